@@ -1,0 +1,111 @@
+"""vLLM, offline and in this process. The only module of mopd that imports vLLM.
+
+Three facts shape it (vLLM 0.32, CPU): a seeded request whose prompt is prefilled in two chunks crashes on the CPU, so
+chunked prefill is off and a whole prompt always fits a step; returned log-probabilities are raw unless
+`logprobs_mode` says otherwise; and the default executor starts two more processes, each importing vLLM again.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from mopd.engines import Request, Sample
+from mopd.models import autocast_dtype, model_window
+from mopd.settings import GenerateSettings, ModelSettings
+
+ENVIRONMENT = {
+    "VLLM_NO_USAGE_STATS": "1",
+    "VLLM_LOGGING_LEVEL": "ERROR",
+    "VLLM_ENABLE_V1_MULTIPROCESSING": "0",
+    "VLLM_CPU_KVCACHE_SPACE": "2",
+    "HF_HUB_OFFLINE": "1",
+}
+MIN_BATCHED_TOKENS = 8192
+CPU_ARGUMENTS: dict[str, Any] = {"distributed_executor_backend": "uni", "block_size": 32}
+"""A cache block of 128 tokens, the default on the CPU, would never hold a short prompt."""
+
+
+class VllmEngine:
+    """Sampling by vLLM's continuous batching, with a seed for each request."""
+
+    def __init__(self, settings: GenerateSettings, model: ModelSettings, folder: Path) -> None:
+        import torch
+
+        on_gpu = torch.cuda.is_available()
+        for name, value in (ENVIRONMENT | ({} if on_gpu else {"VLLM_CPU_OMP_THREADS_BIND": _all_cores()})).items():
+            os.environ.setdefault(name, value)
+        from vllm import LLM
+
+        window = min(model_window(folder), settings.max_prompt_tokens + settings.max_tokens)
+        dtype = autocast_dtype(model.precision, "cuda" if on_gpu else "cpu") or torch.float32
+        self._llm = LLM(
+            str(folder),
+            dtype=str(dtype).removeprefix("torch."),
+            max_model_len=window,
+            max_num_seqs=settings.max_num_seqs,
+            max_num_batched_tokens=max(window, MIN_BATCHED_TOKENS),
+            enable_chunked_prefill=False,
+            enforce_eager=not on_gpu,
+            logprobs_mode="processed_logprobs",
+            disable_log_stats=True,
+            **({} if on_gpu else CPU_ARGUMENTS),
+        )
+
+    def generate(
+        self, requests: Sequence[Request], progress: Callable[[int], None] = lambda done: None
+    ) -> list[Sample]:
+        """Sample all requests; `progress` is told how many have finished."""
+        samples: dict[int, Sample] = {}
+
+        def step() -> None:
+            for output in self._llm.llm_engine.step():
+                if output.finished:
+                    samples[int(output.request_id.split("-")[0])] = _sample(output.outputs[0])
+                    progress(len(samples))
+
+        first = set({request.prompt_token_ids: number for number, request in reversed(list(enumerate(requests)))}.values())
+        self._submit(requests, sorted(first))
+        step()  # prefills every prompt once, so that the rest of each group finds its prompt in the prefix cache
+        self._submit(requests, [number for number in range(len(requests)) if number not in first])
+        while self._llm.llm_engine.has_unfinished_requests():
+            step()
+        return [samples[number] for number in range(len(requests))]
+
+    def _submit(self, requests: Sequence[Request], numbers: list[int]) -> None:
+        for number in numbers:
+            prompt = {"prompt_token_ids": list(requests[number].prompt_token_ids)}
+            self._llm.llm_engine.add_request(str(number), prompt, _parameters(requests[number]))
+
+    def close(self) -> None:
+        """Free the model; the device memory goes with the process."""
+        del self._llm
+
+
+def _parameters(request: Request) -> Any:
+    from vllm import SamplingParams
+    from vllm.sampling_params import RequestOutputKind
+
+    return SamplingParams(
+        temperature=request.temperature,
+        max_tokens=request.max_tokens,
+        seed=request.seed,
+        logprobs=0,
+        detokenize=False,
+        output_kind=RequestOutputKind.FINAL_ONLY,
+    )
+
+
+def _sample(output: Any) -> Sample:
+    ids = np.asarray(output.token_ids, dtype=np.int32)
+    logprobs = [position[token].logprob for position, token in zip(output.logprobs, output.token_ids, strict=True)]
+    return Sample(ids, np.asarray(logprobs, dtype=np.float32), "length" if output.finish_reason == "length" else "stop")
+
+
+def _all_cores() -> str:
+    """vLLM leaves one core out by default; a stage has the machine to itself."""
+    return ",".join(str(core) for core in sorted(os.sched_getaffinity(0)))

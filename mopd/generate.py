@@ -1,0 +1,97 @@
+"""Generate: the student samples a group of rollouts for each prompt."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, Literal
+
+from mopd.engines import Engine, Request
+from mopd.errors import InputError
+from mopd.seeds import derive_seed
+from mopd.settings import GenerateSettings, Settings
+
+Rows = list[dict[str, Any]]
+VERSION = 1
+SEED_BITS = 31  # what every engine accepts
+
+
+def generate(
+    prompts: Rows,
+    engine: Engine,
+    tokenizer: Any,
+    settings: GenerateSettings,
+    *,
+    run: str,
+    round: int,
+    seed: int,
+    policy_version: int,
+    purpose: Literal["rollout", "evaluation"] = "rollout",
+    progress: Callable[[int], None] = lambda done: None,
+) -> Rows:
+    """Rows of `rollouts`: G samples of each prompt, grouped by prompt in the order given.
+
+    Seeds derive from (run seed, round, prompt, sample): they do not depend on the batch, and no two samples share one.
+    An evaluation's leave out the round, so that every policy version is asked with the same randomness. InputError for a prompt longer than `max_prompt_tokens`.
+    """
+    stream = (purpose, seed, round) if purpose == "rollout" else (purpose, seed)
+    jobs = []
+    for prompt in prompts:
+        ids = prompt_ids(prompt, tokenizer, settings.max_prompt_tokens)
+        for sample in range(settings.num_samples):
+            sample_seed = derive_seed(*stream, prompt["prompt_id"], sample, bits=SEED_BITS)
+            jobs.append((prompt, sample, Request(ids, sample_seed, settings.temperature, settings.max_tokens)))
+    samples = engine.generate([request for _, _, request in jobs], progress)
+    return [
+        {
+            "run": run,
+            "round": round,
+            "prompt_id": prompt["prompt_id"],
+            "sample": sample,
+            "policy_version": policy_version,
+            "prompt_token_ids": list(request.prompt_token_ids),
+            "token_ids": result.token_ids,
+            "text": tokenizer.decode(result.token_ids, skip_special_tokens=True),
+            "behavior_logprobs": result.logprobs,
+            "finish_reason": result.finish_reason,
+            "temperature": settings.temperature,
+            "seed": request.seed,
+        }
+        for (prompt, sample, request), result in zip(jobs, samples, strict=True)
+    ]
+
+
+def sample_evaluation(
+    prompts: Rows, engine: Engine, tokenizer: Any, settings: Settings, *, run: str, policy_version: int
+) -> Rows:
+    """Rollout-like rows of held-out prompts, k samples each."""
+    evaluate = settings.evaluate
+    sampling = settings.generate.model_copy(
+        update={
+            "num_samples": evaluate.num_samples,
+            "temperature": evaluate.temperature or settings.generate.temperature,
+        }
+    )
+    return generate(
+        prompts,
+        engine,
+        tokenizer,
+        sampling,
+        run=run,
+        round=policy_version,
+        seed=settings.seed,
+        policy_version=policy_version,
+        purpose="evaluation",
+    )
+
+
+def prompt_ids(prompt: dict[str, Any], tokenizer: Any, max_prompt_tokens: int) -> tuple[int, ...]:
+    """Token ids of a prompt under the chat template, generation prompt included."""
+    ids = tokenizer.apply_chat_template(
+        prompt["messages"], add_generation_prompt=True, tokenize=True, return_dict=False
+    )
+    if len(ids) > max_prompt_tokens:
+        raise InputError(
+            f"prompt {prompt['prompt_id']}: {len(ids)} tokens, more than generate.max_prompt_tokens "
+            f"({max_prompt_tokens}); shorten it or raise the setting"
+        )
+    return tuple(int(token) for token in ids)

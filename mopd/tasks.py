@@ -1,0 +1,122 @@
+"""Tasks: problems to solve, generated or read from files, split into train and held-out, drawn round by round."""
+
+from __future__ import annotations
+
+import json
+import random
+from typing import Any, Literal
+
+from mopd.errors import InputError
+from mopd.questions import NUMBER_QUESTIONS, Problem, Question, draw_questions
+from mopd.seeds import derive_seed
+from mopd.settings import FileTasks, NumberTasks
+from mopd.task import Task, TaskSplit
+from mopd.task_files import read_task_file, read_task_files
+
+__all__ = ["NUMBER_QUESTIONS", "Task", "TaskSplit", "draw_prompts", "load_tasks", "prompt_rows", "read_task_file"]
+
+Row = dict[str, Any]
+
+
+def load_tasks(settings: NumberTasks | FileTasks, seed: int) -> TaskSplit:
+    """The tasks of a run: the same for the same settings and seed. Raises InputError for bad files or settings."""
+    if isinstance(settings, NumberTasks):
+        return _number_tasks(settings, seed)
+    return read_task_files(settings)
+
+
+def draw_prompts(
+    tasks: list[Task], *, run: str, round: int, seed: int, num_prompts: int, split: Literal["train", "heldout"]
+) -> list[Row]:
+    """The prompt rows of a round: every task is drawn once before any is drawn twice, and never twice in one round.
+
+    A pure function of (ids in their order, round, seed, num_prompts). Raises InputError when there are too few tasks.
+    """
+    if num_prompts > len(tasks):
+        raise InputError(
+            f"generate.num_prompts: {num_prompts} prompts a round need as many {split} tasks, and there are "
+            f"{len(tasks)}; lower it or add tasks"
+        )
+    first = round * num_prompts
+    walk = _walk(len(tasks), num_prompts, seed, until=first + num_prompts)
+    return prompt_rows([tasks[index] for index in walk[first:]], run=run, round=round, split=split)
+
+
+def prompt_rows(tasks: list[Task], *, run: str, round: int, split: Literal["train", "heldout"]) -> list[Row]:
+    """One row of the prompts table a task, in their order."""
+    return [
+        {
+            "run": run,
+            "round": round,
+            "prompt_id": task.id,
+            "dataset": task.dataset,
+            "split": split,
+            "messages": task.messages,
+            "verifier": task.verifier,
+            "answer": task.answer,
+            "metadata": json.dumps(task.metadata, ensure_ascii=False, sort_keys=True),
+        }
+        for task in tasks
+    ]
+
+
+def _walk(num_tasks: int, num_prompts: int, seed: int, *, until: int) -> list[int]:
+    """The first `until` task indices of the endless walk: one seeded shuffle of all tasks after another.
+
+    A round may begin in one shuffle and end in the next; the next then starts with tasks that the round lacks.
+    """
+    walk: list[int] = []
+    for epoch in range(-(-until // num_tasks)):
+        order = list(range(num_tasks))
+        random.Random(derive_seed(seed, "prompts", epoch)).shuffle(order)
+        num_begun = len(walk) % num_prompts
+        begun = set(walk[len(walk) - num_begun :])
+        fresh = [index for index in order if index not in begun][: num_prompts - num_begun]
+        others = set(order).difference(fresh)
+        walk += fresh + [index for index in order if index in others]
+    return walk[:until]
+
+
+def _number_tasks(settings: NumberTasks, seed: int) -> TaskSplit:
+    """Held-out problems are drawn first, so that `num_train` does not change them, and train avoids them all."""
+    _check_families(settings.questions)
+    heldout = _draw_split(settings.questions, settings.num_heldout, "heldout", seed, avoid=set())
+    train = _draw_split(
+        settings.questions, settings.num_train, "train", seed, avoid={question.problem for question in heldout}
+    )
+    return TaskSplit(
+        train=[_number_task(question, settings.verifier) for question in train],
+        heldout=[_number_task(question, settings.verifier) for question in heldout],
+    )
+
+
+def _check_families(names: tuple[str, ...]) -> None:
+    known = ", ".join(NUMBER_QUESTIONS)
+    if not names:
+        raise InputError(f"tasks.questions: name at least one family of {known}")
+    for name in names:
+        if name not in NUMBER_QUESTIONS:
+            raise InputError(f"tasks.questions: {name!r} is unknown; choose from {known}")
+        if names.count(name) > 1:
+            raise InputError(f"tasks.questions: {name!r} is named twice; name it once")
+
+
+def _draw_split(names: tuple[str, ...], count: int, split: str, seed: int, *, avoid: set[Problem]) -> list[Question]:
+    """`count` questions spread evenly over the families; the first families get what does not divide."""
+    share, rest = divmod(count, len(names))
+    drawn: list[Question] = []
+    for place, name in enumerate(names):
+        rng = random.Random(derive_seed(seed, "tasks", split, name))
+        drawn += draw_questions(name, share + (place < rest), rng=rng, avoid=avoid)
+    return drawn
+
+
+def _number_task(question: Question, verifier: str) -> Task:
+    return Task(
+        id=question.id,
+        messages=[{"role": "user", "content": question.text}],
+        answer=question.answer,
+        verifier=verifier,
+        dataset="numbers",
+        metadata={"question": question.family, "operands": list(question.operands)},
+    )

@@ -1,0 +1,167 @@
+"""SQL over a run: views made from its manifests. The files are the truth; a catalog can be thrown away and made again.
+
+DuckDB reads the shards through pyarrow here, because pyarrow checks page checksums: a flipped bit is an error, where
+DuckDB's own Parquet reader returns a wrong sum. It also leaves DuckDB without any need for files, so that all access
+to them is switched off and no statement can write a shard.
+"""
+
+from __future__ import annotations
+
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import duckdb
+import pyarrow as pa
+import pyarrow.dataset as ds
+
+from storage.episodes import EPISODES
+from storage.errors import StorageError
+from storage.files import write_replacing
+from storage.integrity import verify_run
+from storage.manifests import LOGGER, Manifest, scan
+from storage.runs import RunFolder
+from storage.schemas import SCHEMAS, column_types
+
+CATALOG_FILE = "catalog.sql"
+
+_SETTINGS = (
+    f"SET temp_directory = '{Path(tempfile.gettempdir()) / 'mopd-duckdb'}'",
+    "SET python_enable_replacements = false",
+    "SET enable_external_access = false",
+    "SET lock_configuration = true",
+)
+
+_TYPES = {
+    "bool": "BOOLEAN",
+    "int32": "INTEGER",
+    "int64": "BIGINT",
+    "float": "FLOAT",
+    "double": "DOUBLE",
+    "string": "VARCHAR",
+}
+
+
+@dataclass(frozen=True)
+class QueryResult:
+    """The answer to a query, and what it could not see."""
+
+    columns: list[str]
+    rows: list[tuple[Any, ...]]
+    excluded: list[str]
+    """One line for each damaged shard that was left out; the caller's exit status should tell."""
+
+
+def connect(run: RunFolder) -> duckdb.DuckDBPyConnection:
+    """An in-memory database with a view for each table and `episodes`; damaged shards are left out with a warning.
+
+    Statements can't reach any file. A shard damaged inside raises duckdb.InvalidInputException when it is read.
+    """
+    connection, _ = _open(run, bad_files=frozenset())
+    return connection
+
+
+def query(run: RunFolder, sql: str) -> QueryResult:
+    """Run SQL over the views of `connect`. Raises StorageError, in one line, when DuckDB refuses it.
+
+    When a shard turns out to be damaged, all are checked, the damaged ones are left out and the query is run again.
+    """
+    try:
+        return _answer(*_open(run, bad_files=frozenset()), sql)
+    except (duckdb.InvalidInputException, duckdb.IOException) as error:
+        bad_files = frozenset(bad.file for bad in verify_run(run))
+        if not bad_files:
+            raise _sql_error(error) from error
+    except duckdb.Error as error:
+        raise _sql_error(error) from error
+    try:
+        return _answer(*_open(run, bad_files=bad_files), sql)
+    except duckdb.Error as error:
+        raise _sql_error(error) from error
+
+
+def write_catalog(run: RunFolder) -> Path:
+    """Write `catalog.sql`: the same views for DuckDB's own reader, by paths relative to the run folder.
+
+    In the run folder, `duckdb -init catalog.sql` opens it. Make it again after a commit to see the new shard.
+    """
+    views = [_portable_view(name, _current(run, name, frozenset())[0]) for name in SCHEMAS]
+    head = "-- Written by mopd; run it in this folder: duckdb -init catalog.sql\n"
+    views.append(f"CREATE OR REPLACE VIEW episodes AS{EPISODES.rstrip()};\n")
+    content = (head + "\n".join(views)).encode()
+    path = run.path / CATALOG_FILE
+    if not path.exists() or path.read_bytes() != content:
+        write_replacing(run.path, path, content)
+    return path
+
+
+def _open(run: RunFolder, bad_files: frozenset[str]) -> tuple[duckdb.DuckDBPyConnection, list[str]]:
+    """A connection, and a line for each shard left out; `bad_files` are known to be damaged."""
+    connection = duckdb.connect()
+    excluded: list[str] = []
+    for name, schema in SCHEMAS.items():
+        current, problems = _current(run, name, bad_files)
+        files = [str(run.path / manifest.file) for manifest in current]
+        connection.register(name, _dataset(files, schema) if files else schema.empty_table())
+        excluded += problems
+    connection.execute(f"CREATE VIEW episodes AS {EPISODES}")
+    for statement in _SETTINGS:
+        connection.execute(statement)
+    for problem in excluded:
+        LOGGER.warning("left out: %s", problem)
+    return connection, excluded
+
+
+def _dataset(files: list[str], schema: pa.Schema) -> ds.Dataset:
+    checked = ds.ParquetFragmentScanOptions(page_checksum_verification=True)
+    return ds.dataset(files, schema=schema, format=ds.ParquetFileFormat(default_fragment_scan_options=checked))
+
+
+def _current(run: RunFolder, name: str, bad_files: frozenset[str]) -> tuple[list[Manifest], list[str]]:
+    """The shards of a table that can be read together, and a line for each other one."""
+    found, problems = scan(run, name)
+    expected = column_types(SCHEMAS[name])
+    current = []
+    for manifest in found:
+        if manifest.file in bad_files:
+            problems.append(f"{manifest.file} is damaged: its bytes are not those that were committed")
+        elif manifest.schema != expected:
+            problems.append(f"{manifest.file} has another schema: it was written by another version of mopd")
+        else:
+            current.append(manifest)
+    return current, problems
+
+
+def _answer(connection: duckdb.DuckDBPyConnection, excluded: list[str], sql: str) -> QueryResult:
+    with connection:
+        if not connection.extract_statements(sql):
+            raise StorageError("the query is empty: give a SELECT statement")
+        cursor = connection.execute(sql)
+        columns = [str(column[0]) for column in cursor.description]
+        return QueryResult(columns, cursor.fetchall(), excluded)
+
+
+def _sql_error(error: duckdb.Error) -> StorageError:
+    """DuckDB's message without the drawing of the place, in one line."""
+    message = str(error).partition("\n\nLINE ")[0]
+    return StorageError(f"SQL: {' '.join(message.split())}")
+
+
+def _portable_view(name: str, current: list[Manifest]) -> str:
+    head = f"CREATE OR REPLACE VIEW {name} AS\n"
+    if not current:
+        columns = ", ".join(f'CAST(NULL AS {_sql_type(field.type)}) AS "{field.name}"' for field in SCHEMAS[name])
+        return f"{head}SELECT {columns} WHERE false;\n"
+    files = ",\n    ".join(f"'{manifest.file}'" for manifest in current)
+    return f"{head}SELECT * FROM read_parquet([\n    {files}\n], hive_partitioning = false);\n"
+
+
+def _sql_type(kind: pa.DataType) -> str:
+    """DuckDB's name of an Arrow type."""
+    if pa.types.is_list(kind):
+        return f"{_sql_type(kind.value_type)}[]"
+    if pa.types.is_struct(kind):
+        members = (f'"{field.name}" {_sql_type(field.type)}' for field in kind)
+        return f"STRUCT({', '.join(members)})"
+    return _TYPES[str(kind)]

@@ -1,0 +1,79 @@
+"""One hash a table over what it says: two runs of one config and seed on one machine agree."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from typing import Any
+
+import numpy as np
+
+from storage.errors import StorageError
+from storage.manifests import POLICIES, Manifest, is_removable, scan
+from storage.runs import RunFolder
+from storage.schemas import SCHEMAS, Row, key_columns
+from storage.shards import read_rows
+
+IGNORED = {"run", "seconds"}
+"""Columns that differ between runs of the same content."""
+
+
+def digest_tables(run: RunFolder) -> dict[str, str]:
+    """sha256 (hex) of each table's rows, sorted by key, and of `policies`: the weights as committed.
+
+    Neither the run's name nor timings, nor the division into shards, count. Raises StorageError when a shard is
+    damaged: a digest of the rest would be that of another run.
+    """
+    digests = {table: _digest_table(run, table) for table in SCHEMAS}
+    digests[POLICIES] = _digest_policies(run)
+    return digests
+
+
+def _digest_table(run: RunFolder, table: str) -> str:
+    columns = [name for name in SCHEMAS[table].names if name not in IGNORED]
+    keys = [name for name in key_columns(table) if name not in IGNORED]
+    hashes = [
+        (tuple(row[key] for key in keys), _digest_row(row))
+        for manifest in _whole(run, table)
+        for row in read_rows(run, manifest, columns)
+    ]
+    total = hashlib.sha256(json.dumps(columns).encode())
+    for _, row_hash in sorted(hashes):
+        total.update(row_hash)
+    return total.hexdigest()
+
+
+def _digest_policies(run: RunFolder) -> str:
+    """Of the weight files' hashes alone: configs and tokenizers name paths and versions."""
+    weights = {
+        f"{manifest.round}/{name}": entry["sha256"]
+        for manifest in _whole(run, POLICIES)
+        for name, entry in manifest.files.items()
+        if "/" not in name and name.endswith(".safetensors") and not is_removable(name)
+    }
+    return hashlib.sha256(json.dumps(weights, sort_keys=True).encode()).hexdigest()
+
+
+def _whole(run: RunFolder, table: str) -> list[Manifest]:
+    found, problems = scan(run, table)
+    if problems:
+        raise StorageError(f"{run.path} can't be digested: {problems[0]}: run it again to repair it")
+    return found
+
+
+def _digest_row(row: Row) -> bytes:
+    """Every value with its type and length, so that no two rows run together alike."""
+    total = hashlib.sha256()
+    for value in row.values():
+        for part in _parts(value):
+            total.update(len(part).to_bytes(8, "little"))
+            total.update(part)
+    return total.digest()
+
+
+def _parts(value: Any) -> list[bytes]:
+    if isinstance(value, np.ndarray):
+        return [f"{value.dtype.str}{value.shape}".encode(), np.ascontiguousarray(value).tobytes()]
+    if isinstance(value, list) and any(isinstance(item, np.ndarray) for item in value):
+        return [str(len(value)).encode(), *(part for item in value for part in _parts(item))]
+    return [json.dumps(value, sort_keys=True).encode()]

@@ -1,0 +1,128 @@
+"""Files that are whole or absent: written aside, fsynced, then renamed or linked into place."""
+
+from __future__ import annotations
+
+import fcntl
+import hashlib
+import os
+import shutil
+import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+TEMPORARY = "_tmp"
+LOCK = "commit.lock"
+
+
+def fsync_path(path: Path) -> None:
+    """Flush a file's bytes, or a folder's entries, to the disk."""
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def fsync_tree(folder: Path) -> None:
+    """Flush every file and folder below `folder`, and itself."""
+    for parent, _, names in os.walk(folder):
+        for name in names:
+            fsync_path(Path(parent) / name)
+        fsync_path(Path(parent))
+
+
+def make_folder(folder: Path) -> None:
+    """Create `folder` and its parents so that they survive a power cut."""
+    if folder.is_dir():
+        return
+    make_folder(folder.parent)
+    folder.mkdir(exist_ok=True)
+    fsync_path(folder.parent)
+
+
+@contextmanager
+def temporary_path(root: Path, name: str) -> Iterator[Path]:
+    """A fresh path under `root/_tmp`; whatever still lies there at the end, or after an error, is removed.
+
+    A killed process leaves it behind, for `collect_garbage`.
+    """
+    folder = root / TEMPORARY
+    make_folder(folder)
+    path = folder / f"{name}-{uuid.uuid4().hex}.partial"
+    try:
+        yield path
+    finally:
+        remove(path)
+
+
+def remove(path: Path) -> None:
+    """Remove a file or a folder with all below it, if it is there."""
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path)
+    else:
+        path.unlink(missing_ok=True)
+
+
+def write_exclusive(root: Path, path: Path, content: bytes) -> bool:
+    """Write `path` whole, unless it exists: True for the one writer that created it, False for all others."""
+    with temporary_path(root, path.name) as temporary:
+        write_durably(temporary, content)
+        return link_exclusive(temporary, path)
+
+
+def link_exclusive(written: Path, path: Path) -> bool:
+    """Give a written file its final name, unless that exists: True for the one that did."""
+    try:
+        os.link(written, path)
+    except FileExistsError:
+        return False
+    fsync_path(path.parent)
+    return True
+
+
+def write_replacing(root: Path, path: Path, content: bytes) -> None:
+    """Write `path` whole, over what is there: a reader sees the old or the new content, nothing between."""
+    with temporary_path(root, path.name) as temporary:
+        write_durably(temporary, content)
+        temporary.replace(path)
+        fsync_path(path.parent)
+
+
+def write_durably(path: Path, content: bytes) -> None:
+    """Write a new file and flush it to the disk."""
+    with naming(path), path.open("xb") as file:
+        file.write(content)
+        file.flush()
+        os.fsync(file.fileno())
+
+
+@contextmanager
+def commit_lock(root: Path) -> Iterator[None]:
+    """One publisher at a time in a run folder; the kernel frees the lock of a killed process."""
+    folder = root / TEMPORARY
+    make_folder(folder)
+    descriptor = os.open(folder / LOCK, os.O_RDWR | os.O_CREAT, 0o666)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(descriptor)
+
+
+@contextmanager
+def naming(path: Path) -> Iterator[None]:
+    """Give an OSError without a file name (a full disk while writing) that of `path`."""
+    try:
+        yield
+    except OSError as error:
+        if error.filename is not None:
+            raise
+        reason = os.strerror(error.errno) if error.errno else str(error)
+        raise OSError(error.errno, reason, str(path)) from error
+
+
+def sha256_file(path: Path) -> str:
+    """sha256 of a file's bytes, in hex."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

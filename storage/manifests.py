@@ -1,0 +1,173 @@
+"""Manifests: what a run folder holds. A shard without a valid manifest does not exist."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import logging
+import math
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass, field, fields
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from storage.runs import RunFolder
+from storage.schemas import SCHEMAS
+
+LOGGER = logging.getLogger("mopd.storage")
+POLICIES = "policies"
+TABLES = (*SCHEMAS, POLICIES)
+REMOVABLE_PREFIX = "trainer"
+"""Entries of a policy folder whose name begins so (optimizer and teacher state) may be removed later."""
+
+
+@dataclass(frozen=True)
+class Manifest:
+    """What was committed: one shard of a table, or one policy folder. Paths are relative to the run folder."""
+
+    table: str
+    round: int
+    shard: int
+    key: str
+    file: str
+    """The Parquet file, or the folder."""
+    rows: int
+    bytes: int
+    sha256: str
+    """Of the file's bytes; of a policy's weights (all files but trainer state, names included)."""
+    schema: dict[str, str]
+    parents: list[str]
+    info: dict[str, Any]
+    versions: dict[str, str]
+    created: str
+    """UTC, ISO 8601 with microseconds: sorts as text."""
+    files: dict[str, dict[str, Any]] = field(default_factory=dict)
+    """Of a folder: each file's `bytes` and `sha256`."""
+
+    def to_json(self) -> str:
+        """The manifest's file content; NaN and infinity become null. TypeError where `info` holds other objects."""
+        return json.dumps(_plain(asdict(self)), indent=1, ensure_ascii=False, allow_nan=False)
+
+    @classmethod
+    def read(cls, path: Path) -> Manifest:
+        """Parse a manifest; ValueError when it is damaged."""
+        content = json.loads(path.read_bytes())
+        if not isinstance(content, dict) or content.keys() != {item.name for item in fields(cls)}:
+            raise ValueError("not a manifest")
+        return cls(**content)
+
+
+def _plain(value: Any) -> Any:
+    """Python values for numpy scalars, null for what is no finite number."""
+    if isinstance(value, dict):
+        return {key: _plain(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(item) for item in value]
+    if isinstance(value, np.generic):
+        return _plain(value.item())
+    return None if isinstance(value, float) and not math.isfinite(value) else value
+
+
+def shard_key(
+    stage: str, *, version: int, settings: dict[str, Any], model: str, inputs: list[str], seed: int, shard: int
+) -> str:
+    """sha256 (hex) of all that decides a shard's content. `inputs`: what identifies its input shards, in order.
+
+    `settings` must be plain JSON (pydantic: `model_dump(mode="json")`); TypeError otherwise.
+    """
+    parts = [stage, version, settings, model, inputs, seed, shard]
+    return hashlib.sha256(json.dumps(parts, sort_keys=True, separators=(",", ":")).encode()).hexdigest()
+
+
+def manifest_path(run: RunFolder, table: str, round: int, shard: int, key: str) -> Path:
+    """Where the manifest of a shard lies."""
+    folder = run.path / table
+    if table == POLICIES:
+        return folder / f"round={round:04d}-{key[:12]}.json"
+    return folder / f"round={round:04d}" / f"shard-{shard:05d}-{key[:12]}.json"
+
+
+def find_manifest(run: RunFolder, table: str, round: int, shard: int, key: str) -> Manifest | None:
+    """The manifest committed under `key`, if it and its data are whole; else None, with a warning if it is damaged."""
+    path = manifest_path(run, table, round, shard, key)
+    if not path.exists():
+        return None
+    manifest, problem = _check(run, path)
+    if manifest is not None and manifest.key != key:
+        problem = f"{relative(run, path)} is for another key"
+    if problem:
+        LOGGER.warning("%s: it will be made again", problem)
+        return None
+    return manifest
+
+
+def scan(run: RunFolder, table: str, round: int | None = None) -> tuple[list[Manifest], list[str]]:
+    """The manifests of a table's current shards sorted by (round, shard), and what is wrong with the others.
+
+    Of several under one (round, shard), made by different versions of a stage, the newest whole one is current.
+    """
+    current: dict[tuple[int, int], Manifest] = {}
+    problems: list[str] = []
+    for path in manifest_paths(run, table, round):
+        manifest, problem = _check(run, path)
+        if manifest is None:
+            problems.append(problem)
+            continue
+        place = (manifest.round, manifest.shard)
+        other = current.get(place)
+        if other is None or (manifest.created, manifest.key) > (other.created, other.key):
+            current[place] = manifest
+    return [current[place] for place in sorted(current)], problems
+
+
+def manifests(run: RunFolder, table: str, round: int | None = None) -> list[Manifest]:
+    """What `scan` found whole; a warning for each that is not."""
+    found, problems = scan(run, table, round)
+    for problem in problems:
+        LOGGER.warning("excluded: %s", problem)
+    return found
+
+
+def manifest_paths(run: RunFolder, table: str, round: int | None = None) -> list[Path]:
+    """All manifest files of a table, whole or not."""
+    place = "round=*" if round is None else f"round={round:04d}"
+    pattern = f"{place}-*.json" if table == POLICIES else f"{place}/shard-*.json"
+    return sorted((run.path / table).glob(pattern))
+
+
+def _check(run: RunFolder, path: Path) -> tuple[Manifest | None, str]:
+    """A manifest whose data is there, each file of the right size; or None and what is wrong, in one line."""
+    try:
+        manifest = Manifest.read(path)
+    except (ValueError, TypeError) as error:
+        return None, f"{relative(run, path)} is damaged ({error})"
+    for file, size, removable in _expected_sizes(manifest):
+        try:
+            found = (run.path / file).stat().st_size
+        except FileNotFoundError:
+            if removable:
+                continue
+            return None, f"{file} is missing"
+        if found != size:
+            return None, f"{file} has {found} bytes instead of {size}"
+    return manifest, ""
+
+
+def _expected_sizes(manifest: Manifest) -> Iterator[tuple[str, int, bool]]:
+    """Each file by its path in the run folder, its bytes, and whether it may be gone."""
+    if manifest.table != POLICIES:
+        yield manifest.file, manifest.bytes, False
+    for name, entry in manifest.files.items():
+        yield f"{manifest.file}/{name}", entry["bytes"], is_removable(name)
+
+
+def is_removable(name: str) -> bool:
+    """Whether a file of a policy folder is trainer state, which later rounds may remove."""
+    return name.startswith(REMOVABLE_PREFIX)
+
+
+def relative(run: RunFolder, path: Path) -> str:
+    """A path inside the run as its manifests and messages name it."""
+    return path.relative_to(run.path).as_posix()

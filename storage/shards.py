@@ -1,0 +1,269 @@
+"""Committing shards and policy folders, and reading them back. FAULTS.md in one sentence: the manifest comes last.
+
+Killed at any point, a commit leaves either nothing that a manifest names, or everything.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import platform
+from collections.abc import Callable, Sequence
+from datetime import UTC, datetime
+from importlib.metadata import PackageNotFoundError, version
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from storage.errors import StorageError
+from storage.files import (
+    commit_lock,
+    fsync_path,
+    fsync_tree,
+    link_exclusive,
+    make_folder,
+    naming,
+    sha256_file,
+    temporary_path,
+    write_durably,
+)
+from storage.garbage import collect_garbage, remove_trainer_state
+from storage.integrity import BadFile, verify_run
+from storage.manifests import (
+    POLICIES,
+    Manifest,
+    find_manifest,
+    is_removable,
+    manifest_path,
+    manifest_paths,
+    manifests,
+    relative,
+    scan,
+    shard_key,
+)
+from storage.runs import RunFolder
+from storage.schemas import SCHEMAS, Row, column_types, is_numeric_list, to_table
+
+__all__ = [
+    "BadFile",
+    "Manifest",
+    "collect_garbage",
+    "commit_folder",
+    "commit_shard",
+    "find_manifest",
+    "manifests",
+    "read_rows",
+    "remove_trainer_state",
+    "shard_key",
+    "verify_run",
+]
+
+ROW_GROUP_ROWS = 256
+
+
+def commit_shard(
+    run: RunFolder,
+    table: str,
+    *,
+    round: int,
+    shard: int,
+    key: str,
+    rows: Sequence[Row],
+    parents: list[str],
+    info: dict[str, Any],
+) -> Manifest:
+    """Publish rows as one immutable shard; of several commits under one key the first one's manifest is returned.
+
+    Raises StorageError for rows that don't fit the schema, OSError naming the file for a full disk or missing rights;
+    either way nothing of the shard remains.
+    """
+    content = to_table(table, rows)
+    _check_round(table, round, content)
+    folder = run.path / table / f"round={round:04d}"
+    with temporary_path(run.path, f"{table}-{round:04d}-{shard:05d}") as temporary:
+        _write_parquet(content, temporary)
+        sha256 = sha256_file(temporary)
+        target = folder / f"shard-{shard:05d}-{sha256[:12]}.parquet"
+        manifest = Manifest(
+            table=table,
+            round=round,
+            shard=shard,
+            key=key,
+            file=relative(run, target),
+            rows=content.num_rows,
+            bytes=temporary.stat().st_size,
+            sha256=sha256,
+            schema=column_types(content.schema),
+            parents=list(parents),
+            info=info,
+            versions=_versions(),
+            created=_now(),
+        )
+        return _publish(run, manifest, temporary, target)
+
+
+def commit_folder(
+    run: RunFolder,
+    table: str = POLICIES,
+    *,
+    round: int,
+    key: str,
+    parents: list[str],
+    info: dict[str, Any],
+    write: Callable[[Path], None],
+) -> Manifest:
+    """Publish the folder that `write` fills as the policy of `round`; as `commit_shard` otherwise.
+
+    Files and folders at its top whose name begins with `trainer` count as trainer state: they may be removed later.
+    Raises StorageError when another policy of this round is already committed: policies are never overwritten.
+    """
+    assert table == POLICIES, f"only policies are folders, not {table}"
+    target = run.policy_folder(round)
+    with temporary_path(run.path, f"{table}-{round:04d}") as temporary:
+        temporary.mkdir()
+        with naming(target):
+            write(temporary)
+        fsync_tree(temporary)
+        files = _describe_files(temporary)
+        weights = {name: entry["sha256"] for name, entry in files.items() if not is_removable(name)}
+        manifest = Manifest(
+            table=table,
+            round=round,
+            shard=0,
+            key=key,
+            file=relative(run, target),
+            rows=0,
+            bytes=sum(entry["bytes"] for entry in files.values()),
+            sha256=hashlib.sha256(repr(sorted(weights.items())).encode()).hexdigest(),
+            schema={},
+            parents=list(parents),
+            info=info,
+            versions=_versions(),
+            created=_now(),
+            files=files,
+        )
+        return _publish(run, manifest, temporary, target)
+
+
+def _publish(run: RunFolder, manifest: Manifest, temporary: Path, target: Path) -> Manifest:
+    """Move the data to its final name, then commit the manifest; the winner's manifest if another one came first."""
+    place = (manifest.table, manifest.round, manifest.shard, manifest.key)
+    path = manifest_path(run, *place)
+    with temporary_path(run.path, path.name) as draft, commit_lock(run.path):
+        write_durably(draft, manifest.to_json().encode())  # before the data moves: a disk that is full here leaves none
+        winner = find_manifest(run, *place)
+        if winner is not None:
+            return winner
+        if target.is_dir():
+            _clear_leftover(run, manifest, target)
+        path.unlink(missing_ok=True)
+        make_folder(path.parent)
+        temporary.replace(target)
+        fsync_path(target.parent)
+        link_exclusive(draft, path)
+    return Manifest.read(path)
+
+
+def _clear_leftover(run: RunFolder, manifest: Manifest, target: Path) -> None:
+    """Remove a policy folder that no whole manifest names: what a killed commit left, or a damaged one."""
+    committed, _ = scan(run, manifest.table, manifest.round)
+    if committed:
+        raise StorageError(
+            f"{target} holds a policy trained from other inputs or by another version of mopd: "
+            "it is never overwritten, start a new run folder"
+        )
+    for damaged in manifest_paths(run, manifest.table, manifest.round):
+        damaged.unlink()
+    with temporary_path(run.path, "leftover") as aside:
+        target.replace(aside)
+
+
+def _write_parquet(table: pa.Table, path: Path) -> None:
+    """Write with page checksums, fsync, open again and check: what is renamed later is known to be readable."""
+    with naming(path):
+        pq.write_table(
+            table, path, compression="zstd", write_page_checksum=True, row_group_size=ROW_GROUP_ROWS, store_schema=True
+        )
+        fsync_path(path)
+        with pq.ParquetFile(path) as file:
+            whole = file.metadata.num_rows == table.num_rows and file.schema_arrow.equals(table.schema)
+    if not whole:
+        raise OSError(f"{path} was written, but reads back differently: check the disk")
+
+
+def _check_round(table: str, round: int, content: pa.Table) -> None:
+    others = set(content["round"].unique().to_pylist()) - {round}
+    if others:
+        raise StorageError(f"{table}: rows of rounds {sorted(others)} in a shard of round {round}")
+
+
+def _describe_files(folder: Path) -> dict[str, dict[str, Any]]:
+    """Bytes and sha256 of each file below `folder`, by relative path."""
+    paths = sorted(path for path in folder.rglob("*") if path.is_file())
+    return {
+        path.relative_to(folder).as_posix(): {"bytes": path.stat().st_size, "sha256": sha256_file(path)}
+        for path in paths
+    }
+
+
+def _versions() -> dict[str, str]:
+    found = {"python": platform.python_version(), "pyarrow": pa.__version__}
+    try:
+        found["mopd"] = version("mopd")
+    except PackageNotFoundError:
+        found["mopd"] = "not installed"
+    return found
+
+
+def _now() -> str:
+    return datetime.now(UTC).isoformat(timespec="microseconds")
+
+
+def read_rows(run: RunFolder, manifest: Manifest, columns: list[str] | None = None) -> list[Row]:
+    """A shard's rows, in their order, after a check of the file's sha256.
+
+    Numeric lists are writable numpy arrays of the schema's type: 1-D, and 2-D [T, K] for list<list<x>> (a list of 1-D
+    arrays where K differs within a row; [0, 0] for an empty one). Raises StorageError for a damaged shard, one of
+    another schema, or an unknown column.
+    """
+    schema = SCHEMAS[manifest.table]
+    unknown = sorted(set(columns or []) - set(schema.names))
+    if unknown:
+        raise StorageError(f"{manifest.table} has no columns {unknown}: choose from {', '.join(schema.names)}")
+    names = schema.names if columns is None else columns
+    path = run.path / manifest.file
+    if not path.exists() or sha256_file(path) != manifest.sha256:
+        raise StorageError(f"{path} is damaged or missing: remove it, run again to make it again")
+    if manifest.schema != column_types(schema):
+        raise StorageError(f"{path} was written by another version of mopd: use that one")
+    with pq.ParquetFile(path) as file:
+        table = file.read(columns=names)
+    values = [_values(table[name].combine_chunks()) for name in names]
+    return [dict(zip(names, row, strict=True)) for row in zip(*values, strict=True)]
+
+
+def _values(array: pa.Array) -> list[Any]:
+    """One Python value or numpy array a row."""
+    if not is_numeric_list(array.type):
+        return array.to_pylist()  # type: ignore[no-any-return]
+    starts = array.offsets.to_numpy()
+    if pa.types.is_list(array.type.value_type):
+        inner: Any = _values(array.values)
+        lists = [_stack(inner[start:end], array.type) for start, end in pairwise(starts)]
+    else:
+        flat = np.array(array.values)
+        lists = [flat[start:end] for start, end in pairwise(starts)]
+    valid = array.is_valid().to_pylist()
+    return [value if there else None for value, there in zip(lists, valid, strict=True)]
+
+
+def _stack(vectors: list[Any], kind: pa.ListType) -> Any:
+    """Vectors [K] as a matrix [T, K], or as they are where K differs."""
+    if not vectors:
+        return np.zeros((0, 0), dtype=kind.value_type.value_type.to_pandas_dtype())
+    if any(vector is None or len(vector) != len(vectors[0]) for vector in vectors):
+        return vectors
+    return np.stack(vectors)

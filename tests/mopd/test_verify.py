@@ -1,0 +1,71 @@
+"""rollouts -> verdicts: keys kept, threshold applied, a broken verifier costs one rollout."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from mopd.errors import InputError
+from mopd.settings import VerifySettings
+from mopd.verifiers import VERIFIERS, Verdict
+from mopd.verify import verify
+
+KEYS = {"run": "r", "round": 3, "prompt_id": "p"}
+COLUMNS = {*KEYS, "sample", "reward", "success", "prediction", "feedback", "error", "seconds"}
+
+
+def rollouts(*texts: str) -> list[dict[str, Any]]:
+    return [{**KEYS, "sample": sample, "text": text} for sample, text in enumerate(texts)]
+
+
+def prompt(**changes: Any) -> dict[str, Any]:
+    return {**KEYS, "verifier": "last_number", "answer": "40", **changes}
+
+
+def test_one_row_a_rollout() -> None:
+    rows = verify([prompt()], rollouts("40", "27", ""), VerifySettings())
+    assert [(row["sample"], row["reward"], row["success"], row["prediction"]) for row in rows] == [
+        (0, 1.0, True, "40"),
+        (1, 0.0, False, "27"),
+        (2, 0.0, False, None),
+    ]
+    for row in rows:
+        assert set(row) == COLUMNS
+        assert (row["run"], row["round"], row["prompt_id"], row["error"]) == ("r", 3, "p", None)
+        assert row["seconds"] >= 0.0
+
+
+@pytest.mark.parametrize(("threshold", "success"), [(0.5, True), (0.6, False)])
+def test_success_is_reward_at_or_over_the_threshold(
+    threshold: float, success: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(VERIFIERS, "half", lambda text, answer: Verdict(0.5))
+    (row,) = verify([prompt(verifier="half")], rollouts("x"), VerifySettings(success_threshold=threshold))
+    assert (row["reward"], row["success"]) == (0.5, success)
+
+
+def test_a_verifier_that_raises_marks_its_rollout_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    def picky(text: str, answer: str) -> Verdict:
+        if text == "bad":
+            raise RuntimeError("two\nlines")
+        return Verdict(1.0)
+
+    monkeypatch.setitem(VERIFIERS, "picky", picky)
+    good, bad = verify([prompt(verifier="picky")], rollouts("good", "bad"), VerifySettings())
+    assert (good["reward"], good["success"], good["error"]) == (1.0, True, None)
+    assert (bad["reward"], bad["success"], bad["prediction"]) == (None, None, None)
+    assert bad["error"] == "RuntimeError: two lines"
+
+
+@pytest.mark.parametrize("reward", [float("nan"), float("inf"), None])
+def test_a_reward_that_is_no_finite_number_is_an_error(reward: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(VERIFIERS, "odd", lambda text, answer: Verdict(reward))
+    (row,) = verify([prompt(verifier="odd")], rollouts("x"), VerifySettings())
+    assert (row["reward"], row["success"]) == (None, None)
+    assert row["error"]
+
+
+def test_an_unknown_verifier_is_bad_input() -> None:
+    with pytest.raises(InputError, match=r"prompt p: verifier 'nope' is unknown; choose one of .*last_number"):
+        verify([prompt(verifier="nope")], rollouts("40"), VerifySettings())

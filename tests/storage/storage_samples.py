@@ -1,0 +1,81 @@
+"""Small rows of every table, and shards made of them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from storage.runs import RunFolder
+from storage.schemas import SCHEMAS
+from storage.shards import Manifest, commit_shard, shard_key
+
+Rows = list[dict[str, Any]]
+NUM_TOKENS, SUPPORT = 3, 4
+
+
+def columns_of(table: str) -> dict[str, Any]:
+    """One row's columns beyond the keys."""
+    ids = np.arange(NUM_TOKENS, dtype=np.int32)
+    logps_t = np.linspace(-1, 0, NUM_TOKENS, dtype=np.float32)
+    matrix_tk = np.arange(NUM_TOKENS * SUPPORT, dtype=np.float32).reshape(NUM_TOKENS, SUPPORT)
+    chat = [{"role": "system", "content": "Be brief."}, {"role": "user", "content": "What is 7 + 8?"}]
+    said = {"text": "15.", "finish_reason": "stop", "seed": 2**62, "token_ids": ids, "policy_version": 0}
+    sampled = {"prompt_token_ids": ids, "token_ids": ids, "temperature": 0.8, "behavior_logprobs": logps_t}
+    judged: dict[str, Any] = {"reward": 1.0, "success": True, "prediction": "15", "error": None}
+    columns: dict[str, dict[str, Any]] = {
+        "prompts": {"dataset": "sums", "split": "train", "verifier": "last_number", "answer": "15", "metadata": "{}"}
+        | {"messages": chat},
+        "rollouts": said | sampled,
+        "verdicts": judged | {"feedback": "Right.", "seconds": 0.01},
+        "contexts": {"variant": "positive", "rendering": "turns", "first_success": 1, "second_success": None}
+        | {"failure": None, "peers": [{"role": "first_success", "sample": 1}], "messages": chat}
+        | {"context_token_ids": ids, "num_tokens": NUM_TOKENS, "dropped": [], "truncated": False}
+        | {"has_sections": True, "no_section_reason": None, "context_digest": "c0ffee"},
+        "scores": sampled
+        | {"teacher": "ema", "teacher_version": 0, "policy_version": 0, "proximal_logprobs": logps_t}
+        | {"teacher_logprobs": logps_t, "support_ids": matrix_tk.astype(np.int64)}
+        | {"support_student_logprobs": matrix_tk, "support_teacher_logprobs": -matrix_tk, "advantage": 0.5}
+        | {"distill": True, "mean_teacher_logprob": -0.5, "context_digest": "c0ffee"},
+        "updates": {"loss": 0.7, "distill_loss": 0.6, "policy_loss": 0.1, "grad_norm": 1.0, "learning_rate": 1e-5}
+        | {"importance_mean": 1.0, "importance_max": 1.5, "importance_clipped": 0.0, "tokens": 12, "seconds": 0.5},
+        "evaluations": said | judged | {"dataset": "sums"},
+    }
+    return columns[table]
+
+
+def make_rows(table: str, run: str, *, round: int = 0, prompts: tuple[str, ...] = ("a", "b"), samples: int = 2) -> Rows:
+    """Rows of whole groups; one a prompt for prompts, `samples` steps for updates."""
+    columns = columns_of(table)
+    keys = {"run": run, "round": round}
+    if table == "updates":
+        return [{**keys, "step": step, **columns} for step in range(samples)]
+    if table == "prompts":
+        return [{**keys, "prompt_id": prompt, **columns} for prompt in prompts]
+    return [{**keys, "prompt_id": prompt, "sample": i, **columns} for prompt in prompts for i in range(samples)]
+
+
+def key_of(*parts: Any) -> str:
+    """A key that depends on all parts."""
+    return shard_key("test", version=1, settings={}, model="m", inputs=[str(part) for part in parts], seed=0, shard=0)
+
+
+def commit(run: RunFolder, table: str, rows: Rows, *, round: int = 0, shard: int = 0, key: str = "") -> Manifest:
+    """Commit with the defaults that most tests want."""
+    chosen = key or key_of(table, round, shard)
+    return commit_shard(run, table, round=round, shard=shard, key=chosen, rows=rows, parents=[], info={})
+
+
+def fill(run: RunFolder, round: int = 0) -> None:
+    """One shard of every table."""
+    for table in SCHEMAS:
+        commit(run, table, make_rows(table, run.run_id, round=round), round=round)
+
+
+def write_weights(folder: Path, weights: bytes = b"weights") -> None:
+    """A policy folder as training writes it, in miniature."""
+    (folder / "model.safetensors").write_bytes(weights)
+    (folder / "config.json").write_text("{}")
+    (folder / "trainer").mkdir()
+    (folder / "trainer" / "optimizer.pt").write_bytes(b"state")

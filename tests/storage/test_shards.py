@@ -1,0 +1,252 @@
+"""Promises: the first committer wins, damage is never used silently, a failed commit leaves nothing."""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import subprocess
+import sys
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+import pytest
+from storage_samples import commit, fill, key_of, make_rows, write_weights
+
+from storage.errors import StorageError
+from storage.runs import RunFolder
+from storage.shards import (
+    BadFile,
+    Manifest,
+    collect_garbage,
+    commit_folder,
+    commit_shard,
+    find_manifest,
+    manifests,
+    read_rows,
+    remove_trainer_state,
+    shard_key,
+    verify_run,
+)
+
+ROOT = Path(__file__).parents[2]
+
+
+def commit_policy(run: RunFolder, *, round: int = 0, key: str = "", weights: bytes = b"weights") -> Manifest:
+    write = partial(write_weights, weights=weights)
+    return commit_folder(run, round=round, key=key or key_of(round), parents=[], info={}, write=write)
+
+
+def leftovers(run: RunFolder) -> list[str]:
+    return [path.name for path in (run.path / "_tmp").iterdir() if path.name != "commit.lock"]
+
+
+def flip_a_byte(path: Path) -> None:
+    content = bytearray(path.read_bytes())
+    content[len(content) // 3] ^= 4
+    path.write_bytes(content)
+
+
+def test_a_key_names_everything_that_decides_the_content() -> None:
+    settings = {"b": 1, "a": {"c": [1, 2.5]}}
+    key = partial(shard_key, version=1, settings=settings, model="m", inputs=["x"], seed=1, shard=0)
+    others = [
+        key("score"),
+        key("generate", version=2),
+        key("generate", settings={"b": 2}),
+        key("generate", model="n"),
+        key("generate", inputs=["x", "y"]),
+        key("generate", seed=2),
+        key("generate", shard=1),
+    ]
+    assert len({key("generate"), *others}) == 8
+    assert key("generate") == key("generate", settings={"a": {"c": (1, 2.5)}, "b": 1})
+
+
+def test_a_manifest_describes_its_shard(run: RunFolder) -> None:
+    key = key_of("described")
+    committed = commit_shard(
+        run,
+        "rollouts",
+        round=0,
+        shard=3,
+        key=key,
+        rows=make_rows("rollouts", run.run_id),
+        parents=["p"],
+        info={"tokens": np.int64(7), "rate": float("nan")},
+    )
+    assert (committed.rows, committed.parents, committed.info) == (4, ["p"], {"tokens": 7, "rate": None})
+    assert committed.file == f"rollouts/round=0000/shard-00003-{committed.sha256[:12]}.parquet"
+    beside = run.path / "rollouts" / "round=0000" / f"shard-00003-{key[:12]}.json"
+    assert json.loads(beside.read_text())["sha256"] == committed.sha256
+    assert find_manifest(run, "rollouts", 0, 3, key) == committed
+    assert find_manifest(run, "rollouts", 0, 3, key_of("other")) is None
+    assert leftovers(run) == []
+
+
+def test_the_first_committer_wins(run: RunFolder) -> None:
+    def attempt(reward: int) -> Manifest:
+        rows = [{**row, "reward": float(reward)} for row in make_rows("verdicts", run.run_id)]
+        return commit(run, "verdicts", rows)
+
+    with ThreadPoolExecutor(4) as pool:
+        seen = list(pool.map(attempt, range(8)))
+    assert all(manifest == seen[0] for manifest in seen)
+    assert len(list((run.path / "verdicts" / "round=0000").iterdir())) == 2
+    assert leftovers(run) == []
+
+
+def test_of_two_versions_of_a_shard_the_newer_is_current(run: RunFolder) -> None:
+    rows = make_rows("verdicts", run.run_id)
+    commit(run, "verdicts", rows, key=key_of("old"))
+    commit(run, "verdicts", make_rows("verdicts", run.run_id), shard=1)
+    newer = commit(run, "verdicts", [{**row, "reward": 0.0} for row in rows], key=key_of("new"))
+    assert [manifest.shard for manifest in manifests(run, "verdicts")] == [0, 1]
+    assert manifests(run, "verdicts", round=0)[0] == newer
+    assert manifests(run, "verdicts", round=1) == []
+
+
+@pytest.mark.parametrize("damage", ["truncated", "empty", "missing", "manifest"])
+def test_a_damaged_shard_is_loud_and_made_again(run: RunFolder, damage: str, caplog: pytest.LogCaptureFixture) -> None:
+    rows = make_rows("rollouts", run.run_id)
+    first = commit(run, "rollouts", rows)
+    path = run.path / first.file
+    if damage == "missing":
+        path.unlink()
+    elif damage == "manifest":
+        next(path.parent.glob("*.json")).write_text('{"table":')
+    else:
+        os.truncate(path, 0 if damage == "empty" else first.bytes - 8)
+    with caplog.at_level(logging.WARNING):
+        assert find_manifest(run, "rollouts", 0, 0, first.key) is None
+        assert manifests(run, "rollouts") == []
+    assert "shard-00000" in caplog.text
+    assert len(verify_run(run)) == 1
+    again = commit(run, "rollouts", rows)
+    assert again.sha256 == first.sha256
+    assert find_manifest(run, "rollouts", 0, 0, first.key) == again
+    assert verify_run(run) == []
+
+
+def test_a_flipped_byte_is_found_by_reading_and_by_verify(run: RunFolder) -> None:
+    fill(run)
+    (bad,) = manifests(run, "scores")
+    flip_a_byte(run.path / bad.file)
+    with pytest.raises(StorageError, match="is damaged"):
+        read_rows(run, bad)
+    assert [found.file for found in verify_run(run)] == [bad.file]
+
+
+def test_reading_an_unknown_column_names_it(run: RunFolder) -> None:
+    manifest = commit(run, "updates", make_rows("updates", run.run_id))
+    with pytest.raises(StorageError, match=r"updates has no columns \['los'\]"):
+        read_rows(run, manifest, ["loss", "los"])
+
+
+def test_a_policy_folder_is_committed_whole(run: RunFolder) -> None:
+    manifest = commit_policy(run)
+    assert manifest.file == "policies/round=0000"
+    assert set(manifest.files) == {"model.safetensors", "config.json", "trainer/optimizer.pt"}
+    assert (run.policy_folder(0) / "model.safetensors").read_bytes() == b"weights"
+    assert find_manifest(run, "policies", 0, 0, key_of(0)) == manifest
+    assert commit_policy(run, weights=b"of a late comer") == manifest
+    assert (run.policy_folder(0) / "model.safetensors").read_bytes() == b"weights"
+    assert leftovers(run) == []
+
+
+def test_a_policy_folder_that_no_manifest_names_is_replaced(run: RunFolder) -> None:
+    run.policy_folder(0).mkdir(parents=True)
+    (run.policy_folder(0) / "half.safetensors").write_bytes(b"half")
+    commit_policy(run)
+    assert not (run.policy_folder(0) / "half.safetensors").exists()
+
+
+def test_a_damaged_policy_is_loud_and_replaced(run: RunFolder, caplog: pytest.LogCaptureFixture) -> None:
+    commit_policy(run, key=key_of("old"))
+    (run.policy_folder(0) / "model.safetensors").write_bytes(b"")
+    assert find_manifest(run, "policies", 0, 0, key_of("old")) is None
+    assert "has 0 bytes instead of 7" in caplog.text
+    commit_policy(run, key=key_of("new"))
+    assert [manifest.key for manifest in manifests(run, "policies")] == [key_of("new")]
+    assert verify_run(run) == []
+
+
+def test_a_committed_policy_is_never_overwritten(run: RunFolder) -> None:
+    commit_policy(run)
+    with pytest.raises(StorageError, match="never overwritten"):
+        commit_policy(run, key=key_of("other"), weights=b"others!")
+    assert (run.policy_folder(0) / "model.safetensors").read_bytes() == b"weights"
+    assert leftovers(run) == []
+
+
+def test_trainer_state_may_go_but_weights_may_not(run: RunFolder) -> None:
+    manifest = commit_policy(run)
+    remove_trainer_state(run, 0)
+    assert not (run.policy_folder(0) / "trainer").exists()
+    assert find_manifest(run, "policies", 0, 0, key_of(0)) == manifest
+    assert verify_run(run) == []
+    (run.policy_folder(0) / "config.json").unlink()
+    assert verify_run(run) == [BadFile("policies/round=0000/config.json", "missing")]
+
+
+def test_a_write_that_fails_leaves_no_policy(run: RunFolder) -> None:
+    def write(folder: Path) -> None:
+        write_weights(folder)
+        raise RuntimeError("out of memory")
+
+    with pytest.raises(RuntimeError, match="out of memory"):
+        commit_folder(run, round=0, key=key_of(0), parents=[], info={}, write=write)
+    assert manifests(run, "policies") == []
+    assert not run.policy_folder(0).exists()
+    assert leftovers(run) == []
+
+
+FULL_DISK = """
+import resource, sys
+from storage.runs import RunFolder
+from storage_samples import commit, make_rows
+run = RunFolder.open(sys.argv[1])
+rows = make_rows("rollouts", run.run_id, samples=300)
+resource.setrlimit(resource.RLIMIT_FSIZE, (2048, 2048))
+try:
+    commit(run, "rollouts", rows)
+except OSError as error:
+    print(error)
+"""
+
+
+def test_a_full_disk_is_named_and_leaves_nothing(run: RunFolder) -> None:
+    environment = {**os.environ, "PYTHONPATH": f"{ROOT}:{Path(__file__).parent}"}
+    command = [sys.executable, "-c", FULL_DISK, str(run.path)]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=60, check=True)
+    assert str(run.path) in done.stdout
+    assert "File too large" in done.stdout
+    assert manifests(run, "rollouts") == []
+    assert leftovers(run) == []
+
+
+def test_garbage_goes_after_its_grace_and_named_files_stay(run: RunFolder) -> None:
+    fill(run)
+    commit_policy(run)
+    lost = run.path / "rollouts" / "round=0000" / "shard-00001-0123456789ab.parquet"
+    lost.write_bytes(b"lost the race")
+    (run.path / "_tmp" / "half.partial").mkdir()
+    run.policy_folder(1).mkdir()
+    assert collect_garbage(run, grace_seconds=3600) == []
+    removed = collect_garbage(run, grace_seconds=0)
+    assert removed == [
+        "_tmp/half.partial",
+        "rollouts/round=0000/shard-00001-0123456789ab.parquet",
+        "policies/round=0001",
+    ]
+    assert verify_run(run) == []
+    assert collect_garbage(run, grace_seconds=0) == []
+
+
+def test_garbage_beside_a_damaged_manifest_is_kept(run: RunFolder) -> None:
+    manifest = commit(run, "rollouts", make_rows("rollouts", run.run_id))
+    next((run.path / "rollouts" / "round=0000").glob("*.json")).write_text("{")
+    assert collect_garbage(run, grace_seconds=0) == []
+    assert (run.path / manifest.file).exists()
