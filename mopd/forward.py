@@ -90,7 +90,8 @@ def plan_batches(items: Sequence[Branch], *, max_tokens: int) -> list[list[Tree]
 
 
 def _split(group: list[Branch], max_tokens: int) -> Iterator[Tree]:
-    prefix, taken, length = group[0].prefix, [], len(group[0].prefix)
+    prefix, length = group[0].prefix, len(group[0].prefix)
+    taken: list[Branch] = []
     for branch in group:
         fed = len(branch.tokens) - 1
         if taken and length + fed > max_tokens:
@@ -106,7 +107,9 @@ def make_batch(trees: Sequence[Tree], device: torch.device | str = "cpu") -> Bat
     length = max(tree.length for tree in trees)
     ids, positions, branch_of = (np.zeros((len(trees), length), dtype=np.int64) for _ in range(3))
     branch_of.fill(-2)  # padding; -1 marks the prefix
-    source, targets, rows = [], [], []
+    source: list[int] = []
+    targets: list[int] = []
+    rows: list[tuple[int, int]] = []
     for b, tree in enumerate(trees):
         start = len(tree.prefix)
         ids[b, :start], positions[b, :start], branch_of[b, :start] = tree.prefix, np.arange(start), -1

@@ -34,11 +34,11 @@ class GgufFile:
 
 def read_gguf(path: str | Path) -> GgufFile:
     """The whole file. Raises InputError when it isn't GGUF, is cut off, or holds a tensor type not covered here."""
-    with Path(path).open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
-        try:
+    try:
+        with Path(path).open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
             return _parse(data)
-        except (struct.error, ValueError) as error:
-            raise InputError(f"{path}: not a GGUF file that can be read ({error}); install its package again") from error
+    except (struct.error, ValueError) as error:
+        raise InputError(f"{path}: not a readable GGUF file ({error}); install its package again") from error
 
 
 def _parse(data: mmap.mmap) -> GgufFile:
@@ -74,6 +74,8 @@ class _Reader:
     def value(self, kind: int) -> Any:
         if kind == STRING:
             return self.string()
+        if kind not in (*SCALARS, ARRAY):
+            raise ValueError(f"metadata type {kind} is unknown")
         if kind != ARRAY:
             return self.scalar(SCALARS[kind])
         inner, count = self.scalar("I"), self.scalar("Q")

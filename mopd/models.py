@@ -63,13 +63,14 @@ def load_model(folder: str | Path, device: str | torch.device = "cpu") -> PreTra
     Raises InputError when the weights can't be read.
     """
     import torch
+    from safetensors import SafetensorError
     from transformers import AutoModelForCausalLM
     from transformers.utils import logging
 
     logging.disable_progress_bar()
     try:
         model = AutoModelForCausalLM.from_pretrained(str(folder), dtype=torch.float32, local_files_only=True)
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RuntimeError, SafetensorError) as error:
         raise InputError(f"{folder}: the model can't be loaded ({_one_line(error)})") from error
     model.eval()
     return model.to(device)

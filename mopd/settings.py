@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag, ValidationError, model_validator
 
 from mopd.errors import InputError
 
@@ -54,7 +54,19 @@ class FileTasks(Frozen):
     """No held-out file: no evaluation."""
 
 
-TaskSettings = Annotated[NumberTasks | FileTasks, Field(discriminator="kind")]
+def _task_kind(value: Any) -> Any:
+    """The tag of a task source; generated questions where none is given."""
+    return value.get("kind", "numbers") if isinstance(value, dict) else getattr(value, "kind", None)
+
+
+TaskSettings = Annotated[
+    Annotated[NumberTasks, Tag("numbers")] | Annotated[FileTasks, Tag("file")],
+    Discriminator(
+        _task_kind,
+        custom_error_type="task_kind",
+        custom_error_message="a mapping with kind 'numbers' or kind 'file' is wanted",
+    ),
+]
 
 
 class GenerateSettings(Frozen):
@@ -175,10 +187,17 @@ class Settings(Frozen):
         from mopd.peers import VARIANTS
 
         if self.condition.variant not in VARIANTS:
-            raise ValueError(f"condition.variant: {self.condition.variant!r} is unknown; choose one of {', '.join(sorted(VARIANTS))}")
+            raise ValueError(
+                f"condition.variant: {self.condition.variant!r} is unknown; choose one of {', '.join(sorted(VARIANTS))}"
+            )
         if self.generate.num_samples == 1 and self.condition.variant != "none":
             raise ValueError(
                 "generate.num_samples: 1 leaves no peers; set it to 2 or more, or condition.variant to none"
+            )
+        if self.train.updates_per_round > self.generate.num_prompts:
+            raise ValueError(
+                f"train.updates_per_round: {self.train.updates_per_round} steps can't share the groups of "
+                f"generate.num_prompts={self.generate.num_prompts}; lower the first or raise the second"
             )
         if self.condition.max_context_tokens < self.generate.max_prompt_tokens:
             raise ValueError(
@@ -245,4 +264,8 @@ def _explain(problem: Any) -> str:
     if problem["type"] == "extra_forbidden":
         return f"{where}: no such setting; see docs/settings.md for the names"
     message = problem["msg"].removeprefix("Value error, ")
-    return message if problem["type"] == "value_error" and where == "settings" else f"{where}: {message} (got {problem['input']!r})"
+    return (
+        message
+        if problem["type"] == "value_error" and where == "settings"
+        else f"{where}: {message} (got {problem['input']!r})"
+    )

@@ -1,8 +1,8 @@
 """What outlives a round: master weights, optimizer moments, the teacher, the step count; all in safetensors.
 
-    FOLDER/                 the policy in Hugging Face format: vLLM and transformers open it as it is
-    FOLDER/teacher/         the teacher in the same format
-    FOLDER/optimizer.safetensors, FOLDER/trainer.json
+FOLDER/                 the policy in Hugging Face format: vLLM and transformers open it as it is
+FOLDER/teacher/         the teacher in the same format
+FOLDER/optimizer.safetensors, FOLDER/trainer.json
 """
 
 from __future__ import annotations

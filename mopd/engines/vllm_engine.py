@@ -68,10 +68,11 @@ class VllmEngine:
                     samples[int(output.request_id.split("-")[0])] = _sample(output.outputs[0])
                     progress(len(samples))
 
-        first = set({request.prompt_token_ids: number for number, request in reversed(list(enumerate(requests)))}.values())
-        self._submit(requests, sorted(first))
+        seen: dict[tuple[int, ...], int] = {}
+        first = [n for n, request in enumerate(requests) if seen.setdefault(request.prompt_token_ids, n) == n]
+        self._submit(requests, first)
         step()  # prefills every prompt once, so that the rest of each group finds its prompt in the prefix cache
-        self._submit(requests, [number for number in range(len(requests)) if number not in first])
+        self._submit(requests, sorted(set(range(len(requests))) - set(first)))
         while self._llm.llm_engine.has_unfinished_requests():
             step()
         return [samples[number] for number in range(len(requests))]

@@ -45,9 +45,7 @@ def prompts() -> list[dict[str, Any]]:
 
 def rollouts(engine: Any, folder: Path, asked: list[dict[str, Any]], seed: int = 0) -> list[dict[str, Any]]:
     chosen = settings("transformers").generate
-    return generate(
-        asked, engine, load_tokenizer(folder), chosen, run="r", round=0, seed=seed, policy_version=0
-    )
+    return generate(asked, engine, load_tokenizer(folder), chosen, run="r", round=0, seed=seed, policy_version=0)
 
 
 def test_logprobs_are_those_of_the_distribution_sampled_from(engine: Any, folder: Path) -> None:
@@ -75,7 +73,9 @@ def test_every_sample_has_a_seed_of_its_own(engine: Any, folder: Path) -> None:
 def test_length_is_bounded_and_said(engine: Any, folder: Path) -> None:
     for row in rollouts(engine, folder, prompts()):
         assert len(row["token_ids"]) <= 6
-        assert row["finish_reason"] == ("length" if len(row["token_ids"]) == 6 else "stop") or len(row["token_ids"]) == 6
+        assert (
+            row["finish_reason"] == ("length" if len(row["token_ids"]) == 6 else "stop") or len(row["token_ids"]) == 6
+        )
 
 
 def test_evaluation_asks_every_policy_with_the_same_seeds(folder: Path) -> None:

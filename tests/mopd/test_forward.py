@@ -44,9 +44,7 @@ def test_equals_each_rollout_alone(model: Any, max_tokens: int, chunk: int) -> N
     for trees in plan_batches(items(), max_tokens=max_tokens):
         batch = make_batch(trees)
         with torch.no_grad():
-            out = token_logps(
-                model, hidden_states(model, batch), batch.targets, temperature=0.7, chunk=chunk, top_k=5
-            )
+            out = token_logps(model, hidden_states(model, batch), batch.targets, temperature=0.7, chunk=chunk, top_k=5)
         start = 0
         for row, length in batch.rows:
             logps = alone(model, row, 0.7)
@@ -54,7 +52,9 @@ def test_equals_each_rollout_alone(model: Any, max_tokens: int, chunk: int) -> N
             expected = logps.gather(1, torch.tensor(RESPONSES[row])[:, None]).squeeze(1)
             torch.testing.assert_close(out.sampled_N[cut], expected, atol=1e-5, rtol=0)
             torch.testing.assert_close(out.support_logps_NK[cut], logps.topk(5).values, atol=1e-5, rtol=0)
-            torch.testing.assert_close(logps.gather(1, out.support_ids_NK[cut]), logps.topk(5).values, atol=1e-5, rtol=0)
+            torch.testing.assert_close(
+                logps.gather(1, out.support_ids_NK[cut]), logps.topk(5).values, atol=1e-5, rtol=0
+            )
             start += length
             seen.append(row)
     assert sorted(seen) == [0, 1, 2, 3]  # the empty response has nothing to score

@@ -47,18 +47,14 @@ def logps(folder: Path, prefix: list[int], response: list[int]) -> torch.Tensor:
 
 
 @pytest.mark.parametrize("row", [0, 1])
-def test_student_reads_the_prompt_and_teacher_the_context(
-    rows: list[dict[str, Any]], folder: Path, row: int
-) -> None:
+def test_student_reads_the_prompt_and_teacher_the_context(rows: list[dict[str, Any]], folder: Path, row: int) -> None:
     ids = torch.tensor(RESPONSES[row])[:, None]
     for column, prefix in (("proximal_logprobs", PROMPT), ("teacher_logprobs", CONTEXT)):
         expected = logps(folder, prefix, RESPONSES[row]).gather(1, ids).squeeze(1)
         np.testing.assert_allclose(rows[row][column], expected, atol=1e-5)
 
 
-def test_support_is_the_students_top_k_and_both_models_are_read_on_it(
-    rows: list[dict[str, Any]], folder: Path
-) -> None:
+def test_support_is_the_students_top_k_and_both_models_are_read_on_it(rows: list[dict[str, Any]], folder: Path) -> None:
     student, teacher = (logps(folder, prefix, RESPONSES[0]) for prefix in (PROMPT, CONTEXT))
     np.testing.assert_allclose(rows[0]["support_student_logprobs"], student.topk(4).values, atol=1e-5)
     ids = torch.from_numpy(rows[0]["support_ids"]).long()

@@ -39,12 +39,17 @@ def score_rows(num_groups: int = 4, samples: int = 2, top_k: int = 4) -> list[di
             teacher = np.log(rng.dirichlet(np.ones(top_k + 1), size=length)[:, :top_k]).astype(np.float32)
             rows.append(
                 {
-                    "prompt_id": f"p{group}", "sample": sample, "prompt_token_ids": prompt,
-                    "token_ids": rng.integers(3, 40, size=length), "temperature": 1.0,
+                    "prompt_id": f"p{group}",
+                    "sample": sample,
+                    "prompt_token_ids": prompt,
+                    "token_ids": rng.integers(3, 40, size=length),
+                    "temperature": 1.0,
                     "behavior_logprobs": np.full(length, -3.5, np.float32),
                     "support_ids": np.stack([rng.permutation(40)[:top_k] for _ in range(length)]).astype(np.int32),
-                    "support_teacher_logprobs": teacher, "advantage": float(1 - 2 * (sample % 2)), "distill": True,
-                }  # fmt: skip
+                    "support_teacher_logprobs": teacher,
+                    "advantage": float(1 - 2 * (sample % 2)),
+                    "distill": True,
+                }
             )
     return rows
 

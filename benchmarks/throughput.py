@@ -1,0 +1,296 @@
+"""Tokens per second of generation, scoring and training beside the plain way to do the same, as ratios in one run.
+
+    python benchmarks/throughput.py examples/demo.yaml --out benchmarks/results/throughput.json
+
+Generation: our engine beside `vllm.LLM(...).generate(...)` with vLLM's own defaults, same requests, each in its own
+process, in turn. Scoring and training: ours beside padded batches through a plain transformers model, full-vocabulary
+log-softmax, same rollouts, same process, in turn. Tokens are response tokens; the median of the repeats is given.
+"""
+
+from __future__ import annotations
+
+import argparse
+import copy
+import json
+import multiprocessing
+import os
+import platform
+import statistics
+import time
+from collections.abc import Callable
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+Rows = list[dict[str, Any]]
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("config")
+    parser.add_argument("--out", type=Path)
+    parser.add_argument("--repeats", type=int, default=3)
+    parser.add_argument("--only", choices=["generation", "scoring", "training"], action="append")
+    options = parser.parse_args()
+    from mopd.settings import load_settings
+
+    settings = load_settings(options.config)
+    wanted = options.only or ["generation", "scoring", "training"]
+    rollouts: Rows | None = None
+    results = {}
+    if "generation" in wanted:
+        results["generation"], rollouts = compare_generation(settings, options.repeats)
+    if {"scoring", "training"} & set(wanted):
+        results |= compare_torch(settings, rollouts or invented_rollouts(settings), options.repeats, wanted)
+    print_table(results)
+    if options.out:
+        options.out.parent.mkdir(parents=True, exist_ok=True)
+        options.out.write_text(json.dumps({**machine(), "config": options.config, "results": results}, indent=2) + "\n")
+
+
+def compare_generation(settings: Any, repeats: int) -> tuple[dict[str, Any], Rows]:
+    """Our engine and vLLM's own `LLM.generate`, in processes of their own, in turn."""
+    times: dict[str, list[float]] = {"mopd": [], "plain": []}
+    rows: Rows = []
+    context = multiprocessing.get_context("spawn")
+    for _ in range(repeats):
+        for name, function in (("mopd", generate_ours), ("plain", generate_plain)):
+            queue = context.Queue()
+            process = context.Process(target=function, args=(settings, queue))
+            process.start()
+            tokens, seconds, made = queue.get()
+            process.join()
+            times[name].append(tokens / seconds)
+            rows = made or rows
+    return ratio(times), rows
+
+
+def requests_of(settings: Any) -> tuple[Rows, Any, Path]:
+    from mopd.models import load_tokenizer, resolve_model
+    from mopd.tasks import draw_prompts, load_tasks
+
+    folder = resolve_model(settings.model.path)
+    tasks = load_tasks(settings.tasks, settings.seed).train
+    count = settings.generate.num_prompts
+    prompts = draw_prompts(tasks, run="benchmark", round=0, seed=settings.seed, num_prompts=count, split="train")
+    return prompts, load_tokenizer(folder), folder
+
+
+def generate_ours(settings: Any, queue: Any) -> None:
+    from mopd.engines import make_engine
+    from mopd.generate import generate
+
+    prompts, tokenizer, folder = requests_of(settings)
+    engine = make_engine(settings.generate, settings.model, folder)
+
+    def once(round: int) -> Rows:
+        return generate(
+            prompts, engine, tokenizer, settings.generate, run="b", round=round, seed=settings.seed, policy_version=0
+        )
+
+    once(1)  # the first call warms up
+    began = time.monotonic()
+    rows = once(0)
+    queue.put((sum(len(row["token_ids"]) for row in rows), time.monotonic() - began, rows))
+
+
+def generate_plain(settings: Any, queue: Any) -> None:
+    """`LLM.generate` on the same prompts; only what the CPU build needs to start and to accept seeds is set."""
+    import torch
+
+    os.environ.setdefault("VLLM_LOGGING_LEVEL", "ERROR")
+    from vllm import LLM, SamplingParams
+
+    from mopd.generate import prompt_ids
+    from mopd.models import autocast_dtype
+
+    prompts, tokenizer, folder = requests_of(settings)
+    choice = settings.generate
+    on_gpu = torch.cuda.is_available()
+    dtype = autocast_dtype(settings.model.precision, "cuda" if on_gpu else "cpu") or torch.float32
+    window = choice.max_prompt_tokens + choice.max_tokens
+    engine = LLM(
+        str(folder),
+        dtype=str(dtype).removeprefix("torch."),
+        max_model_len=window,
+        max_num_batched_tokens=max(window, 8192),
+        enable_chunked_prefill=False,
+        enforce_eager=not on_gpu,
+    )
+    ids = [prompt_ids(prompt, tokenizer, choice.max_prompt_tokens) for prompt in prompts]
+    asked: Any = [{"prompt_token_ids": list(one)} for one in ids for _ in range(choice.num_samples)]
+
+    def once(first_seed: int) -> Any:
+        parameters = [
+            SamplingParams(
+                temperature=choice.temperature, max_tokens=choice.max_tokens, seed=first_seed + n, logprobs=0
+            )
+            for n in range(len(asked))
+        ]
+        return engine.generate(asked, parameters, use_tqdm=False)
+
+    once(1_000_000)
+    began = time.monotonic()
+    tokens = sum(len(output.outputs[0].token_ids) for output in once(0))
+    queue.put((tokens, time.monotonic() - began, None))
+
+
+def invented_rollouts(settings: Any) -> Rows:
+    """Rollouts of random tokens at the demo's sizes, where no engine was run."""
+    from mopd.generate import prompt_ids
+
+    prompts, tokenizer, _ = requests_of(settings)
+    rng = np.random.default_rng(0)
+    choice = settings.generate
+    return [
+        {
+            "run": "b",
+            "round": 0,
+            "prompt_id": prompt["prompt_id"],
+            "sample": sample,
+            "prompt_token_ids": list(prompt_ids(prompt, tokenizer, choice.max_prompt_tokens)),
+            "token_ids": rng.integers(3, 1000, size=int(rng.integers(choice.max_tokens // 2, choice.max_tokens + 1))),
+            "behavior_logprobs": None,
+            "temperature": choice.temperature,
+            "text": "The answer is 1.",
+        }
+        for prompt in prompts
+        for sample in range(choice.num_samples)
+    ]
+
+
+def compare_torch(settings: Any, rollouts: Rows, repeats: int, wanted: list[str]) -> dict[str, Any]:
+    """Scoring and training, ours and plain, in this process."""
+    from mopd.condition import condition
+    from mopd.score import Scorer
+    from mopd.train import accumulate_gradients, make_targets
+
+    prompts, tokenizer, folder = requests_of(settings)
+    verdicts = [
+        {**row, "reward": float(number % 2), "success": number % 2 == 1, "feedback": None}
+        for number, row in enumerate(rollouts)
+    ]
+    contexts = condition(prompts, rollouts, verdicts, settings.condition, tokenizer, run_seed=settings.seed)
+    scorer = Scorer(folder, folder, settings)
+    tokens = sum(len(row["token_ids"]) for row in rollouts)
+    results = {}
+
+    def score() -> Rows:
+        return scorer.score(rollouts, verdicts, contexts, policy_version=0, teacher_version=0)
+
+    if "scoring" in wanted:
+        prefixes = [row["context_token_ids"] for row in contexts]
+
+        def plain() -> None:
+            plain_scores(scorer.student, [row["prompt_token_ids"] for row in rollouts], rollouts, settings, scorer)
+            plain_scores(scorer.student, prefixes, rollouts, settings, scorer)
+
+        results["scoring"] = ratio(in_turn({"mopd": score, "plain": plain}, tokens, repeats))
+    if "training" in wanted:
+        scores = score()
+        for row in scores:
+            row["behavior_logprobs"] = row["proximal_logprobs"]
+        student = copy.deepcopy(scorer.student).train()
+        targets = make_targets(scores, settings.train)
+        ways: dict[str, Callable[[], Any]] = {
+            "mopd": lambda: accumulate_gradients(student, scores, targets, settings, scorer.device),
+            "plain": lambda: plain_gradients(student, rollouts, settings, scorer),
+        }
+        results["training"] = ratio(in_turn(ways, tokens, repeats))
+    return results
+
+
+def padded_batches(prefixes: list[Any], rollouts: Rows, size: int = 16) -> Any:
+    """Right-padded batches of prefix + response, sorted by length, with the positions that predict the response."""
+    import torch
+
+    order = sorted(range(len(rollouts)), key=lambda row: len(prefixes[row]) + len(rollouts[row]["token_ids"]))
+    for start in range(0, len(order), size):
+        rows = [
+            ([*map(int, prefixes[r]), *map(int, rollouts[r]["token_ids"])], len(prefixes[r]))
+            for r in order[start : start + size]
+        ]
+        length = max(len(ids) for ids, _ in rows)
+        ids_BL = torch.tensor([ids + [0] * (length - len(ids)) for ids, _ in rows])
+        attend_BL = torch.tensor([[1] * len(ids) + [0] * (length - len(ids)) for ids, _ in rows])
+        response_BL = torch.tensor([[first <= at < len(ids) for at in range(1, length)] for ids, first in rows])
+        yield ids_BL, attend_BL, response_BL
+
+
+def plain_scores(model: Any, prefixes: list[Any], rollouts: Rows, settings: Any, scorer: Any) -> None:
+    """Sampled-token log-probabilities and a top-k of every position, all logits at once."""
+    import torch
+
+    from mopd.score import autocast
+
+    for batch in padded_batches(prefixes, rollouts):
+        ids, attend, response = (tensor.to(scorer.device) for tensor in batch)
+        with torch.no_grad(), autocast(settings.model.precision, scorer.device):
+            logits = model(ids, attention_mask=attend).logits[:, :-1].float() / settings.generate.temperature
+        logps = torch.log_softmax(logits, dim=-1)
+        logps.gather(2, ids[:, 1:, None])[..., 0][response].cpu()
+        logps.topk(settings.score.top_k, dim=-1).values[response].cpu()
+
+
+def plain_gradients(model: Any, rollouts: Rows, settings: Any, scorer: Any) -> None:
+    """Forward and backward of the mean log-probability of the responses, padded batches."""
+    import torch
+
+    from mopd.score import autocast
+
+    tokens = sum(len(row["token_ids"]) for row in rollouts)
+    for batch in padded_batches([row["prompt_token_ids"] for row in rollouts], rollouts):
+        ids, attend, response = (tensor.to(scorer.device) for tensor in batch)
+        with autocast(settings.model.precision, scorer.device):
+            logits = model(ids, attention_mask=attend).logits[:, :-1].float() / settings.generate.temperature
+        logps = torch.log_softmax(logits, dim=-1).gather(2, ids[:, 1:, None])[..., 0]
+        (-(logps * response).sum() / tokens).backward()
+
+
+def in_turn(ways: dict[str, Callable[[], Any]], tokens: int, repeats: int) -> dict[str, list[float]]:
+    """Tokens per second of each way, called in turn after one warm-up each."""
+    rates: dict[str, list[float]] = {name: [] for name in ways}
+    for repeat in range(repeats + 1):
+        for name, way in ways.items():
+            began = time.monotonic()
+            way()
+            if repeat:
+                rates[name].append(tokens / (time.monotonic() - began))
+    return rates
+
+
+def ratio(rates: dict[str, list[float]]) -> dict[str, Any]:
+    """Medians, and the median of the pairwise ratios."""
+    pairs = [ours / plain for ours, plain in zip(rates["mopd"], rates["plain"], strict=True)]
+    return {
+        "mopd_tokens_per_s": round(statistics.median(rates["mopd"]), 1),
+        "plain_tokens_per_s": round(statistics.median(rates["plain"]), 1),
+        "ratio": round(statistics.median(pairs), 2),
+        "ratios": [round(pair, 2) for pair in pairs],
+    }
+
+
+def machine() -> dict[str, Any]:
+    import torch
+
+    device = torch.cuda.get_device_name() if torch.cuda.is_available() else platform.processor() or platform.machine()
+    return {
+        "date": datetime.now(UTC).strftime("%Y-%m-%d %H:%M"),
+        "device": device,
+        "cores": os.cpu_count(),
+        "torch": torch.__version__,
+    }
+
+
+def print_table(results: dict[str, Any]) -> None:
+    print(f"{'':12}{'mopd tok/s':>12}{'plain tok/s':>13}{'ratio':>8}   pairs")
+    for name, one in results.items():
+        print(
+            f"{name:12}{one['mopd_tokens_per_s']:>12}{one['plain_tokens_per_s']:>13}{one['ratio']:>8}   {one['ratios']}"
+        )
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,74 @@
+"""What `make demo` says at the end: did the student get better, where is everything, what to ask it.
+
+python -m flows.demo RUN
+"""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Any
+
+from flows.sql import format_result
+from flows.status import rounds_text, run_status
+from storage.catalog import query
+from storage.runs import RunFolder
+
+QUERIES = {
+    "Which questions had both outcomes, and so something to learn from a peer?": """
+SELECT prompt, answer, count(*) FILTER (success) AS right, count(*) AS rollouts,
+       any_value(text) FILTER (success) AS "a right reply"
+FROM episodes WHERE round = 0 GROUP BY ALL HAVING right BETWEEN 1 AND rollouts - 1 ORDER BY right, prompt LIMIT 5
+""",
+    "Does the teacher, having seen the peers, prefer the right replies? (mean logprob of a token, by round)": """
+SELECT round, success, count(*) AS rollouts, round(avg(mean_teacher_logprob), 3) AS teacher,
+       round(avg(list_avg(proximal_logprobs)), 3) AS student, round(avg(num_tokens), 1) AS tokens
+FROM episodes GROUP BY ALL ORDER BY round, success
+""",
+    "Where does the teacher disagree with the student most, token by token?": """
+SELECT round, prompt_id, sample, token.t AS token, round(token.teacher - token.student, 2) AS difference, success, text
+FROM (SELECT *, unnest([{'t': t, 'teacher': teacher_logprobs[t], 'student': proximal_logprobs[t]}
+                        FOR t IN range(1, len(token_ids) + 1)]) AS token FROM episodes WHERE distill)
+ORDER BY abs(difference) DESC LIMIT 5
+""",
+}
+"""Three questions worth asking any run, with the SQL that answers them."""
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Print the report of a run folder."""
+    (path,) = sys.argv[1:] if argv is None else argv
+    folder = RunFolder.open(Path(path))
+    status = run_status(folder)
+    print(f"\n{rounds_text(status)}\n\n{verdict(status)}")
+    print(f"\nEverything is in {folder.path}: Parquet for every stage, the policies, the settings.")
+    for number, (question, sql) in enumerate(QUERIES.items(), start=1):
+        result = query(folder, sql)
+        print(f'\n{number}. {question}\n\n   mopd sql {folder.path} "{" ".join(sql.split())}"\n')
+        print(format_result(result.columns, result.rows, "table"))
+    where = f"{folder.path} --round 0 --prompt {_a_prompt(folder)} --sample 0"
+    print(f"\nOne group, as the teacher saw it:  mopd show {where}")
+    return 0
+
+
+def verdict(status: dict[str, Any]) -> str:
+    """One line: held-out mean@k before and after, in points."""
+    done = [one for one in status["evaluations"] if one["mean_at_k"] is not None]
+    if len(done) < 2:
+        return "No held-out comparison: evaluation is off or not finished."
+    first, last = done[0], done[-1]
+    k, change = first["k"], 100 * (last["mean_at_k"] - first["mean_at_k"])
+    return (
+        f"Held-out mean@{k}: {100 * first['mean_at_k']:.1f} % -> {100 * last['mean_at_k']:.1f} % "
+        f"({change:+.1f} points), "
+        f"pass@{k}: {100 * first['pass_at_k']:.1f} % -> {100 * last['pass_at_k']:.1f} %, "
+        f"after {len(status['rounds'])} rounds, on {first['num_prompts']} questions that were never trained on."
+    )
+
+
+def _a_prompt(folder: RunFolder) -> str:
+    return str(query(folder, "SELECT min(prompt_id) FROM episodes WHERE round = 0").rows[0][0])
+
+
+if __name__ == "__main__":
+    sys.exit(main())

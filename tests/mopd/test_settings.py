@@ -1,0 +1,95 @@
+"""Settings: every shipped config parses, and nonsense is refused in one line that names the fix."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from pydantic import ValidationError
+
+from mopd.errors import InputError
+from mopd.settings import Settings, load_settings, parse_settings
+
+ROOT = Path(__file__).resolve().parents[2]
+EXAMPLES = sorted((ROOT / "examples").rglob("*.yaml"))
+
+
+def config(folder: Path, text: str = "rounds: 2\n") -> Path:
+    path = folder / "config.yaml"
+    path.write_text(text)
+    return path
+
+
+@pytest.mark.parametrize("path", EXAMPLES, ids=lambda path: path.stem)
+def test_every_example_parses(path: Path) -> None:
+    assert load_settings(path).rounds >= 1
+
+
+def test_there_are_examples() -> None:
+    assert {"tiny", "demo"} <= {path.stem for path in EXAMPLES}
+
+
+def test_defaults_are_the_papers() -> None:
+    settings = Settings()
+    assert (settings.generate.num_prompts, settings.generate.num_samples) == (32, 8)
+    assert (settings.condition.variant, settings.condition.max_context_tokens) == ("contrastive", 10240)
+    assert (settings.score.top_k, settings.train.alpha, settings.train.importance_clip) == (100, 0.5, 2.0)
+    assert (settings.train.learning_rate, settings.train.warmup_steps, settings.train.weight_decay) == (1e-5, 10, 0.01)
+    assert (settings.train.policy_gradient_weight, settings.train.teacher.rate) == (0.0, 0.05)
+
+
+def test_overrides_are_read_as_yaml(tmp_path: Path) -> None:
+    overrides = ["train.learning_rate=1e-5", "tasks.questions=[sum, product]", "evaluate.when=never", "rounds=3"]
+    settings = load_settings(config(tmp_path), overrides)
+    assert settings.train.learning_rate == 1e-5
+    assert settings.tasks.questions == ("sum", "product")  # type: ignore[union-attr]
+    assert (settings.evaluate.when, settings.rounds) == ("never", 3)
+
+
+def test_settings_are_frozen() -> None:
+    with pytest.raises(ValidationError):
+        Settings().seed = 1
+
+
+@pytest.mark.parametrize(
+    ("override", "said"),
+    [
+        ("train.lerning_rate=1", "train.lerning_rate: no such setting"),
+        ("rounds=0", "rounds: .*greater than or equal to 1.*got 0"),
+        ("train.alpha=1.5", "train.alpha: .*less than or equal to 1"),
+        ("condition.variant=contrast", "condition.variant: 'contrast' is unknown; choose one of contrastive"),
+        ("generate.num_samples=1", "generate.num_samples: 1 leaves no peers"),
+        ("condition.max_context_tokens=100", "max_context_tokens is below generate.max_prompt_tokens"),
+        ("train.updates_per_round=64", "train.updates_per_round: 64 .*generate.num_prompts"),
+        ("train", "--set train: write it as key.subkey=value"),
+        ("rounds.x=1", "--set rounds.x=1: rounds is a value"),
+        ("generate.engine=sglang", "generate.engine: Input should be 'vllm', 'transformers' or 'fake'"),
+        ("tasks.kind=files", "tasks: a mapping with kind 'numbers' or kind 'file'"),
+    ],
+)
+def test_nonsense_is_refused_in_one_line(tmp_path: Path, override: str, said: str) -> None:
+    with pytest.raises(InputError, match=said) as caught:
+        load_settings(config(tmp_path), [override])
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [("rounds: [", "not valid YAML"), ("- 1\n", "must be a mapping of settings"), ("train:\n", "train: ")],
+)
+def test_broken_files_are_named(tmp_path: Path, text: str, said: str) -> None:
+    path = config(tmp_path, text)
+    with pytest.raises(InputError, match=said) as caught:
+        load_settings(path)
+    assert str(path) in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+def test_a_missing_file_is_named(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"nowhere.yaml: cannot be read \(No such file"):
+        load_settings(tmp_path / "nowhere.yaml")
+
+
+def test_resolved_settings_read_back_equal() -> None:
+    settings = parse_settings({"train": {"policy_gradient_weight": 0.3}})
+    assert parse_settings(settings.model_dump(mode="json")) == settings

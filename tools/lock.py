@@ -1,0 +1,50 @@
+"""Resolves requirements/cpu.lock and requirements/cuda.lock again: `make lock`. Runs in the project's environment."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+from bootstrap import ROOT, BootstrapError, _last_lines, _output, pip_sources, uv_command, uv_environment
+
+HEADER = """\
+# Every package of the {kind} environment, pinned. Made by `make lock` from pyproject.toml (extras {kind} and dev),
+# requirements/embedded.in and requirements/overrides-{kind}.txt; not edited by hand.
+# Complete: installed with --no-deps by tools/bootstrap.py, for Linux on x86_64.
+"""
+
+
+def main() -> int:
+    """Writes both locks, or leaves both as they are and says what can't be resolved."""
+    try:
+        locks = {kind: resolve(kind) for kind in ("cpu", "cuda")}
+    except BootstrapError as error:
+        print(f"lock: {error}", file=sys.stderr)
+        return 2
+    for kind, lock in locks.items():
+        (ROOT / "requirements" / f"{kind}.lock").write_text(lock)
+        print(f"requirements/{kind}.lock: {lock.count('==')} packages")
+    return 0
+
+
+def resolve(kind: str) -> str:
+    """The text of a lock. Raises BootstrapError when the requirements contradict each other."""
+    python = Path(sys.executable)
+    sources = pip_sources(_output([str(python), "-m", "pip", "config", "list"]))
+    install = uv_command(python, Path("unused"), sources)
+    source_options = install[install.index("--requirements") + 2 :]
+    requirements = ROOT / "requirements"
+    command = [install[0], "--no-progress", "--no-config", "pip", "compile", "--no-annotate", "--no-header"]
+    command += ["--index-strategy", "unsafe-best-match", "--python-version", "3.11"]
+    command += ["--python-platform", "x86_64-unknown-linux-gnu", "--extra", kind, "--extra", "dev"]
+    command += ["--override", str(requirements / f"overrides-{kind}.txt"), *source_options]
+    command += [str(ROOT / "pyproject.toml"), str(requirements / "embedded.in")]
+    ended = subprocess.run(command, capture_output=True, text=True, env=uv_environment(sources))
+    if ended.returncode != 0:
+        raise BootstrapError(f"{kind}: {_last_lines(ended.stderr, 12)}")
+    return HEADER.format(kind=kind) + ended.stdout
+
+
+if __name__ == "__main__":
+    sys.exit(main())
