@@ -1,0 +1,35 @@
+# Each target does its own set-up: only Python >= 3.11, make and pip's package sources are needed.
+PYTHON ?= python3
+BIN := .venv/bin
+RUN ?= runs/demo-$(shell date +%Y%m%d-%H%M%S)
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test lint docs lock clean environment
+
+help: ## show this list
+	@grep -E '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /  make \1\t/' | expand -t 20
+
+environment: ## build .venv from the pinned lock; does nothing when it is up to date
+	@$(PYTHON) tools/bootstrap.py
+
+demo: environment ## multi-rollout distillation of a real model, end to end (RUN=folder, at most 12 minutes)
+	@$(BIN)/mopd run examples/demo.yaml --run $(RUN)
+	@$(BIN)/python -m flows.demo $(RUN)
+
+test: environment ## the whole test suite
+	@$(BIN)/python -m pytest
+
+lint: environment ## ruff (rules and format) and mypy
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check .
+	@$(BIN)/mypy
+
+docs: environment ## write the generated pages of docs/ again
+	@$(BIN)/python tools/settings_page.py
+
+lock: environment ## resolve requirements/*.lock again
+	@$(BIN)/python tools/lock.py
+
+clean: ## remove the environment and what tools left behind; runs are kept
+	@rm -rf .venv build *.egg-info .pytest_cache .ruff_cache .mypy_cache .hypothesis
+	@find . -name __pycache__ -type d -prune -exec rm -rf {} +

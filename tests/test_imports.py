@@ -1,0 +1,77 @@
+"""The rooms stay apart: what an import brings along, and which way the arrows point."""
+
+from __future__ import annotations
+
+import ast
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[1]
+ROOMS = ("mopd", "storage", "flows")
+MAY_IMPORT = {"mopd": {"mopd"}, "storage": {"storage"}, "flows": set(ROOMS)}
+FOREIGN = {"mopd": {"prefect", "duckdb"}, "storage": {"prefect", "torch", "transformers", "vllm"}, "flows": {"vllm"}}
+ENGINE_MODULE = ROOT / "mopd" / "engines" / "vllm_engine.py"
+HEAVY = ("torch", "transformers", "vllm", "prefect")
+
+
+def modules_of(room: str) -> list[str]:
+    """Dotted names of a room's modules."""
+    paths = sorted((ROOT / room).rglob("*.py"))
+    names = [".".join(path.relative_to(ROOT).with_suffix("").parts) for path in paths if path != ENGINE_MODULE]
+    return [name.removesuffix(".__init__") for name in names]
+
+
+def imports_of(path: Path) -> set[str]:
+    """Top-level names that a file imports, also inside functions."""
+    found = set()
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            found |= {alias.name.split(".")[0] for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.level == 0:
+            found.add((node.module or "").split(".")[0])
+    return found
+
+
+def loaded_after(code: str, suspects: tuple[str, ...]) -> set[str]:
+    """Which suspects a fresh interpreter has in sys.modules after running the code."""
+    program = f"import sys\n{code}\nprint(*[name for name in {suspects!r} if name in sys.modules])"
+    ended = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, cwd=ROOT, check=True)
+    return set(ended.stdout.split())
+
+
+def test_mopd_brings_no_workflow_engine_along() -> None:
+    code = "\n".join(f"import {name}" for name in modules_of("mopd"))
+    assert loaded_after(code, ("prefect", "vllm", "duckdb", "storage", "flows")) == set()
+
+
+def test_storage_brings_no_model_along() -> None:
+    code = "\n".join(f"import {name}" for name in modules_of("storage"))
+    assert loaded_after(code, ("prefect", "vllm", "torch", "transformers", "mopd", "flows")) == set()
+
+
+@pytest.mark.parametrize(
+    "name", ["mopd", "mopd.models", "mopd.settings", "storage", "flows", "flows.cli", "flows.doctor"]
+)
+def test_cheap_imports(name: str) -> None:
+    assert loaded_after(f"import {name}", HEAVY) == set()
+
+
+@pytest.mark.parametrize("room", ROOMS)
+def test_arrows_between_the_rooms(room: str) -> None:
+    for path in sorted((ROOT / room).rglob("*.py")):
+        found = imports_of(path)
+        assert found & set(ROOMS) <= MAY_IMPORT[room], f"{path.relative_to(ROOT)} imports another room"
+        assert not found & FOREIGN[room], f"{path.relative_to(ROOT)} imports {found & FOREIGN[room]}"
+
+
+def test_vllm_is_imported_in_one_module() -> None:
+    users = [path for room in ROOMS for path in (ROOT / room).rglob("*.py") if "vllm" in imports_of(path)]
+    assert users == [ENGINE_MODULE]
+
+
+def test_no_flow_module_shadows_the_standard_library() -> None:
+    names = {path.stem for path in (ROOT / "flows").glob("*.py")} - {"__init__"}
+    assert not names & sys.stdlib_module_names
