@@ -3,6 +3,9 @@ PYTHON ?= python3
 BIN := .venv/bin
 RUN ?= runs/demo-$(shell date +%Y%m%d-%H%M%S)
 
+# Bytecode is kept in .venv even where the environment says not to: vLLM's import is three times as fast with it.
+unexport PYTHONDONTWRITEBYTECODE
+
 .DEFAULT_GOAL := help
 .PHONY: help demo test lint docs lock clean environment
 

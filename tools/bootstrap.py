@@ -26,15 +26,18 @@ TORCH_CPU_INDEX = "https://download.pytorch.org/whl/cpu"
 MIN_PYTHON = (3, 11)
 STAMP = "mopd-lock.sha256"
 
-NOT_COMPILED = (
-    r"/(tests?|pip|anthropic|apprise|dateparser|fontTools|numba|llvmlite|mypyc?|sentry_sdk|supervisor)/"
-    r"|/sympy/(physics|stats)/|/torch/(testing/_internal|onnx|_vendor)/|/pygments/(lexers|styles)/"
-    r"|/openai/(resources|types/(?!shared|chat|responses|completion))"
-    r"|/transformers/models/(?!auto/|llama/|__init__)"
-    r"|/vllm/model_executor/models/(?!llama|interfaces|registry|utils|adapters|__init__)"
-    r"|/vllm/(benchmarks|tool_parsers)/"
+START_UP_IMPORTS = (
+    (
+        *("torch", "torch._dynamo", "torch._inductor.compile_fx", "transformers.models.llama.modeling_llama"),
+        *("vllm", "vllm.entrypoints.llm", "vllm.v1.engine.llm_engine", "vllm.v1.engine.core", "vllm.v1.sample.sampler"),
+        *("vllm.v1.worker.{kind}_worker", "vllm.v1.worker.{kind}_model_runner", "vllm.model_executor.models.llama"),
+    ),
+    (
+        *("prefect", "prefect.cli", "prefect.server.api.server", "prefect.workers.process", "duckdb", "rich.table"),
+        *("pyarrow.parquet", "pydantic", "hypothesis", "pytest", "_pytest.assertion.rewrite"),
+    ),
 )
-"""Paths whose bytecode isn't needed to start: Python compiles them when they are imported."""
+"""What a run and the tests import, in two halves of about equal cost. In `{kind}`: cpu or gpu."""
 
 
 class BootstrapError(Exception):
@@ -84,7 +87,7 @@ def bootstrap(kind: str, folder: Path) -> None:
     install_lock(python, lock)
     remove_strangers(python, lock)
     install_project(python)
-    compile_bytecode(python)
+    compile_bytecode(python, kind)
     stamp.write_text(wanted)
     print(f"bootstrap: done in {time.monotonic() - started:.0f} s", flush=True)
 
@@ -243,14 +246,37 @@ def install_project(python: Path) -> None:
         _run([*command, "--editable", str(ROOT)], dict(os.environ), "mopd itself can't be installed")
 
 
-def compile_bytecode(python: Path) -> None:
-    """Compiles what a run imports, on all cores; without it the first import of vLLM takes three times as long."""
-    packages = _output([str(python), "-c", "import sysconfig; print(sysconfig.get_path('purelib'))"]).strip()
+def compile_bytecode(python: Path, kind: str) -> None:
+    """Imports what runs import, so that Python writes its bytecode; without it vLLM's import takes three times as long.
+
+    Also where PYTHONDONTWRITEBYTECODE is set. Compiling all packages takes twice as long, most of it for modules that
+    nobody imports; those are compiled when somebody does.
+    """
+    environment = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
     with _step("bytecode"):
-        # Some packages ship templates that aren't Python: what can't be compiled is left alone, so no exit code.
-        subprocess.run(
-            [str(python), "-m", "compileall", "-qq", "-j", "0", "-x", NOT_COMPILED, packages], capture_output=True
-        )
+        imports = [
+            subprocess.Popen(
+                [str(python), "-c", import_script(names, kind)],
+                stdout=subprocess.DEVNULL,
+                stderr=subprocess.DEVNULL,
+                env={**environment, "OMP_NUM_THREADS": "1"},
+            )
+            for names in START_UP_IMPORTS
+        ]
+        for process in imports:
+            process.wait()
+
+
+def import_script(names: tuple[str, ...], kind: str) -> str:
+    """A program that imports all names; one that can't be imported fails later, where it is used, with its message."""
+    device = {"cpu": "cpu", "cuda": "gpu"}[kind]
+    lines = ["import contextlib, importlib"]
+    for name in names:
+        lines += [
+            "with contextlib.suppress(ImportError):",
+            f"    importlib.import_module({name.format(kind=device)!r})",
+        ]
+    return "\n".join(lines)
 
 
 def _install_uv(python: Path, version: str | None) -> bool:

@@ -1,0 +1,157 @@
+"""The command `mopd`. Heavy imports wait inside the commands: what needs no model starts at once."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from mopd.errors import InputError
+from storage.errors import StorageError
+
+USER_ERROR, FAILURE, INTERRUPTED, TERMINATED = 2, 1, 130, 143
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run a command; returns the exit code. What a user can mend is one line on stderr and exit code 2."""
+    from flows.signals import Terminated
+    from flows.worker import WorkerDied
+
+    arguments = parser().parse_args(argv)
+    command: Callable[[argparse.Namespace], int] = arguments.command
+    try:
+        return command(arguments)
+    except (InputError, StorageError) as error:
+        return _say(str(error), USER_ERROR)
+    except BrokenPipeError:
+        sys.stderr.close()  # the reader of a pipe went away: nothing is left to say, and nobody to say it to
+        return FAILURE
+    except OSError as error:
+        where = f"{error.filename}: " if error.filename else ""
+        return _say(f"{where}{error.strerror or error}", USER_ERROR)
+    except WorkerDied as error:
+        return _say(f"{error}; start the same command again to continue", FAILURE)
+    except Terminated:
+        return _say("terminated; start the same command again to continue", TERMINATED)
+    except KeyboardInterrupt:
+        return _say("interrupted; start the same command again to continue", INTERRUPTED)
+
+
+def parser() -> argparse.ArgumentParser:
+    """All commands and their arguments."""
+    root = argparse.ArgumentParser(
+        prog="mopd",
+        description="Multi-rollout on-policy distillation, with every stage on disk and one SQL query away.",
+    )
+    commands = root.add_subparsers(required=True, metavar="COMMAND")
+
+    run = commands.add_parser("run", help="run a config, or continue a run where it was lost")
+    run.add_argument("config", type=Path, help="a YAML file of settings, e.g. examples/tiny.yaml")
+    run.add_argument("--run", type=Path, metavar="DIR", help="the run's folder (default: a new one under runs/)")
+    run.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="e.g. train.learning_rate=1e-5")
+    run.add_argument("--verbose", action="store_true", help="show Prefect's log too")
+    run.set_defaults(command=_run)
+
+    status = commands.add_parser("status", help="rounds, stages, rates and results of a run")
+    status.add_argument("run", type=Path)
+    status.add_argument("--json", action="store_true")
+    status.set_defaults(command=_status)
+
+    sql = commands.add_parser("sql", help="query a run's tables, read-only")
+    sql.add_argument("run", type=Path)
+    sql.add_argument("query", metavar="SELECT")
+    sql.add_argument("--format", choices=("table", "csv", "json"), default="table")
+    sql.set_defaults(command=_sql)
+
+    show = commands.add_parser("show", help="a group of rollouts; with --sample, what the teacher was shown and said")
+    show.add_argument("run", type=Path)
+    show.add_argument("--round", type=int, required=True)
+    show.add_argument("--prompt", required=True, metavar="ID")
+    show.add_argument("--sample", type=int)
+    show.set_defaults(command=_show)
+
+    digest = commands.add_parser("digest", help="one hash a table, without timings")
+    digest.add_argument("run", type=Path)
+    digest.set_defaults(command=_digest)
+
+    export = commands.add_parser("export", help="copy the policy that a round trained to a folder")
+    export.add_argument("run", type=Path)
+    export.add_argument("--round", type=int, required=True)
+    export.add_argument("folder", type=Path)
+    export.set_defaults(command=_export)
+
+    doctor = commands.add_parser("doctor", help="what was found on this machine, and what would stop a run")
+    doctor.set_defaults(command=_doctor)
+    return root
+
+
+def _run(arguments: argparse.Namespace) -> int:
+    from flows.command import run_command
+
+    return run_command(arguments.config, arguments.run, arguments.set, verbose=arguments.verbose)
+
+
+def _status(arguments: argparse.Namespace) -> int:
+    import json
+
+    from flows.status import run_status, status_text
+    from storage.runs import RunFolder
+
+    status = run_status(RunFolder.open(arguments.run))
+    print(json.dumps(status, indent=2) if arguments.json else status_text(status))
+    return 0
+
+
+def _sql(arguments: argparse.Namespace) -> int:
+    from flows.sql import format_result
+    from storage.catalog import query
+    from storage.runs import RunFolder
+
+    result = query(RunFolder.open(arguments.run), arguments.query)
+    print(format_result(result.columns, result.rows, arguments.format))
+    return FAILURE if result.excluded else 0
+
+
+def _show(arguments: argparse.Namespace) -> int:
+    from flows.show import show_group, show_sample
+    from storage.runs import RunFolder
+
+    folder = RunFolder.open(arguments.run)
+    if arguments.sample is None:
+        show_group(folder, arguments.round, arguments.prompt)
+    else:
+        show_sample(folder, arguments.round, arguments.prompt, arguments.sample)
+    return 0
+
+
+def _digest(arguments: argparse.Namespace) -> int:
+    from storage.digest import digest_tables
+    from storage.runs import RunFolder
+
+    for table, digest in digest_tables(RunFolder.open(arguments.run)).items():
+        print(f"{digest}  {table}")
+    return 0
+
+
+def _export(arguments: argparse.Namespace) -> int:
+    from flows.export import export_policy
+    from storage.runs import RunFolder
+
+    print(export_policy(RunFolder.open(arguments.run), arguments.round, arguments.folder))
+    return 0
+
+
+def _doctor(_: argparse.Namespace) -> int:
+    from flows.doctor import doctor
+
+    return doctor()
+
+
+def _say(message: str, code: int) -> int:
+    print(f"mopd: {' '.join(message.split())}", file=sys.stderr)
+    return code
+
+
+if __name__ == "__main__":
+    sys.exit(main())

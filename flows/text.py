@@ -1,0 +1,44 @@
+"""Plain text tables, and how missing numbers are shown."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+Cell = str | int | float | None
+MISSING = "-"
+
+
+def percent(part: int, whole: int) -> str | None:
+    """25.0 %; None of nothing."""
+    return f"{100 * part / whole:.1f} %" if whole else None
+
+
+def number(value: float | None, digits: int = 4) -> str | None:
+    """A number with so many significant digits; None stays None."""
+    return None if value is None else f"{value:.{digits}g}"
+
+
+def text_table(rows: Sequence[dict[str, Cell]]) -> str:
+    """Aligned columns; numbers and percentages to the right, `-` for what is missing."""
+    names = list(dict.fromkeys(name for row in rows for name in row))
+    cells = [[_text(row.get(name)) for name in names] for row in rows]
+    widths = [max(len(name), *(len(line[index]) for line in cells)) for index, name in enumerate(names)]
+    right = [all(_numeric(line[index]) for line in cells) for index in range(len(names))]
+
+    def align(line: Sequence[str]) -> str:
+        pairs = zip(line, widths, right, strict=True)
+        return "  ".join(cell.rjust(width) if flush else cell.ljust(width) for cell, width, flush in pairs).rstrip()
+
+    return "\n".join([align(names), align(["-" * width for width in widths]), *map(align, cells)])
+
+
+def _text(cell: Cell) -> str:
+    if cell is None:
+        return MISSING
+    if isinstance(cell, float):
+        return f"{cell:.6g}"
+    return f"{cell:,}" if isinstance(cell, int) and not isinstance(cell, bool) else str(cell)
+
+
+def _numeric(cell: str) -> bool:
+    return cell == MISSING or cell[:1].isdigit() or (cell[:1] in "-+" and cell[1:2].isdigit())

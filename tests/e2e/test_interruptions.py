@@ -1,0 +1,94 @@
+"""Killed at any place, a run continues at the shard that was lost, and ends as if nothing had happened."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+from pathlib import Path
+
+import psutil
+
+from storage.runs import RunFolder
+from storage.shards import manifests
+from tests.e2e.conftest import FAKE, TINY, Prefect, wait_for
+
+
+def test_after_kill_9_the_run_continues_where_it_was_lost(prefect: Prefect, finished_run: Path, tmp_path: Path) -> None:
+    run = tmp_path / "killed"
+    with prefect.start_mopd("run", TINY, "--run", run, *FAKE) as process:
+        wait_for(lambda: committed(run, "scores", 0), 120)
+        family = psutil.Process(process.pid).children(recursive=True)
+        os.kill(process.pid, signal.SIGKILL)
+    wait_for(lambda: not any(ours(child) for child in family))
+    kept = {path: path.stat().st_mtime_ns for path in run.rglob("*.json")}
+    stale = [one["id"] for one in prefect.flow_runs(run) if one["state_type"] == "RUNNING"]
+    assert stale
+
+    done = prefect.mopd("run", TINY, "--run", run, *FAKE)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert {path: path.stat().st_mtime_ns for path in kept} == kept
+    states = {one["id"]: one["state_type"] for one in prefect.flow_runs(run)}
+    assert {states[one] for one in stale} == {"CRASHED"}
+    assert "RUNNING" not in {one["state_type"] for one in prefect.task_runs(run)}
+    assert prefect.mopd("digest", run).stdout == prefect.mopd("digest", finished_run).stdout
+
+
+def test_sigterm_ends_workers_and_sets_the_state(prefect: Prefect, tmp_path: Path) -> None:
+    run = tmp_path / "terminated"
+    with prefect.start_mopd("run", TINY, "--run", run) as process:
+        wait_for(lambda: committed(run, "rollouts", 0), 120)
+        second = prefect.mopd("run", TINY, "--run", run)
+        family = psutil.Process(process.pid).children(recursive=True)
+        os.kill(process.pid, signal.SIGTERM)
+        output, _ = process.communicate(timeout=60)
+    assert second.returncode == 2
+    assert f"is being run by process {process.pid}" in second.stderr
+    assert process.returncode == 143
+    assert "mopd: terminated; start the same command again to continue" in output
+    wait_for(lambda: not any(ours(child) for child in family))
+    assert {one["state_type"] for one in prefect.flow_runs(run)} <= {"CRASHED", "COMPLETED"}
+    assert prefect.flow_runs(run)[-1]["state_type"] == "CRASHED"
+
+
+def test_ctrl_c_is_exit_code_130(prefect: Prefect, tmp_path: Path) -> None:
+    run = tmp_path / "interrupted"
+    with prefect.start_mopd("run", TINY, "--run", run) as process:
+        wait_for(lambda: committed(run, "prompts", 0), 120)
+        os.killpg(process.pid, signal.SIGINT)
+        output, _ = process.communicate(timeout=60)
+    assert process.returncode == 130, output
+    assert output.splitlines()[-1].startswith("mopd: interrupted")
+    assert prefect.flow_runs(run)[-1]["state_type"] == "CRASHED"
+
+
+def test_a_killed_worker_costs_its_shard_a_retry(prefect: Prefect, tmp_path: Path) -> None:
+    run = tmp_path / "worker"
+    settings = [f"{key}={value}" for key, value in WORKER_TRIAL.items()]
+    with prefect.start_mopd("run", TINY, "--run", run, *(part for one in settings for part in ("--set", one))) as process:
+        wait_for(lambda: committed(run, "rollouts", 0), 120)
+        for worker in leaders(process.pid):
+            worker.kill()
+        output, _ = process.communicate(timeout=240)
+    assert process.returncode == 0, output
+    assert max(one["run_count"] for one in prefect.task_runs(run)) == 2
+    assert json.loads(prefect.mopd("status", run, "--json").stdout)["finished"]
+
+
+WORKER_TRIAL = {"rounds": 1, "evaluate.when": "never", "prompts_per_shard": 1, "generate.max_tokens": 96}
+
+
+def committed(run: Path, table: str, round: int) -> bool:
+    """Whether a shard of the table's round has been published."""
+    return (run / "run.json").exists() and bool(manifests(RunFolder.open(run), table, round))
+
+
+def leaders(pid: int) -> list[psutil.Process]:
+    """The worker processes of a run: each leads a session of its own."""
+    children = psutil.Process(pid).children(recursive=True)
+    return [child for child in children if os.getsid(child.pid) == child.pid]
+
+
+def ours(process: psutil.Process) -> bool:
+    """Whether the process still works for a run."""
+    return process.is_running() and process.status() != psutil.STATUS_ZOMBIE

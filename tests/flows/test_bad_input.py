@@ -1,0 +1,112 @@
+"""What a user gets wrong is one line that names what and where, exit code 2, and nothing is created."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from flows.cli import main
+from mopd.models import resolve_model
+
+TINY = Path(__file__).parents[2] / "examples" / "tiny.yaml"
+GOOD = {"id": "a", "prompt": "What is 1 + 1?", "answer": "2", "verifier": "last_number"}
+
+
+@pytest.fixture(autouse=True)
+def _no_server(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("flows.server.start_prefect_server", lambda: None)
+
+
+@pytest.fixture
+def refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Callable[..., str]:
+    """Run with overrides and give the one line on stderr."""
+
+    def run(*overrides: str, config: Path = TINY, folder: Path = tmp_path / "run") -> str:
+        before = sorted(tmp_path.rglob("*"))
+        arguments = ["run", str(config), "--run", str(folder)]
+        assert main([*arguments, *(part for one in overrides for part in ("--set", one))]) == 2
+        assert sorted(tmp_path.rglob("*")) == before
+        out, err = capsys.readouterr()
+        assert out == ""
+        assert err.startswith("mopd: ")
+        assert err.count("\n") == 1
+        return err
+
+    return run
+
+
+@pytest.mark.parametrize(
+    ("override", "message"),
+    [
+        ("nonsense=1", "nonsense: no such setting"),
+        ("train.nonsense=1", "train.nonsense: no such setting"),
+        ("train.learning_rate=-1", "train.learning_rate: Input should be greater than 0"),
+        ("train.learning_rate", "write it as key.subkey=value"),
+        ("condition.variant=best", "condition.variant: 'best' is unknown; choose one of"),
+        ("generate.num_samples=1", "leaves no peers"),
+        ("model.path=/no/such/model", "/no/such/model is not a folder"),
+        ("model.path=tiny:bert", "'tiny:bert' is unknown"),
+        ("generate.num_prompts=17", "there are 16"),
+        ("generate.max_tokens=1000000", "leaves no room in the model's window"),
+        ("condition.max_context_tokens=1000000", "exceed the model's window"),
+        ("generate.max_prompt_tokens=3", "more than generate.max_prompt_tokens (3)"),
+        ("tasks.questions=[square_roots]", "'square_roots' is unknown"),
+        ("tasks={kind: file, train: /no/such/file}", "/no/such/file: cannot be read"),
+    ],
+)
+def test_settings(refused: Callable[..., str], override: str, message: str) -> None:
+    assert message in refused(override)
+
+
+@pytest.mark.parametrize(
+    ("lines", "message"),
+    [
+        ([json.dumps(GOOD), "{broken"], "tasks.jsonl:2: not valid JSON"),
+        ([json.dumps(GOOD), json.dumps({**GOOD, "id": "b"} | {"prompt": " "})], "tasks.jsonl:2: prompt: empty"),
+        ([json.dumps(GOOD), json.dumps(GOOD)], "tasks.jsonl:2: id: 'a' is already on line 1"),
+        ([json.dumps({"id": "a", "prompt": "x", "answer": "2"})], "tasks.jsonl:1: verifier: missing"),
+        ([json.dumps({**GOOD, "verifier": "oracle"})], "verifier: 'oracle' is unknown"),
+        ([json.dumps({**GOOD, "prompt": "long " * 2000})], "prompt a: "),
+    ],
+)
+def test_task_files(refused: Callable[..., str], tmp_path: Path, lines: list[str], message: str) -> None:
+    path = tmp_path / "tasks.jsonl"
+    path.write_text("\n".join(lines))
+    assert message in refused(f"tasks={{kind: file, train: {path}}}", "generate.num_prompts=1")
+
+
+def test_a_config_that_is_not_there(refused: Callable[..., str], tmp_path: Path) -> None:
+    assert "nowhere.yaml: cannot be read" in refused(config=tmp_path / "nowhere.yaml")
+
+
+def test_a_config_that_is_not_yaml(refused: Callable[..., str], tmp_path: Path) -> None:
+    (tmp_path / "bad.yaml").write_text("rounds: [1")
+    assert "bad.yaml: not valid YAML" in refused(config=tmp_path / "bad.yaml")
+
+
+def test_a_model_folder_without_weights(refused: Callable[..., str], tmp_path: Path) -> None:
+    folder = tmp_path / "model"
+    folder.mkdir()
+    (folder / "config.json").write_bytes((resolve_model("tiny:llama") / "config.json").read_bytes())
+    assert "has no weights" in refused(f"model.path={folder}")
+
+
+def test_a_folder_that_is_no_run(refused: Callable[..., str], tmp_path: Path) -> None:
+    (tmp_path / "full").mkdir()
+    (tmp_path / "full" / "thesis.tex").touch()
+    assert "is not empty and is not a run" in refused(folder=tmp_path / "full")
+
+
+def test_a_run_folder_under_a_file(refused: Callable[..., str], tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    assert "file" in refused(folder=tmp_path / "file" / "run")
+
+
+def test_commands_on_what_is_no_run(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    for command in (["status"], ["digest"], ["sql"], ["export"], ["show"]):
+        rest = {"sql": ["SELECT 1"], "export": ["--round", "0", "x"], "show": ["--round", "0", "--prompt", "x"]}
+        assert main([*command, str(tmp_path), *rest.get(command[0], [])]) == 2
+        assert "is not a run" in capsys.readouterr().err

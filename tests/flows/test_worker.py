@@ -1,0 +1,117 @@
+"""A worker's death costs its job a retry, never the run; no worker outlives its parent."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from flows.worker import Worker, WorkerDied, WorkerStopped
+from mopd.errors import InputError
+from tests.flows import worker_jobs as jobs
+
+ROOT = Path(__file__).parents[2]
+
+
+@pytest.fixture
+def notes(tmp_path: Path) -> Path:
+    return tmp_path / "notes"
+
+
+@pytest.fixture
+def worker(notes: Path) -> Iterator[Worker]:
+    worker = Worker("test", jobs.load, notes, log=notes.parent / "logs" / "workers.log")
+    yield worker
+    worker.kill()
+
+
+def test_the_resource_is_loaded_once_and_closed_at_the_end(worker: Worker, notes: Path) -> None:
+    assert not notes.exists()
+    assert [worker.run(jobs.add, 1, n) for n in range(3)] == [1, 2, 3]
+    worker.close()
+    assert notes.read_text().split() == ["loaded", "closed"]
+
+
+def test_reports_arrive_before_the_result(worker: Worker) -> None:
+    reports: list[dict[str, Any]] = []
+    worker.run(jobs.add, 7, 1, report=reports.append)
+    assert reports == [{"a": 7}]
+
+
+def test_errors_come_back_as_they_are_and_the_worker_lives(worker: Worker) -> None:
+    with pytest.raises(InputError, match=r"tasks\.jsonl:3: broken"):
+        worker.run(jobs.fail)
+    pid = worker.pid
+    assert worker.run(jobs.add, 1, 1) == 2
+    assert worker.pid == pid
+
+
+def test_a_load_that_fails_is_an_error_of_the_job() -> None:
+    worker = Worker("test", jobs.refuse)
+    with pytest.raises(InputError, match="no such model"):
+        worker.run(jobs.add, 1, 1)
+
+
+def test_a_killed_worker_is_told_and_starts_again(worker: Worker, notes: Path) -> None:
+    with pytest.raises(WorkerDied, match="killed by SIGKILL; see .*workers.log"):
+        worker.run(jobs.die_once)
+    assert worker.run(jobs.die_once) == worker.pid
+    assert notes.read_text().split() == ["loaded", "loaded"]
+
+
+def test_killing_a_worker_on_purpose_is_no_death(worker: Worker) -> None:
+    errors: list[BaseException] = []
+    pids: list[int] = []
+
+    def work() -> None:
+        try:
+            worker.run(jobs.sleep, report=lambda report: pids.append(report["pid"]))
+        except WorkerStopped as error:
+            errors.append(error)
+
+    thread = threading.Thread(target=work)
+    thread.start()
+    wait_until(lambda: bool(pids))
+    worker.kill()
+    thread.join(10)
+    assert errors
+    assert not alive(pids[0])
+    with pytest.raises(WorkerStopped):
+        worker.run(jobs.add, 1, 1)
+
+
+def test_a_worker_ends_with_its_parent(tmp_path: Path) -> None:
+    script = (
+        "import sys; from pathlib import Path; from flows.worker import Worker; from tests.flows import worker_jobs as j\n"
+        "Worker('orphan', j.load, Path(sys.argv[1])).run(j.sleep, report=lambda r: print(r['pid'], flush=True))"
+    )
+    command = [sys.executable, "-c", script, str(tmp_path / "notes")]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, cwd=ROOT) as parent:
+        assert parent.stdout is not None
+        pid = int(parent.stdout.readline())
+        assert alive(pid)
+        os.kill(parent.pid, signal.SIGKILL)
+    wait_until(lambda: not alive(pid))
+
+
+def alive(pid: int) -> bool:
+    try:
+        state = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
+    except FileNotFoundError:
+        return False
+    return state != "Z"
+
+
+def wait_until(condition: Callable[[], bool], seconds: float = 20.0) -> None:
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline, "waited in vain"
+        time.sleep(0.05)

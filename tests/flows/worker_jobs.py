@@ -1,0 +1,58 @@
+"""Jobs for worker tests; here so that worker processes can import them."""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+from flows.worker import Report
+from mopd.errors import InputError
+
+
+@dataclass
+class Resource:
+    """Notes in a file when it was loaded and closed."""
+
+    notes: Path
+
+    def close(self) -> None:
+        note(self.notes, "closed")
+
+
+def load(notes: Path) -> Resource:
+    note(notes, "loaded")
+    return Resource(notes)
+
+
+def refuse() -> None:
+    raise InputError("model.path: no such model")
+
+
+def add(resource: Resource, report: Report, a: int, b: int) -> int:
+    report({"a": a})
+    return a + b
+
+
+def fail(resource: Resource, report: Report) -> None:
+    raise InputError("tasks.jsonl:3: broken")
+
+
+def die_once(resource: Resource, report: Report) -> int:
+    """Killed like by the out-of-memory killer, the first time."""
+    if not resource.notes.with_suffix(".died").exists():
+        resource.notes.with_suffix(".died").touch()
+        os.kill(os.getpid(), signal.SIGKILL)
+    return os.getpid()
+
+
+def sleep(resource: Resource, report: Report) -> None:
+    report({"pid": os.getpid()})
+    time.sleep(60)
+
+
+def note(notes: Path, text: str) -> None:
+    with notes.open("a") as file:
+        file.write(f"{text}\n")
