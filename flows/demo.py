@@ -15,10 +15,11 @@ from storage.catalog import query
 from storage.runs import RunFolder
 
 QUERIES = {
-    "Which questions had both outcomes, and so something to learn from a peer?": """
-SELECT prompt, answer, count(*) FILTER (success) AS right, count(*) AS rollouts,
-       any_value(text) FILTER (success) AS "a right reply"
-FROM episodes WHERE round = 0 GROUP BY ALL HAVING right BETWEEN 1 AND rollouts - 1 ORDER BY right, prompt LIMIT 5
+    "Which questions had both outcomes, and what did a successful peer say?": """
+SELECT prompt, answer, count(*) FILTER (success) AS successes, count(*) AS rollouts,
+       min_by(text, sample) FILTER (success) AS success
+FROM episodes WHERE round = 0 GROUP BY prompt, answer
+HAVING successes BETWEEN 1 AND rollouts - 1 ORDER BY successes, prompt LIMIT 5
 """,
     "Does the teacher, having seen the peers, prefer the right replies? (mean logprob of a token, by round)": """
 SELECT round, success, count(*) AS rollouts, round(avg(mean_teacher_logprob), 3) AS teacher,
@@ -26,10 +27,10 @@ SELECT round, success, count(*) AS rollouts, round(avg(mean_teacher_logprob), 3)
 FROM episodes GROUP BY ALL ORDER BY round, success
 """,
     "Where does the teacher disagree with the student most, token by token?": """
-SELECT round, prompt_id, sample, token.t AS token, round(token.teacher - token.student, 2) AS difference, success, text
-FROM (SELECT *, unnest([{'t': t, 'teacher': teacher_logprobs[t], 'student': proximal_logprobs[t]}
-                        FOR t IN range(1, len(token_ids) + 1)]) AS token FROM episodes WHERE distill)
-ORDER BY abs(difference) DESC LIMIT 5
+SELECT round, prompt_id, sample, position, round(teacher_logprobs[position], 2) AS teacher,
+       round(proximal_logprobs[position], 2) AS student, success, text
+FROM (SELECT *, unnest(range(1, len(token_ids) + 1)) AS position FROM episodes WHERE distill)
+ORDER BY abs(teacher_logprobs[position] - proximal_logprobs[position]) DESC LIMIT 5
 """,
 }
 """Three questions worth asking any run, with the SQL that answers them."""

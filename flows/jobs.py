@@ -82,15 +82,16 @@ def generate_shard(loaded: LoadedEngine, report: Report, run_path: Path, shard: 
     return _commit(folder, shard, rows, began, count_rollouts(rows))
 
 
-def sample_shard(loaded: LoadedEngine, report: Report, run_path: Path, shard: Shard) -> Rows:
-    """Held-out prompts -> samples, not judged yet."""
+def sample_shard(loaded: LoadedEngine, report: Report, run_path: Path, shard: Shard) -> tuple[Rows, float]:
+    """Held-out prompts -> samples, not judged yet, and the seconds they took."""
     from mopd.generate import sample_evaluation
 
-    folder = RunFolder.open(run_path)
+    folder, began = RunFolder.open(run_path), time.monotonic()
     prompts = _read(folder, shard.input("prompts"))
-    return sample_evaluation(
+    samples = sample_evaluation(
         prompts, loaded.engine, loaded.tokenizer, _settings(folder), run=folder.run_id, policy_version=shard.round
     )
+    return samples, time.monotonic() - began
 
 
 def verify_shard(_: None, report: Report, run_path: Path, shard: Shard) -> Manifest:

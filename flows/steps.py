@@ -5,7 +5,6 @@ Prefect's own result cache is off: the manifest under the shard's key is the onl
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable
 from typing import Any
 
@@ -112,9 +111,8 @@ def record_step(run: Run, shard: Shard, _: Meter) -> Manifest:
 @step
 def evaluate_step(run: Run, shard: Shard, meter: Meter) -> Manifest:
     """Sample and judge the held-out prompts of a shard."""
-    began = time.monotonic()
-    samples = run.workers.device.run(jobs.sample_shard, run.path, shard, report=meter.report)
-    return _on(run.workers.cpu.run(jobs.judge_shard, run.path, shard, samples, time.monotonic() - began))
+    samples, seconds = run.workers.device.run(jobs.sample_shard, run.path, shard, report=meter.report)
+    return _on(run.workers.cpu.run(jobs.judge_shard, run.path, shard, samples, seconds))
 
 
 def _commit_prompts(run: Run, shard: Shard, rows: list[dict[str, Any]]) -> Manifest:

@@ -8,14 +8,17 @@ FOLDER/optimizer.safetensors, FOLDER/trainer.json
 from __future__ import annotations
 
 import copy
+import errno
 import json
 import shutil
 from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
+from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
@@ -62,11 +65,13 @@ def save_state(state: TrainerState, source: Path, out: Path) -> None:
     """Write the state into the empty or missing folder `out`; tokenizer files are copied from `source`."""
     for model, folder in ((state.student, out), (state.teacher, out / TEACHER)):
         folder.mkdir(parents=True, exist_ok=True)
-        model.save_pretrained(folder)
+        with _write_errors(folder):
+            model.save_pretrained(folder)
         for name in TOKENIZER_FILES:
             if (source / name).exists():
                 shutil.copyfile(source / name, folder / name)
-    save_file(_moments(state), out / OPTIMIZER)
+    with _write_errors(out / OPTIMIZER):
+        save_file(_moments(state), out / OPTIMIZER)
     (out / STEPS).write_text(json.dumps({"step": state.step}))
 
 
@@ -75,6 +80,15 @@ def drop_trainer_state(folder: Path) -> None:
     shutil.rmtree(folder / TEACHER, ignore_errors=True)
     (folder / OPTIMIZER).unlink(missing_ok=True)
     (folder / STEPS).unlink(missing_ok=True)
+
+
+@contextmanager
+def _write_errors(path: Path) -> Iterator[None]:
+    """safetensors reports a full disk or missing rights by an error of its own; to our callers it is an OSError."""
+    try:
+        yield
+    except SafetensorError as error:
+        raise OSError(errno.EIO, str(error), str(path)) from error
 
 
 @torch.no_grad()

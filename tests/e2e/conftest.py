@@ -47,15 +47,15 @@ class Prefect:
         found = self.post("task_runs/filter", {"limit": 200})
         return [one for one in found if any(tag.endswith(f":{run}") for tag in one["tags"])]
 
-    def command(self, *arguments: str, cwd: Path = ROOT) -> subprocess.CompletedProcess[str]:
+    def command(self, *arguments: str, cwd: Path = ROOT, seconds: float = 240) -> subprocess.CompletedProcess[str]:
         """Run `python -m ARGUMENTS` to its end."""
         return subprocess.run(
-            [sys.executable, "-m", *arguments], env=self.env, cwd=cwd, capture_output=True, text=True, timeout=240
+            [sys.executable, "-m", *arguments], env=self.env, cwd=cwd, capture_output=True, text=True, timeout=seconds
         )
 
-    def mopd(self, *arguments: str | Path) -> subprocess.CompletedProcess[str]:
+    def mopd(self, *arguments: str | Path, seconds: float = 240) -> subprocess.CompletedProcess[str]:
         """Run `mopd ARGUMENTS` to its end."""
-        return self.command("flows.cli", *map(str, arguments))
+        return self.command("flows.cli", *map(str, arguments), seconds=seconds)
 
     def start_mopd(self, *arguments: str | Path) -> subprocess.Popen[str]:
         """Start `mopd ARGUMENTS`, in a process group of its own as a shell would."""
@@ -84,7 +84,18 @@ def prefect(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Prefect]:
         "DO_NOT_TRACK": "1",
         "OMP_NUM_THREADS": "1",
     }
-    command = [sys.executable, "-m", "prefect", "server", "start", "--host", "127.0.0.1", "--port", str(port), "--no-ui"]
+    command = [
+        sys.executable,
+        "-m",
+        "prefect",
+        "server",
+        "start",
+        "--host",
+        "127.0.0.1",
+        "--port",
+        str(port),
+        "--no-ui",
+    ]
     with (home / "server.log").open("wb") as log:
         server = subprocess.Popen(command, env=env, stdout=log, stderr=log, start_new_session=True)
     try:

@@ -65,7 +65,9 @@ def test_ctrl_c_is_exit_code_130(prefect: Prefect, tmp_path: Path) -> None:
 def test_a_killed_worker_costs_its_shard_a_retry(prefect: Prefect, tmp_path: Path) -> None:
     run = tmp_path / "worker"
     settings = [f"{key}={value}" for key, value in WORKER_TRIAL.items()]
-    with prefect.start_mopd("run", TINY, "--run", run, *(part for one in settings for part in ("--set", one))) as process:
+    with prefect.start_mopd(
+        "run", TINY, "--run", run, *(part for one in settings for part in ("--set", one))
+    ) as process:
         wait_for(lambda: committed(run, "rollouts", 0), 120)
         for worker in leaders(process.pid):
             worker.kill()

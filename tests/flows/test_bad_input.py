@@ -75,7 +75,9 @@ def test_settings(refused: Callable[..., str], override: str, message: str) -> N
 def test_task_files(refused: Callable[..., str], tmp_path: Path, lines: list[str], message: str) -> None:
     path = tmp_path / "tasks.jsonl"
     path.write_text("\n".join(lines))
-    assert message in refused(f"tasks={{kind: file, train: {path}}}", "generate.num_prompts=1")
+    assert message in refused(
+        f"tasks={{kind: file, train: {path}}}", "generate.num_prompts=1", "train.updates_per_round=1"
+    )
 
 
 def test_a_config_that_is_not_there(refused: Callable[..., str], tmp_path: Path) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import resource
+import signal
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +15,7 @@ from safetensors.torch import load_file
 from mopd.models import load_model, resolve_model
 from mopd.settings import Settings, parse_settings
 from mopd.train import make_targets, split_updates, take_step, train_round
-from mopd.trainer_state import open_state, update_teacher
+from mopd.trainer_state import open_state, save_state, update_teacher
 
 CPU = torch.device("cpu")
 
@@ -143,6 +145,18 @@ def test_two_rounds_equal_one_stretch(folder: Path, tmp_path: Path) -> None:
     for model, saved in ((state.student, tmp_path / "1"), (state.teacher, tmp_path / "1" / "teacher")):
         on_disk = load_model(saved, "cpu").state_dict()
         assert all(torch.equal(value, on_disk[name]) for name, value in model.state_dict().items())
+
+
+def test_a_full_disk_is_an_os_error_that_names_the_place(folder: Path, tmp_path: Path) -> None:
+    state = open_state(folder, None, settings().train, CPU)
+    unsaved, safe = resource.getrlimit(resource.RLIMIT_FSIZE), signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, unsaved[1]))
+    try:
+        with pytest.raises(OSError, match=str(tmp_path)):
+            save_state(state, folder, tmp_path / "out")
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, unsaved)
+        signal.signal(signal.SIGXFSZ, safe)
 
 
 def test_golden_trajectory_of_a_tiny_model(folder: Path, tmp_path: Path) -> None:
