@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from flows.sql import format_result
-from flows.status import rounds_text, run_status
+from flows.status import run_status
 from storage.catalog import query
 from storage.runs import RunFolder
 
@@ -41,7 +41,7 @@ def main(argv: list[str] | None = None) -> int:
     (path,) = sys.argv[1:] if argv is None else argv
     folder = RunFolder.open(Path(path))
     status = run_status(folder)
-    print(f"\n{rounds_text(status)}\n\n{verdict(status)}")
+    print(f"\n{verdict(status)}")
     print(f"\nEverything is in {folder.path}: Parquet for every stage, the policies, the settings.")
     for number, (question, sql) in enumerate(QUERIES.items(), start=1):
         result = query(folder, sql)

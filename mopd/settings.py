@@ -37,10 +37,13 @@ class NumberTasks(Frozen):
     """Generated questions about numbers, split by problem into train and held-out."""
 
     kind: Literal["numbers"] = "numbers"
+    """Questions are generated."""
     questions: tuple[str, ...] = ("larger",)
     """Question families, see `mopd.tasks.NUMBER_QUESTIONS`."""
     num_train: PositiveInt = 256
+    """Problems that prompts are drawn from."""
     num_heldout: PositiveInt = 48
+    """Problems for evaluation, never trained on."""
     verifier: Literal["last_number", "first_number", "only_number"] = "last_number"
     """Which number of the reply counts, see `mopd.verifiers.numbers`."""
 
@@ -49,9 +52,11 @@ class FileTasks(Frozen):
     """Tasks from JSON-lines files: `id`, `prompt` (or `messages`), `answer`, `verifier`."""
 
     kind: Literal["file"]
+    """Tasks are read from files."""
     train: str
+    """Path of the file that prompts are drawn from."""
     heldout: str | None = None
-    """No held-out file: no evaluation."""
+    """Path of the file for evaluation. Null: no evaluation."""
 
 
 def _task_kind(value: Any) -> Any:
@@ -73,14 +78,17 @@ class GenerateSettings(Frozen):
     """How the student is sampled."""
 
     engine: Literal["vllm", "transformers", "fake"] = "vllm"
+    """`transformers` where vLLM can't be installed; `fake` answers at random, for tests."""
     num_prompts: PositiveInt = 32
     """Prompts a round (paper: 32)."""
     num_samples: PositiveInt = 8
     """Rollouts a prompt, G (paper: 8)."""
     temperature: Annotated[float, Field(gt=0.0)] = 1.0
+    """Of sampling; student and teacher are read at it too."""
     max_tokens: PositiveInt = 4096
     """Longest response, in tokens."""
     max_prompt_tokens: PositiveInt = 2048
+    """Longest prompt, chat template included; a longer one is refused."""
     max_num_seqs: PositiveInt = 128
     """Sequences decoded at once (vLLM)."""
 
@@ -102,6 +110,7 @@ class ConditionSettings(Frozen):
     failure_position: Literal["last", "first"] = "last"
     """Whether the failed peer comes after the successful ones (the paper) or before."""
     show_failure: Literal["always", "when_no_success"] = "always"
+    """Whether a failed peer is shown beside successful ones, or only where there are none."""
     exclude_self: bool = True
     """A rollout never sees itself as a peer."""
     max_context_tokens: PositiveInt = 10240
@@ -123,17 +132,24 @@ class EmaTeacher(Frozen):
     """Teacher weights follow the student: T <- (1 - rate) T + rate S after each update."""
 
     kind: Literal["ema"] = "ema"
+    """An exponential moving average of the student's weights."""
     rate: Fraction = 0.05
+    """Share of the student's weights taken over after each update (paper: 0.05)."""
 
 
 class TrainSettings(Frozen):
     """The optimizer and the loss."""
 
     learning_rate: Annotated[float, Field(gt=0.0)] = 1e-5
+    """Of AdamW, after warm-up (paper: 1e-5)."""
     warmup_steps: NonNegativeInt = 10
+    """Optimizer steps over which the learning rate rises linearly (paper: 10)."""
     weight_decay: Annotated[float, Field(ge=0.0)] = 0.01
+    """Of AdamW (paper: 0.01)."""
     betas: tuple[Fraction, Fraction] = (0.9, 0.999)
+    """Of AdamW."""
     max_grad_norm: Annotated[float, Field(gt=0.0)] = 1.0
+    """The gradient is scaled down to this norm (paper: 1.0)."""
     updates_per_round: PositiveInt = 1
     """Optimizer steps a round; the round's groups are split evenly among them."""
     epochs: PositiveInt = 1
@@ -145,7 +161,9 @@ class TrainSettings(Frozen):
     importance_clip: Annotated[float, Field(gt=0.0)] = 2.0
     """Truncation of the importance ratio (paper: 2.0)."""
     normalize_advantage_std: bool = True
+    """Whether a group's advantages are divided by the standard deviation of its rewards."""
     aggregation: Literal["token_mean", "sequence_mean"] = "token_mean"
+    """Every token alike, or every rollout alike."""
     max_tokens_per_pass: PositiveInt = 4096
     """Tokens of one micro-batch; does not change the result."""
     teacher: EmaTeacher = EmaTeacher()
@@ -161,14 +179,18 @@ class EvaluateSettings(Frozen):
     temperature: Annotated[float, Field(gt=0.0)] | None = None
     """Null: the temperature of generation."""
     when: Literal["first_and_last", "every_round", "never"] = "first_and_last"
+    """Which policies are evaluated."""
     bootstrap_samples: PositiveInt = 2000
+    """Resamples of the prompts behind each 95 % interval."""
 
 
 class Settings(Frozen):
     """The whole of a run. `mopd run CONFIG --set train.learning_rate=1e-5` overrides single values."""
 
     seed: NonNegativeInt = 0
+    """Every random choice derives from it: questions, samples, drawn peers, the order of updates."""
     rounds: PositiveInt = 4
+    """Rounds of sampling and training. Raising it continues a finished run."""
     prompts_per_shard: PositiveInt = 8
     """Groups a shard: the unit that is retried and resumed."""
     shard_retries: NonNegativeInt = 2

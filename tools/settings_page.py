@@ -41,6 +41,8 @@ def main() -> int:
 def section(model: type[BaseModel], prefix: str) -> list[str]:
     """A table of the model's own values, then its parts."""
     title = prefix.rstrip(".") or "The run"
+    kind = get_args(model.model_fields["kind"].annotation) if "kind" in model.model_fields else ()
+    title += f", kind {kind[0]}" if kind else ""
     summary = (model.__doc__ or "").strip().splitlines()[0]
     rows, parts = [], []
     for name, field in model.model_fields.items():

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -88,6 +90,12 @@ def test_broken_files_are_named(tmp_path: Path, text: str, said: str) -> None:
 def test_a_missing_file_is_named(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"nowhere.yaml: cannot be read \(No such file"):
         load_settings(tmp_path / "nowhere.yaml")
+
+
+def test_the_settings_page_is_up_to_date_and_explains_everything() -> None:
+    script = ROOT / "tools" / "settings_page.py"
+    assert subprocess.run([sys.executable, script, "--check"]).returncode == 0, "run `make docs`"
+    assert "|  |" not in (ROOT / "docs" / "settings.md").read_text()
 
 
 def test_resolved_settings_read_back_equal() -> None:
