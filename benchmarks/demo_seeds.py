@@ -92,7 +92,9 @@ def run(arm: str, seed: int, folder: Path, cores: list[int]) -> dict[str, Any]:
         ["taskset", "-c", ",".join(map(str, cores)), *command], check=True, env=environment, stdout=subprocess.DEVNULL
     )
     seconds = time.monotonic() - began
-    status = json.loads(subprocess.run([*mopd, "status", str(folder), "--json"], check=True, capture_output=True).stdout)
+    status = json.loads(
+        subprocess.run([*mopd, "status", str(folder), "--json"], check=True, capture_output=True).stdout
+    )
     shutil.rmtree(folder / "policies", ignore_errors=True)
     kept = ("policy", "k", "num_prompts", "mean_at_k", "mean_interval", "pass_at_k", "pass_interval")
     before, after = (
