@@ -20,8 +20,11 @@ QUIET = {
     "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
     "DO_NOT_TRACK": "1",
     "PREFECT_LOGGING_HANDLERS_CONSOLE_LEVEL": "CRITICAL",
+    "PYTHONWARNINGS": "ignore:resource_tracker:UserWarning",
 }
-"""Prefect's log goes to its server; the terminal shows progress, and errors once."""
+"""Prefect's log goes to its server; the terminal shows progress, and errors once.
+
+Workers end without tearing themselves down, so Python's resource tracker frees their semaphores; it needn't say so."""
 
 
 def run_command(config: Path, run_dir: Path | None, overrides: list[str], *, verbose: bool = False) -> int:

@@ -9,14 +9,16 @@ from __future__ import annotations
 
 from contextlib import nullcontext
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
 
 from mopd.forward import Branch, branches, check_window, hidden_states, make_batch, plan_batches, token_logps
 from mopd.models import autocast_dtype, load_model, model_window
-from mopd.settings import Settings
+
+if TYPE_CHECKING:  # scoring and training run where pydantic is not installed
+    from mopd.settings import Settings
 
 Rows = list[dict[str, Any]]
 VERSION = 1

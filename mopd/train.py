@@ -12,7 +12,7 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
@@ -22,8 +22,10 @@ from mopd.forward import Batch, branches, hidden_states, make_batch, plan_batche
 from mopd.losses import divergence, importance_weight, token_weights, with_tail
 from mopd.score import autocast, default_device
 from mopd.seeds import derive_seed
-from mopd.settings import Settings, TrainSettings
 from mopd.trainer_state import TrainerState, open_state, save_state, update_teacher
+
+if TYPE_CHECKING:  # scoring and training run where pydantic is not installed
+    from mopd.settings import Settings, TrainSettings
 
 Rows = list[dict[str, Any]]
 VERSION = 1

@@ -15,7 +15,7 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from safetensors import SafetensorError
@@ -23,7 +23,9 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from mopd.models import load_model
-from mopd.settings import TrainSettings
+
+if TYPE_CHECKING:  # scoring and training run where pydantic is not installed
+    from mopd.settings import TrainSettings
 
 TEACHER = "teacher"
 OPTIMIZER = "optimizer.safetensors"

@@ -52,6 +52,12 @@ def test_storage_brings_no_model_along() -> None:
     assert loaded_after(code, ("prefect", "vllm", "torch", "transformers", "mopd", "flows")) == set()
 
 
+def test_scoring_and_training_need_torch_transformers_numpy_and_pyarrow_alone() -> None:
+    absent = ("pydantic", "prefect", "duckdb", "vllm", "rich", "psutil")
+    code = f"sys.modules.update(dict.fromkeys({absent!r}))\nimport mopd.score, mopd.train"
+    assert loaded_after(code, ("mopd.train", "mopd.settings")) == {"mopd.train"}
+
+
 @pytest.mark.parametrize(
     "name", ["mopd", "mopd.models", "mopd.settings", "storage", "flows", "flows.cli", "flows.doctor"]
 )

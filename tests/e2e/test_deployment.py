@@ -15,7 +15,7 @@ import pytest
 
 from flows.run import run_flow
 from mopd.settings import Settings, load_settings
-from tests.e2e.conftest import FAKE, ROOT, TINY, Prefect, wait_for
+from tests.e2e.harness import FAKE, ROOT, TINY, Prefect, wait_for
 
 
 @pytest.fixture(scope="module")

@@ -11,7 +11,7 @@ import psutil
 
 from storage.runs import RunFolder
 from storage.shards import manifests
-from tests.e2e.conftest import FAKE, TINY, Prefect, wait_for
+from tests.e2e.harness import FAKE, TINY, Prefect, wait_for
 
 
 def test_after_kill_9_the_run_continues_where_it_was_lost(prefect: Prefect, finished_run: Path, tmp_path: Path) -> None:

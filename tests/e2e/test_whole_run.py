@@ -13,7 +13,7 @@ import pytest
 from storage.catalog import query
 from storage.runs import RunFolder
 from storage.shards import verify_run
-from tests.e2e.conftest import FAKE, ROOT, TINY, Prefect
+from tests.e2e.harness import FAKE, ROOT, TINY, Prefect
 
 ROUNDS, PROMPTS, SAMPLES, HELDOUT, UPDATES = 2, 4, 4, 4, 2
 

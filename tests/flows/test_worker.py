@@ -61,7 +61,7 @@ def test_a_load_that_fails_is_an_error_of_the_job() -> None:
 
 
 def test_a_killed_worker_is_told_and_starts_again(worker: Worker, notes: Path) -> None:
-    with pytest.raises(WorkerDied, match="killed by SIGKILL; see .*workers.log"):
+    with pytest.raises(WorkerDied, match=r"killed by SIGKILL; see .*workers\.log"):
         worker.run(jobs.die_once)
     assert worker.run(jobs.die_once) == worker.pid
     assert notes.read_text().split() == ["loaded", "loaded"]
@@ -90,7 +90,8 @@ def test_killing_a_worker_on_purpose_is_no_death(worker: Worker) -> None:
 
 def test_a_worker_ends_with_its_parent(tmp_path: Path) -> None:
     script = (
-        "import sys; from pathlib import Path; from flows.worker import Worker; from tests.flows import worker_jobs as j\n"
+        "import sys; from pathlib import Path; from flows.worker import Worker\n"
+        "from tests.flows import worker_jobs as j\n"
         "Worker('orphan', j.load, Path(sys.argv[1])).run(j.sleep, report=lambda r: print(r['pid'], flush=True))"
     )
     command = [sys.executable, "-c", script, str(tmp_path / "notes")]

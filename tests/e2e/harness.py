@@ -1,0 +1,87 @@
+"""What end-to-end tests share: a Prefect server's API, and `mopd` as a user calls it."""
+
+from __future__ import annotations
+
+import json
+import socket
+import subprocess
+import sys
+import time
+import urllib.request
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).parents[2]
+FAKE = ("--set", "generate.engine=fake")
+TINY = ROOT / "examples" / "tiny.yaml"
+
+
+@dataclass(frozen=True)
+class Prefect:
+    """A running server and the environment that leads to it."""
+
+    url: str
+    env: dict[str, str]
+
+    def post(self, path: str, body: dict[str, Any] | None = None) -> Any:
+        """Call its API."""
+        request = urllib.request.Request(
+            f"{self.url}/{path}", json.dumps(body or {}).encode(), {"Content-Type": "application/json"}
+        )
+        with urllib.request.urlopen(request, timeout=30) as reply:
+            return json.loads(reply.read() or "null")
+
+    def flow_runs(self, run: Path) -> list[Any]:
+        """All flow runs for a run folder, by the tag that they carry; newest first."""
+        found = self.post("flow_runs/filter", {"sort": "START_TIME_DESC"})
+        return [one for one in found if any(tag.endswith(f":{run}") for tag in one["tags"])]
+
+    def task_runs(self, run: Path) -> list[Any]:
+        """All task runs for a run folder."""
+        found = self.post("task_runs/filter", {"limit": 200})
+        return [one for one in found if any(tag.endswith(f":{run}") for tag in one["tags"])]
+
+    def command(self, *arguments: str, cwd: Path = ROOT, seconds: float = 240) -> subprocess.CompletedProcess[str]:
+        """Run `python -m ARGUMENTS` to its end."""
+        return subprocess.run(
+            [sys.executable, "-m", *arguments], env=self.env, cwd=cwd, capture_output=True, text=True, timeout=seconds
+        )
+
+    def mopd(self, *arguments: str | Path, seconds: float = 240) -> subprocess.CompletedProcess[str]:
+        """Run `mopd ARGUMENTS` to its end."""
+        return self.command("flows.cli", *map(str, arguments), seconds=seconds)
+
+    def start_mopd(self, *arguments: str | Path) -> subprocess.Popen[str]:
+        """Start `mopd ARGUMENTS`, in a process group of its own as a shell would."""
+        return subprocess.Popen(
+            [sys.executable, "-m", "flows.cli", *map(str, arguments)],
+            env=self.env,
+            cwd=ROOT,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            start_new_session=True,
+        )
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def answers(url: str) -> bool:
+    try:
+        with urllib.request.urlopen(url, timeout=5) as reply:
+            return bool(reply.status == 200)
+    except OSError:
+        return False
+
+
+def wait_for(condition: Any, seconds: float = 60.0) -> None:
+    """Wait until the condition holds."""
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline, "waited in vain"
+        time.sleep(0.05)

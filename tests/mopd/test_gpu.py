@@ -1,0 +1,81 @@
+"""Scoring and training on one GPU agree with the CPU. Needs torch, transformers, numpy and safetensors alone."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from mopd.models import resolve_model
+from mopd.score import Scorer
+from mopd.train import take_step
+from mopd.trainer_state import open_state
+
+pytestmark = [
+    pytest.mark.gpu,
+    pytest.mark.skipif(not torch.cuda.is_available(), reason="needs an NVIDIA GPU"),
+]
+PROMPTS, SAMPLES = 3, 4
+
+
+def settings(precision: str) -> Any:
+    """A stand-in for Settings: the real one needs pydantic."""
+    return SimpleNamespace(
+        seed=0,
+        model=SimpleNamespace(precision=precision),
+        score=SimpleNamespace(top_k=8, max_tokens_per_pass=64, chunk_positions=16),
+        train=SimpleNamespace(
+            learning_rate=1e-3, warmup_steps=0, weight_decay=0.01, betas=(0.9, 0.999), max_grad_norm=1.0,
+            alpha=0.5, policy_gradient_weight=0.5, importance_clip=2.0, normalize_advantage_std=True,
+            aggregation="token_mean", max_tokens_per_pass=64, teacher=SimpleNamespace(kind="ema", rate=0.05),
+        ),
+    )  # fmt: skip
+
+
+def shard() -> tuple[list[dict[str, Any]], ...]:
+    rng = np.random.default_rng(0)
+    keys = [
+        {"run": "r", "round": 0, "prompt_id": f"p{prompt}", "sample": sample}
+        for prompt in range(PROMPTS)
+        for sample in range(SAMPLES)
+    ]
+    rollouts = [
+        key
+        | {"prompt_token_ids": [7] * (3 + int(key["prompt_id"][1])), "temperature": 0.8}
+        | {"token_ids": ids, "behavior_logprobs": np.full(len(ids), -3.0, np.float32)}
+        for key in keys
+        for ids in [rng.integers(5, 200, size=int(rng.integers(1, 9)))]
+    ]
+    verdicts = [key | {"reward": float(key["sample"] % 2)} for key in keys]
+    shown = {"has_sections": True, "variant": "success", "context_digest": ""}
+    contexts = [key | shown | {"context_token_ids": [9] * (5 + key["sample"] % 2)} for key in keys]
+    return rollouts, verdicts, contexts
+
+
+def scores(folder: Path, device: str, precision: str) -> list[dict[str, Any]]:
+    scorer = Scorer(folder, folder, settings(precision), torch.device(device))
+    return scorer.score(*shard(), policy_version=0, teacher_version=0)
+
+
+@pytest.mark.parametrize(("precision", "tolerance"), [("float32", 1e-3), ("bfloat16", 0.1)])
+def test_scores_agree_with_the_cpu(precision: str, tolerance: float) -> None:
+    folder = resolve_model("tiny:llama")
+    for ours, theirs in zip(scores(folder, "cuda", precision), scores(folder, "cpu", "float32"), strict=True):
+        for column in ("proximal_logprobs", "teacher_logprobs"):
+            np.testing.assert_allclose(ours[column], theirs[column], atol=tolerance)
+
+
+def test_a_step_agrees_with_the_cpu() -> None:
+    folder = resolve_model("tiny:llama")
+    rows = scores(folder, "cpu", "float32")
+    reports = []
+    for device in ("cpu", "cuda"):
+        chosen = settings("float32")
+        state = open_state(folder, None, chosen.train, torch.device(device))
+        reports.append(take_step(state, rows, chosen, torch.device(device)))
+    for name in ("loss", "distill_loss", "policy_loss", "grad_norm", "importance_mean"):
+        assert reports[1][name] == pytest.approx(reports[0][name], rel=1e-3)
