@@ -11,7 +11,6 @@ from mopd.seeds import derive_seed
 from mopd.settings import GenerateSettings, Settings
 
 Rows = list[dict[str, Any]]
-VERSION = 1
 SEED_BITS = 31  # what every engine accepts
 
 

@@ -21,7 +21,6 @@ if TYPE_CHECKING:  # scoring and training run where pydantic is not installed
     from mopd.settings import Settings
 
 Rows = list[dict[str, Any]]
-VERSION = 1
 
 
 def default_device() -> torch.device:

@@ -8,10 +8,8 @@ from typing import Annotated, Any, Literal
 import yaml
 from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag, ValidationError, model_validator
 
+from mopd.embedded import EMBEDDED_MODEL
 from mopd.errors import InputError
-
-EMBEDDED_MODEL = "embedded:smollm2-135m-instruct"
-TINY_MODEL = "tiny:llama"
 
 Fraction = Annotated[float, Field(ge=0.0, le=1.0)]
 PositiveInt = Annotated[int, Field(ge=1)]

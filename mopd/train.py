@@ -28,7 +28,6 @@ if TYPE_CHECKING:  # scoring and training run where pydantic is not installed
     from mopd.settings import Settings, TrainSettings
 
 Rows = list[dict[str, Any]]
-VERSION = 1
 
 
 @dataclass(frozen=True)

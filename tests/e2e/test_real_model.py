@@ -10,7 +10,7 @@ from mopd.models import load_tokenizer, resolve_model
 from storage.catalog import query
 from storage.runs import RunFolder
 from storage.shards import manifests, read_rows
-from tests.e2e.conftest import ROOT, Prefect
+from tests.e2e.harness import ROOT, Prefect
 
 DEMO = ROOT / "examples" / "demo.yaml"
 SMALL = {

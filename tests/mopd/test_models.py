@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 import torch
 
-from mopd import embedded, models, settings
+from mopd import embedded, models
 from mopd.errors import InputError
 from mopd.gguf_file import read_gguf
 
@@ -21,17 +21,13 @@ def tiny(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The tiny model in a cache of its own."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("MOPD_CACHE", str(tmp_path_factory.mktemp("cache")))
-        return models.resolve_model(settings.TINY_MODEL)
+        return models.resolve_model(embedded.TINY_MODEL)
 
 
 @pytest.fixture
 def copy(tiny: Path, tmp_path: Path) -> Path:
     """A copy of the tiny model that a test may damage."""
     return Path(shutil.copytree(tiny, tmp_path / "model"))
-
-
-def test_names_are_those_of_the_settings() -> None:
-    assert set(embedded.BUILDERS) == {settings.EMBEDDED_MODEL, settings.TINY_MODEL}
 
 
 def test_tiny_model_round_trip(tiny: Path) -> None:
@@ -62,7 +58,7 @@ def test_tiny_model_is_the_same_everywhere(
 ) -> None:
     monkeypatch.setenv("MOPD_CACHE", str(tmp_path / "other"))
     torch.manual_seed(1234)
-    other = models.resolve_model(settings.TINY_MODEL)
+    other = models.resolve_model(embedded.TINY_MODEL)
     assert other != tiny
     assert models.model_digest(other) == models.model_digest(tiny)
     lines = capfd.readouterr().err.splitlines()
@@ -72,7 +68,7 @@ def test_tiny_model_is_the_same_everywhere(
 def test_cached_model_is_made_once(tiny: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("MOPD_CACHE", str(tiny.parent))
     before = (tiny / "model.safetensors").stat().st_mtime_ns
-    assert models.resolve_model(settings.TINY_MODEL) == tiny
+    assert models.resolve_model(embedded.TINY_MODEL) == tiny
     assert (tiny / "model.safetensors").stat().st_mtime_ns == before
 
 
@@ -82,9 +78,9 @@ def test_failed_build_leaves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyP
         raise OSError(28, "No space left on device")
 
     monkeypatch.setenv("MOPD_CACHE", str(tmp_path))
-    monkeypatch.setitem(embedded.BUILDERS, settings.TINY_MODEL, embedded.Builder(lambda: "broken", fail))
+    monkeypatch.setitem(embedded.BUILDERS, embedded.TINY_MODEL, embedded.Builder(lambda: "broken", fail))
     with pytest.raises(OSError, match="No space"):
-        models.resolve_model(settings.TINY_MODEL)
+        models.resolve_model(embedded.TINY_MODEL)
     assert list(tmp_path.iterdir()) == []
 
 
@@ -212,7 +208,7 @@ def test_gguf_that_cannot_be_read(tmp_path: Path) -> None:
 @pytest.mark.slow
 def test_embedded_model(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("MOPD_CACHE", str(tmp_path))
-    folder = models.resolve_model(settings.EMBEDDED_MODEL)
+    folder = models.resolve_model(embedded.EMBEDDED_MODEL)
     tokenizer, model = models.load_tokenizer(folder), models.load_model(folder)
     ids = tokenizer("The capital of France is Paris. One, two, three, four, five.", return_tensors="pt")["input_ids"]
     with torch.no_grad():
