@@ -192,6 +192,19 @@ def token_logps(
     return TokenLogps(sampled, ids, support)
 
 
+@torch.no_grad()
+def check_head(model: Any) -> None:
+    """InputError if our logits of a token are not the model's own: some architectures scale them after the head."""
+    ids = torch.tensor([[1]], device=model.device)
+    own = torch.log_softmax(model(ids).logits[0].float(), dim=-1)
+    ours = vocabulary_logps(model, model.base_model(ids).last_hidden_state[0], 1.0)
+    if not torch.allclose(own, ours, atol=1e-3):
+        raise InputError(
+            f"model.path: {model.config.model_type} models change their logits in a way that mopd does not know; "
+            "choose another model, or teach mopd.forward.vocabulary_logps"
+        )
+
+
 def check_window(lengths: Sequence[int], window: int) -> None:
     """InputError if a sequence is longer than the model can read."""
     longest = max(lengths, default=0)

@@ -29,7 +29,8 @@ def generate(
 ) -> Rows:
     """Rows of `rollouts`: G samples of each prompt, grouped by prompt in the order given.
 
-    Seeds derive from (run seed, round, prompt, sample): they do not depend on the batch, and no two samples share one.
+    Seeds derive from (run seed, round, prompt, sample): they do not depend on the batch, and two samples share
+    one only if 31-bit hashes collide.
     An evaluation's leave out the round, so that every policy version is asked with the same randomness.
     InputError for a prompt longer than `max_prompt_tokens`.
     """

@@ -14,7 +14,16 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 
-from mopd.forward import Branch, branches, check_window, hidden_states, make_batch, plan_batches, token_logps
+from mopd.forward import (
+    Branch,
+    branches,
+    check_head,
+    check_window,
+    hidden_states,
+    make_batch,
+    plan_batches,
+    token_logps,
+)
 from mopd.models import autocast_dtype, load_model, model_window
 
 if TYPE_CHECKING:  # scoring and training run where pydantic is not installed
@@ -46,6 +55,7 @@ class Scorer:
         self.student = load_model(student_folder, self.device)
         same = Path(student_folder) == Path(teacher_folder)
         self.teacher = self.student if same else load_model(teacher_folder, self.device)
+        check_head(self.student)
 
     def score(
         self, rollouts: Rows, verdicts: Rows, contexts: Rows, *, policy_version: int, teacher_version: int
@@ -119,8 +129,9 @@ def group_advantages(verdicts: Rows, *, normalize_std: bool) -> list[float | Non
     advantages: list[float | None] = [None] * len(verdicts)
     for members in groups.values():
         rewards = np.array([verdicts[index]["reward"] for index in members], dtype=np.float64)
-        centred = rewards - rewards.mean()
-        if normalize_std and centred.any():
+        equal = rewards.max() == rewards.min()  # the mean of equal rewards may differ from them by rounding
+        centred = np.zeros_like(rewards) if equal else rewards - rewards.mean()
+        if normalize_std and not equal:
             centred = centred / rewards.std()
         for index, value in zip(members, centred, strict=True):
             advantages[index] = float(value)

@@ -12,6 +12,8 @@ from mopd.embedded import EMBEDDED_MODEL
 from mopd.errors import InputError
 
 Fraction = Annotated[float, Field(ge=0.0, le=1.0)]
+Beta = Annotated[float, Field(ge=0.0, lt=1.0)]
+Temperature = Annotated[float, Field(ge=0.01)]
 PositiveInt = Annotated[int, Field(ge=1)]
 NonNegativeInt = Annotated[int, Field(ge=0)]
 
@@ -19,7 +21,7 @@ NonNegativeInt = Annotated[int, Field(ge=0)]
 class Frozen(BaseModel):
     """Base of every settings class: immutable, unknown keys refused."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
+    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True, allow_inf_nan=False)
 
 
 class ModelSettings(Frozen):
@@ -81,7 +83,7 @@ class GenerateSettings(Frozen):
     """Prompts a round (paper: 32)."""
     num_samples: PositiveInt = 8
     """Rollouts a prompt, G (paper: 8)."""
-    temperature: Annotated[float, Field(gt=0.0)] = 1.0
+    temperature: Temperature = 1.0
     """Of sampling; student and teacher are read at it too."""
     max_tokens: PositiveInt = 4096
     """Longest response, in tokens."""
@@ -144,7 +146,7 @@ class TrainSettings(Frozen):
     """Optimizer steps over which the learning rate rises linearly (paper: 10)."""
     weight_decay: Annotated[float, Field(ge=0.0)] = 0.01
     """Of AdamW (paper: 0.01)."""
-    betas: tuple[Fraction, Fraction] = (0.9, 0.999)
+    betas: tuple[Beta, Beta] = (0.9, 0.999)
     """Of AdamW."""
     max_grad_norm: Annotated[float, Field(gt=0.0)] = 1.0
     """The gradient is scaled down to this norm (paper: 1.0)."""
@@ -174,7 +176,7 @@ class EvaluateSettings(Frozen):
 
     num_samples: PositiveInt = 8
     """k."""
-    temperature: Annotated[float, Field(gt=0.0)] | None = None
+    temperature: Temperature | None = None
     """Null: the temperature of generation."""
     when: Literal["first_and_last", "every_round", "never"] = "first_and_last"
     """Which policies are evaluated."""
@@ -187,7 +189,7 @@ class Settings(Frozen):
 
     seed: NonNegativeInt = 0
     """Every random choice derives from it: questions, samples, drawn peers, the order of updates."""
-    rounds: PositiveInt = 4
+    rounds: Annotated[int, Field(ge=1, le=100_000)] = 4
     """Rounds of sampling and training. Raising it continues a finished run."""
     prompts_per_shard: PositiveInt = 8
     """Groups a shard: the unit that is retried and resumed."""

@@ -7,6 +7,7 @@ each part averaged over the tokens that carry it (arXiv 2605.12652, section 3; t
 
 from __future__ import annotations
 
+import math
 import random
 import time
 from collections.abc import Callable, Iterator
@@ -18,6 +19,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from mopd.errors import InputError
 from mopd.forward import Batch, branches, hidden_states, make_batch, plan_batches, token_logps
 from mopd.losses import divergence, importance_weight, token_weights, with_tail
 from mopd.score import autocast, default_device
@@ -41,6 +43,10 @@ class Targets:
     distill_weight_T: Tensor
     policy_weight_T: Tensor
     start: list[int]  # first token of each rollout
+
+    def any(self) -> bool:
+        """Whether any token carries a loss."""
+        return bool(self.distill_weight_T.any() or (self.policy_weight_T * self.advantage_T).any())
 
     def of_batch(self, batch: Batch) -> Tensor:
         """Indices [N] into T of a batch's tokens."""
@@ -88,17 +94,26 @@ def split_updates(scores: Rows, settings: Settings, *, round: int) -> Iterator[R
 def take_step(state: TrainerState, rows: Rows, settings: Settings, device: torch.device) -> dict[str, Any]:
     """One optimizer step and one teacher update; returns the columns of `updates`.
 
-    A step without any signal (no context with sections, no group with both outcomes) changes nothing: its loss is null.
+    An update without any signal (no context with sections, no group with both outcomes) changes nothing: its loss is
+    null. Raises InputError where loss or gradient is not finite, before the weights are touched.
     """
     began, train = time.monotonic(), settings.train
-    targets = make_targets(rows, train)
+    rows = [row for row in rows if len(row["token_ids"])]
     learning_rate = train.learning_rate * min(1.0, (state.step + 1) / max(train.warmup_steps, 1))
-    report: dict[str, Any] = {"step": state.step, "learning_rate": learning_rate, "tokens": len(targets.advantage_T)}
-    empty = dict.fromkeys(("loss", "distill_loss", "policy_loss", "grad_norm"))
-    if not (targets.distill_weight_T.any() or (targets.policy_weight_T * targets.advantage_T).any()):
+    tokens = sum(len(row["token_ids"]) for row in rows)
+    report: dict[str, Any] = {"step": state.updates, "learning_rate": learning_rate, "tokens": tokens}
+    state.updates += 1
+    targets = make_targets(rows, train) if rows else None
+    if targets is None or not targets.any():
+        empty = dict.fromkeys(("loss", "distill_loss", "policy_loss", "grad_norm"))
         return {**report, **empty, **_importance_report(torch.zeros(0), train), "seconds": time.monotonic() - began}
     losses, ratios_T = accumulate_gradients(state.student, rows, targets, settings, device)
     norm = torch.nn.utils.clip_grad_norm_(state.student.parameters(), train.max_grad_norm)
+    if not math.isfinite(losses["loss"] + float(norm)):
+        raise InputError(
+            f"update {report['step']}: the loss ({losses['loss']}) or its gradient ({float(norm)}) is not finite; "
+            "lower train.learning_rate, or look at the round's scores"
+        )
     for group in state.optimizer.param_groups:
         group["lr"] = learning_rate
     state.optimizer.step()

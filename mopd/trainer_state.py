@@ -36,12 +36,15 @@ MOMENTS = ("exp_avg", "exp_avg_sq")
 
 @dataclass
 class TrainerState:
-    """The student with its optimizer, the teacher, and the number of optimizer steps taken so far."""
+    """The student with its optimizer, the teacher, and how far training has come."""
 
     student: Any
     teacher: Any
     optimizer: torch.optim.AdamW
     step: int
+    """Optimizer steps taken so far."""
+    updates: int
+    """Updates begun so far: steps, and those that had nothing to learn."""
 
 
 def open_state(
@@ -57,10 +60,10 @@ def open_state(
         weight_decay=settings.weight_decay,
     )
     if state_folder is None:
-        return TrainerState(student, copy.deepcopy(student).eval(), optimizer, 0)
-    steps = json.loads((state_folder / STEPS).read_text())["step"]
-    _restore_moments(optimizer, student, load_file(state_folder / OPTIMIZER), steps)
-    return TrainerState(student, load_model(state_folder / TEACHER, device), optimizer, steps)
+        return TrainerState(student, copy.deepcopy(student).eval(), optimizer, step=0, updates=0)
+    progress = json.loads((state_folder / STEPS).read_text())
+    _restore_moments(optimizer, student, load_file(state_folder / OPTIMIZER), progress["step"])
+    return TrainerState(student, load_model(state_folder / TEACHER, device), optimizer, **progress)
 
 
 def save_state(state: TrainerState, source: Path, out: Path) -> None:
@@ -74,7 +77,7 @@ def save_state(state: TrainerState, source: Path, out: Path) -> None:
                 shutil.copyfile(source / name, folder / name)
     with _write_errors(out / OPTIMIZER):
         save_file(_moments(state), out / OPTIMIZER)
-    (out / STEPS).write_text(json.dumps({"step": state.step}))
+    (out / STEPS).write_text(json.dumps({"step": state.step, "updates": state.updates}))
 
 
 def drop_trainer_state(folder: Path) -> None:

@@ -7,10 +7,10 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from transformers import LlamaConfig, LlamaForCausalLM
+from transformers import GraniteConfig, GraniteForCausalLM, LlamaConfig, LlamaForCausalLM
 
 from mopd.errors import InputError
-from mopd.forward import branches, check_window, hidden_states, make_batch, plan_batches, token_logps
+from mopd.forward import branches, check_head, check_window, hidden_states, make_batch, plan_batches, token_logps
 
 PREFIXES = [[5, 6, 7, 8], [5, 6, 7, 8], [9, 10], [5, 6, 7, 8], [9, 10]]
 RESPONSES = [[11, 12, 13], [14], [15, 16], [17, 18, 19, 20], []]
@@ -89,6 +89,16 @@ def test_batches_keep_the_bound_unless_one_rollout_breaks_it() -> None:
 
 def test_single_rollout_needs_no_mask() -> None:
     assert make_batch(plan_batches(items()[:1], max_tokens=100)[0]).mask is None
+
+
+def test_a_model_that_scales_its_logits_is_refused() -> None:
+    torch.manual_seed(0)
+    config = GraniteConfig(
+        vocab_size=64, hidden_size=32, intermediate_size=64, num_hidden_layers=1, num_attention_heads=4,
+        num_key_value_heads=2, logits_scaling=4.0,
+    )  # fmt: skip
+    with pytest.raises(InputError, match=r"model\.path: granite models change their logits"):
+        check_head(GraniteForCausalLM(config).eval())
 
 
 def test_longer_than_the_window_is_refused() -> None:

@@ -87,4 +87,5 @@ def test_a_null_reward_has_no_advantage_and_stays_out_of_the_mean() -> None:
 
 
 def test_equal_rewards_give_zero() -> None:
-    assert group_advantages(verdicts(1.0, 1.0), normalize_std=True) == [0.0, 0.0]
+    for rewards in ((1.0, 1.0), (0.1,) * 3, (0.7,) * 6):  # the mean of three 0.1 is not 0.1
+        assert group_advantages(verdicts(*rewards), normalize_std=True) == [0.0] * len(rewards)

@@ -66,6 +66,11 @@ def test_settings_are_frozen() -> None:
         ("train", "--set train: write it as key.subkey=value"),
         ("rounds.x=1", "--set rounds.x=1: rounds is a value"),
         ("generate.engine=sglang", "generate.engine: Input should be 'vllm', 'transformers' or 'fake'"),
+        ("verify.success_threshold=.nan", "verify.success_threshold: .*finite number"),
+        ("train.learning_rate=.inf", "train.learning_rate: .*finite number"),
+        ("train.betas=[1.0, 0.999]", "train.betas.0: .*less than 1"),
+        ("generate.temperature=1e-45", "generate.temperature: .*greater than or equal to 0.01"),
+        ("rounds=1000000000000", "rounds: .*less than or equal to 100000"),
         ("tasks.kind=files", "tasks: a mapping with kind 'numbers' or kind 'file'"),
     ],
 )

@@ -12,6 +12,7 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
+from mopd.errors import InputError
 from mopd.models import load_model, resolve_model
 from mopd.settings import Settings, parse_settings
 from mopd.train import make_targets, split_updates, take_step, train_round
@@ -107,6 +108,72 @@ def test_nothing_to_learn_changes_nothing(folder: Path, tmp_path: Path) -> None:
     assert [update["loss"] for update in updates] == [None, None]
     before, after = load_model(folder, "cpu").state_dict(), load_file(tmp_path / "model.safetensors")
     assert all(torch.equal(before[name], after[name]) for name in after)
+
+
+def test_updates_are_numbered_whether_or_not_they_had_something_to_learn(folder: Path, tmp_path: Path) -> None:
+    rows = [row | {"advantage": 0.0, "distill": row["prompt_id"] == "p0"} for row in score_rows()]
+    chosen = settings(updates_per_round=4)
+    updates = train_round(rows, chosen, policy_folder=folder, state_folder=None, out=tmp_path / "0", round=0)
+    more = train_round(
+        rows, chosen, policy_folder=tmp_path / "0", state_folder=tmp_path / "0", out=tmp_path / "1", round=1
+    )
+    assert [update["step"] for update in [*updates, *more]] == list(range(8))
+    assert sum(update["loss"] is not None for update in updates) == 1
+
+
+def test_empty_responses_are_left_out(folder: Path) -> None:
+    empty = {
+        "token_ids": np.zeros(0, int),
+        "support_ids": np.zeros((0, 0)),
+        "support_teacher_logprobs": np.zeros((0, 0)),
+    }
+    rows = score_rows()
+    reports = []
+    for given in (rows, [*rows, rows[0] | empty | {"behavior_logprobs": np.zeros(0)}]):
+        reports.append(take_step(open_state(folder, None, settings().train, CPU), given, settings(), CPU))
+    assert reports[0]["loss"] == reports[1]["loss"]
+    assert (
+        take_step(open_state(folder, None, settings().train, CPU), [rows[0] | empty], settings(), CPU)["loss"] is None
+    )
+
+
+def test_a_loss_that_is_not_finite_stops_before_the_weights_are_touched(folder: Path) -> None:
+    rows = score_rows()
+    rows[0]["support_teacher_logprobs"][0, 0] = np.nan
+    state = open_state(folder, None, settings().train, CPU)
+    with pytest.raises(InputError, match=r"update 0: the loss \(nan\).*lower train.learning_rate"):
+        take_step(state, rows, settings(), CPU)
+    assert all(torch.isfinite(parameter).all() for parameter in state.student.parameters())
+
+
+def test_a_step_of_policy_gradient_favours_what_was_rewarded(folder: Path) -> None:
+    chosen, rows = settings(policy_gradient_weight=1.0, learning_rate=1e-3), score_rows()
+    state = open_state(folder, None, chosen.train, CPU)
+    before = sampled_logps(state.student, rows)
+    take_step(state, rows, chosen, CPU)
+    gains = sampled_logps(state.student, rows) - before
+    rewarded = torch.tensor([row["advantage"] > 0 for row in rows])
+    assert gains[rewarded].mean() > 0 > gains[~rewarded].mean()
+
+
+def test_a_step_of_distillation_comes_closer_to_the_teacher(folder: Path) -> None:
+    fixed_weights = {"importance_clip": 1e-3}  # every ratio is above it
+    chosen, rows = settings(policy_gradient_weight=0.0, learning_rate=1e-3, **fixed_weights), score_rows()
+    state = open_state(folder, None, chosen.train, CPU)
+    losses = [take_step(state, rows, chosen, CPU)["distill_loss"] for _ in range(3)]
+    assert losses[0] > losses[1] > losses[2]
+
+
+def token_logps_of(student: Any, row: dict[str, Any]) -> torch.Tensor:
+    """By a plain forward pass."""
+    prompt, response = list(map(int, row["prompt_token_ids"])), list(map(int, row["token_ids"]))
+    with torch.no_grad():
+        logits = student(torch.tensor([prompt + response])).logits[0, len(prompt) - 1 : -1]
+    return torch.log_softmax(logits, dim=-1).gather(1, torch.tensor(response)[:, None]).squeeze(1)
+
+
+def sampled_logps(student: Any, rows: list[dict[str, Any]]) -> torch.Tensor:
+    return torch.stack([token_logps_of(student, row).mean() for row in rows])
 
 
 def test_warm_up_is_linear(folder: Path) -> None:
