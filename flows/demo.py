@@ -40,15 +40,16 @@ def main(argv: list[str] | None = None) -> int:
     """Print the report of a run folder."""
     (path,) = sys.argv[1:] if argv is None else argv
     folder = RunFolder.open(Path(path))
+    command, run = _from_here(Path(sys.executable).with_name("mopd")), _from_here(folder.path)
     status = run_status(folder)
     print(f"\n{verdict(status)}")
     print(f"\nEverything is in {folder.path}: Parquet for every stage, the policies, the settings.")
     for number, (question, sql) in enumerate(QUERIES.items(), start=1):
         result = query(folder, sql)
-        print(f'\n{number}. {question}\n\n   mopd sql {folder.path} "{" ".join(sql.split())}"\n')
+        print(f'\n{number}. {question}\n\n   {command} sql {run} "{" ".join(sql.split())}"\n')
         print(format_result(result.columns, result.rows, "table"))
-    where = f"{folder.path} --round 0 --prompt {_a_prompt(folder)} --sample 0"
-    print(f"\nOne group, as the teacher saw it:  mopd show {where}")
+    where = f"{run} --round 0 --prompt {_a_prompt(folder)} --sample 0"
+    print(f"\nOne rollout in the teacher's eyes:\n\n   {command} show {where}")
     return 0
 
 
@@ -65,6 +66,11 @@ def verdict(status: dict[str, Any]) -> str:
         f"pass@{k}: {100 * first['pass_at_k']:.1f} % -> {100 * last['pass_at_k']:.1f} %, "
         f"after {len(status['rounds'])} rounds, on {first['num_prompts']} questions that were never trained on."
     )
+
+
+def _from_here(path: Path) -> Path:
+    """Relative to the working directory where it lies below it: short enough to be copied."""
+    return path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path
 
 
 def _a_prompt(folder: RunFolder) -> str:

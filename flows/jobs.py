@@ -6,7 +6,6 @@ the process that runs the flows.
 
 from __future__ import annotations
 
-import json
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -16,11 +15,12 @@ from typing import Any
 
 from flows.info import count_contexts, count_evaluations, count_rollouts, count_scores, count_verdicts
 from flows.plan import TRAINER, Shard
+from flows.stage_settings import settings_of
 from flows.worker import Report
-from mopd.settings import Settings
 from storage.errors import StorageError
+from storage.manifests import POLICIES, check_folder, manifests
 from storage.runs import RunFolder
-from storage.shards import Manifest, commit_folder, commit_shard, read_rows, remove_trainer_state
+from storage.shards import Manifest, commit_folder, commit_shard, read_rows, refuse_committed, remove_trainer_state
 
 Rows = list[dict[str, Any]]
 
@@ -47,7 +47,7 @@ def load_engine(run_path: Path, version: int) -> LoadedEngine:
     from mopd.models import load_tokenizer
 
     folder = RunFolder.open(run_path)
-    settings = _settings(folder)
+    settings = settings_of(folder)
     policy = policy_folder(folder, version)
     return LoadedEngine(make_engine(settings.generate, settings.model, policy), load_tokenizer(policy))
 
@@ -57,7 +57,7 @@ def load_scorer(run_path: Path, version: int) -> Any:
     from mopd.score import Scorer
 
     folder = RunFolder.open(run_path)
-    return Scorer(policy_folder(folder, version), teacher_folder(folder, version), _settings(folder))
+    return Scorer(policy_folder(folder, version), teacher_folder(folder, version), settings_of(folder))
 
 
 def generate_shard(loaded: LoadedEngine, report: Report, run_path: Path, shard: Shard) -> Manifest:
@@ -65,7 +65,7 @@ def generate_shard(loaded: LoadedEngine, report: Report, run_path: Path, shard: 
     from mopd.generate import generate
 
     folder, began = RunFolder.open(run_path), time.monotonic()
-    settings = _settings(folder)
+    settings = settings_of(folder)
     prompts = _read(folder, shard.input("prompts"))
     total = len(prompts) * settings.generate.num_samples
     rows = generate(
@@ -89,7 +89,7 @@ def sample_shard(loaded: LoadedEngine, report: Report, run_path: Path, shard: Sh
     folder, began = RunFolder.open(run_path), time.monotonic()
     prompts = _read(folder, shard.input("prompts"))
     samples = sample_evaluation(
-        prompts, loaded.engine, loaded.tokenizer, _settings(folder), run=folder.run_id, policy_version=shard.round
+        prompts, loaded.engine, loaded.tokenizer, settings_of(folder), run=folder.run_id, policy_version=shard.round
     )
     return samples, time.monotonic() - began
 
@@ -100,7 +100,7 @@ def verify_shard(_: None, report: Report, run_path: Path, shard: Shard) -> Manif
 
     folder, began = RunFolder.open(run_path), time.monotonic()
     rollouts = _read(folder, shard.input("rollouts"), ["run", "round", "prompt_id", "sample", "text"])
-    rows = verify(_read(folder, shard.input("prompts")), rollouts, _settings(folder).verify)
+    rows = verify(_read(folder, shard.input("prompts")), rollouts, settings_of(folder).verify)
     return _commit(folder, shard, rows, began, count_verdicts(rows))
 
 
@@ -111,7 +111,7 @@ def judge_shard(_: None, report: Report, run_path: Path, shard: Shard, samples: 
     folder, began = RunFolder.open(run_path), time.monotonic() - seconds
     prompts = _read(folder, shard.input("prompts"))
     datasets = {prompt["prompt_id"]: prompt["dataset"] for prompt in prompts}
-    verdicts = verify(prompts, samples, _settings(folder).verify)
+    verdicts = verify(prompts, samples, settings_of(folder).verify)
     kept = ("run", "round", "prompt_id", "sample", "policy_version", "token_ids", "text", "finish_reason", "seed")
     judged = ("reward", "success", "prediction", "error")
     rows = [
@@ -128,7 +128,7 @@ def condition_shard(_: None, report: Report, run_path: Path, shard: Shard) -> Ma
     from mopd.condition import condition
 
     folder, began = RunFolder.open(run_path), time.monotonic()
-    settings = _settings(folder)
+    settings = settings_of(folder)
     prompts, rollouts, verdicts = (_read(folder, shard.input(name)) for name in ("prompts", "rollouts", "verdicts"))
     rows = condition(
         prompts,
@@ -153,11 +153,12 @@ def score_shard(scorer: Any, report: Report, run_path: Path, shard: Shard) -> Ma
 
 
 def train_policy(_: None, report: Report, run_path: Path, shard: Shard) -> Manifest:
-    """All scores of a round -> the next policy, with teacher, optimizer and update rows beside it."""
+    """All scores of a round -> the next policy, with teacher and optimizer beside it, update rows in its manifest."""
     from mopd.train import train_round
 
     folder, began = RunFolder.open(run_path), time.monotonic()
-    settings = _settings(folder)
+    refuse_committed(folder, shard.round)  # trained from other scores: said now, not after hours of training
+    settings = settings_of(folder)
     scores = [row for one in shard.inputs if one.table == "scores" for row in _read(folder, one)]
     info: dict[str, Any] = {"version": shard.round + 1}
 
@@ -171,39 +172,43 @@ def train_policy(_: None, report: Report, run_path: Path, shard: Shard) -> Manif
             round=shard.round,
             progress=report,
         )
-        _gather_trainer_state(out, updates)
+        _gather_trainer_state(out)
         info.update(steps=len(updates), tokens=sum(row["tokens"] for row in updates), seconds=time.monotonic() - began)
+        info["updates"] = updates
 
-    return commit_folder(folder, round=shard.round, key=shard.key, parents=shard.parents, info=info, write=write)
+    parents = shard.parents(folder)
+    return commit_folder(folder, round=shard.round, key=shard.key, parents=parents, info=info, write=write)
 
 
 def commit_updates(_: None, report: Report, run_path: Path, shard: Shard) -> Manifest:
-    """The update rows that training left beside the policy -> updates; then older trainer states are removed."""
+    """The update rows in the policy's manifest -> updates; then older trainer states are removed."""
     folder = RunFolder.open(run_path)
-    path = folder.policy_folder(shard.round) / TRAINER / "updates.json"
-    rows = [{"run": folder.run_id, **row} for row in json.loads(path.read_text())]
+    policy = _manifest(folder, shard.input("policies"))
+    rows = [{"run": folder.run_id, **row} for row in policy.info["updates"]]
     manifest = _commit(folder, shard, rows, time.monotonic(), {"steps": len(rows)})
-    for old in range(shard.round - _settings(folder).train.keep_trainer_states + 1):
+    for old in range(shard.round - settings_of(folder).train.keep_trainer_states + 1):
         remove_trainer_state(folder, old)
     return manifest
 
 
 def policy_folder(folder: RunFolder, version: int) -> Path:
-    """Where policy `version` lies: the initial model, or what round `version - 1` trained."""
+    """Where policy `version` lies: the initial model, or what round `version - 1` trained, its bytes checked."""
     if version:
+        check_folder(folder, _policy(folder, version), removable=False)
         return folder.policy_folder(version - 1)
     from mopd.models import resolve_model
 
-    return resolve_model(_settings(folder).model.path)
+    return resolve_model(settings_of(folder).model.path)
 
 
 def trainer_folder(folder: RunFolder, version: int) -> Path:
-    """Trainer state of policy `version` > 0. Raises StorageError where it was removed."""
+    """Trainer state of policy `version` > 0, its bytes checked. Raises StorageError where it was removed."""
     state = folder.policy_folder(version - 1) / TRAINER
     if not state.is_dir():
         raise StorageError(
             f"{state} was removed (train.keep_trainer_states): what needs it can't be made again; start a new run"
         )
+    check_folder(folder, _policy(folder, version), removable=True)
     return state
 
 
@@ -212,17 +217,19 @@ def teacher_folder(folder: RunFolder, version: int) -> Path:
     return trainer_folder(folder, version) / "teacher" if version else policy_folder(folder, 0)
 
 
-def _gather_trainer_state(out: Path, updates: Rows) -> None:
+def _policy(folder: RunFolder, version: int) -> Manifest:
+    found = manifests(folder, POLICIES, version - 1)
+    if not found:
+        raise StorageError(f"{folder.policy_folder(version - 1)}: is not a whole policy; run again to make it again")
+    return found[0]
+
+
+def _gather_trainer_state(out: Path) -> None:
     """Put what may be removed later under one name, apart from the policy."""
     target = out / TRAINER
     target.mkdir()
     for name in ("teacher", "optimizer.safetensors", "trainer.json"):
         (out / name).rename(target / name)
-    (target / "updates.json").write_text(json.dumps(updates))
-
-
-def _settings(folder: RunFolder) -> Settings:
-    return Settings.model_validate(folder.document["settings"])
 
 
 @cache
@@ -233,10 +240,14 @@ def _tokenizer(folder: Path) -> Any:
 
 
 def _read(folder: RunFolder, shard: Shard, columns: Sequence[str] | None = None) -> Rows:
+    return read_rows(folder, _manifest(folder, shard), list(columns) if columns else None)
+
+
+def _manifest(folder: RunFolder, shard: Shard) -> Manifest:
     manifest = shard.find(folder)
     if manifest is None:
         raise StorageError(f"{folder.path}: shard {shard.shard} of {shard.table}, round {shard.round}, has gone")
-    return read_rows(folder, manifest, list(columns) if columns else None)
+    return manifest
 
 
 def _commit(folder: RunFolder, shard: Shard, rows: Rows, began: float, info: dict[str, Any]) -> Manifest:
@@ -247,6 +258,6 @@ def _commit(folder: RunFolder, shard: Shard, rows: Rows, began: float, info: dic
         shard=shard.shard,
         key=shard.key,
         rows=rows,
-        parents=shard.parents,
+        parents=shard.parents(folder),
         info={**info, "seconds": time.monotonic() - began},
     )

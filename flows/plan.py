@@ -1,18 +1,20 @@
 """The plan of a run: every shard it will have, with the key that names its content, before anything is computed.
 
 A key hashes the stage, its version, the settings that decide its output, the model, the keys of its inputs, the seed
-and the shard's index. A shard is done when a valid manifest stands under its key; nothing else is asked.
+and the shard's index. A shard is done when a valid manifest stands under its key that names as its parents the content
+of the shards it was made from, as they are now.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import Any
 
+from flows.stage_settings import settings_of, stage_settings
 from mopd.settings import Settings
+from storage.errors import StorageError
 from storage.manifests import shard_key
-from storage.runs import RunFolder
+from storage.runs import RUN_FILE, RunFolder
 from storage.shards import Manifest, find_manifest
 
 STAGE_VERSIONS = {
@@ -27,8 +29,11 @@ STAGE_VERSIONS = {
 }
 """Raise a number when the stage's code changes what it writes."""
 
+READ_ALONG = {"verdicts": ("prompts",), "contexts": ("prompts", "rollouts"), "scores": ("rollouts", "verdicts")}
+"""Tables that a stage reads besides those of its inputs."""
+
 TRAINER = "trainer"
-"""Folder in a policy's folder with teacher, optimizer and update rows; what storage may remove later."""
+"""Folder in a policy's folder with teacher and optimizer; what storage may remove later."""
 
 
 @dataclass(frozen=True)
@@ -40,6 +45,9 @@ class Shard:
     shard: int
     key: str
     inputs: tuple[Shard, ...] = ()
+    """What its key names: the shards it follows from."""
+    read: tuple[Shard, ...] = ()
+    """All shards that decide its content, without their own inputs."""
 
     def input(self, table: str) -> Shard:
         """The input shard of `table`, looked up along the chain."""
@@ -51,13 +59,28 @@ class Shard:
                 return shard.input(table)
         raise KeyError(f"{self.table} is not made from {table}")
 
-    @property
-    def parents(self) -> list[str]:
-        """Keys of the inputs, for the manifest."""
-        return [shard.key for shard in self.inputs]
+    def parents(self, folder: RunFolder) -> list[str]:
+        """`key:content` of each shard it is made from, for the manifest."""
+        there = [one.committed(folder) for one in self.read]
+        return [f"{manifest.key}:{manifest.content}" for manifest in there if manifest is not None]
 
     def find(self, folder: RunFolder) -> Manifest | None:
-        """Its manifest, if it is committed and whole."""
+        """Its manifest, if it is committed, whole, and made from what its parents hold now.
+
+        A parent that is missing decides nothing before it is made again.
+        """
+        manifest = self.committed(folder)
+        if manifest is None:
+            return None
+        made_from = dict(parent.split(":") for parent in manifest.parents if ":" in parent)
+        for one in self.read:
+            parent = one.committed(folder) if one.key in made_from else None
+            if parent is not None and parent.content != made_from[one.key]:
+                return None
+        return manifest
+
+    def committed(self, folder: RunFolder) -> Manifest | None:
+        """Its manifest, if it is committed and whole, whatever it was made from."""
         return find_manifest(folder, self.table, self.round, self.shard, self.key)
 
 
@@ -104,14 +127,15 @@ class RunPlan:
 
     @classmethod
     def of(cls, folder: RunFolder) -> RunPlan:
-        """The plan of a run folder."""
-        document = folder.document
-        return cls(
-            settings=Settings.model_validate(document["settings"]),
-            model_digest=document["model_digest"],
-            tasks_digest=document["tasks_digest"],
-            num_heldout=document["num_heldout"],
-        )
+        """The plan of a run folder. Raises StorageError for one that `mopd run` didn't make."""
+        names = ("model_digest", "tasks_digest", "num_heldout")
+        absent = [name for name in names if name not in folder.document]
+        if absent:
+            raise StorageError(
+                f"{folder.path}: was not made by mopd run ({RUN_FILE} has no {', '.join(absent)}); "
+                "mopd sql reads it, another command needs a run of mopd run"
+            )
+        return cls(settings_of(folder), **{name: folder.document[name] for name in names})
 
     @property
     def num_train_shards(self) -> int:
@@ -159,9 +183,9 @@ class RunPlan:
 
     def _round(self, number: int, model: str, previous: Shard | None) -> RoundPlan:
         shards = range(self.num_train_shards)
-        state = (replace(previous, inputs=()),) if previous else ()
+        state = (_flat(previous),) if previous else ()
         prompts = [self._shard("prompts", number, index, "", (), self.tasks_digest) for index in shards]
-        rollouts = [self._shard("rollouts", number, index, model, (prompts[index],)) for index in shards]
+        rollouts = [self._shard("rollouts", number, index, model, (prompts[index],), policy=state) for index in shards]
         verdicts = [self._shard("verdicts", number, index, "", (rollouts[index],)) for index in shards]
         contexts = [self._shard("contexts", number, index, self.model_digest, (verdicts[index],)) for index in shards]
         scores = [self._shard("scores", number, index, model, (contexts[index], *state)) for index in shards]
@@ -175,8 +199,13 @@ class RunPlan:
         first = self.num_train_shards
         count = _num_shards(self.num_heldout, self.settings.prompts_per_shard)
         prompts = [self._shard("prompts", version, first + index, "", (), self.tasks_digest) for index in range(count)]
+        policy = (_flat(self.rounds[version - 1].policy),) if version else ()
         return EvaluationPlan(
-            prompts, [self._shard("evaluations", version, index, model, (prompts[index],)) for index in range(count)]
+            prompts,
+            [
+                self._shard("evaluations", version, index, model, (prompts[index],), policy=policy)
+                for index in range(count)
+            ],
         )
 
     def _evaluated(self) -> list[int]:
@@ -185,7 +214,17 @@ class RunPlan:
             return []
         return list(range(last + 1)) if when == "every_round" else [0, last]
 
-    def _shard(self, table: str, round: int, shard: int, model: str, inputs: tuple[Shard, ...], *digests: str) -> Shard:
+    def _shard(
+        self,
+        table: str,
+        round: int,
+        shard: int,
+        model: str,
+        inputs: tuple[Shard, ...],
+        *digests: str,
+        policy: tuple[Shard, ...] = (),
+    ) -> Shard:
+        """`policy`: the one it reads besides its inputs, where `model` is that one's key."""
         key = shard_key(
             table,
             version=STAGE_VERSIONS[table],
@@ -195,43 +234,14 @@ class RunPlan:
             seed=self.settings.seed,
             shard=shard,
         )
-        return Shard(table, round, shard, key, inputs)
+        chain = Shard(table, round, shard, key, inputs)
+        read = [*inputs, *policy, *(chain.input(name) for name in READ_ALONG.get(table, ()))]
+        return replace(chain, read=tuple(_flat(one) for one in read))
 
 
-def stage_settings(table: str, settings: Settings) -> dict[str, Any]:
-    """The settings that decide what a stage writes. Sizes of batches and what stays on disk are left out."""
-    tree = settings.model_dump(mode="json")
-    generate = _without(tree["generate"], "max_num_seqs", "num_prompts")
-    precision = tree["model"]["precision"]
-    parts: dict[str, dict[str, Any]] = {
-        "prompts": {
-            "tasks": tree["tasks"],
-            "num_prompts": tree["generate"]["num_prompts"],
-            "prompts_per_shard": tree["prompts_per_shard"],
-        },
-        "rollouts": {**generate, "precision": precision},
-        "verdicts": tree["verify"],
-        "contexts": tree["condition"],
-        "scores": {
-            **_without(tree["score"], "max_tokens_per_pass", "chunk_positions"),
-            "precision": precision,
-            "normalize_advantage_std": tree["train"]["normalize_advantage_std"],
-        },
-        "policies": {**_without(tree["train"], "max_tokens_per_pass", "keep_trainer_states"), "precision": precision},
-        "updates": {},
-        "evaluations": {
-            **_without(tree["evaluate"], "when", "bootstrap_samples"),
-            "generate": generate,
-            "verify": tree["verify"],
-            "precision": precision,
-        },
-    }
-    return parts[table]
-
-
-def _without(tree: dict[str, Any], *names: str) -> dict[str, Any]:
-    assert set(names) <= tree.keys(), f"no such settings: {set(names) - tree.keys()}"
-    return {name: value for name, value in tree.items() if name not in names}
+def _flat(shard: Shard) -> Shard:
+    """The shard without its history, which would nest round by round."""
+    return replace(shard, inputs=(), read=())
 
 
 def _num_shards(num_prompts: int, prompts_per_shard: int) -> int:

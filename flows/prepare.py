@@ -10,6 +10,7 @@ import platform
 import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from dataclasses import replace
 from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -18,11 +19,13 @@ from typing import Any
 from flows.checks import check_inputs
 from flows.jobs import load_nothing
 from flows.plan import RunPlan
+from flows.stage_settings import FREE_SETTINGS
 from flows.worker import Worker
 from mopd.errors import InputError
 from mopd.settings import FileTasks, Settings
+from storage.errors import StorageError
 from storage.files import write_replacing
-from storage.runs import RUN_FILE, RunFolder
+from storage.runs import ABSENT, RUN_FILE, RunFolder
 
 LOCK_FILE = ".lock"
 PACKAGES = (
@@ -35,15 +38,11 @@ def open_run(settings: Settings, run_dir: Path, *, config: str) -> RunFolder:
     """The run folder for these settings, created if it isn't there, continued if it is.
 
     Raises InputError or StorageError, one line, before anything is written: for inputs that can't work, and for a
-    folder that was made by other settings. More rounds than before continue the run.
+    folder that was made by other settings. More rounds than before, and other settings that change no result, continue
+    the run.
     """
     if (run_dir / RUN_FILE).exists():
-        folder = _continue(RunFolder.open(run_dir), settings)
-        with _locked(folder):
-            pass
-        if RunPlan.of(folder).missing(folder):
-            _check_unchanged(folder, settings)
-        return folder
+        return _reopen(run_dir, settings)
     if run_dir.is_dir() and any(run_dir.iterdir()):
         raise InputError(f"{run_dir}: is not empty and is not a run (no {RUN_FILE}); choose another folder")
     document = _document(settings, config, inputs_of(settings))
@@ -103,21 +102,45 @@ def tasks_digest(settings: Settings) -> str:
     return total.hexdigest()
 
 
-def _continue(folder: RunFolder, settings: Settings) -> RunFolder:
-    """The opened run; its number of rounds is raised where the settings differ in nothing else."""
-    there = folder.document["settings"]
-    here = settings.model_dump(mode="json")
-    if here["rounds"] < there["rounds"]:
+def _reopen(run_dir: Path, settings: Settings) -> RunFolder:
+    """Everything is checked under the lock; then `run.json` notes what changed."""
+    with _locked(RunFolder.open(run_dir)):
+        there = RunFolder.open(run_dir)
+        here = _continued(there, settings)
+        if RunPlan.of(here).missing(here):
+            _check_unchanged(here, settings)
+        if here != there:
+            write_replacing(here.path, here.path / RUN_FILE, _json_bytes(here.document))
+        return here
+
+
+def _continued(folder: RunFolder, settings: Settings) -> RunFolder:
+    """The run with these settings, not written yet: more rounds, and settings that change no result, may differ."""
+    rounds = RunPlan.of(folder).settings.rounds
+    if settings.rounds < rounds:
         raise InputError(
-            f"{folder.path}: has {there['rounds']} rounds; rounds: {here['rounds']} is less, give at least as many"
+            f"{folder.path}: has {rounds} rounds; rounds: {settings.rounds} is less, give at least as many"
         )
-    RunFolder.create(folder.path, {"settings": {**here, "rounds": there["rounds"]}})
-    if here["rounds"] == there["rounds"]:
-        return folder
-    extended = [*folder.document.get("extended", []), {"from": there["rounds"], "to": here["rounds"]}]
-    content = _json_bytes({**folder.document, "settings": here, "extended": extended})
-    write_replacing(folder.path, folder.path / RUN_FILE, content)
-    return RunFolder.open(folder.path)
+    here = settings.model_dump(mode="json")
+    differences = folder.differences(here)
+    refused = {key: pair for key, pair in differences.items() if key not in ("rounds", *FREE_SETTINGS)}
+    if refused:
+        raise StorageError(folder.refusal(refused))
+    document = folder.document
+    if settings.rounds > rounds:
+        document = _noted(document, "extended", [{"from": rounds, "to": settings.rounds}])
+    changed = [
+        {"setting": key, "from": None if there is ABSENT else there, "to": given}
+        for key, (there, given) in differences.items()
+        if key != "rounds"
+    ]
+    if changed:
+        document = _noted(document, "changed", changed)
+    return replace(folder, document={**document, "settings": here} if differences else document)
+
+
+def _noted(document: dict[str, Any], name: str, entries: list[dict[str, Any]]) -> dict[str, Any]:
+    return {**document, name: [*document.get(name, []), *entries]}
 
 
 def _check_unchanged(folder: RunFolder, settings: Settings) -> None:

@@ -17,6 +17,10 @@ from flows.stages import evaluate
 from flows.stale import crash_stale_runs, run_tag, tag_this_run
 from mopd.settings import Settings
 from storage.catalog import write_catalog
+from storage.shards import collect_garbage
+
+GARBAGE_GRACE_SECONDS = 3600.0
+"""What no manifest names is removed at a start after this time: longer than a commit that may still go on lasts."""
 
 
 def _name() -> str:
@@ -33,6 +37,7 @@ def run_flow(settings: Settings, run_dir: str | None = None) -> str:
     folder = open_run(settings, Path(run_dir) if run_dir else _default_dir(), config=f"flow run {flow_run.name}")
     console = Console()
     with run_lock(folder), tags("mopd", run_tag(folder)):
+        collect_garbage(folder, GARBAGE_GRACE_SECONDS)
         tag_this_run(folder)
         crash_stale_runs(folder)
         with Run.open(folder, console) as run:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import atexit
 import os
 import socket
+import ssl
 import subprocess
 import sys
 import threading
@@ -17,18 +18,23 @@ import urllib.error
 import urllib.request
 from pathlib import Path
 
-START_SECONDS, STOP_SECONDS = 120.0, 5.0
+from mopd.errors import InputError
+
+START_SECONDS, STOP_SECONDS, PROBE_SECONDS = 120.0, 5.0, 10.0
 TEMPORARY = "MOPD_TEMPORARY_SERVER"
 
 
 def start_prefect_server() -> ServerStart | None:
     """Begin to start a server; None where the user has one (PREFECT_API_URL or a profile).
 
-    It ends when this process exits, after Prefect has sent its last log lines.
+    It ends when this process exits, after Prefect has sent its last log lines. Raises InputError when the user's does
+    not answer.
     """
     from prefect.settings import get_current_settings
 
-    if get_current_settings().api.url:
+    url = get_current_settings().api.url
+    if url:
+        check_api(url)
         return None
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
@@ -43,6 +49,21 @@ def start_prefect_server() -> ServerStart | None:
     )
     atexit.register(_stop, process)
     return ServerStart(process, f"http://127.0.0.1:{port}/api")
+
+
+def check_api(url: str) -> None:
+    """Raises InputError when no Prefect API answers there. Keys and certificates are left to Prefect."""
+    fix = "start the server, correct PREFECT_API_URL, or unset it"
+    try:
+        with urllib.request.urlopen(f"{url.rstrip('/')}/health", timeout=PROBE_SECONDS):
+            return
+    except urllib.error.HTTPError as error:
+        if error.code not in (401, 403):
+            raise InputError(f"Prefect's API: {url} answers {error.code}; {fix}") from error
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "reason", error)
+        if not isinstance(reason, ssl.SSLError):
+            raise InputError(f"Prefect's API: {url} does not answer ({reason}); {fix}") from error
 
 
 def _module_path() -> str:

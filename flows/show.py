@@ -27,7 +27,9 @@ def show_group(folder: RunFolder, round: int, prompt_id: str) -> None:
     console = Console(highlight=False, soft_wrap=True)
     rollouts = _group(folder, "rollouts", round, prompt_id)
     verdicts, contexts = (_by_sample(folder, table, round, prompt_id) for table in ("verdicts", "contexts"))
-    prompt = _rows(folder, "prompts", round, prompt_id)[0]
+    prompt = next(iter(_rows(folder, "prompts", round, prompt_id)), None)
+    if prompt is None:
+        raise InputError(f"prompt {prompt_id}: round {round} has no row of it in prompts; `mopd run` makes it again")
     console.print(Rule(f"round {round}, prompt {prompt_id}, answer {prompt['answer']}"))
     _print_messages(console, prompt["messages"])
     for rollout in rollouts:
@@ -46,16 +48,17 @@ def show_sample(folder: RunFolder, round: int, prompt_id: str, sample: int) -> N
         raise InputError(f"--sample {sample}: the group has samples {min(rollouts)} to {max(rollouts)}")
     tables = ("verdicts", "contexts", "scores")
     verdict, context, score = (_by_sample(folder, table, round, prompt_id).get(sample) for table in tables)
+    decode = _decoder(_tokenizer_folder(folder)) if context and score else None
     console.print(Rule(_verdict_line(rollouts[sample], verdict), align="left"))
     if context is None:
         console.print(Text("no context yet: the run has not come so far"))
         return
     console.print(Text(f"what the teacher was shown ({context['variant']}: {_peers_line(context)})", style="bold"))
     _print_messages(console, context["messages"])
-    if score is None:
+    if score is None or decode is None:
         console.print(Text("not scored yet: the run has not come so far"))
         return
-    _print_tokens(console, score, _decoder(policy_folder(folder, 0)))
+    _print_tokens(console, score, decode)
 
 
 def _print_tokens(console: Console, score: Row, decode: Callable[[int], str]) -> None:
@@ -135,6 +138,12 @@ def _by_sample(folder: RunFolder, table: str, round: int, prompt_id: str) -> dic
 def _rows(folder: RunFolder, table: str, round: int, prompt_id: str) -> list[Row]:
     rows = [row for manifest in manifests(folder, table, round) for row in read_rows(folder, manifest)]
     return [row for row in rows if row["prompt_id"] == prompt_id]
+
+
+def _tokenizer_folder(folder: RunFolder) -> Path:
+    """A policy of the run has the initial model's tokenizer, wherever that model is now. Raises InputError."""
+    trained = sorted((folder.path / "policies").glob("round=*/tokenizer.json"))
+    return trained[0].parent if trained else policy_folder(folder, 0)
 
 
 def _decoder(model: Path) -> Callable[[int], str]:

@@ -123,7 +123,7 @@ def _commit_prompts(run: Run, shard: Shard, rows: list[dict[str, Any]]) -> Manif
         shard=shard.shard,
         key=shard.key,
         rows=rows,
-        parents=shard.parents,
+        parents=shard.parents(run.folder),
         info={},
     )
 

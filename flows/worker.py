@@ -65,8 +65,16 @@ class Worker:
                 raise WorkerStopped(f"{self.name}: stopped")
             if self._process is None:
                 self._start()
-                self._call(*self._load, report=report)
+                self._load_resource(report)
             return self._call(job, args, report=report)
+
+    def _load_resource(self, report: Report) -> None:
+        """Load; a process that failed to is taken down, so that the next job loads again and sees the same error."""
+        try:
+            self._call(*self._load, report=report)
+        except Exception:
+            self._reap(0.0)
+            raise
 
     @property
     def pid(self) -> int | None:
@@ -92,10 +100,12 @@ class Worker:
         if self._log is not None:
             self._log.parent.mkdir(parents=True, exist_ok=True)
         ours, theirs = CONTEXT.Pipe()
-        self._process = CONTEXT.Process(target=serve, args=(theirs, self._log), name=f"mopd {self.name}")
-        self._process.start()
-        self._connection = ours
+        process = CONTEXT.Process(target=serve, args=(theirs, self._log), name=f"mopd {self.name}")
+        process.start()
+        self._process, self._connection = process, ours
         theirs.close()
+        if self._stopped:  # `kill` came while there was no process yet
+            raise self._death()
 
     def _call(self, function: Callable[..., Any], args: tuple[Any, ...], *, report: Report) -> Any:
         assert self._connection is not None
@@ -140,8 +150,20 @@ class Worker:
 
 
 def _kill_group(process: ForkServerProcess) -> None:
-    """The process and what it started; by its own id too, in case it had no time to found its group."""
+    """The process and what it started; by its own id too, in case it had no time to found its group.
+
+    The id of a dead process may belong to a stranger. It can't while the group lives on: then no process has the id.
+    """
     assert process.pid is not None
-    for kill in (os.killpg, os.kill):
+    alive = process.is_alive()
+    for kill in (os.killpg, os.kill) if alive else () if _exists(process.pid) else (os.killpg,):
         with contextlib.suppress(ProcessLookupError):
             kill(process.pid, signal.SIGKILL)
+
+
+def _exists(pid: int) -> bool:
+    try:
+        os.getpgid(pid)
+    except ProcessLookupError:
+        return False
+    return True

@@ -1,7 +1,7 @@
 """Tasks from JSON-lines files, every line checked before a device is taken.
 
 A line has `id`, `prompt` (or `messages`, ending with a user message), `answer`, `verifier`, and may have `dataset`
-and `metadata` (an object). BOM and blank lines are allowed.
+and `metadata` (an object). BOM and blank lines are allowed. Paths are relative to the folder that mopd is started in.
 """
 
 from __future__ import annotations
@@ -13,26 +13,35 @@ from typing import Any
 from mopd.errors import InputError
 from mopd.settings import FileTasks
 from mopd.task import Message, Task, TaskSplit
-from mopd.verifiers import VERIFIERS
+from mopd.verifiers import ANSWER_CHECKS, VERIFIERS
 
 FIELDS = ("id", "prompt", "messages", "answer", "verifier", "dataset", "metadata")
 ROLES = ("system", "user", "assistant")
 
 
 def read_task_files(settings: FileTasks) -> TaskSplit:
-    """Both files of a run. Raises InputError for a bad line, or for a task that is in both."""
+    """Both files of a run. Raises InputError for a bad line, or for a task that is in both.
+
+    Tasks are the same when their ids are, or when their user messages are but for case and white space.
+    """
     train = read_task_file(settings.train)
     heldout = read_task_file(settings.heldout) if settings.heldout is not None else []
     train_ids = {task.id for task in train}
-    train_prompts = {json.dumps(task.messages): task.id for task in train}
+    train_prompts = {_asked(task): task.id for task in train}
     for task in heldout:
-        twin = task.id if task.id in train_ids else train_prompts.get(json.dumps(task.messages))
+        twin = task.id if task.id in train_ids else train_prompts.get(_asked(task))
         if twin is not None:
             raise InputError(
                 f"{settings.heldout}: task {task.id!r} is held out and also trained on ({twin!r} in {settings.train}); "
                 "remove it from one of the files"
             )
     return TaskSplit(train, heldout)
+
+
+def _asked(task: Task) -> tuple[str, ...]:
+    """What the user says, without case and white space."""
+    said = (message["content"] for message in task.messages if message["role"] == "user")
+    return tuple(" ".join(text.casefold().split()) for text in said)
 
 
 def read_task_file(path: str | Path) -> list[Task]:
@@ -78,7 +87,7 @@ def _parse_line(line: str, *, where: str, dataset: str) -> Task:
     return Task(
         id=_text(record, "id", where),
         messages=_messages(record, where),
-        answer=_text(record, "answer", where),
+        answer=_answer(record, verifier, where),
         verifier=verifier,
         dataset=_text(record, "dataset", where) if "dataset" in record else dataset,
         metadata=metadata,
@@ -107,6 +116,16 @@ def _text(record: dict[str, Any], name: str, where: str) -> str:
     if not value.strip():
         raise InputError(f"{where}: {name}: empty; fill it in")
     return value
+
+
+def _answer(record: dict[str, Any], verifier: str, where: str) -> str:
+    """The answer, if its verifier can read it."""
+    answer = _text(record, "answer", where)
+    check = ANSWER_CHECKS.get(verifier)
+    problem = check(answer, verifier) if check else None
+    if problem:
+        raise InputError(f"{where}: answer: {problem}")
+    return answer
 
 
 def _messages(record: dict[str, Any], where: str) -> list[Message]:

@@ -33,6 +33,9 @@ _SETTINGS = (
     "SET lock_configuration = true",
 )
 
+_READS = ("SELECT", "EXPLAIN", "MULTI")
+"""DuckDB's kinds of statements that read. SHOW, DESCRIBE, SUMMARIZE and FROM are SELECT to it; PIVOT is MULTI."""
+
 _TYPES = {
     "bool": "BOOLEAN",
     "int32": "INTEGER",
@@ -135,11 +138,23 @@ def _current(run: RunFolder, name: str, bad_files: frozenset[str]) -> tuple[list
 
 def _answer(connection: duckdb.DuckDBPyConnection, excluded: list[str], sql: str) -> QueryResult:
     with connection:
-        if not connection.extract_statements(sql):
-            raise StorageError("the query is empty: give a SELECT statement")
+        _check_reads(connection.extract_statements(sql))
         cursor = connection.execute(sql)
         columns = [str(column[0]) for column in cursor.description]
         return QueryResult(columns, cursor.fetchall(), excluded)
+
+
+def _check_reads(statements: list[Any]) -> None:
+    """StorageError for anything but one statement that reads."""
+    if not statements:
+        raise StorageError("the query is empty: give a SELECT statement")
+    if len(statements) > 1:
+        raise StorageError(f"the query has {len(statements)} statements: give one")
+    kind = statements[0].type.name
+    if kind not in _READS:
+        raise StorageError(
+            f"{kind} is not a query: give a SELECT, FROM, SHOW, DESCRIBE, SUMMARIZE or EXPLAIN statement"
+        )
 
 
 def _sql_error(error: duckdb.Error) -> StorageError:

@@ -13,6 +13,8 @@ from typing import Any
 
 import numpy as np
 
+from storage.errors import StorageError
+from storage.files import sha256_file
 from storage.runs import RunFolder
 from storage.schemas import SCHEMAS
 
@@ -45,6 +47,13 @@ class Manifest:
     """UTC, ISO 8601 with microseconds: sorts as text."""
     files: dict[str, dict[str, Any]] = field(default_factory=dict)
     """Of a folder: each file's `bytes` and `sha256`."""
+    untimed: str = ""
+    """Of a table with timings: sha256 of its rows without them."""
+
+    @property
+    def content(self) -> str:
+        """What a shard made from this one depends on: sha256 of the data, timings apart."""
+        return self.untimed or self.sha256
 
     def to_json(self) -> str:
         """The manifest's file content; NaN and infinity become null. TypeError where `info` holds other objects."""
@@ -54,7 +63,8 @@ class Manifest:
     def read(cls, path: Path) -> Manifest:
         """Parse a manifest; ValueError when it is damaged."""
         content = json.loads(path.read_bytes())
-        if not isinstance(content, dict) or content.keys() != {item.name for item in fields(cls)}:
+        known = {item.name for item in fields(cls)}
+        if not isinstance(content, dict) or not known - {"untimed"} <= content.keys() <= known:
             raise ValueError("not a manifest")
         return cls(**content)
 
@@ -166,6 +176,19 @@ def _expected_sizes(manifest: Manifest) -> Iterator[tuple[str, int, bool]]:
 def is_removable(name: str) -> bool:
     """Whether a file of a policy folder is trainer state, which later rounds may remove."""
     return name.startswith(REMOVABLE_PREFIX)
+
+
+def check_folder(run: RunFolder, manifest: Manifest, *, removable: bool) -> None:
+    """Compare each file of a policy's weights, or (removable) of its trainer state, with its recorded sha256.
+
+    Raises StorageError naming the first file that differs or is missing.
+    """
+    for name, entry in manifest.files.items():
+        path = run.path / manifest.file / name
+        if is_removable(name) == removable and (not path.is_file() or sha256_file(path) != entry["sha256"]):
+            folder = run.path / manifest.file
+            beside = manifest_path(run, manifest.table, manifest.round, manifest.shard, manifest.key)
+            raise StorageError(f"{path} is damaged or missing: remove {folder} and {beside}, then run again")
 
 
 def relative(run: RunFolder, path: Path) -> str:

@@ -13,6 +13,8 @@ from storage.files import make_folder, write_exclusive
 
 RUN_FILE = "run.json"
 FORMAT = 1
+ABSENT = object()
+"""Stands for a setting that one side doesn't have."""
 _SHOWN_DIFFERENCES = 5
 
 
@@ -39,7 +41,9 @@ class RunFolder:
         if not (folder / RUN_FILE).exists():
             write_exclusive(folder, folder / RUN_FILE, content)
         run = cls.open(folder)
-        run._check_settings(json.loads(content)["settings"])
+        differences = run.differences(document["settings"])
+        if differences:
+            raise StorageError(run.refusal(differences))
         return run
 
     @classmethod
@@ -69,15 +73,19 @@ class RunFolder:
         """Where training of `round` leaves its policy (version `round + 1`)."""
         return self.path / "policies" / f"round={round:04d}"
 
-    def _check_settings(self, settings: dict[str, Any]) -> None:
-        differences = _differences(_flatten(self.document["settings"]), _flatten(settings))
-        if not differences:
-            return
-        shown = "; ".join(differences[:_SHOWN_DIFFERENCES])
-        more = len(differences) - _SHOWN_DIFFERENCES
-        raise StorageError(
-            f"{self.path} was made with other settings: {shown}{f'; and {more} more' if more > 0 else ''}: "
-            "give the same settings to continue it, or another run folder"
+    def differences(self, settings: dict[str, Any]) -> dict[str, tuple[Any, Any]]:
+        """Dotted keys of settings that differ from the run's, with the value there and the one given (or ABSENT)."""
+        there, here = _flatten(self.document["settings"]), _flatten(json.loads(json.dumps(settings)))
+        keys = [key for key in {**there, **here} if key not in there or key not in here or there[key] != here[key]]
+        return {key: (there.get(key, ABSENT), here.get(key, ABSENT)) for key in keys}
+
+    def refusal(self, differences: dict[str, tuple[Any, Any]]) -> str:
+        """What to say, in one line, when these settings may not differ."""
+        said = [f"{key} is {_said(there)} there, {_said(here)} here" for key, (there, here) in differences.items()]
+        more = len(said) - _SHOWN_DIFFERENCES
+        return (
+            f"{self.path} was made with other settings: {'; '.join(said[:_SHOWN_DIFFERENCES])}"
+            f"{f'; and {more} more' if more > 0 else ''}: give the same settings to continue it, or another run folder"
         )
 
 
@@ -91,9 +99,5 @@ def _flatten(value: Any, prefix: str = "") -> dict[str, Any]:
     return flat
 
 
-def _differences(there: dict[str, Any], here: dict[str, Any]) -> list[str]:
-    def said(flat: dict[str, Any], key: str) -> str:
-        return json.dumps(flat[key], ensure_ascii=False) if key in flat else "absent"
-
-    keys = [key for key in {**there, **here} if key not in there or key not in here or there[key] != here[key]]
-    return [f"{key} is {said(there, key)} there, {said(here, key)} here" for key in keys]
+def _said(value: Any) -> str:
+    return "absent" if value is ABSENT else json.dumps(value, ensure_ascii=False)

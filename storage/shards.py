@@ -56,12 +56,15 @@ __all__ = [
     "find_manifest",
     "manifests",
     "read_rows",
+    "refuse_committed",
     "remove_trainer_state",
     "shard_key",
     "verify_run",
 ]
 
 ROW_GROUP_ROWS = 256
+TIMING = "seconds"
+"""A column that differs whenever the same content is made again."""
 
 
 def commit_shard(
@@ -77,6 +80,7 @@ def commit_shard(
 ) -> Manifest:
     """Publish rows as one immutable shard; of several commits under one key the first one's manifest is returned.
 
+    One that was made from other parents gives way.
     Raises StorageError for rows that don't fit the schema, OSError naming the file for a full disk or missing rights;
     either way nothing of the shard remains.
     """
@@ -101,6 +105,7 @@ def commit_shard(
             info=info,
             versions=_versions(),
             created=_now(),
+            untimed=_untimed(content),
         )
         return _publish(run, manifest, temporary, target)
 
@@ -155,7 +160,7 @@ def _publish(run: RunFolder, manifest: Manifest, temporary: Path, target: Path) 
     with temporary_path(run.path, path.name) as draft, commit_lock(run.path):
         write_durably(draft, manifest.to_json().encode())  # before the data moves: a disk that is full here leaves none
         winner = find_manifest(run, *place)
-        if winner is not None:
+        if winner is not None and winner.parents == manifest.parents:
             return winner
         if target.is_dir():
             _clear_leftover(run, manifest, target)
@@ -167,14 +172,18 @@ def _publish(run: RunFolder, manifest: Manifest, temporary: Path, target: Path) 
     return Manifest.read(path)
 
 
-def _clear_leftover(run: RunFolder, manifest: Manifest, target: Path) -> None:
-    """Remove a policy folder that no whole manifest names: what a killed commit left, or a damaged one."""
-    committed, _ = scan(run, manifest.table, manifest.round)
-    if committed:
+def refuse_committed(run: RunFolder, round: int) -> None:
+    """Raise StorageError when a policy of this round is committed: for callers that are about to train another."""
+    if scan(run, POLICIES, round)[0]:
         raise StorageError(
-            f"{target} holds a policy trained from other inputs or by another version of mopd: "
+            f"{run.policy_folder(round)} holds a policy trained from other inputs or by another version of mopd: "
             "it is never overwritten, start a new run folder"
         )
+
+
+def _clear_leftover(run: RunFolder, manifest: Manifest, target: Path) -> None:
+    """Remove a policy folder that no whole manifest names: what a killed commit left, or a damaged one."""
+    refuse_committed(run, manifest.round)
     for damaged in manifest_paths(run, manifest.table, manifest.round):
         damaged.unlink()
     with temporary_path(run.path, "leftover") as aside:
@@ -192,6 +201,16 @@ def _write_parquet(table: pa.Table, path: Path) -> None:
             whole = file.metadata.num_rows == table.num_rows and file.schema_arrow.equals(table.schema)
     if not whole:
         raise OSError(f"{path} was written, but reads back differently: check the disk")
+
+
+def _untimed(table: pa.Table) -> str:
+    """sha256 of the rows without timings; "" where a table has none."""
+    if TIMING not in table.column_names:
+        return ""
+    sink = pa.BufferOutputStream()
+    with pa.ipc.new_stream(sink, table.drop_columns([TIMING]).schema) as stream:
+        stream.write_table(table.drop_columns([TIMING]).combine_chunks())
+    return hashlib.sha256(sink.getvalue()).hexdigest()
 
 
 def _check_round(table: str, round: int, content: pa.Table) -> None:

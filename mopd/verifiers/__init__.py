@@ -1,6 +1,15 @@
 """Verifiers: functions that judge one reply against the expected answer."""
 
 from mopd.verifiers import numbers
-from mopd.verifiers.registry import VERIFIERS, Verdict, Verifier, verifier
+from mopd.verifiers.registry import ANSWER_CHECKS, VERIFIERS, AnswerCheck, Verdict, Verifier, checks_answer, verifier
 
-__all__ = ["VERIFIERS", "Verdict", "Verifier", "numbers", "verifier"]
+__all__ = [
+    "ANSWER_CHECKS",
+    "VERIFIERS",
+    "AnswerCheck",
+    "Verdict",
+    "Verifier",
+    "checks_answer",
+    "numbers",
+    "verifier",
+]

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 
-from mopd.verifiers.registry import Verdict, verifier
+from mopd.verifiers.registry import Verdict, checks_answer, verifier
 
 _NUMBER = re.compile(
     r"""
@@ -23,7 +23,15 @@ _NUMBER = re.compile(
 )
 
 
+def one_number(answer: str, name: str) -> str | None:
+    """The answer must name one number."""
+    if len(find_numbers(answer)) == 1:
+        return None
+    return f'{answer!r} is not one number, as {name} wants; write it in digits, such as "42"'
+
+
 @verifier
+@checks_answer(one_number)
 def last_number(text: str, answer: str) -> Verdict:
     """The last number of the reply counts."""
     numbers = find_numbers(text)
@@ -31,6 +39,7 @@ def last_number(text: str, answer: str) -> Verdict:
 
 
 @verifier
+@checks_answer(one_number)
 def first_number(text: str, answer: str) -> Verdict:
     """The first number of the reply counts."""
     numbers = find_numbers(text)
@@ -38,6 +47,7 @@ def first_number(text: str, answer: str) -> Verdict:
 
 
 @verifier
+@checks_answer(one_number)
 def only_number(text: str, answer: str) -> Verdict:
     """The reply must name exactly one number (as often as it likes), and that number counts."""
     numbers = set(find_numbers(text))

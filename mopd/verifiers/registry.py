@@ -20,7 +20,13 @@ class Verdict(NamedTuple):
 Verifier = Callable[[str, str], Verdict]
 """(reply text, expected answer) -> Verdict."""
 
+AnswerCheck = Callable[[str, str], str | None]
+"""(expected answer, verifier's name) -> what is wrong with the answer and the fix, in one line; None for a good one."""
+
 VERIFIERS: dict[str, Verifier] = {}
+
+ANSWER_CHECKS: dict[str, AnswerCheck] = {}
+"""By verifier, for those that can't read every answer."""
 
 
 def verifier(function: Verifier) -> Verifier:
@@ -29,3 +35,13 @@ def verifier(function: Verifier) -> Verifier:
     assert name not in VERIFIERS, f"two verifiers are named {name}"
     VERIFIERS[name] = function
     return function
+
+
+def checks_answer(check: AnswerCheck) -> Callable[[Verifier], Verifier]:
+    """Tasks of the decorated verifier have their answers checked when they are loaded."""
+
+    def register(function: Verifier) -> Verifier:
+        ANSWER_CHECKS[function.__name__] = check
+        return function
+
+    return register

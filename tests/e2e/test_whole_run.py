@@ -102,14 +102,18 @@ def test_a_finished_run_starts_and_ends_at_once(prefect: Prefect, finished_run: 
     assert children_seconds() - before < 10
 
 
-def test_the_flow_of_a_finished_run_does_nothing_and_loads_no_model(prefect: Prefect, finished_run: Path) -> None:
+def test_the_flow_of_a_finished_run_removes_garbage_and_loads_no_model(prefect: Prefect, finished_run: Path) -> None:
+    left = finished_run / "_tmp" / "of-a-killed-commit.partial"
+    left.write_bytes(b"half")
     script = f"""
 import sys
 from time import process_time
+import flows.run
 from flows.progress import Console
 from flows.run import run_flow
 from mopd.settings import load_settings
 Console.terminal = sys.stdout
+flows.run.GARBAGE_GRACE_SECONDS = 0
 began = process_time()
 run_flow(load_settings({str(TINY)!r}, ["generate.engine=fake"]), {str(finished_run)!r})
 print("seconds", process_time() - began)
@@ -121,6 +125,7 @@ print("heavy", [name for name in ("torch", "transformers", "vllm") if name in sy
     assert "finished already, nothing to do" in done.stdout, done.stderr
     assert float(done.stdout.split("seconds ")[1].split()[0]) < 10
     assert "heavy []" in done.stdout
+    assert not left.exists()
 
 
 def test_sql_reads_and_only_reads(prefect: Prefect, finished_run: Path) -> None:

@@ -3,15 +3,27 @@
 from __future__ import annotations
 
 import json
+import os
+import resource
+import socket
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from flows.cli import main
+from flows.prepare import inputs_of
+from flows.server import check_api
+from flows.worker import warm_up
+from mopd.errors import InputError
 from mopd.models import resolve_model
+from mopd.settings import load_settings
+from storage.runs import RunFolder
 
-TINY = Path(__file__).parents[2] / "examples" / "tiny.yaml"
+ROOT = Path(__file__).parents[2]
+TINY = ROOT / "examples" / "tiny.yaml"
 GOOD = {"id": "a", "prompt": "What is 1 + 1?", "answer": "2", "verifier": "last_number"}
 
 
@@ -69,6 +81,7 @@ def test_settings(refused: Callable[..., str], override: str, message: str) -> N
         ([json.dumps(GOOD), json.dumps(GOOD)], "tasks.jsonl:2: id: 'a' is already on line 1"),
         ([json.dumps({"id": "a", "prompt": "x", "answer": "2"})], "tasks.jsonl:1: verifier: missing"),
         ([json.dumps({**GOOD, "verifier": "oracle"})], "verifier: 'oracle' is unknown"),
+        ([json.dumps({**GOOD, "answer": "two"})], "tasks.jsonl:1: answer: 'two' is not one number"),
         ([json.dumps({**GOOD, "prompt": "long " * 2000})], "prompt a: "),
     ],
 )
@@ -105,6 +118,63 @@ def test_a_folder_that_is_no_run(refused: Callable[..., str], tmp_path: Path) ->
 def test_a_run_folder_under_a_file(refused: Callable[..., str], tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     assert "file" in refused(folder=tmp_path / "file" / "run")
+
+
+def test_a_run_folder_that_nothing_can_be_written_to(refused: Callable[..., str]) -> None:
+    assert "/dev/null: " in refused(folder=Path("/dev/null/x"))
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may write everywhere")
+def test_a_run_folder_without_permission(refused: Callable[..., str], tmp_path: Path) -> None:
+    (tmp_path / "closed").mkdir(mode=0o500)
+    assert "Permission denied" in refused(folder=tmp_path / "closed" / "run")
+
+
+def test_the_run_folder_of_another_config(refused: Callable[..., str], tmp_path: Path) -> None:
+    made = {"model_digest": "m", "tasks_digest": "t", "num_heldout": 4}
+    RunFolder.create(tmp_path / "run", {"settings": load_settings(TINY).model_dump(mode="json"), **made})
+    (tmp_path / "run" / ".lock").touch()
+    assert "was made with other settings: seed is 0 there, 7 here: give the same settings" in refused("seed=7")
+
+
+def test_a_full_disk(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """A limit on the size of files stands for the disk: run.json does not fit."""
+    warm_up()
+    inputs_of(load_settings(TINY))  # so that no process is started under the limit
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (100, hard))
+    try:
+        code = main(["run", str(TINY), "--run", str(tmp_path / "run")])
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    _, err = capsys.readouterr()
+    assert (code, err.count("\n")) == (2, 1)
+    assert "File too large" in err
+    assert not [path for path in tmp_path.rglob("*") if path.is_file()]
+
+
+def test_a_prefect_server_that_does_not_answer(tmp_path: Path) -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "flows.cli", "run", TINY, "--run", tmp_path / "run"],
+        env={**os.environ, "PREFECT_API_URL": "http://127.0.0.1:9/api", "PREFECT_HOME": str(tmp_path / "prefect")},
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
+    assert (done.returncode, done.stdout, done.stderr.count("\n")) == (2, "", 1), done.stderr
+    assert "http://127.0.0.1:9/api does not answer" in done.stderr
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_prefect_server_that_says_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("flows.server.PROBE_SECONDS", 0.2)
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        port = server.getsockname()[1]
+        with pytest.raises(InputError, match="does not answer"):
+            check_api(f"http://127.0.0.1:{port}/api")
+    with pytest.raises(InputError, match="does not answer"):
+        check_api("not a url")
 
 
 def test_commands_on_what_is_no_run(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -2,12 +2,23 @@
 
 from __future__ import annotations
 
+import shutil
+import time
+from pathlib import Path
 from typing import Any
 
 import pytest
 
+from flows import jobs
+from flows.export import export_policy
 from flows.plan import RunPlan, Shard
+from flows.prepare import open_run, run_lock
+from mopd.errors import InputError
 from mopd.settings import Settings
+from storage.errors import StorageError
+from storage.runs import RunFolder
+from storage.shards import Manifest, commit_folder, commit_shard
+from tests.storage.storage_samples import make_rows, write_weights
 
 TREE: dict[str, Any] = {
     "rounds": 3,
@@ -144,3 +155,181 @@ def test_which_policies_are_evaluated(changes: dict[str, Any], versions: list[in
 
 def test_nothing_is_evaluated_without_held_out_tasks() -> None:
     assert plan_of(num_heldout=0).evaluations == {}
+
+
+SMALL = {"rounds": 2, "generate.num_prompts": 4, "evaluate.when": "never"}
+
+
+def run_of(path: Path, changes: dict[str, Any] | None = None) -> tuple[RunFolder, RunPlan]:
+    """An empty run of two rounds of one shard each."""
+    plan = plan_of({**SMALL, **(changes or {})})
+    digests = {"model_digest": plan.model_digest, "tasks_digest": plan.tasks_digest, "num_heldout": plan.num_heldout}
+    return RunFolder.create(path, {"settings": plan.settings.model_dump(mode="json"), **digests}), plan
+
+
+def commit(folder: RunFolder, shard: Shard, **columns: Any) -> Manifest:
+    """Made-up rows, or weights, as the shard's content."""
+    place: dict[str, Any] = {"round": shard.round, "key": shard.key, "parents": shard.parents(folder)}
+    if shard.table == "policies":
+        return commit_folder(folder, **place, info={"updates": update_rows(shard.round)}, write=write_weights)
+    rows = [{**row, **columns} for row in make_rows(shard.table, folder.run_id, round=shard.round)]
+    return commit_shard(folder, shard.table, shard=shard.shard, **place, rows=rows, info={})
+
+
+def update_rows(round: int) -> list[dict[str, Any]]:
+    return [
+        {name: value for name, value in row.items() if name != "run"} for row in make_rows("updates", "", round=round)
+    ]
+
+
+def finish(folder: RunFolder, plan: RunPlan) -> None:
+    for part in plan.rounds:
+        for shard in part.all():
+            commit(folder, shard)
+    for evaluation in plan.evaluations.values():
+        for shard in evaluation.all():
+            commit(folder, shard)
+
+
+def lose(folder: RunFolder, shard: Shard) -> None:
+    manifest = shard.committed(folder)
+    assert manifest is not None
+    (folder.path / manifest.file).unlink()
+
+
+def missing(folder: RunFolder, plan: RunPlan) -> list[tuple[str, int]]:
+    return [(shard.table, shard.round) for shard in plan.missing(folder)]
+
+
+def test_a_shard_made_again_alike_leaves_what_follows(tmp_path: Path) -> None:
+    folder, plan = run_of(tmp_path / "run")
+    finish(folder, plan)
+    assert missing(folder, plan) == []
+    lose(folder, plan.rounds[0].verdicts[0])
+    assert missing(folder, plan) == [("verdicts", 0)]
+    commit(folder, plan.rounds[0].verdicts[0], seconds=9.0)
+    assert missing(folder, plan) == []
+
+
+def test_a_shard_made_again_with_other_content_is_followed_by_what_was_made_from_it(tmp_path: Path) -> None:
+    folder, plan = run_of(tmp_path / "run")
+    first = plan.rounds[0]
+    for shard in [*first.prompts, *first.rollouts, *first.verdicts, *first.contexts, *first.scores]:
+        commit(folder, shard)
+    lose(folder, first.verdicts[0])
+    commit(folder, first.verdicts[0], reward=0.25)
+    assert first.rollouts[0].find(folder) is not None
+    assert first.contexts[0].find(folder) is first.scores[0].find(folder) is None
+    commit(folder, first.contexts[0])
+    assert first.contexts[0].find(folder) is not None
+    assert first.scores[0].find(folder) is None  # they read verdicts too
+    again = commit(folder, first.scores[0])
+    assert first.scores[0].find(folder) == again
+    assert ("policies", 0) in missing(folder, plan)
+
+
+def test_a_policy_trained_from_other_scores_is_refused_before_training(tmp_path: Path) -> None:
+    folder, plan = run_of(tmp_path / "run")
+    finish(folder, plan)
+    lose(folder, plan.rounds[0].scores[0])
+    commit(folder, plan.rounds[0].scores[0], advantage=0.25)
+    assert missing(folder, plan) == [("policies", 0)]
+    with pytest.raises(StorageError, match="never overwritten, start a new run folder"):
+        jobs.train_policy(None, print, folder.path, plan.rounds[0].policy)
+
+
+def test_scores_whose_teacher_was_removed_are_not_made_again(tmp_path: Path) -> None:
+    folder, plan = run_of(tmp_path / "run")
+    finish(folder, plan)
+    shutil.rmtree(folder.policy_folder(0) / "trainer")
+    lose(folder, plan.rounds[1].verdicts[0])
+    commit(folder, plan.rounds[1].verdicts[0], reward=0.25)
+    assert missing(folder, plan) == [("contexts", 1)]
+    lose(folder, plan.rounds[1].scores[0])
+    assert missing(folder, plan) == [("contexts", 1)]
+
+
+def test_a_finished_run_is_recognised_fast(tmp_path: Path) -> None:
+    folder, plan = run_of(tmp_path / "run", {"generate.num_prompts": 80, "evaluate.when": "every_round"})
+    finish(folder, plan)
+    began = time.process_time()
+    assert plan.missing(folder) == []
+    assert time.process_time() - began < 2
+
+
+def test_lost_updates_are_made_again_after_the_trainer_state_went(tmp_path: Path) -> None:
+    folder, plan = run_of(tmp_path / "run")
+    finish(folder, plan)
+    shutil.rmtree(folder.policy_folder(0) / "trainer")
+    before = plan.rounds[0].updates.find(folder)
+    lose(folder, plan.rounds[0].updates)
+    after = jobs.commit_updates(None, print, folder.path, plan.rounds[0].updates)
+    assert before is not None
+    assert after.content == before.content
+
+
+@pytest.mark.parametrize("name", ["model.safetensors", "trainer/optimizer.pt"])
+def test_a_flipped_bit_in_a_policy_is_named_when_it_is_loaded(tmp_path: Path, name: str) -> None:
+    folder, plan = run_of(tmp_path / "run")
+    finish(folder, plan)
+    assert jobs.policy_folder(folder, 1) == folder.policy_folder(0)
+    damaged = folder.policy_folder(0) / name
+    damaged.write_bytes(bytes([damaged.read_bytes()[0] ^ 1]) + damaged.read_bytes()[1:])
+    with pytest.raises(StorageError, match=f"{name} is damaged or missing: remove .*round=0000 and .*json, then run"):
+        jobs.trainer_folder(folder, 1) if "trainer" in name else jobs.policy_folder(folder, 1)
+    if "trainer" in name:
+        assert export_policy(folder, 0, tmp_path / "out").is_dir()
+        return
+    with pytest.raises(StorageError, match=f"{name} is damaged"):
+        export_policy(folder, 0, tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+
+
+def test_free_settings_may_change_and_are_noted(tmp_path: Path) -> None:
+    folder, plan = run_of(tmp_path / "run")
+    finish(folder, plan)
+    other = plan_of({**SMALL, "generate.max_num_seqs": 3, "shard_retries": 7}).settings
+    again = open_run(other, folder.path, config="")
+    assert again == RunFolder.open(folder.path)
+    assert again.document["settings"]["shard_retries"] == 7
+    noted = {one["setting"]: (one["from"], one["to"]) for one in again.document["changed"]}
+    assert noted == {"generate.max_num_seqs": (128, 3), "shard_retries": (2, 7)}
+    assert open_run(other, folder.path, config="").document == again.document
+
+
+def test_settings_that_decide_a_result_are_refused_by_name(tmp_path: Path) -> None:
+    folder, _ = run_of(tmp_path / "run")
+    before = (folder.path / "run.json").read_bytes()
+    other = plan_of({**SMALL, "rounds": 5, "shard_retries": 7, "score.top_k": 3}).settings
+    with pytest.raises(StorageError, match=r"settings: score.top_k is 100 there, 3 here: give"):
+        open_run(other, folder.path, config="")
+    assert (folder.path / "run.json").read_bytes() == before
+
+
+def test_a_refused_start_writes_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder, _ = run_of(tmp_path / "run")
+    before = (folder.path / "run.json").read_bytes()
+    more = plan_of({**SMALL, "rounds": 5}).settings
+    with run_lock(folder), pytest.raises(InputError, match="is being run by"):
+        open_run(more, folder.path, config="")
+    monkeypatch.setattr("flows.prepare.inputs_of", lambda _: {"model_digest": "other", "tasks_digest": "tasks"})
+    with pytest.raises(InputError, match="the model tiny:llama changed"):
+        open_run(more, folder.path, config="")
+    assert (folder.path / "run.json").read_bytes() == before
+
+
+@pytest.mark.parametrize(
+    ("document", "message"),
+    [
+        ({"settings": {}, "model_digest": "x"}, "was not made by mopd run .*no tasks_digest, num_heldout"),
+        ({"settings": {"rounds": 0}, "model_digest": "", "tasks_digest": "", "num_heldout": 0}, "rounds: .*got 0"),
+        ({"settings": {"roundz": 1}, "model_digest": "", "tasks_digest": "", "num_heldout": 0}, "roundz: no such"),
+    ],
+    ids=["another program's", "impossible", "unknown"],
+)
+def test_a_run_folder_that_can_not_be_planned_is_one_line(
+    tmp_path: Path, document: dict[str, Any], message: str
+) -> None:
+    with pytest.raises(StorageError, match=message) as caught:
+        RunPlan.of(RunFolder.create(tmp_path / "run", document))
+    assert "\n" not in str(caught.value)

@@ -10,11 +10,12 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from types import SimpleNamespace
+from typing import Any, cast
 
 import pytest
 
-from flows.worker import Worker, WorkerDied, WorkerStopped
+from flows.worker import Worker, WorkerDied, WorkerStopped, _kill_group
 from mopd.errors import InputError
 from tests.flows import worker_jobs as jobs
 
@@ -56,8 +57,25 @@ def test_errors_come_back_as_they_are_and_the_worker_lives(worker: Worker) -> No
 
 def test_a_load_that_fails_is_an_error_of_the_job() -> None:
     worker = Worker("test", jobs.refuse)
-    with pytest.raises(InputError, match="no such model"):
-        worker.run(jobs.add, 1, 1)
+    for _ in range(2):
+        with pytest.raises(InputError, match="no such model"):
+            worker.run(jobs.add, 1, 1)
+        assert worker.pid is None
+
+
+def test_what_a_dead_worker_started_ends_too(worker: Worker) -> None:
+    pids: list[int] = []
+    with pytest.raises(WorkerDied, match="SIGKILL"):
+        worker.run(jobs.leave_a_child, report=lambda report: pids.append(report["pid"]))
+    wait_until(lambda: not alive(pids[0]))
+
+
+def test_a_process_that_took_over_a_dead_workers_id_is_left_alone() -> None:
+    with subprocess.Popen(["sleep", "60"], start_new_session=True) as stranger:
+        _kill_group(cast(Any, SimpleNamespace(pid=stranger.pid, is_alive=lambda: False)))
+        with pytest.raises(subprocess.TimeoutExpired):
+            stranger.wait(0.2)
+        stranger.kill()
 
 
 def test_a_killed_worker_is_told_and_starts_again(worker: Worker, notes: Path) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import subprocess
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -46,6 +47,12 @@ def die_once(resource: Resource, report: Report) -> int:
         resource.notes.with_suffix(".died").touch()
         os.kill(os.getpid(), signal.SIGKILL)
     return os.getpid()
+
+
+def leave_a_child(resource: Resource, report: Report) -> None:
+    """Killed with a process of its own running."""
+    report({"pid": subprocess.Popen(["sleep", "60"]).pid})
+    os.kill(os.getpid(), signal.SIGKILL)
 
 
 def sleep(resource: Resource, report: Report) -> None:

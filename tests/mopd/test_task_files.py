@@ -10,9 +10,10 @@ from typing import Any
 import pytest
 
 from mopd.errors import InputError
-from mopd.settings import FileTasks
+from mopd.settings import FileTasks, load_settings
 from mopd.tasks import Task, load_tasks, read_task_file
 
+ROOT = Path(__file__).parents[2]
 GOOD = {"id": "a", "prompt": "1 + 1?", "answer": "2", "verifier": "last_number"}
 USER = {"role": "user", "content": "1 + 1?"}
 
@@ -57,6 +58,8 @@ BROKEN = [
     (without("verifier"), "verifier: missing; add it"),
     ({**GOOD, "answer": 2}, "answer: must be a string, not a number; put it in quotes"),
     ({**GOOD, "answer": ""}, "answer: empty; fill it in"),
+    ({**GOOD, "answer": "four"}, "answer: 'four' is not one number, as last_number wants"),
+    ({**GOOD, "answer": "3 or 4", "verifier": "only_number"}, "answer: '3 or 4' is not one number, as only_number"),
     ({**GOOD, "id": None}, "id: must be a string, not null; put it in quotes"),
     ({**GOOD, "prompt": ["1 + 1?"]}, "prompt: must be a string, not a list; put it in quotes"),
     ({**GOOD, "prompt": " \n"}, "prompt: empty; fill it in"),
@@ -108,8 +111,38 @@ def test_train_and_held_out_files(tmp_path: Path) -> None:
     assert load_tasks(FileTasks(kind="file", train=str(train)), seed=0).heldout == []
 
 
-@pytest.mark.parametrize("changes", [{"prompt": "1 + 2?"}, {"id": "b"}], ids=["same id", "same prompt"])
-def test_a_held_out_task_that_is_trained_on_is_refused(changes: dict[str, str], tmp_path: Path) -> None:
-    train, heldout = write(tmp_path / "train", GOOD), write(tmp_path / "heldout", {**GOOD, **changes})
+TWINS = {
+    "same id": {**GOOD, "prompt": "1 + 2?"},
+    "same prompt": {**GOOD, "id": "b"},
+    "other case and spaces": {**GOOD, "id": "b", "prompt": " what IS\n1 + 1? "},
+    "other system message": {
+        **without("prompt"),
+        "id": "b",
+        "messages": [{"role": "system", "content": "Be brief."}, {"role": "user", "content": "What is 1 + 1?"}],
+    },
+}
+
+
+@pytest.mark.parametrize("twin", TWINS.values(), ids=TWINS)
+def test_a_held_out_task_that_is_trained_on_is_refused(twin: dict[str, Any], tmp_path: Path) -> None:
+    asked = GOOD["prompt"] if twin.get("prompt") == GOOD["prompt"] else "What is 1 + 1?"
+    train, heldout = write(tmp_path / "train", {**GOOD, "prompt": asked}), write(tmp_path / "heldout", twin)
     with pytest.raises(InputError, match=r"is held out and also trained on \('a' in .*train\); remove it from one"):
         load_tasks(FileTasks(kind="file", train=str(train), heldout=str(heldout)), seed=0)
+
+
+def test_the_same_last_message_after_other_questions_is_another_task(tmp_path: Path) -> None:
+    def about(text: str) -> list[dict[str, str]]:
+        return [{"role": "user", "content": text}, {"role": "assistant", "content": "Yes?"}, USER]
+
+    train = write(tmp_path / "train", {**without("prompt"), "messages": about("A text.")})
+    heldout = write(tmp_path / "heldout", {**without("prompt"), "id": "b", "messages": about("Another text.")})
+    assert len(load_tasks(FileTasks(kind="file", train=str(train), heldout=str(heldout)), seed=0).heldout) == 1
+
+
+def test_the_example_of_own_tasks_can_be_read(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(ROOT)
+    settings = load_settings("examples/own_tasks.yaml")
+    split = load_tasks(settings.tasks, settings.seed)
+    assert len(split.train) >= settings.generate.num_prompts
+    assert split.heldout

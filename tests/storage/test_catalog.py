@@ -91,13 +91,40 @@ def test_a_shard_of_another_schema_is_left_out_loudly(run: RunFolder) -> None:
         ("SELEC 1", "SQL: Parser Error"),
         ("", "empty"),
         ("SELECT * FROM read_csv('/etc/passwd')", "SQL: Permission Error"),
-        ("SET enable_external_access = true", "SQL: .*locked"),
+        (" ; ", "empty"),
+        ("SELECT 1; SELECT 2", "2 statements: give one"),
+        ("CREATE TABLE mine AS SELECT 1", "CREATE is not a query: give a SELECT"),
+        ("DROP VIEW episodes", "DROP is not a query"),
+        ("BEGIN", "TRANSACTION is not a query"),
+        ("INSERT INTO updates VALUES (1)", "INSERT is not a query"),
+        ("SET enable_external_access = true", "SET is not a query"),
     ],
 )
 def test_bad_sql_is_one_line(run: RunFolder, sql: str, message: str) -> None:
     with pytest.raises(StorageError, match=message) as caught:
         query(run, sql)
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("sql", "first"),
+    [
+        ("WITH one AS (SELECT 1) FROM one", 1),
+        ("FROM (SELECT 2);", 2),
+        ("SHOW TABLES", "contexts"),
+        ("DESCRIBE updates", "run"),
+        ("SUMMARIZE SELECT 1 AS one", "one"),
+        ("EXPLAIN SELECT 1", "physical_plan"),
+        ("PIVOT (SELECT 1 AS a, 5 AS b) ON a USING sum(b)", 5),
+    ],
+)
+def test_every_kind_of_reading_is_a_query(run: RunFolder, sql: str, first: object) -> None:
+    assert query(run, sql).rows[0][0] == first
+
+
+def test_settings_are_locked(run: RunFolder) -> None:
+    with pytest.raises(duckdb.InvalidInputException, match="locked"):
+        connect(run).execute("SET enable_external_access = true")
 
 
 def test_sql_cannot_write_files(run: RunFolder, tmp_path: Path) -> None:

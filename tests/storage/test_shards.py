@@ -10,6 +10,7 @@ import sys
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -96,6 +97,25 @@ def test_the_first_committer_wins(run: RunFolder) -> None:
     assert all(manifest == seen[0] for manifest in seen)
     assert len(list((run.path / "verdicts" / "round=0000").iterdir())) == 2
     assert leftovers(run) == []
+
+
+def test_a_shard_made_from_other_parents_gives_way(run: RunFolder) -> None:
+    place: dict[str, Any] = {"round": 0, "shard": 0, "key": key_of("one"), "info": {}}
+    rows = make_rows("verdicts", run.run_id)
+    commit_shard(run, "verdicts", **place, rows=rows, parents=["p:1"])
+    newer = commit_shard(run, "verdicts", **place, rows=[{**row, "reward": 0.0} for row in rows], parents=["p:2"])
+    assert commit_shard(run, "verdicts", **place, rows=rows, parents=["p:2"]) == newer
+    assert manifests(run, "verdicts") == [newer]
+    assert newer.parents == ["p:2"]
+
+
+def test_timings_are_no_content(run: RunFolder) -> None:
+    rows = make_rows("verdicts", run.run_id)
+    first = commit(run, "verdicts", rows)
+    later = commit(run, "verdicts", [{**row, "seconds": 9.0} for row in rows], shard=1)
+    other = commit(run, "verdicts", [{**row, "reward": 0.0} for row in rows], shard=2)
+    assert first.content == later.content != other.content
+    assert first.sha256 != later.sha256
 
 
 def test_of_two_versions_of_a_shard_the_newer_is_current(run: RunFolder) -> None:
