@@ -2,9 +2,9 @@
 
     python benchmarks/throughput.py examples/demo.yaml --out benchmarks/results/throughput.json
 
-Generation: our engine beside `vllm.LLM(...).generate(...)` with vLLM's own defaults, same requests, each in its own
-process, in turn. Scoring and training: ours beside padded batches through a plain transformers model, full-vocabulary
-log-softmax, same rollouts, same process, in turn. Tokens are response tokens; the median of the repeats is given.
+Generation: our engine beside `vllm.LLM(...).generate(...)`, same requests, each in a process of its own, in turn.
+Scoring and training: ours beside padded batches through a plain transformers model, full-vocabulary log-softmax, same
+rollouts, same process, in turn. Tokens are response tokens; the median of the repeats is given.
 """
 
 from __future__ import annotations
@@ -97,10 +97,15 @@ def generate_ours(settings: Any, queue: Any) -> None:
 
 
 def generate_plain(settings: Any, queue: Any) -> None:
-    """`LLM.generate` on the same prompts; only what the CPU build needs to start and to accept seeds is set."""
+    """`LLM.generate` on the same prompts, in this process as ours; otherwise vLLM's own defaults.
+
+    Chunked prefill is off for both: with it a seeded request can end the engine on the CPU.
+    """
     import torch
 
-    os.environ.setdefault("VLLM_LOGGING_LEVEL", "ERROR")
+    from mopd.engines.vllm_engine import ENVIRONMENT, all_cores
+
+    os.environ.update(ENVIRONMENT | {"VLLM_CPU_OMP_THREADS_BIND": all_cores()})
     from vllm import LLM, SamplingParams
 
     from mopd.generate import prompt_ids
@@ -118,6 +123,7 @@ def generate_plain(settings: Any, queue: Any) -> None:
         max_num_batched_tokens=max(window, 8192),
         enable_chunked_prefill=False,
         enforce_eager=not on_gpu,
+        **({} if on_gpu else {"distributed_executor_backend": "uni"}),
     )
     ids = [prompt_ids(prompt, tokenizer, choice.max_prompt_tokens) for prompt in prompts]
     asked: Any = [{"prompt_token_ids": list(one)} for one in ids for _ in range(choice.num_samples)]

@@ -37,7 +37,7 @@ class VllmEngine:
         import torch
 
         on_gpu = torch.cuda.is_available()
-        for name, value in (ENVIRONMENT | ({} if on_gpu else {"VLLM_CPU_OMP_THREADS_BIND": _all_cores()})).items():
+        for name, value in (ENVIRONMENT | ({} if on_gpu else {"VLLM_CPU_OMP_THREADS_BIND": all_cores()})).items():
             os.environ.setdefault(name, value)
         from vllm import LLM
 
@@ -107,6 +107,6 @@ def _sample(output: Any) -> Sample:
     return Sample(ids, np.asarray(logprobs, dtype=np.float32), "length" if output.finish_reason == "length" else "stop")
 
 
-def _all_cores() -> str:
+def all_cores() -> str:
     """vLLM leaves one core out by default; a stage has the machine to itself."""
     return ",".join(str(core) for core in sorted(os.sched_getaffinity(0)))
