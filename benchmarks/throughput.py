@@ -16,6 +16,7 @@ import multiprocessing
 import os
 import platform
 import statistics
+import sys
 import time
 from collections.abc import Callable
 from datetime import UTC, datetime
@@ -30,13 +31,14 @@ Rows = list[dict[str, Any]]
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("config")
+    parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="override a setting")
     parser.add_argument("--out", type=Path)
     parser.add_argument("--repeats", type=int, default=3)
     parser.add_argument("--only", choices=["generation", "scoring", "training"], action="append")
     options = parser.parse_args()
     from mopd.settings import load_settings
 
-    settings = load_settings(options.config)
+    settings = load_settings(options.config, options.set)
     wanted = options.only or ["generation", "scoring", "training"]
     rollouts: Rows | None = None
     results = {}
@@ -47,7 +49,9 @@ def main() -> None:
     print_table(results)
     if options.out:
         options.out.parent.mkdir(parents=True, exist_ok=True)
-        options.out.write_text(json.dumps({**machine(), "config": options.config, "results": results}, indent=2) + "\n")
+        options.out.write_text(
+            json.dumps({**machine(), "command": " ".join(["python", *sys.argv]), "results": results}, indent=2) + "\n"
+        )
 
 
 def compare_generation(settings: Any, repeats: int) -> tuple[dict[str, Any], Rows]:
@@ -74,7 +78,7 @@ def requests_of(settings: Any) -> tuple[Rows, Any, Path]:
     folder = resolve_model(settings.model.path)
     tasks = load_tasks(settings.tasks, settings.seed).train
     count = settings.generate.num_prompts
-    prompts = draw_prompts(tasks, run="benchmark", round=0, seed=settings.seed, num_prompts=count, split="train")
+    prompts = draw_prompts(tasks, run="b", round=0, seed=settings.seed, num_prompts=count, split="train")
     return prompts, load_tokenizer(folder), folder
 
 

@@ -1,4 +1,4 @@
-"""SIGTERM ends `mopd run` like an exception does."""
+"""SIGTERM and Ctrl-C end `mopd run` like an exception does, wherever the main thread is."""
 
 from __future__ import annotations
 
@@ -7,6 +7,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
+_interrupted = False
+
 
 class Terminated(SystemExit):
     """SIGTERM came. Raised wherever the main thread is, so that workers end and Prefect's states are set."""
@@ -14,13 +16,33 @@ class Terminated(SystemExit):
 
 @contextmanager
 def orderly_end() -> Iterator[None]:
-    """Turn SIGTERM into Terminated; while a flow runs, Prefect catches the signal first and then passes it on."""
-    before = signal.signal(signal.SIGTERM, _end)
+    """Turn SIGTERM into Terminated, and remember Ctrl-C.
+
+    While a flow runs, Prefect catches SIGTERM first and then passes it on.
+    """
+    global _interrupted
+    _interrupted = False
+    before = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)}
+    signal.signal(signal.SIGTERM, _end)
+    signal.signal(signal.SIGINT, _interrupt)
     try:
         yield
     finally:
-        signal.signal(signal.SIGTERM, before)
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def raise_if_interrupted() -> None:
+    """KeyboardInterrupt if Ctrl-C came but its exception was lost: Python drops those raised in a callback."""
+    if _interrupted:
+        raise KeyboardInterrupt
 
 
 def _end(number: int, frame: Any) -> None:
     raise Terminated(128 + number)
+
+
+def _interrupt(number: int, frame: Any) -> None:
+    global _interrupted
+    _interrupted = True
+    raise KeyboardInterrupt

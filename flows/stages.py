@@ -13,6 +13,7 @@ from flows.artifacts import write_artifact
 from flows.plan import Shard
 from flows.progress import Meter
 from flows.session import Run
+from flows.signals import raise_if_interrupted
 from flows.steps import (
     condition_step,
     draw_heldout_step,
@@ -133,6 +134,7 @@ def _wait(run: Run, futures: list[PrefectFuture[Any]]) -> None:
     try:
         for future in futures:
             future.result()
+            raise_if_interrupted()
     except BaseException:
         run.workers.kill()
         raise

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import platform
 import socket
 import subprocess
 import sys
@@ -34,13 +35,15 @@ class Prefect:
 
     def flow_runs(self, run: Path) -> list[Any]:
         """All flow runs for a run folder, by the tag that they carry; newest first."""
-        found = self.post("flow_runs/filter", {"sort": "START_TIME_DESC"})
-        return [one for one in found if any(tag.endswith(f":{run}") for tag in one["tags"])]
+        mine = {"tags": {"all_": [run_tag_of(run)]}}
+        found: list[Any] = self.post("flow_runs/filter", {"sort": "START_TIME_DESC", "flow_runs": mine})
+        return found
 
     def task_runs(self, run: Path) -> list[Any]:
         """All task runs for a run folder."""
-        found = self.post("task_runs/filter", {"limit": 200})
-        return [one for one in found if any(tag.endswith(f":{run}") for tag in one["tags"])]
+        mine = {"tags": {"all_": [run_tag_of(run)]}}
+        found: list[Any] = self.post("task_runs/filter", {"limit": 200, "task_runs": mine})
+        return found
 
     def command(self, *arguments: str, cwd: Path = ROOT, seconds: float = 240) -> subprocess.CompletedProcess[str]:
         """Run `python -m ARGUMENTS` to its end."""
@@ -85,3 +88,8 @@ def wait_for(condition: Any, seconds: float = 60.0) -> None:
     while not condition():
         assert time.monotonic() < deadline, "waited in vain"
         time.sleep(0.05)
+
+
+def run_tag_of(run: Path) -> str:
+    """What all Prefect runs for a run folder carry; the server answers with 200 rows at most, so it has to filter."""
+    return f"mopd-run:{platform.node()}:{run}"
