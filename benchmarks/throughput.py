@@ -50,7 +50,15 @@ def main() -> None:
     if options.out:
         options.out.parent.mkdir(parents=True, exist_ok=True)
         options.out.write_text(
-            json.dumps({**machine(), "command": " ".join(["python", *sys.argv]), "results": results}, indent=2) + "\n"
+            json.dumps(
+                {
+                    **machine(),
+                    "command": " ".join(["python", "benchmarks/throughput.py", *sys.argv[1:]]),
+                    "results": results,
+                },
+                indent=2,
+            )
+            + "\n"
         )
 
 
