@@ -14,17 +14,14 @@ from pathlib import Path
 from typing import Any
 
 from flows.info import count_contexts, count_evaluations, count_rollouts, count_scores, count_verdicts
-from flows.plan import TRAINER
+from flows.policies import base_folder, gather_trainer_state, policy_folder, teacher_state, trainer_folder
 from flows.selection import chosen_groups
 from flows.shard import Shard
 from flows.stage_settings import open_at, settings_of
 from flows.worker import Report
 from mopd.objectives import read_along
-from mopd.settings import Settings
 from mopd.summaries import generation_instruction
-from mopd.teachers import TEACHER_FOLDER, has_weights
 from storage.errors import StorageError
-from storage.manifests import POLICIES, check_folder, manifests
 from storage.runs import RunFolder
 from storage.schemas import side_of
 from storage.shards import Manifest, commit_folder, commit_shard, read_rows, refuse_committed, remove_trainer_state
@@ -215,7 +212,7 @@ def train_policy(_: None, report: Report, run_path: Path, shard: Shard) -> Manif
             round=shard.round,
             progress=report,
         )
-        _gather_trainer_state(out)
+        gather_trainer_state(out)
         info.update(steps=len(updates), tokens=sum(row["tokens"] for row in updates), seconds=time.monotonic() - began)
         info["updates"] = updates
 
@@ -232,59 +229,6 @@ def commit_updates(_: None, report: Report, run_path: Path, shard: Shard) -> Man
     for old in range(shard.round - settings_of(folder).train.keep_trainer_states + 1):
         remove_trainer_state(folder, old)
     return manifest
-
-
-def policy_folder(folder: RunFolder, version: int) -> Path:
-    """Where policy `version` lies: the initial model, or what round `version - 1` trained, its bytes checked."""
-    if version:
-        check_folder(folder, _policy(folder, version), removable=False)
-        return folder.policy_folder(version - 1)
-    from mopd.models import resolve_model
-
-    return resolve_model(settings_of(folder).model.path)
-
-
-def base_folder(folder: RunFolder, version: int) -> Path | None:
-    """What the adapter of policy `version` is put on: the newest policy without an adapter. None where it has none."""
-    from mopd.lora import has_adapter
-
-    base = version
-    while base and has_adapter(folder.policy_folder(base - 1)):
-        base -= 1
-    return policy_folder(folder, base) if base < version else None
-
-
-def trainer_folder(folder: RunFolder, version: int) -> Path:
-    """Trainer state of policy `version` > 0, its bytes checked. Raises StorageError where it was removed."""
-    state = folder.policy_folder(version - 1) / TRAINER
-    if not state.is_dir():
-        raise StorageError(
-            f"{state} was removed (train.keep_trainer_states): what needs it can't be made again; start a new run"
-        )
-    check_folder(folder, _policy(folder, version), removable=True)
-    return state
-
-
-def teacher_state(folder: RunFolder, settings: Settings, version: int) -> Path | None:
-    """The trainer state with the weights of policy `version`'s teacher; None at first, and where it has none."""
-    return trainer_folder(folder, version) if version and has_weights(settings.train.teacher) else None
-
-
-def _policy(folder: RunFolder, version: int) -> Manifest:
-    found = manifests(folder, POLICIES, version - 1)
-    if not found:
-        raise StorageError(f"{folder.policy_folder(version - 1)}: is not a whole policy; run again to make it again")
-    return found[0]
-
-
-def _gather_trainer_state(out: Path) -> None:
-    """Put what may be removed later under one name, apart from the policy."""
-    target = out / TRAINER
-    target.mkdir()
-    for name in ("optimizer.safetensors", "trainer.json"):
-        (out / name).rename(target / name)
-    if (out / TEACHER_FOLDER).is_dir():
-        (out / TEACHER_FOLDER).rename(target / TEACHER_FOLDER)
 
 
 def _of_groups(rows: Rows, prompt_ids: set[str]) -> Rows:

@@ -10,7 +10,7 @@ from rich.console import Console
 from rich.rule import Rule
 from rich.text import Text
 
-from flows.jobs import policy_folder
+from flows.policies import policy_folder
 from flows.text import text_table
 from mopd.errors import InputError
 from storage.runs import RunFolder

@@ -11,7 +11,7 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from flows.jobs import base_folder
+from flows.policies import base_folder
 from mopd.errors import InputError
 from mopd.lora import ADAPTER, CONFIG, check_targets, linear_layers, load_student, merged, save_model
 from mopd.models import load_model, resolve_model
