@@ -53,7 +53,7 @@ def test_storage_brings_no_model_along() -> None:
 
 
 def test_scoring_and_training_need_torch_transformers_numpy_and_pyarrow_alone() -> None:
-    absent = ("pydantic", "prefect", "duckdb", "vllm", "rich", "psutil", "peft")
+    absent = ("pydantic", "prefect", "duckdb", "vllm", "rich", "psutil", "peft", "scipy", "sklearn")
     code = f"sys.modules.update(dict.fromkeys({absent!r}))\nimport mopd.score, mopd.train"
     assert loaded_after(code, ("mopd.train", "mopd.settings")) == {"mopd.train"}
 
@@ -63,6 +63,10 @@ def test_scoring_and_training_need_torch_transformers_numpy_and_pyarrow_alone() 
 )
 def test_cheap_imports(name: str) -> None:
     assert loaded_after(f"import {name}", HEAVY) == set()
+
+
+def test_metrics_of_signals_are_cheap_to_import() -> None:
+    assert loaded_after("import mopd.signals", (*HEAVY, "scipy", "sklearn")) == set()
 
 
 @pytest.mark.parametrize("room", ROOMS)
