@@ -96,7 +96,7 @@ def sample(prompts: Rows, settings: Settings, folder: Path, tokenizer: Any, run:
         round=ROUND,
         seed=settings.seed,
         policy_version=0,
-        instruction=generation_instruction(settings.condition),
+        instruction=generation_instruction(settings.condition, settings.generate.ask_for_summary),
     )
     engine.close()
     return rollouts

@@ -7,6 +7,7 @@ from typing import Any
 from prefect.artifacts import create_table_artifact
 
 from flows.text import Cell, percent
+from storage.schemas import base_table
 from storage.shards import Manifest
 
 COLUMNS = ("shard", "rows", "seconds", "tokens", "tokens/s")
@@ -40,17 +41,17 @@ def _particular(manifests: list[Manifest], rows: int) -> dict[str, Cell]:
     def count(name: str) -> int:
         return int(total(manifests, name))
 
+    judged = {"pass rate": percent(count("successes"), rows - count("nulls")), "nulls": count("nulls")}
     columns: dict[str, dict[str, Any]] = {
         "rollouts": {"cut at the longest response": count("cut")},
         "verdicts": {
-            "pass rate": percent(count("successes"), rows - count("nulls")),
-            "nulls": count("nulls"),
+            **judged,
             "groups": count("groups"),
             "groups with both outcomes": count("mixed"),
         },
         "contexts": {"with peer sections": count("with_sections"), "cut contexts": count("cut")},
         "scores": {"with distillation loss": count("distilled")},
         "policies": {"steps": count("steps")},
-        "evaluations": {"pass rate": percent(count("successes"), rows - count("nulls")), "nulls": count("nulls")},
+        **dict.fromkeys(("evaluations", "answers"), judged),
     }
-    return columns.get(manifests[0].table, {})
+    return columns.get(base_table(manifests[0].table), {})

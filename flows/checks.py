@@ -84,6 +84,7 @@ def check_prompts(tasks: list[Task], tokenizer: Any, settings: Settings, model: 
     from mopd.generate import prompt_ids
     from mopd.summaries import generation_instruction
 
-    instruction, longest = generation_instruction(settings.condition), settings.generate.max_prompt_tokens
+    instruction = generation_instruction(settings.condition, settings.generate.ask_for_summary)
+    longest = settings.generate.max_prompt_tokens
     for task in tasks:
         prompt_ids({"prompt_id": task.id, "messages": task.messages}, tokenizer, longest, instruction)

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from flows.plan import DIGESTS, TRAINER, RunPlan
 from flows.prepare import inputs_of, run_document
-from flows.shard import Shard
+from flows.shard import Shard, on_side
 from flows.stage_settings import FREE_SETTINGS
 from flows.text import Cell, text_table
 from mopd.errors import InputError
@@ -90,11 +89,6 @@ def find_taken(folder: RunFolder, shard: Shard) -> Manifest | None:
     sides = [name for name in side_tables(folder) if base_table(name) == shard.table]
     found = (on_side(shard, name.partition(SIDE)[2]).find(folder) for name in sides)
     return shard.find(folder) or next((manifest for manifest in found if manifest is not None), None)
-
-
-def on_side(shard: Shard, name: str) -> Shard:
-    """The shard of contexts or scores as it stands in a side's table, under the same key."""
-    return replace(shard, table=f"{shard.table}{SIDE}{name}")
 
 
 def _earlier(plan: RunPlan) -> list[dict[str, Any]]:

@@ -13,20 +13,20 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+from flows.choices import condition_of, probed_scores
 from flows.info import count_contexts, count_evaluations, count_rollouts, count_scores, count_verdicts
 from flows.policies import base_folder, gather_trainer_state, policy_folder, teacher_state, trainer_folder
-from flows.selection import chosen_groups
+from flows.selection import chosen_groups, control_groups
 from flows.shard import Shard
-from flows.stage_settings import open_at, settings_of
+from flows.shard_rows import Rows, commit, manifest_of, of_groups, open_shard, read_beside, read_shard
+from flows.stage_settings import CONTROL, open_at, settings_of
 from flows.worker import Report
 from mopd.objectives import read_along
+from mopd.settings import Settings
 from mopd.summaries import generation_instruction
-from storage.errors import StorageError
 from storage.runs import RunFolder
 from storage.schemas import side_of
-from storage.shards import Manifest, commit_folder, commit_shard, read_rows, refuse_committed, remove_trainer_state
-
-Rows = list[dict[str, Any]]
+from storage.shards import Manifest, commit_folder, refuse_committed, remove_trainer_state
 
 
 @dataclass(frozen=True)
@@ -74,9 +74,9 @@ def generate_shard(loaded: LoadedEngine, report: Report, run_path: Path, shard: 
     """prompts -> rollouts."""
     from mopd.generate import generate
 
-    folder, began = _open(run_path, shard), time.monotonic()
+    folder, began = open_shard(run_path, shard), time.monotonic()
     settings = settings_of(folder)
-    prompts = _read(folder, shard.input("prompts"))
+    prompts = read_shard(folder, shard.input("prompts"))
     total = len(prompts) * settings.generate.num_samples
     rows = generate(
         prompts,
@@ -87,18 +87,18 @@ def generate_shard(loaded: LoadedEngine, report: Report, run_path: Path, shard: 
         round=shard.round,
         seed=settings.seed,
         policy_version=shard.round,
-        instruction=generation_instruction(settings.condition),
+        instruction=generation_instruction(settings.condition, settings.generate.ask_for_summary),
         progress=lambda done: report({"done": done, "of": total, "what": "rollouts"}),
     )
-    return _commit(folder, shard, rows, began, count_rollouts(rows))
+    return commit(folder, shard, rows, began, count_rollouts(rows))
 
 
 def sample_shard(loaded: LoadedEngine, report: Report, run_path: Path, shard: Shard) -> tuple[Rows, float]:
     """Held-out prompts -> samples, not judged yet, and the seconds they took."""
     from mopd.generate import sample_evaluation
 
-    folder, began = _open(run_path, shard), time.monotonic()
-    prompts = _read(folder, shard.input("prompts"))
+    folder, began = open_shard(run_path, shard), time.monotonic()
+    prompts = read_shard(folder, shard.input("prompts"))
     samples = sample_evaluation(
         prompts, loaded.engine, loaded.tokenizer, settings_of(folder), run=folder.run_id, policy_version=shard.round
     )
@@ -109,59 +109,69 @@ def verify_shard(_: None, report: Report, run_path: Path, shard: Shard) -> Manif
     """rollouts -> verdicts."""
     from mopd.verify import verify
 
-    folder, began = _open(run_path, shard), time.monotonic()
-    rollouts = _read(folder, shard.input("rollouts"), ["run", "round", "prompt_id", "sample", "text", "finish_reason"])
+    folder, began = open_shard(run_path, shard), time.monotonic()
+    rollouts = read_shard(
+        folder, shard.input("rollouts"), ["run", "round", "prompt_id", "sample", "text", "finish_reason"]
+    )
     rows = verify(
-        _read(folder, shard.input("prompts")),
+        read_shard(folder, shard.input("prompts")),
         rollouts,
         settings_of(folder).verify,
         progress=lambda done: report({"done": done, "of": len(rollouts), "what": "verdicts"}),
     )
-    return _commit(folder, shard, rows, began, count_verdicts(rows))
+    return commit(folder, shard, rows, began, count_verdicts(rows))
 
 
 def judge_shard(_: None, report: Report, run_path: Path, shard: Shard, samples: Rows, seconds: float) -> Manifest:
     """Held-out samples, which took `seconds` -> evaluations."""
+    folder, began = open_shard(run_path, shard), time.monotonic() - seconds
+    prompts = read_shard(folder, shard.input("prompts"))
+    datasets = {prompt["prompt_id"]: prompt["dataset"] for prompt in prompts}
+    kept = ("run", "round", "prompt_id", "sample", "policy_version", "token_ids", "text", "finish_reason", "seed")
+    rows = [
+        row | {"dataset": datasets[row["prompt_id"]]}
+        for row in judged_rows(prompts, samples, settings_of(folder), kept=kept)
+    ]
+    return commit(folder, shard, rows, began, count_evaluations(rows))
+
+
+def judged_rows(prompts: Rows, samples: Rows, settings: Settings, *, kept: Sequence[str]) -> Rows:
+    """Samples with what the verifiers of their prompts say of them; of the samples the columns `kept`."""
     from mopd.verify import verify
 
-    folder, began = _open(run_path, shard), time.monotonic() - seconds
-    prompts = _read(folder, shard.input("prompts"))
-    datasets = {prompt["prompt_id"]: prompt["dataset"] for prompt in prompts}
-    verdicts = verify(prompts, samples, settings_of(folder).verify)
-    kept = ("run", "round", "prompt_id", "sample", "policy_version", "token_ids", "text", "finish_reason", "seed")
+    verdicts = verify(prompts, samples, settings.verify)
     judged = ("reward", "success", "prediction", "kind", "sandbox", "sandbox_policy", "error")
-    rows = [
-        {name: sample[name] for name in kept}
-        | {name: verdict[name] for name in judged}
-        | {"dataset": datasets[sample["prompt_id"]]}
+    return [
+        {name: sample[name] for name in kept} | {name: verdict[name] for name in judged}
         for sample, verdict in zip(samples, verdicts, strict=True)
     ]
-    return _commit(folder, shard, rows, began, count_evaluations(rows))
 
 
 def condition_shard(_: None, report: Report, run_path: Path, shard: Shard) -> Manifest:
     """verdicts (and the rollouts and prompts they judge) -> contexts."""
     from mopd.condition import condition
 
-    folder, began = _open(run_path, shard), time.monotonic()
+    folder, began = open_shard(run_path, shard), time.monotonic()
     settings = settings_of(folder)
-    judged = _read(folder, shard.input("verdicts"))
+    judged = read_shard(folder, shard.input("verdicts"))
     chosen = chosen_groups(folder, shard, judged, settings.generate)
+    if side_of(shard.table) == CONTROL:
+        chosen = control_groups(judged, chosen, settings, round=shard.round)
     prompts, rollouts, verdicts = (
-        _of_groups(rows, chosen)
-        for rows in (_read(folder, shard.input("prompts")), _read(folder, shard.input("rollouts")), judged)
+        of_groups(rows, chosen)
+        for rows in (read_shard(folder, shard.input("prompts")), read_shard(folder, shard.input("rollouts")), judged)
     )
     rows = condition(
         prompts,
         rollouts,
         verdicts,
-        settings.condition,
+        condition_of(folder, shard),
         _tokenizer(policy_folder(folder, 0)),
         run_seed=settings.seed,
         earlier=earlier_groups(folder, shard, verdicts),
     )
     left_out = len({row["prompt_id"] for row in judged}) - len(chosen)
-    return _commit(folder, shard, rows, began, {**count_contexts(rows), "groups": len(chosen), "left_out": left_out})
+    return commit(folder, shard, rows, began, {**count_contexts(rows), "groups": len(chosen), "left_out": left_out})
 
 
 def earlier_groups(folder: RunFolder, shard: Shard, verdicts: Rows) -> tuple[Rows, Rows]:
@@ -171,31 +181,35 @@ def earlier_groups(folder: RunFolder, shard: Shard, verdicts: Rows) -> tuple[Row
     judged: Rows = []
     for verdict_shard, rollout_shard in zip(shard.history[::2], shard.history[1::2], strict=True):
         if unsolved and verdict_shard.committed(folder) is not None:  # a round may have needed fewer shards
-            found = _of_groups(_read(folder, verdict_shard), unsolved)
-            rollouts += _of_groups(_read(folder, rollout_shard), unsolved) if found else []
+            found = of_groups(read_shard(folder, verdict_shard), unsolved)
+            rollouts += of_groups(read_shard(folder, rollout_shard), unsolved) if found else []
             judged += found
     return rollouts, judged
 
 
 def score_shard(scorer: Any, report: Report, run_path: Path, shard: Shard) -> Manifest:
-    """contexts (and what they stand beside) -> scores."""
-    folder, began = _open(run_path, shard), time.monotonic()
-    contexts = _read(folder, shard.input("contexts"))
-    chosen = {row["prompt_id"] for row in contexts}
-    rollouts, verdicts = (_of_groups(_read(folder, shard.input(name)), chosen) for name in ("rollouts", "verdicts"))
-    rows = scorer.score(rollouts, verdicts, contexts, policy_version=shard.round) if contexts else []
-    return _commit(folder, shard, rows, began, count_scores(rows))
+    """contexts (and what they stand beside) -> scores; those of the candidate that a probe chose are there already."""
+    folder, began = open_shard(run_path, shard), time.monotonic()
+    contexts = read_shard(folder, shard.input("contexts"))
+    rows = probed_scores(folder, shard, contexts)
+    if rows is None:
+        chosen = {row["prompt_id"] for row in contexts}
+        rollouts, verdicts = (
+            of_groups(read_shard(folder, shard.input(name)), chosen) for name in ("rollouts", "verdicts")
+        )
+        rows = scorer.score(rollouts, verdicts, contexts, policy_version=shard.round) if contexts else []
+    return commit(folder, shard, rows, began, count_scores(rows))
 
 
 def train_policy(_: None, report: Report, run_path: Path, shard: Shard) -> Manifest:
     """All scores of a round -> the next policy, with teacher and optimizer beside it, update rows in its manifest."""
     from mopd.train import train_round
 
-    folder, began = _open(run_path, shard), time.monotonic()
+    folder, began = open_shard(run_path, shard), time.monotonic()
     refuse_committed(folder, shard.round)  # trained from other scores: said now, not after hours of training
     settings = settings_of(folder)
     scores = [
-        row for one in shard.inputs if one.table == "scores" for row in _read_along(folder, one, read_along(settings))
+        row for one in shard.inputs if one.table == "scores" for row in read_beside(folder, one, read_along(settings))
     ]
     groups = {"groups": len({row["prompt_id"] for row in scores}), "groups_wanted": settings.generate.num_prompts}
     info: dict[str, Any] = {"version": shard.round + 1, **groups}
@@ -223,16 +237,12 @@ def train_policy(_: None, report: Report, run_path: Path, shard: Shard) -> Manif
 def commit_updates(_: None, report: Report, run_path: Path, shard: Shard) -> Manifest:
     """The update rows in the policy's manifest -> updates; then older trainer states are removed."""
     folder = RunFolder.open(run_path)
-    policy = _manifest(folder, shard.input("policies"))
+    policy = manifest_of(folder, shard.input("policies"))
     rows = [{"run": folder.run_id, **row} for row in policy.info["updates"]]
-    manifest = _commit(folder, shard, rows, time.monotonic(), {"steps": len(rows)})
+    manifest = commit(folder, shard, rows, time.monotonic(), {"steps": len(rows)})
     for old in range(shard.round - settings_of(folder).train.keep_trainer_states + 1):
         remove_trainer_state(folder, old)
     return manifest
-
-
-def _of_groups(rows: Rows, prompt_ids: set[str]) -> Rows:
-    return [row for row in rows if row["prompt_id"] in prompt_ids]
 
 
 @cache
@@ -240,42 +250,3 @@ def _tokenizer(folder: Path) -> Any:
     from mopd.models import load_tokenizer
 
     return load_tokenizer(folder)
-
-
-def _open(run_path: Path, shard: Shard) -> RunFolder:
-    """The run with the settings of the shard: in a fork, and on a side, they need not be those of run.json."""
-    return open_at(run_path, shard.round, side_of(shard.table))
-
-
-def _read(folder: RunFolder, shard: Shard, columns: Sequence[str] | None = None) -> Rows:
-    return read_rows(folder, _manifest(folder, shard), list(columns) if columns else None)
-
-
-def _read_along(folder: RunFolder, shard: Shard, wanted: dict[str, tuple[str, ...]]) -> Rows:
-    """Rows of a shard with columns of the tables it was made from, which have a row of the same key for each."""
-    rows = _read(folder, shard)
-    for table, columns in wanted.items():
-        beside = _read(folder, shard.input(table), ["prompt_id", "sample", *columns])
-        found = {(row["prompt_id"], row["sample"]): {name: row[name] for name in columns} for row in beside}
-        rows = [row | found[row["prompt_id"], row["sample"]] for row in rows]
-    return rows
-
-
-def _manifest(folder: RunFolder, shard: Shard) -> Manifest:
-    manifest = shard.find(folder)
-    if manifest is None:
-        raise StorageError(f"{folder.path}: shard {shard.shard} of {shard.table}, round {shard.round}, has gone")
-    return manifest
-
-
-def _commit(folder: RunFolder, shard: Shard, rows: Rows, began: float, info: dict[str, Any]) -> Manifest:
-    return commit_shard(
-        folder,
-        shard.table,
-        round=shard.round,
-        shard=shard.shard,
-        key=shard.key,
-        rows=rows,
-        parents=shard.parents(folder),
-        info={**info, "seconds": time.monotonic() - began},
-    )

@@ -7,17 +7,21 @@ of the shards it was made from, as they are now.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from functools import cached_property
 
-from flows.shard import EvaluationPlan, RoundPlan, Shard
-from flows.stage_settings import settings_of, stage_settings
+from flows.shard import EvaluationPlan, Judged, RoundPlan, Shard, SidePart, on_side
+from flows.stage_settings import CONTROL, derived_side, probe_side, settings_of, stage_settings
+from mopd.condition_settings import AutoVariant
 from mopd.groups import Candidates
+from mopd.seeds import derive_seed
 from mopd.settings import Settings
 from mopd.teachers import has_weights
 from storage.errors import StorageError
 from storage.manifests import shard_key
 from storage.runs import RUN_FILE, RunFolder
+from storage.schemas import base_table
 
 STAGE_VERSIONS = {
     "prompts": 2,
@@ -25,13 +29,22 @@ STAGE_VERSIONS = {
     "verdicts": 2,
     "contexts": 2,
     "scores": 2,
+    "signals": 1,
+    "answers": 1,
+    "choices": 1,
     "policies": 2,
     "updates": 2,
     "evaluations": 2,
 }
 """Raise a number when the stage's code changes what it writes."""
 
-READ_ALONG = {"verdicts": ("prompts",), "contexts": ("prompts", "rollouts"), "scores": ("rollouts", "verdicts")}
+READ_ALONG = {
+    "verdicts": ("prompts",),
+    "contexts": ("prompts", "rollouts"),
+    "scores": ("rollouts", "verdicts"),
+    "signals": ("contexts", "verdicts"),
+    "answers": ("prompts",),
+}
 """Tables that a stage reads besides those of its inputs."""
 
 DIGESTS = ("model_digest", "tasks_digest", "num_heldout", "teacher_digest")
@@ -102,7 +115,10 @@ class RunPlan:
         return [shard for shard in shards if shard.find(folder) is None and self._makeable(folder, shard)]
 
     def _makeable(self, folder: RunFolder, shard: Shard) -> bool:
-        if shard.table != "scores" or shard.round == 0 or self.rounds[shard.round].policy.find(folder) is None:
+        if base_table(shard.table) == "signals" and shard.input("scores").find(folder) is None:
+            return self._makeable(folder, shard.input("scores"))
+        trained = self.rounds[shard.round].policy if shard.round < len(self.rounds) else None
+        if base_table(shard.table) != "scores" or not shard.round or trained is None or trained.find(folder) is None:
             return True
         removed = not (folder.policy_folder(shard.round - 1) / TRAINER).is_dir()
         return not (removed and has_weights(self.at(shard.round).settings.train.teacher))
@@ -140,18 +156,69 @@ class RunPlan:
         rollouts = [self._shard("rollouts", number, index, model, (prompts[index],), policy=state) for index in shards]
         verdicts = [self._shard("verdicts", number, index, "", (rollouts[index],)) for index in shards]
         before = [verdicts[:index] if candidates.kind != "all" else [] for index in shards]
-        judged = [(verdicts[index], *before[index]) for index in shards]
         history = _history(rounds[max(number - self.settings.condition.history_rounds, 0) :])
-        contexts = [
-            self._shard("contexts", number, index, self.model_digest, judged[index], history=history)
-            for index in shards
+        judged = Judged(number, model, state, [(verdicts[index], *before[index]) for index in shards], history)
+        probes, choice = self._probe(judged, rounds)
+        own = self._shown(judged, "", shards, choice=(choice,) if choice else ())
+        policy = self._shard("policies", number, 0, model, (*own.scores, *state))
+        return RoundPlan(
+            *(prompts, rollouts, verdicts, own.contexts, own.scores, own.signals, policy),
+            updates=self._shard("updates", number, 0, "", (policy,)),
+            candidates=candidates,
+            control=self._control(judged),
+            probes=probes,
+            choice=choice if probes else None,
+        )
+
+    def _shown(
+        self, judged: Judged, side: str, shards: Iterable[int], *digests: str, choice: tuple[Shard, ...] = ()
+    ) -> SidePart:
+        """Contexts and scores of some shards by these settings, in the tables of a side, or the run's own."""
+        number, teacher = judged.round, () if self.teacher_digest is None else (self.teacher_digest,)
+        contexts, scores, signals = [], [], []
+        for index in shards:
+            made_from, history = (*judged.verdicts[index], *choice), judged.history
+            context = self._shard("contexts", number, index, self.model_digest, made_from, *digests, history=history)
+            contexts.append(on_side(context, side))
+            score = self._shard("scores", number, index, judged.model, (contexts[-1], *judged.state), *teacher)
+            scores.append(on_side(score, side))
+            signals.append(on_side(self._shard("signals", number, index, "", (scores[-1],)), side))
+        return SidePart(side, contexts, scores, signals)
+
+    def answers(self, judged: Judged, part: SidePart) -> SidePart:
+        """The part with what the student replies under its contexts."""
+        asked = [
+            self._shard("answers", judged.round, context.shard, judged.model, (context,), policy=judged.state)
+            for context in part.contexts
         ]
-        shown = [(contexts[index], *state) for index in shards]
-        teacher = () if self.teacher_digest is None else (self.teacher_digest,)
-        scores = [self._shard("scores", number, index, model, shown[index], *teacher) for index in shards]
-        policy = self._shard("policies", number, 0, model, (*scores, *state))
-        updates = self._shard("updates", number, 0, "", (policy,))
-        return RoundPlan(prompts, rollouts, verdicts, contexts, scores, policy, updates, candidates)
+        return replace(part, answers=[on_side(shard, part.name) for shard in asked])
+
+    def _control(self, judged: Judged) -> SidePart | None:
+        """Some groups of one shard of the round."""
+        settings, groups = self.settings, self.settings.signals.control_groups
+        if not groups or settings.generate.num_samples == 1:
+            return None
+        index = derive_seed(settings.seed, "control", judged.round) % self.num_train_shards
+        return self._by(derived_side(settings, CONTROL))._shown(judged, CONTROL, [index], f"{groups} groups")
+
+    def _probe(self, judged: Judged, rounds: list[RoundPlan]) -> tuple[list[SidePart], Shard | None]:
+        """What is tried in a round, and the choice that its contexts follow: an earlier round's where nothing is."""
+        variant = self.settings.condition.variant
+        if not isinstance(variant, AutoVariant):
+            return [], None
+        begun = [part.choice for part in rounds if part.choice is not None]
+        if judged.round % variant.every and begun:
+            return [], begun[-1].flat()
+        probes = []
+        for one in variant.choices():
+            plan, side = self._by(derived_side(self.settings, probe_side(one))), probe_side(one)
+            probes.append(plan.answers(judged, plan._shown(judged, side, range(len(judged.verdicts)))))
+        tried = tuple(shard for part in probes for shard in (*part.signals, *part.answers))
+        return probes, self._shard("choices", judged.round, 0, "", tried)
+
+    def _by(self, settings: Settings | None) -> RunPlan:
+        assert settings is not None, "a side that follows from these settings"
+        return replace(self, settings=settings, earlier=())
 
     def _candidate_prompts(self, number: int, index: int, size: int) -> Shard:
         """Further prompts come after the held-out ones, so that those stand where they do with `groups: all`."""

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import random
 from typing import Any
 
 from flows.shard import RoundPlan, Shard
 from mopd.groups import useful_groups
-from mopd.settings import GenerateSettings
+from mopd.seeds import derive_seed
+from mopd.settings import GenerateSettings, Settings
 from storage.errors import StorageError
 from storage.runs import RunFolder
 
@@ -54,6 +56,13 @@ def chosen_groups(folder: RunFolder, shard: Shard, verdicts: list[Row], settings
         raise StorageError(f"{folder.path}: verdicts of round {shard.round} have gone; run again to make them again")
     found = sum(int(manifest.info[kind]) for manifest in before if manifest is not None)
     return set(useful[: max(settings.num_prompts - found, 0)])
+
+
+def control_groups(verdicts: list[Row], chosen: set[str], settings: Settings, *, round: int) -> set[str]:
+    """Up to `signals.control_groups` of the chosen groups, drawn evenly, those with both outcomes first."""
+    mixed = set(useful_groups(verdicts, "mixed"))
+    drawn = random.Random(derive_seed(settings.seed, "control groups", round)).sample(sorted(chosen), len(chosen))
+    return set(sorted(drawn, key=lambda prompt_id: prompt_id not in mixed)[: settings.signals.control_groups])
 
 
 def selection_line(selection: dict[str, Any]) -> str:

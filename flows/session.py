@@ -8,7 +8,7 @@ from typing import Any
 
 from pydantic import BaseModel, PrivateAttr
 
-from flows import jobs, server
+from flows import jobs, measure_jobs, server
 from flows.plan import RunPlan
 from flows.progress import Console
 from flows.shard import RoundPlan, Shard
@@ -123,6 +123,11 @@ class Workers:
     def engine(self, version: int) -> Worker:
         """Generates with policy `version`; evaluation and generation of one version share it."""
         return self._hold(f"engine of policy {version}", jobs.load_engine, self._run_path, version)
+
+    def answerer(self, version: int) -> Worker:
+        """Generates with policy `version` behind a context."""
+        name = f"answers of policy {version}"
+        return self._hold(name, measure_jobs.load_answerer, self._run_path, version, self._side)
 
     def scorer(self, version: int) -> Worker:
         """Scores with policy `version` and its teacher."""

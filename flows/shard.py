@@ -5,11 +5,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from collections.abc import Iterable
+from dataclasses import dataclass, field, replace
 
 from mopd.groups import Candidates
 from storage.runs import RunFolder
-from storage.schemas import base_table
+from storage.schemas import SIDE, base_table
 from storage.shards import Manifest, find_manifest
 
 
@@ -32,6 +33,12 @@ class Shard:
         """The shard without its history, which would nest round by round."""
         return replace(self, inputs=(), read=(), history=())
 
+    def without(self, others: Iterable[Shard]) -> Shard:
+        """The shard under the same key, made without some of its inputs."""
+        left_out = {one.key for one in others}
+        inputs, read = (tuple(one for one in shards if one.key not in left_out) for shards in (self.inputs, self.read))
+        return replace(self, inputs=inputs, read=read)
+
     def input(self, table: str) -> Shard:
         """The input shard of `table`, looked up along the chain; of a side of the run, its own contexts."""
         for shard in self.inputs:
@@ -41,6 +48,11 @@ class Shard:
             if shard.inputs:
                 return shard.input(table)
         raise KeyError(f"{self.table} is not made from {table}")
+
+    @property
+    def choice(self) -> Shard | None:
+        """Of contexts that a probe chose: the shard that says which."""
+        return next((one for one in self.inputs if one.table == "choices"), None)
 
     def parents(self, folder: RunFolder) -> list[str]:
         """`key:content` of each shard it is made from, for the manifest."""
@@ -67,6 +79,51 @@ class Shard:
         return find_manifest(folder, self.table, self.round, self.shard, self.key)
 
 
+def on_side(shard: Shard, name: str) -> Shard:
+    """The shard as it stands in a side's table, under the same key; as it is for ""."""
+    return replace(shard, table=f"{shard.table}{SIDE}{name}") if name else shard
+
+
+@dataclass(frozen=True)
+class Judged:
+    """A round up to its verdicts: what all contexts of it are made from."""
+
+    round: int
+    model: str
+    """What names the policy in keys."""
+    state: tuple[Shard, ...]
+    """That policy's shard; none for the initial model."""
+    verdicts: list[tuple[Shard, ...]]
+    """Of each candidate shard; where groups are selected, those of the shards before it follow."""
+    history: tuple[Shard, ...]
+    """Verdicts and rollouts of earlier rounds that may be shown."""
+
+
+@dataclass(frozen=True)
+class SidePart:
+    """Other contexts of a round's rollouts and what is made of them; lists run over the shards that it has."""
+
+    name: str
+    """Of the side; "" where they are the run's own."""
+    contexts: list[Shard]
+    scores: list[Shard]
+    signals: list[Shard]
+    answers: list[Shard] = field(default_factory=list)
+    """What the student replies under these contexts; empty where nobody asks."""
+
+    def first(self, count: int) -> SidePart:
+        """Of the first `count` shards alone."""
+        tables = {table: getattr(self, table)[:count] for table in SIDE_TABLES}
+        return replace(self, **tables)
+
+    def all(self) -> list[Shard]:
+        """Every shard of it."""
+        return [shard for table in SIDE_TABLES for shard in getattr(self, table)]
+
+
+SIDE_TABLES = ("contexts", "scores", "signals", "answers")
+
+
 @dataclass(frozen=True)
 class RoundPlan:
     """The shards of one round, in the order of the data; lists run over the round's candidate shards.
@@ -79,9 +136,16 @@ class RoundPlan:
     verdicts: list[Shard]
     contexts: list[Shard]
     scores: list[Shard]
+    signals: list[Shard]
     policy: Shard
     updates: Shard
     candidates: Candidates
+    control: SidePart | None = None
+    """A few groups, shown random peers: scored, and never trained on."""
+    probes: list[SidePart] = field(default_factory=list)
+    """What is tried before the round's contexts are made; nothing in most rounds."""
+    choice: Shard | None = None
+    """What follows from `probes`: which of them the contexts are made like."""
 
     def useful(self, folder: RunFolder) -> list[int | None]:
         """Useful groups of each candidate shard, by its verdicts; None where they are not there."""
@@ -95,21 +159,28 @@ class RoundPlan:
         return self._first(self.candidates.shards_needed(self.useful(folder)))
 
     def _first(self, count: int) -> RoundPlan:
-        """The round with so many of its candidates. The policy's key stays: it names all, but these are read."""
-        left_out = {one.key for one in self.scores[count:]}
-        inputs, read = (
-            tuple(one for one in shards if one.key not in left_out) for shards in (self.policy.inputs, self.policy.read)
-        )
-        tables = ("prompts", "rollouts", "verdicts", "contexts", "scores")
+        """The round with so many of its candidates. Keys that name all stay, but these are read."""
+        tables = ("prompts", "rollouts", "verdicts", "contexts", "scores", "signals")
         first = {table: getattr(self, table)[:count] for table in tables}
-        return replace(self, **first, policy=replace(self.policy, inputs=inputs, read=read))
+        probes = [part.first(count) for part in self.probes]
+        probed = [shard for part in self.probes for shard in (*part.signals[count:], *part.answers[count:])]
+        choice = self.choice and self.choice.without(probed)
+        policy = self.policy.without(self.scores[count:])
+        return replace(self, **first, probes=probes, choice=choice, policy=policy)
+
+    def probed(self) -> list[Shard]:
+        """Every shard that the round's choice follows from, and that one."""
+        shards = [shard for part in self.probes for shard in part.all()]
+        return [*shards, self.choice] if self.choice is not None else shards
+
+    def with_control(self, table: str) -> list[Shard]:
+        """The round's own contexts, scores or signals, then those of its control."""
+        return [*getattr(self, table), *(getattr(self.control, table) if self.control else ())]
 
     def all(self) -> list[Shard]:
         """Every shard of the round."""
-        return [
-            *(*self.prompts, *self.rollouts, *self.verdicts, *self.contexts, *self.scores),
-            *(self.policy, self.updates),
-        ]
+        shown = [shard for table in ("contexts", "scores", "signals") for shard in self.with_control(table)]
+        return [*self.prompts, *self.rollouts, *self.verdicts, *self.probed(), *shown, self.policy, self.updates]
 
 
 @dataclass(frozen=True)

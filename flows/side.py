@@ -11,10 +11,10 @@ from functools import cached_property
 from pathlib import Path
 
 from flows.command import set_environment
-from flows.fork import check_inputs_unchanged, has_trainer_state, on_side, overridden
+from flows.fork import check_inputs_unchanged, has_trainer_state, overridden
 from flows.plan import DIGESTS, RunPlan
 from flows.progress import Console
-from flows.shard import RoundPlan, Shard
+from flows.shard import RoundPlan, Shard, on_side
 from flows.signals import orderly_end
 from flows.worker import warm_up
 from mopd.errors import InputError
@@ -110,18 +110,20 @@ def _side(folder: RunFolder, run: RunPlan, round: int, name: str, overrides: lis
 
 
 def _beside(part: RoundPlan, own: RoundPlan, side: str) -> RoundPlan:
-    """The round with its contexts, where they aren't the run's own, and its scores in the tables of the side."""
+    """The round with its contexts, where they aren't the run's own, its scores and signals in the side's tables."""
     pairs = zip(part.contexts, own.contexts, strict=False)
     contexts = [shard if shard.key == mine.key else on_side(shard, side) for shard, mine in pairs]
-    scores = [on_side(_shown(score, context), side) for score, context in zip(part.scores, contexts, strict=False)]
-    return replace(part, contexts=contexts, scores=scores)
+    scores = [on_side(_made_from(shard, contexts), side) for shard in part.scores]
+    signals = [on_side(_made_from(shard, scores), side) for shard in part.signals]
+    return replace(part, contexts=contexts, scores=scores, signals=signals, control=None, probes=[], choice=None)
 
 
-def _shown(score: Shard, context: Shard) -> Shard:
-    """The scores' shard, made from a context's shard in whichever table that is."""
-    inputs = tuple(context if one.key == context.key else one for one in score.inputs)
-    read = tuple(replace(one, table=context.table) if one.key == context.key else one for one in score.read)
-    return replace(score, inputs=inputs, read=read)
+def _made_from(shard: Shard, moved: list[Shard]) -> Shard:
+    """The shard, made from others in whichever tables those are."""
+    places = {one.key: one for one in moved}
+    inputs = tuple(places.get(one.key, one) for one in shard.inputs)
+    read = tuple(places[one.key].flat() if one.key in places else one for one in shard.read)
+    return replace(shard, inputs=inputs, read=read)
 
 
 def _check_rollouts(folder: RunFolder, run: RunPlan, side: Side) -> None:

@@ -8,6 +8,8 @@ from operator import getitem
 from pathlib import Path
 from typing import Any
 
+from mopd.condition_settings import AutoVariant, ConditionSettings, ControlVariant, PeerVariant
+from mopd.context_choice import ContextChoice
 from mopd.errors import InputError
 from mopd.objectives import needs_reference
 from mopd.settings import Settings, override_tree, parse_settings
@@ -15,6 +17,9 @@ from mopd.summaries import generation_instruction
 from storage.errors import StorageError
 from storage.runs import RUN_FILE, RunFolder
 from storage.sides import read_side
+
+CONTROL, PROBE = "control", "probe."
+"""Sides that follow from a run's settings, by name, or by the beginning of their names."""
 
 FREE_SETTINGS = (
     "shard_retries",
@@ -47,12 +52,49 @@ def open_at(path: Path, round: int, side: str = "") -> RunFolder:
     folder = RunFolder.open(path)
     earlier = folder.lineage.get("earlier", [])
     tree = next((part["settings"] for part in earlier if round < part["below"]), folder.document["settings"])
-    if side:
-        overrides = read_side(folder, side)
-        if overrides is None:
-            raise StorageError(f"{folder.path}: has no side {side}; mopd condition or mopd score makes one")
-        tree = override_tree(tree, overrides)
-    return replace(folder, document={**folder.document, "settings": tree})
+    return replace(folder, document={**folder.document, "settings": _on_side(folder, tree, side) if side else tree})
+
+
+def _on_side(folder: RunFolder, tree: dict[str, Any], side: str) -> dict[str, Any]:
+    own = derived_side(settings_of(folder, tree), side)
+    if own is not None:
+        return own.model_dump(mode="json")
+    overrides = read_side(folder, side)
+    if overrides is None:
+        raise StorageError(f"{folder.path}: has no side {side}; mopd condition or mopd score makes one")
+    return override_tree(tree, overrides)
+
+
+def derived_side(settings: Settings, name: str) -> Settings | None:
+    """The settings of a side that follows from a run's own: its control, a probe's candidate. None for another."""
+    if name == CONTROL:
+        return with_condition(settings, control_of(settings.condition))
+    variant = settings.condition.variant
+    for one in variant.choices() if isinstance(variant, AutoVariant) else ():
+        if name == probe_side(one):
+            return with_condition(settings, one.condition(settings.condition))
+    return None
+
+
+def probe_side(choice: ContextChoice) -> str:
+    """The side on which a run tries a candidate of `condition.variant: auto`."""
+    return f"{PROBE}{choice.name}"
+
+
+def with_condition(settings: Settings, condition: ConditionSettings) -> Settings:
+    """Other contexts of the same rollouts: replies are asked for summaries, or not, as they were."""
+    ask = settings.generate.ask_for_summary
+    asked = generation_instruction(settings.condition, ask)
+    pinned = "always" if asked and ask == "auto" else ask
+    generate = settings.generate.model_copy(update={"ask_for_summary": pinned})
+    return settings.model_copy(update={"condition": condition, "generate": generate})
+
+
+def control_of(condition: ConditionSettings) -> ConditionSettings:
+    """Random peers in place of the context's own, as many of them; as many as `contrastive` has where it has none."""
+    variant = condition.variant
+    imitates = variant.kind if isinstance(variant, PeerVariant) else "contrastive"
+    return condition.model_copy(update={"variant": ControlVariant(kind="random_peer", imitates=imitates)})
 
 
 def stage_settings(table: str, settings: Settings) -> dict[str, Any]:
@@ -61,7 +103,8 @@ def stage_settings(table: str, settings: Settings) -> dict[str, Any]:
     for dotted in FREE_SETTINGS:
         *groups, name = dotted.split(".")
         del reduce(getitem, groups, tree)[name]
-    generate = _without(tree["generate"], "num_prompts", "groups")
+    generate = _without(tree["generate"], "num_prompts", "groups", "ask_for_summary")
+    instruction = generation_instruction(settings.condition, settings.generate.ask_for_summary)
     precision = tree["model"]["precision"]
     parts: dict[str, dict[str, Any]] = {
         "prompts": {
@@ -69,7 +112,7 @@ def stage_settings(table: str, settings: Settings) -> dict[str, Any]:
             "num_prompts": tree["generate"]["num_prompts"],
             "prompts_per_shard": tree["prompts_per_shard"],
         },
-        "rollouts": {**generate, "precision": precision, "instruction": generation_instruction(settings.condition)},
+        "rollouts": {**generate, "precision": precision, "instruction": instruction},
         "verdicts": tree["verify"],
         "contexts": {**tree["condition"], **_selection(settings)},
         "scores": {
@@ -80,6 +123,9 @@ def stage_settings(table: str, settings: Settings) -> dict[str, Any]:
             "teacher": {name: value for name, value in tree["train"]["teacher"].items() if name != "rate"},
             "reference": needs_reference(settings.train),
         },
+        "signals": {},
+        "answers": {"generate": generate, "verify": tree["verify"], "precision": precision},
+        "choices": {"bootstrap_samples": settings.evaluate.bootstrap_samples},
         "policies": {**tree["train"], "precision": precision},
         "updates": {},
         "evaluations": {

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 from prefect import flow
@@ -17,11 +17,14 @@ from flows.session import Run
 from flows.shard import RoundPlan, Shard
 from flows.signals import raise_if_interrupted
 from flows.steps import (
+    answer_step,
+    choose_step,
     condition_step,
     draw_heldout_step,
     draw_step,
     evaluate_step,
     generate_step,
+    measure_step,
     record_step,
     score_step,
     train_step,
@@ -99,24 +102,61 @@ def _ask_shard(run: Run, part: RoundPlan, place: int, generated: Meter, verified
 
 
 @stage
-def condition(run: Run, round: int) -> None:
-    """Verdicts -> what the teacher is shown."""
-    shards = run.round(round).contexts
-    with _meter(run, "condition", round, shards) as meter:
-        _wait(run, _submit(run, condition_step, shards, meter))
-    _publish(run, "condition", round, shards)
+def condition(run: Run, round: int, probe: bool = False) -> None:
+    """Verdicts -> what the teacher is shown; with `probe`, under every candidate of the round's probe."""
+    _make(run, "condition", round, condition_step, _shown(run, "contexts", round, probe))
 
 
 @stage
-def score(run: Run, round: int) -> None:
+def score(run: Run, round: int, probe: bool = False) -> None:
     """Contexts -> what student and teacher say about each rollout."""
-    shards = run.round(round).scores
-    with _meter(run, "score", round, shards) as meter:
-        if run.missing(shards):
-            run.workers.scorer(round)
-        _wait(run, _submit(run, score_step, shards, meter))
-        run.workers.release()
-    _publish(run, "score", round, shards)
+    _make(run, "score", round, score_step, _shown(run, "scores", round, probe), run.workers.scorer)
+
+
+@stage
+def measure(run: Run, round: int, probe: bool = False) -> None:
+    """Scores -> how well they agree with the verdicts, prompt by prompt."""
+    _make(run, "measure", round, measure_step, _shown(run, "signals", round, probe))
+
+
+@stage
+def answer(run: Run, round: int) -> None:
+    """Contexts of a probe -> what the student replies when it is shown them."""
+    _make(run, "answer", round, answer_step, _shown(run, "answers", round, True), run.workers.answerer)
+
+
+@stage
+def choose(run: Run, round: int) -> None:
+    """What the candidates of a probe came to -> the context that the round trains on."""
+    choice = run.round(round).choice
+    assert choice is not None, "only a round with a probe chooses"
+    _make(run, "choose", round, choose_step, [choice])
+    manifest = run.find(choice)
+    if manifest is not None:
+        run.console.say(
+            f"{f'round {round}':<10} {'choose':<10} {manifest.info['chosen']} contexts: {manifest.info['why']}"
+        )
+
+
+def _shown(run: Run, table: str, round: int, probe: bool) -> list[Shard]:
+    """A table's shards of the round: its own and its control's, or those of its probe, shard by shard."""
+    part = run.round(round)
+    if not probe:
+        return part.with_control(table)
+    return sorted((shard for side in part.probes for shard in getattr(side, table)), key=lambda shard: shard.shard)
+
+
+def _make(
+    run: Run, stage: str, round: int, step: Any, shards: list[Shard], hold: Callable[[int], Any] | None = None
+) -> None:
+    """Make what is missing of some shards, holding the device with a worker for this policy where one is given."""
+    with _meter(run, stage, round, shards) as meter:
+        if hold is not None and run.missing(shards):
+            hold(round)
+        _wait(run, _submit(run, step, shards, meter))
+        if hold is not None:
+            run.workers.release()
+    _publish(run, stage, round, shards)
 
 
 @stage

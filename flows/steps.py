@@ -11,7 +11,7 @@ from typing import Any, Literal
 from prefect import task
 from prefect.cache_policies import NO_CACHE
 
-from flows import jobs
+from flows import jobs, measure_jobs
 from flows.progress import Meter
 from flows.session import Run
 from flows.shard import Shard
@@ -92,11 +92,23 @@ train_step = _job_step("train", jobs.train_policy, on="device")
 record_step = _job_step("record", jobs.commit_updates, on="cpu")
 
 
-@step
-def evaluate_step(run: Run, shard: Shard, meter: Meter) -> Manifest:
-    """Sample and judge the held-out prompts of a shard."""
-    samples, seconds = run.workers.device.run(jobs.sample_shard, run.path, shard, report=meter.report)
-    return _on(run.workers.cpu.run(jobs.judge_shard, run.path, shard, samples, seconds))
+measure_step = _job_step("measure", measure_jobs.measure_shard, on="cpu")
+choose_step = _job_step("choose", measure_jobs.choose_shard, on="cpu")
+
+
+def _asking_step(name: str, sample: Callable[..., Any], judge: Callable[..., Manifest]) -> Any:
+    """A step that samples on the device, and judges on the CPU while the next shard is sampled."""
+
+    def produce(run: Run, shard: Shard, meter: Meter) -> Manifest:
+        samples, seconds = run.workers.device.run(sample, run.path, shard, report=meter.report)
+        return _on(run.workers.cpu.run(judge, run.path, shard, samples, seconds))
+
+    produce.__name__, produce.__doc__ = f"{name}_step", sample.__doc__
+    return step(produce)
+
+
+evaluate_step = _asking_step("evaluate", jobs.sample_shard, jobs.judge_shard)
+answer_step = _asking_step("answer", measure_jobs.answer_shard, measure_jobs.judge_answers)
 
 
 def _commit_prompts(run: Run, shard: Shard, rows: list[dict[str, Any]]) -> Manifest:

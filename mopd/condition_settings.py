@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 from pydantic import Field, model_validator
 
 from mopd.settings_base import Frozen, NonNegativeInt, PositiveInt, choice
+
+if TYPE_CHECKING:
+    from mopd.context_choice import ContextChoice
 
 When = Literal["never", "always", "when_no_success"]
 
@@ -28,6 +31,11 @@ class _Variant(Frozen):
     def shows_successes(self) -> bool:
         """Whether successful peers are looked for."""
         return True
+
+    @property
+    def shows_summaries(self) -> bool:
+        """Whether the student is asked to summarize its replies."""
+        return False
 
 
 class PeerVariant(_Variant):
@@ -96,6 +104,10 @@ class SummaryVariant(_Variant):
     def shows_successes(self) -> bool:
         return self.source != "failure"
 
+    @property
+    def shows_summaries(self) -> bool:
+        return True
+
 
 class ControlVariant(_Variant):
     """Another filling for a context's slots, at its budget: shows what that context's gain comes from."""
@@ -122,10 +134,53 @@ class ControlVariant(_Variant):
         return self
 
 
-VariantSettings = Annotated[
+FixedVariant = Annotated[
     PeerVariant | NoPeers | FeedbackVariant | SummaryVariant | ControlVariant,
     Field(discriminator="kind"),
     choice(PeerVariant, NoPeers, FeedbackVariant, SummaryVariant, ControlVariant),
+]
+"""A context that is known before the run begins."""
+
+
+class AutoVariant(_Variant):
+    """The candidate under which the student, asked again with the context, gains most: measured on its own rollouts."""
+
+    kind: Literal["auto"]
+    """A probe in the run: every few rounds all candidates are tried, and the best is trained on until the next."""
+    candidates: Annotated[tuple[str, ...], Field(min_length=2)] = ("none", "success", "positive", "contrastive")
+    """Each a variant, or variant/rendering, or variant/rendering/order (of the failed peer), e.g.
+    contrastive/turns/first; what is left out is as it is set here."""
+    every: PositiveInt = 4
+    """Rounds from one probe to the next."""
+
+    @model_validator(mode="after")
+    def _readable(self) -> AutoVariant:
+        self.choices()
+        return self
+
+    def choices(self) -> list[ContextChoice]:
+        """The candidates, read. Raises ValueError for one that means nothing, or is there twice."""
+        from mopd.context_choice import different_choices, read_choice
+
+        return different_choices([read_choice(text) for text in self.candidates])
+
+    @property
+    def needs_peers(self) -> bool:
+        return any(one.variant.needs_peers for one in self.choices())
+
+    @property
+    def shows_successes(self) -> bool:
+        return any(one.variant.shows_successes for one in self.choices())
+
+    @property
+    def shows_summaries(self) -> bool:
+        return any(one.variant.shows_summaries for one in self.choices())
+
+
+VariantSettings = Annotated[
+    PeerVariant | NoPeers | FeedbackVariant | SummaryVariant | ControlVariant | AutoVariant,
+    Field(discriminator="kind"),
+    choice(PeerVariant, NoPeers, FeedbackVariant, SummaryVariant, ControlVariant, AutoVariant),
 ]
 
 
@@ -155,4 +210,7 @@ class ConditionSettings(Frozen):
                 f"history_rounds looks for successes of earlier rounds, and the variant {self.variant.kind} shows no "
                 "successes; set it to 0"
             )
+        if isinstance(self.variant, AutoVariant):
+            for one in self.variant.choices():
+                one.condition(self)
         return self

@@ -12,6 +12,7 @@ from pydantic import Field, ValidationError, model_validator
 from mopd.condition_settings import ConditionSettings
 from mopd.embedded import EMBEDDED_MODEL
 from mopd.errors import InputError
+from mopd.generate_settings import GenerateSettings
 from mopd.lora_settings import LoraSettings
 from mopd.methods import expand_method, renamed, yield_to_method
 from mopd.objective_settings import (
@@ -22,14 +23,8 @@ from mopd.objective_settings import (
     ObjectiveSettings,
     TokenMean,
 )
-from mopd.settings_base import (
-    Beta,
-    Frozen,
-    NonNegativeInt,
-    PositiveInt,
-    Temperature,
-    choice,
-)
+from mopd.settings_base import Beta, Frozen, NonNegativeInt, PositiveInt, Temperature
+from mopd.signal_settings import SignalSettings
 from mopd.task_settings import NumberTasks, TaskSettings
 from mopd.teacher_settings import EmaTeacher, TeacherSettings
 from mopd.verify_settings import VerifySettings
@@ -42,45 +37,6 @@ class ModelSettings(Frozen):
     """A Hugging Face folder, `embedded:smollm2-135m-instruct`, or `tiny:llama` (random weights, for tests)."""
     precision: Literal["auto", "float32", "bfloat16"] = "auto"
     """Autocast precision of forward passes; master weights stay fp32. `auto`: bfloat16 where the hardware has it."""
-
-
-class AllGroups(Frozen):
-    """The round has its `num_prompts` groups, whatever their outcomes."""
-
-    kind: Literal["all"] = "all"
-    """Every group is scored and trained on."""
-
-
-class UsefulGroups(Frozen):
-    """The round has `num_prompts` useful groups: further prompts are asked until it has them, see `mopd.groups`."""
-
-    kind: Literal["any_success", "mixed"]
-    """Groups that are scored and trained on: those with a success, or with both outcomes. `groups: mixed` for short."""
-    max_oversample: Annotated[float, Field(ge=1.0, le=100.0)] = 2.0
-    """At most so many times `num_prompts` are asked; with fewer useful groups then, the round goes on with those."""
-
-
-GroupSettings = Annotated[AllGroups | UsefulGroups, Field(discriminator="kind"), choice(AllGroups, UsefulGroups)]
-
-
-class GenerateSettings(Frozen):
-    """How the student is sampled."""
-
-    engine: Literal["vllm", "transformers", "fake"] = "vllm"
-    """`transformers` where vLLM can't be installed; `fake` answers at random, for tests."""
-    num_prompts: PositiveInt = 32
-    """Prompts a round (paper: 32)."""
-    num_samples: PositiveInt = 8
-    """Rollouts a prompt, G (paper: 8)."""
-    groups: GroupSettings = AllGroups()
-    temperature: Temperature = 1.0
-    """Of sampling; student and teacher are read at it too."""
-    max_tokens: PositiveInt = 4096
-    """Longest response, in tokens."""
-    max_prompt_tokens: PositiveInt = 2048
-    """Longest prompt, chat template included; a longer one is refused."""
-    max_num_seqs: PositiveInt = 128
-    """Sequences decoded at once (vLLM)."""
 
 
 class ScoreSettings(Frozen):
@@ -160,6 +116,7 @@ class Settings(Frozen):
     condition: ConditionSettings = ConditionSettings()
     score: ScoreSettings = ScoreSettings()
     train: TrainSettings = TrainSettings()
+    signals: SignalSettings = SignalSettings()
     evaluate: EvaluateSettings = EvaluateSettings()
 
     @model_validator(mode="before")

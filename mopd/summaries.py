@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 from mopd.condition_settings import ConditionSettings
 from mopd.task import Message
@@ -24,9 +24,10 @@ class Summary(NamedTuple):
     """Whether the reply gave it in its tag, or it is an excerpt."""
 
 
-def generation_instruction(settings: ConditionSettings) -> str:
-    """What is asked of the student beside the question, for the sake of this context; empty for most."""
-    return SUMMARY_INSTRUCTION if settings.variant.kind == "summary" else ""
+def generation_instruction(settings: ConditionSettings, ask: Literal["auto", "always", "never"] = "auto") -> str:
+    """What is asked of the student beside the question: for the sake of its context (`auto`), or in any case."""
+    wanted = settings.variant.shows_summaries if ask == "auto" else ask == "always"
+    return SUMMARY_INSTRUCTION if wanted else ""
 
 
 def with_instruction(messages: list[Message], instruction: str) -> list[Message]:

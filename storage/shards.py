@@ -18,6 +18,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from storage.arrow import to_table
 from storage.errors import StorageError
 from storage.files import (
     commit_lock,
@@ -47,7 +48,7 @@ from storage.manifests import (
     taken_over,
 )
 from storage.runs import RunFolder
-from storage.schemas import Row, column_types, is_numeric_list, schema_of, to_table
+from storage.schemas import Row, column_types, is_numeric_list, schema_of
 
 __all__ = [
     "BadFile",

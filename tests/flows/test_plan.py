@@ -27,7 +27,9 @@ TREE: dict[str, Any] = {
     "generate": {"engine": "fake", "num_prompts": 10, "num_samples": 4, "max_tokens": 16, "max_prompt_tokens": 256},
     "evaluate": {"when": "every_round"},
 }
-TABLES = ("prompts", "rollouts", "verdicts", "contexts", "scores", "policies", "updates", "evaluations")
+SCORED = {"scores", "signals", "scores@control", "signals@control"}
+SHOWN = {"contexts", "contexts@control", *SCORED}
+TABLES = ("prompts", "rollouts", "verdicts", *sorted(SHOWN), "policies", "updates", "evaluations")
 
 
 def plan_of(changes: dict[str, Any] | None = None, **digests: Any) -> RunPlan:
@@ -95,13 +97,13 @@ def test_a_setting_changes_the_keys_of_what_it_decides(change: dict[str, Any], t
     ("change", "tables"),
     [
         ({"verify.success_threshold": 0.5}, LATER - {"rollouts"}),
-        ({"condition.variant": "positive"}, {"contexts", "scores", "policies", "updates"}),
+        ({"condition.variant": "positive"}, {*SHOWN, "policies", "updates"}),
         ({"condition.variant": "summary"}, LATER - {"evaluations"}),  # the student is asked for one
-        ({"score.top_k": 5}, {"scores", "policies", "updates"}),
-        ({"score.support": "union"}, {"scores", "policies", "updates"}),
-        ({"train.teacher": "live"}, {"scores", "policies", "updates"}),
+        ({"score.top_k": 5}, {*SCORED, "policies", "updates"}),
+        ({"score.support": "union"}, {*SCORED, "policies", "updates"}),
+        ({"train.teacher": "live"}, {*SCORED, "policies", "updates"}),
         ({"train.teacher": {"kind": "ema", "rate": 0.5}}, {"policies", "updates"}),
-        ({"train.objective": "dpo"}, {"scores", "policies", "updates"}),
+        ({"train.objective": "dpo"}, {*SCORED, "policies", "updates"}),
         ({"train.learning_rate": 0.5}, {"policies", "updates"}),
     ],
     ids=str,
@@ -117,7 +119,7 @@ def test_another_model_changes_all_but_the_prompts() -> None:
 def test_an_external_teacher_with_other_weights_changes_scores_and_what_follows() -> None:
     external = {"train.teacher": {"kind": "external", "path": "there"}}
     one, other = (keys(plan_of(external, teacher_digest=digest), 0) for digest in ("one", "other"))
-    assert {table for table in TABLES if one[table] != other[table]} == {"scores", "policies", "updates"}
+    assert {table for table in TABLES if one[table] != other[table]} == {*SCORED, "policies", "updates"}
 
 
 def test_other_task_files_change_all() -> None:
@@ -245,7 +247,7 @@ def test_a_policy_trained_from_other_scores_is_refused_before_training(tmp_path:
     finish(folder, plan)
     lose(folder, plan.rounds[0].scores[0])
     commit(folder, plan.rounds[0].scores[0], advantage=0.25)
-    assert missing(folder, plan) == [("policies", 0)]
+    assert missing(folder, plan) == [("signals", 0), ("policies", 0)]
     with pytest.raises(StorageError, match="never overwritten, start a new run folder"):
         jobs.train_policy(None, print, folder.path, plan.rounds[0].policy)
 
@@ -256,9 +258,11 @@ def test_scores_whose_teacher_was_removed_are_not_made_again(tmp_path: Path) -> 
     shutil.rmtree(folder.policy_folder(0) / "trainer")
     lose(folder, plan.rounds[1].verdicts[0])
     commit(folder, plan.rounds[1].verdicts[0], reward=0.25)
-    assert missing(folder, plan) == [("contexts", 1)]
+    assert missing(folder, plan) == [("contexts", 1), ("contexts@control", 1)]
     lose(folder, plan.rounds[1].scores[0])
-    assert missing(folder, plan) == [("contexts", 1)]
+    assert missing(folder, plan) == [("contexts", 1), ("contexts@control", 1)]
+    lose(folder, plan.rounds[1].signals[0])
+    assert ("signals", 1) not in missing(folder, plan)
 
 
 def test_scores_of_a_teacher_without_weights_of_its_own_can_always_be_made_again(tmp_path: Path) -> None:

@@ -15,11 +15,12 @@ from flows.status import rounds_text, run_status
 from mopd.errors import InputError
 from mopd.settings import Settings, load_settings
 from storage.runs import RunFolder
+from storage.schemas import base_table
 from storage.shards import Manifest, commit_folder, commit_shard
 from tests.storage.storage_samples import make_rows, write_weights
 
 TINY = Path(__file__).parents[2] / "examples" / "tiny.yaml"
-TABLES = ("prompts", "rollouts", "verdicts", "contexts", "scores")
+TABLES = ("prompts", "rollouts", "verdicts", "contexts", "scores", "signals")
 DIGESTS: dict[str, Any] = {"model_digest": "model", "tasks_digest": "tasks", "num_heldout": 4, "teacher_digest": None}
 
 
@@ -47,6 +48,8 @@ def finish(folder: RunFolder, plan: RunPlan, useful: list[int], round: int = 0) 
     for place, found in enumerate(useful):
         for table in TABLES:
             commit(folder, getattr(part, table)[place], **({"mixed": found} if table == "verdicts" else {}))
+    for shard in part.control.all() if part.control else ():
+        commit(folder, shard)
     commit(folder, part.needed(folder).policy)
     commit(folder, part.updates)
 
@@ -82,8 +85,8 @@ def test_what_all_groups_have_too_keeps_its_key() -> None:
 @pytest.mark.parametrize(
     ("groups", "changed"),
     [
-        ("all", {"contexts", "scores", "policies", "updates"}),
-        ("any_success", {"contexts", "scores", "policies", "updates"}),
+        ("all", {"contexts", "scores", "signals", "policies", "updates"}),
+        ("any_success", {"contexts", "scores", "signals", "policies", "updates"}),
         ("{kind: mixed, max_oversample: 3.0}", {"policies", "updates"}),
     ],
 )
@@ -92,7 +95,7 @@ def test_another_choice_of_groups_changes_what_is_made_from_them(groups: str, ch
         {(one.table, one.shard): one.key for one in plan_of(one).rounds[0].all()} for one in ("mixed", groups)
     )
     assert {name for name in base if name in other and base[name] != other[name]} == {
-        name for name in base if name in other and name[0] in changed
+        name for name in base if name in other and base_table(name[0]) in changed
     }
 
 
@@ -103,8 +106,8 @@ def test_another_choice_of_groups_changes_what_is_made_from_them(groups: str, ch
         ([1, 2, 1], []),
         ([0, 1, 1, 1], []),
         ([0, 0, 0, 0], []),
-        ([2], [("prompts", 1), ("rollouts", 1), ("verdicts", 1), ("contexts", 1), ("scores", 1)]),
-        ([1, 2], [("prompts", 4), ("rollouts", 2), ("verdicts", 2), ("contexts", 2), ("scores", 2)]),
+        ([2], [("prompts", 1), ("rollouts", 1), ("verdicts", 1), ("contexts", 1), ("scores", 1), ("signals", 1)]),
+        ([1, 2], [("prompts", 4), ("rollouts", 2), ("verdicts", 2), ("contexts", 2), ("scores", 2), ("signals", 2)]),
     ],
 )
 def test_candidates_that_are_not_needed_are_not_missing(

@@ -47,7 +47,7 @@ def test_without_a_kind_it_is_the_papers(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("overrides", "said"),
     [
-        (["condition.variant=best"], "condition.variant: 'best' is unknown; choose one of contrastive, failure"),
+        (["condition.variant=best"], "condition.variant: 'best' is unknown; choose one of auto, contrastive, failure"),
         (["condition.variant=3"], "condition.variant: Input should be a valid"),
         (["condition.variant.when=always"], "condition.variant.when: no such setting of kind contrastive"),
         (["condition.variant={kind: none, feedback: always}"], "condition.variant.feedback: Input should be 'never'"),

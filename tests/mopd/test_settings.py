@@ -83,7 +83,7 @@ def test_settings_are_frozen() -> None:
         ("train.lerning_rate=1", "train.lerning_rate: no such setting"),
         ("rounds=0", "rounds: .*greater than or equal to 1.*got 0"),
         ("train.objective.alpha=1.5", "train.objective.alpha: .*less than or equal to 1"),
-        ("condition.variant=contrast", "condition.variant: 'contrast' is unknown; choose one of contrastive"),
+        ("condition.variant=contrast", "condition.variant: 'contrast' is unknown; choose one of auto, contrastive"),
         ("generate.num_samples=1", "generate.num_samples: 1 leaves no peers"),
         ("condition.max_context_tokens=100", "max_context_tokens is below generate.max_prompt_tokens"),
         ("train.updates_per_round=64", "train.updates_per_round: 64 .*generate.num_prompts"),

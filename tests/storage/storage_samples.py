@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from storage.runs import RunFolder
-from storage.schemas import SCHEMAS, base_table
+from storage.schemas import SCHEMAS, SIGNALS, base_table
 from storage.shards import Manifest, commit_shard, shard_key
 
 Rows = list[dict[str, Any]]
@@ -49,6 +49,14 @@ def columns_of(table: str) -> dict[str, Any]:
         | {"teacher_logprobs": logps_t, "reference_logprobs": None, "support_ids": matrix_tk.astype(np.int64)}
         | {"support_student_logprobs": matrix_tk, "support_teacher_logprobs": -matrix_tk, "advantage": 0.5}
         | {"distill": True, "mean_teacher_logprob": -0.5, "context_digest": "c0ffee"},
+        "signals": {"variant": "positive", "teacher": "ema", "teacher_version": 0, "num_rollouts": 4, "num_scored": 3}
+        | {"num_successes": 1, "success_share": 0.25, **dict.fromkeys(SIGNALS, 0.5), "success_auc": None}
+        | {"context_tokens": 12.0, "response_tokens": 3.0, "cut_share": 0.0, "sections_share": 1.0}
+        | {"undefined": "one outcome"},
+        "answers": said | judged | {"variant": "positive", "context_digest": "c0ffee"},
+        "choices": {"chosen": True, "condition": "{}", "num_prompts": 2, "num_null": 0, "student": 0.25}
+        | {"self_teacher": 0.5, "gap": 0.25, "gap_low": None, "gap_high": None, "success_auc": 0.75}
+        | {"pairwise_accuracy": None, "why": "largest gap"},
         "updates": {"loss": 0.7, "distill_loss": 0.6, "policy_loss": 0.1, "grad_norm": 1.0, "learning_rate": 1e-5}
         | {"objective": "distill", "kl": None, "policy_clipped": None, "pairs": None, "pair_accuracy": None}
         | {"importance_mean": 1.0, "importance_max": 1.5, "importance_clipped": 0.0, "tokens": 12, "seconds": 0.5},
@@ -64,6 +72,11 @@ def make_rows(table: str, run: str, *, round: int = 0, prompts: tuple[str, ...] 
     keys = {"run": run, "round": round}
     if table == "updates":
         return [{**keys, "step": step, **columns} for step in range(samples)]
+    if table == "choices":
+        return [{**keys, "candidate": "positive", **columns}]
+    if table == "signals":
+        both = [(prompt, population) for prompt in prompts for population in ("all", "sections")]
+        return [{**keys, "prompt_id": prompt, "population": population, **columns} for prompt, population in both]
     if table == "prompts":
         return [{**keys, "prompt_id": prompt, **columns} for prompt in prompts]
     return [{**keys, "prompt_id": prompt, "sample": i, **columns} for prompt in prompts for i in range(samples)]

@@ -111,7 +111,7 @@ def test_bad_sql_is_one_line(run: RunFolder, sql: str, message: str) -> None:
     [
         ("WITH one AS (SELECT 1) FROM one", 1),
         ("FROM (SELECT 2);", 2),
-        ("SHOW TABLES", "contexts"),
+        ("SHOW TABLES", "answers"),
         ("DESCRIBE updates", "run"),
         ("SUMMARIZE SELECT 1 AS one", "one"),
         ("EXPLAIN SELECT 1", "physical_plan"),

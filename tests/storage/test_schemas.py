@@ -8,9 +8,10 @@ import numpy as np
 import pytest
 from storage_samples import Rows, commit, make_rows
 
+from storage.arrow import to_table
 from storage.errors import StorageError
 from storage.runs import RunFolder
-from storage.schemas import SCHEMAS, to_table
+from storage.schemas import SCHEMAS
 from storage.shards import read_rows
 
 

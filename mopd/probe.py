@@ -1,0 +1,175 @@
+"""Probe: how much the student gains when it answers again with a peer context, and which context gains most.
+
+The student under a context is its own teacher; the gap between it and the student alone, before any training, is what
+training can pass on (arXiv 2605.30070 reports that the gain of training grows with it, linearly).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from mopd.engines import Engine, Request
+from mopd.evaluate import Interval, bootstrap_interval, outcomes_by_prompt, prompt_mean
+from mopd.seeds import derive_seed
+from mopd.settings import GenerateSettings
+
+Row = dict[str, Any]
+Rows = list[Row]
+SEED_BITS = 31  # what every engine accepts
+ANSWER_COLUMNS = (
+    *("run", "round", "prompt_id", "sample", "variant", "policy_version", "context_digest"),
+    *("token_ids", "text", "finish_reason", "seed"),
+)
+
+
+def answer(
+    contexts: Rows,
+    engine: Engine,
+    tokenizer: Any,
+    settings: GenerateSettings,
+    *,
+    seed: int,
+    policy_version: int,
+    progress: Callable[[int], None] = lambda done: None,
+) -> Rows:
+    """One reply to each row of `contexts`, sampled as the rollouts were: rows with ANSWER_COLUMNS, in their order.
+
+    Seeds derive from (run seed, round, prompt, sample) and not from the context, so that contexts are compared under
+    the same randomness.
+    """
+    seeds = [
+        derive_seed("answer", seed, row["round"], row["prompt_id"], row["sample"], bits=SEED_BITS) for row in contexts
+    ]
+    requests = [
+        Request(tuple(map(int, row["context_token_ids"])), one, settings.temperature, settings.max_tokens)
+        for row, one in zip(contexts, seeds, strict=True)
+    ]
+    return [
+        {
+            **{name: row[name] for name in ("run", "round", "prompt_id", "sample", "variant", "context_digest")},
+            "policy_version": policy_version,
+            "token_ids": sample.token_ids,
+            "text": tokenizer.decode(sample.token_ids, skip_special_tokens=True),
+            "finish_reason": sample.finish_reason,
+            "seed": request.seed,
+        }
+        for row, request, sample in zip(contexts, requests, engine.generate(requests, progress), strict=True)
+    ]
+
+
+@dataclass(frozen=True)
+class Gain:
+    """What one context does for the student: shares of successes in [0, 1], means over prompts; None: undefined."""
+
+    student: float | None
+    self_teacher: float | None
+    gap: float | None
+    """Self-teacher minus student, prompt by prompt."""
+    interval: Interval | None
+    """95 %, percentile bootstrap over prompts."""
+    num_prompts: int
+    """With verdicts on both sides; the means are over these."""
+    num_null: int
+    """Answers without a verdict, left out."""
+
+
+def gain_of(verdicts: Rows, answers: Rows, *, num_samples: int, seed: int) -> Gain:
+    """The gain under one context, over the prompts of its answers.
+
+    Rows have `prompt_id`, `sample` and `success`; a rollout counts beside the answer of its number, so that both means
+    of a prompt are over as many.
+    """
+    asked = {(row["prompt_id"], row["sample"]) for row in answers}
+    alone = _means([row for row in verdicts if (row["prompt_id"], row["sample"]) in asked])
+    shown = _means(answers)
+    both = [prompt for prompt in shown if prompt in alone]
+    gaps = [shown[prompt] - alone[prompt] for prompt in both]
+    return Gain(
+        student=_mean([alone[prompt] for prompt in both]),
+        self_teacher=_mean([shown[prompt] for prompt in both]),
+        gap=_mean(gaps),
+        interval=bootstrap_interval(gaps, num_samples=num_samples, seed=seed),
+        num_prompts=len(both),
+        num_null=sum(row["success"] is None for row in answers),
+    )
+
+
+def choice_rows(
+    tried: Mapping[str, tuple[Rows, Rows]],
+    verdicts: Rows,
+    *,
+    conditions: Mapping[str, str],
+    run: str,
+    round: int,
+    num_samples: int,
+    seed: int,
+) -> Rows:
+    """Rows of `choices`, one a candidate: by its signals and answers in `tried`, its settings in `conditions`."""
+    gains = {name: gain_of(verdicts, rows, num_samples=num_samples, seed=seed) for name, (_, rows) in tried.items()}
+    aucs = {name: mean_signal(signals, "success_auc") for name, (signals, _) in tried.items()}
+    best = best_context(gains, aucs)
+    return [
+        {
+            "run": run,
+            "round": round,
+            "candidate": name,
+            "chosen": name == best,
+            "condition": conditions[name],
+            "num_prompts": gain.num_prompts,
+            "num_null": gain.num_null,
+            "student": gain.student,
+            "self_teacher": gain.self_teacher,
+            "gap": gain.gap,
+            **dict(zip(("gap_low", "gap_high"), gain.interval or (None, None), strict=True)),
+            "success_auc": aucs[name],
+            "pairwise_accuracy": mean_signal(tried[name][0], "pairwise_accuracy"),
+            "why": why_best(gains, best) if name == best else None,
+        }
+        for name, gain in gains.items()
+    ]
+
+
+def best_context(gains: Mapping[str, Gain], aucs: Mapping[str, float | None]) -> str:
+    """The context of the largest gap; of equal ones that of the higher AUC, then the one named first.
+
+    Undefined ranks below everything.
+    """
+
+    def rank(name: str) -> tuple[float, float]:
+        gap, auc = gains[name].gap, aucs[name]
+        return (-np.inf if gap is None else gap, -np.inf if auc is None else auc)
+
+    return max(gains, key=rank)
+
+
+def why_best(gains: Mapping[str, Gain], best: str) -> str:
+    """Why a context was chosen, and whether it is sure to help."""
+    gain = gains[best]
+    if gain.gap is None:
+        return "no prompt has verdicts on both sides: the first candidate"
+    low, high = gain.interval or (gain.gap, gain.gap)
+    said = f"largest gap: {100 * gain.gap:+.1f} points [{100 * low:.1f}, {100 * high:.1f}]"
+    if gain.interval is None:
+        return f"{said}, of one prompt alone"
+    if low > 0:
+        return f"{said}, above zero"
+    return f"{said}, not surely above zero" if high > 0 else f"{said}, below zero: no context helps here"
+
+
+def mean_signal(signals: Rows, metric: str) -> float | None:
+    """The mean of a metric over the prompts that have it, of rows of `signals` (population `all`)."""
+    values = [row[metric] for row in signals if row["population"] == "all"]
+    return _mean([value for value in values if value is not None])
+
+
+def _means(rows: Rows) -> dict[str, float]:
+    means = {prompt: prompt_mean(outcomes) for prompt, outcomes in outcomes_by_prompt(rows).items()}
+    return {prompt: value for prompt, value in means.items() if value is not None}
+
+
+def _mean(values: Sequence[float]) -> float | None:
+    return float(np.mean(values)) if values else None
