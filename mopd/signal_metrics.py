@@ -62,13 +62,14 @@ def pairwise_accuracy(scores_N: Floats, rewards_N: Floats) -> Metric:
 
 
 def success_auc(scores_N: Floats, successes_N: Floats) -> Metric:
-    """Probability that a success outscores a failure, ties count half (sklearn.metrics.roc_auc_score).
+    """Probability that a success outscores a failure, ties count half: Mann-Whitney's U over the number of pairs.
 
-    None for one outcome.
+    None for one outcome. Of groups this small, sklearn.metrics.roc_auc_score says the same, a hundred times slower.
     """
-    from sklearn.metrics import roc_auc_score  # type: ignore[import-untyped]
-
-    return None if is_constant(successes_N) else float(roc_auc_score(successes_N, scores_N))
+    if is_constant(successes_N):
+        return None
+    margins = scores_N[successes_N][:, None] - scores_N[~successes_N]
+    return float(((margins > 0) + 0.5 * (margins == 0)).mean())
 
 
 def point_biserial(scores_N: Floats, successes_N: Floats) -> Metric:
@@ -80,7 +81,7 @@ def point_biserial(scores_N: Floats, successes_N: Floats) -> Metric:
 
 
 def brier_sigmoid(scores_N: Floats, successes_N: Floats) -> float:
-    """Brier score (0 best) of sigmoid(score) as probability of success (sklearn.metrics.brier_score_loss).
+    """Brier score (0 best) of sigmoid(score) as probability of success: the mean squared error.
 
     The score is a log-probability, hence at most 0, and its sigmoid at most 1/2: the number says more of the scale of
     scores than of their order.
@@ -160,6 +161,4 @@ def _pairs(scores_N: Floats, rewards_N: Floats) -> tuple[int, int, int]:
 
 
 def _brier(probabilities_N: Floats, successes_N: Floats) -> float:
-    from sklearn.metrics import brier_score_loss
-
-    return float(brier_score_loss(successes_N, probabilities_N, pos_label=True))
+    return float(np.square(probabilities_N - successes_N).mean())

@@ -20,7 +20,7 @@ from mopd.signal_metrics import Scored, metrics_of, reasons_of
 Row = dict[str, Any]
 Rows = list[Row]
 
-POPULATIONS = ("all", "sections")
+ROW_POPULATIONS = ("all", "sections")
 """All rollouts of a group, and those whose context had all sections asked for."""
 
 SECTIONS_ASKED: dict[str, frozenset[str]] = {
@@ -36,7 +36,7 @@ SECTIONS_ASKED: dict[str, frozenset[str]] = {
 
 
 def signal_rows(verdicts: Rows, contexts: Rows, scores: Rows, variant: VariantSettings) -> Rows:
-    """A row for each group that has contexts, and each of POPULATIONS, in the order of `contexts`.
+    """A row for each group that has contexts, and each of ROW_POPULATIONS, in the order of `contexts`.
 
     The rows of the three tables are of one shard, with whole groups; a context has a verdict and a score. Rollouts
     without a score (an empty reply) or without a verdict (its verifier crashed) stay out of the metrics; `num_scored`
@@ -55,7 +55,7 @@ def signal_rows(verdicts: Rows, contexts: Rows, scores: Rows, variant: VariantSe
             _Rollout(verdict_of[row["sample"]], row, said[prompt_id, row["sample"]], has_all_sections(row, variant))
             for row in group
         ]
-        rows += [_row(rollouts, population, variant) for population in POPULATIONS]
+        rows += [_row(rollouts, population, variant) for population in ROW_POPULATIONS]
     return rows
 
 

@@ -12,6 +12,9 @@ from typing import Any
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from sklearn.metrics import brier_score_loss, roc_auc_score
 
 from mopd.condition import condition
 from mopd.condition_settings import (
@@ -24,8 +27,8 @@ from mopd.condition_settings import (
     VariantSettings,
 )
 from mopd.errors import InputError
-from mopd.signal_metrics import METRICS
-from mopd.signals import POPULATIONS, SECTIONS_ASKED, has_all_sections, signal_rows
+from mopd.signal_metrics import METRICS, brier_sigmoid, success_auc
+from mopd.signals import ROW_POPULATIONS, SECTIONS_ASKED, has_all_sections, signal_rows
 from tests.mopd.signal_samples import Row, Tables, group, joined
 from tests.mopd.test_condition import ByteTokenizer, tables
 
@@ -108,7 +111,7 @@ def test_golden_metrics() -> None:
 def test_a_row_has_its_columns_in_order_and_says_where_it_is_from() -> None:
     found = signal_rows(*group("+-", [-1.0, -2.0]), PeerVariant(kind="positive"))
     assert [list(row) for row in found] == [COLUMNS, COLUMNS]
-    assert tuple(row["population"] for row in found) == POPULATIONS
+    assert tuple(row["population"] for row in found) == ROW_POPULATIONS
     assert list(METRICS) == COLUMNS[11:23]
     expected = {"run": "r", "round": 3, "prompt_id": "p", "variant": "positive", "teacher": "ema", "teacher_version": 3}
     assert all(row[key] == value for row in found for key, value in expected.items())
@@ -326,6 +329,15 @@ def test_every_peer_variant_says_what_it_asks_for() -> None:
     from mopd.peers import VARIANTS
 
     assert set(SECTIONS_ASKED) == set(VARIANTS)
+
+
+@given(st.lists(st.tuples(st.booleans(), st.integers(-12, 0)), min_size=2, max_size=9))
+def test_areas_and_brier_scores_are_those_of_scikit_learn(group: list[tuple[bool, int]]) -> None:
+    successes_N, scores_N = np.array([one[0] for one in group]), np.array([one[1] / 4 for one in group])
+    auc = success_auc(scores_N, successes_N)
+    assert auc is None if len(set(successes_N)) == 1 else auc == pytest.approx(roc_auc_score(successes_N, scores_N))
+    brier = brier_score_loss(successes_N, 1 / (1 + np.exp(-scores_N)), pos_label=True)
+    assert brier_sigmoid(scores_N, successes_N) == pytest.approx(brier)
 
 
 def test_metrics_do_not_depend_on_the_order_of_rows() -> None:
