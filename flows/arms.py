@@ -110,7 +110,7 @@ def _flat(tree: dict[str, Any], prefix: str = "") -> dict[str, Any]:
 
 def _axis(text: str) -> tuple[str, list[str]]:
     key, equals, values_text = text.partition("=")
-    values = [value.strip() for value in _split(values_text)]
+    values = [value.strip() for value in split_values(values_text)]
     if not key or not equals or not all(values):
         raise InputError(f"--vary {text}: write it as KEY=A,B, e.g. train.objective=mopd,grpo")
     if key.split(".")[0] in UNFIT:
@@ -121,7 +121,7 @@ def _axis(text: str) -> tuple[str, list[str]]:
     return key, values
 
 
-def _split(text: str) -> list[str]:
+def split_values(text: str) -> list[str]:
     """The parts between commas, but for those within brackets or quotes."""
     return re.findall(r"""(?:[^,\[{"']|\[[^\]]*\]|\{[^}]*\}|"[^"]*"|'[^']*')+""", text)
 

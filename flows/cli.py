@@ -8,6 +8,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
+from flows.cli_measure import add_measures
 from mopd.errors import InputError
 from storage.errors import StorageError
 
@@ -56,6 +57,7 @@ def parser() -> argparse.ArgumentParser:
 
     _add_compare(commands.add_parser("compare", help="run a config in several ways and say which does better"))
     _add_replay(commands)
+    add_measures(commands)
     _add_looks(commands)
     _add_tasks(commands.add_parser("tasks", help="look at tasks, or bring them into files of our own format"))
 

@@ -185,6 +185,11 @@ class RunPlan:
             signals.append(on_side(self._shard("signals", number, index, "", (scores[-1],)), side))
         return SidePart(side, contexts, scores, signals)
 
+    def judged(self, round: int) -> Judged:
+        """What answers of a round are made from beside its contexts."""
+        state = (self.rounds[round - 1].policy.flat(),) if round else ()
+        return Judged(round, self._chain[1][round], state, [], ())
+
     def answers(self, judged: Judged, part: SidePart) -> SidePart:
         """The part with what the student replies under its contexts."""
         asked = [

@@ -9,6 +9,7 @@ import sys
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 from flows.command import set_environment
 from flows.fork import check_inputs_unchanged, has_trainer_state, overridden
@@ -16,6 +17,7 @@ from flows.plan import DIGESTS, RunPlan
 from flows.progress import Console
 from flows.shard import RoundPlan, Shard, on_side
 from flows.signals import orderly_end
+from flows.stage_settings import CONTROL, PROBE
 from flows.worker import warm_up
 from mopd.errors import InputError
 from mopd.settings import Settings
@@ -62,20 +64,19 @@ def open_side(folder: RunFolder, round: int, name: str, overrides: list[str], *,
     Raises InputError or StorageError for what can't be made: no rollouts, other settings than the side was made by, a
     teacher that was removed.
     """
-    check_side_name(name)
+    _check_free_name(name)
     run = RunPlan.of(folder)
-    if not 0 <= round < run.settings.rounds:
-        raise InputError(f"--round {round}: {folder.path} has rounds 0 to {run.settings.rounds - 1}")
+    check_round(folder, run, round)
     kept = read_side(folder, name) or []
-    side = _side(folder, run, round, name, [*kept, *(one for one in overrides if one not in kept)])
-    inputs = check_inputs_unchanged(folder, run.at(round), side.plan.settings)
-    side = replace(side, plan=replace(side.plan, **{key: inputs[key] for key in DIGESTS}))
-    _check_rollouts(folder, run, side)
+    sets = [*kept, *(one for one in overrides if one not in kept)]
+    inputs = check_inputs_unchanged(folder, run.at(round), plan_side(folder, run, round, name, sets).plan.settings)
+    side = plan_side(folder, run, round, name, sets, {key: inputs[key] for key in DIGESTS})
+    check_rollouts(folder, run, side)
     _check_differs(run, side, scores=scores)
     if kept and side.overrides != kept:
-        _check_name(folder, _side(folder, run, round, name, kept), side)
+        _check_name(folder, plan_side(folder, run, round, name, kept), side)
     if scores and side.plan.missing_of(folder, side.plan.rounds[round].scores):
-        _check_teacher(folder, run, side)
+        check_teacher(folder, run, side)
     return side
 
 
@@ -100,11 +101,22 @@ def side_command(run_dir: Path, round: int, name: str, overrides: list[str], *, 
     return 0
 
 
-def _side(folder: RunFolder, run: RunPlan, round: int, name: str, overrides: list[str]) -> Side:
+def plan_side(
+    folder: RunFolder,
+    run: RunPlan,
+    round: int,
+    name: str,
+    overrides: list[str],
+    digests: dict[str, Any] | None = None,
+) -> Side:
+    """A side of the run with these overrides, not checked; `digests` where they are not those of the run.
+
+    Raises InputError for settings that are impossible.
+    """
     before = run.at(round)
     settings = overridden(folder, before.settings, overrides).model_copy(update={"rounds": round + 1})
-    digests = {key: getattr(before, key) for key in DIGESTS}
-    plan = run.forked(round, SidePlan(settings, **digests, side=name, own=run.rounds[round]))
+    known = digests or {key: getattr(before, key) for key in DIGESTS}
+    plan = run.forked(round, SidePlan(settings, **known, side=name, own=run.rounds[round]))
     assert isinstance(plan, SidePlan)
     return Side(name, overrides, plan, round)
 
@@ -126,7 +138,19 @@ def _made_from(shard: Shard, moved: list[Shard]) -> Shard:
     return replace(shard, inputs=inputs, read=read)
 
 
-def _check_rollouts(folder: RunFolder, run: RunPlan, side: Side) -> None:
+def _check_free_name(name: str) -> None:
+    check_side_name(name)
+    if name == CONTROL or name.startswith(PROBE):
+        raise InputError(f"--name {name}: is a name of what runs make by themselves; take another one")
+
+
+def check_round(folder: RunFolder, run: RunPlan, round: int) -> None:
+    """Raises InputError for a round that the run won't have."""
+    if not 0 <= round < run.settings.rounds:
+        raise InputError(f"--round {round}: {folder.path} has rounds 0 to {run.settings.rounds - 1}")
+
+
+def check_rollouts(folder: RunFolder, run: RunPlan, side: Side) -> None:
     """A side has the run's own rollouts and verdicts, and these are there."""
     own, part = run.rounds[side.round], side.plan.rounds[side.round]
     if [one.key for one in part.verdicts] != [one.key for one in own.verdicts]:
@@ -157,7 +181,7 @@ def _check_name(folder: RunFolder, before: Side, side: Side) -> None:
             )
 
 
-def _check_teacher(folder: RunFolder, run: RunPlan, side: Side) -> None:
+def check_teacher(folder: RunFolder, run: RunPlan, side: Side) -> None:
     """Scores need the round's policy, and the teacher as it was then."""
     settings: Settings = side.plan.settings
     if side.round and run.rounds[side.round - 1].policy.find(folder) is None:

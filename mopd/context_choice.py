@@ -47,6 +47,12 @@ class ContextChoice:
         return name if len(name) <= NAME_LENGTH else f"{name[: NAME_LENGTH - 9]}-{derive_seed(name, bits=32):08x}"
 
     @property
+    def text(self) -> str:
+        """As `read_choice` reads it."""
+        variant = json.dumps(self.variant.model_dump())
+        return f"{variant}/{self.rendering or ''}/{self.order or ''}"
+
+    @property
     def overrides(self) -> list[str]:
         """What sets it, as `--set` takes it."""
         variant = self.variant.model_dump(exclude_defaults=True) | {"kind": self.variant.kind}

@@ -106,6 +106,7 @@ class Scorer:
         self.student = self.models.student
         check_head(self.student)
         self.num_ids = num_ids(self.student)
+        self._last: tuple[list[Branch], float, Reading] | None = None
 
     def score(self, rollouts: Rows, verdicts: Rows, contexts: Rows, *, policy_version: int) -> Rows:
         """Rows of `scores`, one a rollout, in the order of `rollouts`; the policy is of version `policy_version`."""
@@ -161,12 +162,19 @@ class Scorer:
         if score.support == "teacher":
             chosen = self._read(teacher, shown, temperature, top_k=score.top_k)
             return self._read(student, prompts, temperature, given=chosen.support_ids), chosen
-        own = self._read(student, prompts, temperature, top_k=score.top_k)
+        own = self._read_student(prompts, temperature)
         if score.support == "student":
             return own, self._read(teacher, shown, temperature, given=own.support_ids)
         assert score.support == "union", score.support
         both = self._read(teacher, shown, temperature, given=own.support_ids, top_k=score.top_k)
         return self._read(student, prompts, temperature, given=both.support_ids), both
+
+    def _read_student(self, prompts: list[Branch], temperature: float) -> Reading:
+        """The student's own top k; the last shard's are kept, for another context of the same rollouts."""
+        if self._last is None or self._last[:2] != (prompts, temperature):
+            own = self._read(self.student, prompts, temperature, top_k=self.settings.score.top_k)
+            self._last = prompts, temperature, own
+        return self._last[2]
 
     @torch.no_grad()
     def _read(

@@ -26,6 +26,11 @@ def check_side_name(name: str) -> None:
         )
 
 
+def side_names(run: RunFolder) -> list[str]:
+    """The sides of a run that were given settings of their own."""
+    return sorted(path.stem for path in (run.path / FOLDER).glob("*.json"))
+
+
 def read_side(run: RunFolder, name: str) -> list[str] | None:
     """The `key=value` overrides of a side; None where there is none of this name. Raises StorageError if damaged."""
     path = _path(run, name)

@@ -188,3 +188,19 @@ GOLDEN = {
         [-2.3579, -2.4836, -2.496, -2.5491],
     ],
 }
+
+
+def test_another_context_of_the_same_rollouts_does_not_read_the_student_again() -> None:
+    rollouts, verdicts, contexts = shard()
+    others = [row | {"context_token_ids": [*CONTEXT, 10]} for row in contexts]
+    again = [row | {"prompt_token_ids": [*PROMPT, 3]} for row in rollouts]
+    scorer, read = scorer_of({}), []
+    plain = scorer._read
+    scorer._read = lambda model, *args, **named: (read.append(model), plain(model, *args, **named))[1]  # type: ignore
+    for given, shown, student_read in ((rollouts, contexts, True), (rollouts, others, False), (again, others, True)):
+        read.clear()
+        rows = scorer.score(given, verdicts, shown, policy_version=0)
+        assert len(read) == 1 + student_read
+        for row, fresh in zip(rows, scorer_of({}).score(given, verdicts, shown, policy_version=0), strict=True):
+            for name in ("proximal_logprobs", "teacher_logprobs", "support_ids", "support_student_logprobs"):
+                np.testing.assert_array_equal(row[name], fresh[name])

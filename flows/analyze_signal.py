@@ -1,0 +1,106 @@
+"""`mopd analyze signal`: does the teacher see what the verifier sees, under which context?"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from flows.analysis import Analysis, open_analysis
+from flows.command import set_environment
+from flows.progress import Console
+from flows.signal_report import SignalResults, signal_csv, signal_markdown, terminal_text
+from flows.signals import orderly_end
+from flows.worker import warm_up
+from mopd.context_choice import ContextChoice, choice_grid
+from mopd.errors import InputError
+from mopd.signal_summary import summarize_signals
+from storage.files import make_folder, write_replacing
+from storage.runs import RunFolder
+
+DEFAULT_VARIANTS = ("none", "success", "positive", "failure", "contrastive", "random_peer", "score_ordered")
+"""Compared where nothing else is asked for: what needs nothing of the rollouts."""
+REFERENCE = "none"
+
+
+def read_choices(variants: Sequence[str], renderings: Sequence[str], orders: Sequence[str]) -> list[ContextChoice]:
+    """The contexts of `--variants`, `--renderings` and `--orders`. Raises InputError."""
+    try:
+        return choice_grid(variants, renderings, orders)  # type: ignore[arg-type]
+    except ValueError as error:
+        raise InputError(f"--variants: {error}") from None
+
+
+def signal_command(
+    run_dir: Path,
+    round: int,
+    *,
+    variants: Sequence[str],
+    renderings: Sequence[str],
+    orders: Sequence[str],
+    reference: str | None,
+    overrides: list[str],
+    out: Path | None,
+) -> int:
+    """Make what is missing of the contexts and scores, then table, page, CSV and plot. Returns the exit code."""
+    choices = read_choices(variants, renderings, orders)
+    against = _reference(choices, reference)
+    with orderly_end():
+        set_environment(verbose=False)
+        Console.terminal = sys.stdout
+        folder = RunFolder.open(run_dir)
+        target = out or folder.path / "analysis" / f"signal-round={round:04d}"
+        analysis = open_analysis(folder, round, choices, overrides)
+        if analysis.plan.missing_of(folder, analysis.shards()):
+            _work(folder, analysis, choices, overrides)
+        command = f"mopd analyze signal {run_dir} --round {round} --variants {','.join(analysis.parts)}"
+        results = signal_results(folder, analysis, against)
+        write_signal_files(results, target, command=command)
+        print(f"\n{terminal_text(results)}\n\n{_where(folder, target)}")
+    return 0
+
+
+def _work(folder: RunFolder, analysis: Analysis, choices: list[ContextChoice], overrides: list[str]) -> None:
+    """The flow, on the user's Prefect server or on one of its own."""
+    from flows.server import start_prefect_server
+
+    warm_up()
+    start = start_prefect_server()
+    from flows.analyze_flow import contexts_flow
+
+    if start is not None:
+        start.wait()
+    contexts_flow(str(folder.path), analysis.round, [one.text for one in choices], overrides)
+
+
+def _reference(choices: list[ContextChoice], wanted: str | None) -> str:
+    names = [one.name for one in choices]
+    if wanted is not None and wanted not in names:
+        raise InputError(f"--reference {wanted}: is none of the contexts; choose one of {', '.join(names)}")
+    return wanted or (REFERENCE if REFERENCE in names else names[0])
+
+
+def signal_results(folder: RunFolder, analysis: Analysis, reference: str) -> SignalResults:
+    """All that the signals of the contexts come to. Raises StorageError where a shard has gone."""
+    rows = analysis.rows(folder, "signals")
+    settings = analysis.plan.at(analysis.round).settings
+    draws = {"num_samples": settings.evaluate.bootstrap_samples, "seed": settings.seed}
+    return SignalResults(rows, summarize_signals(rows, reference=reference, **draws), reference)
+
+
+def write_signal_files(results: SignalResults, out: Path, *, command: str) -> str:
+    """Write the page, the CSV table and the plot; returns the page."""
+    from flows.signal_plot import write_signal_plot
+
+    page = signal_markdown(results, command=command)
+    make_folder(out)
+    for name, text in (("signal.md", page), ("signal.csv", signal_csv(results))):
+        write_replacing(out, out / name, text.encode())
+    write_signal_plot(results, out / "plot.png")
+    return page
+
+
+def _where(folder: RunFolder, out: Path) -> str:
+    return (
+        f'results: {out}: signal.md, signal.csv, plot.png\nrows by prompt: mopd sql {folder.path} "FROM side_signals"'
+    )
