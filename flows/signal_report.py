@@ -53,6 +53,8 @@ HOW_TO_READ = f"""\
 - Over all rollouts of a prompt, right and wrong replies may have been shown different things: the only right reply has
   no right peer, and all wrong ones have. Rollouts whose context had all sections are free of that. They are other
   rollouts for each variant, though, so that differences between them are paired by prompt, not by rollout.
+- Where right replies read alike, as short answers do, a right peer is nearly the reply that is scored, and a high AUC
+  may be no more than finding the text again. The control random_peer shows such text without saying what is right.
 - The verifier's feedback on a reply tells the teacher that reply's outcome: the AUC of a context with feedback does not
   compare with the others.
 - Pairwise accuracy: of two replies of unequal reward, how often the better one has the higher score; equal scores count
@@ -114,7 +116,11 @@ def signal_markdown(results: SignalResults, *, command: str, about: str = "") ->
     parts += ["## Prompts with both outcomes", markdown_table(main_rows(results, "mixed"))]
     parts += ["![success AUC and pairwise accuracy by context](plot.png)", markdown_table(other_rows(results, "mixed"))]
     parts += ["## Rollouts whose context had all sections", markdown_table(main_rows(results, "sections"))]
-    parts += ["## By difficulty", f"{AUC} over prompts with both outcomes.", markdown_table(difficulty_rows(results))]
+    parts += [
+        "## By difficulty",
+        "Success AUC over prompts with both outcomes.",
+        markdown_table(difficulty_rows(results)),
+    ]
     parts += ["## Contexts and lengths", COVERAGE, markdown_table(coverage_rows(results))]
     missing = missing_rows(results)
     parts += ["## What is missing", MISSING, markdown_table(missing)] if missing else []

@@ -66,7 +66,7 @@ def test_cheap_imports(name: str) -> None:
 
 
 def test_metrics_of_signals_are_cheap_to_import() -> None:
-    assert loaded_after("import mopd.signals", (*HEAVY, "scipy", "sklearn")) == set()
+    assert loaded_after("import mopd.signals, mopd.signal_summary", (*HEAVY, "scipy", "sklearn")) == set()
 
 
 @pytest.mark.parametrize("room", ROOMS)
