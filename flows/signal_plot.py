@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from flows.signal_report import DIFFICULTIES, SignalResults
+from mopd.signal_summary import SignalEstimate
 
 COLORS = {"mixed": "C0", "sections": "C1", "hard": "#7a0177", "medium": "#dd3497", "easy": "#fa9fb5"}
 LABELS = {
@@ -37,7 +38,8 @@ def write_signal_plot(results: SignalResults, path: Path) -> None:
     for panel, (metric, title, populations) in zip(panels, PANELS, strict=True):
         _draw_lines(panel, results)
         for index, population in enumerate(populations):
-            _draw_population(panel, results, metric, population, SPREAD * (index / (len(populations) - 1) - 0.5))
+            found = [results.find(name, population, metric) for name in names]
+            _draw_population(panel, population, found, SPREAD * (index / (len(populations) - 1) - 0.5))
         panel.set_title(title, fontsize=11)
         panel.grid(axis="x", alpha=0.3)
     _draw_shortness(panels[0], results)
@@ -70,9 +72,8 @@ def _draw_shortness(panel: Any, results: SignalResults) -> None:
     )
 
 
-def _draw_population(panel: Any, results: SignalResults, metric: str, population: str, shift: float) -> None:
-    found = [(place, results.find(name, population, metric)) for place, name in enumerate(results.names)]
-    there = [(place + shift, one.value, one.interval) for place, one in found if one.value is not None]
+def _draw_population(panel: Any, population: str, found: list[SignalEstimate], shift: float) -> None:
+    there = [(place + shift, one.value, one.interval) for place, one in enumerate(found) if one.value is not None]
     ends = [interval or (value, value) for _, value, interval in there]
     below = [max(value - low, 0.0) for (_, value, _), (low, _) in zip(there, ends, strict=True)]
     above = [max(high - value, 0.0) for (_, value, _), (_, high) in zip(there, ends, strict=True)]

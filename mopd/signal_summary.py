@@ -83,7 +83,10 @@ def summarize_signals(
         others = [] if reference in (None, name) else rows_by_name[str(reference)]
         for population in POPULATIONS:
             own, there = _of(population, rows), _of(population, others)
-            found += [_estimate(name, population, metric, own, there, draws) for metric in SUMMARIZED]
+            for metric in SUMMARIZED:
+                mine, theirs = _values(own, metric), _values(there, metric)
+                numbers = _numbers(mine, theirs, draws)
+                found.append(SignalEstimate(name, population, metric, num_null=len(own) - len(mine), **numbers))
     return found
 
 
@@ -94,25 +97,19 @@ class _Draws(NamedTuple):
     seed: int
 
 
-def _estimate(
-    name: str, population: str, metric: str, own: dict[Prompt, Row], there: dict[Prompt, Row], draws: _Draws
-) -> SignalEstimate:
-    mine, others = _values(own, metric), _values(there, metric)
-    paired = [value - others[prompt] for prompt, value in mine.items() if prompt in others]
+def _numbers(mine: dict[Prompt, float], theirs: dict[Prompt, float], draws: _Draws) -> dict[str, Any]:
+    """The mean of a variant's values, and of their differences from the reference's."""
+    paired = [value - theirs[prompt] for prompt, value in mine.items() if prompt in theirs]
     value, interval = _mean(list(mine.values()), draws)
     difference, difference_interval = _mean(paired, draws)
-    return SignalEstimate(
-        name=name,
-        population=population,
-        metric=metric,
-        value=value,
-        interval=interval,
-        num_prompts=len(mine),
-        num_null=len(own) - len(mine),
-        difference=difference,
-        difference_interval=difference_interval,
-        num_paired=len(paired),
-    )
+    return {
+        "value": value,
+        "interval": interval,
+        "num_prompts": len(mine),
+        "difference": difference,
+        "difference_interval": difference_interval,
+        "num_paired": len(paired),
+    }
 
 
 def _mean(values: Sequence[float], draws: _Draws) -> tuple[float | None, Interval | None]:
