@@ -65,9 +65,9 @@ class Analysis:
         """A side whose settings for scoring are those of all; "" where the run's own are."""
         return next((part.name for part in self.parts.values() if part.name), "")
 
-    def shards(self) -> list[Shard]:
-        """Everything that it is made of."""
-        return [shard for part in self.parts.values() for shard in part.all()]
+    def needed(self, folder: RunFolder) -> list[Shard]:
+        """Everything that it is made of, of the shards that the round needs."""
+        return [shard for part in self.plan.rounds[self.round].needed(folder).probes for shard in part.all()]
 
     def write_sides(self, folder: RunFolder) -> None:
         """Note what the new sides are; the caller holds the run."""
@@ -76,16 +76,14 @@ class Analysis:
 
     def rows(self, folder: RunFolder, table: str) -> dict[str, Rows]:
         """A table's rows, by context. Raises StorageError where a shard has gone."""
-        return {
-            name: [row for shard in self.plan_part(part, folder, table) for row in read_shard(folder, shard)]
-            for name, part in self.parts.items()
-        }
+        parts = self.plan.rounds[self.round].needed(folder).probes
+        found = [[row for shard in getattr(part, table) for row in read_shard(folder, shard)] for part in parts]
+        return dict(zip(self.parts, found, strict=True))
 
-    def plan_part(self, part: SidePart, folder: RunFolder, table: str) -> list[Shard]:
-        """The shards of a table of one context that the round needs."""
-        needed = len(self.plan.rounds[self.round].needed(folder).verdicts)
-        shards: list[Shard] = getattr(part, table)[:needed]
-        return shards
+    def verdicts(self, folder: RunFolder) -> Rows:
+        """The verdicts of the round."""
+        shards = self.plan.rounds[self.round].needed(folder).verdicts
+        return [row for shard in shards for row in read_shard(folder, shard)]
 
 
 def open_analysis(
@@ -131,7 +129,9 @@ class _Opened:
 
     def part(self, choice: ContextChoice) -> tuple[SidePart, Settings]:
         """The shards of a context, in whichever tables they stand, and its settings."""
-        overrides = [*self._overrides, *choice.overrides, *self._asked_alike(choice)]
+        before = overridden(self._folder, self._run.at(self._round).settings, self._overrides)
+        pinned = asked_alike(before, choice, str(self._folder.path))
+        overrides = [*self._overrides, *choice.overrides, *pinned]
         side = self._plan("", overrides)
         check_rollouts(self._folder, self._run, side)
         scores = side.plan.rounds[self._round].scores
@@ -161,20 +161,22 @@ class _Opened:
         self.new_sides[name] = overrides
         return name
 
-    def _asked_alike(self, choice: ContextChoice) -> list[str]:
-        """What keeps the rollouts the run's own: they were asked for summaries, or they were not."""
-        settings = overridden(self._folder, self._run.at(self._round).settings, self._overrides)
-        ask = settings.generate.ask_for_summary
-        asked = generation_instruction(self._run.at(self._round).settings.condition, ask)
-        if ask != "auto" or choice.variant.shows_summaries == bool(asked):
-            return []
-        if asked:
-            return ["generate.ask_for_summary=always"]
-        raise InputError(
-            f"--variants {choice.name}: the rollouts of {self._folder.path} were not asked for summaries; leave it "
-            "out, show excerpts of replies instead by --set generate.ask_for_summary=never, or begin a run with "
-            "generate.ask_for_summary: always"
-        )
+
+def asked_alike(settings: Settings, choice: ContextChoice, where: str) -> list[str]:
+    """What keeps the rollouts of `settings` the same under a context: they were asked for summaries, or were not.
+
+    Raises InputError for a context of summaries where they were not.
+    """
+    ask = settings.generate.ask_for_summary
+    asked = generation_instruction(settings.condition, ask)
+    if ask != "auto" or choice.variant.shows_summaries == bool(asked):
+        return []
+    if asked:
+        return ["generate.ask_for_summary=always"]
+    raise InputError(
+        f"--variants {choice.name}: the rollouts of {where} are not asked for summaries; leave it out, show excerpts "
+        "of replies instead by --set generate.ask_for_summary=never, or begin with generate.ask_for_summary: always"
+    )
 
 
 def _numbered(name: str, number: int) -> str:

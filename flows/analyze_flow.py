@@ -1,4 +1,4 @@
-"""Flows that look at one round of a run under several contexts: `mopd analyze signal` and what `mopd probe` shares."""
+"""Flows that look at one round of a run under several contexts: `mopd analyze signal` and `mopd probe`."""
 
 from __future__ import annotations
 
@@ -6,14 +6,20 @@ from pathlib import Path
 
 from prefect import flow
 from prefect.artifacts import create_markdown_artifact
+from prefect.runtime import flow_run
 
 from flows.analysis import open_analysis
 from flows.analyze_signal import DEFAULT_VARIANTS, read_choices, signal_results, write_signal_files
+from flows.prepare import open_run
+from flows.probe import probe_choices, probe_folder, read_probe
+from flows.probe_report import write_probe_files
 from flows.progress import Console
+from flows.round import try_contexts
 from flows.run import in_charge
 from flows.session import Run
-from flows.stages import answer, condition, measure, score
+from flows.stages import draw, generate
 from mopd.context_choice import read_choice
+from mopd.settings import Settings
 from storage.catalog import write_catalog
 from storage.runs import RunFolder
 
@@ -26,11 +32,7 @@ def contexts_flow(run_dir: str, round: int, contexts: list[str], overrides: list
         analysis = open_analysis(folder, round, [read_choice(text) for text in contexts], overrides, answers=answers)
         analysis.write_sides(folder)
         with Run.open(folder, Console(), analysis.plan, analysis.side) as run:
-            condition(run, round, probe=True)
-            if answers:
-                answer(run, round)
-            score(run, round, probe=True)
-            measure(run, round, probe=True)
+            try_contexts(run, round, answers)
         write_catalog(folder)
 
 
@@ -58,4 +60,33 @@ def analyze_signal_flow(
     results = signal_results(folder, analysis, reference or choices[0].name)
     page = write_signal_files(results, target, command=f"deployment mopd/analyze-signal, run {folder.path}")
     create_markdown_artifact(key="mopd-signal", markdown=page, description=f"{folder.run_id}, round {round}")
+    return str(target)
+
+
+@flow(name="probe", flow_run_name="probe-r{round:04d}", persist_result=False)
+def probe_flow(
+    settings: Settings,
+    run_dir: str,
+    round: int = 0,
+    variants: tuple[str, ...] = (),
+    renderings: tuple[str, ...] = (),
+    orders: tuple[str, ...] = (),
+    out: str | None = None,
+) -> str:
+    """Which context does the student gain most from? One round of rollouts, answered again under each context.
+
+    `run_dir` is a run folder like any other: `mopd run` goes on with it. Returns the folder with probe.md, probe.csv
+    and plot.png.
+    """
+    choices = probe_choices(settings, variants, renderings, orders)
+    folder = open_run(settings, Path(run_dir), config=f"flow run {flow_run.name}")
+    with in_charge(folder), Run.open(folder, Console()) as run:
+        if run.missing(run.round(round).verdicts):
+            draw(run, round)
+            generate(run, round)
+        write_catalog(folder)
+    contexts_flow(str(folder.path), round, [one.text for one in choices], [], answers=True)
+    target = Path(out) if out else probe_folder(folder, round)
+    page = write_probe_files(read_probe(folder, round, choices), target, command=f"mopd/probe, run {folder.path}")
+    create_markdown_artifact(key="mopd-probe", markdown=page, description=f"{folder.run_id}, round {round}")
     return str(target)

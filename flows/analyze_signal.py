@@ -51,7 +51,7 @@ def signal_command(
         folder = RunFolder.open(run_dir)
         target = out or folder.path / "analysis" / f"signal-round={round:04d}"
         analysis = open_analysis(folder, round, choices, overrides)
-        if analysis.plan.missing_of(folder, analysis.shards()):
+        if analysis.plan.missing_of(folder, analysis.needed(folder)):
             _work(folder, analysis, choices, overrides)
         command = f"mopd analyze signal {run_dir} --round {round} --variants {','.join(analysis.parts)}"
         results = signal_results(folder, analysis, against)

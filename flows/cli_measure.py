@@ -13,6 +13,8 @@ def add_measures(commands: Any) -> None:
     """Hang the commands under the command line's own."""
     analyze = commands.add_parser("analyze", help="what a run's rollouts say: teacher signals")
     _add_signal(analyze.add_subparsers(required=True, metavar="COMMAND"))
+    help = "which context does the student gain most from, before anything is trained?"
+    _add_probe(commands.add_parser("probe", parents=[_contexts()], help=help))
 
 
 def _contexts() -> argparse.ArgumentParser:
@@ -37,6 +39,28 @@ def _add_signal(commands: Any) -> None:
     signal.add_argument("--round", type=int, required=True)
     signal.add_argument("--reference", metavar="NAME", help="what differences are taken from (default: none)")
     signal.set_defaults(command=_signal)
+
+
+def _add_probe(probe: argparse.ArgumentParser) -> None:
+    probe.add_argument("config", type=Path, help="a YAML file of settings, or a run's folder")
+    probe.add_argument("--run", type=Path, metavar="DIR", help="the run's folder (default: a new one under runs/)")
+    probe.add_argument("--round", type=int, default=0, help="whose rollouts (default: 0)")
+    probe.set_defaults(command=_probe)
+
+
+def _probe(arguments: argparse.Namespace) -> int:
+    from flows.probe import probe_command
+
+    return probe_command(
+        arguments.config,
+        arguments.run,
+        arguments.round,
+        variants=arguments.variants or (),
+        renderings=arguments.renderings,
+        orders=arguments.orders,
+        overrides=arguments.set,
+        out=arguments.out,
+    )
 
 
 def _signal(arguments: argparse.Namespace) -> int:

@@ -35,7 +35,7 @@ def run_command(config: Path, run_dir: Path | None, overrides: list[str], *, ver
     Returns the exit code.
     """
     with orderly_end():
-        settings, run_dir = _what_to_run(config, run_dir, overrides)
+        settings, run_dir = what_to_run(config, run_dir, overrides)
         set_environment(verbose)
         Console.terminal = sys.stdout
         if (run_dir / "run.json").exists() and _nothing_to_do(open_run(settings, run_dir, config=config.stem)):
@@ -46,11 +46,14 @@ def run_command(config: Path, run_dir: Path | None, overrides: list[str], *, ver
     return 0
 
 
-def _what_to_run(config: Path, run_dir: Path | None, overrides: list[str]) -> tuple[Settings, Path]:
-    """Settings and run folder: `config` names a file of settings, or a run folder, which has them."""
+def what_to_run(config: Path, run_dir: Path | None, overrides: list[str], *, prefix: str = "") -> tuple[Settings, Path]:
+    """Settings and run folder: `config` names a file of settings, or a run folder, which has them.
+
+    Without `run_dir` a new folder under runs/ is named after the file, `prefix` first. Raises InputError.
+    """
     if not config.is_dir():
         settings = load_settings(config, overrides)
-        return settings, run_dir or Path("runs") / f"{config.stem}-{datetime.now():%Y%m%d-%H%M%S}"
+        return settings, run_dir or Path("runs") / f"{prefix}{config.stem}-{datetime.now():%Y%m%d-%H%M%S}"
     folder = RunFolder.open(config)
     if run_dir is not None and run_dir.resolve() != folder.path:
         raise InputError(f"--run {run_dir}: {config} is a run folder and is continued where it is; leave --run out")

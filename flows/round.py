@@ -14,7 +14,7 @@ def round_flow(run: Run, round: int) -> None:
     draw(run, round)
     generate(run, round)
     if run.round(round).probes:
-        probe_flow(run, round)
+        try_contexts(run, round)
         choose(run, round)
     condition(run, round)
     score(run, round)
@@ -22,10 +22,12 @@ def round_flow(run: Run, round: int) -> None:
     train(run, round)
 
 
-@flow(name="probe", flow_run_name="probe-{round:04d}", validate_parameters=False, persist_result=False)
-def probe_flow(run: Run, round: int) -> None:
-    """The round's rollouts under several contexts: what the teacher says of them, what the student replies then."""
+@flow(name="try", flow_run_name="try-r{round:04d}", validate_parameters=False, persist_result=False)
+def try_contexts(run: Run, round: int, answers: bool = True) -> None:
+    """The round's rollouts under several contexts: what the teacher says of them and, with `answers`, what the student
+    replies when it is shown these contexts."""
     condition(run, round, probe=True)
-    answer(run, round)
+    if answers:
+        answer(run, round)
     score(run, round, probe=True)
     measure(run, round, probe=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any, Literal
 
 from mopd.engines import Engine, Request
@@ -37,12 +38,12 @@ def generate(
     `instruction` is appended to each question, for what a context needs of the replies (`mopd.summaries`).
     InputError for a prompt longer than `max_prompt_tokens`.
     """
-    stream = (purpose, seed, round) if purpose == "rollout" else (purpose, seed)
+    seed_of = partial(rollout_seed, seed, round) if purpose == "rollout" else partial(_evaluation_seed, seed)
     jobs = []
     for prompt in prompts:
         ids = prompt_ids(prompt, tokenizer, settings.max_prompt_tokens, instruction)
         for sample in range(settings.num_samples):
-            sample_seed = derive_seed(*stream, prompt["prompt_id"], sample, bits=SEED_BITS)
+            sample_seed = seed_of(prompt["prompt_id"], sample)
             jobs.append((prompt, sample, Request(ids, sample_seed, settings.temperature, settings.max_tokens)))
     samples = engine.generate([request for _, _, request in jobs], progress)
     return [
@@ -62,6 +63,15 @@ def generate(
         }
         for (prompt, sample, request), result in zip(jobs, samples, strict=True)
     ]
+
+
+def rollout_seed(seed: int, round: int, prompt_id: str, sample: int) -> int:
+    """The seed of one rollout of a run."""
+    return derive_seed("rollout", seed, round, prompt_id, sample, bits=SEED_BITS)
+
+
+def _evaluation_seed(seed: int, prompt_id: str, sample: int) -> int:
+    return derive_seed("evaluation", seed, prompt_id, sample, bits=SEED_BITS)
 
 
 def sample_evaluation(

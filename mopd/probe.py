@@ -14,12 +14,11 @@ import numpy as np
 
 from mopd.engines import Engine, Request
 from mopd.evaluate import Interval, bootstrap_interval, outcomes_by_prompt, prompt_mean
-from mopd.seeds import derive_seed
+from mopd.generate import rollout_seed
 from mopd.settings import GenerateSettings
 
 Row = dict[str, Any]
 Rows = list[Row]
-SEED_BITS = 31  # what every engine accepts
 ANSWER_COLUMNS = (
     *("run", "round", "prompt_id", "sample", "variant", "policy_version", "context_digest"),
     *("token_ids", "text", "finish_reason", "seed"),
@@ -38,12 +37,10 @@ def answer(
 ) -> Rows:
     """One reply to each row of `contexts`, sampled as the rollouts were: rows with ANSWER_COLUMNS, in their order.
 
-    Seeds derive from (run seed, round, prompt, sample) and not from the context, so that contexts are compared under
-    the same randomness.
+    Each is sampled with the seed of its rollout, so that contexts are compared under the same randomness, and the
+    prompt alone gives the rollouts themselves: no gap.
     """
-    seeds = [
-        derive_seed("answer", seed, row["round"], row["prompt_id"], row["sample"], bits=SEED_BITS) for row in contexts
-    ]
+    seeds = [rollout_seed(seed, row["round"], row["prompt_id"], row["sample"]) for row in contexts]
     requests = [
         Request(tuple(map(int, row["context_token_ids"])), one, settings.temperature, settings.max_tokens)
         for row, one in zip(contexts, seeds, strict=True)

@@ -1,0 +1,146 @@
+"""`mopd probe`: which context does the student gain most from, before anything is trained?"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from flows.analysis import Analysis, asked_alike, open_analysis
+from flows.analyze_signal import read_choices
+from flows.command import set_environment, what_to_run
+from flows.plan import RunPlan
+from flows.prepare import open_run
+from flows.probe_report import ContextResult, ProbeResults, terminal_text, write_probe_files
+from flows.progress import Console
+from flows.shard_rows import Rows
+from flows.side import check_round
+from flows.signals import orderly_end
+from flows.worker import warm_up
+from mopd.condition_settings import AutoVariant
+from mopd.context_choice import ContextChoice
+from mopd.errors import InputError
+from mopd.probe import gain_of
+from mopd.settings import Settings
+from mopd.signals import has_all_sections
+from storage.runs import RunFolder
+
+DEFAULT_VARIANTS = ("none", "success", "positive", "failure", "contrastive")
+
+
+def probe_choices(
+    settings: Settings, variants: Sequence[str], renderings: Sequence[str], orders: Sequence[str]
+) -> list[ContextChoice]:
+    """What is compared: what was asked for, else the candidates of `condition.variant: auto`, else the usual ones.
+
+    Raises InputError for a context that can't be, or that needs what the rollouts will lack.
+    """
+    auto = settings.condition.variant
+    own = auto.candidates if isinstance(auto, AutoVariant) else DEFAULT_VARIANTS
+    choices = read_choices(variants or own, renderings, orders)
+    for choice in choices:
+        asked_alike(settings, choice, "the run")
+        if settings.generate.num_samples == 1 and choice.variant.needs_peers:
+            raise InputError(f"generate.num_samples: 1 leaves no peers for {choice.name}; set it to 2 or more")
+    if settings.generate.num_prompts < 2:
+        raise InputError("generate.num_prompts: 1 is too few, intervals are over prompts; set it to 2 or more")
+    return choices
+
+
+def probe_command(
+    config: Path,
+    run_dir: Path | None,
+    round: int,
+    *,
+    variants: Sequence[str],
+    renderings: Sequence[str],
+    orders: Sequence[str],
+    overrides: list[str],
+    out: Path | None,
+) -> int:
+    """Make what is missing of a round's rollouts and of the contexts, then say what to train with. Returns 0."""
+    with orderly_end():
+        settings, run_dir = what_to_run(config, run_dir, overrides, prefix="probe-")
+        choices = probe_choices(settings, variants, renderings, orders)
+        set_environment(verbose=False)
+        Console.terminal = sys.stdout
+        warm_up()
+        folder = open_run(settings, run_dir, config=config.stem)
+        _check_policy(folder, round)
+        target = out or probe_folder(folder, round)
+        if not _is_made(folder, round, choices):
+            _work(settings, folder, round, choices, target)
+        results = read_probe(folder, round, choices)
+        write_probe_files(results, target, command=f"mopd probe {config} --run {run_dir} --round {round}")
+        print(f"\n{terminal_text(results)}\n\nresults: {target}: probe.md, probe.csv, plot.png")
+    return 0
+
+
+def probe_folder(folder: RunFolder, round: int) -> Path:
+    """Where a probe's page, table and plot lie, unless told otherwise."""
+    return folder.path / "analysis" / f"probe-round={round:04d}"
+
+
+def read_probe(folder: RunFolder, round: int, choices: list[ContextChoice]) -> ProbeResults:
+    """What every context came to. Raises StorageError where a shard has gone."""
+    analysis = open_analysis(folder, round, choices, [], answers=True)
+    verdicts = analysis.verdicts(folder)
+    tables = {table: analysis.rows(folder, table) for table in ("answers", "contexts", "signals")}
+    return ProbeResults(
+        folder,
+        round,
+        [
+            _result(analysis, name, verdicts, *(tables[table][name] for table in ("answers", "contexts", "signals")))
+            for name in analysis.parts
+        ],
+        choices={one.name: one for one in choices},
+    )
+
+
+def _result(
+    analysis: Analysis, name: str, verdicts: Rows, answers: Rows, contexts: Rows, signals: Rows
+) -> ContextResult:
+    settings = analysis.conditions[name]
+    variant = settings.condition.variant
+    whole = {(row["prompt_id"], row["sample"]) for row in contexts if has_all_sections(row, variant)}
+    full = [row for row in answers if (row["prompt_id"], row["sample"]) in whole]
+    draws = {"num_samples": settings.evaluate.bootstrap_samples, "seed": settings.seed}
+    return ContextResult(
+        name=name,
+        gain=gain_of(verdicts, answers, **draws),
+        full_gain=gain_of(verdicts, full, **draws),
+        full_share=len(full) / len(answers) if answers else None,
+        signals=signals,
+        context_tokens=sum(row["num_tokens"] for row in contexts) / len(contexts) if contexts else None,
+        answer_tokens=sum(len(row["token_ids"]) for row in answers) / len(answers) if answers else None,
+        draws=draws,
+    )
+
+
+def _work(settings: Settings, folder: RunFolder, round: int, choices: list[ContextChoice], out: Path) -> None:
+    from flows.server import start_prefect_server
+
+    start = start_prefect_server()
+    print(f"{folder.path}: {len(choices)} contexts, {settings.generate.num_prompts} prompts", flush=True)
+    from flows.analyze_flow import probe_flow
+
+    if start is not None:
+        start.wait()
+    probe_flow(settings, str(folder.path), round, tuple(one.text for one in choices), out=str(out))
+
+
+def _is_made(folder: RunFolder, round: int, choices: list[ContextChoice]) -> bool:
+    """Whether nothing of the probe is missing."""
+    plan = RunPlan.of(folder)
+    if plan.missing_of(folder, plan.rounds[round].needed(folder).verdicts):
+        return False
+    analysis = open_analysis(folder, round, choices, [], answers=True)
+    return not analysis.plan.missing_of(folder, analysis.needed(folder))
+
+
+def _check_policy(folder: RunFolder, round: int) -> None:
+    """A later round is sampled by its own policy, which the rounds before it train."""
+    plan = RunPlan.of(folder)
+    check_round(folder, plan, round)
+    if round and plan.rounds[round - 1].policy.find(folder) is None:
+        raise InputError(f"--round {round}: its policy is not trained yet; mopd run {folder.path} first")
