@@ -11,9 +11,10 @@ from typing import Any
 
 import torch
 
-from flows import jobs
-from flows.plan import RoundPlan, RunPlan, Shard
+from flows import jobs, measure_jobs
+from flows.plan import RunPlan
 from flows.prepare import run_document, tasks_digest
+from flows.shard import SIDE_TABLES, RoundPlan, Shard
 from flows.stage_settings import settings_of
 from mopd.models import model_digest, resolve_model
 from mopd.settings import Settings, load_settings
@@ -44,22 +45,40 @@ def _document(settings: Settings) -> dict[str, Any]:
 
 
 def _make_round(folder: RunFolder, plan: RoundPlan) -> None:
-    number = plan.policy.round
-    resources = {jobs.generate_shard: jobs.load_engine, jobs.score_shard: jobs.load_scorer}
-    made_by = (
+    tried = {table: [shard for part in plan.probes for shard in getattr(part, table)] for table in SIDE_TABLES}
+    _draw(folder, plan.prompts[0])
+    for shards, job in (
         (plan.rollouts, jobs.generate_shard),
         (plan.verdicts, jobs.verify_shard),
-        (plan.contexts, jobs.condition_shard),
-        (plan.scores, jobs.score_shard),
+        (tried["contexts"], jobs.condition_shard),
+        (tried["scores"], jobs.score_shard),
+        (tried["signals"], measure_jobs.measure_shard),
+        (tried["answers"], answer),
+        ([plan.choice] if plan.choice else [], measure_jobs.choose_shard),
+        (plan.with_control("contexts"), jobs.condition_shard),
+        (plan.with_control("scores"), jobs.score_shard),
+        (plan.with_control("signals"), measure_jobs.measure_shard),
         ([plan.policy], jobs.train_policy),
         ([plan.updates], jobs.commit_updates),
-    )
-    _draw(folder, plan.prompts[0])
-    for shards, job in made_by:
-        for shard in shards:
-            if shard.find(folder) is None:
-                load: Any = resources.get(job)
-                job(load(folder.path, number) if load else None, lambda _: None, folder.path, shard)
+    ):
+        make_shards(folder, plan.policy.round, shards, job)
+
+
+LOADS: dict[Any, Any] = {jobs.generate_shard: jobs.load_engine, jobs.score_shard: jobs.load_scorer}
+
+
+def make_shards(folder: RunFolder, version: int, shards: list[Shard], job: Any) -> None:
+    """Make what is missing of some shards with policy `version`."""
+    for shard in shards:
+        if shard.find(folder) is None:
+            load = LOADS.get(job)
+            job(load(folder.path, version) if load else None, lambda _: None, folder.path, shard)
+
+
+def answer(_: None, report: Any, path: Path, shard: Shard) -> None:
+    """Sample and judge one shard of answers."""
+    engine = measure_jobs.load_answerer(path, shard.round)
+    measure_jobs.judge_answers(None, report, path, shard, *measure_jobs.answer_shard(engine, report, path, shard))
 
 
 def _draw(folder: RunFolder, shard: Shard) -> None:

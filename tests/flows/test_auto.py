@@ -1,0 +1,117 @@
+"""`condition.variant: auto`: candidates are tried on the round's rollouts, and the round trains on the best of them."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from flows import jobs
+from flows.fork import fork_run
+from flows.plan import RunPlan
+from flows.shard import Shard
+from flows.stage_settings import open_at, settings_of
+from mopd.condition_settings import ConditionSettings
+from mopd.summaries import SUMMARY_INSTRUCTION
+from storage.catalog import query
+from storage.digest import digest_tables
+from storage.manifests import manifests
+from storage.runs import RunFolder
+from storage.shards import read_rows, verify_run
+from tests.flows.rounds_by_jobs import make_run
+from tests.flows.test_plan import plan_of
+
+CANDIDATES = ("none", "positive", "contrastive/turns/first")
+SIDES = ("probe.none", "probe.positive", "probe.contrastive-turns-first")
+AUTO = f"condition.variant={json.dumps({'kind': 'auto', 'candidates': CANDIDATES, 'every': 2})}"
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory: pytest.TempPathFactory) -> RunFolder:
+    return make_run(tmp_path_factory.mktemp("auto") / "run", AUTO, "signals.control_groups=1")
+
+
+def test_every_second_round_tries_all_candidates_and_chooses_one(run: RunFolder) -> None:
+    tried = query(run, "SELECT DISTINCT name, round FROM side_answers ORDER BY round, name").rows
+    assert tried == [(side, round) for round in (0, 2) for side in sorted(SIDES)]
+    rows = query(
+        run, "SELECT round, count(*), sum(chosen::int), count(why) FROM choices GROUP BY round ORDER BY 1"
+    ).rows
+    assert rows == [(0, 3, 1, 1), (2, 3, 1, 1)]
+    assert [part.choice is not None for part in RunPlan.of(run).rounds] == [True, False, True]
+
+
+def test_the_round_trains_on_what_was_chosen_until_the_next_probe(run: RunFolder) -> None:
+    chosen = dict(query(run, "SELECT round, condition FROM choices WHERE chosen").rows)
+    for round, of in ((0, 0), (1, 0), (2, 2)):
+        condition = ConditionSettings.model_validate_json(chosen[of])
+        shown = query(run, f"SELECT DISTINCT variant, rendering FROM contexts WHERE round = {round}").rows
+        assert shown == [(condition.variant.kind, condition.rendering)]
+
+
+def test_the_largest_gap_is_chosen_and_the_prompt_alone_has_none(run: RunFolder) -> None:
+    for (round,) in query(run, "SELECT DISTINCT round FROM choices").rows:
+        rows = query(run, f"SELECT gap, chosen FROM choices WHERE round = {round} ORDER BY gap DESC").rows
+        assert max(gap for gap, _ in rows) == next(gap for gap, chosen in rows if chosen)
+    assert query(run, "SELECT DISTINCT gap FROM choices WHERE candidate = 'none'").rows == [(0.0,)]
+
+
+def test_scores_of_the_probe_are_those_that_are_trained_on(run: RunFolder) -> None:
+    names = dict(query(run, "SELECT round, candidate FROM choices WHERE chosen").rows)
+    plan = RunPlan.of(run)
+    for round, name in names.items():
+        side = next(part for part in plan.rounds[round].probes if part.name == f"probe.{name}")
+        own, there = (shard.find(run) for shard in (plan.rounds[round].scores[0], side.scores[0]))
+        assert own is not None and there is not None
+        assert own.sha256 == there.sha256
+        jobs.score_shard(None, print, run.path, plan.rounds[round].scores[0])  # no scorer: nothing is read again
+
+
+def test_the_control_is_there_and_is_not_trained_on(run: RunFolder) -> None:
+    control = query(run, "SELECT round, count(DISTINCT prompt_id) FROM side_signals WHERE name = 'control' GROUP BY 1")
+    assert sorted(control.rows) == [(0, 1), (1, 1), (2, 1)]
+    assert query(run, "SELECT DISTINCT variant FROM side_contexts WHERE name = 'control'").rows == [("random_peer",)]
+    policy = RunPlan.of(run).rounds[0].policy
+    assert {one.table for one in policy.read} == {"scores"}
+
+
+def test_a_run_is_whole_and_made_again_alike(run: RunFolder, tmp_path: Path) -> None:
+    assert RunPlan.of(run).missing(run) == []
+    assert verify_run(run) == []
+    again = make_run(tmp_path / "run", AUTO, "signals.control_groups=1")
+    assert digest_tables(again) == digest_tables(run)
+
+
+def test_a_fork_to_a_candidate_takes_over_what_the_probe_made(run: RunFolder, tmp_path: Path) -> None:
+    fork = fork_run(run.path, 0, ["condition.variant=positive"], tmp_path / "fork")
+    found = {table: [one.round for one in manifests(fork, table)] for table in ("contexts", "scores", "signals")}
+    assert found == {"contexts": [0], "scores": [0], "signals": [0]}
+    (scores,) = manifests(fork, "scores")
+    assert scores.file.startswith("scores@probe.positive/")
+    assert read_rows(fork, scores)
+
+
+def test_lost_answers_are_made_again_and_leave_what_follows(run: RunFolder, tmp_path: Path) -> None:
+    plan = RunPlan.of(run)
+    lost: Shard = plan.rounds[0].probes[1].answers[0]
+    manifest = lost.find(run)
+    assert manifest is not None
+    (run.path / manifest.file).unlink()
+    assert [(one.table, one.round) for one in plan.missing(run)] == [("answers@probe.positive", 0)]
+    make_run(run.path, AUTO, "signals.control_groups=1")
+    assert plan.missing(run) == []
+
+
+def test_one_candidate_with_summaries_asks_all_rollouts_for_them() -> None:
+    plan = plan_of({"condition.variant": {"kind": "auto", "candidates": ("none", "summary")}})
+    (none, summary), own = plan.rounds[0].probes, plan.rounds[0]
+    assert none.contexts[0].input("rollouts").key == own.rollouts[0].key == summary.contexts[0].input("rollouts").key
+    assert own.rollouts[0].key != plan_of().rounds[0].rollouts[0].key
+    assert SUMMARY_INSTRUCTION
+
+
+def test_a_sides_settings_follow_from_the_runs(run: RunFolder) -> None:
+    own, side = (settings_of(open_at(run.path, 1, name)).condition for name in ("", "probe.contrastive-turns-first"))
+    assert own.variant.kind == "auto"
+    assert (side.variant.kind, side.rendering, side.failure_position) == ("contrastive", "turns", "first")
