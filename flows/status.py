@@ -10,17 +10,19 @@ from flows.plan import RunPlan
 from flows.progress import clock
 from flows.selection import round_selection, selection_line
 from flows.shard import Shard
+from flows.status_signals import choice_status, signal_row, signals_status
 from flows.text import Cell, number, text_table
 from mopd.evaluate import summarize_evaluation
 from storage.runs import RunFolder
 from storage.shards import Manifest, read_rows
 
-STAGES = ("rollouts", "verdicts", "contexts", "scores", "policy")
+STAGES = ("rollouts", "verdicts", "contexts", "scores", "signals", "policy")
 STAGE_NAMES = {
     "rollouts": "generate",
     "verdicts": "verify",
     "contexts": "condition",
     "scores": "score",
+    "signals": "measure",
     "policy": "train",
 }
 
@@ -64,6 +66,12 @@ def rounds_text(status: dict[str, Any]) -> str:
     parts = [text_table([_round_row(entry) for entry in status["rounds"]])]
     short = [entry for entry in status["rounds"] if entry["selection"] is not None and entry["selection"]["short"]]
     parts += [f"round {entry['round']}: {selection_line(entry['selection'])}" for entry in short]
+    chosen = [(entry["round"], entry["choice"]) for entry in status["rounds"] if entry["choice"] is not None]
+    parts += [f"round {round}: {choice['candidate']} contexts, {choice['why']}" for round, choice in chosen]
+    measured = [(entry["round"], entry["signals"]) for entry in status["rounds"] if entry["signals"] is not None]
+    if measured:
+        table = text_table([signal_row(round, found) for round, found in measured])
+        parts.append(f"teacher against verifier, means over prompts with both outcomes\n{table}")
     evaluated = [_evaluation_row(entry) for entry in status["evaluations"] if entry["mean_at_k"] is not None]
     if evaluated:
         parts.append(f"held-out, with 95 % intervals over prompts\n{text_table(evaluated)}")
@@ -83,6 +91,8 @@ def _round_status(folder: RunFolder, plan: RunPlan, round: int) -> dict[str, Any
         "groups": int(total(verdicts, "groups")),
         "mixed_groups": int(total(verdicts, "mixed")),
         "selection": round_selection(plan.rounds[round], folder),
+        "signals": signals_status(folder, plan, round),
+        "choice": choice_status(folder, plan, round),
         **_updates_status(folder, part.updates),
     }
 
@@ -160,7 +170,11 @@ def _round_row(entry: dict[str, Any]) -> dict[str, Cell]:
         "loss": number(entry["loss"]),
         "distill loss": number(entry["distill_loss"]),
         "grad norm": number(entry["grad_norm"]),
-        **{name: clock(seconds[name]) if name in seconds else None for name in STAGE_NAMES.values()},
+        **{
+            name: clock(seconds[name]) if name in seconds else None
+            for name in STAGE_NAMES.values()
+            if name != "measure"
+        },
         **({"nulls": entry["null_verdicts"]} if entry["null_verdicts"] else {}),
     }
 
