@@ -79,6 +79,14 @@ def check_lora(settings: Settings, model: Path) -> None:
         check_targets(model, settings.train.lora)
 
 
+def check_adapter(_: None, report: Report, settings: Settings, policy: Path) -> None:
+    """A policy that was trained goes on with the adapter that it has, if it has one. Raises InputError."""
+    if settings.train.lora is not None:
+        from mopd import lora
+
+        lora.check_adapter(policy, settings.train.lora)
+
+
 def check_prompts(tasks: list[Task], tokenizer: Any, settings: Settings, model: Path) -> None:
     """Every prompt must fit into the prompt budget; it then fits into the window and into the context budget."""
     from mopd.generate import prompt_ids

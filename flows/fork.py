@@ -5,8 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+from flows.checks import check_adapter
 from flows.plan import DIGESTS, TRAINER, RunPlan
-from flows.prepare import inputs_of, run_document
+from flows.prepare import in_own_process, inputs_of, run_document
 from flows.shard import Shard, on_side
 from flows.stage_settings import FREE_SETTINGS
 from flows.text import Cell, text_table
@@ -37,7 +38,9 @@ def fork_run(parent: Path, round: int, overrides: list[str], new: Path) -> RunFo
     _check_policy(there, round, settings)
     plan = there.forked(round, RunPlan(settings, **{name: inputs[name] for name in DIGESTS}))
     taken = [manifest for shard in plan.shards() if (manifest := find_taken(folder, shard)) is not None]
-    _check_trainer_state(folder, plan, taken)
+    first = _first_trained(plan, taken)
+    _check_trainer_state(folder, plan, first)
+    _check_adapter(folder, settings, first)
     document = run_document(settings, str(folder.document.get("config")), inputs)
     lineage = {"round": round, "set": overrides, "earlier": _earlier(plan)}
     return create_fork(folder, new, document, lineage, taken)
@@ -140,10 +143,14 @@ def _check_policy(there: RunPlan, round: int, settings: Settings) -> None:
         )
 
 
-def _check_trainer_state(folder: RunFolder, plan: RunPlan, taken: list[Manifest]) -> None:
-    """The first round that the fork has to train needs the state that the one before it left."""
+def _first_trained(plan: RunPlan, taken: list[Manifest]) -> int:
+    """The first round that the fork has to train; 0 also where it has none to train."""
     policies = {manifest.round for manifest in taken if manifest.table == POLICIES}
-    first = next((number for number in range(plan.settings.rounds) if number not in policies), None)
+    return next((number for number in range(plan.settings.rounds) if number not in policies), 0)
+
+
+def _check_trainer_state(folder: RunFolder, plan: RunPlan, first: int) -> None:
+    """The first round that the fork has to train needs the state that the one before it left."""
     if not first or has_trainer_state(folder, first):
         return
     kept = [0, *(number for number in range(1, plan.settings.rounds + 1) if has_trainer_state(folder, number))]
@@ -151,6 +158,12 @@ def _check_trainer_state(folder: RunFolder, plan: RunPlan, taken: list[Manifest]
         f"--round {first}: the trainer state that round {first} begins with was removed from {folder.path}; fork at "
         f"{' or '.join(map(str, kept))}, or run it again in another folder with a larger train.keep_trainer_states"
     )
+
+
+def _check_adapter(folder: RunFolder, settings: Settings, first: int) -> None:
+    """That round also goes on with the adapter that the one before it left: it must fit `train.lora`."""
+    if first and settings.train.lora is not None:
+        in_own_process(check_adapter, settings, folder.policy_folder(first - 1))
 
 
 def has_trainer_state(folder: RunFolder, version: int) -> bool:

@@ -8,7 +8,7 @@ import json
 import os
 import platform
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import replace
 from functools import cache
@@ -85,10 +85,15 @@ def _locked(folder: RunFolder) -> Iterator[int]:
 @cache
 def inputs_of(settings: Settings) -> dict[str, Any]:
     """Digests and counts of model and tasks, checked in a process of its own. Raises InputError."""
+    found: dict[str, Any] = in_own_process(check_inputs, settings, tasks_digest(settings))
+    return found
+
+
+def in_own_process(check: Callable[..., Any], *args: Any) -> Any:
+    """What a check that needs torch or a tokenizer returns or raises."""
     worker = Worker("check", load_nothing)
     try:
-        found: dict[str, Any] = worker.run(check_inputs, settings, tasks_digest(settings))
-        return found
+        return worker.run(check, *args)
     finally:
         worker.close()
 

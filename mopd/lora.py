@@ -33,8 +33,8 @@ WEIGHTS = "adapter_model.safetensors"
 NAME = "default"
 """peft's name of the adapter inside the model; its files leave it out."""
 PEFT_PREFIX = "base_model.model."
-SAME = ("r", "lora_alpha", "target_modules")
-"""What of an adapter's config can't change between rounds."""
+SAME = {"r": "rank", "lora_alpha": "alpha", "target_modules": "target_modules"}
+"""What of an adapter's config can't change between rounds, and the setting that it comes from."""
 
 
 def has_adapter(folder: Path) -> bool:
@@ -112,13 +112,19 @@ def target_names(model: Any, lora: LoraSettings) -> list[str]:
     return sorted(lora.target_modules)
 
 
-def check_targets(folder: Path, lora: LoraSettings) -> None:
+def check_targets(folder: Path, lora: LoraSettings) -> list[str]:
     """As `target_names`, from a model folder's config alone."""
     from transformers import AutoConfig, AutoModelForCausalLM
 
     with torch.device("meta"):
         model = AutoModelForCausalLM.from_config(AutoConfig.from_pretrained(str(folder), local_files_only=True))
-    target_names(model, lora)
+    return target_names(model, lora)
+
+
+def check_adapter(folder: Path, lora: LoraSettings) -> None:
+    """Whether training can go on with the adapter of a policy folder, if it has one. InputError where it can't."""
+    if has_adapter(folder):
+        _check_same(folder, {"r": lora.rank, "lora_alpha": lora.alpha, "target_modules": check_targets(folder, lora)})
 
 
 def linear_layers(model: Any) -> list[str]:
@@ -142,13 +148,7 @@ def adapter_weights(model: Any) -> dict[str, Tensor]:
 @torch.no_grad()
 def load_adapter(model: Any, folder: Path) -> None:
     """Copy the adapter of a policy folder into the model's own. InputError where it was made by other settings."""
-    there, here = _saved_config(folder), _config_dict(model.peft_config[NAME])
-    for name in SAME:
-        if there[name] != here[name]:
-            raise InputError(
-                f"{folder / ADAPTER}: was made with {name} {there[name]} and train.lora now says {here[name]}; "
-                "keep the settings that it was made with, or begin a run from the policy as model.path"
-            )
+    _check_same(folder, _config_dict(model.peft_config[NAME]))
     saved = load_file(folder / ADAPTER / WEIGHTS)
     ours = adapter_weights(model)
     if saved.keys() != ours.keys():
@@ -194,6 +194,20 @@ def seed_dropout(settings: Settings, update: int) -> None:
     """Dropout of an update is the same whenever it is computed. Without dropout nothing is drawn."""
     if settings.train.lora is not None and settings.train.lora.dropout:
         torch.manual_seed(derive_seed("dropout", settings.seed, update))
+
+
+def _check_same(folder: Path, here: dict[str, Any]) -> None:
+    there = _saved_config(folder)
+    for name, setting in SAME.items():
+        if there[name] != here[name]:
+            raise InputError(
+                f"train.lora.{setting}: is {_said(here[name])}, but training goes on with {folder / ADAPTER}, made with"
+                f" {_said(there[name])}; keep that, or begin a run from the policy as model.path"
+            )
+
+
+def _said(value: int | list[str]) -> str:
+    return f"[{', '.join(value)}]" if isinstance(value, list) else str(value)
 
 
 def _saved_config(folder: Path) -> dict[str, Any]:
