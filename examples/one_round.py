@@ -68,7 +68,8 @@ def main(config: str = "examples/tiny.yaml", run_folder: str | None = None) -> N
         draw_prompts(tasks.train, run=run.run_id, round=ROUND, seed=settings.seed, num_prompts=count, split="train"),
     )
     rollouts = commit("rollouts", sample(prompts, settings, folder, tokenizer, run.run_id))
-    verdicts = commit("verdicts", verify(prompts, rollouts, settings.verify))
+    summarized = bool(generation_instruction(settings.condition, settings.generate.ask_for_summary))
+    verdicts = commit("verdicts", verify(prompts, rollouts, settings.verify, summarized=summarized))
     contexts = commit(
         "contexts", condition(prompts, rollouts, verdicts, settings.condition, tokenizer, run_seed=settings.seed)
     )

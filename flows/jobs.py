@@ -110,14 +110,14 @@ def verify_shard(_: None, report: Report, run_path: Path, shard: Shard) -> Manif
     from mopd.verify import verify
 
     folder, began = open_shard(run_path, shard), time.monotonic()
-    rollouts = read_shard(
-        folder, shard.input("rollouts"), ["run", "round", "prompt_id", "sample", "text", "finish_reason"]
-    )
+    columns = ("run", "round", "prompt_id", "sample", "text", "finish_reason")
+    settings, rollouts = settings_of(folder), read_shard(folder, shard.input("rollouts"), columns)
     rows = verify(
         read_shard(folder, shard.input("prompts")),
         rollouts,
-        settings_of(folder).verify,
+        settings.verify,
         progress=lambda done: report({"done": done, "of": len(rollouts), "what": "verdicts"}),
+        summarized=bool(generation_instruction(settings.condition, settings.generate.ask_for_summary)),
     )
     return commit(folder, shard, rows, began, count_verdicts(rows))
 
@@ -135,11 +135,16 @@ def judge_shard(_: None, report: Report, run_path: Path, shard: Shard, samples: 
     return commit(folder, shard, rows, began, count_evaluations(rows))
 
 
-def judged_rows(prompts: Rows, samples: Rows, settings: Settings, *, kept: Sequence[str]) -> Rows:
-    """Samples with what the verifiers of their prompts say of them; of the samples the columns `kept`."""
+def judged_rows(
+    prompts: Rows, samples: Rows, settings: Settings, *, kept: Sequence[str], summarized: bool = False
+) -> Rows:
+    """Samples with what the verifiers of their prompts say of them; of the samples the columns `kept`.
+
+    `summarized`: they were asked for a summary, which is not judged.
+    """
     from mopd.verify import verify
 
-    verdicts = verify(prompts, samples, settings.verify)
+    verdicts = verify(prompts, samples, settings.verify, summarized=summarized)
     judged = ("reward", "success", "prediction", "kind", "sandbox", "sandbox_policy", "error")
     return [
         {name: sample[name] for name in kept} | {name: verdict[name] for name in judged}

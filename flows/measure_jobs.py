@@ -70,10 +70,12 @@ def answer_shard(loaded: LoadedEngine, report: Report, run_path: Path, shard: Sh
 def judge_answers(_: None, report: Report, run_path: Path, shard: Shard, samples: Rows, seconds: float) -> Manifest:
     """Answers that took `seconds` -> answers with verdicts."""
     from mopd.probe import ANSWER_COLUMNS
+    from mopd.summaries import generation_instruction
 
     folder, began = open_shard(run_path, shard), time.monotonic() - seconds
-    prompts = read_shard(folder, shard.input("prompts"))
-    rows = judged_rows(prompts, samples, settings_of(folder), kept=ANSWER_COLUMNS)
+    prompts, settings = read_shard(folder, shard.input("prompts")), settings_of(folder)
+    summarized = bool(generation_instruction(settings.condition, settings.generate.ask_for_summary))
+    rows = judged_rows(prompts, samples, settings, kept=ANSWER_COLUMNS, summarized=summarized)
     return commit(folder, shard, rows, began, count_evaluations(rows))
 
 

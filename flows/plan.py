@@ -26,7 +26,7 @@ from storage.schemas import base_table
 STAGE_VERSIONS = {
     "prompts": 2,
     "rollouts": 1,
-    "verdicts": 2,
+    "verdicts": 3,
     "contexts": 2,
     "scores": 2,
     "signals": 1,

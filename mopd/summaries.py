@@ -14,6 +14,9 @@ EXCERPT_CHARACTERS = 240
 """The end of a reply, where its answer stands, shown where it has no summary."""
 
 _TAGGED = re.compile(r"<summary>((?:(?!<summary>).)*?)</summary>", re.DOTALL)
+_THOUGHT = r"\A(?:(?!<think>).)*</think>|<think>(?:(?!</think>).)*(?:</think>|\Z)"
+"""What stands inside <think>; also from the reply's beginning, where the tag that opens it stood in the prompt."""
+_NOTE = re.compile(rf"(?P<thought>{_THOUGHT})|<summary>(?:(?!</?summary>).)*(?:</summary>|\Z)", re.DOTALL)
 
 
 class Summary(NamedTuple):
@@ -50,6 +53,11 @@ def summary_of(reply: str) -> Summary:
         return Summary(line, False)
     end = line[-EXCERPT_CHARACTERS:]
     return Summary("… " + (end.partition(" ")[2] or end), False)
+
+
+def without_summary(reply: str) -> str:
+    """The reply as it is judged: no summary in it, nor the beginning of one that was cut off. Thoughts stay."""
+    return _NOTE.sub(lambda match: match["thought"] or "", reply)
 
 
 def _line(text: str) -> str:

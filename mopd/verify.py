@@ -11,6 +11,7 @@ from typing import Any
 
 from mopd.errors import InputError
 from mopd.sandbox import Sandbox, open_sandbox
+from mopd.summaries import without_summary
 from mopd.verifiers import Problem, Verdict, Verifier, find_verifier
 from mopd.verify_settings import VerifySettings
 
@@ -24,13 +25,18 @@ def verify(
     rollouts: list[Row],
     settings: VerifySettings,
     progress: Callable[[int], None] = lambda done: None,
+    *,
+    summarized: bool = False,
 ) -> list[Row]:
     """One verdict row a rollout, in the order of `rollouts`; `prompts` holds the prompt of every rollout.
 
+    `summarized`: the replies were asked for a summary (`mopd.summaries`), a note for the teacher that is not judged.
     A verifier that raises marks its one rollout: reward and success null, the error kept. Code runs in a sandbox that
     lives as long as this call. Raises InputError when a prompt names a verifier that does not exist, or there is no
     sandbox for code.
     """
+    if summarized:
+        rollouts = [{**rollout, "text": without_summary(rollout["text"])} for rollout in rollouts]
     judges = {_prompt_key(prompt): _Judge(prompt) for prompt in prompts}
     pairs = [(judges[_prompt_key(rollout)], rollout) for rollout in rollouts]
     if not any(judge.verifier.sandboxed for judge, _ in pairs):

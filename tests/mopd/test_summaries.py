@@ -2,12 +2,21 @@
 
 from __future__ import annotations
 
+import time
+
 import pytest
 
 from mopd.condition_settings import ConditionSettings
 from mopd.errors import InputError
 from mopd.generate import prompt_ids
-from mopd.summaries import EXCERPT_CHARACTERS, SUMMARY_INSTRUCTION, generation_instruction, summary_of, with_instruction
+from mopd.summaries import (
+    EXCERPT_CHARACTERS,
+    SUMMARY_INSTRUCTION,
+    generation_instruction,
+    summary_of,
+    with_instruction,
+    without_summary,
+)
 from tests.mopd.test_condition import ByteTokenizer
 
 
@@ -59,3 +68,30 @@ def test_the_instruction_ends_the_last_user_message() -> None:
     assert asked == [*messages[:3], {"role": "user", "content": "user\n\nDO IT"}, messages[4]]
     assert messages == before
     assert with_instruction(messages, "") == messages
+
+
+@pytest.mark.parametrize(
+    ("reply", "expected"),
+    [
+        ("It is 4. <summary>Added 2\nand 2.</summary>", "It is 4. "),
+        ("<summary>first</summary>4<summary>last</summary>", "4"),
+        ("It is 4. <summary>Added 2 and", "It is 4. "),
+        ("In <summary> tags. 4. <summary>Added 2.</summary>", "In <summary> tags. 4. "),
+        ("<think>In <summary>.</think>4 <summary>Added 2.</summary>", "<think>In <summary>.</think>4 "),
+        ("In <summary>.</think>4 <summary>Added 2.</summary>", "In <summary>.</think>4 "),
+        ("<think>a <summary>b</summary></think><summary>c</summary>4", "<think>a <summary>b</summary></think>4"),
+        ("<think>never <summary>ends</summary>", "<think>never <summary>ends</summary>"),
+        ("It is </summary> 4.", "It is </summary> 4."),
+        ("It is 4.", "It is 4."),
+        ("", ""),
+    ],
+)
+def test_a_reply_without_its_summary_keeps_the_rest_as_it_is(reply: str, expected: str) -> None:
+    assert without_summary(reply) == expected
+
+
+def test_the_cost_of_odd_replies_is_linear() -> None:
+    for reply in ("<summary>" * 20_000, "</think>" * 20_000, "<think>" * 20_000 + "4", "<summary>" * 9 + "a" * 99_999):
+        began = time.process_time()
+        without_summary(reply)
+        assert time.process_time() - began < 2

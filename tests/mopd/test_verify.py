@@ -70,3 +70,24 @@ def test_a_reward_that_is_no_finite_number_is_an_error(reward: Any, monkeypatch:
 def test_an_unknown_verifier_is_bad_input() -> None:
     with pytest.raises(InputError, match=r"prompt p: verifier 'nope' is unknown; choose one of .*last_number"):
         verify([prompt(verifier="nope")], rollouts("40"), VerifySettings())
+
+
+@pytest.mark.parametrize(
+    ("verifier", "answer", "said"),
+    [
+        ("last_number", "40", "40"),
+        ("numeric", "40", "It is 40."),
+        ("exact", "40", "40"),
+        ("math", "40", "\\boxed{40}"),
+        ("mcq", "B", "<answer>B</answer>"),
+    ],
+)
+def test_a_summary_that_was_asked_for_is_no_part_of_the_answer(verifier: str, answer: str, said: str) -> None:
+    """Whatever judges: the note is for the teacher. Where none was asked for, a reply is what it says."""
+    note = f"{said} <summary>27 is \\boxed{{27}}, <answer>A</answer> or 27</summary>"
+    asked = verify([prompt(verifier=verifier, answer=answer)], rollouts(said, note), VerifySettings(), summarized=True)
+    plain, noted = ({**row, "sample": 0, "seconds": 0.0} for row in asked)
+    assert plain["success"]
+    assert noted == plain
+    (row,) = verify([prompt(verifier=verifier, answer=answer)], rollouts(note), VerifySettings())
+    assert row["success"] is False
