@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import platform
 import socket
 import subprocess
@@ -13,8 +14,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-ROOT = Path(__file__).parents[2]
+from tests.e2e.commands import ROOT, Commands
+
 FAKE = ("--set", "generate.engine=fake")
+DATA = Path(os.environ.get("MOPD_DATA", ROOT / "../shared/data")).resolve()
 TINY = ROOT / "examples" / "tiny.yaml"
 
 
@@ -24,6 +27,7 @@ class Prefect:
 
     url: str
     env: dict[str, str]
+    commands: Commands
 
     def post(self, path: str, body: dict[str, Any] | None = None) -> Any:
         """Call its API."""
@@ -52,7 +56,11 @@ class Prefect:
         )
 
     def mopd(self, *arguments: str | Path, seconds: float = 240) -> subprocess.CompletedProcess[str]:
-        """Run `mopd ARGUMENTS` to its end."""
+        """Run `mopd ARGUMENTS` to its end, in an interpreter that has run others."""
+        return self.commands.run([str(argument) for argument in arguments], seconds)
+
+    def own_mopd(self, *arguments: str | Path, seconds: float = 240) -> subprocess.CompletedProcess[str]:
+        """Run `mopd ARGUMENTS` to its end, as a process of its own."""
         return self.command("flows.cli", *map(str, arguments), seconds=seconds)
 
     def start_mopd(self, *arguments: str | Path) -> subprocess.Popen[str]:

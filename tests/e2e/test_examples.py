@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 
 import pytest
@@ -10,9 +9,8 @@ import pytest
 from storage.catalog import query
 from storage.runs import RunFolder
 from storage.shards import verify_run
-from tests.e2e.harness import FAKE, ROOT, Prefect
+from tests.e2e.harness import DATA, FAKE, ROOT, Prefect
 
-DATA = Path(os.environ.get("MOPD_DATA", ROOT / "../shared/data")).resolve()
 TINY = {
     "model.path": "tiny:llama",
     "generate.num_prompts": 2,
@@ -36,7 +34,6 @@ needs_data = pytest.mark.skipif(not DATA.is_dir(), reason=f"{DATA} is absent; se
 )
 def test_real_tasks(prefect: Prefect, tmp_path: Path, name: str, verifier: str) -> None:
     overrides = [text for key, value in TINY.items() for text in ("--set", f"{key}={value}")]
-    prefect.env["MOPD_DATA"] = str(DATA)
     path = tmp_path / name
     done = prefect.mopd("run", ROOT / "examples" / f"{name}.yaml", "--run", path, *FAKE, *overrides)
     assert done.returncode == 0, done.stdout + done.stderr

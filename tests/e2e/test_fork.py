@@ -58,11 +58,15 @@ def own(run: Path, table: str) -> list[int]:
     return [one.round for one in manifests(RunFolder.open(run), table) if not one.home]
 
 
+def steps(prefect: Prefect, run: Path) -> set[str]:
+    """Names of the steps for shards that Prefect has by now: it hears of them a little later than they are done."""
+    return {one["name"] for one in prefect.task_runs(run) if one["name"].count("-") == 2}
+
+
 def test_a_fork_makes_only_what_it_has_to(prefect: Prefect, fork: Path) -> None:
     first = fork.parent / "first"
     assert {table: own(first, table) for table in TABLES} == {table: [] for table in TABLES}
-    steps = {run["name"] for run in prefect.task_runs(first) if run["name"].count("-") == 2}
-    assert steps == {"train-r0000-s0000", "record-r0000-s0000"}
+    wait_for(lambda: steps(prefect, first) == {"train-r0000-s0000", "record-r0000-s0000"}, 20)
     assert {table: own(fork, table) for table in TABLES[1:]} == {table: [1, 1] for table in TABLES[1:]}
     assert (own(first, "policies"), own(fork, "policies")) == ([0], [1])
 
@@ -92,7 +96,7 @@ def test_other_contexts_are_scored_on_the_side_and_taken_over(prefect: Prefect, 
     done = prefect.mopd("score", parent, "--round", "0", "--name", "best", "--set", positive)
     assert done.returncode == 0, done.stdout + done.stderr
     assert "16 rows in contexts@best, 16 rows in scores@best" in done.stdout
-    assert {"score-r0000-s0001", "condition-r0000-s0000"} <= {run["name"] for run in prefect.task_runs(parent)}
+    wait_for(lambda: steps(prefect, parent) >= {"score-r0000-s0001", "condition-r0000-s0000"}, 20)
     assert prefect.mopd("digest", parent).stdout == before
     folder = RunFolder.open(parent)
     joined = "FROM side_scores JOIN side_contexts USING (name, run, round, prompt_id, sample) GROUP BY ALL"

@@ -25,7 +25,7 @@ def test_after_kill_9_the_run_continues_where_it_was_lost(prefect: Prefect, fini
     stale = [one["id"] for one in prefect.flow_runs(run) if one["state_type"] == "RUNNING"]
     assert stale
 
-    done = prefect.mopd("run", TINY, "--run", run, *FAKE)
+    done = prefect.own_mopd("run", TINY, "--run", run, *FAKE)
     assert done.returncode == 0, done.stdout + done.stderr
     assert {path: path.stat().st_mtime_ns for path in kept} == kept
     states = {one["id"]: one["state_type"] for one in prefect.flow_runs(run)}

@@ -74,6 +74,7 @@ def logps_of(model: Any, requests: list[Request], samples: list[Sample]) -> dict
 
 @pytest.mark.slow
 @pytest.mark.timeout(600)
+@pytest.mark.usefixtures("one_engine")
 def test_vllm_samples_from_the_adapter(base: Path, policy: Path) -> None:
     tokenizer = load_tokenizer(base)
     prompts = [

@@ -96,7 +96,7 @@ def test_a_second_run_has_the_same_digest(prefect: Prefect, finished_run: Path, 
 
 def test_a_finished_run_starts_and_ends_at_once(prefect: Prefect, finished_run: Path) -> None:
     before = children_seconds()
-    done = prefect.mopd("run", TINY, "--run", finished_run, *FAKE)
+    done = prefect.own_mopd("run", TINY, "--run", finished_run, *FAKE)
     assert done.returncode == 0, done.stderr
     assert "finished already, nothing to do" in done.stdout
     assert children_seconds() - before < 10
