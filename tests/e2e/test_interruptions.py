@@ -15,15 +15,14 @@ from tests.e2e.harness import FAKE, TINY, Prefect, wait_for
 
 
 def test_after_kill_9_the_run_continues_where_it_was_lost(prefect: Prefect, finished_run: Path, tmp_path: Path) -> None:
+    """Killed in its first round, then in its second, when the teacher is an average of two policies."""
     run = tmp_path / "killed"
-    with prefect.start_mopd("run", TINY, "--run", run, *FAKE) as process:
-        wait_for(lambda: committed(run, "scores", 0), 120)
-        family = psutil.Process(process.pid).children(recursive=True)
-        os.kill(process.pid, signal.SIGKILL)
-    wait_for(lambda: not any(ours(child) for child in family))
+    kill_when_committed(prefect, run, "scores", 0)
+    kill_when_committed(prefect, run, "rollouts", 1)
     kept = {path: path.stat().st_mtime_ns for path in run.rglob("*.json")}
     stale = [one["id"] for one in prefect.flow_runs(run) if one["state_type"] == "RUNNING"]
     assert stale
+    assert not committed(run, "policies", 1)
 
     done = prefect.own_mopd("run", TINY, "--run", run, *FAKE)
     assert done.returncode == 0, done.stdout + done.stderr
@@ -32,6 +31,25 @@ def test_after_kill_9_the_run_continues_where_it_was_lost(prefect: Prefect, fini
     assert {states[one] for one in stale} == {"CRASHED"}
     assert "RUNNING" not in {one["state_type"] for one in prefect.task_runs(run)}
     assert prefect.mopd("digest", run).stdout == prefect.mopd("digest", finished_run).stdout
+    assert trainer_state(run) == trainer_state(finished_run)
+
+
+def kill_when_committed(prefect: Prefect, run: Path, table: str, round: int) -> None:
+    """Start the run, or go on with it, and kill it with all that works for it."""
+    with prefect.start_mopd("run", TINY, "--run", run, *FAKE) as process:
+        wait_for(lambda: committed(run, table, round), 120)
+        family = psutil.Process(process.pid).children(recursive=True)
+        os.kill(process.pid, signal.SIGKILL)
+    wait_for(lambda: not any(ours(child) for child in family))
+
+
+def trainer_state(run: Path) -> dict[str, bytes]:
+    """The teacher's weights after the last round, and the optimizer's state beside them."""
+    trainer = run / "policies" / "round=0001" / "trainer"
+    found = {path.relative_to(trainer).as_posix(): path.read_bytes() for path in trainer.rglob("*") if path.is_file()}
+    assert {"teacher/model.safetensors", "optimizer.safetensors"} <= found.keys()
+    assert found["teacher/model.safetensors"] != (trainer.parent / "model.safetensors").read_bytes()
+    return found
 
 
 def test_sigterm_ends_workers_and_sets_the_state(prefect: Prefect, tmp_path: Path) -> None:
