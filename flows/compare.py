@@ -13,7 +13,7 @@ from typing import Any
 from flows.arms import Arm, Job, arms_of, jobs_of
 from flows.command import set_environment
 from flows.compare_results import Results, csv_text, markdown, read_results, terminal_text
-from flows.compare_runs import Processes, Runs
+from flows.compare_runs import Processes, Runs, Say
 from flows.prepare import run_lock
 from flows.signals import orderly_end
 from flows.stage_settings import FREE_SETTINGS
@@ -34,6 +34,8 @@ class Comparison:
     config: Path
     jobs: list[Job]
     command: str
+    workers: int
+    """Runs at once."""
 
     @property
     def arms(self) -> list[Arm]:
@@ -50,31 +52,42 @@ def compare_command(
     config: Path, *, vary: list[str], num_seeds: int, overrides: list[str], out: Path | None, workers: int
 ) -> int:
     """Run what is missing of a comparison, write its results, print its table. Returns the exit code."""
+
+    def say(line: str) -> None:
+        print(line, flush=True)
+
+    comparison = plan_comparison(config, vary=vary, num_seeds=num_seeds, overrides=overrides, out=out, workers=workers)
+    with orderly_end():
+        results = compare(comparison, say)
+    say(f"\n{terminal_text(results)}\n\nresults: {comparison.out / 'results.md'}, results.csv, plot.png")
+    return FAILURE if results.unfinished else 0
+
+
+def plan_comparison(
+    config: Path, *, vary: list[str], num_seeds: int, overrides: list[str], out: Path | None, workers: int
+) -> Comparison:
+    """What these arguments ask for; nothing is written. Raises InputError."""
     if num_seeds < 1 or workers < 1:
         raise InputError("--seeds and --jobs: give a number of at least 1")
     jobs = jobs_of(config, arms_of(vary), num_seeds, overrides)
     parts = [str(config), *(f"--vary {one}" for one in vary), f"--seeds {num_seeds}"]
     command = " ".join(["mopd compare", *parts, *(f"--set {one}" for one in overrides)])
-    comparison = Comparison(out or Path("runs") / f"compare-{config.stem}", config, jobs, command)
-    with orderly_end():
-        _open(comparison)
-        with run_lock(RunFolder(comparison.out.resolve(), {})):
-            return _compare(comparison, workers)
+    return Comparison(out or Path("runs") / f"compare-{config.stem}", config, jobs, command, workers)
 
 
-def _compare(comparison: Comparison, workers: int) -> int:
-    def say(line: str) -> None:
-        print(line, flush=True)
+def compare(comparison: Comparison, say: Say) -> Results:
+    """Do what is missing of a comparison; its results, as they were written.
 
-    runs = Runs(comparison.out, comparison.jobs, say, workers)
-    if runs.note_finished() < len(comparison.jobs):
-        say(f"{comparison.out}: {len(comparison.arms)} arms x {len(comparison.seeds)} seeds; {runs.progress()}")
-        _start_prefect()
-        processes = Processes(comparison.out, say)
-        runs.work(processes, lambda: write_results(comparison, runs.states))
-    results = write_results(comparison, runs.states)
-    say(f"\n{terminal_text(results)}\n\nresults: {comparison.out / 'results.md'}, results.csv, plot.png")
-    return FAILURE if results.unfinished else 0
+    Raises InputError or StorageError for a folder that is not of this comparison, and for what is wrong with all runs.
+    """
+    _open(comparison)
+    with run_lock(RunFolder(comparison.out.resolve(), {})):
+        runs = Runs(comparison.out, comparison.jobs, say, comparison.workers)
+        if runs.note_finished() < len(comparison.jobs):
+            say(f"{comparison.out}: {len(comparison.arms)} arms x {len(comparison.seeds)} seeds; {runs.progress()}")
+            _start_prefect()
+            runs.work(Processes(comparison.out, say), lambda: write_results(comparison, runs.states))
+        return write_results(comparison, runs.states)
 
 
 def write_results(comparison: Comparison, states: dict[str, str]) -> Results:

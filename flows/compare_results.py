@@ -180,11 +180,16 @@ def markdown(results: Results, *, command: str, about: str) -> str:
     """The whole of the results as a page."""
     seeds = sorted({run.job.seed for run in results.runs})
     parts = [f"# {' against '.join(arm.name for arm in results.arms)}", f"    {command}", about]
-    parts += [_markdown_table(result_rows(results)), "![mean@k and pass@k by round](plot.png)", method_text(len(seeds))]
+    parts += [table_text(results), "![mean@k and pass@k by round](plot.png)", method_text(len(seeds))]
     parts += ["## By seed", f"mean@{results.k}, %.", _markdown_table(seed_rows(results))]
     parts += ["## What a run took", COSTS, _markdown_table(cost_rows(results))]
     parts += ["## What differs", "All other settings are the same.", _markdown_table(difference_rows(results))]
     return "\n\n".join(parts) + "\n"
+
+
+def table_text(results: Results) -> str:
+    """The table of arms alone, in Markdown."""
+    return _markdown_table(result_rows(results))
 
 
 COSTS = (

@@ -1,4 +1,4 @@
-"""`prefect deploy`, a worker, a triggered flow run: the deployment `mopd/run` as a user sets it up."""
+"""`prefect deploy`, a worker, triggered flow runs: the deployments as a user sets them up; and comparisons."""
 
 from __future__ import annotations
 
@@ -13,9 +13,17 @@ from typing import Any
 
 import pytest
 
+from flows.compare_flow import compare_flow
 from flows.run import run_flow
 from mopd.settings import Settings, load_settings
+from storage.digest import digest_tables
+from storage.runs import RunFolder
 from tests.e2e.harness import FAKE, ROOT, TINY, Prefect, wait_for
+
+COMPARED = (FAKE[1], "rounds=1", "prompts_per_shard=4", "train.updates_per_round=1", "evaluate.num_samples=1")
+PARAMETERS = {"config", "vary", "seeds", "overrides", "out", "jobs"}
+
+pytestmark = pytest.mark.timeout(600)  # flow runs by the worker wait for each other
 
 
 @pytest.fixture(scope="module")
@@ -24,7 +32,7 @@ def worker(prefect: Prefect, tmp_path_factory: pytest.TempPathFactory) -> Iterat
     for arguments in (
         ("work-pool", "create", "mopd", "--type", "process"),
         ("gcl", "create", "mopd-device", "--limit", "1"),
-        ("--no-prompt", "deploy", "--name", "run"),
+        ("--no-prompt", "deploy", "--name", "run", "--name", "compare"),
     ):
         done = prefect.command("prefect", *arguments)
         assert done.returncode == 0, done.stdout + done.stderr
@@ -45,8 +53,30 @@ def worker(prefect: Prefect, tmp_path_factory: pytest.TempPathFactory) -> Iterat
 
 
 @pytest.fixture(scope="module")
-def deployment(prefect: Prefect, worker: None) -> Any:
-    return next(one for one in prefect.post("deployments/filter") if one["name"] == "run")
+def deployments(prefect: Prefect, worker: None) -> dict[str, Any]:
+    """What is deployed, by name."""
+    return {one["name"]: one for one in prefect.post("deployments/filter")}
+
+
+@pytest.fixture(scope="module")
+def deployment(deployments: dict[str, Any]) -> Any:
+    return deployments["run"]
+
+
+@pytest.fixture(scope="module")
+def compared(prefect: Prefect, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of a comparison of two arms by `mopd compare`."""
+    out = tmp_path_factory.mktemp("compared") / "out"
+    done = compare(prefect, out)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "grpo-seed0: finished in" in done.stdout
+    assert "2 of 2 runs" in done.stdout
+    return out
+
+
+def compare(prefect: Prefect, out: Path) -> subprocess.CompletedProcess[str]:
+    sets = [part for one in COMPARED for part in ("--set", one)]
+    return prefect.mopd("compare", TINY, "--vary", "train.objective=sdpo,grpo", *sets, "--out", out)
 
 
 def test_the_deployment_has_a_form_a_schedule_and_limits(prefect: Prefect, deployment: Any) -> None:
@@ -79,8 +109,55 @@ def test_a_triggered_run_completes_and_does_nothing_the_second_time(
     assert limit["active_slots"] == 0
 
 
-def test_the_flow_is_called_mopd() -> None:
-    assert run_flow.name == "mopd"
+def test_arms_share_the_first_rollouts_and_a_second_start_does_nothing(prefect: Prefect, compared: Path) -> None:
+    sdpo, grpo = (digest_tables(RunFolder.open(compared / "runs" / f"{arm}-seed0")) for arm in ("sdpo", "grpo"))
+    shared = ("prompts", "rollouts", "verdicts")
+    assert {table: sdpo[table] for table in shared} == {table: grpo[table] for table in shared}
+    assert sdpo["policies"] != grpo["policies"]
+    assert not list((compared / "runs" / "grpo-seed0" / "rollouts").rglob("*.parquet"))  # by reference, not again
+    assert result_keys(compared) == keys_of("sdpo", "grpo")
+    kept = written(compared)
+    again = compare(prefect, compared)
+    assert again.returncode == 0, again.stdout + again.stderr
+    assert "started" not in again.stdout
+    assert written(compared) == kept
+
+
+def test_the_deployment_of_compare_goes_on_with_a_comparison(
+    prefect: Prefect, deployments: dict[str, Any], compared: Path
+) -> None:
+    assert set(deployments["compare"]["parameter_openapi_schema"]["properties"]) == PARAMETERS
+    kept = written(compared)
+    parameters = {"config": str(TINY), "vary": ["train.objective=sdpo,grpo,opd"], "overrides": list(COMPARED)}
+    ended = trigger(prefect, deployments["compare"], parameters | {"seeds": 1, "out": str(compared)})
+    assert (ended["state_type"], ended["name"]) == ("COMPLETED", "compare-out"), logs(prefect, ended)
+    assert {path: time for path, time in written(compared).items() if path in kept} == kept
+    assert result_keys(compared) == keys_of("sdpo", "grpo", "opd")
+    wait_for(lambda: any("opd-seed0: finished in" in line for line in logs(prefect, ended)), 20)
+    filtered = {"artifacts": {"flow_run_id": {"any_": [ended["id"]]}}}
+    (artifact,) = prefect.post("artifacts/filter", filtered)
+    table, *_ = artifact["data"].split("\n\n")
+    assert (artifact["key"], artifact["type"], table.count("| opd |")) == ("mopd-compare", "markdown", 2)
+    assert table in (compared / "results.md").read_text()
+
+
+def test_the_flows_are_called_mopd() -> None:
+    assert {run_flow.name, compare_flow.name} == {"mopd"}
+
+
+def written(out: Path) -> dict[Path, int]:
+    """When the manifests of a comparison's runs were written."""
+    return {path: path.stat().st_mtime_ns for path in (out / "runs").rglob("*.json")}
+
+
+def result_keys(out: Path) -> list[list[str]]:
+    lines = (out / "results.csv").read_text().splitlines()
+    return [line.split(",")[:3] for line in lines[1:]]
+
+
+def keys_of(*arms: str) -> list[list[str]]:
+    """Arm, seed and rounds of each row of results."""
+    return [[arm, seed, rounds] for seed in ("0", "all") for arm in arms for rounds in ("0", "1")]
 
 
 def trigger(prefect: Prefect, deployment: Any, parameters: dict[str, Any]) -> Any:
@@ -90,7 +167,7 @@ def trigger(prefect: Prefect, deployment: Any, parameters: dict[str, Any]) -> An
     def state() -> Any:
         return prefect.post("flow_runs/filter", {"flow_runs": {"id": {"any_": [run["id"]]}}})[0]
 
-    wait_for(lambda: state()["state_type"] in ("COMPLETED", "FAILED", "CRASHED", "CANCELLED"), 200)
+    wait_for(lambda: state()["state_type"] in ("COMPLETED", "FAILED", "CRASHED", "CANCELLED"), 400)
     return state()
 
 
