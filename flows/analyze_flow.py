@@ -36,7 +36,7 @@ def contexts_flow(run_dir: str, round: int, contexts: list[str], overrides: list
         write_catalog(folder)
 
 
-@flow(name="analyze-signal", flow_run_name="signal-r{round:04d}", persist_result=False)
+@flow(name="mopd", flow_run_name="signal-r{round:04d}", persist_result=False)
 def analyze_signal_flow(
     run_dir: str,
     round: int = 0,
@@ -63,7 +63,7 @@ def analyze_signal_flow(
     return str(target)
 
 
-@flow(name="probe", flow_run_name="probe-r{round:04d}", persist_result=False)
+@flow(name="mopd", flow_run_name="probe-r{round:04d}", persist_result=False)
 def probe_flow(
     settings: Settings,
     run_dir: str,
