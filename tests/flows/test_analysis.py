@@ -1,0 +1,194 @@
+"""Contexts beside each other share what is there, and what can't be compared is refused with nothing written."""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from flows import jobs, measure_jobs
+from flows.analysis import Analysis, open_analysis
+from flows.analyze_signal import signal_command, signal_results, write_signal_files
+from flows.cli import main
+from flows.plan import RunPlan
+from flows.probe import probe_choices, read_probe
+from flows.probe_report import terminal_text, write_probe_files
+from flows.side import open_side
+from mopd.context_choice import choice_grid
+from mopd.errors import InputError
+from mopd.settings import load_settings
+from storage.catalog import query
+from storage.runs import RunFolder
+from storage.sides import read_side, side_names, write_side
+from tests.flows.rounds_by_jobs import TINY, answer, make_run, make_shards
+
+VARIANTS = ("none", "positive", "contrastive", "random_peer")
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunFolder]:
+    """A run of one round and two prompts with contrastive contexts, which has been asked for positive ones before."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("flows.fork.inputs_of", lambda _: run_inputs)
+        folder = make_run(tmp_path_factory.mktemp("analysis") / "run", "rounds=1")
+        run_inputs = {name: folder.document[name] for name in ("model_digest", "tasks_digest", "num_heldout")}
+        run_inputs["teacher_digest"] = None
+        write_side(folder, "best", ["condition.variant=positive"])
+        yield folder
+
+
+def opened(run: RunFolder, *variants: str, answers: bool = False, **grid: Any) -> Analysis:
+    choices = choice_grid(variants or VARIANTS, grid.get("renderings", ()), grid.get("orders", ()))
+    return open_analysis(run, 0, choices, grid.get("overrides", []), answers=answers)
+
+
+@pytest.fixture(scope="module")
+def made(run: RunFolder) -> Analysis:
+    """All contexts of the round, with signals and answers."""
+    analysis = opened(run, answers=True)
+    analysis.write_sides(run)
+    probes = analysis.plan.rounds[0].probes
+    for table, job in (
+        ("contexts", jobs.condition_shard),
+        ("scores", jobs.score_shard),
+        ("signals", measure_jobs.measure_shard),
+        ("answers", answer),
+    ):
+        make_shards(run, 0, [shard for part in probes for shard in getattr(part, table)], job)
+    return analysis
+
+
+def test_what_training_and_earlier_sides_made_is_used(run: RunFolder) -> None:
+    analysis, own = opened(run), RunPlan.of(run).rounds[0]
+    assert {name: part.name for name, part in analysis.parts.items()} == {
+        "none": "none", "positive": "best",
+        "contrastive": "", "random_peer": "random_peer",
+    }
+    assert analysis.parts["contrastive"].scores == own.scores
+    assert analysis.parts["contrastive"].signals == own.signals
+    assert set(analysis.new_sides) == {"none", "random_peer"}
+
+
+def test_nothing_is_written_before_the_work_begins(run: RunFolder) -> None:
+    before = side_names(run)
+    opened(run, "failure", "success")
+    assert side_names(run) == before
+
+
+def test_a_name_that_is_taken_by_other_settings_gets_a_number(run: RunFolder) -> None:
+    write_side(run, "success", ["condition.variant=failure"])
+    assert opened(run, "success").parts["success"].name == "success-2"
+    assert opened(run, "failure").parts["failure"].name == "success"
+    (run.path / "sides" / "success.json").unlink()
+
+
+def test_renderings_and_orders_are_tried_where_they_make_a_difference(run: RunFolder) -> None:
+    names = list(opened(run, "none", "success", "contrastive", renderings=["turns"], orders=["last", "first"]).parts)
+    assert names == ["none", "success-turns", "contrastive-turns-last", "contrastive-turns-first"]
+
+
+def test_all_that_was_made_is_there_and_is_found_again(run: RunFolder, made: Analysis) -> None:
+    assert made.plan.missing_of(run, made.needed(run)) == []
+    again = opened(run, answers=True)
+    assert {name: part.name for name, part in again.parts.items()} == {name: p.name for name, p in made.parts.items()}
+    assert again.plan.missing_of(run, again.needed(run)) == []
+    assert read_side(run, "random_peer") == ['condition.variant={"kind": "random_peer"}']
+    sides = query(run, "SELECT DISTINCT name FROM side_signals WHERE name <> 'control' ORDER BY 1").rows
+    assert sides == [("best",), ("none",), ("random_peer",)]
+    assert RunPlan.of(run).missing(run) == []
+
+
+def test_the_prompt_alone_is_answered_by_the_rollouts_themselves(run: RunFolder, made: Analysis) -> None:
+    same = "SELECT count(*), sum((a.token_ids = r.token_ids)::int), sum((a.seed = r.seed)::int) FROM "
+    joined = "{} AS a JOIN rollouts AS r USING (run, round, prompt_id, sample)"
+    assert query(run, same + joined.format("(FROM side_answers WHERE name = 'none')")).rows == [(8, 8, 8)]
+    total, _, seeds = query(run, same + joined.format("answers")).rows[0]
+    assert (total, seeds) == (8, 8)
+
+
+def test_results_are_a_page_a_table_and_a_plot(run: RunFolder, made: Analysis, tmp_path: Path) -> None:
+    results = signal_results(run, made, "none")
+    assert results.names == list(VARIANTS)
+    page = write_signal_files(results, tmp_path, command="mopd analyze signal")
+    assert {path.name for path in tmp_path.glob("*.*")} == {"signal.md", "signal.csv", "plot.png"}
+    assert "minus none" in page
+    rows = list(csv.DictReader((tmp_path / "signal.csv").open()))
+    assert {row["name"] for row in rows} == set(VARIANTS)
+    assert {row["reference"] for row in rows} == {"none", ""}
+
+
+def test_a_probe_says_what_each_context_is_worth(run: RunFolder, made: Analysis, tmp_path: Path) -> None:
+    results = read_probe(run, 0, choice_grid(VARIANTS, (), ()))
+    gains = {one.name: one.gain for one in results.contexts}
+    assert gains["none"].gap == 0.0
+    answers = query(run, "SELECT prompt_id, avg(success::int) FROM side_answers WHERE name = 'best' GROUP BY 1").rows
+    alone = dict(query(run, "SELECT prompt_id, avg(success::int) FROM verdicts GROUP BY 1").rows)
+    assert gains["positive"].gap == pytest.approx(sum(mean - alone[prompt] for prompt, mean in answers) / len(answers))
+    assert f"recommended: {results.best}" in terminal_text(results)
+    write_probe_files(results, tmp_path, command="mopd probe")
+    rows = {row["context"]: row for row in csv.DictReader((tmp_path / "probe.csv").open())}
+    assert [name for name, row in rows.items() if row["recommended"] == "True"] == [results.best]
+    assert float(rows["none"]["gap"]) == 0.0
+
+
+@pytest.mark.parametrize(
+    ("variants", "message"),
+    [
+        (
+            ("summary",),
+            "--variants summary: the rollouts of .* were not asked|are not asked for summaries; leave it out",
+        ),
+        (("best",), "'best' is unknown; choose one of contrastive"),
+        (("none", "none"), "none stands there twice"),
+        (("contrastive/left",), "'left' is none of sections, turns"),
+    ],
+)
+def test_what_the_rollouts_lack_is_refused(run: RunFolder, variants: tuple[str, ...], message: str) -> None:
+    before = sorted(run.path.rglob("*"))
+    with pytest.raises(InputError, match=message):
+        signal_command(run.path, 0, variants=variants, renderings=(), orders=(), reference=None, overrides=[], out=None)
+    assert sorted(run.path.rglob("*")) == before
+
+
+def test_excerpts_stand_in_for_summaries_when_that_is_asked_for(run: RunFolder) -> None:
+    assert opened(run, "summary", overrides=["generate.ask_for_summary=never"]).parts["summary"].name == "summary"
+
+
+def test_one_prompt_alone_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, run: RunFolder) -> None:
+    one = make_run(tmp_path / "one", "rounds=1", "generate.num_prompts=1")
+    with pytest.raises(InputError, match="has one prompt in it, and intervals are over prompts"):
+        opened(one, "none")
+    settings = load_settings(TINY, ["generate.num_prompts=1", "train.updates_per_round=1"])
+    with pytest.raises(InputError, match=r"generate.num_prompts: 1 is too few, .* set it to 2 or more"):
+        probe_choices(settings, (), (), ())
+
+
+def test_names_of_what_runs_make_by_themselves_are_refused(run: RunFolder) -> None:
+    for name in ("control", "probe.none"):
+        with pytest.raises(InputError, match="is a name of what runs make by themselves"):
+            open_side(run, 0, name, ["condition.variant=none"], scores=False)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("analyze", "signal", "NO", "--round", "0"), "is not a run"),
+        (("analyze", "signal", "RUN", "--round", "7"), "--round 7: "),
+        (("analyze", "signal", "RUN", "--round", "0", "--reference", "x"), "--reference x: is none of the contexts"),
+        (("analyze", "signal", "RUN", "--round", "0", "--set", "seed=1"), "would give other rollouts or verdicts"),
+        (("probe", "RUN", "--run", "OTHER"), "is a run folder and is continued where it is"),
+        (("probe", "RUN", "--round", "1"), "has rounds 0 to 0"),
+    ],
+)
+def test_a_wrong_command_is_one_line(
+    run: RunFolder, capsys: pytest.CaptureFixture[str], arguments: tuple[str, ...], message: str
+) -> None:
+    places = {"RUN": str(run.path), "NO": str(run.path / "no"), "OTHER": str(run.path / "other")}
+    assert main([places.get(one, one) for one in arguments]) == 2
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert err.count("\n") == 1
+    assert message in err
