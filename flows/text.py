@@ -32,6 +32,14 @@ def text_table(rows: Sequence[dict[str, Cell]]) -> str:
     return "\n".join([align(names), align(["-" * width for width in widths]), *map(align, cells)])
 
 
+def markdown_table(rows: Sequence[dict[str, Cell]]) -> str:
+    """A table whose columns are those of all rows."""
+    names = list(dict.fromkeys(name for row in rows for name in row))
+    lines = [names, ["---"] * len(names)]
+    lines += [["-" if row.get(name) is None else str(row[name]).replace("|", "\\|") for name in names] for row in rows]
+    return "\n".join(f"| {' | '.join(cells)} |" for cells in lines)
+
+
 def _text(cell: Cell) -> str:
     if cell is None:
         return MISSING
