@@ -1,0 +1,63 @@
+"""`mopd analyze diversity`: how varied the replies of runs are, by round and policy; docs/diversity.md."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from mopd.errors import InputError
+
+if TYPE_CHECKING:
+    from flows.diversity_results import Results
+
+PAGE, TABLE, PLOT = "diversity.md", "diversity.csv", "diversity.png"
+
+
+def add_diversity_parser(commands: Any) -> None:
+    """Hang `diversity` under the subcommands of `mopd analyze`."""
+    diversity = commands.add_parser("diversity", help="how varied replies are, by round and policy")
+    diversity.add_argument("runs", type=Path, nargs="+", metavar="RUN", help="several: compared with the first")
+    default = "default: RUN/analysis/diversity; of several runs runs/diversity"
+    diversity.add_argument("--out", type=Path, metavar="DIR", help=f"for the page, the table and the plot; {default}")
+    diversity.set_defaults(command=_diversity)
+
+
+def analyze(runs: Sequence[Path], out: Path | None) -> tuple[Results, Path]:
+    """Measure runs and write page, table and plot to `out`; returns the results and that folder.
+
+    Raises InputError or StorageError for runs that can't be measured; then nothing is written.
+    """
+    from flows.diversity_plot import plot_png
+    from flows.diversity_results import read_results
+    from flows.diversity_tables import csv_text, markdown
+    from storage.files import make_folder, write_replacing
+
+    folder = out or _default_out(runs)
+    if folder.exists() and not folder.is_dir():
+        raise InputError(f"--out {folder}: is a file; name a folder")
+    results = read_results(runs)
+    page = markdown(results, command=command_text(runs), plot=PLOT)
+    files = {PAGE: page.encode(), TABLE: csv_text(results).encode(), PLOT: plot_png(results)}
+    make_folder(folder)
+    for name, content in files.items():
+        write_replacing(folder, folder / name, content)
+    return results, folder
+
+
+def command_text(runs: Sequence[Path]) -> str:
+    """The command that measures these runs."""
+    return f"mopd analyze diversity {' '.join(map(str, runs))}"
+
+
+def _diversity(arguments: argparse.Namespace) -> int:
+    from flows.diversity_tables import terminal_text
+
+    results, folder = analyze(arguments.runs, arguments.out)
+    print(f"{terminal_text(results)}\n\nresults: {folder / PAGE}, {TABLE}, {PLOT}")
+    return 0
+
+
+def _default_out(runs: Sequence[Path]) -> Path:
+    return runs[0] / "analysis" / "diversity" if len(runs) == 1 else Path("runs") / "diversity"

@@ -1,0 +1,29 @@
+"""The flow around `mopd analyze diversity`, for a deployment: its tables stand in the Prefect UI too."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from prefect import flow
+from prefect.artifacts import create_markdown_artifact
+
+from flows.diversity import analyze, command_text
+from flows.diversity_tables import markdown
+from mopd.errors import InputError
+
+KEY = "mopd-diversity"
+
+
+@flow(name="analyze-diversity", persist_result=False)
+def analyze_diversity(runs: list[str], out: str | None = None) -> str:
+    """How varied the replies of `runs` (folders) are, by round and policy, as a Markdown artifact and as files.
+
+    `out`: the folder of page, table and plot; null as `mopd analyze diversity` chooses. Returns its path.
+    """
+    if not runs:
+        raise InputError("runs: is empty; name the folder of a run")
+    paths = [Path(run) for run in runs]
+    results, folder = analyze(paths, Path(out) if out else None)
+    page = markdown(results, command=command_text(paths), plot=None)
+    create_markdown_artifact(key=KEY, markdown=page, description=f"diversity of replies; files in {folder}")
+    return str(folder)

@@ -1,0 +1,177 @@
+"""The diversity of replies in runs as they are on disk: of what training sampled, and of held-out replies."""
+
+from __future__ import annotations
+
+import json
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from flows.stage_settings import settings_of
+from mopd.diversity import METRICS, REPLIES, Diversity, Summary, Values, paired_difference, prompt_diversity, summarize
+from mopd.errors import InputError
+from storage.runs import RunFolder
+from storage.shards import manifests, read_rows
+
+Row = dict[str, Any]
+Summaries = dict[str, Summary]
+"""By metric."""
+
+SAMPLED, HELD_OUT = "sampled", "held-out"
+REPLY = ["round", "prompt_id", "sample", "text"]
+
+
+@dataclass(frozen=True)
+class Measured:
+    """The replies to one set of prompts: in a round of training, or of one policy to the held-out prompts."""
+
+    run: str
+    source: str
+    number: int
+    """Of the round; of the policy, the rounds of training that it has had."""
+    prompts: dict[str, dict[str, Diversity]]
+    """By prompt (id and question), then by a name in `mopd.diversity.REPLIES`."""
+
+    def values(self, replies: str, metric: str) -> Values:
+        """One metric by prompt."""
+        return {prompt: getattr(found[replies], metric) for prompt, found in self.prompts.items()}
+
+
+@dataclass(frozen=True)
+class Point:
+    """Means over the prompts of one `Measured`, for all replies or for successes."""
+
+    run: str
+    source: str
+    number: int
+    replies: str
+    means: Summaries
+    minus_policy: Summaries | None
+    """From the run's first evaluated policy, paired by prompt; None for that one itself, and for what was sampled."""
+    minus_run: Summaries | None
+    """From the same policy of the first run, paired by prompt; None where there is none."""
+
+
+@dataclass(frozen=True)
+class Results:
+    """All points of some runs, run by run."""
+
+    runs: list[str]
+    points: list[Point]
+    num_draws: int
+    """Of the bootstrap."""
+
+    def of(self, source: str) -> list[Point]:
+        """The points of what training sampled, or of held-out replies."""
+        return [point for point in self.points if point.source == source]
+
+
+def read_results(paths: Sequence[Path]) -> Results:
+    """Measure the runs in these folders; intervals are drawn as the first one's settings say.
+
+    Raises StorageError for a folder that is no run, InputError for one without replies and for one named twice.
+    """
+    folders = [RunFolder.open(path) for path in paths]
+    names = _names(paths, folders)
+    measured = [one for name, folder in zip(names, folders, strict=True) for one in _measure_run(name, folder)]
+    settings = settings_of(folders[0])
+    draws = settings.evaluate.bootstrap_samples
+    return Results(names, _points(measured, draws, settings.seed), draws)
+
+
+def _names(paths: Sequence[Path], folders: Sequence[RunFolder]) -> list[str]:
+    """The names of folders; of those that share theirs, the paths as given."""
+    names = [folder.path.name for folder in folders]
+    for index, folder in enumerate(folders):
+        if any(folder.path == other.path for other in folders[:index]):
+            raise InputError(f"{paths[index]}: is named twice; name each run once")
+    return [str(path) if names.count(name) > 1 else name for path, name in zip(paths, names, strict=True)]
+
+
+def _measure_run(name: str, folder: RunFolder) -> list[Measured]:
+    questions = _questions(folder)
+    found = [*_measure(name, SAMPLED, questions, _sampled(folder)), *_measure(name, HELD_OUT, questions, _held(folder))]
+    if not found:
+        raise InputError(f"{folder.path}: has no rollouts and no evaluations yet; mopd run {folder.path} makes them")
+    return found
+
+
+def _measure(
+    name: str, source: str, questions: dict[tuple[int, str], Row], shards: Iterator[list[Row]]
+) -> list[Measured]:
+    """Group by group: a shard holds whole groups."""
+    rounds: defaultdict[int, dict[str, dict[str, Diversity]]] = defaultdict(dict)
+    for rows in shards:
+        groups: defaultdict[tuple[int, str], list[Row]] = defaultdict(list)
+        for row in rows:
+            groups[row["round"], row["prompt_id"]].append(row)
+        for (round, prompt_id), group in groups.items():
+            if (round, prompt_id) not in questions:
+                raise InputError(
+                    f"prompt {prompt_id}: round {round} has no row of it in prompts; `mopd run` makes it again"
+                )
+            question = questions[round, prompt_id]
+            key = json.dumps([prompt_id, question["messages"]])
+            rounds[round][key] = prompt_diversity(group, is_code=question["verifier"] == "code")
+    return [Measured(name, source, number, prompts) for number, prompts in sorted(rounds.items())]
+
+
+def _questions(folder: RunFolder) -> dict[tuple[int, str], Row]:
+    """Messages and verifier of each prompt; held-out ones stand in the round of the policy that is asked."""
+    columns = ["round", "prompt_id", "messages", "verifier"]
+    rows = [row for one in manifests(folder, "prompts") for row in read_rows(folder, one, columns)]
+    return {(row["round"], row["prompt_id"]): row for row in rows}
+
+
+def _sampled(folder: RunFolder) -> Iterator[list[Row]]:
+    """Rollouts, shard by shard, with their verdicts' `success`; None where there is no verdict (yet)."""
+    keys = ["round", "prompt_id", "sample"]
+    verdicts = [row for one in manifests(folder, "verdicts") for row in read_rows(folder, one, [*keys, "success"])]
+    success = {tuple(row[key] for key in keys): row["success"] for row in verdicts}
+    for one in manifests(folder, "rollouts"):
+        rows = read_rows(folder, one, REPLY)
+        yield [{**row, "success": success.get(tuple(row[key] for key in keys))} for row in rows]
+
+
+def _held(folder: RunFolder) -> Iterator[list[Row]]:
+    for one in manifests(folder, "evaluations"):
+        yield read_rows(folder, one, [*REPLY, "success"])
+
+
+def _points(measured: list[Measured], draws: int, seed: int) -> list[Point]:
+    mean = partial(summarize, num_samples=draws, seed=seed)
+    difference = partial(paired_difference, num_samples=draws, seed=seed)
+
+    def minus(one: Measured, first: Measured | None, replies: str) -> Summaries | None:
+        if first is None or first is one:
+            return None
+        return {metric: difference(one.values(replies, metric), first.values(replies, metric)) for metric in METRICS}
+
+    return [
+        Point(
+            one.run,
+            one.source,
+            one.number,
+            replies,
+            means={metric: mean(one.values(replies, metric)) for metric in METRICS},
+            minus_policy=minus(one, _first_policy(measured, one), replies),
+            minus_run=minus(one, _first_run(measured, one), replies),
+        )
+        for one in measured
+        for replies in REPLIES
+    ]
+
+
+def _first_policy(measured: list[Measured], one: Measured) -> Measured | None:
+    if one.source == SAMPLED:
+        return None
+    return next(other for other in measured if (other.run, other.source) == (one.run, HELD_OUT))
+
+
+def _first_run(measured: list[Measured], one: Measured) -> Measured | None:
+    place = (measured[0].run, HELD_OUT, one.number)
+    found = (other for other in measured if (other.run, other.source, other.number) == place)
+    return None if one.source == SAMPLED else next(found, None)
