@@ -1,4 +1,4 @@
-"""The part of the command line that measures: `mopd analyze`, `mopd probe`. docs/signal.md and docs/probe.md."""
+"""The part of the command line that measures: `mopd analyze`, `mopd probe`. docs/{signal,probe,diversity}.md."""
 
 from __future__ import annotations
 
@@ -6,13 +6,17 @@ import argparse
 from pathlib import Path
 from typing import Any
 
+from flows.diversity import add_diversity_parser
+
 VARIANTS = "e.g. none,success,contrastive/turns/first"
 
 
 def add_measures(commands: Any) -> None:
     """Hang the commands under the command line's own."""
-    analyze = commands.add_parser("analyze", help="what a run's rollouts say: teacher signals")
-    _add_signal(analyze.add_subparsers(required=True, metavar="COMMAND"))
+    analyze = commands.add_parser("analyze", help="what a run's rollouts say: teacher signals, diversity")
+    kinds = analyze.add_subparsers(required=True, metavar="COMMAND")
+    _add_signal(kinds)
+    add_diversity_parser(kinds)
     help = "which context does the student gain most from, before anything is trained?"
     _add_probe(commands.add_parser("probe", parents=[_contexts()], help=help))
 

@@ -9,9 +9,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from flows.compare_results import _markdown_table as markdown_table
 from flows.shard_rows import Rows
-from flows.text import Cell, text_table
+from flows.text import Cell, markdown_table, text_table
 from mopd.context_choice import ContextChoice
 from mopd.evaluate import Interval, bootstrap_interval
 from mopd.probe import Gain, best_context, why_best

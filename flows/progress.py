@@ -15,6 +15,10 @@ QUIET_SECONDS = 5.0
 """Time between two lines of one stage in the terminal."""
 
 
+SURE_SHARE = 0.02
+"""Before this share of a stage is done, the time it takes to start a model would be most of an estimate."""
+
+
 class Console:
     """Writes each line to the terminal, where `mopd run` has one, and to the log of the current Prefect run."""
 
@@ -82,7 +86,7 @@ class Meter:
 
     def _left(self, seconds: float) -> str:
         made = self._done - self._found + self._part
-        if not made:
+        if made < SURE_SHARE * (self._total - self._found):
             return ""
         return f", about {clock(seconds / made * (self._total - self._done - self._part))} left"
 

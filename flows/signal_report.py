@@ -9,8 +9,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
-from flows.compare_results import _markdown_table as markdown_table
-from flows.text import Cell, text_table
+from flows.text import Cell, markdown_table, text_table
 from mopd.evaluate import Interval
 from mopd.signal_summary import SignalEstimate
 from mopd.signals import Rows

@@ -64,8 +64,10 @@ def made(run: RunFolder) -> Analysis:
 def test_what_training_and_earlier_sides_made_is_used(run: RunFolder) -> None:
     analysis, own = opened(run), RunPlan.of(run).rounds[0]
     assert {name: part.name for name, part in analysis.parts.items()} == {
-        "none": "none", "positive": "best",
-        "contrastive": "", "random_peer": "random_peer",
+        "none": "none",
+        "positive": "best",
+        "contrastive": "",
+        "random_peer": "random_peer",
     }
     assert analysis.parts["contrastive"].scores == own.scores
     assert analysis.parts["contrastive"].signals == own.signals
