@@ -32,7 +32,7 @@ def worker(prefect: Prefect, tmp_path_factory: pytest.TempPathFactory) -> Iterat
     for arguments in (
         ("work-pool", "create", "mopd", "--type", "process"),
         ("gcl", "create", "mopd-device", "--limit", "1"),
-        ("--no-prompt", "deploy", "--name", "run", "--name", "compare"),
+        ("--no-prompt", "deploy", "--all"),
     ):
         done = prefect.command("prefect", *arguments)
         assert done.returncode == 0, done.stdout + done.stderr
@@ -107,6 +107,21 @@ def test_a_triggered_run_completes_and_does_nothing_the_second_time(
     wait_for(lambda: any("nothing to do" in line for line in logs(prefect, second)), 20)
     limit = next(one for one in prefect.post("v2/concurrency_limits/filter") if one["name"] == "mopd-device")
     assert limit["active_slots"] == 0
+
+
+def test_what_looks_at_runs_is_deployed_too(prefect: Prefect, deployments: dict[str, Any], finished_run: Path) -> None:
+    forms = {name: set(one["parameter_openapi_schema"]["properties"]) for name, one in deployments.items()}
+    looks = {"run_dir", "round", "variants", "renderings", "orders", "reference", "overrides", "out"}
+    assert forms["analyze-signal"] == looks
+    assert forms["probe"] == looks - {"reference", "overrides"} | {"settings"}
+    assert forms["analyze-diversity"] == {"runs", "out"}
+    parameters = {"run_dir": str(finished_run), "round": 1, "variants": ["none", "contrastive"]}
+    ended = trigger(prefect, deployments["analyze-signal"], parameters)
+    assert ended["state_type"] == "COMPLETED", logs(prefect, ended)
+    filtered = {"artifacts": {"flow_run_id": {"any_": [ended["id"]]}}}
+    (artifact,) = prefect.post("artifacts/filter", filtered)
+    assert (artifact["key"], artifact["type"]) == ("mopd-signal", "markdown")
+    assert artifact["data"] == (finished_run / "analysis" / "signal-round=0001" / "signal.md").read_text()
 
 
 def test_arms_share_the_first_rollouts_and_a_second_start_does_nothing(prefect: Prefect, compared: Path) -> None:
