@@ -44,7 +44,7 @@ def signal_command(
 ) -> int:
     """Make what is missing of the contexts and scores, then table, page, CSV and plot. Returns the exit code."""
     choices = read_choices(variants, renderings, orders)
-    against = _reference(choices, reference)
+    against = reference_of(choices, reference)
     with orderly_end():
         set_environment(verbose=False)
         Console.terminal = sys.stdout
@@ -73,7 +73,8 @@ def _work(folder: RunFolder, analysis: Analysis, choices: list[ContextChoice], o
     contexts_flow(str(folder.path), analysis.round, [one.text for one in choices], overrides)
 
 
-def _reference(choices: list[ContextChoice], wanted: str | None) -> str:
+def reference_of(choices: list[ContextChoice], wanted: str | None) -> str:
+    """What differences are taken from: what was asked for, else `none` where it is there, else the first context."""
     names = [one.name for one in choices]
     if wanted is not None and wanted not in names:
         raise InputError(f"--reference {wanted}: is none of the contexts; choose one of {', '.join(names)}")

@@ -128,7 +128,10 @@ def _variant(text: str, given: str) -> Any:
     except yaml.YAMLError:
         raise ValueError(f"{text!r}: {given!r} is not a YAML mapping") from None
     except ValidationError as error:
-        problems = "; ".join(problem["msg"].removeprefix("Value error, ") for problem in error.errors())
+        problems = "; ".join(
+            ": ".join([*map(str, problem["loc"][1:]), problem["msg"].removeprefix("Value error, ")])
+            for problem in error.errors()
+        )
         raise ValueError(f"{text!r}: {problems}") from None
 
 
