@@ -12,6 +12,7 @@ from flows import jobs, measure_jobs, server
 from flows.plan import RunPlan
 from flows.progress import Console
 from flows.shard import RoundPlan, Shard
+from flows.signals import raise_if_interrupted
 from flows.worker import Worker
 from mopd.settings import Settings
 from mopd.tasks import TaskSplit, load_tasks
@@ -102,6 +103,7 @@ class Run(BaseModel):
             self._workers.close()
         else:
             self._workers.kill()
+            raise_if_interrupted()  # where Ctrl-C comes while Prefect prepares a step, it raises an error of its own
 
 
 class Workers:

@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import os
 import signal
+from contextlib import suppress
+from pathlib import Path
 
 import pytest
 
+from flows.progress import Console
 from flows.signals import Terminated, orderly_end, raise_if_interrupted
+from tests.flows.test_plan import run_of
 
 
 def test_a_ctrl_c_whose_exception_was_swallowed_is_raised_again() -> None:
@@ -19,6 +23,19 @@ def test_a_ctrl_c_whose_exception_was_swallowed_is_raised_again() -> None:
             raise_if_interrupted()
     with orderly_end():
         raise_if_interrupted()
+
+
+def test_a_run_that_fails_of_ctrl_c_was_interrupted_whatever_it_says(tmp_path: Path) -> None:
+    """Prefect raises an error of its own where Ctrl-C comes while it prepares a step."""
+    from flows.session import Run
+
+    folder, _ = run_of(tmp_path / "run")
+    for number, expected in ((signal.SIGINT, KeyboardInterrupt), (0, ValueError)):
+        with orderly_end(), pytest.raises(expected) as caught, Run.open(folder, Console()):
+            with suppress(KeyboardInterrupt):
+                os.kill(os.getpid(), number)
+            raise ValueError("Task run is not set")
+        assert "Task run is not set" in str(caught.value.__context__ or caught.value)
 
 
 def test_sigterm_is_an_exception_and_handlers_come_back() -> None:
