@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -41,16 +42,19 @@ def write_plot(results: Results, path: Path) -> None:
 def _draw_arm(panel: Any, results: Results, arm: str, metric: str, color: str, shift: float) -> None:
     points = [point for point in results.points if point.arm == arm and getattr(point, metric).value is not None]
     at = [point.policy + shift for point in points]
-    found: list[Estimate] = [getattr(point, metric) for point in points]
-    values = [100 * (one.value or 0.0) for one in found]
-    ends = [[100 * end for end in one.interval] if one.interval else [math.nan] * 2 for one in found]
-    below = [value - low for value, (low, _) in zip(values, ends, strict=True)]
-    above = [high - value for value, (_, high) in zip(values, ends, strict=True)]
-    panel.errorbar(
-        at, values, yerr=[below, above], color=color, marker="o", markersize=5, capsize=3, linewidth=1.8, label=arm
-    )
+    values, bars = with_bars([getattr(point, metric) for point in points])
+    panel.errorbar(at, values, yerr=bars, color=color, marker="o", markersize=5, capsize=3, linewidth=1.8, label=arm)
     for run in results.runs:
         if run.job.arm.name == arm:
             seen = [(version, getattr(outcome, metric)) for version, outcome in run.outcomes.items()]
             dots = [(version + shift + BESIDE, 100 * sum(of.values()) / len(of)) for version, of in seen if of]
             panel.scatter(*zip(*dots, strict=True) if dots else ([], []), color=color, s=14, alpha=0.5, linewidths=0)
+
+
+def with_bars(found: Sequence[Estimate]) -> tuple[list[float], list[list[float]]]:
+    """Defined estimates as percents, and how far their intervals reach below and above them; no bar without one."""
+    values = [100 * (one.value or 0.0) for one in found]
+    ends = [[100 * end for end in one.interval] if one.interval else [math.nan] * 2 for one in found]
+    below = [value - low for value, (low, _) in zip(values, ends, strict=True)]
+    above = [high - value for value, (_, high) in zip(values, ends, strict=True)]
+    return values, [below, above]

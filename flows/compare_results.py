@@ -14,8 +14,8 @@ from flows.artifacts import total
 from flows.compare_runs import FINISHED, WAS_THERE, run_folder
 from flows.plan import RunPlan
 from flows.progress import clock
-from flows.text import Cell, text_table
-from mopd.comparison import FEW_SEEDS, METHOD, Estimate, Outcome, Point, compare_arms, outcome_of
+from flows.text import Cell, markdown_table, said, text_table
+from mopd.comparison import FEW_SEEDS, METHOD, Outcome, Point, compare_arms, outcome_of
 from storage.runs import RUN_FILE, RunFolder
 from storage.shards import read_rows
 
@@ -116,10 +116,10 @@ def result_rows(results: Results) -> list[Row]:
             "arm": point.arm,
             "rounds": point.policy,
             "seeds": f"{point.mean.num_seeds}/{num_seeds}",
-            f"mean@{k}, %": _said(point.mean),
-            f"minus {first}": _said(point.mean_difference, sign=True),
-            f"pass@{k}, %": _said(point.passed),
-            f"minus {first} ": _said(point.passed_difference, sign=True),
+            f"mean@{k}, %": said(point.mean),
+            f"minus {first}": said(point.mean_difference, sign=True),
+            f"pass@{k}, %": said(point.passed),
+            f"minus {first} ": said(point.passed_difference, sign=True),
             **({"nulls": point.num_null} if nulls else {}),
         }
         for point in results.points
@@ -181,15 +181,15 @@ def markdown(results: Results, *, command: str, about: str) -> str:
     seeds = sorted({run.job.seed for run in results.runs})
     parts = [f"# {' against '.join(arm.name for arm in results.arms)}", f"    {command}", about]
     parts += [table_text(results), "![mean@k and pass@k by round](plot.png)", method_text(len(seeds))]
-    parts += ["## By seed", f"mean@{results.k}, %.", _markdown_table(seed_rows(results))]
-    parts += ["## What a run took", COSTS, _markdown_table(cost_rows(results))]
-    parts += ["## What differs", "All other settings are the same.", _markdown_table(difference_rows(results))]
+    parts += ["## By seed", f"mean@{results.k}, %.", markdown_table(seed_rows(results))]
+    parts += ["## What a run took", COSTS, markdown_table(cost_rows(results))]
+    parts += ["## What differs", "All other settings are the same.", markdown_table(difference_rows(results))]
     return "\n\n".join(parts) + "\n"
 
 
 def table_text(results: Results) -> str:
     """The table of arms alone, in Markdown."""
-    return _markdown_table(result_rows(results))
+    return markdown_table(result_rows(results))
 
 
 COSTS = (
@@ -241,23 +241,6 @@ def _csv_point(point: Point) -> dict[str, Any]:
         low, high = (found.interval if found else None) or (None, None)
         row |= {name: found.value if found else None, f"{name}_low": low, f"{name}_high": high}
     return row | {"num_prompts": point.mean.num_prompts, "num_null": point.num_null}
-
-
-def _markdown_table(rows: list[Row]) -> str:
-    """A table whose columns are those of all rows."""
-    names = list(dict.fromkeys(name for row in rows for name in row))
-    lines = [names, ["---"] * len(names)]
-    lines += [["-" if row.get(name) is None else str(row[name]).replace("|", "\\|") for name in names] for row in rows]
-    return "\n".join(f"| {' | '.join(cells)} |" for cells in lines)
-
-
-def _said(found: Estimate | None, *, sign: bool = False) -> str | None:
-    """41.7 [35.1, 48.0], in percent or points."""
-    if found is None or found.value is None:
-        return None
-    form = "+.1f" if sign else ".1f"
-    value = f"{100 * found.value:{form}}"
-    return value + (f" [{', '.join(f'{100 * end:{form}}' for end in found.interval)}]" if found.interval else "")
 
 
 def _percent(share: float | None) -> str | None:

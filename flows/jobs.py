@@ -125,14 +125,17 @@ def verify_shard(_: None, report: Report, run_path: Path, shard: Shard) -> Manif
 def judge_shard(_: None, report: Report, run_path: Path, shard: Shard, samples: Rows, seconds: float) -> Manifest:
     """Held-out samples, which took `seconds` -> evaluations."""
     folder, began = open_shard(run_path, shard), time.monotonic() - seconds
-    prompts = read_shard(folder, shard.input("prompts"))
+    rows = evaluation_rows(read_shard(folder, shard.input("prompts")), samples, settings_of(folder))
+    return commit(folder, shard, rows, began, count_evaluations(rows))
+
+
+def evaluation_rows(prompts: Rows, samples: Rows, settings: Settings) -> Rows:
+    """Rows of `evaluations` from samples of held-out prompts."""
     datasets = {prompt["prompt_id"]: prompt["dataset"] for prompt in prompts}
     kept = ("run", "round", "prompt_id", "sample", "policy_version", "token_ids", "text", "finish_reason", "seed")
-    rows = [
-        row | {"dataset": datasets[row["prompt_id"]]}
-        for row in judged_rows(prompts, samples, settings_of(folder), kept=kept)
+    return [
+        row | {"dataset": datasets[row["prompt_id"]]} for row in judged_rows(prompts, samples, settings, kept=kept)
     ]
-    return commit(folder, shard, rows, began, count_evaluations(rows))
 
 
 def judged_rows(

@@ -9,7 +9,7 @@ from flows.artifacts import total
 from flows.plan import RunPlan
 from flows.progress import clock
 from flows.selection import round_selection, selection_line
-from flows.shard import Shard
+from flows.shard import EvaluationPlan, Shard
 from flows.status_signals import choice_status, signal_row, signals_status
 from flows.text import Cell, number, text_table
 from mopd.evaluate import summarize_evaluation
@@ -17,6 +17,7 @@ from storage.runs import RunFolder
 from storage.shards import Manifest, read_rows
 
 STAGES = ("rollouts", "verdicts", "contexts", "scores", "signals", "policy")
+JUDGED = ["prompt_id", "sample", "success", "prediction", "sandbox"]
 STAGE_NAMES = {
     "rollouts": "generate",
     "verdicts": "verify",
@@ -120,10 +121,18 @@ def _evaluation_status(folder: RunFolder, plan: RunPlan, version: int) -> dict[s
     part = plan.evaluations[version]
     found = _found(folder, part.evaluations)
     whole = len(found) == len(part.evaluations)
-    rows = [row for one in found for row in read_rows(folder, one, ["prompt_id", "sample", "success"])] if whole else []
+    rows = judged_rows(folder, part) if whole else []
     settings = plan.at(version).settings
     summary = asdict(summarize_evaluation(rows, settings.evaluate, settings.seed))
     return {"policy": version, **_stage_status(found, len(part.evaluations)), **summary}
+
+
+def judged_rows(folder: RunFolder, part: EvaluationPlan) -> list[dict[str, Any]]:
+    """What `summarize_evaluation` reads of a policy's evaluation, whose shards are all there."""
+    prompts = [row for one in _found(folder, part.prompts) for row in read_rows(folder, one, ["prompt_id", "verifier"])]
+    verifiers = {row["prompt_id"]: row["verifier"] for row in prompts}
+    rows = [row for one in _found(folder, part.evaluations) for row in read_rows(folder, one, JUDGED)]
+    return [{**row, "verifier": verifiers.get(row["prompt_id"])} for row in rows]
 
 
 def _found(folder: RunFolder, shards: list[Shard]) -> list[Manifest]:
@@ -184,11 +193,12 @@ def _selection_column(selection: dict[str, Any] | None) -> dict[str, Cell]:
 
 
 def _evaluation_row(entry: dict[str, Any]) -> dict[str, Cell]:
-    k = entry["k"]
+    k, maj = entry["k"], entry["maj_at_k"]
     return {
         "policy": entry["policy"],
         f"mean@{k}": _with_interval(entry["mean_at_k"], entry["mean_interval"]),
         f"pass@{k}": _with_interval(entry["pass_at_k"], entry["pass_interval"]),
+        **({} if maj is None else {f"maj@{k}": _with_interval(maj, entry["maj_interval"])}),
         "prompts": entry["num_prompts"],
         "seconds": clock(entry["seconds"]),
         **({"nulls": entry["num_null"]} if entry["num_null"] else {}),

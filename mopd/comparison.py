@@ -7,12 +7,12 @@ What can't be computed is None, never 0.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 
-from mopd.evaluate import Interval, outcomes_by_prompt, prompt_mean, prompt_pass
+from mopd.evaluate import Interval, majorities, outcomes_by_prompt, prompt_mean, prompt_pass
 from mopd.seeds import derive_seed
 
 Floats = np.ndarray[Any, Any]
@@ -49,18 +49,23 @@ class Outcome:
     """The unbiased pass@k, of prompts with at least k verdicts."""
     num_null: int
     """Samples without a verdict."""
+    majority: Values = field(default_factory=dict)
+    """maj@k, of prompts with at least k verdicts whose verifier says what it found (`mopd.evaluate.majorities`)."""
 
 
 def outcome_of(rows: Sequence[dict[str, Any]], k: int) -> Outcome:
-    """The numbers of each prompt from evaluation rows (`prompt_id`, `sample`, `success`) of one policy."""
+    """The numbers of each prompt from one policy's evaluation rows; these have what `summarize_evaluation` reads."""
     prompts = outcomes_by_prompt(rows)
-    means = {prompt: prompt_mean(outcomes) for prompt, outcomes in prompts.items()}
-    passes = {prompt: prompt_pass(outcomes, k) for prompt, outcomes in prompts.items()}
     return Outcome(
-        mean={prompt: value for prompt, value in means.items() if value is not None},
-        passed={prompt: value for prompt, value in passes.items() if value is not None},
+        mean=_defined({prompt: prompt_mean(outcomes) for prompt, outcomes in prompts.items()}),
+        passed=_defined({prompt: prompt_pass(outcomes, k) for prompt, outcomes in prompts.items()}),
         num_null=sum(row["success"] is None for row in rows),
+        majority=_defined(majorities(rows, k)),
     )
+
+
+def _defined(values: Mapping[str, float | None]) -> Values:
+    return {prompt: value for prompt, value in values.items() if value is not None}
 
 
 def estimate(seeds: Sequence[Values], *, num_samples: int, rng_seed: int) -> Estimate:

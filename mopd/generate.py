@@ -75,9 +75,17 @@ def _evaluation_seed(seed: int, prompt_id: str, sample: int) -> int:
 
 
 def sample_evaluation(
-    prompts: Rows, engine: Engine, tokenizer: Any, settings: Settings, *, run: str, policy_version: int
+    prompts: Rows,
+    engine: Engine,
+    tokenizer: Any,
+    settings: Settings,
+    *,
+    run: str,
+    policy_version: int,
+    round: int | None = None,
+    progress: Callable[[int], None] = lambda done: None,
 ) -> Rows:
-    """Rollout-like rows of held-out prompts, k samples each."""
+    """Rollout-like rows of held-out prompts, k samples each; `round`, where they stand, is else the policy version."""
     evaluate = settings.evaluate
     sampling = settings.generate.model_copy(
         update={
@@ -91,10 +99,11 @@ def sample_evaluation(
         tokenizer,
         sampling,
         run=run,
-        round=policy_version,
+        round=policy_version if round is None else round,
         seed=settings.seed,
         policy_version=policy_version,
         purpose="evaluation",
+        progress=progress,
     )
 
 

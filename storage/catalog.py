@@ -29,7 +29,7 @@ from storage.runs import RunFolder
 from storage.schemas import SCHEMAS, SIDE, base_table, column_types, schema_of
 
 CATALOG_FILE = "catalog.sql"
-SIDES = {f"side_{table}": table for table in ("contexts", "scores", "signals", "answers")}
+SIDES = {f"side_{table}": table for table in ("contexts", "scores", "signals", "answers", "evaluations")}
 """Views over all side tables of a table, with a column `name`."""
 
 _SETTINGS = (

@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 
 from storage.errors import StorageError
-from storage.manifests import POLICIES, Manifest, is_removable, scan
+from storage.manifests import POLICIES, Manifest, is_removable, scan, side_tables
 from storage.runs import RunFolder
-from storage.schemas import SCHEMAS, Row, key_columns
+from storage.schemas import SCHEMAS, Row, base_table, key_columns, schema_of
 from storage.shards import read_rows
 
 IGNORED = {"run", "seconds"}
@@ -21,16 +21,18 @@ IGNORED = {"run", "seconds"}
 def digest_tables(run: RunFolder) -> dict[str, str]:
     """sha256 (hex) of each table's rows, sorted by key, and of `policies`: the weights as committed.
 
+    Of side tables, evaluations of models beside each other count; other contexts and scores leave a run as it is.
     Neither the run's name nor timings, nor the division into shards, count. Raises StorageError when a shard is
     damaged: a digest of the rest would be that of another run.
     """
-    digests = {table: _digest_table(run, table) for table in SCHEMAS}
+    evaluations = [name for name in side_tables(run) if base_table(name) == "evaluations"]
+    digests = {table: _digest_table(run, table) for table in (*SCHEMAS, *evaluations)}
     digests[POLICIES] = _digest_policies(run)
     return digests
 
 
 def _digest_table(run: RunFolder, table: str) -> str:
-    columns = [name for name in SCHEMAS[table].names if name not in IGNORED]
+    columns = [name for name in schema_of(table).names if name not in IGNORED]
     keys = [name for name in key_columns(table) if name not in IGNORED]
     hashes = [
         (tuple(row[key] for key in keys), _digest_row(row))

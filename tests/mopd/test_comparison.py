@@ -20,6 +20,17 @@ def test_outcome_of_rows_leaves_null_out_and_counts_it() -> None:
     assert found.mean == {"a": 0.5, "b": 1.0}
     assert found.passed == {"a": 1.0}
     assert found.num_null == 5
+    assert found.majority == {}
+
+
+def test_outcome_of_rows_that_say_what_they_found_has_the_majority() -> None:
+    answers = {"a": ["7", "7", "8"], "b": ["8", "8", "7"], "c": ["7", "7", None]}
+    rows = [
+        {"prompt_id": prompt, "sample": sample, "success": None if found is None else found == "7", "prediction": found}
+        for prompt, found_there in answers.items()
+        for sample, found in enumerate(found_there)
+    ]
+    assert outcome_of(rows, k=3).majority == {"a": 1.0, "b": 0.0}
 
 
 def test_every_seed_weighs_the_same() -> None:

@@ -1,4 +1,4 @@
-"""mean@k, the unbiased pass@k, intervals over prompts; what is undefined is None."""
+"""mean@k, the unbiased pass@k, maj@k, intervals over prompts; what is undefined is None."""
 
 from __future__ import annotations
 
@@ -15,8 +15,10 @@ from hypothesis import strategies as st
 
 from mopd.evaluate import (
     bootstrap_interval,
+    majorities,
     mean_at_k,
     pass_at_k,
+    prompt_majority,
     prompt_pass,
     summarize_evaluation,
 )
@@ -98,3 +100,70 @@ def test_summary_of_nothing_is_none_not_zero() -> None:
         summary = summarize_evaluation(table, EvaluateSettings(num_samples=2), seed=0)
         assert (summary.mean_at_k, summary.mean_interval) == (None, None)
         assert (summary.pass_at_k, summary.pass_interval) == (None, None)
+
+
+@pytest.mark.parametrize(
+    ("samples", "k", "expected"),
+    [
+        ("7+ 7+ 8- 8- 7+", 5, 1.0),
+        ("7+ 8- 8- 8- 7+", 5, 0.0),
+        ("7+ 8- 7+ 8-", 4, 0.5),  # a tie between two answers
+        ("7+ 8- 9-", 3, 1 / 3),  # of three
+        ("7+ 7+ 8- 8- 9-", 5, 0.5),  # the third answer is not among the most frequent
+        ("7+ 7- 7+ 8-", 4, 2 / 3),  # one answer, judged both ways
+        ("7+ .- .- .-", 4, 1.0),  # who gives no answer doesn't vote
+        (".- .- .- .-", 4, 0.0),
+        (".+ .+ .- .-", 4, 0.0),
+        ("8- 8- 7+ 7+ 7+", 3, 0.0),  # the first k alone
+        ("8? 7+ 8? 7+", 2, 1.0),  # who has no verdict doesn't vote, and isn't among the k
+        ("8? 7+ 8? 7+", 3, None),
+        ("7?", 1, None),
+        ("", 1, None),
+    ],
+)
+def test_majority_of_a_prompt(samples: str, k: int, expected: float | None) -> None:
+    assert prompt_majority(votes(samples), k) == expected
+
+
+def votes(samples: str) -> list[tuple[str | None, bool | None]]:
+    """ "7+ .- 8?": an answer and whether it is right, no answer, no verdict."""
+    outcome = {"+": True, "-": False, "?": None}
+    return [(None if text[0] == "." else text[0], outcome[text[1]]) for text in samples.split()]
+
+
+def voted(prompts: dict[str, str], **columns: Any) -> list[dict[str, Any]]:
+    return [
+        {"prompt_id": prompt_id, "sample": sample, "success": success, "prediction": vote, **columns}
+        for prompt_id, samples in prompts.items()
+        for sample, (vote, success) in enumerate(votes(samples))
+    ]
+
+
+def test_who_never_says_what_it_found_has_no_majority() -> None:
+    spoken = voted({"a": "7+ 7+", "b": ".- .-", "c": "7?"}, verifier="numeric")
+    silent = voted({"d": ".+ .+", "e": ".- .-"}, verifier="own:judge")
+    assert majorities(spoken + silent, 2) == {"a": 1.0, "b": 0.0, "c": None, "d": None, "e": None}
+    assert majorities(silent, 2) == {"d": None, "e": None}
+
+
+def test_a_program_is_no_vote() -> None:
+    assert majorities(voted({"a": "p+ p+"}, sandbox="bubblewrap"), 2) == {"a": None}
+
+
+def test_samples_vote_in_their_order_not_in_that_of_the_rows() -> None:
+    assert majorities(voted({"a": "8- 7+ 7+"})[::-1], 1) == {"a": 0.0}
+
+
+def test_summary_has_the_majority() -> None:
+    table = voted({"a": "7+ 7+", "b": "8- 7+", "c": ".- .-", "d": "7+ 7+ 7+", "e": "7?"})
+    summary = summarize_evaluation(table, EvaluateSettings(num_samples=2), seed=0)
+    assert summary.maj_at_k == (1.0 + 0.5 + 0.0 + 1.0) / 4
+    assert summary.maj_interval is not None
+    assert summary.maj_interval[0] < summary.maj_at_k < summary.maj_interval[1]
+    assert (summary.num_maj_prompts, summary.num_maj_cut) == (4, 1)
+
+
+def test_without_predictions_the_majority_is_undefined() -> None:
+    summary = summarize_evaluation(rows({"a": "+-", "b": "+++"}), EvaluateSettings(num_samples=2), seed=0)
+    assert (summary.maj_at_k, summary.maj_interval) == (None, None)
+    assert (summary.num_maj_prompts, summary.num_maj_cut) == (0, 0)

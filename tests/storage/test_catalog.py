@@ -148,3 +148,10 @@ def test_the_written_catalog_gives_the_same_answers(run: RunFolder, monkeypatch:
     for view in (*SCHEMAS, "episodes"):
         for asked in (f"SELECT column_name, column_type FROM (DESCRIBE {view})", f"SELECT * FROM {view} ORDER BY ALL"):
             assert portable.execute(asked).fetchall() == ours.execute(asked).fetchall()
+
+
+def test_evaluations_of_several_models_are_one_view(run: RunFolder) -> None:
+    for name in ("base", "first@2"):
+        commit(run, f"evaluations@{name}", make_rows("evaluations", run.run_id))
+    counted = "SELECT name, count(*), sum(success::int) FROM side_evaluations GROUP BY name ORDER BY name"
+    assert query(run, counted).rows == [("base", 4, 4), ("first@2", 4, 4)]

@@ -49,6 +49,16 @@ def test_the_division_into_shards_does_not_count(tmp_path: Path) -> None:
     assert digest_tables(one) == digest_tables(other)
 
 
+def test_evaluations_beside_each_other_count_and_other_contexts_do_not(run: RunFolder) -> None:
+    commit(run, "contexts@positive", make_rows("contexts", run.run_id))
+    assert tuple(digest_tables(run)) == TABLES
+    commit(run, "evaluations@base", make_rows("evaluations", run.run_id))
+    commit(run, "evaluations@tuned", make_rows("evaluations", run.run_id, prompts=("a",)))
+    digests = digest_tables(run)
+    assert set(digests) == {*TABLES, "evaluations@base", "evaluations@tuned"}
+    assert len({digests[f"evaluations{side}"] for side in ("", "@base", "@tuned")}) == 3
+
+
 @pytest.mark.parametrize("change", [{"reward": 0.5}, {"reward": None}, {"prediction": ""}, {"weights": b"others!"}])
 def test_content_counts(tmp_path: Path, change: dict[str, Any]) -> None:
     one, other = digest_tables(make_run(tmp_path / "one")), digest_tables(make_run(tmp_path / "other", **change))
