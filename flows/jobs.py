@@ -133,9 +133,7 @@ def evaluation_rows(prompts: Rows, samples: Rows, settings: Settings) -> Rows:
     """Rows of `evaluations` from samples of held-out prompts."""
     datasets = {prompt["prompt_id"]: prompt["dataset"] for prompt in prompts}
     kept = ("run", "round", "prompt_id", "sample", "policy_version", "token_ids", "text", "finish_reason", "seed")
-    return [
-        row | {"dataset": datasets[row["prompt_id"]]} for row in judged_rows(prompts, samples, settings, kept=kept)
-    ]
+    return [row | {"dataset": datasets[row["prompt_id"]]} for row in judged_rows(prompts, samples, settings, kept=kept)]
 
 
 def judged_rows(

@@ -1,10 +1,10 @@
-"""A run in progress: its folder, its plan, and the processes that work for it."""
+"""Work in progress on a run folder: its plan, and the processes that work for it."""
 
 from __future__ import annotations
 
 from contextlib import ExitStack, nullcontext
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 from pydantic import BaseModel, PrivateAttr
 
@@ -24,38 +24,18 @@ LEASE_SECONDS = 60.0
 """A killed holder's slot comes free after this time and a few seconds."""
 
 
-class Run(BaseModel):
-    """What flows and steps are given. Prefect stores the public fields as the run's parameters."""
+class Session(BaseModel):
+    """A run folder that is worked on. Prefect stores the public fields as parameters of what is given one."""
 
     path: Path
     _folder: RunFolder = PrivateAttr()
-    _plan: RunPlan = PrivateAttr()
     _workers: Workers = PrivateAttr()
     _console: Console = PrivateAttr()
-    _tasks: dict[str, TaskSplit] = PrivateAttr(default_factory=dict)
-
-    @classmethod
-    def open(cls, folder: RunFolder, console: Console, plan: RunPlan | None = None, side: str = "") -> Run:
-        """The session of an opened run folder, or of one of its sides; processes start when they are needed."""
-        run = cls(path=folder.path)
-        run._folder, run._plan, run._console = folder, plan or RunPlan.of(folder), console
-        run._workers = Workers(folder.path, side)
-        return run
 
     @property
     def folder(self) -> RunFolder:
         """The run on disk."""
         return self._folder
-
-    @property
-    def plan(self) -> RunPlan:
-        """What the run will have."""
-        return self._plan
-
-    @property
-    def settings(self) -> Settings:
-        """The run's settings."""
-        return self._plan.settings
 
     @property
     def workers(self) -> Workers:
@@ -67,6 +47,54 @@ class Run(BaseModel):
         """Where progress is shown."""
         return self._console
 
+    @property
+    def settings(self) -> Settings:
+        """The run's settings."""
+        raise NotImplementedError
+
+    def find(self, shard: Shard) -> Manifest | None:
+        """The shard's manifest, if it is done."""
+        return shard.find(self._folder)
+
+    def missing(self, shards: list[Shard]) -> list[Shard]:
+        """Those that are still to be made."""
+        return [shard for shard in shards if self.find(shard) is None]
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: Any, value: Any, trace: Any) -> None:
+        if kind is None:
+            self._workers.close()
+        else:
+            self._workers.kill()
+            raise_if_interrupted()  # where Ctrl-C comes while Prefect prepares a step, it raises an error of its own
+
+
+class Run(Session):
+    """What the flows and steps of `mopd run` are given."""
+
+    _plan: RunPlan = PrivateAttr()
+    _tasks: dict[str, TaskSplit] = PrivateAttr(default_factory=dict)
+
+    @classmethod
+    def open(cls, folder: RunFolder, console: Console, plan: RunPlan | None = None, side: str = "") -> Run:
+        """The session of an opened run folder, or of one of its sides; processes start when they are needed."""
+        run = cls(path=folder.path)
+        run._folder, run._plan, run._console = folder, plan or RunPlan.of(folder), console
+        run._workers = Workers(folder.path, side)
+        return run
+
+    @property
+    def plan(self) -> RunPlan:
+        """What the run will have."""
+        return self._plan
+
+    @property
+    def settings(self) -> Settings:
+        """The run's settings."""
+        return self._plan.settings
+
     def tasks(self, round: int) -> TaskSplit:
         """The tasks that a round is asked, loaded once: in a fork, earlier rounds may have had others."""
         settings = self._plan.at(round).settings
@@ -74,10 +102,6 @@ class Run(BaseModel):
         if key not in self._tasks:
             self._tasks[key] = load_tasks(settings.tasks, settings.seed)
         return self._tasks[key]
-
-    def find(self, shard: Shard) -> Manifest | None:
-        """The shard's manifest, if it is done."""
-        return shard.find(self._folder)
 
     def missing(self, shards: list[Shard]) -> list[Shard]:
         """Those that are still to be made."""
@@ -94,16 +118,6 @@ class Run(BaseModel):
     def pending(self, round: int) -> bool:
         """Whether anything of the round is left to do."""
         return bool(self.missing(self.round(round).all()))
-
-    def __enter__(self) -> Run:
-        return self
-
-    def __exit__(self, kind: Any, value: Any, trace: Any) -> None:
-        if kind is None:
-            self._workers.close()
-        else:
-            self._workers.kill()
-            raise_if_interrupted()  # where Ctrl-C comes while Prefect prepares a step, it raises an error of its own
 
 
 class Workers:
@@ -124,20 +138,20 @@ class Workers:
 
     def engine(self, version: int) -> Worker:
         """Generates with policy `version`; evaluation and generation of one version share it."""
-        return self._hold(f"engine of policy {version}", jobs.load_engine, self._run_path, version)
+        return self.hold(f"engine of policy {version}", jobs.load_engine, self._run_path, version)
 
     def answerer(self, version: int) -> Worker:
         """Generates with policy `version` behind a context."""
         name = f"answers of policy {version}"
-        return self._hold(name, measure_jobs.load_answerer, self._run_path, version, self._side)
+        return self.hold(name, measure_jobs.load_answerer, self._run_path, version, self._side)
 
     def scorer(self, version: int) -> Worker:
         """Scores with policy `version` and its teacher."""
-        return self._hold(f"scorer of policy {version}", jobs.load_scorer, self._run_path, version, self._side)
+        return self.hold(f"scorer of policy {version}", jobs.load_scorer, self._run_path, version, self._side)
 
     def trainer(self, round: int) -> Worker:
         """Trains in `round`."""
-        return self._hold(f"trainer of round {round}", jobs.load_nothing)
+        return self.hold(f"trainer of round {round}", jobs.load_nothing)
 
     def release(self) -> None:
         """Free the device."""
@@ -158,7 +172,7 @@ class Workers:
                 worker.kill()
         self._slot.close()
 
-    def _hold(self, name: str, load: Any, *args: Any) -> Worker:
+    def hold(self, name: str, load: Any, *args: Any) -> Worker:
         """The worker of that name; another one that holds the device is closed first."""
         if self._device is None or self._device.name != name:
             self.release()

@@ -13,7 +13,7 @@ from prefect.task_runners import ThreadPoolTaskRunner
 from flows.artifacts import write_artifact
 from flows.progress import Meter
 from flows.selection import round_selection, selection_line
-from flows.session import Run
+from flows.session import Run, Session
 from flows.shard import RoundPlan, Shard
 from flows.signals import raise_if_interrupted
 from flows.steps import (
@@ -85,7 +85,7 @@ def _ask(run: Run, round: int, generated: Meter, verified: Meter) -> None:
         begun = len(part.rollouts)
         if not futures:
             return
-        _wait(run, [futures.popleft()])
+        wait(run, [futures.popleft()])
 
 
 def _ask_shard(run: Run, part: RoundPlan, place: int, generated: Meter, verified: Meter) -> list[PrefectFuture[Any]]:
@@ -97,8 +97,8 @@ def _ask_shard(run: Run, part: RoundPlan, place: int, generated: Meter, verified
         run.workers.engine(sampled[0].round)
     generated.expect(len(part.rollouts))
     verified.expect(len(part.verdicts))
-    first = _submit(run, generate_step, sampled, generated)
-    return [*first, *_submit(run, verify_step, judged, verified, wait_for=first)]
+    first = submit(run, generate_step, sampled, generated)
+    return [*first, *submit(run, verify_step, judged, verified, wait_for=first)]
 
 
 @stage
@@ -153,7 +153,7 @@ def _make(
     with _meter(run, stage, round, shards) as meter:
         if hold is not None and run.missing(shards):
             hold(round)
-        _wait(run, _submit(run, step, shards, meter))
+        wait(run, submit(run, step, shards, meter))
         if hold is not None:
             run.workers.release()
     _publish(run, stage, round, shards)
@@ -166,9 +166,9 @@ def train(run: Run, round: int) -> None:
     with _meter(run, "train", round, [policy]) as meter:
         if run.missing([policy]):
             run.workers.trainer(round)
-        _wait(run, _submit(run, train_step, [policy], meter))
+        wait(run, submit(run, train_step, [policy], meter))
         run.workers.release()
-        _wait(run, _submit(run, record_step, [updates], _meter(run, "record", round, [updates])))
+        wait(run, submit(run, record_step, [updates], _meter(run, "record", round, [updates])))
     _publish(run, "train", round, [policy])
 
 
@@ -181,7 +181,7 @@ def evaluate(run: Run, round: int) -> None:
             draw_heldout_step(run, shard, _meter(run, "draw", round, plan.prompts))
         if run.missing(plan.evaluations):
             run.workers.engine(round)
-        _wait(run, _submit(run, evaluate_step, plan.evaluations, meter))
+        wait(run, submit(run, evaluate_step, plan.evaluations, meter))
     _publish(run, "evaluate", round, plan.evaluations)
 
 
@@ -191,15 +191,15 @@ def _meter(run: Run, stage: str, round: int, shards: list[Shard]) -> Meter:
     return Meter(run.console, where=where, stage=stage, total=len(shards), done=done)
 
 
-def _submit(
-    run: Run, step: Any, shards: list[Shard], meter: Meter, wait_for: Iterable[PrefectFuture[Any]] = ()
+def submit(
+    run: Session, step: Any, shards: list[Shard], meter: Meter, wait_for: Iterable[PrefectFuture[Any]] = ()
 ) -> list[PrefectFuture[Any]]:
     """Submit the step for each shard that is missing; a worker that dies costs it a retry."""
     retrying = step.with_options(retries=run.settings.shard_retries)
     return [retrying.submit(run, shard, meter, wait_for=list(wait_for)) for shard in run.missing(shards)]
 
 
-def _wait(run: Run, futures: list[PrefectFuture[Any]]) -> None:
+def wait(run: Session, futures: list[PrefectFuture[Any]]) -> None:
     """Wait for all. At the first error, or a signal, the workers end: no step goes on behind a failed run's back."""
     try:
         for future in futures:

@@ -6,19 +6,21 @@ Prefect's own result cache is off: the manifest under the shard's key is the onl
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar
 
 from prefect import task
 from prefect.cache_policies import NO_CACHE
 
 from flows import jobs, measure_jobs
 from flows.progress import Meter
-from flows.session import Run
+from flows.session import Run, Session
 from flows.shard import Shard
 from flows.worker import WorkerDied
 from mopd.groups import num_further
 from mopd.tasks import draw_prompts, prompt_rows
 from storage.shards import Manifest, commit_shard
+
+S = TypeVar("S", bound=Session)
 
 
 def _worker_died(_task: Any, _run: Any, state: Any) -> bool:
@@ -26,11 +28,11 @@ def _worker_died(_task: Any, _run: Any, state: Any) -> bool:
     return isinstance(state.result(raise_on_failure=False), WorkerDied)
 
 
-def step(function: Callable[[Run, Shard, Meter], Manifest]) -> Any:
+def step(function: Callable[[S, Shard, Meter], Manifest]) -> Any:
     """A step named after its function, e.g. `generate-r0003-s0002`."""
     name = function.__name__.removesuffix("_step")
 
-    def produce(run: Run, shard: Shard, meter: Meter) -> Manifest:
+    def produce(run: S, shard: Shard, meter: Meter) -> Manifest:
         manifest = run.find(shard) or function(run, shard, meter)
         meter.finished(manifest)
         return manifest
@@ -59,7 +61,7 @@ def draw_step(run: Run, shard: Shard, _: Meter) -> Manifest:
         num_further=num_further(settings.generate),
         split="train",
     )
-    return _commit_prompts(run, shard, drawn[plan.candidates.prompts(plan.prompts.index(shard))])
+    return commit_prompts(run, shard, drawn[plan.candidates.prompts(plan.prompts.index(shard))])
 
 
 @step
@@ -70,7 +72,7 @@ def draw_heldout_step(run: Run, shard: Shard, _: Meter) -> Manifest:
     first = (shard.shard - plan.num_train_shards) * size
     tasks = run.tasks(shard.round).heldout[first : first + size]
     rows = prompt_rows(tasks, run=run.folder.run_id, round=shard.round, split="heldout")
-    return _commit_prompts(run, shard, rows)
+    return commit_prompts(run, shard, rows)
 
 
 def _job_step(name: str, job: Callable[..., Manifest], on: Literal["device", "cpu"]) -> Any:
@@ -96,10 +98,10 @@ measure_step = _job_step("measure", measure_jobs.measure_shard, on="cpu")
 choose_step = _job_step("choose", measure_jobs.choose_shard, on="cpu")
 
 
-def _asking_step(name: str, sample: Callable[..., Any], judge: Callable[..., Manifest]) -> Any:
+def asking_step(name: str, sample: Callable[..., Any], judge: Callable[..., Manifest]) -> Any:
     """A step that samples on the device, and judges on the CPU while the next shard is sampled."""
 
-    def produce(run: Run, shard: Shard, meter: Meter) -> Manifest:
+    def produce(run: Session, shard: Shard, meter: Meter) -> Manifest:
         samples, seconds = run.workers.device.run(sample, run.path, shard, report=meter.report)
         return _on(run.workers.cpu.run(judge, run.path, shard, samples, seconds))
 
@@ -107,11 +109,12 @@ def _asking_step(name: str, sample: Callable[..., Any], judge: Callable[..., Man
     return step(produce)
 
 
-evaluate_step = _asking_step("evaluate", jobs.sample_shard, jobs.judge_shard)
-answer_step = _asking_step("answer", measure_jobs.answer_shard, measure_jobs.judge_answers)
+evaluate_step = asking_step("evaluate", jobs.sample_shard, jobs.judge_shard)
+answer_step = asking_step("answer", measure_jobs.answer_shard, measure_jobs.judge_answers)
 
 
-def _commit_prompts(run: Run, shard: Shard, rows: list[dict[str, Any]]) -> Manifest:
+def commit_prompts(run: Session, shard: Shard, rows: list[dict[str, Any]]) -> Manifest:
+    """Publish a shard of prompts."""
     return commit_shard(
         run.folder,
         shard.table,
