@@ -111,7 +111,7 @@ def _reopen(run_dir: Path, settings: Settings) -> RunFolder:
         if RunPlan.of(here).missing(here):
             _check_unchanged(here, settings)
         if here != there:
-            write_replacing(here.path, here.path / RUN_FILE, _json_bytes(here.document))
+            write_replacing(here.path, here.path / RUN_FILE, json_bytes(here.document))
         return here
 
 
@@ -163,9 +163,13 @@ def run_document(settings: Settings, config: str, inputs: dict[str, Any]) -> dic
         "config": config,
         "settings": settings.model_dump(mode="json"),
         **inputs,
-        "versions": _versions(),
-        "code_revision": _code_revision(),
+        **made_by(),
     }
+
+
+def made_by() -> dict[str, Any]:
+    """What run.json says of the code that made a folder."""
+    return {"versions": _versions(), "code_revision": _code_revision()}
 
 
 def _versions() -> dict[str, str]:
@@ -203,6 +207,6 @@ def _rewrite(descriptor: int, text: str) -> None:
     os.pwrite(descriptor, text.encode(), 0)
 
 
-def _json_bytes(document: dict[str, Any]) -> bytes:
+def json_bytes(document: dict[str, Any]) -> bytes:
     """A document as `run.json` holds it."""
     return json.dumps(document, indent=2, ensure_ascii=False).encode()

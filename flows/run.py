@@ -37,7 +37,7 @@ def run_flow(settings: Settings, run_dir: str | None = None) -> str:
 
     `run_dir`: the run's folder, continued if it is there; null makes a new one under `runs/`. Returns its path.
     """
-    folder = open_run(settings, Path(run_dir) if run_dir else _default_dir(), config=f"flow run {flow_run.name}")
+    folder = open_run(settings, Path(run_dir) if run_dir else default_dir(), config=f"flow run {flow_run.name}")
     console = Console()
     with in_charge(folder), Run.open(folder, console) as run:
         if run.finished():
@@ -68,7 +68,7 @@ def _work(run: Run) -> None:
             round_flow(run, number)
 
 
-def _default_dir() -> Path:
+def default_dir(prefix: str = "") -> Path:
     """A new folder for each scheduled flow run; its retries come back to it."""
     started: Any = flow_run.scheduled_start_time
-    return Path("runs") / f"{started:%Y%m%d-%H%M%S}-{str(flow_run.id)[:8]}"
+    return Path("runs") / f"{prefix}{started:%Y%m%d-%H%M%S}-{str(flow_run.id)[:8]}"

@@ -1,0 +1,58 @@
+"""`mopd eval`: models and runs beside each other on the same tasks."""
+
+from __future__ import annotations
+
+import sys
+from datetime import datetime
+from pathlib import Path
+
+from flows.command import set_environment
+from flows.eval_prepare import is_finished, open_evaluation, prepare
+from flows.eval_request import EvalRequest, resolve
+from flows.eval_results import read_results, terminal_text, write_results
+from flows.progress import Console
+from flows.signals import orderly_end
+from flows.worker import warm_up
+from storage.runs import RUN_FILE
+
+
+def eval_command(request: EvalRequest, out: Path | None) -> int:
+    """Evaluate what is missing, write the results, print their table. Returns the exit code."""
+    out = out or Path("runs") / f"eval-{datetime.now():%Y%m%d-%H%M%S}"
+    with orderly_end():
+        resolve(request)  # what is wrong with the request itself is said before anything is started
+        set_environment(verbose=False)
+        Console.terminal = sys.stdout
+        warm_up()
+        if (out / RUN_FILE).exists() and is_finished(open_evaluation(prepare(request), out), prepare(request)):
+            print(f"{out}: finished already, nothing to do", flush=True)
+            results = write_results(out)
+        else:
+            _run_flow(request, out)
+            results = read_results(out)
+    print(f"\n{terminal_text(results)}\n\nresults: {out / 'results.md'}, results.csv, plot.png")
+    return 0
+
+
+def _run_flow(request: EvalRequest, out: Path) -> None:
+    """The flow, on the user's Prefect server or on one of its own; models are looked at while that one starts."""
+    from flows.server import start_prefect_server
+
+    start = start_prefect_server()
+    folder = open_evaluation(prepare(request), out)
+    num_tasks = folder.document["num_tasks"]
+    print(f"{folder.path}: {len(request.models)} models, {num_tasks} prompts x {request.k} samples", flush=True)
+    from flows.eval_flow import eval_flow
+
+    if start is not None:
+        start.wait()
+    eval_flow(
+        models=list(request.models),
+        tasks=request.tasks,
+        k=request.k,
+        settings=list(request.overrides),
+        out=str(folder.path),
+        reader=request.reader,
+        verifier=request.verifier,
+        limit=request.limit,
+    )

@@ -1,0 +1,130 @@
+"""What worker processes do for an evaluation: look at models, sample with one, judge what it said."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from flows.checks import check_sandbox
+from flows.eval_plan import EvalPlan, Model
+from flows.eval_request import Named
+from flows.info import count_evaluations
+from flows.jobs import LoadedEngine, policy_folder
+from flows.shard import Shard
+from flows.worker import Report
+from mopd.errors import InputError
+from mopd.settings import Settings
+from mopd.task import Task
+from storage.errors import StorageError
+from storage.runs import RunFolder
+from storage.schemas import side_of
+from storage.shards import Manifest, commit_shard, read_rows
+
+Rows = list[dict[str, Any]]
+
+
+def check_models(
+    _: None, report: Report, models: Sequence[Named], tasks: list[Task], settings: Settings
+) -> list[Model]:
+    """Where the models lie and what they hash to. Raises InputError or StorageError for what would fail later."""
+    check_sandbox(tasks, settings)
+    return [_check_model(model, tasks, settings) for model in models]
+
+
+def load_model_engine(run_path: Path, name: str) -> LoadedEngine:
+    """The engine with a model of the evaluation."""
+    from mopd.engines import make_engine
+    from mopd.models import load_tokenizer
+
+    plan = EvalPlan.of(RunFolder.open(run_path))
+    settings, folder = plan.settings, Path(plan.models[name].folder)
+    return LoadedEngine(make_engine(settings.generate, settings.model, folder), load_tokenizer(folder))
+
+
+def sample_model(loaded: LoadedEngine, report: Report, run_path: Path, shard: Shard) -> tuple[Rows, float]:
+    """Prompts -> samples, not judged yet, and the seconds they took."""
+    from mopd.generate import sample_evaluation
+
+    folder, began = RunFolder.open(run_path), time.monotonic()
+    plan, prompts = EvalPlan.of(folder), _prompts(folder, shard)
+    total = len(prompts) * plan.settings.evaluate.num_samples
+    samples = sample_evaluation(
+        prompts,
+        loaded.engine,
+        loaded.tokenizer,
+        plan.settings,
+        run=folder.run_id,
+        policy_version=plan.models[side_of(shard.table)].version,
+        round=shard.round,
+        progress=lambda done: report({"done": done, "of": total, "what": "samples"}),
+    )
+    return samples, time.monotonic() - began
+
+
+def judge_model(_: None, report: Report, run_path: Path, shard: Shard, samples: Rows, seconds: float) -> Manifest:
+    """Samples, which took `seconds` -> evaluations."""
+    from mopd.verify import judge_samples
+
+    folder, began = RunFolder.open(run_path), time.monotonic() - seconds
+    rows = judge_samples(_prompts(folder, shard), samples, EvalPlan.of(folder).settings.verify)
+    return commit_shard(
+        folder,
+        shard.table,
+        round=shard.round,
+        shard=shard.shard,
+        key=shard.key,
+        rows=rows,
+        parents=shard.parents(folder),
+        info={**count_evaluations(rows), "seconds": time.monotonic() - began},
+    )
+
+
+def _prompts(folder: RunFolder, shard: Shard) -> Rows:
+    manifest = shard.input("prompts").find(folder)
+    if manifest is None:
+        raise StorageError(f"{folder.path}: shard {shard.shard} of prompts has gone; start the command again")
+    return read_rows(folder, manifest)
+
+
+def _check_model(model: Named, tasks: list[Task], settings: Settings) -> Model:
+    from mopd.models import model_digest, resolve_model
+
+    if model.run is None:
+        folder = resolve_model(model.text, setting="model")
+    else:
+        folder = policy_folder(model.run, model.version)
+    digest = model_digest(folder)
+    if model.run is not None and not model.version and digest != model.run.document["model_digest"]:
+        raise InputError(f"{model.text}: the model {folder} changed since the run was made; restore it")
+    _check_prompts(model.text, folder, tasks, settings)
+    return Model(name=model.name, source=model.source, folder=str(folder), digest=digest, version=model.version)
+
+
+def _check_prompts(model: str, folder: Path, tasks: list[Task], settings: Settings) -> None:
+    """Every prompt under the model's chat template, with the longest response, must fit into its window."""
+    from jinja2 import TemplateError
+
+    from mopd.generate import prompt_ids
+    from mopd.models import load_tokenizer, model_window
+
+    tokenizer, room = load_tokenizer(folder), model_window(folder) - settings.generate.max_tokens
+    if room < 1:
+        raise InputError(
+            f"{model}: generate.max_tokens: {settings.generate.max_tokens} leaves no room in its window of "
+            f"{model_window(folder)} tokens; lower it"
+        )
+    for task in tasks:
+        prompt = {"prompt_id": task.id, "messages": task.messages}
+        try:
+            ids = prompt_ids(prompt, tokenizer, settings.generate.max_prompt_tokens)
+        except InputError as error:
+            raise InputError(f"{model}: {error}") from error
+        except TemplateError as error:
+            raise InputError(f"{model}: prompt {task.id}: the model's chat template refuses it ({error})") from error
+        if len(ids) > room:
+            raise InputError(
+                f"{model}: prompt {task.id}: {len(ids)} tokens, and its window leaves room for {room} beside "
+                f"generate.max_tokens: {settings.generate.max_tokens}; lower that setting, or leave the task out"
+            )
