@@ -40,8 +40,8 @@ def _run_flow(request: EvalRequest, out: Path) -> None:
 
     start = start_prefect_server()
     folder = open_evaluation(prepare(request), out)
-    num_tasks = folder.document["num_tasks"]
-    print(f"{folder.path}: {len(request.models)} models, {num_tasks} prompts x {request.k} samples", flush=True)
+    models, num_tasks = ", ".join(request.models), folder.document["num_tasks"]
+    print(f"{folder.path}: {models}; {num_tasks} prompts x {request.k} samples", flush=True)
     from flows.eval_flow import eval_flow
 
     if start is not None:
