@@ -47,10 +47,10 @@ def _run_flow(request: EvalRequest, out: Path) -> None:
     if start is not None:
         start.wait()
     eval_flow(
-        models=list(request.models),
+        models=request.models,
         tasks=request.tasks,
         k=request.k,
-        settings=list(request.overrides),
+        overrides=request.overrides,
         out=str(folder.path),
         reader=request.reader,
         verifier=request.verifier,

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
 from prefect import flow
 from prefect.artifacts import create_markdown_artifact
@@ -22,7 +21,7 @@ from flows.run import default_dir, in_charge
 from flows.session import Session, Workers
 from flows.shard import Shard
 from flows.stages import THREADS, submit, wait
-from flows.steps import commit_prompts, step
+from flows.steps import asking_step, commit_prompts, step
 from mopd.settings import Settings
 from mopd.task import Task
 from mopd.tasks import prompt_rows
@@ -68,10 +67,10 @@ def _name() -> str:
 
 @flow(name="mopd", flow_run_name=_name, persist_result=False)
 def eval_flow(
-    models: list[str],
+    models: tuple[str, ...],
     tasks: str | None = None,
     k: int = 8,
-    settings: list[str] | None = None,
+    overrides: tuple[str, ...] = (),
     out: str | None = None,
     reader: str | None = None,
     verifier: str | None = None,
@@ -80,10 +79,10 @@ def eval_flow(
     """mean@k, pass@k and maj@k of models and runs beside each other; the page with the results is an artifact.
 
     `models`: folders, `embedded:…`, run folders or `RUN@N`. `tasks`: a source; null takes the held-out tasks of the
-    first run. `settings`: `key=value`, e.g. `generate.temperature=0.6`. `out`: the folder, continued if it is there;
+    first run. `overrides`: `key=value`, e.g. `generate.temperature=0.6`. `out`: the folder, continued if it is there;
     null makes a new one under `runs/`. Returns its path.
     """
-    request = EvalRequest(tuple(models), tasks, reader, verifier, limit, k, tuple(settings or ()))
+    request = EvalRequest(models, tasks, reader, verifier, limit, k, overrides)
     prepared = prepare(request)
     folder = open_evaluation(prepared, Path(out) if out else default_dir("eval-"))
     with in_charge(folder):
@@ -132,13 +131,7 @@ def draw_tasks_step(run: EvalRun, shard: Shard, _: Meter) -> Manifest:
     return commit_prompts(run, shard, prompt_rows(tasks, run=run.folder.run_id, round=shard.round, split="heldout"))
 
 
-@step
-def evaluate_model_step(run: EvalRun, shard: Shard, meter: Meter) -> Manifest:
-    """Sample and judge the prompts of a shard."""
-    samples, seconds = run.workers.device.run(eval_jobs.sample_model, run.path, shard, report=meter.report)
-    manifest: Any = run.workers.cpu.run(eval_jobs.judge_model, run.path, shard, samples, seconds)
-    assert isinstance(manifest, Manifest)
-    return manifest
+evaluate_model_step = asking_step("evaluate_model", eval_jobs.sample_model, eval_jobs.judge_model)
 
 
 def _meter(run: EvalRun, where: str, shards: list[Shard]) -> Meter:

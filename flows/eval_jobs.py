@@ -5,24 +5,22 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 from flows.checks import check_sandbox
 from flows.eval_plan import EvalPlan, Model
 from flows.eval_request import Named
 from flows.info import count_evaluations
-from flows.jobs import LoadedEngine, policy_folder
+from flows.jobs import LoadedEngine, evaluation_rows
+from flows.policies import policy_folder
 from flows.shard import Shard
+from flows.shard_rows import Rows, commit, read_shard
 from flows.worker import Report
 from mopd.errors import InputError
 from mopd.settings import Settings
 from mopd.task import Task
-from storage.errors import StorageError
 from storage.runs import RunFolder
 from storage.schemas import side_of
-from storage.shards import Manifest, commit_shard, read_rows
-
-Rows = list[dict[str, Any]]
+from storage.shards import Manifest
 
 
 def check_models(
@@ -48,7 +46,7 @@ def sample_model(loaded: LoadedEngine, report: Report, run_path: Path, shard: Sh
     from mopd.generate import sample_evaluation
 
     folder, began = RunFolder.open(run_path), time.monotonic()
-    plan, prompts = EvalPlan.of(folder), _prompts(folder, shard)
+    plan, prompts = EvalPlan.of(folder), read_shard(folder, shard.input("prompts"))
     total = len(prompts) * plan.settings.evaluate.num_samples
     samples = sample_evaluation(
         prompts,
@@ -65,27 +63,9 @@ def sample_model(loaded: LoadedEngine, report: Report, run_path: Path, shard: Sh
 
 def judge_model(_: None, report: Report, run_path: Path, shard: Shard, samples: Rows, seconds: float) -> Manifest:
     """Samples, which took `seconds` -> evaluations."""
-    from mopd.verify import judge_samples
-
     folder, began = RunFolder.open(run_path), time.monotonic() - seconds
-    rows = judge_samples(_prompts(folder, shard), samples, EvalPlan.of(folder).settings.verify)
-    return commit_shard(
-        folder,
-        shard.table,
-        round=shard.round,
-        shard=shard.shard,
-        key=shard.key,
-        rows=rows,
-        parents=shard.parents(folder),
-        info={**count_evaluations(rows), "seconds": time.monotonic() - began},
-    )
-
-
-def _prompts(folder: RunFolder, shard: Shard) -> Rows:
-    manifest = shard.input("prompts").find(folder)
-    if manifest is None:
-        raise StorageError(f"{folder.path}: shard {shard.shard} of prompts has gone; start the command again")
-    return read_rows(folder, manifest)
+    rows = evaluation_rows(read_shard(folder, shard.input("prompts")), samples, EvalPlan.of(folder).settings)
+    return commit(folder, shard, rows, began, count_evaluations(rows))
 
 
 def _check_model(model: Named, tasks: list[Task], settings: Settings) -> Model:

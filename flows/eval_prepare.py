@@ -12,10 +12,8 @@ from flows.eval_jobs import check_models
 from flows.eval_plan import EvalPlan, Model
 from flows.eval_request import EvalRequest, Resolved, resolve
 from flows.eval_settings import kept_settings
-from flows.jobs import load_nothing
-from flows.prepare import ended_cleanly, json_bytes, made_by
+from flows.prepare import ended_cleanly, in_own_process, json_bytes, made_by
 from flows.stage_settings import FREE_SETTINGS
-from flows.worker import Worker
 from mopd.errors import InputError
 from storage.errors import StorageError
 from storage.files import write_replacing
@@ -45,12 +43,8 @@ class Prepared:
 @cache
 def prepare(request: EvalRequest) -> Prepared:
     """Models, prompts and sandbox are checked in a process of its own. Raises InputError or StorageError."""
-    resolved = resolve(request)
-    worker = Worker("check", load_nothing)
-    try:
-        return Prepared(resolved, worker.run(check_models, resolved.models, resolved.tasks, resolved.settings))
-    finally:
-        worker.close()
+    found = resolve(request)
+    return Prepared(found, in_own_process(check_models, found.models, found.tasks, found.settings))
 
 
 def open_evaluation(prepared: Prepared, out: Path) -> RunFolder:
