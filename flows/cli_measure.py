@@ -1,4 +1,4 @@
-"""The part of the command line that measures: `mopd analyze`, `mopd probe`. docs/{signal,probe,diversity}.md."""
+"""The part of the command line that measures: `mopd analyze`, `mopd probe` and `mopd eval`."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from flows.diversity import add_diversity_parser
+from flows.eval_parser import add_eval_parser
 
 VARIANTS = "e.g. none,success,contrastive/turns/first"
 
@@ -19,6 +20,7 @@ def add_measures(commands: Any) -> None:
     add_diversity_parser(kinds)
     help = "which context does the student gain most from, before anything is trained?"
     _add_probe(commands.add_parser("probe", parents=[_contexts()], help=help))
+    add_eval_parser(commands)
 
 
 def _contexts() -> argparse.ArgumentParser:
