@@ -143,7 +143,8 @@ def _shown(run: Run, table: str, round: int, probe: bool) -> list[Shard]:
     part = run.round(round)
     if not probe:
         return part.with_control(table)
-    return sorted((shard for side in part.probes for shard in getattr(side, table)), key=lambda shard: shard.shard)
+    shards = {(one.table, one.key): one for side in part.probes for one in getattr(side, table)}
+    return sorted(shards.values(), key=lambda shard: shard.shard)
 
 
 def _make(

@@ -5,11 +5,12 @@ from __future__ import annotations
 import csv
 from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
-from flows import jobs, measure_jobs
+from flows import jobs, measure_jobs, stages
 from flows.analysis import Analysis, open_analysis
 from flows.analyze_signal import signal_command, signal_results, write_signal_files
 from flows.cli import main
@@ -90,6 +91,14 @@ def test_a_name_that_is_taken_by_other_settings_gets_a_number(run: RunFolder) ->
 def test_renderings_and_orders_are_tried_where_they_make_a_difference(run: RunFolder) -> None:
     names = list(opened(run, "none", "success", "contrastive", renderings=["turns"], orders=["last", "first"]).parts)
     assert names == ["none", "success-turns", "contrastive-turns-last", "contrastive-turns-first"]
+
+
+def test_a_context_by_two_names_is_made_once(run: RunFolder) -> None:
+    analysis = opened(run, "contrastive", "contrastive/sections/last", "success", "success/sections")
+    assert [part.name for part in analysis.parts.values()] == ["", "", "success", "success"]
+    session = SimpleNamespace(round=lambda number: analysis.plan.rounds[number])
+    shown = stages._shown(session, "scores", 0, True)  # type: ignore[arg-type]
+    assert [one.table for one in shown] == ["scores", "scores@success"]
 
 
 def test_all_that_was_made_is_there_and_is_found_again(run: RunFolder, made: Analysis) -> None:

@@ -217,7 +217,7 @@ def test_the_flow_publishes_the_tables(run: RunFolder, tmp_path: Path, monkeypat
 
     published: list[dict[str, str]] = []
     monkeypatch.setattr(module, "create_markdown_artifact", lambda **artifact: published.append(artifact))
-    assert module.analyze_diversity.name == "analyze-diversity"
+    assert module.analyze_diversity.name == "mopd"
     assert module.analyze_diversity.fn([str(run.path)], str(tmp_path / "out")) == str(tmp_path / "out")
     (artifact,) = published
     assert artifact["key"] == "mopd-diversity"
