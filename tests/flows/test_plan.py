@@ -57,6 +57,11 @@ def changed(plan: RunPlan, round: int = 1) -> set[str]:
     return {table for table in TABLES if base[table] != other[table]}
 
 
+def case_name(value: Any) -> str:
+    """Of a parameter, the same in every process: sets have no order."""
+    return " ".join(sorted(value)) or "nothing" if isinstance(value, set) else str(value)
+
+
 LATER = set(TABLES) - {"prompts"}
 """What depends on the policy of the round before."""
 
@@ -87,7 +92,7 @@ LATER = set(TABLES) - {"prompts"}
         ({"train.keep_trainer_states": 9}, set()),
         ({"evaluate.bootstrap_samples": 9}, set()),
     ],
-    ids=str,
+    ids=case_name,
 )
 def test_a_setting_changes_the_keys_of_what_it_decides(change: dict[str, Any], tables: set[str]) -> None:
     assert changed(plan_of(change)) == tables
@@ -106,7 +111,7 @@ def test_a_setting_changes_the_keys_of_what_it_decides(change: dict[str, Any], t
         ({"train.objective": "dpo"}, {*SCORED, "policies", "updates"}),
         ({"train.learning_rate": 0.5}, {"policies", "updates"}),
     ],
-    ids=str,
+    ids=case_name,
 )
 def test_in_the_first_round_what_comes_before_a_stage_keeps_its_keys(change: dict[str, Any], tables: set[str]) -> None:
     assert changed(plan_of(change), round=0) == tables
