@@ -6,6 +6,7 @@ import os
 import platform
 import stat
 import sys
+from itertools import takewhile
 from pathlib import Path
 
 import pytest
@@ -24,6 +25,12 @@ def skip_where_nothing_isolates() -> None:
     reason = probe_sandbox()
     if reason is not None:
         pytest.skip(reason)
+
+
+def open_up(folder: Path) -> None:
+    """Let other users come to a test's folder, through those that pytest and its workers made above it."""
+    for one in (folder, *takewhile(lambda parent: parent.name.startswith(("pytest-", "popen-")), folder.parents)):
+        one.chmod(0o755)
 
 
 @as_root
@@ -48,8 +55,7 @@ def test_copy_of_an_interpreter(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
     (prefix / "bin" / "python3.11").write_text("")
     (prefix / "lib" / "libpython3.11.so.1.0").write_text("")
     (prefix / "lib" / "libbig.so").write_text("")
-    for folder in (tmp_path, *tmp_path.parents[:2]):
-        folder.chmod(0o755)
+    open_up(tmp_path)
     monkeypatch.setenv("MOPD_CACHE", str(cache))
     copy = interpreter.copied(prefix, prefix / "bin" / "python3.11")
     files = sorted(str(path.relative_to(copy)) for path in copy.rglob("*") if path.is_file())
@@ -64,8 +70,7 @@ def test_copy_of_an_interpreter(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
 
 @pytest.mark.parametrize(("mode", "expected"), [(0o755, True), (0o700, False), (0o711, True)])
 def test_reachable(tmp_path: Path, mode: int, expected: bool) -> None:
-    for folder in (tmp_path, *tmp_path.parents[:2]):
-        folder.chmod(0o755)
+    open_up(tmp_path)
     home = tmp_path / "home"
     home.mkdir()
     (home / "python").write_text("")
@@ -85,8 +90,7 @@ def test_refused_with_the_fix(problem: str, tmp_path: Path, monkeypatch: pytest.
     broken = tmp_path / "bwrap"
     broken.write_text("#!/bin/sh\necho 'bwrap: no permissions to create a new namespace' >&2\nexit 1\n")
     broken.chmod(0o755)
-    for folder in (tmp_path, *tmp_path.parents[:2]):
-        folder.chmod(0o755)
+    open_up(tmp_path)
     monkeypatch.setattr(backends, "find_bubblewraps", lambda: [] if problem == "no bwrap" else [broken])
     if problem == "another machine":
         monkeypatch.setattr(platform, "machine", lambda: "aarch64")
