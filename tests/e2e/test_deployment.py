@@ -13,8 +13,6 @@ from typing import Any
 
 import pytest
 
-from flows.compare_flow import compare_flow
-from flows.run import run_flow
 from mopd.settings import Settings, load_settings
 from storage.digest import digest_tables
 from storage.runs import RunFolder
@@ -156,8 +154,9 @@ def test_the_deployment_of_compare_goes_on_with_a_comparison(
     assert table in (compared / "results.md").read_text()
 
 
-def test_the_flows_are_called_mopd() -> None:
-    assert {run_flow.name, compare_flow.name} == {"mopd"}
+def test_both_deployments_are_of_the_flow_mopd(prefect: Prefect, deployments: dict[str, Any]) -> None:
+    (flow,) = prefect.post("flows/filter", {"flows": {"name": {"any_": ["mopd"]}}})
+    assert {name: one["flow_id"] for name, one in deployments.items()} == {"run": flow["id"], "compare": flow["id"]}
 
 
 def written(out: Path) -> dict[Path, int]:
