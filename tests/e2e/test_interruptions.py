@@ -8,10 +8,13 @@ import signal
 from pathlib import Path
 
 import psutil
+import pytest
 
 from storage.runs import RunFolder
 from storage.shards import manifests
 from tests.e2e.harness import FAKE, TINY, Prefect, wait_for
+
+pytestmark = pytest.mark.timeout(600)  # each starts a run, and some wait for a second one
 
 
 def test_after_kill_9_the_run_continues_where_it_was_lost(prefect: Prefect, finished_run: Path, tmp_path: Path) -> None:
@@ -19,17 +22,17 @@ def test_after_kill_9_the_run_continues_where_it_was_lost(prefect: Prefect, fini
     run = tmp_path / "killed"
     kill_when_committed(prefect, run, "scores", 0)
     kill_when_committed(prefect, run, "rollouts", 1)
-    kept = {path: path.stat().st_mtime_ns for path in run.rglob("*.json")}
+    kept = written(run)
     stale = [one["id"] for one in prefect.flow_runs(run) if one["state_type"] == "RUNNING"]
     assert stale
     assert not committed(run, "policies", 1)
 
     done = prefect.own_mopd("run", TINY, "--run", run, *FAKE)
     assert done.returncode == 0, done.stdout + done.stderr
-    assert {path: path.stat().st_mtime_ns for path in kept} == kept
+    assert {path: time for path, time in written(run).items() if path in kept} == kept
     states = {one["id"]: one["state_type"] for one in prefect.flow_runs(run)}
     assert {states[one] for one in stale} == {"CRASHED"}
-    assert "RUNNING" not in {one["state_type"] for one in prefect.task_runs(run)}
+    wait_for(lambda: "RUNNING" not in {one["state_type"] for one in prefect.task_runs(run)})
     assert prefect.mopd("digest", run).stdout == prefect.mopd("digest", finished_run).stdout
     assert trainer_state(run) == trainer_state(finished_run)
 
@@ -41,6 +44,11 @@ def kill_when_committed(prefect: Prefect, run: Path, table: str, round: int) -> 
         family = psutil.Process(process.pid).children(recursive=True)
         os.kill(process.pid, signal.SIGKILL)
     wait_for(lambda: not any(ours(child) for child in family))
+
+
+def written(run: Path) -> dict[Path, int]:
+    """When what stays was written: the trainer's state of an earlier round is removed in the end."""
+    return {path: path.stat().st_mtime_ns for path in run.rglob("*.json") if "trainer" not in path.parts}
 
 
 def trainer_state(run: Path) -> dict[str, bytes]:
@@ -59,7 +67,7 @@ def test_sigterm_ends_workers_and_sets_the_state(prefect: Prefect, tmp_path: Pat
         second = prefect.mopd("run", TINY, "--run", run)
         family = psutil.Process(process.pid).children(recursive=True)
         os.kill(process.pid, signal.SIGTERM)
-        output, _ = process.communicate(timeout=60)
+        output, _ = process.communicate(timeout=240)
     assert second.returncode == 2
     assert f"is being run by process {process.pid}" in second.stderr
     assert process.returncode == 143
@@ -74,7 +82,7 @@ def test_ctrl_c_is_exit_code_130(prefect: Prefect, tmp_path: Path) -> None:
     with prefect.start_mopd("run", TINY, "--run", run) as process:
         wait_for(lambda: committed(run, "prompts", 0), 120)
         os.killpg(process.pid, signal.SIGINT)
-        output, _ = process.communicate(timeout=60)
+        output, _ = process.communicate(timeout=240)
     assert process.returncode == 130, output
     assert output.splitlines()[-1].startswith("mopd: interrupted")
     assert prefect.flow_runs(run)[-1]["state_type"] == "CRASHED"
