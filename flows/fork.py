@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from flows.checks import check_adapter
 from flows.plan import DIGESTS, TRAINER, RunPlan
 from flows.prepare import in_own_process, inputs_of, run_document
-from flows.shard import Shard, on_side
+from flows.shard import Shard
 from flows.stage_settings import FREE_SETTINGS
 from flows.text import Cell, text_table
 from mopd.errors import InputError
@@ -16,7 +17,7 @@ from mopd.settings import Settings, override_tree, parse_settings
 from storage.lineage import create_fork
 from storage.manifests import POLICIES, Manifest, side_tables
 from storage.runs import RUN_FILE, RunFolder
-from storage.schemas import SIDE, base_table
+from storage.schemas import base_table
 
 
 def fork_run(parent: Path, round: int, overrides: list[str], new: Path) -> RunFolder:
@@ -37,7 +38,8 @@ def fork_run(parent: Path, round: int, overrides: list[str], new: Path) -> RunFo
     inputs = check_inputs_unchanged(folder, there, settings)
     _check_policy(there, round, settings)
     plan = there.forked(round, RunPlan(settings, **{name: inputs[name] for name in DIGESTS}))
-    taken = [manifest for shard in plan.shards() if (manifest := find_taken(folder, shard)) is not None]
+    found = [(shard.table, find_taken(folder, shard)) for shard in plan.shards()]
+    taken = [replace(manifest, table=table) for table, manifest in found if manifest is not None]
     first = _first_trained(plan, taken)
     _check_trainer_state(folder, plan, first)
     _check_adapter(folder, settings, first)
@@ -88,10 +90,11 @@ def check_inputs_unchanged(folder: RunFolder, plan: RunPlan, settings: Settings)
 
 
 def find_taken(folder: RunFolder, shard: Shard) -> Manifest | None:
-    """The parent's shard under the same key: in the table itself, or in one of its sides."""
-    sides = [name for name in side_tables(folder) if base_table(name) == shard.table]
-    found = (on_side(shard, name.partition(SIDE)[2]).find(folder) for name in sides)
-    return shard.find(folder) or next((manifest for manifest in found if manifest is not None), None)
+    """The parent's shard under the same key: in the table itself, or wherever else the run has such rows."""
+    base = base_table(shard.table)
+    tables = dict.fromkeys([shard.table, base, *(name for name in side_tables(folder) if base_table(name) == base)])
+    found = (replace(shard, table=table).find(folder) for table in tables)
+    return next((manifest for manifest in found if manifest is not None), None)
 
 
 def _earlier(plan: RunPlan) -> list[dict[str, Any]]:

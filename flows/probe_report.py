@@ -85,7 +85,7 @@ class ProbeResults:
         text = f"recommended: {self.best}, {why} (the largest of {len(gains)} gaps is likely too large)"
         if low <= 0:
             text += (
-                "\nno context is sure to help; train.objective=grpo needs none, and "
+                "\nno context is sure to help: train.objective=grpo needs none, and "
                 "train.objective.policy_gradient_weight blends it in"
             )
         sets = " ".join(f"--set {_shell(one)}" for one in self.choices[self.best].overrides)

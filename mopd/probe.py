@@ -154,7 +154,7 @@ def why_best(gains: Mapping[str, Gain], best: str) -> str:
         return f"{said}, of one prompt alone"
     if low > 0:
         return f"{said}, above zero"
-    return f"{said}, not surely above zero" if high > 0 else f"{said}, below zero: no context helps here"
+    return f"{said}, not surely above zero" if high > 0 else f"{said}, not above zero: no context helps here"
 
 
 def mean_signal(signals: Rows, metric: str) -> float | None:

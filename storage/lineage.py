@@ -26,7 +26,6 @@ from storage.files import (
 )
 from storage.manifests import LOGGER, POLICIES, Manifest, manifest_path
 from storage.runs import RUN_FILE, RunFolder
-from storage.schemas import base_table
 
 NOTES = "forks"
 
@@ -34,17 +33,14 @@ NOTES = "forks"
 def create_fork(
     parent: RunFolder, path: Path, document: dict[str, Any], lineage: dict[str, Any], taken: Sequence[Manifest]
 ) -> RunFolder:
-    """A new run in `path` that has the manifests `taken` (of the parent, side tables among them), whole or not at all.
+    """A new run in `path` that has the manifests `taken`, whole or not at all; their `table` is that of the new run.
 
     `lineage` is completed by where the parent is. Raises StorageError when `path` is there already and not empty.
     """
     path = path.resolve()
     if path.exists() and (not path.is_dir() or any(path.iterdir())):
         raise StorageError(f"{path}: is there already and not empty; name a new folder for the fork")
-    own = [
-        replace(manifest, table=base_table(manifest.table), home=manifest.home or _name(parent.document))
-        for manifest in taken
-    ]
+    own = [replace(manifest, home=manifest.home or _name(parent.document)) for manifest in taken]
     whole = {
         **document,
         "run_id": path.name,

@@ -113,13 +113,13 @@ def test_what_looks_at_runs_is_deployed_too(prefect: Prefect, deployments: dict[
     assert forms["analyze-signal"] == looks
     assert forms["probe"] == looks - {"reference", "overrides"} | {"settings"}
     assert forms["analyze-diversity"] == {"runs", "out"}
-    parameters = {"run_dir": str(finished_run), "round": 1, "variants": ["none", "contrastive"]}
+    parameters = {"run_dir": str(finished_run), "round": 0, "variants": ["none", "contrastive"]}
     ended = trigger(prefect, deployments["analyze-signal"], parameters)
     assert ended["state_type"] == "COMPLETED", logs(prefect, ended)
     filtered = {"artifacts": {"flow_run_id": {"any_": [ended["id"]]}}}
     (artifact,) = prefect.post("artifacts/filter", filtered)
     assert (artifact["key"], artifact["type"]) == ("mopd-signal", "markdown")
-    assert artifact["data"] == (finished_run / "analysis" / "signal-round=0001" / "signal.md").read_text()
+    assert artifact["data"] == (finished_run / "analysis" / "signal-round=0000" / "signal.md").read_text()
 
 
 def test_arms_share_the_first_rollouts_and_a_second_start_does_nothing(prefect: Prefect, compared: Path) -> None:

@@ -91,7 +91,7 @@ def test_a_second_run_has_the_same_digest(prefect: Prefect, finished_run: Path, 
     assert done.returncode == 0, done.stdout + done.stderr
     digests = [prefect.mopd("digest", run).stdout for run in (finished_run, tmp_path / "again")]
     assert digests[0] == digests[1]
-    assert len(digests[0].splitlines()) == 8
+    assert len(digests[0].splitlines()) == 11
 
 
 def test_a_finished_run_starts_and_ends_at_once(prefect: Prefect, finished_run: Path) -> None:

@@ -112,6 +112,23 @@ def test_rows_that_were_taken_over_are_the_forks_own(parent: RunFolder, tmp_path
     assert fork.policy_folder(1).parent.parent == fork.path
 
 
+def test_what_stands_on_a_side_of_its_own_stays_there(parent: RunFolder, tmp_path: Path) -> None:
+    """A round's control, not in the run's own contexts and scores."""
+    fork = fork_run(parent.path, 0, GRPO, tmp_path / "fork")
+    for table in ("contexts", "scores", "signals"):
+        for name in (table, f"{table}@control"):
+            found = manifests(fork, name)
+            assert found and {one.file.split("/")[0] for one in found} == {name}
+            assert RunPlan.of(fork).rounds[0].control is not None
+
+
+def test_a_probe_takes_over_the_runs_own_contexts(parent: RunFolder, tmp_path: Path) -> None:
+    auto = "condition.variant={kind: auto, candidates: [none, contrastive]}"
+    fork = fork_run(parent.path, 0, [auto], tmp_path / "fork")
+    (found,) = manifests(fork, "contexts@probe.contrastive")
+    assert found.file.startswith("contexts/")
+
+
 def test_earlier_rounds_keep_their_settings(parent: RunFolder, tmp_path: Path) -> None:
     fork = fork_run(parent.path, 1, ["condition.variant=positive", "rounds=4"], tmp_path / "fork")
     plan, before = RunPlan.of(fork), RunPlan.of(parent)
@@ -342,4 +359,4 @@ def test_the_written_catalog_of_a_fork_gives_the_same_answers(
         for asked in (f"SELECT column_name, column_type FROM (DESCRIBE {view})", f"SELECT * FROM {view} ORDER BY ALL"):
             assert portable.execute(asked).fetchall() == ours.execute(asked).fetchall()
     counted = "SELECT name, count(*) FROM side_contexts WHERE run = 'it''s a fork' GROUP BY name ORDER BY name"
-    assert portable.execute(counted).fetchall() == [("a", 4), ("b", 4)]
+    assert portable.execute(counted).fetchall() == [("a", 4), ("b", 4), ("control", 8)]

@@ -73,7 +73,7 @@ def test_the_largest_gap_then_the_higher_auc_then_the_first(gains: Any, aucs: An
     [
         (gain(0.25, 0.1, 0.4), "largest gap: +25.0 points [10.0, 40.0], above zero"),
         (gain(0.25, -0.1, 0.4), "largest gap: +25.0 points [-10.0, 40.0], not surely above zero"),
-        (gain(-0.25, -0.4, -0.1), "largest gap: -25.0 points [-40.0, -10.0], below zero: no context helps here"),
+        (gain(-0.25, -0.4, -0.1), "largest gap: -25.0 points [-40.0, -10.0], not above zero: no context helps here"),
         (gain(None), "no prompt has verdicts on both sides: the first candidate"),
     ],
 )
