@@ -15,7 +15,7 @@ from flows.worker import warm_up
 from mopd.context_choice import ContextChoice, choice_grid
 from mopd.errors import InputError
 from mopd.signal_summary import summarize_signals
-from storage.files import make_folder, write_replacing
+from storage.files import write_files
 from storage.runs import RunFolder
 
 DEFAULT_VARIANTS = ("none", "success", "positive", "failure", "contrastive", "random_peer", "score_ordered")
@@ -94,9 +94,7 @@ def write_signal_files(results: SignalResults, out: Path, *, command: str) -> st
     from flows.signal_plot import write_signal_plot
 
     page = signal_markdown(results, command=command)
-    make_folder(out)
-    for name, text in (("signal.md", page), ("signal.csv", signal_csv(results))):
-        write_replacing(out, out / name, text.encode())
+    write_files(out, {"signal.md": page.encode(), "signal.csv": signal_csv(results).encode()})
     write_signal_plot(results, out / "plot.png")
     return page
 

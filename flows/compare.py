@@ -18,7 +18,7 @@ from flows.prepare import run_lock
 from flows.signals import orderly_end
 from flows.stage_settings import FREE_SETTINGS
 from mopd.errors import InputError
-from storage.files import make_folder, write_replacing
+from storage.files import make_folder, write_files, write_replacing
 from storage.runs import RUN_FILE, RunFolder
 
 COMPARE_FILE = "compare.json"
@@ -96,8 +96,7 @@ def write_results(comparison: Comparison, states: dict[str, str]) -> Results:
 
     results = read_results(comparison.out, comparison.jobs, states)
     page = markdown(results, command=comparison.command, about=_about(comparison))
-    for name, text in (("results.csv", csv_text(results)), ("results.md", page)):
-        write_replacing(comparison.out, comparison.out / name, text.encode())
+    write_files(comparison.out, {"results.csv": csv_text(results).encode(), "results.md": page.encode()})
     write_plot(results, comparison.out / "plot.png")
     return results
 

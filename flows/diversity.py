@@ -32,7 +32,7 @@ def analyze(runs: Sequence[Path], out: Path | None) -> tuple[Results, Path]:
     from flows.diversity_plot import plot_png
     from flows.diversity_results import read_results
     from flows.diversity_tables import csv_text, markdown
-    from storage.files import make_folder, write_replacing
+    from storage.files import write_files
 
     folder = out or _default_out(runs)
     if folder.exists() and not folder.is_dir():
@@ -40,9 +40,7 @@ def analyze(runs: Sequence[Path], out: Path | None) -> tuple[Results, Path]:
     results = read_results(runs)
     page = markdown(results, command=command_text(runs), plot=PLOT)
     files = {PAGE: page.encode(), TABLE: csv_text(results).encode(), PLOT: plot_png(results)}
-    make_folder(folder)
-    for name, content in files.items():
-        write_replacing(folder, folder / name, content)
+    write_files(folder, files)
     return results, folder
 
 

@@ -14,7 +14,7 @@ from flows.text import Cell, markdown_table, text_table
 from mopd.context_choice import ContextChoice
 from mopd.evaluate import Interval, bootstrap_interval
 from mopd.probe import Gain, best_context, why_best
-from storage.files import make_folder, write_replacing
+from storage.files import write_files
 from storage.runs import RunFolder
 
 Row = dict[str, Cell]
@@ -134,9 +134,7 @@ def write_probe_files(results: ProbeResults, out: Path, *, command: str) -> str:
     from flows.probe_plot import write_probe_plot
 
     page = probe_markdown(results, command=command)
-    make_folder(out)
-    for name, text in (("probe.md", page), ("probe.csv", probe_csv(results))):
-        write_replacing(out, out / name, text.encode())
+    write_files(out, {"probe.md": page.encode(), "probe.csv": probe_csv(results).encode()})
     write_probe_plot(results, out / "plot.png")
     return page
 

@@ -7,8 +7,8 @@ import hashlib
 import os
 import shutil
 import uuid
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 TEMPORARY = "_tmp"
@@ -87,6 +87,18 @@ def write_replacing(root: Path, path: Path, content: bytes) -> None:
         write_durably(temporary, content)
         temporary.replace(path)
         fsync_path(path.parent)
+
+
+def write_files(folder: Path, files: Mapping[str, bytes]) -> None:
+    """Make a folder, where it isn't there, and write files in it by name, each whole, over what is there.
+
+    For folders of results, which one process at a time writes to: nothing else is left in them.
+    """
+    make_folder(folder)
+    for name, content in files.items():
+        write_replacing(folder, folder / name, content)
+    with suppress(OSError):  # what a killed process left there
+        (folder / TEMPORARY).rmdir()
 
 
 def write_durably(path: Path, content: bytes) -> None:

@@ -34,6 +34,9 @@ SIGNALS = (
 _ROUND = {"run": pa.string(), "round": pa.int32()}
 _PROMPT = {**_ROUND, "prompt_id": pa.string()}
 _SAMPLE = {**_PROMPT, "sample": pa.int32()}
+_REPLY = {"token_ids": INTS, "text": pa.string(), "finish_reason": pa.string()}
+_JUDGED = {"reward": pa.float64(), "success": pa.bool_()}
+_JUDGED |= dict.fromkeys(("prediction", "kind", "sandbox", "sandbox_policy", "error"), pa.string())
 _SHAPES = ("context_tokens", "response_tokens", "cut_share", "sections_share")
 _GAINS = ("student", "self_teacher", "gap", "gap_low", "gap_high", "success_auc", "pairwise_accuracy")
 
@@ -145,19 +148,11 @@ SCHEMAS: dict[str, pa.Schema] = {
             "variant": pa.string(),
             "policy_version": pa.int32(),
             "context_digest": pa.string(),
-            "token_ids": INTS,
-            "text": pa.string(),
-            "finish_reason": pa.string(),
-            "reward": pa.float64(),
-            "success": pa.bool_(),
-            "prediction": pa.string(),
-            "kind": pa.string(),
-            "sandbox": pa.string(),
-            "sandbox_policy": pa.string(),
-            "error": pa.string(),
+            **_REPLY,
+            **_JUDGED,
             "seed": pa.int64(),
         },
-        nullable="reward success prediction kind sandbox sandbox_policy error",
+        nullable=" ".join(_JUDGED),
     ),
     "choices": _schema(
         {**_ROUND, "candidate": pa.string()},
@@ -198,19 +193,11 @@ SCHEMAS: dict[str, pa.Schema] = {
         {
             "policy_version": pa.int32(),
             "dataset": pa.string(),
-            "token_ids": INTS,
-            "text": pa.string(),
-            "finish_reason": pa.string(),
-            "reward": pa.float64(),
-            "success": pa.bool_(),
-            "prediction": pa.string(),
-            "kind": pa.string(),
-            "sandbox": pa.string(),
-            "sandbox_policy": pa.string(),
-            "error": pa.string(),
+            **_REPLY,
+            **_JUDGED,
             "seed": pa.int64(),
         },
-        nullable="dataset reward success prediction kind sandbox sandbox_policy error",
+        nullable=" ".join(("dataset", *_JUDGED)),
     ),
 }
 
