@@ -154,9 +154,10 @@ def test_the_deployment_of_compare_goes_on_with_a_comparison(
     assert table in (compared / "results.md").read_text()
 
 
-def test_both_deployments_are_of_the_flow_mopd(prefect: Prefect, deployments: dict[str, Any]) -> None:
+def test_all_deployments_are_of_a_flow_mopd(prefect: Prefect, deployments: dict[str, Any]) -> None:
     (flow,) = prefect.post("flows/filter", {"flows": {"name": {"any_": ["mopd"]}}})
-    assert {name: one["flow_id"] for name, one in deployments.items()} == {"run": flow["id"], "compare": flow["id"]}
+    names = ("run", "compare", "eval", "analyze-signal", "analyze-diversity", "probe")
+    assert {name: one["flow_id"] for name, one in deployments.items()} == dict.fromkeys(names, flow["id"])
 
 
 def written(out: Path) -> dict[Path, int]:

@@ -100,7 +100,7 @@ def test_other_contexts_are_scored_on_the_side_and_taken_over(prefect: Prefect, 
     assert prefect.mopd("digest", parent).stdout == before
     folder = RunFolder.open(parent)
     joined = "FROM side_scores JOIN side_contexts USING (name, run, round, prompt_id, sample) GROUP BY ALL"
-    rows = query(folder, f"SELECT name, variant, count(*) {joined} HAVING name <> 'control'").rows
+    rows = query(folder, f"SELECT name, variant, count(*) {joined} HAVING name = 'best'").rows
     assert rows == [("best", "positive", 16)]
     fork = fork_run(parent, 0, [positive], tmp_path / "fork")
     assert {one.file.split("/")[0] for table in ("contexts", "scores") for one in manifests(fork, table)} == {

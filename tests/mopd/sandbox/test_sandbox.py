@@ -241,6 +241,7 @@ def test_an_interpreter_that_dies_meanwhile_is_no_verdict(backend: str) -> None:
         idle = len(family())
         running = threads.submit(sandbox.run, "import time\ntime.sleep(60)", "", LIMITS)
         eventually(lambda: len(family()) > idle)
+        time.sleep(0.5)  # until the program has begun: one that dies before is started again
         for pid in children_of(os.getpid()):
             os.kill(pid, signal.SIGKILL)
         assert running.result().status == ("infrastructure_error" if backend == "bubblewrap" else "crashed")
