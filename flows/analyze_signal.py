@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import shlex
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from flows.analysis import Analysis, open_analysis
-from flows.command import set_environment
+from flows.command import check_out, set_environment
 from flows.progress import Console
 from flows.signal_report import SignalResults, signal_csv, signal_markdown, terminal_text
 from flows.signals import orderly_end
@@ -45,6 +47,7 @@ def signal_command(
     """Make what is missing of the contexts and scores, then table, page, CSV and plot. Returns the exit code."""
     choices = read_choices(variants, renderings, orders)
     against = reference_of(choices, reference)
+    check_out(out)
     with orderly_end():
         set_environment(verbose=False)
         Console.terminal = sys.stdout
@@ -53,10 +56,20 @@ def signal_command(
         analysis = open_analysis(folder, round, choices, overrides)
         if analysis.plan.missing_of(folder, analysis.needed(folder)):
             _work(folder, analysis, choices, overrides)
-        command = f"mopd analyze signal {run_dir} --round {round} --variants {','.join(analysis.parts)}"
+        command = said_command(
+            "analyze signal",
+            run_dir,
+            round=round,
+            variants=variants,
+            renderings=renderings,
+            orders=orders,
+            reference=reference,
+            sets=overrides,
+            out=out,
+        )
         results = signal_results(folder, analysis, against)
         write_signal_files(results, target, command=command)
-        print(f"\n{terminal_text(results)}\n\n{_where(folder, target)}")
+        print(f"\n{terminal_text(results)}\n\n{_where(folder, analysis, target)}")
     return 0
 
 
@@ -99,7 +112,22 @@ def write_signal_files(results: SignalResults, out: Path, *, command: str) -> st
     return page
 
 
-def _where(folder: RunFolder, out: Path) -> str:
-    return (
-        f'results: {out}: signal.md, signal.csv, plot.png\nrows by prompt: mopd sql {folder.path} "FROM side_signals"'
-    )
+def said_command(what: str, subject: Path, **given: Any) -> str:
+    """The command as it was given, for the page: options without a value left out, lists with commas between."""
+    words = ["mopd", *what.split(), str(subject)]
+    for name, value in given.items():
+        if name == "sets":
+            words += [word for one in value for word in ("--set", one)]
+        elif value not in (None, (), []):
+            words += [f"--{name}", ",".join(value) if isinstance(value, list | tuple) else str(value)]
+    return shlex.join(words)
+
+
+def _where(folder: RunFolder, analysis: Analysis, out: Path) -> str:
+    names = {context: part.name for context, part in analysis.parts.items()}
+    own = [context for context, name in names.items() if not name]
+    sides = ", ".join(f"{name} ({context})" if name != context else name for context, name in names.items() if name)
+    lines = [f"results: {out}: signal.md, signal.csv, plot.png", "rows by prompt, in mopd sql:"]
+    lines[1] += f" signals ({', '.join(own)})" if own else ""
+    lines[1] += f"{';' if own else ''} side_signals, by name: {sides}" if sides else ""
+    return "\n".join(lines)

@@ -85,7 +85,10 @@ def _signal(arguments: argparse.Namespace) -> int:
 
 
 def _listed(text: str) -> list[str]:
-    """The parts between commas, but for those within brackets."""
+    """The parts between commas, but for those within brackets. None may be empty."""
     from flows.arms import split_values
 
-    return [part.strip() for part in split_values(text)]
+    parts = [part.strip() for part in split_values(text)]
+    if not all(parts) or not parts or ",," in text or text.strip(" ").startswith(",") or text.strip(" ").endswith(","):
+        raise argparse.ArgumentTypeError(f"{text!r}: a name is missing; write them as A,B")
+    return parts

@@ -87,6 +87,12 @@ def set_environment(verbose: bool) -> None:
             os.environ.setdefault(name, value)
 
 
+def check_out(out: Path | None) -> None:
+    """Raises InputError where the folder for results is a file."""
+    if out is not None and out.exists() and not out.is_dir():
+        raise InputError(f"--out {out}: is a file; name a folder")
+
+
 def _sizes(settings: Any) -> str:
     generate = settings.generate
     return (

@@ -7,8 +7,6 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from mopd.errors import InputError
-
 if TYPE_CHECKING:
     from flows.diversity_results import Results
 
@@ -29,14 +27,14 @@ def analyze(runs: Sequence[Path], out: Path | None) -> tuple[Results, Path]:
 
     Raises InputError or StorageError for runs that can't be measured; then nothing is written.
     """
+    from flows.command import check_out
     from flows.diversity_plot import plot_png
     from flows.diversity_results import read_results
     from flows.diversity_tables import csv_text, markdown
     from storage.files import write_files
 
     folder = out or _default_out(runs)
-    if folder.exists() and not folder.is_dir():
-        raise InputError(f"--out {folder}: is a file; name a folder")
+    check_out(folder)
     results = read_results(runs)
     page = markdown(results, command=command_text(runs), plot=PLOT)
     files = {PAGE: page.encode(), TABLE: csv_text(results).encode(), PLOT: plot_png(results)}

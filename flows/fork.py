@@ -17,7 +17,7 @@ from mopd.settings import Settings, override_tree, parse_settings
 from storage.lineage import create_fork
 from storage.manifests import POLICIES, Manifest, side_tables
 from storage.runs import RUN_FILE, RunFolder
-from storage.schemas import base_table
+from storage.schemas import base_table, side_of
 
 
 def fork_run(parent: Path, round: int, overrides: list[str], new: Path) -> RunFolder:
@@ -60,11 +60,12 @@ def fork_command(parent: Path, round: int, overrides: list[str], new: Path) -> i
 
 
 def _came_along(folder: RunFolder, where: str, shards: list[Shard]) -> dict[str, Cell]:
-    """How many of some shards are there, by table."""
+    """How many of some shards are there, by table; of what stands on sides, all together."""
     row: dict[str, Cell] = {"": where}
-    for table in dict.fromkeys(shard.table for shard in shards):
-        there = [shard.find(folder) is not None for shard in shards if shard.table == table]
-        row[table] = f"{sum(there)}/{len(there)}"
+    columns = [(shard, "on sides" if side_of(shard.table) else shard.table) for shard in shards]
+    for column in sorted(dict.fromkeys(name for _, name in columns), key=lambda name: name == "on sides"):
+        there = [shard.find(folder) is not None for shard, name in columns if name == column]
+        row[column] = f"{sum(there)}/{len(there)}"
     return row
 
 

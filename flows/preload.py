@@ -3,6 +3,11 @@
 Nothing here may touch a device or start threads.
 """
 
+import signal
+
+signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the run's own process, which ends this one
+
+# ruff: noqa: E402
 import transformers.models.llama.modeling_llama
 from transformers import AutoModelForCausalLM, AutoTokenizer
 

@@ -7,8 +7,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from flows.analysis import Analysis, asked_alike, open_analysis
-from flows.analyze_signal import read_choices
-from flows.command import set_environment, what_to_run
+from flows.analyze_signal import read_choices, said_command
+from flows.command import check_out, set_environment, what_to_run
 from flows.plan import RunPlan
 from flows.prepare import open_run
 from flows.probe_report import ContextResult, ProbeResults, terminal_text, write_probe_files
@@ -59,9 +59,12 @@ def probe_command(
     out: Path | None,
 ) -> int:
     """Make what is missing of a round's rollouts and of the contexts, then say what to train with. Returns 0."""
+    check_out(out)
     with orderly_end():
         settings, run_dir = what_to_run(config, run_dir, overrides, prefix="probe-")
         choices = probe_choices(settings, variants, renderings, orders)
+        if not 0 <= round < settings.rounds:
+            raise InputError(f"--round {round}: the run has rounds 0 to {settings.rounds - 1}")
         set_environment(verbose=False)
         Console.terminal = sys.stdout
         warm_up()
@@ -71,7 +74,18 @@ def probe_command(
         if not _is_made(folder, round, choices):
             _work(settings, folder, round, choices, target)
         results = read_probe(folder, round, choices)
-        write_probe_files(results, target, command=f"mopd probe {config} --run {run_dir} --round {round}")
+        command = said_command(
+            "probe",
+            config,
+            run=run_dir,
+            round=round,
+            variants=variants,
+            renderings=renderings,
+            orders=orders,
+            sets=overrides,
+            out=out,
+        )
+        write_probe_files(results, target, command=command)
         print(f"\n{terminal_text(results)}\n\nresults: {target}: probe.md, probe.csv, plot.png")
     return 0
 

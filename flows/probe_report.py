@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from flows.fork import has_trainer_state
 from flows.shard_rows import Rows
 from flows.text import Cell, markdown_table, text_table
 from mopd.context_choice import ContextChoice
@@ -81,15 +82,23 @@ class ProbeResults:
     def recommendation(self) -> str:
         """What to train with, why, and how."""
         gains = {one.name: one.gain for one in self.contexts}
-        why, low = why_best(gains, self.best), (gains[self.best].interval or (0.0, 0.0))[0]
-        text = f"recommended: {self.best}, {why} (the largest of {len(gains)} gaps is likely too large)"
-        if low <= 0:
-            text += (
-                "\nno context is sure to help: train.objective=grpo needs none, and "
+        gain = gains[self.best]
+        lines = [f"recommended: {self.best}, {why_best(gains, self.best)}"]
+        if (gain.gap or 0.0) > 0 and len(gains) > 1:
+            lines[0] += f" (the largest of {len(gains)} gaps is likely too large)"
+        if gain.interval is None or gain.interval[0] <= 0:
+            lines.append(
+                "no context is sure to help: train.objective=grpo needs none, and "
                 "train.objective.policy_gradient_weight blends it in"
             )
+        round = self.round if has_trainer_state(self.folder, self.round) else 0
         sets = " ".join(f"--set {_shell(one)}" for one in self.choices[self.best].overrides)
-        return f"{text}\nto train with it: mopd fork {self.folder.path} --round {self.round} {sets} NEW && mopd run NEW"
+        lines.append(f"to train with it: mopd fork {self.folder.path} --round {round} {sets} NEW && mopd run NEW")
+        if round != self.round:
+            lines.append(
+                f"from round 0 on: the trainer state of round {self.round} was removed (train.keep_trainer_states)"
+            )
+        return "\n".join(lines)
 
 
 def terminal_text(results: ProbeResults) -> str:

@@ -90,7 +90,10 @@ class ServerStart:
         deadline = time.monotonic() + START_SECONDS
         while not _answers(f"{self._url}/health"):
             if self._process.poll() is not None or time.monotonic() > deadline:
-                raise RuntimeError("Prefect's server did not start; try: prefect server start")
+                raise InputError(
+                    "Prefect's server did not start: start the same command again, where the machine was busy, or "
+                    "start a server yourself (prefect server start) and set PREFECT_API_URL to it"
+                )
             time.sleep(0.1)
         os.environ["PREFECT_API_URL"] = self._url
         os.environ[TEMPORARY] = "1"

@@ -83,7 +83,12 @@ def read_choice(text: str) -> ContextChoice:
         if given and given not in known:
             raise ValueError(f"{text!r}: {given!r} is none of {', '.join(known)}; {FORM}")
     look: tuple[Any, Any] = rendering or None, order or None
-    return ContextChoice(_variant(text, variant), *look)
+    found = ContextChoice(_variant(text, variant), *look)
+    if order and not has_order(found.variant):
+        raise ValueError(
+            f"{text!r}: shows no failed peer beside successful ones, so it has no order; leave {order} out"
+        )
+    return found
 
 
 def choice_grid(texts: Iterable[str], renderings: Sequence[Rendering], orders: Sequence[Order]) -> list[ContextChoice]:
@@ -91,6 +96,10 @@ def choice_grid(texts: Iterable[str], renderings: Sequence[Rendering], orders: S
 
     Raises ValueError for what `read_choice` refuses, and for a name that stands twice.
     """
+    for given, known in ((renderings, get_args(Rendering)), (orders, get_args(Order))):
+        unknown = [one for one in given if one not in known]
+        if unknown:
+            raise ValueError(f"{unknown[0]!r} is none of {', '.join(known)}")
     found: list[ContextChoice] = []
     for text in texts:
         one = read_choice(text)

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import csv
+import shlex
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -12,7 +14,7 @@ import pytest
 
 from flows import jobs, measure_jobs, stages
 from flows.analysis import Analysis, open_analysis
-from flows.analyze_signal import signal_command, signal_results, write_signal_files
+from flows.analyze_signal import said_command, signal_command, signal_results, write_signal_files
 from flows.cli import main
 from flows.plan import RunPlan
 from flows.probe import probe_choices, read_probe
@@ -177,6 +179,27 @@ def test_one_prompt_alone_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyP
         probe_choices(settings, (), (), ())
 
 
+def test_a_page_says_the_command_as_it_was_given() -> None:
+    variants = ["none", "{kind: summary, num_summaries: 2}"]
+    said = said_command(
+        "analyze signal", Path("runs/a b"), round=0, variants=variants, orders=(), sets=["x=1"], out=None
+    )
+    words = ["mopd", "analyze", "signal", "runs/a b", "--round", "0", "--variants", ",".join(variants), "--set", "x=1"]
+    assert shlex.split(said) == words
+
+
+def test_a_recommendation_can_be_followed(run: RunFolder, made: Analysis) -> None:
+    results = read_probe(run, 0, choice_grid(VARIANTS, (), ()))
+    assert f"mopd fork {run.path} --round 0 --set condition.variant={results.best} NEW" in results.recommendation()
+    removed = replace(results, round=1)  # no policy was trained in this run: its state is not there
+    (run.path / "policies" / "round=0000" / "trainer").rename(run.path / "aside")
+    try:
+        said = removed.recommendation()
+    finally:
+        (run.path / "aside").rename(run.path / "policies" / "round=0000" / "trainer")
+    assert "--round 0" in said and "the trainer state of round 1 was removed" in said
+
+
 def test_names_of_what_runs_make_by_themselves_are_refused(run: RunFolder) -> None:
     for name in ("control", "probe.none"):
         with pytest.raises(InputError, match="is a name of what runs make by themselves"):
@@ -192,14 +215,24 @@ def test_names_of_what_runs_make_by_themselves_are_refused(run: RunFolder) -> No
         (("analyze", "signal", "RUN", "--round", "0", "--set", "seed=1"), "would give other rollouts or verdicts"),
         (("probe", "RUN", "--run", "OTHER"), "is a run folder and is continued where it is"),
         (("probe", "RUN", "--round", "1"), "has rounds 0 to 0"),
+        (("probe", str(TINY), "--run", "OTHER", "--round", "9"), "--round 9: the run has rounds 0 to 1"),
+        (("analyze", "signal", "RUN", "--round", "0", "--out", "FILE"), "run.json: is a file; name a folder"),
+        (("probe", "RUN", "--out", "FILE"), "run.json: is a file; name a folder"),
+        (("analyze", "signal", "RUN", "--round", "0", "--orders", "middle"), "'middle' is none of last, first"),
     ],
 )
 def test_a_wrong_command_is_one_line(
     run: RunFolder, capsys: pytest.CaptureFixture[str], arguments: tuple[str, ...], message: str
 ) -> None:
-    places = {"RUN": str(run.path), "NO": str(run.path / "no"), "OTHER": str(run.path / "other")}
+    places = {
+        "RUN": str(run.path),
+        "FILE": str(run.path / "run.json"),
+        "NO": str(run.path / "no"),
+        "OTHER": str(run.path / "other"),
+    }
     assert main([places.get(one, one) for one in arguments]) == 2
     out, err = capsys.readouterr()
     assert out == ""
     assert err.count("\n") == 1
     assert message in err
+    assert not (run.path / "other").exists()

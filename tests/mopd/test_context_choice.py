@@ -48,6 +48,7 @@ def test_long_names_are_cut_and_stay_apart() -> None:
         ("success/turns/middle", "'middle' is none of last, first"),
         ("a/b/c/d", "write it as VARIANT, VARIANT/RENDERING or"),
         ("", "write it as VARIANT"),
+        ("success/turns/first", "shows no failed peer beside successful ones, so it has no order; leave first out"),
         ("{kind: summary, size: 2}", "size: Extra inputs are not permitted"),
         ("{kind: [}", "is not a YAML mapping"),
     ],
@@ -62,7 +63,7 @@ def test_a_choice_changes_what_it_names_alone() -> None:
     base = ConditionSettings(rendering="turns", failure_position="first", max_context_tokens=99)
     same = read_choice("positive").condition(base)
     assert same == base.model_copy(update={"variant": PeerVariant(kind="positive")})
-    assert read_choice("positive/sections/last").condition(base).rendering == "sections"
+    assert read_choice("contrastive/sections/last").condition(base).rendering == "sections"
 
 
 def test_earlier_rounds_are_not_looked_for_where_no_success_is_shown() -> None:
@@ -82,6 +83,8 @@ def test_a_grid_has_only_what_makes_a_difference() -> None:
     assert [one.name for one in choice_grid(("contrastive",), (), ("first",))] == ["contrastive-first"]
     with pytest.raises(ValueError, match="none stands there twice; leave one out"):
         choice_grid(("none", "none"), (), ())
+    with pytest.raises(ValueError, match="'middle' is none of last, first"):
+        choice_grid(("none",), (), ("middle",))  # type: ignore[arg-type]
 
 
 def test_auto_reads_its_candidates_when_settings_are_made() -> None:
