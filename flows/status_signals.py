@@ -53,7 +53,10 @@ def signal_row(round: int, found: dict[str, Any]) -> dict[str, Cell]:
     control = found["control"]
     if control is not None:
         row |= {f"AUC of {control['variant']}": _two_digits(control["success_auc"])}
-        row |= {"here, same prompts": _two_digits(control["own_success_auc"]), "prompts ": control["num_prompts"]}
+        row |= {
+            "here, same prompts": _two_digits(control["own_success_auc"]),
+            "control prompts": control["num_prompts"],
+        }
     return row
 
 
