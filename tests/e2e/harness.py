@@ -9,6 +9,7 @@ import socket
 import subprocess
 import sys
 import time
+import urllib.error
 import urllib.request
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,6 +20,10 @@ from tests.e2e.commands import ROOT, Commands
 FAKE = ("--set", "generate.engine=fake")
 DATA = Path(os.environ.get("MOPD_DATA", ROOT / "../shared/data")).resolve()
 TINY = ROOT / "examples" / "tiny.yaml"
+
+
+BUSY, BUSY_ATTEMPTS = 503, 10
+"""What Prefect's server answers while its database is locked by another request, and how often to ask again."""
 
 
 @dataclass(frozen=True)
@@ -34,8 +39,15 @@ class Prefect:
         request = urllib.request.Request(
             f"{self.url}/{path}", json.dumps(body or {}).encode(), {"Content-Type": "application/json"}
         )
-        with urllib.request.urlopen(request, timeout=30) as reply:
-            return json.loads(reply.read() or "null")
+        for attempt in range(BUSY_ATTEMPTS):
+            try:
+                with urllib.request.urlopen(request, timeout=30) as reply:
+                    return json.loads(reply.read() or "null")
+            except urllib.error.HTTPError as error:
+                if error.code != BUSY or attempt == BUSY_ATTEMPTS - 1:
+                    raise
+                time.sleep(1.0)
+        raise AssertionError("not reached")
 
     def flow_runs(self, run: Path) -> list[Any]:
         """All flow runs for a run folder, by the tag that they carry; newest first."""
