@@ -23,7 +23,7 @@ from mopd.generate import generate, sample_evaluation
 from mopd.models import load_tokenizer, model_digest, resolve_model
 from mopd.score import Scorer
 from mopd.settings import Settings, load_settings
-from mopd.summaries import generation_instruction
+from mopd.summaries import instruction_of
 from mopd.tasks import draw_prompts, load_tasks
 from mopd.train import train_round
 from mopd.verify import verify
@@ -68,7 +68,7 @@ def main(config: str = "examples/tiny.yaml", run_folder: str | None = None) -> N
         draw_prompts(tasks.train, run=run.run_id, round=ROUND, seed=settings.seed, num_prompts=count, split="train"),
     )
     rollouts = commit("rollouts", sample(prompts, settings, folder, tokenizer, run.run_id))
-    summarized = bool(generation_instruction(settings.condition, settings.generate.ask_for_summary))
+    summarized = bool(instruction_of(settings))
     verdicts = commit("verdicts", verify(prompts, rollouts, settings.verify, summarized=summarized))
     contexts = commit(
         "contexts", condition(prompts, rollouts, verdicts, settings.condition, tokenizer, run_seed=settings.seed)
@@ -97,7 +97,7 @@ def sample(prompts: Rows, settings: Settings, folder: Path, tokenizer: Any, run:
         round=ROUND,
         seed=settings.seed,
         policy_version=0,
-        instruction=generation_instruction(settings.condition, settings.generate.ask_for_summary),
+        instruction=instruction_of(settings),
     )
     engine.close()
     return rollouts

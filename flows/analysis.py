@@ -19,7 +19,7 @@ from flows.side import Side, check_rollouts, check_round, check_teacher, plan_si
 from mopd.context_choice import ContextChoice
 from mopd.errors import InputError
 from mopd.settings import Settings
-from mopd.summaries import generation_instruction
+from mopd.summaries import instruction_of
 from storage.runs import RunFolder
 from storage.sides import read_side, side_names, write_side
 
@@ -168,7 +168,7 @@ def asked_alike(settings: Settings, choice: ContextChoice, where: str) -> list[s
     Raises InputError for a context of summaries where they were not.
     """
     ask = settings.generate.ask_for_summary
-    asked = generation_instruction(settings.condition, ask)
+    asked = instruction_of(settings)
     if ask != "auto" or choice.variant.shows_summaries == bool(asked):
         return []
     if asked:

@@ -9,7 +9,14 @@ from prefect.artifacts import create_markdown_artifact
 from prefect.runtime import flow_run
 
 from flows.analysis import open_analysis
-from flows.analyze_signal import DEFAULT_VARIANTS, read_choices, reference_of, signal_results, write_signal_files
+from flows.analyze_signal import (
+    DEFAULT_VARIANTS,
+    read_choices,
+    reference_of,
+    signal_folder,
+    signal_results,
+    write_signal_files,
+)
 from flows.prepare import open_run
 from flows.probe import probe_choices, probe_folder, read_probe
 from flows.probe_report import write_probe_files
@@ -57,7 +64,7 @@ def analyze_signal_flow(
     folder = RunFolder.open(Path(run_dir))
     contexts_flow(run_dir, round, [one.text for one in choices], list(overrides))
     analysis = open_analysis(folder, round, choices, list(overrides))
-    target = Path(out) if out else folder.path / "analysis" / f"signal-round={round:04d}"
+    target = Path(out) if out else signal_folder(folder, round)
     results = signal_results(folder, analysis, against)
     page = write_signal_files(results, target, command=f"deployment mopd/analyze-signal, run {folder.path}")
     create_markdown_artifact(key="mopd-signal", markdown=page, description=f"{folder.run_id}, round {round}")

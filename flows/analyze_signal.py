@@ -52,7 +52,7 @@ def signal_command(
         set_environment(verbose=False)
         Console.terminal = sys.stdout
         folder = RunFolder.open(run_dir)
-        target = out or folder.path / "analysis" / f"signal-round={round:04d}"
+        target = out or signal_folder(folder, round)
         analysis = open_analysis(folder, round, choices, overrides)
         if analysis.plan.missing_of(folder, analysis.needed(folder)):
             _work(folder, analysis, choices, overrides)
@@ -84,6 +84,11 @@ def _work(folder: RunFolder, analysis: Analysis, choices: list[ContextChoice], o
     if start is not None:
         start.wait()
     contexts_flow(str(folder.path), analysis.round, [one.text for one in choices], overrides)
+
+
+def signal_folder(folder: RunFolder, round: int) -> Path:
+    """Where an analysis's page, table and plot lie, unless told otherwise."""
+    return folder.path / "analysis" / f"signal-round={round:04d}"
 
 
 def reference_of(choices: list[ContextChoice], wanted: str | None) -> str:

@@ -90,9 +90,9 @@ def check_adapter(_: None, report: Report, settings: Settings, policy: Path) -> 
 def check_prompts(tasks: list[Task], tokenizer: Any, settings: Settings, model: Path) -> None:
     """Every prompt must fit into the prompt budget; it then fits into the window and into the context budget."""
     from mopd.generate import prompt_ids
-    from mopd.summaries import generation_instruction
+    from mopd.summaries import instruction_of
 
-    instruction = generation_instruction(settings.condition, settings.generate.ask_for_summary)
+    instruction = instruction_of(settings)
     longest = settings.generate.max_prompt_tokens
     for task in tasks:
         prompt_ids({"prompt_id": task.id, "messages": task.messages}, tokenizer, longest, instruction)

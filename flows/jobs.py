@@ -22,8 +22,8 @@ from flows.shard_rows import Rows, commit, manifest_of, of_groups, open_shard, r
 from flows.stage_settings import CONTROL, open_at, settings_of
 from flows.worker import Report
 from mopd.objectives import read_along
-from mopd.settings import Settings
-from mopd.summaries import generation_instruction
+from mopd.settings import GenerateSettings, Settings
+from mopd.summaries import instruction_of
 from storage.runs import RunFolder
 from storage.schemas import side_of
 from storage.shards import Manifest, commit_folder, refuse_committed, remove_trainer_state
@@ -47,13 +47,17 @@ def load_nothing() -> None:
 
 def load_engine(run_path: Path, version: int) -> LoadedEngine:
     """The engine with policy `version`."""
+    folder = open_at(run_path, version)
+    return engine_of(folder, version, settings_of(folder).generate)
+
+
+def engine_of(folder: RunFolder, version: int, generate: GenerateSettings) -> LoadedEngine:
+    """The engine with policy `version` of a run, sampling by these settings."""
     from mopd.engines import make_engine
     from mopd.models import load_tokenizer
 
-    folder = open_at(run_path, version)
-    settings = settings_of(folder)
     policy, base = policy_folder(folder, version), base_folder(folder, version)
-    return LoadedEngine(make_engine(settings.generate, settings.model, policy, base=base), load_tokenizer(policy))
+    return LoadedEngine(make_engine(generate, settings_of(folder).model, policy, base=base), load_tokenizer(policy))
 
 
 def load_scorer(run_path: Path, version: int, side: str = "") -> Any:
@@ -87,7 +91,7 @@ def generate_shard(loaded: LoadedEngine, report: Report, run_path: Path, shard: 
         round=shard.round,
         seed=settings.seed,
         policy_version=shard.round,
-        instruction=generation_instruction(settings.condition, settings.generate.ask_for_summary),
+        instruction=instruction_of(settings),
         progress=lambda done: report({"done": done, "of": total, "what": "rollouts"}),
     )
     return commit(folder, shard, rows, began, count_rollouts(rows))
@@ -117,7 +121,7 @@ def verify_shard(_: None, report: Report, run_path: Path, shard: Shard) -> Manif
         rollouts,
         settings.verify,
         progress=lambda done: report({"done": done, "of": len(rollouts), "what": "verdicts"}),
-        summarized=bool(generation_instruction(settings.condition, settings.generate.ask_for_summary)),
+        summarized=bool(instruction_of(settings)),
     )
     return commit(folder, shard, rows, began, count_verdicts(rows))
 

@@ -8,8 +8,7 @@ from typing import Any
 
 from flows.choices import chosen, condition_of
 from flows.info import count_evaluations
-from flows.jobs import LoadedEngine, judged_rows
-from flows.policies import base_folder, policy_folder
+from flows.jobs import LoadedEngine, engine_of, judged_rows
 from flows.shard import Shard
 from flows.shard_rows import Rows, commit, open_shard, read_shard
 from flows.stage_settings import PROBE, open_at, settings_of
@@ -38,14 +37,10 @@ def measure_shard(_: None, report: Report, run_path: Path, shard: Shard) -> Mani
 
 def load_answerer(run_path: Path, version: int, side: str = "") -> LoadedEngine:
     """The engine with policy `version`, with room for a context before the reply."""
-    from mopd.engines import make_engine
-    from mopd.models import load_tokenizer
-
     folder = open_at(run_path, version, side)
     settings = settings_of(folder)
-    policy, base = policy_folder(folder, version), base_folder(folder, version)
     roomy = settings.generate.model_copy(update={"max_prompt_tokens": settings.condition.max_context_tokens})
-    return LoadedEngine(make_engine(roomy, settings.model, policy, base=base), load_tokenizer(policy))
+    return engine_of(folder, version, roomy)
 
 
 def answer_shard(loaded: LoadedEngine, report: Report, run_path: Path, shard: Shard) -> tuple[Rows, float]:
@@ -70,11 +65,11 @@ def answer_shard(loaded: LoadedEngine, report: Report, run_path: Path, shard: Sh
 def judge_answers(_: None, report: Report, run_path: Path, shard: Shard, samples: Rows, seconds: float) -> Manifest:
     """Answers that took `seconds` -> answers with verdicts."""
     from mopd.probe import ANSWER_COLUMNS
-    from mopd.summaries import generation_instruction
+    from mopd.summaries import instruction_of
 
     folder, began = open_shard(run_path, shard), time.monotonic() - seconds
     prompts, settings = read_shard(folder, shard.input("prompts")), settings_of(folder)
-    summarized = bool(generation_instruction(settings.condition, settings.generate.ask_for_summary))
+    summarized = bool(instruction_of(settings))
     rows = judged_rows(prompts, samples, settings, kept=ANSWER_COLUMNS, summarized=summarized)
     return commit(folder, shard, rows, began, count_evaluations(rows))
 

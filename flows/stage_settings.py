@@ -13,7 +13,7 @@ from mopd.context_choice import ContextChoice
 from mopd.errors import InputError
 from mopd.objectives import needs_reference
 from mopd.settings import Settings, override_tree, parse_settings
-from mopd.summaries import generation_instruction
+from mopd.summaries import instruction_of
 from storage.errors import StorageError
 from storage.runs import RUN_FILE, RunFolder
 from storage.sides import read_side
@@ -84,7 +84,7 @@ def probe_side(choice: ContextChoice) -> str:
 def with_condition(settings: Settings, condition: ConditionSettings) -> Settings:
     """Other contexts of the same rollouts: replies are asked for summaries, or not, as they were."""
     ask = settings.generate.ask_for_summary
-    asked = generation_instruction(settings.condition, ask)
+    asked = instruction_of(settings)
     pinned = "always" if asked and ask == "auto" else ask
     generate = settings.generate.model_copy(update={"ask_for_summary": pinned})
     return settings.model_copy(update={"condition": condition, "generate": generate})
@@ -104,7 +104,7 @@ def stage_settings(table: str, settings: Settings) -> dict[str, Any]:
         *groups, name = dotted.split(".")
         del reduce(getitem, groups, tree)[name]
     generate = _without(tree["generate"], "num_prompts", "groups", "ask_for_summary")
-    instruction = generation_instruction(settings.condition, settings.generate.ask_for_summary)
+    instruction = instruction_of(settings)
     precision = tree["model"]["precision"]
     parts: dict[str, dict[str, Any]] = {
         "prompts": {

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import re
-from typing import Literal, NamedTuple
+from typing import TYPE_CHECKING, Literal, NamedTuple
 
 from mopd.condition_settings import ConditionSettings
 from mopd.task import Message
 from mopd.verifiers.reply import without_thinking
+
+if TYPE_CHECKING:
+    from mopd.settings import Settings
 
 SUMMARY_INSTRUCTION = "End your reply with a summary of your solution in one sentence, inside <summary>...</summary>."
 EXCERPT_CHARACTERS = 240
@@ -31,6 +34,11 @@ def generation_instruction(settings: ConditionSettings, ask: Literal["auto", "al
     """What is asked of the student beside the question: for the sake of its context (`auto`), or in any case."""
     wanted = settings.variant.shows_summaries if ask == "auto" else ask == "always"
     return SUMMARY_INSTRUCTION if wanted else ""
+
+
+def instruction_of(settings: Settings) -> str:
+    """`generation_instruction` by the settings of a run."""
+    return generation_instruction(settings.condition, settings.generate.ask_for_summary)
 
 
 def with_instruction(messages: list[Message], instruction: str) -> list[Message]:
