@@ -42,6 +42,8 @@ class Assertion:
     """The same as a tree, for people."""
     called: tuple[ast.Call, ...]
     """The calls as they were written."""
+    source: str
+    """The whole assert as it was written."""
 
     def holds(self, values: list[Any]) -> bool:
         """Whether the assert passes on these values, by Python's own operators. Raises what they raise."""
@@ -86,6 +88,7 @@ def split_asserts(module: ast.Module, entry_point: str) -> list[ast.Assert] | No
 def read_assert(node: ast.Assert, entry_point: str) -> Assertion | None:
     """The assert as calls and an expression over their values; None when it needs an interpreter. Changes the node."""
     reader = _Reader(entry_point)
+    source = ast.unparse(node)
     try:
         test = reader.visit(node.test)
         _check(test, several=len(reader.calls) > 1)
@@ -94,7 +97,7 @@ def read_assert(node: ast.Assert, entry_point: str) -> Assertion | None:
     if not reader.calls:
         return None
     rest = compile(ast.Expression(test), "<assert>", "eval")
-    return Assertion(tuple(reader.calls), rest, test, tuple(reader.called))
+    return Assertion(tuple(reader.calls), rest, test, tuple(reader.called), source)
 
 
 def find_check(module: ast.Module) -> ast.FunctionDef | None:

@@ -27,6 +27,8 @@ class ScriptCase:
     """What is run: after the set-up, calling its own `check`, with asserts that say what they saw."""
     text: str
     """As the task has it."""
+    further: tuple[str, ...] = ()
+    """Names of the program that the tests use, beside the function's."""
 
 
 def read_scripts(inputs: list[Any], fn_name: str, setup: str) -> Iterator[Assertion | ScriptCase]:
@@ -49,8 +51,12 @@ def read_scripts(inputs: list[Any], fn_name: str, setup: str) -> Iterator[Assert
                 f"tests.inputs[{number}]: calls {min(unknown)}, and only {fn_name} is the program's; define it in "
                 "tests.setup"
             )
-        # a method goes by another name where it is called
-        yield ScriptCase(f"{setup}\n{fn_name} = candidate\n{_runnable(module)}", source)
+        yield _script(module, source, fn_name, setup)
+
+
+def script_of(assertion: Assertion, fn_name: str, setup: str) -> ScriptCase:
+    """An assert as a script: for values that only an interpreter can compare."""
+    return _script(ast.parse(assertion.source), assertion.source, fn_name, setup)
 
 
 def read_setup(setup: Any, fn_name: str | None) -> str:
@@ -107,6 +113,11 @@ def _parsed_tests(source: Any, number: int) -> ast.Module:
     if not any(isinstance(node, (ast.Assert, ast.Call)) for node in ast.walk(module)):
         raise BadTests(f"tests.inputs[{number}]: tests nothing; write an assert")
     return module
+
+
+def _script(module: ast.Module, text: str, fn_name: str, setup: str) -> ScriptCase:
+    """The tests after their set-up; a method goes by another name where it is called."""
+    return ScriptCase(f"{setup}\n{fn_name} = candidate\n{_runnable(module)}", text)
 
 
 def _unknown_calls(module: ast.Module) -> set[str]:
