@@ -63,7 +63,8 @@ class Peer(Objects):
 
     def ask(self, op: str, on: Any = None, *, name: str = "", may_stop: bool = False, **fields: Any) -> Any:
         """What a request brings: a value, or an exception that is raised here; of `next` the items and their end."""
-        request: Message = {"op": op, "on": self.encode(on), "name": name}
+        target = {"y": number_of(on)} if op == "next" else self.encode(on)  # what was read ahead stays with it
+        request: Message = {"op": op, "on": target, "name": name}
         for field, value in fields.items():
             request[field] = value if field == "count" else self.encode_all(value)
         answer = self._conversation(self.sealed(request))
@@ -184,7 +185,10 @@ class Peer(Objects):
     def take_in(self, message: Message) -> None:
         """As in `Objects`; iterators that were read too far give again what nobody took."""
         for number, count in message.get("unread", ()):
-            self._shared[number] = itertools.chain(self._batches[number][-count:], self._shared[number])
+            iterator = self._shared[number]
+            del self._numbers[id(iterator)]
+            whole = self._shared[number] = itertools.chain(self._batches[number][-count:], iterator)
+            self._numbers[id(whole)] = number
         super().take_in(message)
 
 

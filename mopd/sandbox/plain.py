@@ -74,11 +74,11 @@ def encode_plain(value: Any, encode: Encode) -> Any:
         return {"v": [kind.__name__, [encode(part) for part in PARTS[kind](value)]]}
     if issubclass(kind, BaseException) and BUILT_IN.get(kind.__name__) is kind:
         return {"e": [kind.__name__, [encode(argument) for argument in value.args]]}
-    for name, constant in CONSTANTS.items():
-        if value is constant:
+    for name, known in CONSTANTS.items():
+        if value is known:
             return {"g": name}
-    if issubclass(kind, type) and BUILT_IN.get(value.__name__) is value:
-        return {"g": value.__name__}
+    if issubclass(kind, type) and BUILT_IN.get(type.__getattribute__(value, "__name__")) is value:
+        return {"g": type.__getattribute__(value, "__name__")}
     return None
 
 

@@ -113,15 +113,16 @@ class Remote:
         """What stays elsewhere can't be written down here."""
         raise TypeError(f"cannot pickle {type(self).__name__!r} object")
 
-    @property
-    def __dict__(self) -> Any:  # type: ignore[misc]
+    def _attributes(self) -> Any:
         """The attributes over there."""
         return self._mopd_link.get(self, "__dict__")
 
-    @property
-    def __class__(self) -> Any:
+    def _class(self) -> Any:
         """The class that both sides have under this name, where there is one."""
         return type(self)._mopd_link.counterpart(type(self))
+
+    locals().update(__dict__=property(_attributes), __class__=property(_class))
+    del _attributes, _class
 
 
 def number_of(thing: Any) -> int | None:

@@ -557,6 +557,54 @@ def test_right_programs_pass_as_in_python(sandbox: Sandbox, monkeypatch: pytest.
     assert outcome.status == "ok", outcome
 
 
+SHARED = """
+from dataclasses import dataclass
+class Node:
+    def __init__(self, value=0, next=None):
+        self.value, self.next = value, next
+@dataclass
+class Point:
+    x: int
+"""
+SHARED_SAMPLES = {
+    "given": (
+        "def f(h):\n    assert isinstance(h, Node)\n    h.next.value += 1\n    return h.next",
+        "last = Node(2)\nassert f(Node(1, last)) is last and last.value == 3",
+    ),
+    "made": (
+        "def f(n):\n    return Node(n, Node(3))",
+        "h = f(2)\nassert isinstance(h, Node) and h.value == 2 and h.next.value == 3 and h.next.next is None",
+    ),
+    "compared": (
+        "def f(n):\n    return Point(n)",
+        "assert f(2) == Point(2) and Point(2) == f(2) and f(2) != Point(3) and [Point(2)] == [f(2)]",
+    ),
+    "compared_there": ("def f(p):\n    return p == Point(2) and p.x == 2", "assert f(Point(2)) and not f(Point(3))"),
+}
+"""A program and its tests, both after the same set-up."""
+
+
+@pytest.mark.parametrize("name", list(SHARED_SAMPLES))
+def test_classes_of_the_set_up_are_the_same_on_both_sides(sandbox: Sandbox, name: str) -> None:
+    program, tests = SHARED_SAMPLES[name]
+    outcome = run(sandbox, f"{SHARED}\n{program}", f"{SHARED}\n{tests}")
+    assert outcome.status == "ok", outcome
+
+
+def test_further_names_of_the_program(sandbox: Sandbox) -> None:
+    program = "class Empty(Exception):\n    pass\ndef f():\n    raise Empty('no more')"
+    tests = "try:\n    f()\nexcept Empty as error:\n    assert str(error) == 'no more'\nelse:\n    assert False"
+    assert run(sandbox, program, tests, ("Empty",)).status == "ok"
+    outcome = run(sandbox, "def f():\n    pass", tests, ("Empty",))
+    assert (outcome.status, outcome.error) == ("runtime_error", "NameError: the program defines no 'Empty'")
+
+
+def test_a_program_that_cannot_be_loaded_fails_whatever_its_tests_catch(sandbox: Sandbox) -> None:
+    tests = "try:\n    f()\nexcept Exception:\n    pass"
+    assert run(sandbox, "def f(:", tests).status == "runtime_error"
+    assert run(sandbox, "x = 0", tests).status == "runtime_error"
+
+
 WRONG = {
     "argument_not_changed": ("def f(a):\n    pass", "a = [2, 1]\nf(a)\nassert a == [1, 2]"),
     "argument_changed": ("def f(a):\n    a.append(1)\n    return sum(a)", "a = [1]\nf(a)\nassert a == [1]"),
