@@ -13,6 +13,8 @@ from collections.abc import Callable, Iterator
 from operator import is_
 from typing import Any
 
+from mopd.sandbox.arrays import fill_array, is_array
+
 KINDS: dict[str, type] = {
     kind.__name__: kind for kind in (list, dict, set, bytearray, deque, OrderedDict, defaultdict, Counter)
 }
@@ -29,6 +31,8 @@ def parts_of(container: Any) -> tuple[Any, ...]:
         return (*keys, *(dict.__getitem__(container, key) for key in keys))
     if isinstance(container, bytearray):
         return (bytes(container),)
+    if is_array(container):
+        return (container.tobytes(),)
     base: Any = next(base for base in BASES if isinstance(container, base))
     return tuple(base.__iter__(container))
 
@@ -48,6 +52,8 @@ def refill(container: Any, parts: list[Any]) -> None:
             _mapping(container).__setitem__(container, key, value)
     elif isinstance(container, bytearray):
         container[:] = parts[0]
+    elif is_array(container):
+        fill_array(container, parts[0])
     elif isinstance(container, set):
         set.clear(container)
         set.update(container, parts)
@@ -73,7 +79,7 @@ class Mirror:
         if self.agreed is None:
             return True
         parts = parts_of(self.container)
-        if isinstance(self.container, bytearray):
+        if isinstance(self.container, bytearray) or is_array(self.container):
             return parts != self.agreed
         return len(parts) != len(self.agreed) or not all(map(is_, parts, self.agreed))
 

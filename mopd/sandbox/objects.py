@@ -16,6 +16,7 @@ from collections.abc import Callable, Mapping
 from types import CoroutineType, TracebackType
 from typing import Any
 
+from mopd.sandbox.arrays import array_form, is_array, new_array
 from mopd.sandbox.mirrors import BASES, KINDS, Mirror, Mirrors, refill
 from mopd.sandbox.plain import BUILT_IN, constant, decode_plain, encode_plain, known_class, name_of
 from mopd.sandbox.remote import FORWARDED, Remote, RemoteMeta, make_class, make_instance, number_of
@@ -73,6 +74,8 @@ class Objects:
     def _mirrored(self, mirror: Mirror) -> list[Any]:
         container = mirror.container
         kind: Any = type(container).__name__
+        if is_array(container):
+            return [mirror.number, kind, self.encode_all(mirror.agreed), self.encode(array_form(container))]
         if type(container) not in KINDS.values():
             kind = None if isinstance(container, Remote) else self._class(type(container))
         extra = container.maxlen if isinstance(container, deque) else getattr(container, "default_factory", None)
@@ -104,6 +107,8 @@ class Objects:
     def _new_container(self, number: int, kind: Any, extra: Any) -> Any:
         if isinstance(kind, int):
             return make_instance(self._class_of(kind), number, None)
+        if kind == "ndarray":
+            return new_array(*extra)
         made = KINDS[kind]
         if made is deque:
             return deque(maxlen=extra)
@@ -123,7 +128,7 @@ class Objects:
         kind = type(value)
         if kind is tuple or kind is frozenset:
             return {"t" if kind is tuple else "f": [self.encode(item) for item in value]}
-        if kind in KINDS.values():
+        if kind in KINDS.values() or is_array(value):
             return {"m": self.mirrors.number_of(value)}
         number = number_of(value)
         if number is not None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import copy
 import functools
 import itertools
+from _thread import RLock
 from collections import deque
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -58,11 +59,16 @@ class Peer(Objects):
         self._unread: list[list[int]] = []
         self._batches: dict[int, list[Any]] = {}
         self.actions = ACTIONS
+        self._turn = RLock()  # threads ask one after the other
 
     # what is asked of the other side
 
     def ask(self, op: str, on: Any = None, *, name: str = "", may_stop: bool = False, **fields: Any) -> Any:
         """What a request brings: a value, or an exception that is raised here; of `next` the items and their end."""
+        with self._turn:
+            return self._ask(op, on, name, may_stop=may_stop, fields=fields)
+
+    def _ask(self, op: str, on: Any, name: str, *, may_stop: bool, fields: dict[str, Any]) -> Any:
         target = {"y": number_of(on)} if op == "next" else self.encode(on)  # what was read ahead stays with it
         request: Message = {"op": op, "on": target, "name": name}
         for field, value in fields.items():

@@ -13,6 +13,7 @@ import types
 from collections.abc import Callable
 from typing import Any
 
+from mopd.sandbox.arrays import is_number, new_number, number_parts
 from mopd.sandbox.wire import DECODERS, MAX_DEPTH, WireError, encode_scalar
 
 BUILT_IN: dict[str, Any] = {name: value for name, value in vars(builtins).items() if isinstance(value, type)}
@@ -56,6 +57,7 @@ PARTS: dict[type, Callable[[Any], tuple[Any, ...]]] = {
 """What a value is made of."""
 MAKERS: dict[str, Callable[..., Any]] = {
     **{kind.__name__: kind for kind in PARTS},
+    "numpy": new_number,
     "dict_keys": dict.keys,
     "dict_values": dict.values,
     "dict_items": dict.items,
@@ -70,6 +72,8 @@ def encode_plain(value: Any, encode: Encode) -> Any:
     scalar = encode_scalar(value, kind)
     if scalar is not None:
         return scalar
+    if is_number(value):
+        return {"v": ["numpy", [encode(part) for part in number_parts(value)]]}
     if kind in PARTS and _copies(value):
         return {"v": [kind.__name__, [encode(part) for part in PARTS[kind](value)]]}
     if issubclass(kind, BaseException) and BUILT_IN.get(kind.__name__) is kind:

@@ -15,6 +15,8 @@ from decimal import Decimal
 from fractions import Fraction
 from typing import Any, NoReturn
 
+from mopd.sandbox.arrays import is_array, is_number
+
 MAX_DEPTH = 128
 MAX_INT_BITS = 1 << 22  # the output limit is reached before
 MAX_EXPONENT = 10_000
@@ -108,6 +110,8 @@ class _Encoder:
         """An instance of a subclass, as what it is worth as the built-in type; else text alone."""
         if kind is Opaque:
             return {"o": value.text}
+        if is_number(value) or is_array(value):
+            return {"u": [kind.__name__, self.encode(value.tolist(), depth + 1)]}
         if kind in EXACT or not issubclass(kind, BASES) or depth >= MAX_DEPTH:
             return _opaque("Decimal" if kind is Decimal else "", value)
         return {"u": [kind.__name__[:MAX_OPAQUE], self.encode(as_base(value), depth + 1)]}

@@ -18,7 +18,7 @@ from mopd.sandbox.process import START_SECONDS, SandboxFailure, receive_report, 
 from mopd.sandbox.users import SlotUser
 
 GUEST_MODULES = (
-    *("wire", "confine", "guest_channel", "plain", "mirrors", "remote", "objects", "peer"),
+    *("arrays", "wire", "confine", "guest_channel", "plain", "mirrors", "remote", "objects", "peer"),
     *("decoys", "guest_tests", "guest_program", "guest"),
 )
 """In the order of their imports."""

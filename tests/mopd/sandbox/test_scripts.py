@@ -183,6 +183,11 @@ EFFECTS = {
         "def f():\n    yield 1",
         "import types\nassert isinstance(f(), types.GeneratorType)\nassert callable(f)",
     ),
+    "threads_of_the_tests": (
+        "def f(x):\n    return x + 1",
+        "from concurrent.futures import ThreadPoolExecutor\n"
+        "with ThreadPoolExecutor(4) as pool:\n    assert list(pool.map(f, range(50))) == list(range(1, 51))",
+    ),
     "hash_of_results": ("def f(x):\n    return (x, x)", "assert len({f(1), f(1), f(2)}) == 2"),
 }
 """A program that defines f, and tests of it."""
