@@ -10,7 +10,7 @@ import os
 from types import BuiltinFunctionType, FunctionType, GeneratorType, MethodType, ModuleType
 from typing import Any, NoReturn
 
-from mopd.sandbox.decoys import decoys_of
+from mopd.sandbox.decoys import agrees_to_anything
 from mopd.sandbox.guest_channel import TESTS, Answer, Channel, Conversation, execute, failure, new_module
 from mopd.sandbox.mirrors import BASES
 from mopd.sandbox.objects import Message
@@ -19,7 +19,12 @@ from mopd.sandbox.plain import imported
 from mopd.sandbox.remote import FORWARDED, Remote, RemoteMeta
 from mopd.sandbox.wire import IMMUTABLE, WireError
 
-OPPOSITES = {"__lt__": "__ge__", "__le__": "__gt__", "__gt__": "__le__", "__ge__": "__lt__"}
+OPPOSITES = {
+    "__lt__": ("__gt__", "__ge__"),
+    "__le__": ("__gt__",),
+    "__gt__": ("__lt__", "__le__"),
+    "__ge__": ("__lt__",),
+}
 TOLD_OF_FUNCTIONS = ("__name__", "__qualname__", "__doc__", "__module__")
 DRIVES = ("send", "throw", "__next__")
 FUNCTIONS = (FunctionType, BuiltinFunctionType, MethodType)
@@ -97,7 +102,7 @@ class TestsPeer(Peer):
         """The exception; but none that would end a loop of the tests in silence."""
         error = super().raised(answer, may_stop=may_stop)
         stops = isinstance(error, (StopIteration, StopAsyncIteration))
-        if (stops and not may_stop) or not isinstance(error, (Exception, SystemExit)):
+        if (stops and not may_stop) or not issubclass(type(error), (Exception, SystemExit)):
             error = RuntimeError(str(answer.get("error")))
         self.relayed = error
         return error
@@ -141,17 +146,19 @@ class TestsPeer(Peer):
         """Compares something of the program's.
 
         With a value of the tests' own, what it is worth as a built-in type decides here; where it is worth none it
-        differs. Only where a class is under test are its own methods believed, and not when they agree to anything.
+        differs. Only where a class is under test are its own methods believed, as `in` always is, and not when they
+        agree to anything.
         """
-        if not is_of_program(other) and name != "__contains__":
+        if not is_of_program(other):
             native = native_base(type(thing))
-            if hasattr(native, name) and native is not None and not self.tests_a_class:
+            if native is not None and hasattr(native, name) and not self.tests_a_class:
                 return getattr(native, name)(thing, other)
-            if not (self.tests_a_class and is_plain(other)):
+            if name != "__contains__" and not (self.tests_a_class and is_plain(other)):
                 self.note(thing, other)
                 return NotImplemented
         said = self.special(thing, name, (other,), {})
-        if said is True and self._agrees_to_anything(thing, name, other):
+        if said is True and self._is_no_answer(thing, name, other):
+            self.note(thing, other)
             return False
         return said
 
@@ -160,16 +167,15 @@ class TestsPeer(Peer):
         if is_plain(other):
             self.unequal = f"a {type(thing).__name__!r} equals no built-in value here, whatever its class says"
 
-    def _agrees_to_anything(self, thing: Any, name: str, other: Any) -> bool:
+    def _is_no_answer(self, thing: Any, name: str, other: Any) -> bool:
+        """Whether a yes says nothing: the opposite is answered with yes as well, or the same of other values."""
         if name in OPPOSITES:
-            return self._says(thing, OPPOSITES[name], other) is True
-        if name == "__ne__":
-            return False
-        return all(self._says(thing, name, decoy) is True for decoy in decoys_of(other))
+            return any(self._says(thing, opposite, other) for opposite in OPPOSITES[name])
+        return name != "__ne__" and agrees_to_anything(lambda value: self._says(thing, name, value), other)
 
-    def _says(self, thing: Any, name: str, other: Any) -> Any:
+    def _says(self, thing: Any, name: str, other: Any) -> bool:
         try:
-            return self.special(thing, name, (other,), {})
+            return self.special(thing, name, (other,), {}) is True
         except Exception:  # it has no such method, or can't compare the two: it does not agree
             return False
 
