@@ -13,7 +13,8 @@ from collections.abc import Callable
 from typing import Any
 
 from mopd.sandbox.guest_channel import PROGRAM, Answer, Channel, Conversation, execute, failure, new_module
-from mopd.sandbox.guest_tests import ProgramPeer, find, run_tests
+from mopd.sandbox.guest_tests import run_tests
+from mopd.sandbox.program_peer import ProgramPeer, find
 from mopd.sandbox.wire import TooLarge, decode, dumps, encode
 
 WARM_UPS = 20

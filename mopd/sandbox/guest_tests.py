@@ -1,4 +1,4 @@
-"""Tests that run in a sandbox of their own, and the program's end of what they ask of it.
+"""Tests that run in a sandbox of their own, and ask things of a program in another.
 
 Runs inside the sandbox: the standard library alone. The tests are trusted, the program is not: what it may ask of the
 tests is little, and it never decides whether a value of its own equals one of theirs.
@@ -7,6 +7,8 @@ tests is little, and it never decides whether a value of its own equals one of t
 from __future__ import annotations
 
 import os
+import random
+import sys
 from types import BuiltinFunctionType, FunctionType, GeneratorType, MethodType, ModuleType
 from typing import Any, NoReturn
 
@@ -14,8 +16,7 @@ from mopd.sandbox.decoys import agrees_to_anything
 from mopd.sandbox.guest_channel import TESTS, Answer, Channel, Conversation, execute, failure, new_module
 from mopd.sandbox.mirrors import BASES
 from mopd.sandbox.objects import Message
-from mopd.sandbox.peer import ACTIONS, Peer
-from mopd.sandbox.plain import imported
+from mopd.sandbox.peer import Peer
 from mopd.sandbox.remote import FORWARDED, Remote, RemoteMeta
 from mopd.sandbox.wire import IMMUTABLE, WireError
 
@@ -27,37 +28,8 @@ OPPOSITES = {
 }
 TOLD_OF_FUNCTIONS = ("__name__", "__qualname__", "__doc__", "__module__")
 DRIVES = ("send", "throw", "__next__")
+SEED = random.seed
 FUNCTIONS = (FunctionType, BuiltinFunctionType, MethodType)
-
-
-class ProgramPeer(Peer):
-    """The program's end: it does all that the tests ask."""
-
-    def __init__(self, conversation: Conversation, names: dict[str, Any]) -> None:
-        super().__init__(conversation.exchange, 1, names)
-        self.conversation = conversation
-        self.actions = {**ACTIONS, "find": lambda on, name: find(names, name)}
-
-    def serve(self, question: dict[str, Any]) -> None:
-        """Answers one question of the tests; they may be asked back meanwhile."""
-        self.conversation.question = question
-        self.take_in(question["message"])
-        answer = self.perform(question["message"])
-        self.conversation.channel.answer(self.conversation.question, {"message": answer})
-
-    def named(self, name: str) -> Any:
-        """A thing of the standard library by its name."""
-        return imported(name)
-
-
-def find(names: dict[str, Any], name: str) -> Any:
-    """The program's function or class of that name; `Solution.f` makes a new Solution for each call."""
-    owner, _, method = name.rpartition(".")
-    if (owner or name) not in names:
-        raise NameError(f"the program defines no {owner or name!r}")
-    if not owner:
-        return names[name]
-    return lambda *args, **kwargs: getattr(names[owner](), method)(*args, **kwargs)
 
 
 class TestsPeer(Peer):
@@ -79,6 +51,8 @@ class TestsPeer(Peer):
         """As everywhere; a message that can't be read ends the tests, whatever they catch."""
         try:
             super().take_in(message)
+            if "printed" in message:
+                sys.stdout.write(message["printed"])
         except (WireError, LookupError, TypeError, ValueError, AttributeError) as error:
             self.end(error)
 
@@ -112,6 +86,11 @@ class TestsPeer(Peer):
         if name in DRIVES and hasattr(type(thing), "__next__"):
             return lambda *args: self.ask("special", thing, name=name, args=args, kwargs={}, may_stop=True)
         return super().get(thing, name)
+
+    def seed(self, *args: Any, **kwargs: Any) -> None:
+        """Seeds the random numbers of both interpreters."""
+        SEED(*args, **kwargs)
+        self.ask("seed", args=args, kwargs=kwargs)
 
     # what the program may ask
 
@@ -204,6 +183,10 @@ def run_tests(channel: Channel, question: dict[str, Any]) -> None:
     try:
         for name in question["names"]:
             names[name] = peer.ask("find", name=name)
+        if "stdout" in question["source"]:
+            peer.ask("listen")
+        if "seed" in question["source"]:
+            random.seed = peer.seed
         entry = names["candidate"] = names[question["names"][0]]
         peer.tests_a_class = isinstance(entry, RemoteMeta)
         execute(question["source"], TESTS, names)

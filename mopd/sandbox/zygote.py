@@ -19,7 +19,7 @@ from mopd.sandbox.users import SlotUser
 
 GUEST_MODULES = (
     *("arrays", "wire", "confine", "guest_channel", "plain", "mirrors", "remote", "objects", "peer"),
-    *("decoys", "guest_tests", "guest_program", "guest"),
+    *("decoys", "program_peer", "guest_tests", "guest_program", "guest"),
 )
 """In the order of their imports."""
 PYTHON_OPTIONS = ("-s", "-P", "-S", "-B", "-X", "utf8", "-")

@@ -183,6 +183,20 @@ EFFECTS = {
         "def f():\n    yield 1",
         "import types\nassert isinstance(f(), types.GeneratorType)\nassert callable(f)",
     ),
+    "printed_text": (
+        "def f(x):\n    print('a', x)\n    print('b')",
+        "import contextlib, io\nout = io.StringIO()\nwith contextlib.redirect_stdout(out):\n    f(1)\n"
+        "assert out.getvalue() == 'a 1\\nb\\n'",
+    ),
+    "printed_in_order": (
+        "def f(g):\n    print(1)\n    g()\n    print(3)",
+        "import contextlib, io\nout = io.StringIO()\nwith contextlib.redirect_stdout(out):\n    f(lambda: print(2))\n"
+        "assert out.getvalue() == '1\\n2\\n3\\n'",
+    ),
+    "seeds": (
+        "import random\ndef f():\n    return random.random()",
+        "import random\nrandom.seed(7)\nfirst = f()\nrandom.seed(7)\nassert f() == first == random.Random(7).random()",
+    ),
     "threads_of_the_tests": (
         "def f(x):\n    return x + 1",
         "from concurrent.futures import ThreadPoolExecutor\n"
