@@ -7,17 +7,18 @@ import re
 
 from latex2sympy2_extended import NormalizationConfig  # type: ignore[import-untyped]
 from math_verify import LatexExtractionConfig, parse, verify  # type: ignore[import-untyped]
-from sympy import Basic, Eq, Expr, I  # type: ignore[import-untyped]
+from sympy import Basic, Eq, Expr, nan, zoo  # type: ignore[import-untyped]
+
+from mopd.verifiers.math_exact import same_formula, same_value, worked_out
 
 logging.disable()  # math-verify warns that its own time limit is off: ours is the guard's
 
 _NORMALIZATION = NormalizationConfig(
-    basic_latex=True, units=True, malformed_operators=True, nits=True, boxed="all", equations=False
+    basic_latex=True, units=False, malformed_operators=True, nits=True, boxed="all", equations=False
 )
 _AS_LATEX = [LatexExtractionConfig(boxed_match_priority=0, normalization_config=_NORMALIZATION)]
 _SET = re.compile(r"\\\{.*\\\}", re.DOTALL)
 _BRACKETS = re.compile(r"[(\[].*,.*[)\]]", re.DOTALL)
-NEARLY = 1e-5
 
 
 def equal(prediction: str, answer: str) -> bool | None:
@@ -35,10 +36,21 @@ def equal(prediction: str, answer: str) -> bool | None:
 
 
 def _equal(given: list[Basic | str], wanted: list[Basic | str]) -> bool | None:
-    same = _verify(wanted, given) or _verify(_evaluated(wanted), _evaluated(given))
+    left, right = given[0] if given else "", wanted[0] if wanted else ""
+    if isinstance(left, Expr) and isinstance(right, Expr) and _is_number(left) and _is_number(right):
+        same = same_value(left, right)
+        if same is not None:
+            return same or ("%" in f"{given[-1]}{wanted[-1]}" and _verify(wanted, given))
+    same = _verify(wanted, given) or _verify(list(map(worked_out, wanted)), list(map(worked_out, given)))
+    if not same and isinstance(left, Expr) and isinstance(right, Expr):
+        same = same_formula(left, right)
     if not same and all(isinstance(reading, str) for reading in given):
         return None
-    return same and _consistent(given, wanted)
+    return same and _consistent(left, right, wanted)
+
+
+def _is_number(answer: Expr) -> bool:
+    return all(symbol.name == "i" for symbol in answer.free_symbols) and not answer.has(zoo, nan)
 
 
 def _read(text: str) -> list[Basic | str]:
@@ -49,24 +61,10 @@ def _verify(wanted: list[Basic | str], given: list[Basic | str]) -> bool:
     return verify(wanted, given, allow_set_relation_comp=True, timeout_seconds=None)  # type: ignore[no-any-return]
 
 
-def _evaluated(answers: list[Basic | str]) -> list[Basic | str]:
-    """The same with formulas worked out, and i for the imaginary unit."""
-    return [
-        answer.doit().subs({symbol: I for symbol in answer.free_symbols if symbol.name == "i"})
-        if isinstance(answer, Expr)
-        else answer
-        for answer in answers
-    ]
-
-
-def _consistent(given: list[Basic | str], wanted: list[Basic | str]) -> bool:
-    """Not what math-verify lets pass: "7 = 5" for 5, and small numbers that are 0 to six places."""
-    left, right = given[0], wanted[0]
+def _consistent(left: Basic | str, right: Basic | str, wanted: list[Basic | str]) -> bool:
+    """Not what math-verify lets pass: "7 = 5" for 5."""
     if isinstance(left, Eq) and left.lhs.is_number and not isinstance(right, Eq):
         return _verify(wanted, [left.lhs])
-    if isinstance(left, Basic) and isinstance(right, Basic) and left.is_number and right.is_number:
-        one, other = (complex(number.doit().evalf()) for number in (left, right))
-        return abs(one - other) <= NEARLY * max(abs(one), abs(other)) or "%" in str(given[-1]) + str(wanted[-1])
     return True
 
 

@@ -1,4 +1,4 @@
-"""Reads mathematical answers as people write them, and decides what needs no algebra: numbers, words, units."""
+"""Decides what of mathematical answers needs no algebra: numbers, lists of numbers, words, letters of choices."""
 
 from __future__ import annotations
 
@@ -9,52 +9,20 @@ from collections.abc import Callable
 from fractions import Fraction
 from typing import Any, NamedTuple
 
+from mopd.verifiers.math_spelling import spelled, unwrapped
+from mopd.verifiers.math_units import degrees_told, same_unit, scaled, split_unit
+
 MAX_LENGTH = 1000
 """Longer texts are no answers, and not read."""
 
-_SIGNS = {
-    "\u2212": "-",
-    "×": r"\times ",
-    "π": r"\pi ",
-    "∞": r"\infty ",
-    "∪": r"\cup ",
-    "∅": r"\emptyset ",
-    "≤": r"\le ",
-    "≥": r"\ge ",
-    "°": "",
-}
-_REWRITES = [
-    (re.compile(pattern), with_)
-    for pattern, with_ in (
-        (r"\\(?:boxed|fbox)\s*(?=\{)", ""),
-        (r"\\(?:left|right|big|Big|bigg|Bigg)(?![A-Za-z])\.?", ""),
-        (r"\\!", ""),
-        (r"\\[,;:> ]|~|\\q?quad(?![A-Za-z])", " "),
-        (r"\{,\}", ","),
-        (r"\\[dtc]frac", r"\\frac"),
-        (r"\\(?:textbf|textit|textrm|mathrm|mathbf|mbox)\s*(?=\{)", r"\\text"),
-        (r"\s*\\?%|\s*\\text\{\s*per ?cent\s*\}|\s+per ?cent$", "%"),
-        (r"\\[$£€]|[$£€]", ""),
-        (r"\^\s*(?:\\circ(?![A-Za-z])|\{\s*\\circ\s*\})|\\degree(?![A-Za-z])|\s*\\text\{\s*degrees?\s*\}$", ""),
-        (r"\\varnothing|\\\{\s*\\\}", r"\\emptyset"),
-        (r"^\\text\{\s*infinity\s*\}$|^infinity$", r"\\infty"),
-        (r"(?<![A-Za-z\\])pi(?![A-Za-z])", r"\\pi "),
-        (r"(?<![A-Za-z\\])sqrt\(([^()]*)\)", r"\\sqrt{\1}"),
-        (r"\*\*\s*(-?\d+)", r"^{\1}"),
-        (r"(?<![\w.])(\d+(?:\.\d+)?)[eE]([-+]?\d{1,3})(?!\w)", r"\1 \\times 10^{\2}"),
-        (r"\s+", " "),
-        (r"(?<=\d) (?=\d{3}(?!\d))", ""),
-    )
-]
-_DIGITS = r"(?:\d{1,3}(?:,\s?\d{3})+(?!\d)|\d+)"
+_DIGITS = r"(?:\d{1,3}(?:[,\u066c]\d{3})+(?!\d)|\d+)"
 _NUMBER = re.compile(
     rf"""
     (?P<sign> [-+]? ) \s*
     (?: (?P<decimal> {_DIGITS}? \. \d+ | {_DIGITS} \.? )
-        (?: \s* (?: \\times | \\cdot | \* ) \s* 10 \^ \{{? (?P<power> [-+]? \d{{1,3}} ) \}}? )?
+        (?: \s* (?: \\times | \\cdot | \* ) \s* (?: 10 \^ \{{? (?P<power> [-+]? \d{{1,3}} ) \}}? | (?P<times> \d+ ) ) )?
       | (?: (?P<whole> \d+ ) \s* (?= \\frac | \s\d ) \s* )?
         (?: \\frac \s* \{{ \s* (?P<top> [-+]? \d+ ) \s* \}} \s* \{{ \s* (?P<bottom> \d+ ) \s* \}}
-          | \\frac \s* (?P<top1> \d ) \s* (?P<bottom1> \d )
           | (?P<top2> \d+ ) \s* / \s* (?P<bottom2> \d+ ) )
     )
     \s* (?P<percent> %? )
@@ -62,16 +30,20 @@ _NUMBER = re.compile(
     re.VERBOSE,
 )
 _TEXT = re.compile(r"\\text\s*\{(?P<text>[^{}]*)\}")
+_CHOICE = re.compile(r"\\text\s*\{\s*\(?[A-Ja-j]\)?\s*\}|\([A-Ja-j]\)")
+"""A letter that is marked as that of a choice: there the case doesn't count."""
 _LETTER = re.compile(r"\\text\s*\{\s*\(?(?P<text>[A-Za-z])\)?\s*\}|\(?(?P<letter>[A-Za-z])\)?")
-_WORDS = re.compile(r"[^\W\d_][\w'’ ,.\-]*")
-_UNIT = re.compile(r"(?P<body>.+?)\s*\\text\s*\{(?P<unit>[^{}]*)\}(?P<power>\^\{?\d\}?)?")
-_BARE_UNIT = re.compile(r"(?P<body>[-+]?[\d.,/]+) (?P<unit>[A-Za-z]{2}[A-Za-z ]*)")
-_NO_UNIT = re.compile(
-    r"(?:or|and|to|by|mod|plus|minus|times|over|pi|sqrt|sin|cos|tan|log|ln|exp|factorial|dozens?|hundred|thousand"
-    r"|million|billion|trillion|halves|thirds?|quarters?|fourths?|fifths?|tenths?|hundredths?|thousandths?)\b",
-    re.IGNORECASE,
+_WORDS = re.compile(r"[^\W\d_]+(?:[ ,.]+[^\W\d_]+|['’\-][^\W\d_]+)*\.?")
+_FAMILIES = ("abcd", "ijk", "klmn", "pqrst", "uvw", "wxyz")
+"""Letters that stand for variables beside each other: "bca" is a product, "dog" a word."""
+_ASSIGNED = re.compile(r"(?P<name>[A-Za-z](?:_\{?\w+\}?)?|\\[a-z]+) ?(?:=|\\approx) ?(?P<value>[^=<>]+)")
+_SEPARATOR = re.compile(r"\s*(?:,?\s*\\text\s*\{\s*,?\s*and\s*\}|,?\s+and\s+|;|,\s+|,(?!\d{3}(?!\d)))\s*(?:and\s+)?")
+_INEQUALITIES = re.compile(r"\s*(?:\\text\s*\{\s*or\s*\}|\bor\b|\\lor(?![A-Za-z])|\\cup(?![A-Za-z]))\s*")
+_SIDED = re.compile(r"(?P<name>[a-z]) ?(?P<sign><|>|\\leq?|\\geq?)(?![A-Za-z]) ?(?P<bound>[^<>=]+)")
+_BETWEEN = re.compile(
+    r"(?P<low>[^<>=]+?) ?(?P<first><|\\leq?)(?![A-Za-z]) ?(?P<name>[a-z]) ?"
+    r"(?P<second><|\\leq?)(?![A-Za-z]) ?(?P<high>[^<>=]+)"
 )
-_ASSIGNED = re.compile(r"(?P<name>[A-Za-z](?:_\{?\w+\}?)?) ?= ?(?P<value>[^=<>]+)")
 
 
 class Number(NamedTuple):
@@ -85,44 +57,78 @@ class Number(NamedTuple):
 
 
 def plain(text: str) -> str:
-    """The answer in one spelling: no boxes, delimiters, spacing commands, degree or currency signs."""
-    for sign, name in _SIGNS.items():
-        text = text.replace(sign, name)
-    for pattern, with_ in _REWRITES:
-        text = pattern.sub(with_, text)
-    return _unwrap(text)
+    """The answer in one spelling."""
+    return scaled(spelled(text))
 
 
 def decide(prediction: str, answer: str) -> bool | tuple[str, str]:
     """Whether two plain answers are equal, where that takes no algebra; where it does, what is left to compare of them:
     without units, and without "x =" where one has it, or both."""
+    prediction, answer = degrees_told(prediction, answer)
     if _squeeze(prediction) == _squeeze(answer):
         return True
     given, wanted = _ASSIGNED.fullmatch(prediction), _ASSIGNED.fullmatch(answer)
     if given and wanted and given["name"] != wanted["name"]:
         return False
     if given and (wanted or "=" not in answer):
-        prediction = given["value"]
+        prediction = unwrapped(given["value"])
     if wanted and (given or "=" not in prediction):
-        answer = wanted["value"]
+        answer = unwrapped(wanted["value"])
     (prediction, unit), (answer, answer_unit) = split_unit(prediction), split_unit(answer)
-    if unit and answer_unit and not _same_unit(unit, answer_unit):
+    if unit and answer_unit and not same_unit(unit, answer_unit):
         return False
+    return _by_kind(prediction, answer)
+
+
+def _by_kind(prediction: str, answer: str) -> bool | tuple[str, str]:
+    lists = read_list(prediction), read_list(answer)
+    if any(lists) and all(each or read_number(text) for each, text in zip(lists, (prediction, answer))):
+        # "376,625" is a number, unless it stands against a list
+        one, other = (read_list(text, digits=True) or [read_number(text)] for text in (prediction, answer))
+        return _same_list(one, other)
+    choices = [_CHOICE.fullmatch(text) for text in (prediction, answer)]
+    letters = [_letter(text) for text in (prediction, answer)]
+    if any(choices) and all(letters):
+        return str(letters[0]).casefold() == str(letters[1]).casefold()
     for read, same in _KINDS:
         one, other = read(prediction), read(answer)
         if one is not None and other is not None:
             return same(one, other)
-    if _word(prediction) is not None or _word(answer) is not None:
+    if word(prediction) is not None or word(answer) is not None:
         return False
-    return prediction, answer
+    return for_algebra(prediction), for_algebra(answer)
 
 
-def split_unit(text: str) -> tuple[str, str]:
-    """A plain answer without its unit; and the unit, "" where there is none."""
-    match = _UNIT.fullmatch(text) or _BARE_UNIT.fullmatch(text)
-    if match is None or _NO_UNIT.match(match["unit"].strip()):
-        return text, ""
-    return match["body"], (match["unit"].strip() + (match.groupdict().get("power") or "")).casefold()
+def for_algebra(text: str) -> str:
+    """What is left to a reader of formulas: inequalities as intervals, upright letters as letters, plain numbers."""
+    text = re.sub(r"(?<=\d)\u066c(?=\d)", "", text)
+    text = re.sub(r"\\text\s*\{\s*(or|and)\s*\}", r"\\text{ \1 }", text)
+    text = re.sub(r"\\text\s*\{\s*([A-Za-z])\s*\}", r" \1 ", text)
+    return _as_intervals(text) or text.strip()
+
+
+def _as_intervals(text: str) -> str | None:
+    """ "x < -1 or x > 1" as a union; None for anything else."""
+    parts = _INEQUALITIES.split(text)
+    read = [_interval(part.strip()) for part in parts]
+    if len(parts) < 2 or None in read or len({entry[0] for entry in read if entry}) > 1:
+        return None
+    return r" \cup ".join(entry[1] for entry in read if entry)
+
+
+def _interval(text: str) -> tuple[str, str] | None:
+    """Name and interval of one inequality."""
+    match = _BETWEEN.fullmatch(text)
+    if match is not None:
+        opening, closed = ("(" if match["first"] == "<" else "["), (")" if match["second"] == "<" else "]")
+        return match["name"], f"{opening}{match['low'].strip()}, {match['high'].strip()}{closed}"
+    match = _SIDED.fullmatch(text)
+    if match is None:
+        return None
+    bound, sign = match["bound"].strip(), match["sign"]
+    if sign in ("<", r"\le", r"\leq"):
+        return match["name"], rf"(-\infty, {bound}{')' if sign == '<' else ']'}"
+    return match["name"], rf"{'(' if sign == '>' else '['}{bound}, \infty)"
 
 
 def read_number(text: str) -> Number | None:
@@ -132,15 +138,35 @@ def read_number(text: str) -> Number | None:
         return None
     decimal = match["decimal"]
     if decimal:
-        value = Fraction(re.sub(r"[,\s]", "", decimal).rstrip("."))
-        value *= Fraction(10) ** int(match["power"] or 0)
+        value = Fraction(re.sub(r"[,\u066c]", "", decimal).rstrip("."))
+        value *= Fraction(10) ** int(match["power"] or 0) * int(match["times"] or 1)
     else:
-        top = int(match["top"] or match["top1"] or match["top2"])
-        bottom = int(match["bottom"] or match["bottom1"] or match["bottom2"])
+        top, bottom = int(match["top"] or match["top2"]), int(match["bottom"] or match["bottom2"])
         if bottom == 0 or (match["whole"] and top < 0):
             return None
         value = int(match["whole"] or 0) + Fraction(top, bottom)
     return Number(-value if match["sign"] == "-" else value, bool(match["percent"]), "." in (decimal or ""))
+
+
+def read_list(text: str, *, digits: bool = False) -> list[Number] | None:
+    """Numbers beside each other, at least two; None for anything else. A comma within a number has no space after it
+    and three digits; with `digits` it is no part of a number even then."""
+    parts = _SEPARATOR.split(text.replace(",", ", ") if digits else text)
+    numbers = [read_number(part.strip()) for part in parts]
+    if len(numbers) < 2 or None in numbers:
+        return None
+    return [number for number in numbers if number is not None]
+
+
+def _same_list(one: list[Any], other: list[Any]) -> bool:
+    """The same numbers, in any order."""
+    left = list(other)
+    for number in one:
+        match = next((place for place, each in enumerate(left) if same_number(number, each)), None)
+        if match is None:
+            return False
+        del left[match]
+    return not left
 
 
 def same_number(one: Number, other: Number) -> bool:
@@ -171,39 +197,21 @@ def _terminates(value: Fraction) -> bool:
 
 
 def _letter(text: str) -> str | None:
-    """The letter of a choice, or of a variable."""
+    """A letter by itself, with its case: R is not r."""
     match = _LETTER.fullmatch(text)
-    return (match["letter"] or match["text"]).casefold() if match else None
+    return (match["letter"] or match["text"]) if match else None
 
 
-def _word(text: str) -> str | None:
-    """A text answer in one spelling; None for mathematics. Two letters may be a product of variables."""
+def word(text: str) -> str | None:
+    """A text answer in one spelling; None for mathematics. Two letters may be a product of variables, and so may more
+    that stand beside each other in the alphabet."""
     match = _TEXT.fullmatch(text)
-    if match is None and not (_WORDS.fullmatch(text) and re.search(r"[^\W\d_]{3}", text)):
-        return None
+    if match is None:
+        if not (_WORDS.fullmatch(text) and re.search(r"[^\W\d_]{3}", text)):
+            return None
+        if len(set(text)) == len(text) and any(set(text) <= set(family) for family in _FAMILIES):
+            return None
     return " ".join((match["text"] if match else text).casefold().split()).strip(".,'\"")
-
-
-def _same_unit(one: str, other: str) -> bool:
-    """ "cm" is "centimeters", "m" isn't "cm": an abbreviation's letters stand in the word, beginning with its first."""
-    (short, power), (long, other_power) = sorted((_unit_and_power(unit) for unit in (one, other)), key=_length)
-    if power != other_power:
-        return False
-    if short == long or short + "s" == long:
-        return True
-    if len(short) > 3 or len(long) <= 3 or short[:1] != long[:1]:
-        return False
-    letters = iter(long)
-    return all(letter in letters for letter in short)
-
-
-def _unit_and_power(unit: str) -> tuple[str, str]:
-    name, _, power = re.sub(r"[\s.{}]", "", unit).partition("^")
-    return name, power
-
-
-def _length(unit: tuple[str, str]) -> int:
-    return len(unit[0])
 
 
 def _squeeze(text: str) -> str:
@@ -211,34 +219,10 @@ def _squeeze(text: str) -> str:
     return re.sub(r"(?<!\d)\s+|\s+(?!\d)", "", text)
 
 
-def _unwrap(text: str) -> str:
-    """Without what wraps the whole: white space, braces, math delimiters, a full stop."""
-    before = None
-    while text != before:
-        before = text
-        text = text.strip().removesuffix(".").strip()
-        for opening, closing in ((r"\(", r"\)"), (r"\[", r"\]"), ("{", "}")):
-            inner = text[len(opening) : -len(closing)]
-            if text.startswith(opening) and text.endswith(closing) and _balanced(inner):
-                text = inner
-        match = _TEXT.fullmatch(text)
-        if match and re.search(r"\d", match["text"]):
-            text = match["text"]
-    return text
-
-
-def _balanced(text: str) -> bool:
-    depth = 0
-    for brace in re.findall(r"\\.|[{}]", text):
-        depth += {"{": 1, "}": -1}.get(brace, 0)
-        if depth < 0:
-            return False
-    return depth == 0 and not text.endswith("\\")
-
-
 _KINDS: tuple[tuple[Callable[[str], Any], Callable[[Any, Any], bool]], ...] = (
     (read_number, same_number),
+    (read_list, _same_list),
     (_letter, operator.eq),
-    (_word, operator.eq),
+    (word, operator.eq),
 )
 """How an answer of some kind is read, and when two of it are the same."""
