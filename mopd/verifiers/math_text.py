@@ -84,8 +84,7 @@ def _by_kind(prediction: str, answer: str) -> bool | tuple[str, str]:
     lists = read_list(prediction), read_list(answer)
     if any(lists) and all(each or read_number(text) for each, text in zip(lists, (prediction, answer))):
         # "376,625" is a number, unless it stands against a list
-        one, other = (read_list(text, digits=True) or [read_number(text)] for text in (prediction, answer))
-        return _same_list(one, other)
+        return _same_list(*(read_list(text, digits=True) or [read_number(text)] for text in (prediction, answer)))
     choices = [_CHOICE.fullmatch(text) for text in (prediction, answer)]
     letters = [_letter(text) for text in (prediction, answer)]
     if any(choices) and all(letters):
