@@ -84,7 +84,8 @@ def _by_kind(prediction: str, answer: str) -> bool | tuple[str, str]:
     lists = read_list(prediction), read_list(answer)
     if any(lists) and all(each or read_number(text) for each, text in zip(lists, (prediction, answer))):
         # "376,625" is a number, unless it stands against a list
-        return _same_list(*(read_list(text, digits=True) or [read_number(text)] for text in (prediction, answer)))
+        numbers: list[Any] = [read_list(text, digits=True) or [read_number(text)] for text in (prediction, answer)]
+        return _same_list(*numbers)
     choices = [_CHOICE.fullmatch(text) for text in (prediction, answer)]
     letters = [_letter(text) for text in (prediction, answer)]
     if any(choices) and all(letters):
@@ -157,7 +158,7 @@ def read_list(text: str, *, digits: bool = False) -> list[Number] | None:
     return [number for number in numbers if number is not None]
 
 
-def _same_list(one: list[Any], other: list[Any]) -> bool:
+def _same_list(one: Any, other: Any) -> bool:
     """The same numbers, in any order."""
     left = list(other)
     for number in one:

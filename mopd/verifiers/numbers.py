@@ -1,26 +1,9 @@
-"""Verifiers for replies that should name a number.
-
-Numbers are read as people write them: a sign, thousands commas ("1,234"), decimals; 40 and 40.0 are the same number.
-Ordinals ("2nd") and digits inside a word ("B12") are no numbers.
-"""
+"""Verifiers for replies that should name a number. Which texts are numbers is told by `number_text`."""
 
 from __future__ import annotations
 
-import re
-
+from mopd.verifiers.number_text import find_numbers
 from mopd.verifiers.registry import Problem, Verdict, verifier
-
-_NUMBER = re.compile(
-    r"""
-    (?: (?<! [0-9A-Za-z_)\]] ) (?P<minus> [-\u2212] ) )?   # a minus sign, not the operator of "10-5"
-    (?<! [0-9A-Za-z_] )
-    (?P<whole> [0-9]{1,3} (?: ,[0-9]{3} )+ (?![0-9]) | [0-9]+ )
-    (?: \. (?P<fraction> [0-9]+ ) )?
-    (?! (?: st | nd | rd | th ) \b )
-    (?! [0-9] )
-    """,
-    re.VERBOSE,
-)
 
 
 def one_number(problem: Problem, name: str) -> str | None:
@@ -51,19 +34,6 @@ def only_number(text: str, problem: Problem) -> Verdict:
     if len(numbers) > 1:
         return Verdict(0.0, None, f"The reply names {len(numbers)} different numbers instead of one.")
     return _judge(next(iter(numbers), None), problem.answer, "number")
-
-
-def find_numbers(text: str) -> list[str]:
-    """The numbers of a text in their order, each in canonical form: "+1,050.50" is "1050.5", "007" is "7"."""
-    return [_canonical(match) for match in _NUMBER.finditer(text)]
-
-
-def _canonical(match: re.Match[str]) -> str:
-    """Text, not int(): a reply of ten thousand digits is legal, and Python refuses to convert it."""
-    whole = match["whole"].replace(",", "").lstrip("0") or "0"
-    fraction = (match["fraction"] or "").rstrip("0")
-    number = f"{whole}.{fraction}" if fraction else whole
-    return f"-{number}" if match["minus"] and number != "0" else number
 
 
 def _judge(prediction: str | None, answer: str, what: str) -> Verdict:

@@ -1,4 +1,5 @@
-"""Reasoning Gym's own scoring. Imported in a helper process only: it takes long to load, and some of it may hang.
+"""Whether Reasoning Gym's answers are right, by its own scorers and, where those take wrong answers, by `puzzle_rules`.
+Imported in a helper process only: it takes long to load, and some of it may hang.
 
 Some of its scorers evaluate the reply as Python. Here they evaluate literals and plain formulas alone.
 """
@@ -6,7 +7,6 @@ Some of its scorers evaluate the reply as Python. Here they evaluate literals an
 from __future__ import annotations
 
 import ast
-import re
 from functools import cache
 from typing import Any
 
@@ -15,23 +15,9 @@ from reasoning_gym import get_score_answer_fn  # type: ignore[import-untyped]
 from reasoning_gym.algorithmic import binary_matrix, spiral_matrix, string_insertion  # type: ignore[import-untyped]
 from reasoning_gym.games import countdown, n_queens, puzzle24  # type: ignore[import-untyped]
 
-_FORMULA = re.compile(r"[A-Za-z0-9\s()+\-*/^,.]*")
-_ATTRIBUTE = re.compile(r"\.\s*[A-Za-z]")
-_NAMES = {"pi", "sqrt", "exp", "log", "ln", "Abs", "sin", "cos", "tan", "cot", "sec", "csc", "asin", "acos", "atan"}
-_NAMES |= {"sinh", "cosh", "tanh", "asinh", "acosh", "atanh"}
+from mopd.verifiers.puzzle_rules import FORMS, MENDED, plain_formula
+
 _GRIDS = ("arc_agi", "rearc")
-
-_parse = sympy.parse_expr
-
-
-def plain_formula(text: str, *args: Any, **options: Any) -> Any:
-    """sympy's parse_expr, which evaluates Python, for numbers, single letters and elementary functions only. Raises
-    ValueError for anything else."""
-    functions = {name for name in re.findall(r"[A-Za-z]+", text) if len(name) > 1}
-    if not _FORMULA.fullmatch(text) or _ATTRIBUTE.search(text) or functions - _NAMES:
-        raise ValueError("not a plain formula")
-    return _parse(text, *args, **options)
-
 
 for _module in (binary_matrix, n_queens, spiral_matrix, string_insertion):
     _module.eval = ast.literal_eval
@@ -40,38 +26,23 @@ for _module in (sympy, countdown, puzzle24):
 
 
 def score(name: str, answer: str, entry: dict[str, Any]) -> float | None:
-    """The dataset's score of an answer; None for an answer that it can't read, though it can read the entry's own.
+    """1.0 for a right answer, 0.0 for a wrong one; None for one that it can't read, though it can read the entry's own.
 
+    What the package scores below 1, for likeness with the answer, for parsing or for a longer way, is 0.0 here.
     Raises what the scorer raises where it fails on both: then the entry is broken.
     """
-    if name in _MENDED:
-        return float(_MENDED[name](answer, entry))
-    scorer = _scorer(name)
-    entry = _as_generated(name, entry)
+    if name == "composite":
+        return score(entry["metadata"]["source_dataset"], answer, entry)
+    if answer == entry["answer"]:
+        return 1.0
+    if name in FORMS and not FORMS[name].fullmatch(answer.strip()):
+        return 0.0
+    scorer, entry = MENDED.get(name) or _scorer(name), _as_generated(name, entry)
     try:
-        return float(scorer(answer, entry))
+        return float(scorer(answer, entry) == 1.0)
     except Exception:
         scorer(entry["answer"], entry)
         return None
-
-
-def _right_about_halting(answer: str, entry: dict[str, Any]) -> bool:
-    """The package's scorer takes any text that isn't empty."""
-    return answer.casefold() == str(entry["answer"]).casefold()
-
-
-def _makes_24(answer: str, entry: dict[str, Any]) -> bool:
-    """The package's scorer takes other numbers than the question's, and 24.5."""
-    if not re.fullmatch(r"[\d\s+\-*/()]+", answer, re.ASCII) or "**" in answer or "//" in answer:
-        return False
-    try:
-        value = plain_formula(answer)
-    except (SyntaxError, TypeError, ValueError):
-        return False
-    return bool(value == 24) and sorted(map(int, re.findall(r"\d+", answer))) == sorted(entry["metadata"]["numbers"])
-
-
-_MENDED = {"game_of_life_halting": _right_about_halting, "puzzle24": _makes_24}
 
 
 @cache

@@ -30,7 +30,8 @@ def gym_entry(problem: Problem, name: str) -> str | None:
 
 @verifier(check=gym_entry)
 def reasoning_gym(text: str, problem: Problem) -> Verdict:
-    """The dataset's own score, in [0, 1], of what stands in the last <answer>, or else of the whole reply.
+    """Whether what stands in the last <answer>, or else the whole reply, is right: 1 or 0, by the dataset's own scorer
+    where that can tell. What it scores below 1, for being like the answer, gets 0.
 
     Raises RuntimeError when the scorer fails on the expected answer too. An answer that can't be scored in time, or on
     which the scorer fails, gets 0.
@@ -38,7 +39,10 @@ def reasoning_gym(text: str, problem: Problem) -> Verdict:
     reply = without_thinking(text)
     answer = tagged_answer(reply)
     form = "" if answer is not None else f" {FORMAT}"
+    tagged = answer is not None
     answer = reply.strip() if answer is None else answer
+    if not answer and tagged and problem.metadata["entry"]["answer"] == "":
+        return Verdict(1.0, answer)
     if not answer:
         return Verdict(0.0, None, f"The reply has no answer. {FORMAT}")
     if len(answer) > MAX_LENGTH:
@@ -49,11 +53,6 @@ def reasoning_gym(text: str, problem: Problem) -> Verdict:
         return Verdict(0.0, answer, f"The answer can't be checked within the time limit; write it more simply.{form}")
     if score is None:
         return Verdict(0.0, answer, f"The answer can't be read. {FORMAT}")
-    score = min(max(score, 0.0), 1.0)
     if score == 1.0:
         return Verdict(1.0, answer)
-    return Verdict(score, answer, f"{_judgement(score)}{form}")
-
-
-def _judgement(score: float) -> str:
-    return "The answer is wrong." if score < 0.1 else f"The answer is not fully right: it scores {score:.2f} of 1."
+    return Verdict(0.0, answer, f"The answer is wrong.{form}")

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from contextlib import suppress
+from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
@@ -26,8 +28,8 @@ def _no_helper_is_left() -> Iterator[None]:
     puzzles.scores.close()
 
 
-def problem(name: str) -> Problem:
-    entry: dict[str, Any] = json.loads(json.dumps(gym.create_dataset(name, size=1, seed=7)[0]))
+def problem(name: str, seed: int = 7) -> Problem:
+    entry: dict[str, Any] = json.loads(json.dumps(gym.create_dataset(name, size=1, seed=seed)[0]))
     return Problem(str(entry["answer"]), None, {"dataset": name, "entry": entry})
 
 
@@ -53,6 +55,37 @@ def test_the_expected_answer_scores_one_and_others_less(name: str) -> None:
         ("puzzle24", {"numbers": [1, 2, 8, 3]}, "8*3*(2-1)", "8*3+1/2", 0.0),
         ("game_of_life_halting", {}, "False", "True", 0.0),
         ("game_of_life_halting", {}, "False", "false", 1.0),
+        ("puzzle24", {"numbers": [1, 2, 8, 3]}, "8*3*(2-1)", "1+2)", 0.0),
+        ("countdown", {"numbers": [2, 3], "target": 6}, "2*3", "3 * 2", 1.0),
+        ("countdown", {"numbers": [2, 3], "target": 9}, "?", "3**2", 0.0),
+        ("coin_flip", {}, "0.171875", "0", 0.0),
+        ("coin_flip", {}, "0.171875", "0.17", 0.0),
+        ("coin_flip", {}, "0.171875", "11/64", 1.0),
+        ("coin_flip", {}, "0.1208496094", "495/4096", 1.0),
+        ("gsm_symbolic", {}, "279", "-279", 0.0),
+        ("gsm_symbolic", {}, "279", "279 7", 0.0),
+        ("gsm_symbolic", {}, "1279", "$1,279.00", 1.0),
+        ("calendar_arithmetic", {"task": "count_days"}, "-3", "5", 0.0),
+        ("complex_arithmetic", {"result": [4.0, 8.0]}, "4.0 + 8.0i", "nan", 0.0),
+        ("complex_arithmetic", {"result": [4.0, 8.0]}, "4.0 + 8.0i", "4+8i", 1.0),
+        ("decimal_arithmetic", {}, "2.2286", "2.22", 0.0),
+        ("number_format", {}, "908378074.824", "908378074.82", 0.0),
+        ("number_sorting", {"direction": "ascending"}, "['1.0', '2.5']", "['1.0', '2.0']", 0.0),
+        ("number_sorting", {"direction": "ascending"}, "['1.0', '2.5']", "[1, 2.5]", 1.0),
+        ("figlet_font", {}, "ABCDEFGHIJ", "ABCDEFGHIJKLM", 0.0),
+        ("spell_backward", {}, "olleh", "ollehx", 0.0),
+        ("game_of_life", {}, "[[1, 0]]", "[[1, 0], [1]]", 0.0),
+        ("game_of_life", {}, "[[1, 0]]", "[[1,0]]", 1.0),
+        ("polynomial_equations", {}, "", "no idea", 0.0),
+        ("polynomial_equations", {}, "", '""', 1.0),
+        ("polynomial_equations", {}, "", "<answer></answer>", 1.0),
+        ("polynomial_equations", {}, "-0.5, 2.0", "2, -0.5", 1.0),
+        ("knights_knaves", {}, "Ann is a knight, and Bob is a knave.", "Bob is a knave, Ann is a knight", 1.0),
+        ("knights_knaves", {}, "Ann is a knight, and Bob is a knave.", "Ann is a knight, and Bob is a knight.", 0.0),
+        ("simple_integration", {"variable": "X", "integrand": "2*X"}, "X**2 + C", "X**2 + K", 1.0),
+        ("simple_integration", {"variable": "X", "integrand": "2*X"}, "X**2 + C", "X**2 + x", 0.0),
+        ("time_intervals", {"task_type": "date"}, "27 days", "27 weeks", 0.0),
+        ("composite", {"source_dataset": "coin_flip"}, "0.171875", "0", 0.0),
     ],
 )
 def test_scorers_that_take_wrong_answers_are_mended(
@@ -60,6 +93,73 @@ def test_scorers_that_take_wrong_answers_are_mended(
 ) -> None:
     entry = {"answer": expected, "metadata": metadata}
     assert judge(answer, Problem(expected, None, {"dataset": name, "entry": entry})).reward == reward
+
+
+def junk(answer: str) -> list[str]:
+    """Answers that are wrong whatever the question is, and those that a careless scorer takes for the expected one."""
+    half = len(answer) // 2
+    near = [f"-{answer}", answer[:1], answer[:half], answer[:-1], answer[1:], answer[:half] + answer[half + 1 :]]
+    near += [f"{answer}0", f"{answer}x", f"x {answer}", f"{answer}\n7", f"{answer})"]
+    blind = ["\n", "0", "1", "-1", "nan", "inf", "True", "False", "null", "[]", "{}", "1+2)", "((((", "9" * 500]
+    blind += ["\u0664\u0662", "no idea", "__import__('os').getcwd()", "[[]]"]
+    return [text for text in (*near, *blind) if text.strip() != answer.strip()]
+
+
+def means_the_same(name: str, text: str, answer: str) -> bool:
+    """Whether what looks like junk is the expected answer, written otherwise."""
+    if _squeezed(text) == _squeezed(answer) or text == answer.rstrip("0"):
+        return True  # white space; trailing zeros
+    with suppress(ValueError, ZeroDivisionError):
+        if Fraction(text) == Fraction(answer):  # .5 for 0.5
+            return True
+        if name == "power_function":  # which asks for three significant figures
+            return f"{float(text):.2e}" == f"{float(answer):.2e}"
+    numbers = [[_as_float(part) for part in other.replace(",", " ").split()] for other in (text, answer)]
+    if name in ("pool_matrix", "polynomial_equations") and numbers[0] == numbers[1]:
+        return True
+    mark = UNMARKED.get(name)
+    return name in FREE_FORM or (mark is not None and _unmarked(text, mark) == _unmarked(answer, mark))
+
+
+UNMARKED = {"advanced_geometry": "°", "fraction_simplification": "$", "quantum_lock": "→"}
+"""What may be missing: a degree sign, a delimiter, an arrow."""
+FREE_FORM = ("knights_knaves", "time_intervals")
+"""A full stop or the d of "and" may be missing, and the 0 of 03:10."""
+
+
+def _squeezed(text: str) -> str:
+    return "".join(text.split())
+
+
+def _unmarked(text: str, mark: str) -> str:
+    return _squeezed(text).replace(mark, "")
+
+
+def _as_float(text: str) -> float | str:
+    try:
+        return float(text)
+    except ValueError:
+        return text
+
+
+@pytest.mark.parametrize("name", SOME)
+def test_junk_scores_nothing(name: str) -> None:
+    task = problem(name)
+    for text in junk(task.answer):
+        if not means_the_same(name, text, task.answer):
+            assert judge(f"<answer>{text}</answer>", task).reward == 0.0, text
+
+
+@pytest.mark.slow
+def test_junk_scores_nothing_in_any_dataset() -> None:
+    wrong = []
+    for name in sorted(set(gym.factory.DATASETS) - {"composite"}):
+        task = problem(name, seed=100)
+        for text in junk(task.answer):
+            reward = judge(f"<answer>{text}</answer>", task).reward
+            if reward != 0.0 and not means_the_same(name, text, task.answer):
+                wrong.append((name, task.answer, text, reward))
+    assert wrong == []
 
 
 @pytest.mark.slow
@@ -88,7 +188,7 @@ def test_a_reply_is_never_run(name: str, attack: str, tmp_path: Path) -> None:
 
 
 def test_an_answer_that_never_ends_scores_nothing() -> None:
-    verdict = judge("<answer>9**9**9**9</answer>", problem("countdown"))
+    verdict = judge("<answer>9**9**9**9</answer>", problem("simple_integration"))
     assert verdict.reward == 0.0
     assert "can't be checked within the time limit" in str(verdict.feedback)
 

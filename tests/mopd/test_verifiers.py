@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mopd.verifiers import VERIFIERS, Problem, Verdict
-from mopd.verifiers.numbers import find_numbers
+from mopd.verifiers.number_text import find_numbers
 
 CASES = json.loads((Path(__file__).parent / "number_cases.json").read_text())
 NUMBERS = ("first_number", "last_number", "only_number")
@@ -47,6 +48,21 @@ def test_no_reply_breaks_a_verifier_and_feedback_never_tells_the_answer(name: st
 
 def test_ten_thousand_digits_are_a_number() -> None:
     assert find_numbers("9" * 10_000) == ["9" * 10_000]
+
+
+@pytest.mark.parametrize("name", [*NUMBERS, "numeric"])
+@pytest.mark.parametrize("answer", ["", "forty", "27 or 40", "3-5", "10:30", "3.11.2", "2^n", "nan", "1, 200"])
+def test_an_answer_that_is_not_one_number_is_refused_at_load(name: str, answer: str) -> None:
+    check = VERIFIERS[name].check
+    assert check is not None
+    assert "is not one number" in str(check(Problem(answer), name))
+
+
+@pytest.mark.parametrize("text", ["1/", "2 1/2 ", "1 111 ", "^", "2^{", "\\frac{", "\\sqrt{", "1.1", "= ", " ", "9"])
+def test_long_texts_are_read_in_no_time(text: str) -> None:
+    start = time.process_time()
+    find_numbers(text * (20_000 // len(text)))
+    assert time.process_time() - start < 2.0
 
 
 @pytest.mark.parametrize("answer", ["", "forty", "27 or 40"])
