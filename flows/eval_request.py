@@ -163,7 +163,7 @@ def _heldout(run: RunFolder) -> list[Task]:
     settings = RunPlan.of(run).settings
     if tasks_digest(settings) != run.document["tasks_digest"]:
         raise InputError(f"{run.path}: the task source changed since the run was made; restore it, or give --tasks")
-    heldout = load_tasks(settings.tasks, settings.seed).heldout
+    heldout = load_tasks(settings.tasks, settings.seed, settings.verify).heldout
     if not heldout:
         raise InputError(f"{run.path}: has no held-out tasks; give some by --tasks")
     return heldout

@@ -14,8 +14,9 @@ from typing import TYPE_CHECKING
 from mopd.sandbox import Limits, Sandbox
 from mopd.verifiers.code_feedback import ask_for_program, describe
 from mopd.verifiers.code_program import PRELUDE, Submission, find_program
+from mopd.verifiers.code_proof import check_tests
 from mopd.verifiers.code_run import ATTEMPTS, Run
-from mopd.verifiers.code_tests import check_tests, parse_tests
+from mopd.verifiers.code_tests import parse_tests
 from mopd.verifiers.registry import Problem, Verdict, verifier
 
 if TYPE_CHECKING:
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
 @verifier(check=check_tests, sandboxed=True)
 def code(text: str, problem: Problem, sandbox: Sandbox, settings: VerifySettings) -> Verdict:
     """1 when every test passes (`code_reward: all`), or the share that does (`share`); the first failure is told."""
-    tests = parse_tests(problem.tests or "")
+    tests = parse_tests(problem.tests or "", settings.packages)
     program = find_program(text)
     if program is None:
         return Verdict(0.0, None, ask_for_program(tests.testtype, tests.fn_name), "no_program")
