@@ -39,8 +39,9 @@ class BadRow:
 
 
 def read_task_files(settings: FileTasks, verify: VerifySettings = VerifySettings()) -> TaskSplit:  # noqa: B008 - frozen
-    """Both sources of a run, whose code tasks are judged by `verify`. Raises InputError for a bad row, or for a task that is in both, unless that is allowed.
+    """Both sources of a run, whose code tasks are judged by `verify`.
 
+    Raises InputError for a bad row, or for a task that is in both, unless that is allowed.
     Tasks are the same when their ids are, or when their user messages are but for case and white space.
     """
     train = _tasks_of(settings, settings.train, verify)[: settings.num_train]

@@ -24,7 +24,10 @@ def load_tasks(
     seed: int,
     verify: VerifySettings = VerifySettings(),  # noqa: B008 - frozen
 ) -> TaskSplit:
-    """The tasks of a run: the same for the same settings and seed; `verify` judges code tasks. Raises InputError for bad files or settings."""
+    """The tasks of a run: the same for the same settings and seed; `verify` judges those with code.
+
+    Raises InputError for bad files or settings.
+    """
     if isinstance(settings, NumberTasks):
         return _number_tasks(settings, seed)
     return read_task_files(settings, verify)

@@ -61,7 +61,9 @@ def inner_python(interpreter: Interpreter) -> str:
 
 
 def isolation(interpreter: Interpreter, mounted: dict[str, Path]) -> list[str]:
-    """The arguments of bwrap; `mounted` says what folders of packages there are, by where they go. The capabilities are those of the new user namespace only: with them the interpreter
+    """The arguments of bwrap; `mounted` says what folders of packages there are, by where they go.
+
+    The capabilities are those of the new user namespace only: with them the interpreter
     makes a namespace and a /tmp for each program, which then has none."""
     arguments = [*NAMESPACES, "--cap-add", "ALL", "--hostname", "sandbox", "--clearenv"]
     for name, value in ENVIRONMENT.items():

@@ -22,7 +22,7 @@ TESTING = ("pytest",)
 
 @cache
 def modules_of(packages: tuple[str, ...]) -> frozenset[str]:
-    """What can be imported with these packages and all that they require. Raises InputError for one that isn't there."""
+    """What can be imported with these packages and all that they require. Raises InputError for missing ones."""
     found = [path for each in closure(packages) for path in _contents(each)]
     return frozenset(path.name.split(".")[0] for path in found if path.suffix != ".dist-info")
 
@@ -100,7 +100,7 @@ def _contents(each: Distribution) -> list[Path]:
     parts = {Path(str(file)).parts[0] for file in each.files or [] if not str(file).startswith(("..", "/"))}
     found = sorted(Path(part) for part in parts if part not in ("__pycache__", "bin"))
     if not any("." not in path.name or path.suffix in (".py", ".so") for path in found):
-        raise InputError(f"verify.packages: {each.name} can't be mounted (is it installed as editable?); install it whole")
+        raise InputError(f"verify.packages: {each.name} has no files to mount; install it, not as editable")
     return found
 
 

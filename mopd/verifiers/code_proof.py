@@ -25,7 +25,7 @@ from mopd.verifiers.code_feedback import Failure
 from mopd.verifiers.code_program import Submission
 from mopd.verifiers.code_run import Run
 from mopd.verifiers.code_scripts import ScriptCase
-from mopd.verifiers.code_tests import FIELDS, CodeTests, StdinCase, parse_tests
+from mopd.verifiers.code_tests import FIELDS, Case, CodeTests, StdinCase, parse_tests
 from mopd.verifiers.registry import Problem
 from mopd.verify_settings import VerifySettings
 
@@ -143,7 +143,7 @@ def _shown(
     for case in scripts:
         failure = _failure(EMPTY, replace(tests, cases=(case,)), sandbox, limits)
         if failure is None:
-            return f"tests.inputs[{case.number}]: passes a program that holds nothing; let it call {tests.fn_name} and assert"
+            return f"tests.inputs[{case.number}]: passes a program that holds nothing; call {tests.fn_name}, and assert"
         if (failure.error or "").startswith(UNABLE) and failure.line is None:
             return f"tests.inputs[{case.number}]: can't be judged ({failure.error}); mend it"
     if not undecided:
@@ -171,8 +171,9 @@ class _Kept:
     """What was shown of a task's tests, in a file named by all that it depends on."""
 
     def __init__(self, tests: CodeTests, policy_digest: str) -> None:
-        cases = [case.source if isinstance(case, ScriptCase) else ast_text(case) for case in tests.cases]
-        told = [VERSION, EMPTY, NOTHING, ODD, FURTHER, policy_digest, tests.fn_name, tests.setup, tests.time_limit, cases]
+        cases = [case.source if isinstance(case, ScriptCase) else _text(case) for case in tests.cases]
+        programs = [EMPTY, NOTHING, ODD, FURTHER]
+        told = [VERSION, programs, policy_digest, tests.fn_name, tests.setup, tests.time_limit, cases]
         name = hashlib.sha256(json.dumps(told).encode()).hexdigest()[:32]
         self.path = cache_folder() / "proofs" / f"{name}.json"
         self.problem: str | None = None
@@ -197,6 +198,5 @@ class _Kept:
             Path(aside).replace(self.path)
 
 
-def ast_text(case: Assertion) -> str:
-    """A single assert as text."""
-    return "".join(part or "" for part in case.shown())
+def _text(case: Case) -> str:
+    return repr(case.shown() if isinstance(case, Assertion) else case)

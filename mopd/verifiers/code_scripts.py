@@ -17,7 +17,15 @@ from mopd.verifiers.asserts import Assertion, find_check, is_call_of, read_asser
 from mopd.verifiers.bad_tests import BadTests
 from mopd.verifiers.script_checks import check_that_it_tests
 from mopd.verifiers.script_entries import Entries, as_main, find_entries
-from mopd.verifiers.script_names import Names, check_names, defined, loaded, parsed, unknown_calls, without_program_imports
+from mopd.verifiers.script_names import (
+    Names,
+    check_names,
+    defined,
+    loaded,
+    parsed,
+    unknown_calls,
+    without_program_imports,
+)
 
 
 @dataclass(frozen=True)
@@ -46,7 +54,10 @@ def read_scripts(inputs: list[Any], names: Names, setup: str) -> Iterator[Assert
         check_that_it_tests(module, names, helpers, where)
         check_names(module, names, helpers, where)
         entries = find_entries(module, names, where)
-        yield from _asserts(module, names.entry_point, entries) or [_script(module, entries, names, setup, source, number)]
+        single = _asserts(module, names.entry_point, entries)
+        yield from single
+        if not single:
+            yield _script(module, entries, names, setup, source, number)
 
 
 def read_setup(setup: Any, names: Names | None) -> str:
@@ -109,12 +120,10 @@ def _is_called_plainly(name: str, module: ast.Module, entry_point: str) -> bool:
     return len(calls) == 1 and given[0] in (f"({entry_point})", "(candidate)")
 
 
-def _script(
-    module: ast.Module, entries: Entries, names: Names, setup: str, text: str, number: int
-) -> ScriptCase:
+def _script(module: ast.Module, entries: Entries, names: Names, setup: str, text: str, number: int) -> ScriptCase:
     used = loaded(module) | loaded(ast.parse(setup))
     further = tuple(name for name in names.further if name in used)
-    futures = [node for node in module.body if isinstance(node, ast.ImportFrom) and node.module == "__future__"]
+    futures: list[ast.stmt] = [node for node in module.body if _is_future(node)]
     module.body = [node for node in module.body if node not in futures]
     for node in entries.called:
         module.body += ast.parse(f"{node.name}({'candidate' if node.args.args else ''})").body
@@ -142,6 +151,10 @@ def _run_by(entries: Entries, source: str) -> str:
 @cache
 def _runners() -> str:
     return Path(script_runners.__file__).read_text(encoding="utf-8")
+
+
+def _is_future(node: ast.stmt) -> bool:
+    return isinstance(node, ast.ImportFrom) and node.module == "__future__"
 
 
 def _defines(node: ast.stmt, name: str) -> bool:

@@ -17,19 +17,16 @@ import math
 from dataclasses import dataclass
 from decimal import Decimal
 from functools import lru_cache
-from threading import Lock
 from typing import Any
 
 from mopd.verifiers.asserts import Assertion
 from mopd.verifiers.bad_tests import BadTests, brief
 from mopd.verifiers.code_scripts import ScriptCase, called_function, read_scripts, read_setup
+from mopd.verifiers.parsing import PARSING
 from mopd.verifiers.script_names import Names, importable
 
 FIELDS = ("testtype", "inputs", "outputs", "fn_name", "time_limit", "setup", "names")
 TEST_TYPES = ("stdin", "functional", "code")
-
-_PARSING = Lock()
-"""CPython 3.11 counts the depth of ast.parse for all threads in one place: two at work raise SystemError."""
 
 
 @dataclass(frozen=True)
@@ -68,7 +65,7 @@ class CodeTests:
 @lru_cache(maxsize=32)  # a group's rollouts share their tests
 def parse_tests(text: str, packages: tuple[str, ...] = ()) -> CodeTests:
     """The tests in JSON text; they may import `packages`. Raises BadTests, one line that names the field."""
-    with _PARSING:
+    with PARSING:
         return _parse_tests(text, packages)
 
 

@@ -16,7 +16,9 @@ def check_that_it_tests(module: ast.Module, names: Names, helpers: Collection[st
             fix = "remove its parentheses" if isinstance(node.test, ast.Tuple) else "let it depend on what comes back"
             raise BadTests(f"tests.{where}: assert {ast.unparse(node.test)[:80]} is always true; {fix}")
     for compared in _compared_for_nothing(module.body):
-        raise BadTests(f"tests.{where}: {ast.unparse(compared)[:80]} compares and asserts nothing; write assert before it")
+        raise BadTests(
+            f"tests.{where}: {ast.unparse(compared)[:80]} compares and asserts nothing; write assert before it"
+        )
     if not any(_may_fail(node, names, helpers) for node in ast.walk(module)):
         raise BadTests(f"tests.{where}: tests nothing; write an assert")
 

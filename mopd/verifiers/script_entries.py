@@ -15,7 +15,9 @@ ASYNC_CLASSES = frozenset({"unittest.IsolatedAsyncioTestCase", "IsolatedAsyncioT
 SKIPS = frozenset({"skip", "skipif", "skipIf", "skipUnless", "skipTest", "importorskip", "xfail", "expectedFailure"})
 MAINS = frozenset({"unittest.main", "pytest.main", "doctest.testmod"})
 AROUND = ("setUp", "tearDown", "setup", "teardown", "addTypeEqualityFunc", "addCleanup")
+NEVER_RUN = "is called by nothing, and its asserts never run; call it"
 Function = ast.FunctionDef | ast.AsyncFunctionDef
+Definition = Function | ast.ClassDef
 
 
 @dataclass
@@ -48,7 +50,7 @@ def find_entries(module: ast.Module, names: Names, where: str) -> Entries:
     _check_skips(module, where)
     found = Entries()
     case_classes = _case_classes(module, where)
-    reached = _reached(module, [node for node in module.body if not isinstance(node, _DEFINITIONS)])
+    reached = _reached(module, [node for node in module.body if not isinstance(node, Definition)])
     for node in module.body:
         if isinstance(node, ast.ClassDef) and _test_methods(node):
             _take_class(node, node.name in case_classes, found, where)
@@ -59,9 +61,6 @@ def find_entries(module: ast.Module, names: Names, where: str) -> Entries:
         found.called = [node for node in found.called if not node.name.startswith("test")]
     _check_all_run(module, found, reached, where)
     return found
-
-
-_DEFINITIONS = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)
 
 
 def _is_main_guard(test: ast.expr) -> bool:
@@ -127,18 +126,19 @@ def _take_function(node: Function, names: Names, found: Entries, where: str, *, 
     is_test, is_check = node.name.startswith("test"), node.name.startswith("check")
     required = _required(node.args)
     takes_program = len(required) == 1 and not node.args.kwonlyargs and _is_program(required[0], node.name, names)
+    is_plain = takes_program or (not required and node.args.vararg is None)
     if not (is_test or is_check or takes_program) or (helps and (required or not is_test)):
         return
     if isinstance(node, ast.AsyncFunctionDef):
         raise BadTests(f"tests.{where}: {node.name}: async tests are not run; write a plain function")
-    if not node.decorator_list and (not required or takes_program):
+    if not node.decorator_list and is_plain:
         found.called.append(node)
     elif is_test:
         found.needs_pytest = True
     else:
         raise BadTests(
-            f"tests.{where}: {node.name}({', '.join(required)}): a check is called with the program's function alone; "
-            "call it yourself, or give it that one parameter"
+            f"tests.{where}: {node.name}({ast.unparse(node.args)}): a check is called with the program's "
+            "function alone; call it yourself, or give it that one parameter"
         )
 
 
@@ -157,7 +157,7 @@ def _is_program(parameter: str, function: str, names: Names) -> bool:
 
 def _reached(module: ast.Module, roots: list[ast.stmt]) -> set[str]:
     """Names of functions and classes at the top that these statements come to, directly or by others."""
-    definitions = {node.name: node for node in module.body if isinstance(node, _DEFINITIONS)}
+    definitions = {node.name: node for node in module.body if isinstance(node, Definition)}
     reached: set[str] = set()
     waiting: list[ast.stmt] = [*roots]
     while waiting:
@@ -171,30 +171,33 @@ def _check_all_run(module: ast.Module, found: Entries, reached: set[str], where:
     """Refuses asserts in a function that nothing ever calls."""
     tests = {node.name for node in found.called} | set(found.cases)
     if found.needs_pytest:
-        tests |= {node.name for node in module.body if isinstance(node, _DEFINITIONS) and _is_for_pytest(node)}
-    definitions = [node for node in module.body if isinstance(node, _DEFINITIONS)]
+        tests |= {node.name for node in module.body if isinstance(node, Definition) and _is_for_pytest(node)}
+    definitions = [node for node in module.body if isinstance(node, Definition)]
     running = reached | tests | _reached(module, [node for node in definitions if node.name in tests])
     for node in definitions:
         if node.name not in running and _asserts(node):
-            raise BadTests(f"tests.{where}: nothing calls {node.name}, and its asserts never run; call it, or name it test_…")
-        inner = [part for part in ast.walk(node) if isinstance(part, _DEFINITIONS) and part is not node]
-        for part in inner:
+            raise BadTests(f"tests.{where}: {node.name} {NEVER_RUN}, or name it test_…")
+        for part in ast.walk(node):
+            if part is node or not isinstance(part, Definition):
+                continue
             if _asserts(part) and not _is_used(part, node, module):
-                raise BadTests(f"tests.{where}: nothing calls {part.name} in {node.name}, and its asserts never run; call it")
+                raise BadTests(f"tests.{where}: {node.name}.{part.name} {NEVER_RUN}")
 
 
-def _is_used(part: ast.stmt, owner: ast.stmt, module: ast.Module) -> bool:
+def _is_used(part: Definition, owner: Definition, module: ast.Module) -> bool:
     """Whether a function within another, or a method, is called by somebody: by its name, or because of it."""
-    assert isinstance(part, _DEFINITIONS)
     attributes = {node.attr for node in ast.walk(module) if isinstance(node, ast.Attribute)}
     special = part.name.startswith(("test", "__", *AROUND)) and isinstance(owner, ast.ClassDef)
     return special or bool(part.decorator_list) or part.name in attributes | loaded(module)
 
 
-def _is_for_pytest(node: ast.stmt) -> bool:
+def _is_for_pytest(node: Definition) -> bool:
     """Whether pytest takes it, or something of it that is decorated: a fixture."""
-    assert isinstance(node, _DEFINITIONS)
-    return node.name.startswith(("test", "Test")) or bool(node.decorator_list) or node.name.startswith(("setup", "teardown"))
+    return (
+        node.name.startswith(("test", "Test"))
+        or bool(node.decorator_list)
+        or node.name.startswith(("setup", "teardown"))
+    )
 
 
 def _asserts(node: ast.AST) -> bool:

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from mopd.sandbox.interpreter import LEFT_OUT
 from mopd.sandbox.packages import modules_of, testing_packages
 from mopd.verifiers.bad_tests import BadTests, brief
+from mopd.verifiers.parsing import NOT_PYTHON, parse
 
 BUILT_IN = frozenset({*dir(builtins), "candidate", "__name__", "__file__"})
 IMPORT_ERRORS = ("ImportError", "ModuleNotFoundError", "Exception", "BaseException")
@@ -54,8 +55,8 @@ def parsed(source: object, field: str) -> ast.Module:
     if not isinstance(source, str):
         raise BadTests(f"tests.{field}: {brief(source)} is not text; write Python")
     try:
-        return ast.parse(source)
-    except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
+        return parse(source)
+    except NOT_PYTHON as error:
         if ">>> " in source:
             raise BadTests(f"tests.{field}: a doctest, which is not run; write asserts") from error
         raise BadTests(f"tests.{field}: not Python ({' '.join(str(error).split())}); mend it") from error
@@ -67,8 +68,9 @@ def defined(module: ast.AST) -> set[str]:
     known = {node.id for node in nodes if isinstance(node, ast.Name) and not isinstance(node.ctx, ast.Load)}
     known |= {node.name for node in nodes if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef))}
     known |= {node.arg for node in nodes if isinstance(node, ast.arg)}
-    known |= {node.name for node in nodes if isinstance(node, (ast.ExceptHandler, ast.MatchAs, ast.MatchStar))} - {None}
-    known |= {node.rest for node in nodes if isinstance(node, ast.MatchMapping)} - {None}
+    caught = [node for node in nodes if isinstance(node, (ast.ExceptHandler, ast.MatchAs, ast.MatchStar))]
+    known |= {node.name for node in caught if node.name}
+    known |= {node.rest for node in nodes if isinstance(node, ast.MatchMapping) and node.rest}
     return known | {(node.asname or node.name).split(".")[0] for node in nodes if isinstance(node, ast.alias)}
 
 
@@ -88,21 +90,27 @@ def check_names(module: ast.Module, names: Names, helpers: Collection[str], fiel
     """Refuses names that nobody defines, and what can't be done from outside of the program. Raises BadTests."""
     unknown = sorted(loaded(module) - defined(module) - names.program - set(helpers) - BUILT_IN)
     if unknown and "*" not in helpers and "*" not in defined(module):
-        calls = {node.func.id for node in ast.walk(module) if isinstance(node, ast.Call) and _is_name(node.func)}
-        does = "calls" if unknown[0] in calls else "uses"
+        functions = [node.func for node in ast.walk(module) if isinstance(node, ast.Call)]
+        called = {function.id for function in functions if isinstance(function, ast.Name)}
         raise BadTests(
-            f"tests.{field}: {does} {unknown[0]}, and only {_listed(names)} the program's; define it in tests.setup, or "
-            "name it in tests.names"
+            f"tests.{field}: {'calls' if unknown[0] in called else 'uses'} {unknown[0]}, and only {_listed(names)} the "
+            "program's; define it in tests.setup, or name it in tests.names"
         )
-    for node in ast.walk(module):
-        if isinstance(node, ast.ClassDef) and any(loaded(base) & names.program for base in node.bases):
-            raise BadTests(f"tests.{field}: class {node.name} subclasses the program's; test it without a subclass")
-        if isinstance(node, (ast.FunctionDef, ast.ClassDef)) and node.name in names.program and node in module.body:
-            raise BadTests(f"tests.{field}: defines {node.name} itself, so that the program's is never called; remove it")
+    _check_program_stays(module, names, field)
     for name in sorted(_mentioned(module) & UNREACHED.keys() - {node.name for node in _functions(module)}):
         raise BadTests(f"tests.{field}: {name}: {UNREACHED[name]}; test without it")
     if any(_ends_in_standard_stream(node) for node in ast.walk(module)):
-        raise BadTests(f"tests.{field}: sets sys.stdin or sys.stdout, which the program does not share; use stdin tests")
+        raise BadTests(f"tests.{field}: sets sys.stdin or sys.stdout, which are not the program's; write stdin tests")
+
+
+def _check_program_stays(module: ast.Module, names: Names, field: str) -> None:
+    """The program's names stay the program's, and its classes in its interpreter."""
+    for node in ast.walk(module):
+        if isinstance(node, ast.ClassDef) and any(loaded(base) & names.program for base in node.bases):
+            raise BadTests(f"tests.{field}: class {node.name} subclasses the program's; test it without a subclass")
+    for node in module.body:
+        if isinstance(node, (ast.FunctionDef, ast.ClassDef)) and node.name in names.program:
+            raise BadTests(f"tests.{field}: defines {node.name}, so that the program's is never called; remove it")
 
 
 def _functions(module: ast.Module) -> list[ast.FunctionDef]:
@@ -127,10 +135,6 @@ def _ends_in_standard_stream(node: ast.AST) -> bool:
         case ast.Attribute(value=ast.Name(id="sys"), attr="stdin" | "stdout" | "stderr", ctx=ast.Store()):
             return True
     return False
-
-
-def _is_name(node: ast.AST) -> bool:
-    return isinstance(node, ast.Name)
 
 
 def _listed(names: Names) -> str:
@@ -169,12 +173,14 @@ def _imports(module: ast.Module, modules: frozenset[str]) -> Iterator[ast.Import
         for inner in ast.walk(statement)
     }
     for node in ast.walk(module):
-        if node in guarded:
-            continue
-        if isinstance(node, ast.Import) and any(alias.name.split(".")[0] not in modules for alias in node.names):
+        if isinstance(node, (ast.Import, ast.ImportFrom)) and node not in guarded and not _exists(node, modules):
             yield node
-        elif isinstance(node, ast.ImportFrom) and (node.level or (node.module or "").split(".")[0] not in modules):
-            yield node
+
+
+def _exists(node: ast.Import | ast.ImportFrom, modules: frozenset[str]) -> bool:
+    if isinstance(node, ast.ImportFrom):
+        return not node.level and (node.module or "").split(".")[0] in modules
+    return all(alias.name.split(".")[0] in modules for alias in node.names)
 
 
 def _catches_import_errors(handler: ast.ExceptHandler) -> bool:

@@ -5,7 +5,9 @@ Whatever a test raises first is raised here, the same object; AssertionError whe
 """
 
 import contextlib
+import io
 import os
+import pathlib
 import sys
 import types
 from typing import Any
@@ -31,8 +33,9 @@ def run_unittest(source: str, names: dict[str, Any], classes: list[str]) -> None
     class FirstFailure(unittest.TestResult):
         error: BaseException | None = None
 
-        def note(self, error: Any) -> None:
+        def note(self, error: BaseException) -> None:
             self.error = self.error or error
+            _tell_line(error, source)
             self.stop()
 
         def addError(self, test: Any, err: Any) -> None:
@@ -85,12 +88,11 @@ def run_pytest(source: str, names: dict[str, Any]) -> None:
 
     program = sys.modules["names_of_task"] = types.ModuleType("names_of_task")
     program.__dict__.update(names)
-    with open("test_task.py", "w", encoding="utf-8") as file:
-        file.write(source)
+    pathlib.Path("test_task.py").write_text(source, encoding="utf-8")
     watch = Watch()
     options = ["-x", "-s", "--assert=plain", "--rootdir=.", f"-c{os.devnull}"]
     unneeded = [word for name in ("cacheprovider", "faulthandler", "junitxml") for word in ("-p", f"no:{name}")]
-    with open(os.devnull, "w", encoding="utf-8") as nowhere, contextlib.redirect_stdout(nowhere):
+    with contextlib.redirect_stdout(io.StringIO()):
         code = pytest.main(["test_task.py", *options, *unneeded], plugins=[watch])
     if watch.error is not None:
         raise _as_assertion(watch.error)
@@ -105,6 +107,18 @@ def _execute(source: str, names: dict[str, Any]) -> None:
 def _find_pytest() -> None:
     os.environ["PYTEST_DISABLE_PLUGIN_AUTOLOAD"] = "1"
     sys.path.append(os.environ["TESTING_FOLDER"])
+
+
+def _tell_line(error: BaseException, source: str) -> None:
+    """Puts the line of the test before what an assert method says."""
+    lines, trace, file = source.split("\n"), error.__traceback__, ""
+    line = ""
+    while trace is not None:
+        file = trace.tb_frame.f_code.co_filename
+        line = lines[trace.tb_lineno - 1].strip() if file == "<tests>" else line
+        trace = trace.tb_next
+    if type(error) is AssertionError and file != "<tests>" and line:
+        error.args = (f"{line}: {error}",)
 
 
 def _as_assertion(error: BaseException) -> BaseException:
