@@ -10,7 +10,9 @@ import contextlib
 import hashlib
 import json
 import os
+import sys
 import tempfile
+import time
 from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
@@ -43,8 +45,10 @@ def {name}(*args, **kwargs):
 """
 FURTHER = "class {name}(Exception):\n    pass\n"
 VERSION = 1
-UNABLE = ("CantJudge", "ModuleNotFoundError", "ImportError")
+UNABLE = ("CantJudge", "ModuleNotFoundError", "ImportError", "FixtureLookupError")
 """Errors of tests that say nothing about a program."""
+TELL_SECONDS = 10.0
+"""How often it is told how far a long proof of many tasks has come."""
 
 
 class Odd:
@@ -63,6 +67,8 @@ class Prover:
         self.settings = settings
         self._sandbox: Sandbox | None = None
         self._has_none = False
+        self._num_shown = 0
+        self._told = time.monotonic()
 
     def __enter__(self) -> Self:
         return self
@@ -89,13 +95,22 @@ class Prover:
         scripts = [case for case in tests.cases if isinstance(case, ScriptCase)]
         if not scripts:
             return NO_DIFFERENCE if undecided else None
+        if not undecided and all(case.calls for case in scripts):
+            return None
         sandbox = self._opened()
         if sandbox is None:  # a run is refused for that, where it begins
             return None
         kept = _Kept(tests, sandbox.policy_digest)
         if not kept.is_known():
             kept.keep(_shown(tests, scripts, undecided, sandbox, Limits.of(self.settings.limits)))
+            self._tell()
         return kept.problem
+
+    def _tell(self) -> None:
+        self._num_shown += 1
+        if time.monotonic() - self._told > TELL_SECONDS:
+            print(f"mopd: tried the tests of {self._num_shown} code tasks", file=sys.stderr, flush=True)
+            self._told = time.monotonic()
 
     def _opened(self) -> Sandbox | None:
         if self._sandbox is None and not self._has_none:
@@ -139,20 +154,22 @@ def _shown(
     tests: CodeTests, scripts: list[ScriptCase], undecided: bool, sandbox: Sandbox, limits: Limits
 ) -> str | None:
     """What programs that solve nothing show of the tests. Raises InputError where the sandbox fails."""
-    assert tests.fn_name is not None, "code tests name a function"
-    for case in scripts:
-        failure = _failure(EMPTY, replace(tests, cases=(case,)), sandbox, limits)
+    further = "".join(FURTHER.format(name=name) for name in sorted({name for case in scripts for name in case.further}))
+    nothing, odd = (further + program.format(name=tests.fn_name) for program in (NOTHING, ODD))
+    for case in (case for case in scripts if not case.calls):
+        alone = replace(tests, cases=(case,))
+        failure = _failure(EMPTY, alone, sandbox, limits)
         if failure is None:
             return f"tests.inputs[{case.number}]: passes a program that holds nothing; call {tests.fn_name}, and assert"
-        if (failure.error or "").startswith(UNABLE) and failure.line is None:
-            return f"tests.inputs[{case.number}]: can't be judged ({failure.error}); mend it"
-    if not undecided:
-        return None
-    further = "".join(FURTHER.format(name=name) for name in {name for case in scripts for name in case.further})
-    for program in (NOTHING, ODD):
-        if _failure(further + program.format(name=tests.fn_name), tests, sandbox, limits) is not None:
-            return None
-    return NO_DIFFERENCE
+        error = failure.error or ""
+        if failure.kind != "runtime_error" or failure.line is not None or "the program defines no" in error:
+            continue
+        others = [_failure(program, alone, sandbox, limits) for program in (nothing, odd)]
+        if error.startswith(UNABLE) or all(other is not None and other.error == error for other in others):
+            return f"tests.inputs[{case.number}]: fails whatever the program does ({error}); mend it"
+    if undecided and all(_failure(program, tests, sandbox, limits) is None for program in (nothing, odd)):
+        return NO_DIFFERENCE
+    return None
 
 
 def _failure(program: str, tests: CodeTests, sandbox: Sandbox, limits: Limits) -> Failure | None:
@@ -173,7 +190,7 @@ class _Kept:
     def __init__(self, tests: CodeTests, policy_digest: str) -> None:
         cases = [case.source if isinstance(case, ScriptCase) else _text(case) for case in tests.cases]
         programs = [EMPTY, NOTHING, ODD, FURTHER]
-        told = [VERSION, programs, policy_digest, tests.fn_name, tests.setup, tests.time_limit, cases]
+        told: list[Any] = [VERSION, programs, policy_digest, tests.fn_name, tests.setup, tests.time_limit, cases]
         name = hashlib.sha256(json.dumps(told).encode()).hexdigest()[:32]
         self.path = cache_folder() / "proofs" / f"{name}.json"
         self.problem: str | None = None

@@ -16,11 +16,13 @@ from mopd.verifiers import script_runners
 from mopd.verifiers.asserts import Assertion, find_check, is_call_of, read_assert, split_asserts
 from mopd.verifiers.bad_tests import BadTests
 from mopd.verifiers.script_checks import check_that_it_tests
-from mopd.verifiers.script_entries import Entries, as_main, find_entries
+from mopd.verifiers.script_entries import Entries, as_main, find_entries, surely_calls
 from mopd.verifiers.script_names import (
     Names,
     check_names,
     defined,
+    lacking_import,
+    lacks,
     loaded,
     parsed,
     unknown_calls,
@@ -40,6 +42,8 @@ class ScriptCase:
     """Names of the program that it uses besides the entry point."""
     number: int = 0
     """Which of the task's inputs it is."""
+    calls: bool = False
+    """Whether its text alone shows that it calls the program, so that one without the function fails."""
 
 
 def read_scripts(inputs: list[Any], names: Names, setup: str) -> Iterator[Assertion | ScriptCase]:
@@ -70,6 +74,13 @@ def read_setup(setup: Any, names: Names | None) -> str:
         module = without_program_imports(module, names, "setup")
         module.body = [node for node in module.body if not _defines(node, names.entry_point)]
     return ast.unparse(module)
+
+
+def check_imports(setup: str, modules: frozenset[str]) -> None:
+    """The set-up stands before the program too, which has no pytest. Raises BadTests."""
+    lacking = lacking_import(ast.parse(setup), modules)
+    if lacking is not None:
+        raise BadTests(f"tests.setup: {lacks(lacking)}")
 
 
 def called_function(inputs: list[Any], modules: frozenset[str]) -> str:
@@ -125,6 +136,7 @@ def _script(module: ast.Module, entries: Entries, names: Names, setup: str, text
     further = tuple(name for name in names.further if name in used)
     futures: list[ast.stmt] = [node for node in module.body if _is_future(node)]
     module.body = [node for node in module.body if node not in futures]
+    calls = entries.runner == "plain" and surely_calls(module, names.entry_point)
     for node in entries.called:
         module.body += ast.parse(f"{node.name}({'candidate' if node.args.args else ''})").body
     tests = ast.unparse(ast.fix_missing_locations(_Explained().visit(module)))
@@ -132,13 +144,13 @@ def _script(module: ast.Module, entries: Entries, names: Names, setup: str, text
     head = f"{ast.unparse(ast.Module(futures, []))}\n{setup}\n{names.entry_point} = candidate"
     if entries.runner == "pytest":
         head = head.replace("\n", f"\nfrom names_of_task import {', '.join(['candidate', *further])}\n", 1)
-    return ScriptCase(_run_by(entries, f"{head.lstrip()}\n{tests}"), text, further, number)
+    return ScriptCase(_run_by(entries, names.entry_point, f"{head.lstrip()}\n{tests}"), text, further, number, calls)
 
 
-def _run_by(entries: Entries, source: str) -> str:
+def _run_by(entries: Entries, entry_point: str, source: str) -> str:
     """The source that is run for the tests: they themselves, or the runner's with them as text."""
     if entries.runner == "pytest":
-        call = f"run_pytest({source!r}, globals())"
+        call = f"run_pytest({source!r}, globals(), {entry_point!r})"
     elif entries.runner == "unittest":
         call = f"run_unittest({source!r}, globals(), {entries.cases!r})"
     elif re.search(r"\bpytest\b", source):

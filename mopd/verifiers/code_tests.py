@@ -21,9 +21,9 @@ from typing import Any
 
 from mopd.verifiers.asserts import Assertion
 from mopd.verifiers.bad_tests import BadTests, brief
-from mopd.verifiers.code_scripts import ScriptCase, called_function, read_scripts, read_setup
+from mopd.verifiers.code_scripts import ScriptCase, called_function, check_imports, read_scripts, read_setup
 from mopd.verifiers.parsing import PARSING
-from mopd.verifiers.script_names import Names, importable
+from mopd.verifiers.script_names import Names, importable, programs_importable
 
 FIELDS = ("testtype", "inputs", "outputs", "fn_name", "time_limit", "setup", "names")
 TEST_TYPES = ("stdin", "functional", "code")
@@ -84,6 +84,7 @@ def _parse_tests(text: str, packages: tuple[str, ...]) -> CodeTests:
         fn_name = fn_name or called_function(inputs, modules)
     names = Names(fn_name, further, modules) if fn_name is not None else None
     setup = read_setup(tests.get("setup"), names)
+    check_imports(setup, programs_importable(packages))
     if testtype == "code":
         assert names is not None, "code tests name a function"
         cases = tuple(read_scripts(inputs, names, setup))

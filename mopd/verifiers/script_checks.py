@@ -19,8 +19,14 @@ def check_that_it_tests(module: ast.Module, names: Names, helpers: Collection[st
         raise BadTests(
             f"tests.{where}: {ast.unparse(compared)[:80]} compares and asserts nothing; write assert before it"
         )
+    if any(map(_exits, ast.walk(module))):
+        raise BadTests(f"tests.{where}: exits, after which nothing is tested; take that out")
     if not any(_may_fail(node, names, helpers) for node in ast.walk(module)):
-        raise BadTests(f"tests.{where}: tests nothing; write an assert")
+        texts = [
+            node.value for node in ast.walk(module) if isinstance(node, ast.Constant) and isinstance(node.value, str)
+        ]
+        what = "a doctest, which is not run" if any(">>> " in text for text in texts) else "tests nothing"
+        raise BadTests(f"tests.{where}: {what}; write an assert")
 
 
 def _is_always_true(test: ast.expr) -> bool:
@@ -67,10 +73,18 @@ def _is_comparison(value: ast.expr) -> bool:
     return False
 
 
+def _exits(node: ast.AST) -> bool:
+    """A call that ends the tests and says that all is well."""
+    match node:
+        case ast.Call(func=function, args=[] | [ast.Constant(value=0 | None)]):
+            return ast.unparse(function) in ("exit", "quit", "sys.exit", "os._exit", "SystemExit", "pytest.exit")
+    return False
+
+
 def _may_fail(node: ast.AST, names: Names, helpers: Collection[str]) -> bool:
     """An assert, a raise, or a call of anything but the program and print: of a helper that may assert."""
     if isinstance(node, ast.Assert):
-        return not isinstance(node.test, ast.Constant)
+        return not (isinstance(node.test, ast.Constant) and node.test.value)
     if isinstance(node, ast.Raise):
         return True
     if not isinstance(node, ast.Call):

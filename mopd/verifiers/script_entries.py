@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from mopd.verifiers.bad_tests import BadTests
-from mopd.verifiers.script_names import Names, loaded
+from mopd.verifiers.script_names import Names, defined, loaded
 
 Runner = Literal["plain", "unittest", "pytest"]
 CASE_CLASSES = frozenset({"unittest.TestCase", "TestCase", "unittest.case.TestCase"})
@@ -17,6 +17,9 @@ MAINS = frozenset({"unittest.main", "pytest.main", "doctest.testmod"})
 AROUND = ("setUp", "tearDown", "setup", "teardown", "addTypeEqualityFunc", "addCleanup")
 NEVER_RUN = "is called by nothing, and its asserts never run; call it"
 Function = ast.FunctionDef | ast.AsyncFunctionDef
+ACTIVE = (ast.Call, ast.Name, ast.BinOp, ast.Attribute, ast.Subscript)
+"""Parts of an expression that may raise."""
+SIMPLE = (ast.Assert, ast.Expr, ast.Assign)
 Definition = Function | ast.ClassDef
 
 
@@ -53,12 +56,15 @@ def find_entries(module: ast.Module, names: Names, where: str) -> Entries:
     reached = _reached(module, [node for node in module.body if not isinstance(node, Definition)])
     for node in module.body:
         if isinstance(node, ast.ClassDef) and _test_methods(node):
-            _take_class(node, node.name in case_classes, found, where)
+            if node.name in case_classes or node.name not in reached:
+                _take_class(node, node.name in case_classes, found, where)
         elif isinstance(node, Function) and node.name not in reached:
             helps = any(node.name in loaded(other) for other in module.body if other is not node)
             _take_function(node, names, found, where, helps=helps)
     if found.needs_pytest:
         found.called = [node for node in found.called if not node.name.startswith("test")]
+        if any(name.startswith(("test", "Test")) for name in names.program):
+            raise BadTests(f"tests.{where}: pytest would take {names.entry_point} for a test; rename it")
     _check_all_run(module, found, reached, where)
     return found
 
@@ -180,14 +186,15 @@ def _check_all_run(module: ast.Module, found: Entries, reached: set[str], where:
         for part in ast.walk(node):
             if part is node or not isinstance(part, Definition):
                 continue
-            if _asserts(part) and not _is_used(part, node, module):
+            if _asserts(part) and not _is_used(part, node, module, is_run=node.name in tests):
                 raise BadTests(f"tests.{where}: {node.name}.{part.name} {NEVER_RUN}")
 
 
-def _is_used(part: Definition, owner: Definition, module: ast.Module) -> bool:
-    """Whether a function within another, or a method, is called by somebody: by its name, or because of it."""
+def _is_used(part: Definition, owner: Definition, module: ast.Module, *, is_run: bool) -> bool:
+    """Whether a function within another, or a method, is called by somebody: by its name, or because of it, where a
+    runner runs the class."""
     attributes = {node.attr for node in ast.walk(module) if isinstance(node, ast.Attribute)}
-    special = part.name.startswith(("test", "__", *AROUND)) and isinstance(owner, ast.ClassDef)
+    special = isinstance(owner, ast.ClassDef) and part.name.startswith(("test", *AROUND) if is_run else "__")
     return special or bool(part.decorator_list) or part.name in attributes | loaded(module)
 
 
@@ -202,3 +209,31 @@ def _is_for_pytest(node: Definition) -> bool:
 
 def _asserts(node: ast.AST) -> bool:
     return any(isinstance(inner, ast.Assert) for inner in ast.walk(node))
+
+
+def surely_calls(module: ast.Module, entry_point: str) -> bool:
+    """Whether the first statement that does anything calls the program's function, whatever comes of it."""
+    names = {entry_point, "candidate"}
+    first = next((node for node in module.body if not _does_nothing(node)), None)
+    if names & defined(module) or not isinstance(first, SIMPLE):
+        return False
+    return _calls(first.test if isinstance(first, ast.Assert) else first.value, names)
+
+
+def _does_nothing(node: ast.stmt) -> bool:
+    """A definition, an import of what is there, a constant."""
+    value = node.value if isinstance(node, (ast.Assign, ast.Expr)) else None
+    plain = value is not None and not any(isinstance(part, ACTIVE) for part in ast.walk(value))
+    return plain or isinstance(node, (ast.FunctionDef, ast.Import, ast.Pass))
+
+
+def _calls(node: ast.AST | None, names: set[str]) -> bool:
+    """Whether evaluating an expression calls one of the names: not within what may be left out."""
+    match node:
+        case None | ast.BoolOp() | ast.IfExp() | ast.Lambda() | ast.ListComp() | ast.SetComp() | ast.DictComp():
+            return False
+        case ast.GeneratorExp() | ast.Compare(ops=[_, _, *_]):
+            return False
+        case ast.Call(func=ast.Name(id=name)) if name in names:
+            return True
+    return any(_calls(child, names) for child in ast.iter_child_nodes(node))

@@ -47,7 +47,17 @@ class Names:
 
 def importable(packages: tuple[str, ...]) -> frozenset[str]:
     """Modules that tests can import: the standard library, pytest where it is installed, and those of `packages`."""
-    return frozenset(sys.stdlib_module_names) - set(LEFT_OUT) | modules_of(packages) | modules_of(testing_packages())
+    return programs_importable(packages) | set(testing_packages())
+
+
+def programs_importable(packages: tuple[str, ...]) -> frozenset[str]:
+    """Modules that programs can import: the standard library, and those of `packages`."""
+    return frozenset(sys.stdlib_module_names) - set(LEFT_OUT) | modules_of(packages)
+
+
+def lacking_import(module: ast.Module, modules: frozenset[str]) -> str | None:
+    """A module that is imported and isn't there."""
+    return next((_absent(node, modules) for node in _imports(module, modules)), None)
 
 
 def parsed(source: object, field: str) -> ast.Module:
@@ -202,16 +212,24 @@ def _is_program(module: ast.Module, node: ast.Import, names: Names) -> bool:
 
 
 def _imports_what(node: ast.Import | ast.ImportFrom, names: Names) -> str:
-    module = "." * getattr(node, "level", 0) + (getattr(node, "module", None) or "")
-    if isinstance(node, ast.Import):
-        module = next(alias.name for alias in node.names if alias.name.split(".")[0] not in names.modules)
-    top = module.split(".")[0]
-    if top == "pytest":
+    module, imported = _absent(node, names.modules), {alias.name for alias in node.names}
+    if imported & names.program:
+        unknown = ", ".join(sorted(imported - names.program))
+        return f"imports {unknown} from {module}, and only {_listed(names)} the program's; name it in tests.names"
+    if module == "pytest":
         return "imports pytest, which is not installed here; pip install pytest, or write plain asserts"
-    return (
-        f"imports {module or '.'}, which the sandbox lacks; name its package in verify.packages, or write the tests "
-        f"without it ({_listed(names)} there without an import)"
-    )
+    return f"{lacks(module)} ({_listed(names)} there without an import)"
+
+
+def _absent(node: ast.Import | ast.ImportFrom, modules: frozenset[str]) -> str:
+    if isinstance(node, ast.ImportFrom):
+        return "." * node.level + (node.module or "")
+    return next(alias.name for alias in node.names if alias.name.split(".")[0] not in modules)
+
+
+def lacks(module: str) -> str:
+    """What is said of an import that can't be."""
+    return f"imports {module}, which the sandbox lacks; name its package in verify.packages, or do without it"
 
 
 class _ProgramNames(ast.NodeTransformer):

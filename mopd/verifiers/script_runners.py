@@ -65,7 +65,7 @@ def run_unittest(source: str, names: dict[str, Any], classes: list[str]) -> None
         raise CantJudge("unittest finds no test")
 
 
-def run_pytest(source: str, names: dict[str, Any]) -> None:
+def run_pytest(source: str, names: dict[str, Any], entry_point: str) -> None:
     """A file of tests, by pytest."""
     _find_pytest()
     import pytest
@@ -76,6 +76,10 @@ def run_pytest(source: str, names: dict[str, Any]) -> None:
 
         @pytest.fixture
         def candidate(self) -> Any:
+            return names["candidate"]
+
+        @pytest.fixture(name=entry_point)
+        def program(self) -> Any:
             return names["candidate"]
 
         def pytest_exception_interact(self, node: Any, call: Any, report: Any) -> None:
