@@ -116,10 +116,10 @@ def _fitting(blocks: list[Block], function: str | None) -> Block | None:
 
 
 def _with_what_it_uses(chosen: Block, blocks: list[Block]) -> str:
-    """The block, after what it lacks from the others, in the reply's order."""
+    """The block, after what it lacks from the others: imports, then the rest in the reply's order."""
     at = next(number for number, block in enumerate(blocks) if block is chosen)
     others = [*reversed(range(at)), *range(at + 1, len(blocks))]
-    taken: dict[tuple[int, int], str] = {}
+    taken: dict[tuple[bool, int, int], str] = {}
     lacking = _lacks(chosen.module) if chosen.module is not None else set()
     known: set[str] = set()
     while lacking - known:
@@ -128,7 +128,9 @@ def _with_what_it_uses(chosen: Block, blocks: list[Block]) -> str:
         found = next((pair for number in others if (pair := _binding(blocks[number], name)) is not None), None)
         if found is not None:
             block, node = found
-            taken[blocks.index(block), node.lineno] = _text_of(block, node)
+            taken[not isinstance(node, (ast.Import, ast.ImportFrom)), blocks.index(block), node.lineno] = _text_of(
+                block, node
+            )
             lacking |= _lacks(ast.Module([node], []))
     return "".join(text for _, text in sorted(taken.items())) + chosen.text
 

@@ -198,11 +198,11 @@ class _Kept:
     def is_known(self) -> bool:
         """Whether it was shown before; then `problem` is what was found. A file that was not written whole is none."""
         try:
-            kept = json.loads(self.path.read_text(encoding="utf-8"))
-            self.problem = kept["problem"]
+            problem = json.loads(self.path.read_text(encoding="utf-8"))["problem"]
         except (OSError, ValueError, KeyError, TypeError):
             return False
-        return True
+        self.problem = problem
+        return problem is None or isinstance(problem, str)
 
     def keep(self, problem: str | None) -> None:
         """Written aside and renamed; a cache folder that can't be written costs time alone."""

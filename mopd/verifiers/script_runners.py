@@ -127,7 +127,8 @@ def _tell_line(error: BaseException, source: str) -> None:
 
 def _as_assertion(error: BaseException) -> BaseException:
     """The same error, but for a failure in pytest's own way: `pytest.fail`, `pytest.raises` that met nothing."""
-    if type(error).__module__ != "_pytest.outcomes":
+    outcomes = sys.modules.get("_pytest.outcomes")
+    if outcomes is None or not isinstance(error, outcomes.OutcomeException):
         return error
     if type(error).__name__ == "Failed":
         return AssertionError(str(error))
