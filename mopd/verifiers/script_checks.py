@@ -8,6 +8,8 @@ from collections.abc import Collection, Iterator
 from mopd.verifiers.bad_tests import BadTests
 from mopd.verifiers.script_names import Names
 
+EXITS = ("exit", "quit", "sys.exit", "os._exit", "SystemExit", "pytest.exit")
+
 
 def check_that_it_tests(module: ast.Module, names: Names, helpers: Collection[str], where: str) -> None:
     """The snippet asserts something, and no assert of it is always true. Raises BadTests."""
@@ -74,10 +76,14 @@ def _is_comparison(value: ast.expr) -> bool:
 
 
 def _exits(node: ast.AST) -> bool:
-    """A call that ends the tests and says that all is well."""
+    """What ends the tests and may say that all is well: nobody could tell it from an early end."""
     match node:
-        case ast.Call(func=function, args=[] | [ast.Constant(value=0 | None)]):
-            return ast.unparse(function) in ("exit", "quit", "sys.exit", "os._exit", "SystemExit", "pytest.exit")
+        case ast.Raise(exc=ast.Name(id="SystemExit")):
+            return True
+        case ast.Call(func=function, args=args) if ast.unparse(function) in EXITS:
+            return not any(
+                isinstance(arg, ast.JoinedStr) or (isinstance(arg, ast.Constant) and arg.value) for arg in args
+            )
     return False
 
 

@@ -13,8 +13,10 @@ Runner = Literal["plain", "unittest", "pytest"]
 CASE_CLASSES = frozenset({"unittest.TestCase", "TestCase", "unittest.case.TestCase"})
 ASYNC_CLASSES = frozenset({"unittest.IsolatedAsyncioTestCase", "IsolatedAsyncioTestCase"})
 SKIPS = frozenset({"skip", "skipif", "skipIf", "skipUnless", "skipTest", "importorskip", "xfail", "expectedFailure"})
-MAINS = frozenset({"unittest.main", "pytest.main", "doctest.testmod"})
+MAINS = frozenset({"unittest.main", "pytest.main"})
 AROUND = ("setUp", "tearDown", "setup", "teardown", "addTypeEqualityFunc", "addCleanup")
+SETUPS = frozenset({"setup_module", "teardown_module", "setup_function", "teardown_function", "setUpModule"})
+"""Functions that pytest calls around test functions."""
 NEVER_RUN = "is called by nothing, and its asserts never run; call it"
 Function = ast.FunctionDef | ast.AsyncFunctionDef
 ACTIVE = (ast.Call, ast.Name, ast.BinOp, ast.Attribute, ast.Subscript)
@@ -61,6 +63,8 @@ def find_entries(module: ast.Module, names: Names, where: str) -> Entries:
         elif isinstance(node, Function) and node.name not in reached:
             helps = any(node.name in loaded(other) for other in module.body if other is not node)
             _take_function(node, names, found, where, helps=helps)
+    if found.called and any(isinstance(node, Function) and node.name in SETUPS for node in module.body):
+        found.needs_pytest = True
     if found.needs_pytest:
         found.called = [node for node in found.called if not node.name.startswith("test")]
         if any(name.startswith(("test", "Test")) for name in names.program):
@@ -183,14 +187,16 @@ def _check_all_run(module: ast.Module, found: Entries, reached: set[str], where:
     for node in definitions:
         if node.name not in running and _asserts(node):
             raise BadTests(f"tests.{where}: {node.name} {NEVER_RUN}, or name it test_…")
-        for part in ast.walk(node):
-            if part is node or not isinstance(part, Definition):
+    for owner in module.body:
+        for part in ast.walk(owner):
+            if part is owner or not isinstance(part, Definition) or not _asserts(part):
                 continue
-            if _asserts(part) and not _is_used(part, node, module, is_run=node.name in tests):
-                raise BadTests(f"tests.{where}: {node.name}.{part.name} {NEVER_RUN}")
+            if not _is_used(part, owner, module, is_run=getattr(owner, "name", None) in tests):
+                name = f"{owner.name}.{part.name}" if isinstance(owner, Definition) else part.name
+                raise BadTests(f"tests.{where}: {name} {NEVER_RUN}")
 
 
-def _is_used(part: Definition, owner: Definition, module: ast.Module, *, is_run: bool) -> bool:
+def _is_used(part: Definition, owner: ast.stmt, module: ast.Module, *, is_run: bool) -> bool:
     """Whether a function within another, or a method, is called by somebody: by its name, or because of it, where a
     runner runs the class."""
     attributes = {node.attr for node in ast.walk(module) if isinstance(node, ast.Attribute)}
@@ -208,7 +214,10 @@ def _is_for_pytest(node: Definition) -> bool:
 
 
 def _asserts(node: ast.AST) -> bool:
-    return any(isinstance(inner, ast.Assert) for inner in ast.walk(node))
+    called = [inner.func for inner in ast.walk(node) if isinstance(inner, ast.Call)]
+    methods = [function.attr for function in called if isinstance(function, ast.Attribute)]
+    asserts = any(isinstance(inner, ast.Assert) for inner in ast.walk(node))
+    return asserts or any(name.startswith(("assert", "fail")) for name in methods)
 
 
 def surely_calls(module: ast.Module, entry_point: str) -> bool:

@@ -25,9 +25,18 @@ UNREACHED = {
     "patch": "a program can't be patched from its tests",
     "tmp_path": "a program does not see the files of its tests",
     "tmpdir": "a program does not see the files of its tests",
+    "multiprocessing": "a program can't be called from another process",
+    "ProcessPoolExecutor": "a program can't be called from another process",
+    "getsource": "a program's source is not seen by its tests",
+    "getsourcelines": "a program's source is not seen by its tests",
+    "doctest": "doctests are not run",
     "tempfile": "a program does not see the files of its tests",
 }
 """What tests can't do from another sandbox than the program's, by the name that it takes."""
+
+
+OWNERS = ("contextlib", "mock", "inspect", "futures")
+"""Modules that hold some of these."""
 
 
 @dataclass(frozen=True)
@@ -131,7 +140,7 @@ def _mentioned(module: ast.Module) -> set[str]:
     """Names that are imported, taken from a module that holds such, or wanted as fixtures."""
     nodes = list(ast.walk(module))
     owned = [node for node in nodes if isinstance(node, ast.Attribute)]
-    names = {node.attr for node in owned if ast.unparse(node.value).split(".")[-1] in ("contextlib", "mock")}
+    names = {node.attr for node in owned if ast.unparse(node.value).split(".")[-1] in OWNERS}
     names |= {alias.name.split(".")[0] for node in nodes if isinstance(node, ast.Import) for alias in node.names}
     for node in nodes:
         if isinstance(node, ast.ImportFrom):
