@@ -9,7 +9,9 @@ from mopd.sandbox.zygote import ENVIRONMENT, TESTING_FOLDER, Backend
 
 def unsafe_backend(interpreter: Interpreter, packages: tuple[str, ...] = ()) -> Backend:
     """Programs see the machine, its files and its network, as the user that they run as."""
-    environment = {**ENVIRONMENT, **interpreter.environment, TESTING_FOLDER: str(folder_of(testing_packages()) or "")}
+    testing = folder_of(testing_packages())
+    environment = {**ENVIRONMENT, **interpreter.environment}
+    environment |= {} if testing is None else {TESTING_FOLDER: str(testing)}
     config = {"isolated": False, "seccomp": "", "packages": str(folder_of(packages) or "")}
     policy = digest_parts(packages + testing_packages())
     return Backend("unsafe_subprocess", [str(interpreter.python)], environment, config, policy=policy)

@@ -67,6 +67,8 @@ def find_entries(module: ast.Module, names: Names, where: str) -> Entries:
         found.needs_pytest = True
     if found.needs_pytest:
         found.called = [node for node in found.called if not node.name.startswith("test")]
+        if "pytest" not in names.modules:
+            raise BadTests(f"tests.{where}: needs pytest, which is not installed here; pip install pytest")
         if any(name.startswith(("test", "Test")) for name in names.program):
             raise BadTests(f"tests.{where}: pytest would take {names.entry_point} for a test; rename it")
     _check_all_run(module, found, reached, where)

@@ -16,7 +16,7 @@ import pytest
 from mopd.errors import InputError
 from mopd.sandbox import Sandbox
 from mopd.task_files import read_tasks
-from mopd.verifiers import Problem, code_proof
+from mopd.verifiers import Problem, code_proof, script_names
 from mopd.verifiers.asserts import Assertion
 from mopd.verifiers.code import code
 from mopd.verifiers.code_proof import NO_DIFFERENCE, Prover, check_tests
@@ -198,6 +198,27 @@ def test_where_no_sandbox_works_the_run_is_refused_and_not_the_task(monkeypatch:
 def test_what_the_sandbox_lacks_is_named_at_load(fields: dict[str, Any], problem: str) -> None:
     tests = {"testtype": "code", "fn_name": "f", "inputs": ["assert f(1) == 1"], **fields}
     assert (check_tests(Problem(tests=json.dumps(tests)), "code") or "").startswith(problem)
+
+
+@pytest.mark.parametrize(
+    ("source", "problem"),
+    [
+        (
+            "class TestX:\n    def test_x(self):\n        assert f(4) == 4",
+            "needs pytest, which is not installed here; ",
+        ),
+        ("import pytest\nassert f(pytest) == 4", "imports pytest, which is not installed here; "),
+        ("def test_x():\n    assert f(4) == 4", ""),
+    ],
+)
+def test_without_pytest_its_tests_are_refused(monkeypatch: pytest.MonkeyPatch, source: str, problem: str) -> None:
+    monkeypatch.setattr(script_names, "testing_packages", tuple)
+    parse_tests.cache_clear()
+    try:
+        found = check_tests(task(source), "code")
+    finally:
+        parse_tests.cache_clear()
+    assert (found or "").startswith(f"tests.inputs[0]: {problem}" if problem else "") and bool(found) == bool(problem)
 
 
 def test_packages_that_the_settings_name_can_be_imported(sandbox: Sandbox, tmp_path: Path) -> None:
