@@ -51,6 +51,8 @@ class Outcome:
     line: int | None = None
     """The line of the program where it went wrong, from 1."""
     cpu_seconds: float = 0.0
+    exact: bool = True
+    """Whether `value` says all of what came back: nothing in it was of a class of its own, or stayed in the sandbox."""
 
 
 class Program(ABC):
@@ -79,10 +81,12 @@ class Sandbox(ABC):
         """A program for calls. It is loaded on the first call, whose outcome tells when that fails."""
 
     @abstractmethod
-    def run_tests(self, source: str, tests: str, entry_point: str, limits: Limits) -> Outcome:
-        """Run trusted test code, in which `entry_point` (and `candidate`) call the program's function in another
-        sandbox. `ok` when it ends without an exception; AssertionError is `runtime_error` with `error` beginning
-        with "AssertionError"."""
+    def run_tests(
+        self, source: str, tests: str, entry_point: str, limits: Limits, further: tuple[str, ...] = ()
+    ) -> Outcome:
+        """Run trusted test code, in which `entry_point` (and `candidate`, and the names `further`) are the program's
+        functions and classes, in another sandbox. `ok` when it ends without an exception; AssertionError is
+        `runtime_error` with `error` beginning with "AssertionError"."""
 
     @abstractmethod
     def close(self) -> None:

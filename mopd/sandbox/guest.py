@@ -37,7 +37,8 @@ from mopd.sandbox.confine import (
     return_to_process_namespace,
     set_limits,
 )
-from mopd.sandbox.guest_program import Channel, serve, warm_up
+from mopd.sandbox.guest_channel import Channel
+from mopd.sandbox.guest_program import serve, warm_up
 
 MAX_REQUEST, MAX_DESCRIPTORS, MAX_REPORT = 1 << 16, 4, 1000
 MAX_DESCRIPTOR = 1 << 16

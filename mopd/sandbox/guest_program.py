@@ -4,57 +4,26 @@ alone. The program shares this interpreter and can change all of it; the host be
 from __future__ import annotations
 
 import atexit
-import builtins
 import gc
 import io
 import os
 import socket
 import sys
-import types
 from collections.abc import Callable
-from types import TracebackType
 from typing import Any
 
-from mopd.sandbox.wire import TooLarge, decode, dumps, encode, loads
+from mopd.sandbox.guest_channel import PROGRAM, Answer, Channel, Conversation, execute, failure, new_module
+from mopd.sandbox.guest_tests import run_tests
+from mopd.sandbox.program_peer import ProgramPeer, find
+from mopd.sandbox.wire import TooLarge, decode, dumps, encode
 
 WARM_UPS = 20
-PROGRAM, TESTS = "<program>", "<tests>"
-MAX_ERROR = 2000
-Answer = dict[str, Any]
-
-
-class Channel:
-    """Lines of JSON to and from the host."""
-
-    def __init__(self, descriptor: int, max_bytes: int) -> None:
-        self.descriptor = descriptor
-        self.max_bytes = max_bytes
-        self._buffer = b""
-
-    def read(self) -> dict[str, Any] | None:
-        """The host's next message; None when it hung up."""
-        parts = [self._buffer]
-        while b"\n" not in parts[-1]:
-            data = os.read(self.descriptor, 1 << 16)
-            if not data:
-                return None
-            parts.append(data)
-        line, _, self._buffer = b"".join(parts).partition(b"\n")
-        return loads(line)
-
-    def write(self, message: dict[str, Any]) -> None:
-        left = memoryview(dumps(message))
-        while left:
-            left = left[os.write(self.descriptor, left) :]
-
-    def answer(self, question: dict[str, Any], answer: Answer) -> None:
-        """Answers; a value over the limit isn't sent."""
-        self.write({"id": question["id"], **answer})
 
 
 def serve(channel: Channel) -> None:
     """Answers questions until the host hangs up."""
     functions: dict[str, Any] = {}
+    peer: ProgramPeer | None = None
     gc.enable()
     while (question := channel.read()) is not None:
         if question["do"] == "call":
@@ -62,6 +31,9 @@ def serve(channel: Channel) -> None:
         elif question["do"] == "load":
             functions = new_module("program")
             channel.answer(question, attempt(channel, execute, question["source"], PROGRAM, functions))
+        elif question["do"] == "peer":
+            peer = peer or ProgramPeer(Conversation(channel, question), functions)
+            peer.serve(question)
         elif question["do"] == "tests":
             run_tests(channel, question)
         else:
@@ -96,51 +68,10 @@ def attempt(channel: Channel, action: Callable[..., Any], *args: Any) -> Answer:
         return failure(error)
 
 
-def failure(error: BaseException) -> Answer:
-    """An exception as one line, with the line of the program that raised it."""
-    text = type(error).__name__
-    try:
-        message = str(error)
-    except BaseException:  # the program's own class
-        message = ""
-    if isinstance(error, SyntaxError) and error.filename == PROGRAM:
-        message = error.msg
-    text = f"{text}: {message}" if message else text
-    return {"error": text[:MAX_ERROR], "line": line_of(error)}
-
-
-def line_of(error: BaseException) -> int | None:
-    """The innermost line of the program in the traceback."""
-    if isinstance(error, SyntaxError) and error.filename == PROGRAM:
-        return error.lineno
-    line = None
-    trace: TracebackType | None = error.__traceback__
-    while trace is not None:
-        if trace.tb_frame.f_code.co_filename == PROGRAM:
-            line = trace.tb_lineno
-        trace = trace.tb_next
-    return line
-
-
-def new_module(name: str) -> dict[str, Any]:
-    """The globals of an empty module, which imports find under its name."""
-    module = types.ModuleType(name)
-    sys.modules[name] = module
-    return module.__dict__
-
-
-def execute(source: str, filename: str, names: dict[str, Any]) -> None:
-    exec(compile(source, filename, "exec", dont_inherit=True), names)
-
-
 def call(functions: dict[str, Any], question: dict[str, Any]) -> Any:
     """`f(...)`, or `Solution().f(...)` for "Solution.f"."""
-    owner, _, method = question["name"].rpartition(".")
-    name = owner or method
-    if name not in functions:
-        raise NameError(f"the program defines no {name!r}")
-    found = getattr(functions[owner](), method) if owner else functions[method]
-    return found(*decode(question["args"]), **decode(question["kwargs"]))
+    function = find(functions, question["name"])
+    return function(*decode(question["args"]), **decode(question["kwargs"]))
 
 
 def run_whole(channel: Channel, question: dict[str, Any]) -> None:
@@ -175,41 +106,3 @@ def finish(code: int) -> int:
     except (ValueError, OSError, io.UnsupportedOperation):
         return code or 120  # as Python does when stdout can't be written at the end
     return code
-
-
-def run_tests(channel: Channel, question: dict[str, Any]) -> None:
-    """Trusted tests of a function that lives in another sandbox: each call goes through the host."""
-    asked = [question]
-    failed: list[BaseException] = []
-
-    def candidate(*args: Any, **kwargs: Any) -> Any:
-        channel.answer(asked[0], {"args": encode(list(args)), "kwargs": encode(kwargs)})
-        reply = channel.read()
-        if reply is None:
-            os._exit(0)
-        asked[0] = reply
-        if "ok" in reply:
-            return decode(reply["ok"])
-        failed[:] = [exception_like(reply["error"])]
-        raise failed[0]
-
-    names = new_module("tests")
-    names.update({"candidate": candidate, question["entry_point"]: candidate})
-    answer: Answer = {"ok": None}
-    try:
-        execute(question["source"], TESTS, names)
-    except BaseException as error:
-        answer = failure(error) | {"relayed": failed == [error]}
-    channel.answer(asked[0], answer)
-
-
-def exception_like(text: str) -> BaseException:
-    """The exception of that name, so that tests can expect it; but none that would end a loop of theirs in silence."""
-    name, _, message = text.partition(": ")
-    kind = getattr(builtins, name, None)
-    if isinstance(kind, type) and issubclass(kind, Exception) and kind not in (StopIteration, StopAsyncIteration):
-        try:
-            return kind(message)
-        except TypeError:  # UnicodeDecodeError wants more
-            return RuntimeError(text)
-    return RuntimeError(text)

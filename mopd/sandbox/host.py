@@ -5,7 +5,8 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
+from dataclasses import replace
 from typing import Any
 
 from mopd.sandbox.base import Limits, Outcome, Program, Sandbox
@@ -13,10 +14,15 @@ from mopd.sandbox.cgroups import ControlGroup
 from mopd.sandbox.meter import Budget
 from mopd.sandbox.process import Message, NoAnswer, Process, SandboxFailure, how_it_ended
 from mopd.sandbox.users import SlotUser
-from mopd.sandbox.wire import WireError, decode, encode
+from mopd.sandbox.wire import WireError, decode, dumps, encode, is_exact
 from mopd.sandbox.zygote import Backend, Zygote
 
 MAX_ERROR = 400
+MAX_TEST_MESSAGE = 16 << 20
+"""Bytes of what tests say at once: they are trusted, and may give a program large arguments."""
+ROOM, ROOM_FACTOR = 4 << 10, 4
+"""Bytes by which a program's message may be larger than the output limit: for what stands around values, and for each
+byte that its tests said."""
 START_ATTEMPTS = 2
 
 
@@ -66,11 +72,13 @@ class ZygoteSandbox(Sandbox):
             finally:
                 program.close()
 
-    def run_tests(self, source: str, tests: str, entry_point: str, limits: Limits) -> Outcome:
+    def run_tests(
+        self, source: str, tests: str, entry_point: str, limits: Limits, further: tuple[str, ...] = ()
+    ) -> Outcome:
         with self._running, self._least_used() as slot:
             program = LoadedProgram(slot, None, source, limits, Budget(limits.cpu_seconds))
             try:
-                return concluded(lambda: relay(slot, program, tests, entry_point, limits))
+                return concluded(lambda: relay(slot, program, tests, (entry_point, *further), limits))
             finally:
                 program.close()
 
@@ -107,36 +115,39 @@ class LoadedProgram(Program):
         """`running` bounds how many programs compute at once; `budget` is one for all calls together."""
         self._slot = slot
         self._running = running
-        self._source = source
+        self.source = source
         self._limits = limits
         self._budget = budget
         self._process: Process | None = None
 
     def call(self, name: str, args: list[Any]) -> Outcome:
-        if self._running is None:
-            return self.call_with(name, encode(args), encode({}))
-        with self._running:
-            return self.call_with(name, encode(args), encode({}))
-
-    def call_with(self, name: str, args: Any, kwargs: Any) -> Outcome:
-        """The same with encoded arguments."""
-        outcome = concluded(lambda: self._call({"do": "call", "name": name, "args": args, "kwargs": kwargs}))
+        question = {"do": "call", "name": name, "args": encode(args), "kwargs": encode({})}
+        with self._running or nullcontext():
+            outcome = concluded(lambda: self._call(question))
         if outcome.status not in ("ok", "runtime_error"):
             self.close()
         return outcome
 
-    def _call(self, question: Message) -> Outcome:
+    def converse(self, message: Message) -> Outcome:
+        """What the program says to a message of its tests, as it stands: `ok` with a message for them.
+
+        Arguments that it changed come back with it: so a larger message may bring a larger answer.
+        """
+        room = ROOM_FACTOR * len(dumps(message)) + ROOM
+        return concluded(lambda: self._call({"do": "peer", "message": message}, room))
+
+    def _call(self, question: Message, room: int = 0) -> Outcome:
         if self._process is None:
             self._process = start(self._slot, self._limits)
-            loaded = self._ask({"do": "load", "source": self._source})
+            loaded = self._ask({"do": "load", "source": self.source})
             if loaded.status != "ok":
                 self.close()
                 return loaded
-        return self._ask(question)
+        return self._ask(question, room)
 
-    def _ask(self, question: Message) -> Outcome:
+    def _ask(self, question: Message, room: int = 0) -> Outcome:
         assert self._process is not None
-        return ask(self._process, question, self._budget or Budget(self._limits.cpu_seconds), self._source)
+        return ask(self._process, question, self._budget or Budget(self._limits.cpu_seconds), self.source, room)
 
     def close(self) -> None:
         if self._process is not None:
@@ -158,11 +169,13 @@ def start(slot: Zygote, limits: Limits, stdin: str | None = None) -> Process:
     raise AssertionError("unreachable")
 
 
-def ask(process: Process, question: Message, budget: Budget, source: str) -> Outcome:
+def ask(process: Process, question: Message, budget: Budget, source: str, room: int = 0) -> Outcome:
     """One question and what came of it. Raises SandboxFailure."""
     before = process.cpu_seconds
     try:
-        answer = process.ask(question, budget)
+        answer = process.ask(question, budget, room)
+        if question["do"] == "peer" and answer.keys() == {"message"} and isinstance(answer["message"], dict):
+            return Outcome("ok", answer["message"], cpu_seconds=max(0.0, process.cpu_seconds - before))
         return answer_outcome(answer, source, max(0.0, process.cpu_seconds - before))
     except NoAnswer as none:
         return Outcome(none.status, error=none.error, cpu_seconds=max(0.0, process.cpu_seconds - before))
@@ -172,7 +185,8 @@ def answer_outcome(answer: Message, source: str, cpu_seconds: float) -> Outcome:
     """What an answer says, if it is one."""
     if answer.keys() == {"ok"}:
         try:
-            return Outcome("ok", decode(answer["ok"]), cpu_seconds=cpu_seconds)
+            value = decode(answer["ok"])
+            return Outcome("ok", value, cpu_seconds=cpu_seconds, exact=is_exact(answer["ok"]))
         except WireError as error:
             return Outcome("protocol_error", error=str(error), cpu_seconds=cpu_seconds)
     if answer == {"over": True}:
@@ -198,28 +212,42 @@ def whole_outcome(process: Process, said: Message | None, source: str) -> Outcom
     return outcome
 
 
-def relay(slot: Zygote, program: LoadedProgram, tests: str, entry_point: str, limits: Limits) -> Outcome:
-    """Runs tests in a process of their own; each of their calls goes to the program. Raises SandboxFailure."""
-    process, budget = start(slot, limits), Budget(limits.cpu_seconds)
+def relay(slot: Zygote, program: LoadedProgram, tests: str, names: tuple[str, ...], limits: Limits) -> Outcome:
+    """Runs tests in a process of their own; carries messages between them and the program. Raises SandboxFailure."""
+    process = start(slot, replace(limits, output_bytes=MAX_TEST_MESSAGE))
+    budget = Budget(limits.cpu_seconds)
     failed: Outcome | None = None
-    question: Message = {"do": "tests", "source": tests, "entry_point": entry_point}
+    question: Message = {"do": "tests", "source": tests, "names": names}
     try:
         while True:
             answer = process.ask(question, budget)
-            if answer.keys() != {"args", "kwargs"}:
-                relayed = answer.pop("relayed", False)
-                return failed if relayed and failed else answer_outcome(answer, "", process.cpu_seconds)
-            outcome = program.call_with(entry_point, answer["args"], answer["kwargs"])
-            if outcome.status == "ok":
-                question = {"ok": encode(outcome.value)}
-            elif outcome.status == "runtime_error":
-                failed, question = outcome, {"error": outcome.error}
-            else:
+            if answer.keys() != {"message"}:
+                return tests_outcome(answer, failed, process.cpu_seconds)
+            outcome = program.converse(answer["message"])
+            if outcome.status != "ok":
                 return outcome
+            question = {"message": outcome.value}
+            failed = told_failure(outcome.value, program.source) or failed
     except NoAnswer as none:
         return Outcome(none.status, error=f"the tests: {none.error}", cpu_seconds=process.cpu_seconds)
     finally:
         process.close()
+
+
+def told_failure(message: Message, source: str) -> Outcome | None:
+    """The exception of which a program tells its tests; None where it tells of none."""
+    error = message.get("error")
+    if not isinstance(error, str):
+        return None
+    return Outcome("runtime_error", error=clean(error), line=line_within(message.get("line"), source))
+
+
+def tests_outcome(answer: Message, failed: Outcome | None, cpu_seconds: float) -> Outcome:
+    """How tests ended; where it was by an exception of the program, `failed` has told of it."""
+    if "unreadable" in answer:
+        return Outcome("protocol_error", error=clean(str(answer["unreadable"])), cpu_seconds=cpu_seconds)
+    relayed = answer.pop("relayed", False)
+    return failed if relayed and failed else answer_outcome(answer, "", cpu_seconds)
 
 
 def concluded(action: Callable[[], Outcome]) -> Outcome:

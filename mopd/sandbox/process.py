@@ -54,6 +54,7 @@ class Process:
         self.exit_code: int | None = None
         """Minus the signal, where one ended it; None while it lives."""
         self._isolated: bool = request["isolated"]
+        self._most_bytes = limits.output_bytes + EXTRA_ANSWER_BYTES
         self._buffer = b""
         self._hung_up = False
         self._meter: Meter | None = None
@@ -96,8 +97,9 @@ class Process:
         """CPU time that the program has used so far, its children's once it has ended."""
         return self._meter.cpu_seconds() if self._meter else 0.0
 
-    def ask(self, question: Message, budget: Budget) -> Message:
-        """The answer to one question. Raises NoAnswer, or SandboxFailure."""
+    def ask(self, question: Message, budget: Budget, room: int = 0) -> Message:
+        """The answer to one question, at most `room` bytes over the limit. Raises NoAnswer, or SandboxFailure."""
+        self._most_bytes = self.limits.output_bytes + EXTRA_ANSWER_BYTES + room
         with contextlib.suppress(BlockingIOError, ConnectionResetError):
             if self._talk.recv(CHUNK):
                 raise NoAnswer("protocol_error", "the program wrote to the result channel before it was asked")
@@ -164,7 +166,7 @@ class Process:
         elif early:
             raise NoAnswer("protocol_error", "the program wrote to the result channel before it was asked")
         self._buffer += data
-        if len(self._buffer) > self.limits.output_bytes + EXTRA_ANSWER_BYTES:
+        if len(self._buffer) > self._most_bytes:
             raise NoAnswer("output_limit", f"a result over {self.limits.output_bytes} bytes")
 
     def _take_line(self) -> bytes:

@@ -15,8 +15,10 @@ from decimal import Decimal
 from fractions import Fraction
 from typing import Any, NoReturn
 
+from mopd.sandbox.arrays import is_array, is_number
+
 MAX_DEPTH = 128
-MAX_INT_BITS = 14_000  # Python prints no longer ones
+MAX_INT_BITS = 1 << 22  # the output limit is reached before
 MAX_EXPONENT = 10_000
 MAX_OPAQUE = 200
 PLAIN_INT = 1 << 53
@@ -25,6 +27,10 @@ DECIMAL = re.compile(r"-?[0-9]+(\.[0-9]+)?(E[+-][0-9]{1,5})?")
 NOT_FINITE = {"nan": math.nan, "inf": math.inf, "-inf": -math.inf}
 LISTS: dict[type, str] = {tuple: "t", set: "s", frozenset: "f"}
 DICTS = (dict, defaultdict, OrderedDict, Counter)
+IMMUTABLE: tuple[type, ...] = (int, float, complex, str, bytes, tuple, frozenset)
+"""Built-in types whose subclasses are worth a value of theirs: an IntEnum, a namedtuple."""
+BASES = (*IMMUTABLE, list, dict, set)
+EXACT = frozenset({bool, *BASES, Decimal, Fraction})
 
 
 class WireError(ValueError):
@@ -72,8 +78,9 @@ def loads(line: bytes) -> Any:
 
 
 def encode(value: Any, max_parts: int | None = None) -> Any:
-    """A value as JSON data. Types are exact: an instance of a subclass arrives as `Opaque`; but a bytearray as bytes,
-    and dicts of `collections` as dict. Raises TooLarge where there are more than `max_parts` values in it."""
+    """A value as JSON data. An instance of a subclass arrives as the built-in value that it is worth, a bytearray as
+    bytes, dicts of `collections` as dict; anything else as `Opaque`. Raises TooLarge where there are more than
+    `max_parts` values in it."""
     return _Encoder(max_parts).encode(value, 0)
 
 
@@ -94,13 +101,20 @@ class _Encoder:
         kind = type(value)
         if value is None or kind is bool or kind is str:
             return value
-        if kind is int and -PLAIN_INT < value < PLAIN_INT:
-            return value
-        if kind is float:
-            return value if math.isfinite(value) else {"n": repr(value)}
         if kind is list or kind in LISTS or kind in DICTS:
             return self._container(value, kind, depth) if depth < MAX_DEPTH else _opaque("nested too deep", value)
-        return _scalar(value, kind)
+        scalar = encode_scalar(value, kind)
+        return scalar if scalar is not None else self._other(value, kind, depth)
+
+    def _other(self, value: Any, kind: type, depth: int) -> Any:
+        """An instance of a subclass, as what it is worth as the built-in type; else text alone."""
+        if kind is Opaque:
+            return {"o": value.text}
+        if is_number(value) or is_array(value):
+            return {"u": [kind.__name__, self.encode(value.tolist(), depth + 1)]}
+        if kind in EXACT or not issubclass(kind, BASES) or depth >= MAX_DEPTH:
+            return _opaque("Decimal" if kind is Decimal else "", value)
+        return {"u": [kind.__name__[:MAX_OPAQUE], self.encode(as_base(value), depth + 1)]}
 
     def _count(self) -> None:
         if self.left is not None:
@@ -116,22 +130,56 @@ class _Encoder:
         return items if kind is list else {LISTS[kind]: items}
 
 
-def _scalar(value: Any, kind: type) -> Any:
-    """A value that is neither a container nor written by JSON itself."""
-    if kind is int and value.bit_length() <= MAX_INT_BITS:
-        return {"i": hex(value)}
+def as_base(value: Any) -> Any:
+    """What an instance of a subclass is worth as the built-in type, whatever its class overrides."""
+    if isinstance(value, int):
+        return int.__add__(value, 0)
+    if isinstance(value, float):
+        return float.__pos__(value)
+    if isinstance(value, complex):
+        return complex.__pos__(value)
+    if isinstance(value, str):
+        return str.__str__(value)
+    if isinstance(value, bytes):
+        return bytes.__getitem__(value, slice(None)) + b""
+    if isinstance(value, dict):
+        return dict(dict.items(value))
+    base: Any = next(base for base in (tuple, list, set, frozenset) if isinstance(value, base))
+    return base(base.__iter__(value))
+
+
+def is_exact(data: Any) -> bool:
+    """Whether encoded data says all of a value: nothing in it was of a subclass, or stayed where it was made."""
+    waiting = [data]
+    while waiting:
+        content = waiting.pop()
+        if isinstance(content, dict):
+            if content.keys() & {"o", "u"}:
+                return False
+            waiting.extend(content.values())
+        elif isinstance(content, list):
+            waiting.extend(content)
+    return True
+
+
+def encode_scalar(value: Any, kind: type) -> Any:
+    """A number or bytes as JSON data, a bytearray as bytes; None for anything else, and for what is too large."""
+    if kind is int:
+        if -PLAIN_INT < value < PLAIN_INT:
+            return value
+        return {"i": hex(value)} if value.bit_length() <= MAX_INT_BITS else None
+    if kind is float:
+        return _scalar_float(value)
     if kind is bytes or kind is bytearray:
         return {"b": value.hex()}
     if kind is complex:
         return {"c": [_scalar_float(value.real), _scalar_float(value.imag)]}
     if kind is Decimal and value.is_finite() and abs(value.adjusted()) < MAX_EXPONENT:
         text = str(value)
-        return {"D": text} if DECIMAL.fullmatch(text) else _opaque("Decimal", value)
+        return {"D": text} if DECIMAL.fullmatch(text) else None
     if kind is Fraction and max(value.numerator.bit_length(), value.denominator.bit_length()) <= MAX_INT_BITS:
         return {"F": [hex(value.numerator), hex(value.denominator)]}
-    if kind is Opaque:
-        return {"o": value.text}
-    return _opaque("", value)
+    return None
 
 
 def _scalar_float(value: float) -> Any:
@@ -214,5 +262,6 @@ DECODERS: dict[str, Callable[[Any, int], Any]] = {
     "c": _complex,
     "D": _decimal,
     "F": _fraction,
+    "u": lambda content, depth: _decode(content[1], depth + 1),
     "o": lambda content, depth: Opaque(_text(content)[: 3 * MAX_OPAQUE]),
 }

@@ -17,7 +17,11 @@ from mopd.sandbox.cgroups import ControlGroup
 from mopd.sandbox.process import START_SECONDS, SandboxFailure, receive_report, report_channel
 from mopd.sandbox.users import SlotUser
 
-GUEST_MODULES = ("wire", "confine", "guest_program", "guest")
+GUEST_MODULES = (
+    *("arrays", "wire", "confine", "guest_channel", "plain", "mirrors", "remote", "objects", "peer"),
+    *("decoys", "program_peer", "guest_tests", "guest_program", "guest"),
+)
+"""In the order of their imports."""
 PYTHON_OPTIONS = ("-s", "-P", "-S", "-B", "-X", "utf8", "-")
 """Nothing of the host's but the environment, which is this; the source is read from stdin."""
 ENVIRONMENT = {"PYTHONHASHSEED": "0", "LD_BIND_NOW": "1", "MALLOC_ARENA_MAX": "1", "OPENBLAS_NUM_THREADS": "1"}

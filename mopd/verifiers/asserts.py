@@ -44,6 +44,8 @@ class Assertion:
     """The same as a tree, for people."""
     called: tuple[ast.Call, ...]
     """The calls as they were written."""
+    source: str
+    """The whole assert as it was written."""
 
     def holds(self, values: list[Any]) -> bool:
         """Whether the assert passes on these values, by Python's own operators. Raises what they raise."""
@@ -94,6 +96,7 @@ def _rename(statements: Sequence[ast.stmt], name: str, new: str) -> None:
 def read_assert(node: ast.Assert, entry_point: str) -> Assertion | None:
     """The assert as calls and an expression over their values; None when it needs an interpreter. Changes the node."""
     reader = _Reader(entry_point)
+    source = ast.unparse(node)
     try:
         test = reader.visit(node.test)
         _check(test, several=len(reader.calls) > 1)
@@ -104,7 +107,7 @@ def read_assert(node: ast.Assert, entry_point: str) -> Assertion | None:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # `is 5`: the task's business
         rest = compile(ast.Expression(test), "<assert>", "eval")
-    return Assertion(tuple(reader.calls), rest, test, tuple(reader.called))
+    return Assertion(tuple(reader.calls), rest, test, tuple(reader.called), source)
 
 
 def find_check(module: ast.Module) -> ast.FunctionDef | None:

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Generator
-from contextlib import nullcontext
+from contextlib import ExitStack
 from dataclasses import dataclass
 from functools import cached_property
-from itertools import groupby
 from typing import Any
 
 from mopd.sandbox import Limits, Outcome, Program, Sandbox
@@ -14,11 +13,36 @@ from mopd.verifiers.asserts import Assertion
 from mopd.verifiers.code_compare import same_output, same_value
 from mopd.verifiers.code_feedback import Failure, shown
 from mopd.verifiers.code_program import Submission
-from mopd.verifiers.code_scripts import ScriptCase
+from mopd.verifiers.code_scripts import ScriptCase, script_of
 from mopd.verifiers.code_tests import CallCase, Case, CodeTests, StdinCase
 
 ATTEMPTS = 3
 """Times a test is tried when the sandbox itself fails."""
+
+
+class NeedsInterpreter(Exception):
+    """A call brought a value that is no plain data: what an assert says of it, Python alone can tell."""
+
+
+class Loaded:
+    """The program of a run as long as calls follow each other."""
+
+    def __init__(self, run: Run) -> None:
+        self._run = run
+        self._held = ExitStack()
+        self._program: Program | None = None
+
+    def get(self) -> Program:
+        """The program, loaded where it is not."""
+        if self._program is None:
+            opening = self._run.sandbox.load(self._run.submission.source, self._run.limits)
+            self._program = self._held.enter_context(opening)
+        return self._program
+
+    def put_away(self) -> None:
+        """Gives back what the program holds."""
+        self._held.close()
+        self._program = None
 
 
 @dataclass(frozen=True)
@@ -33,21 +57,27 @@ class Run:
     def failures(self) -> Generator[Failure | None, None, None]:
         """For each test in turn what failed, or None.
 
-        The program is loaded once for all calls that follow each other. It is put away before a script, which takes
-        sandboxes of its own and must not wait for one that is held here.
+        The program is loaded once for all calls that follow each other. It is put away before a script or a whole run,
+        which takes sandboxes of its own and must not wait for one that is held here.
         """
-        for calls, cases in groupby(self.tests.cases, key=lambda case: isinstance(case, (CallCase, Assertion))):
-            with self.sandbox.load(self.submission.source, self.limits) if calls else nullcontext() as program:
-                for case in cases:
-                    yield self._failure(case, program)
+        program = Loaded(self)
+        try:
+            for case in self.tests.cases:
+                yield self._failure(case, program)
+        finally:
+            program.put_away()
 
-    def _failure(self, case: Case, program: Program | None) -> Failure | None:
-        if isinstance(case, StdinCase):
-            return self._stdin(case)
-        if isinstance(case, ScriptCase):
-            return self._script(case)
-        assert program is not None, "a program is loaded for calls"
-        return self._call(case, program) if isinstance(case, CallCase) else self._assertion(case, program)
+    def _failure(self, case: Case, program: Loaded) -> Failure | None:
+        if isinstance(case, CallCase):
+            return self._call(case, program.get())
+        try:
+            if isinstance(case, Assertion):
+                return self._assertion(case, program.get())
+        except NeedsInterpreter:
+            assert isinstance(case, Assertion) and self.tests.fn_name is not None
+            case = script_of(case, self.tests.fn_name, self.tests.setup)
+        program.put_away()
+        return self._stdin(case) if isinstance(case, StdinCase) else self._script(case)
 
     def _stdin(self, case: StdinCase) -> Failure | None:
         outcome = _tried(lambda: self.sandbox.run(self.submission.source, case.stdin, self.limits))
@@ -72,6 +102,8 @@ class Run:
             outcome = self._value(program, args)
             if outcome.status != "ok":
                 return self._failed(outcome, *case.shown())
+            if not outcome.exact:
+                raise NeedsInterpreter
             values.append(outcome.value)
         try:
             if case.holds(values):
@@ -83,7 +115,7 @@ class Run:
 
     def _script(self, case: ScriptCase) -> Failure | None:
         source = self.submission.source
-        outcome = _tried(lambda: self.sandbox.run_tests(source, case.source, self._function, self.limits))
+        outcome = _tried(lambda: self.sandbox.run_tests(source, case.source, self._function, self.limits, case.further))
         if outcome.status == "ok":
             return None
         kind, _, seen = (outcome.error or "").partition(": ")

@@ -15,6 +15,7 @@ from typing import Any
 from mopd.verifiers import script_runners
 from mopd.verifiers.asserts import Assertion, find_check, is_call_of, read_assert, split_asserts
 from mopd.verifiers.bad_tests import BadTests
+from mopd.verifiers.parsing import parse
 from mopd.verifiers.script_checks import check_that_it_tests
 from mopd.verifiers.script_entries import Entries, as_main, find_entries, surely_calls
 from mopd.verifiers.script_names import (
@@ -62,6 +63,12 @@ def read_scripts(inputs: list[Any], names: Names, setup: str) -> Iterator[Assert
         yield from single
         if not single:
             yield _script(module, entries, names, setup, source, number)
+
+
+def script_of(assertion: Assertion, fn_name: str, setup: str) -> ScriptCase:
+    """An assert as a script: for values that only an interpreter can compare."""
+    module = parse(assertion.source)
+    return _script(module, Entries(), Names(fn_name, (), frozenset()), setup, assertion.source, 0)
 
 
 def read_setup(setup: Any, names: Names | None) -> str:

@@ -16,10 +16,8 @@ from mopd.verifiers.parsing import NOT_PYTHON, parse
 BUILT_IN = frozenset({*dir(builtins), "candidate", "__name__", "__file__"})
 IMPORT_ERRORS = ("ImportError", "ModuleNotFoundError", "Exception", "BaseException")
 UNREACHED = {
-    "redirect_stdout": "what a program prints is not seen by its tests",
-    "redirect_stderr": "what a program prints is not seen by its tests",
-    "capsys": "what a program prints is not seen by its tests",
-    "capfd": "what a program prints is not seen by its tests",
+    "redirect_stderr": "what a program writes to stderr is not seen by its tests",
+    "capfd": "what a program writes to stderr is not seen by its tests",
     "caplog": "what a program logs is not seen by its tests",
     "monkeypatch": "a program can't be patched from its tests",
     "patch": "a program can't be patched from its tests",
@@ -119,7 +117,7 @@ def check_names(module: ast.Module, names: Names, helpers: Collection[str], fiel
     for name in sorted(_mentioned(module) & UNREACHED.keys() - {node.name for node in _functions(module)}):
         raise BadTests(f"tests.{field}: {name}: {UNREACHED[name]}; test without it")
     if any(_ends_in_standard_stream(node) for node in ast.walk(module)):
-        raise BadTests(f"tests.{field}: sets sys.stdin or sys.stdout, which are not the program's; write stdin tests")
+        raise BadTests(f"tests.{field}: sets sys.stdin or sys.stderr, which are not the program's; write stdin tests")
 
 
 def _check_program_stays(module: ast.Module, names: Names, field: str) -> None:
@@ -151,7 +149,7 @@ def _mentioned(module: ast.Module) -> set[str]:
 
 def _ends_in_standard_stream(node: ast.AST) -> bool:
     match node:
-        case ast.Attribute(value=ast.Name(id="sys"), attr="stdin" | "stdout" | "stderr", ctx=ast.Store()):
+        case ast.Attribute(value=ast.Name(id="sys"), attr="stdin" | "stderr", ctx=ast.Store()):
             return True
     return False
 

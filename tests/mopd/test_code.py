@@ -50,7 +50,9 @@ class Scripted(Sandbox, Program):
         finally:
             self.num_held -= 1
 
-    def run_tests(self, source: str, tests: str, entry_point: str, limits: Limits) -> Outcome:
+    def run_tests(
+        self, source: str, tests: str, entry_point: str, limits: Limits, further: tuple[str, ...] = ()
+    ) -> Outcome:
         assert self.num_held == 0, "a script would wait for a sandbox that is held"
         self.given.append((source, entry_point))
         return self.outcomes.pop(0)

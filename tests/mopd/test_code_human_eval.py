@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from mopd.sandbox import Sandbox
+from mopd.sandbox import Limits, Sandbox
 from mopd.verifiers import Problem, Verdict
 from mopd.verifiers.code import code
 from mopd.verifiers.code_scripts import human_eval_tests
@@ -186,6 +186,29 @@ def test_reference_solutions_pass_and_mutated_ones_fail() -> None:
     assert [verdict.reward for verdict in accepted] == [1.0] * 164
     assert [verdict.reward for verdict in refused] == [0.0] * 164
     assert {verdict.kind for verdict in refused} == {"wrong_answer"}
+
+
+def test_whole_scripts_of_tests_say_the_same() -> None:
+    """Each problem's tests as they stand, run by Python beside the program: the other way to judge them."""
+
+    def run(sandbox: Sandbox, program: str, row: dict[str, str]) -> str:
+        name = row["entry_point"]
+        helpers = row["prompt"].split(f"def {name}")[0]
+        tests = f"{helpers}\n{name} = candidate\n{row['test']}\ncheck(candidate)"
+        outcome = sandbox.run_tests(program, tests, name, Limits(cpu_seconds=10.0))
+        return outcome.status if outcome.status == "ok" else str(outcome.error).partition(":")[0]
+
+    rows = list(PROBLEMS.values())
+    right = [solution(row) for row in rows]
+    wrong = [
+        mutant(program, CHOICES.get(number, 0), row["entry_point"]) or ""
+        for number, (program, row) in enumerate(zip(right, rows))
+    ]
+    with opened("bubblewrap", "unsafe_subprocess") as sandbox, ThreadPoolExecutor(sandbox.num_slots) as threads:
+        accepted = list(threads.map(run, [sandbox] * 164, right, rows))
+        refused = list(threads.map(run, [sandbox] * 164, wrong, rows))
+    assert accepted == ["ok"] * 164
+    assert refused == ["AssertionError"] * 164
 
 
 if __name__ == "__main__":

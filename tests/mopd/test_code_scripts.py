@@ -109,6 +109,37 @@ def test_pytest_is_there_for_the_tests_alone(sandbox: Sandbox) -> None:
     )
 
 
+PRINTED = {
+    "capsys": "def test_f(capsys):\n    f(1)\n    assert capsys.readouterr().out == '1\\n'",
+    "redirect": "import contextlib, io\nout = io.StringIO()\nwith contextlib.redirect_stdout(out):\n    f(1)\n"
+    "assert out.getvalue() == '1\\n'",
+}
+
+
+@pytest.mark.parametrize("kind", PRINTED)
+def test_tests_of_what_is_printed(sandbox: Sandbox, kind: str) -> None:
+    assert check_tests(task(PRINTED[kind]), "code") is None
+    programs = ["def f(x):\n    print(x)\n", "def f(x):\n    print(x + 1)\n", RIGHT]
+    assert rewards(task(PRINTED[kind]), sandbox, *programs) == [1.0, 0.0, 0.0]
+
+
+def test_a_class_under_test_and_its_exception(sandbox: Sandbox) -> None:
+    source = (
+        "import pytest\nfrom solution import Stack, StackError\n@pytest.fixture\ndef stack():\n    return Stack()\n"
+        "def test_pop(stack):\n    stack.push(3)\n    assert stack.pop() == 3\n"
+        "def test_empty(stack):\n    with pytest.raises(StackError):\n        stack.pop()\n"
+    )
+    problem = task(source, fn_name="Stack", names=["StackError"])
+    assert check_tests(problem, "code") is None
+    program = (
+        "class StackError(Exception):\n    pass\nclass Stack:\n    def __init__(self):\n        self.items = []\n"
+        "    def push(self, x):\n        self.items.append(x)\n    def pop(self):\n        if not self.items:\n"
+        "            raise StackError\n        return self.items.pop()\n"
+    )
+    wrong = [program.replace("raise StackError", "return None"), program.replace("items.pop()", "items[0] + 1")]
+    assert rewards(problem, sandbox, program, *wrong) == [1.0, 0.0, 0.0]
+
+
 def test_a_plain_test_function_is_taken_apart_into_its_asserts() -> None:
     cases = parse_tests(task("def test_f():\n    assert f(1) == 1\n    assert f(2) == 2").tests or "").cases
     assert [case.shown() for case in cases if isinstance(case, Assertion)] == [("f(1)", "1"), ("f(2)", "2")]
@@ -161,7 +192,7 @@ def test_a_proof_is_made_once_and_a_half_written_one_again(
     monkeypatch.setattr(code_proof, "_shown", lambda *args: made.append(1) or shown(*args))
     for _ in range(2):
         assert check_tests(task(LOOP), "code") is None
-        assert "passes a program that holds nothing" in (check_tests(task(VACUOUS), "code") or "")
+        assert "never calls f" in (check_tests(task(VACUOUS), "code") or "")
     assert len(made) == 2
     files = sorted((cache_of_its_own / "proofs").iterdir())
     assert len(files) == 2
@@ -169,7 +200,7 @@ def test_a_proof_is_made_once_and_a_half_written_one_again(
         for file in files:
             file.write_text(broken)
         assert check_tests(task(LOOP), "code") is None
-        assert "passes a program that holds nothing" in (check_tests(task(VACUOUS), "code") or "")
+        assert "never calls f" in (check_tests(task(VACUOUS), "code") or "")
     assert len(made) == 12
 
 
