@@ -18,7 +18,7 @@ def check_inputs(_: None, report: Report, settings: Settings, tasks_digest: str)
     from mopd.tasks import draw_prompts, load_tasks
     from mopd.teachers import check_teacher, teacher_sources
 
-    tasks = load_tasks(settings.tasks, settings.seed)
+    tasks = load_tasks(settings.tasks, settings.seed, settings.verify)
     draw_prompts(
         tasks.train,
         run="",

@@ -137,6 +137,7 @@ def _add_tasks(tasks: argparse.ArgumentParser) -> None:
     source.add_argument("source", metavar="SRC", help="a file, a folder, or a name such as human-eval; docs/tasks.md")
     source.add_argument("--reader", metavar="MODULE:FUNCTION", help="a function of yours that reads a row")
     source.add_argument("--verifier", metavar="NAME", help="what judges all tasks, instead of what the rows say")
+    source.add_argument("--packages", default="", metavar="NAMES", help="as verify.packages of a run: numpy,scipy")
     source.add_argument("--skip-bad", action="store_true", help="leave bad rows out, and count them by reason")
 
     bring = commands.add_parser("import", parents=[source], help="write the tasks of a source as JSON lines")
@@ -155,7 +156,13 @@ def _add_tasks(tasks: argparse.ArgumentParser) -> None:
 def _tasks_import(arguments: argparse.Namespace) -> int:
     from flows.tasks_command import import_tasks, read_source
 
-    tasks = read_source(arguments.source, arguments.reader, arguments.verifier, skip_bad=arguments.skip_bad)
+    tasks = read_source(
+        arguments.source,
+        arguments.reader,
+        arguments.verifier,
+        skip_bad=arguments.skip_bad,
+        packages=arguments.packages.replace(",", " ").split(),
+    )
     import_tasks(
         tasks,
         arguments.out,
@@ -170,7 +177,13 @@ def _tasks_import(arguments: argparse.Namespace) -> int:
 def _tasks_show(arguments: argparse.Namespace) -> int:
     from flows.tasks_command import read_source, show_tasks
 
-    tasks = read_source(arguments.source, arguments.reader, arguments.verifier, skip_bad=arguments.skip_bad)
+    tasks = read_source(
+        arguments.source,
+        arguments.reader,
+        arguments.verifier,
+        skip_bad=arguments.skip_bad,
+        packages=arguments.packages.replace(",", " ").split(),
+    )
     show_tasks(tasks, arguments.num)
     return 0
 

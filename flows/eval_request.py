@@ -89,7 +89,7 @@ def resolve(request: EvalRequest) -> Resolved:
     settings = eval_settings(base, request.overrides, request.k)
     if request.limit is not None and request.limit < 1:
         raise InputError(f"--limit {request.limit}: give a number of at least 1, or leave it out")
-    tasks, described = _tasks_of(request, runs)
+    tasks, described = _tasks_of(request, runs, settings)
     return Resolved(settings, models, tasks[: request.limit], {**described, "limit": request.limit})
 
 
@@ -140,10 +140,10 @@ def _check_twice(models: Sequence[Named]) -> None:
         raise InputError(f"{twice.text}: is named twice; name it once")
 
 
-def _tasks_of(request: EvalRequest, runs: list[RunFolder]) -> tuple[list[Task], dict[str, Any]]:
+def _tasks_of(request: EvalRequest, runs: list[RunFolder], settings: Settings) -> tuple[list[Task], dict[str, Any]]:
     if request.tasks is not None:
-        tasks = read_tasks(request.tasks, reader=request.reader, verifier=request.verifier)
-        return tasks, {"source": request.tasks, "reader": request.reader, "verifier": request.verifier}
+        named = {"reader": request.reader, "verifier": request.verifier}
+        return read_tasks(request.tasks, **named, verify=settings.verify), {"source": request.tasks, **named}
     if request.reader or request.verifier:
         raise InputError("--reader and --verifier: are for the source that --tasks names; add it, or leave them out")
     if not runs:
@@ -163,7 +163,7 @@ def _heldout(run: RunFolder) -> list[Task]:
     settings = RunPlan.of(run).settings
     if tasks_digest(settings) != run.document["tasks_digest"]:
         raise InputError(f"{run.path}: the task source changed since the run was made; restore it, or give --tasks")
-    heldout = load_tasks(settings.tasks, settings.seed).heldout
+    heldout = load_tasks(settings.tasks, settings.seed, settings.verify).heldout
     if not heldout:
         raise InputError(f"{run.path}: has no held-out tasks; give some by --tasks")
     return heldout

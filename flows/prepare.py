@@ -100,7 +100,11 @@ def in_own_process(check: Callable[..., Any], *args: Any) -> Any:
 
 def tasks_digest(settings: Settings) -> str:
     """What the sources of tasks hold, as a hash; of nothing for tasks that the settings generate. Raises InputError."""
-    return sources_digest(settings.tasks) if isinstance(settings.tasks, FileTasks) else hashlib.sha256().hexdigest()
+    return (
+        sources_digest(settings.tasks, settings.verify)
+        if isinstance(settings.tasks, FileTasks)
+        else hashlib.sha256().hexdigest()
+    )
 
 
 def _reopen(run_dir: Path, settings: Settings) -> RunFolder:

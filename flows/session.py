@@ -100,7 +100,7 @@ class Run(Session):
         settings = self._plan.at(round).settings
         key = f"{settings.seed} {settings.tasks.model_dump_json()}"
         if key not in self._tasks:
-            self._tasks[key] = load_tasks(settings.tasks, settings.seed)
+            self._tasks[key] = load_tasks(settings.tasks, settings.seed, settings.verify)
         return self._tasks[key]
 
     def missing(self, shards: list[Shard]) -> list[Shard]:

@@ -6,7 +6,7 @@ import json
 import re
 import statistics
 import uuid
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from rich.console import Console
@@ -18,6 +18,7 @@ from mopd.errors import InputError
 from mopd.task import Task, record_line, task_record
 from mopd.task_files import BadRow, read_good_tasks, read_tasks
 from mopd.task_import import count_tests, parse_shares, shape_tasks
+from mopd.verify_settings import VerifySettings
 from storage.files import fsync_path, link_exclusive, write_durably
 
 NUM_REASONS = 10
@@ -25,11 +26,17 @@ LONGEST_SHOWN = 2000
 """Characters of a message or of tests that `show` prints."""
 
 
-def read_source(source: str, reader: str | None, verifier: str | None, *, skip_bad: bool) -> list[Task]:
-    """The tasks of a source. Raises InputError for a bad row, or prints how many were left out for which reason."""
+def read_source(
+    source: str, reader: str | None, verifier: str | None, *, skip_bad: bool, packages: Sequence[str] = ()
+) -> list[Task]:
+    """The tasks of a source, whose code may import `packages`.
+
+    Raises InputError for a bad row, or prints how many were left out for which reason.
+    """
+    verify = VerifySettings(packages=tuple(packages))
     if not skip_bad:
-        return read_tasks(source, reader=reader, verifier=verifier)
-    tasks, bad = read_good_tasks(source, reader=reader, verifier=verifier)
+        return read_tasks(source, reader=reader, verifier=verifier, verify=verify)
+    tasks, bad = read_good_tasks(source, reader=reader, verifier=verifier, verify=verify)
     if not tasks:
         raise InputError(f"{source}: none of its {len(bad)} rows is a task; the first: {bad[0].problem}")
     if bad:

@@ -22,7 +22,7 @@ import numpy as np
 
 from mopd.evaluate import Interval, bootstrap_interval
 from mopd.text_matching import Matcher
-from mopd.verifiers.code_program import find_program
+from mopd.verifiers.code_blocks import find_program
 
 Row = dict[str, Any]
 Tokens = list[str]
@@ -56,7 +56,7 @@ def prompt_diversity(rows: Iterable[Row], *, is_code: bool) -> dict[str, Diversi
     """The numbers of one prompt's replies, for each name in REPLIES, from rows with `sample`, `text`, `success`.
 
     Replies count in the order of their samples. One without a verdict (`success` None) is among all, and no success.
-    `is_code`: the reply is judged by the program in it, which `mopd.verifiers.code_program` finds.
+    `is_code`: the reply is judged by the program in it, which `mopd.verifiers.code_blocks` finds.
     """
     replies = sorted(rows, key=lambda row: int(row["sample"]))
     texts = [str(row["text"]) for row in replies]

@@ -19,6 +19,8 @@ from mopd.task_formats import digest, own, read_record
 from mopd.task_settings import FileTasks
 from mopd.task_sources import Source, expand, is_lines, open_source
 from mopd.verifiers import Problem, find_verifier, load_function
+from mopd.verifiers.code_proof import Prover
+from mopd.verify_settings import VerifySettings
 
 HELDOUT_MARK = "@heldout"
 """Ends the id of a held-out task whose id is also trained on."""
@@ -36,13 +38,14 @@ class BadRow:
     """field: what is wrong; the fix."""
 
 
-def read_task_files(settings: FileTasks) -> TaskSplit:
-    """Both sources of a run. Raises InputError for a bad row, or for a task that is in both, unless that is allowed.
+def read_task_files(settings: FileTasks, verify: VerifySettings = VerifySettings()) -> TaskSplit:  # noqa: B008 - frozen
+    """Both sources of a run, whose code tasks are judged by `verify`.
 
+    Raises InputError for a bad row, or for a task that is in both, unless that is allowed.
     Tasks are the same when their ids are, or when their user messages are but for case and white space.
     """
-    train = _tasks_of(settings, settings.train)[: settings.num_train]
-    heldout = _tasks_of(settings, settings.heldout)[: settings.num_heldout]
+    train = _tasks_of(settings, settings.train, verify)[: settings.num_train]
+    heldout = _tasks_of(settings, settings.heldout, verify)[: settings.num_heldout]
     train_ids = {task.id for task in train}
     if settings.overlap == "allow":
         return TaskSplit(train, [_marked(task) if task.id in train_ids else task for task in heldout])
@@ -57,7 +60,7 @@ def read_task_files(settings: FileTasks) -> TaskSplit:
     return TaskSplit(train, heldout)
 
 
-def sources_digest(settings: FileTasks) -> str:
+def sources_digest(settings: FileTasks, verify: VerifySettings = VerifySettings()) -> str:  # noqa: B008
     """sha256 of what a run's sources hold: the bytes of JSON lines, of anything else the tasks read from it.
 
     Raises InputError as `read_task_files` does, but for files of JSON lines.
@@ -65,17 +68,23 @@ def sources_digest(settings: FileTasks) -> str:
     total = hashlib.sha256()
     for source in (settings.train, settings.heldout):
         if source is not None:
-            total.update(_source_digest(settings, source))
+            total.update(_source_digest(settings, source, verify))
     return total.hexdigest()
 
 
-def read_tasks(source: str, *, reader: str | None = None, verifier: str | None = None) -> list[Task]:
+def read_tasks(
+    source: str,
+    *,
+    reader: str | None = None,
+    verifier: str | None = None,
+    verify: VerifySettings = VerifySettings(),  # noqa: B008
+) -> list[Task]:
     """The tasks of a source in their order. Raises InputError naming the first bad row, its field and the fix.
 
     `reader` names a user's function `package.module:function` that reads a row; `verifier` judges all tasks instead of
-    those that the rows name.
+    those that the rows name. `verify` says in what sandbox code tasks show that they can fail.
     """
-    tasks, bad = read_good_tasks(source, reader=reader, verifier=verifier)
+    tasks, bad = read_good_tasks(source, reader=reader, verifier=verifier, verify=verify)
     if bad:
         more = f" (and {len(bad) - 1} more bad rows; mopd tasks import --skip-bad leaves them out)"
         raise InputError(f"{bad[0].where}: {bad[0].problem}{more if len(bad) > 1 else ''}")
@@ -83,7 +92,11 @@ def read_tasks(source: str, *, reader: str | None = None, verifier: str | None =
 
 
 def read_good_tasks(
-    source: str, *, reader: str | None = None, verifier: str | None = None
+    source: str,
+    *,
+    reader: str | None = None,
+    verifier: str | None = None,
+    verify: VerifySettings = VerifySettings(),  # noqa: B008
 ) -> tuple[list[Task], list[BadRow]]:
     """The tasks of a source and its bad rows. Raises InputError when the source can't be read or holds neither."""
     own_reader = load_function(reader, "a reader") if reader else None
@@ -93,13 +106,14 @@ def read_good_tasks(
     tasks: list[Task] = []
     bad: list[BadRow] = []
     ids = _Ids(opened)
-    for number, content in opened.rows:
-        try:
-            record = parse_record(content) if isinstance(content, str) else content
-            task = _read(record, opened.dataset, own_reader, reader or "")
-            tasks.append(ids.take(_judged(task, verifier), number))
-        except RowError as error:
-            bad.append(BadRow(opened.where(number), str(error)))
+    with Prover(verify) as prover:
+        for number, content in opened.rows:
+            try:
+                record = parse_record(content) if isinstance(content, str) else content
+                task = _read(record, opened.dataset, own_reader, reader or "")
+                tasks.append(ids.take(_judged(task, verifier, prover), number))
+            except RowError as error:
+                bad.append(BadRow(opened.where(number), str(error)))
     if not tasks and not bad:
         raise InputError(f"{source}: holds no task; write one JSON object a line")
     return tasks, bad
@@ -145,16 +159,18 @@ def _read(record: Record, dataset: str, own_reader: OwnReader | None, name: str)
     return own({key: value for key, value in made.items() if value is not None}, dataset)
 
 
-def _judged(task: Task, verifier: str | None) -> Task:
+def _judged(task: Task, verifier: str | None, prover: Prover) -> Task:
     """The task with its verifier, which can read what it will judge against. Raises RowError."""
     task = replace(task, verifier=verifier or task.verifier)
     if not task.verifier:
         raise RowError("verifier: missing; add it")
     try:
-        check = find_verifier(task.verifier).check
+        found = find_verifier(task.verifier)
     except InputError as error:
         raise RowError(f"verifier: {error}") from error
-    problem = check(Problem(task.answer, task.tests, task.metadata), task.verifier) if check else None
+    extra = (prover,) if found.sandboxed else ()
+    judged = Problem(task.answer, task.tests, task.metadata)
+    problem = found.check(judged, task.verifier, *extra) if found.check else None
     if problem:
         missing = [name for name, value in (("answer", task.answer), ("tests", task.tests)) if not value]
         field = problem.partition(":")[0]
@@ -162,14 +178,16 @@ def _judged(task: Task, verifier: str | None) -> Task:
     return task
 
 
-def _tasks_of(settings: FileTasks, source: str | None) -> list[Task]:
-    return [] if source is None else read_tasks(source, reader=settings.reader, verifier=settings.verifier)
+def _tasks_of(settings: FileTasks, source: str | None, verify: VerifySettings) -> list[Task]:
+    if source is None:
+        return []
+    return read_tasks(source, reader=settings.reader, verifier=settings.verifier, verify=verify)
 
 
-def _source_digest(settings: FileTasks, source: str) -> bytes:
+def _source_digest(settings: FileTasks, source: str, verify: VerifySettings) -> bytes:
     if settings.reader is None and is_lines(source):
         return hashlib.sha256(Path(expand(source)).read_bytes()).digest()
-    tasks = _tasks_of(settings, source)
+    tasks = _tasks_of(settings, source, verify)
     return hashlib.sha256("".join(record_line(task_record(task)) for task in tasks).encode()).digest()
 
 

@@ -12,17 +12,25 @@ from mopd.seeds import derive_seed
 from mopd.task import Task, TaskSplit
 from mopd.task_files import read_task_files, read_tasks
 from mopd.task_settings import FileTasks, NumberTasks
+from mopd.verify_settings import VerifySettings
 
 __all__ = ["NUMBER_QUESTIONS", "Task", "TaskSplit", "draw_prompts", "load_tasks", "prompt_rows", "read_tasks"]
 
 Row = dict[str, Any]
 
 
-def load_tasks(settings: NumberTasks | FileTasks, seed: int) -> TaskSplit:
-    """The tasks of a run: the same for the same settings and seed. Raises InputError for bad files or settings."""
+def load_tasks(
+    settings: NumberTasks | FileTasks,
+    seed: int,
+    verify: VerifySettings = VerifySettings(),  # noqa: B008 - frozen
+) -> TaskSplit:
+    """The tasks of a run: the same for the same settings and seed; `verify` judges those with code.
+
+    Raises InputError for bad files or settings.
+    """
     if isinstance(settings, NumberTasks):
         return _number_tasks(settings, seed)
-    return read_task_files(settings)
+    return read_task_files(settings, verify)
 
 
 def draw_prompts(

@@ -37,4 +37,6 @@ class VerifySettings(Frozen):
     """Where code that a model wrote runs. `unsafe_subprocess` isolates nothing: for machines that are thrown away."""
     sandbox_slots: PositiveInt | None = None
     """Programs run at once. Null: one a core."""
+    packages: Annotated[tuple[str, ...], Field(strict=False)] = ()
+    """Installed packages, by name, that programs and their tests may import, with what these require: `[numpy]`."""
     limits: LimitSettings = LimitSettings()

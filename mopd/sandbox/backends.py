@@ -42,7 +42,7 @@ class NoSandbox(Exception):
 def open_backend(settings: VerifySettings) -> Sandbox:
     """A sandbox that has been seen to work. Raises InputError with the fix."""
     try:
-        backend = working_backend(settings.sandbox)
+        backend = working_backend(settings.sandbox, tuple(settings.packages))
     except NoSandbox as reason:
         raise InputError(f"verify.sandbox: {settings.sandbox} does not work here ({reason}); {FIX}") from reason
     return ZygoteSandbox(backend, settings.sandbox_slots or usable_cores(), Limits.of(settings.limits))
@@ -58,27 +58,28 @@ def probe() -> str | None:
 
 
 @functools.cache
-def working_backend(name: str) -> Backend:
-    """A backend that ran a trivial program, tried once in a process. Raises NoSandbox with the reason."""
+def working_backend(name: str, packages: tuple[str, ...] = ()) -> Backend:
+    """A backend that ran a trivial program, tried once in a process. Raises NoSandbox with the reason, or InputError
+    for packages that aren't installed."""
     if sys.platform != "linux":
         raise NoSandbox("it needs Linux")
     if name == "unsafe_subprocess":
-        return tried(make_unsafe, TRIAL)
+        return tried(functools.partial(make_unsafe, packages), TRIAL)
     reasons = []
     for bwrap in find_bubblewraps():
         try:
-            return tried(functools.partial(make_isolated, bwrap), ISOLATION_TRIAL)
+            return tried(functools.partial(make_isolated, bwrap, packages), ISOLATION_TRIAL)
         except NoSandbox as reason:
             reasons.append(f"{bwrap}: {reason}")
     raise NoSandbox("; ".join(reasons) or "there is no bwrap")
 
 
-def make_isolated(bwrap: Path) -> Backend:
-    return bubblewrap_backend(bwrap, find_interpreter())
+def make_isolated(bwrap: Path, packages: tuple[str, ...] = ()) -> Backend:
+    return bubblewrap_backend(bwrap, find_interpreter(), packages)
 
 
-def make_unsafe() -> Backend:
-    return unsafe_backend(find_interpreter())
+def make_unsafe(packages: tuple[str, ...] = ()) -> Backend:
+    return unsafe_backend(find_interpreter(), packages)
 
 
 def tried(make: Callable[[], Backend], trial: str) -> Backend:

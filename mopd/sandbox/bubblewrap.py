@@ -10,11 +10,14 @@ import sys
 from pathlib import Path
 
 from mopd.sandbox.interpreter import Interpreter, keep_copy, reachable
+from mopd.sandbox.packages import digest_parts, folder_of, testing_packages
 from mopd.sandbox.process import SandboxFailure
 from mopd.sandbox.seccomp import deny_list
-from mopd.sandbox.zygote import ENVIRONMENT, Backend
+from mopd.sandbox.zygote import ENVIRONMENT, TESTING_FOLDER, Backend
 
-PREFIX = "/python"
+PREFIX, PACKAGES, TESTING = "/python", "/packages", "/testing"
+INPUT = "/input"
+"""Holds what a whole program is given on stdin, as a file."""
 NAMESPACES = ("--unshare-all", "--unshare-user", "--as-pid-1", "--die-with-parent", "--new-session")
 DEVICES = ("null", "zero", "full", "random", "urandom")
 SYSTEM_LINKS = ("bin", "lib", "lib32", "lib64", "libx32", "sbin")
@@ -33,16 +36,20 @@ def find_bubblewraps() -> list[Path]:
     return found + ([Path(system)] if system else [])
 
 
-def bubblewrap_backend(bwrap: Path, interpreter: Interpreter) -> Backend:
+def bubblewrap_backend(bwrap: Path, interpreter: Interpreter, packages: tuple[str, ...] = ()) -> Backend:
     """No network, no /proc, no home, a read-only system, the environment empty. Raises SandboxFailure."""
     if (sys.platform, platform.machine()) != ("linux", "x86_64"):
         raise SandboxFailure("its rules for system calls are for Linux on x86_64")
     bwrap = usable_bubblewrap(bwrap)
     asked = subprocess.run([bwrap, "--version"], capture_output=True, text=True, check=False)
-    arguments = isolation(interpreter)
+    folders = {PACKAGES: folder_of(packages), TESTING: folder_of(testing_packages())}
+    mounted = {inside: folder for inside, folder in folders.items() if folder is not None}
+    arguments = isolation(interpreter, mounted)
     command = [str(bwrap), *arguments, "--", inner_python(interpreter)]
-    policy = [word.replace(str(interpreter.prefix), PREFIX) for word in arguments]
-    config = {"isolated": True, "seccomp": deny_list().hex()}
+    places = {str(interpreter.prefix): PREFIX, **{str(folder): inside for inside, folder in mounted.items()}}
+    policy = [places.get(word, word.replace(str(interpreter.prefix), PREFIX)) for word in arguments]
+    policy += digest_parts(packages + testing_packages())
+    config = {"isolated": True, "seccomp": deny_list().hex(), "packages": PACKAGES if packages else ""}
     return Backend("bubblewrap", command, {}, config, asked.stdout.strip(), policy)
 
 
@@ -53,8 +60,10 @@ def inner_python(interpreter: Interpreter) -> str:
     return str(PREFIX / interpreter.python.relative_to(interpreter.prefix))
 
 
-def isolation(interpreter: Interpreter) -> list[str]:
-    """The arguments of bwrap. The capabilities are those of the new user namespace only: with them the interpreter
+def isolation(interpreter: Interpreter, mounted: dict[str, Path]) -> list[str]:
+    """The arguments of bwrap; `mounted` says what folders of packages there are, by where they go.
+
+    The capabilities are those of the new user namespace only: with them the interpreter
     makes a namespace and a /tmp for each program, which then has none."""
     arguments = [*NAMESPACES, "--cap-add", "ALL", "--hostname", "sandbox", "--clearenv"]
     for name, value in ENVIRONMENT.items():
@@ -68,8 +77,13 @@ def isolation(interpreter: Interpreter) -> list[str]:
             arguments += ["--ro-bind", str(outside), str(outside)]
     if interpreter.prefix != Path("/usr"):
         arguments += bind_interpreter(interpreter)
+    for inside, folder in mounted.items():
+        arguments += ["--ro-bind", str(folder), inside]
+    if TESTING in mounted:
+        arguments += ["--setenv", TESTING_FOLDER, TESTING]
     for device in DEVICES:  # not --dev: its terminals come out of a number that the whole machine shares
         arguments += ["--dev-bind", f"/dev/{device}", f"/dev/{device}"]
+    arguments += ["--dir", INPUT, "--symlink", f"{INPUT}/stdin", "/dev/stdin"]
     return [*arguments, "--dir", "/tmp", "--remount-ro", "/", "--chdir", "/"]
 
 

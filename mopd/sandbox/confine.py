@@ -8,13 +8,14 @@ import resource
 from typing import Any
 
 CLONE_NEWNS, CLONE_NEWPID = 0x20000, 0x20000000
-MS_NOSUID, MS_NODEV = 2, 4
+MS_RDONLY, MS_NOSUID, MS_NODEV, MS_REMOUNT = 1, 2, 4, 32
 PR_SET_SECCOMP, PR_CAPBSET_DROP, PR_SET_CHILD_SUBREAPER, PR_SET_NO_NEW_PRIVS = 22, 24, 36, 38
 SECCOMP_MODE_FILTER = 2
 CAPABILITY_VERSION = 0x20080522
 NUM_CAPABILITIES = 64
 NUM_INODES = 4096
 STACK_BYTES = 64 << 20
+PAGE = 4096
 
 libc = ctypes.CDLL(None, use_errno=True)
 
@@ -51,6 +52,20 @@ def mount_tmp(num_bytes: int) -> None:
     """A fresh /tmp of limited size, the only place that can be written."""
     options = f"size={num_bytes},mode=1777,nr_inodes={NUM_INODES}".encode()
     system_call("mount", b"tmpfs", b"/tmp", b"tmpfs", MS_NOSUID | MS_NODEV, options)
+
+
+def mount_input() -> None:
+    """What stands on stdin as a file too, which /dev/stdin leads to: there is no /proc that would lead to descriptor 0.
+    Nobody can write it."""
+    size = os.fstat(0).st_size
+    options = f"size={size + PAGE},mode=755,nr_inodes=4".encode()
+    system_call("mount", b"tmpfs", b"/input", b"tmpfs", MS_NOSUID | MS_NODEV, options)
+    target = os.open("/input/stdin", os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o444)
+    at = 0
+    while at < size:
+        at += os.sendfile(target, 0, at, size - at)
+    os.close(target)
+    system_call("mount", None, b"/input", None, MS_REMOUNT | MS_RDONLY | MS_NOSUID | MS_NODEV, None)
 
 
 def become_reaper() -> None:

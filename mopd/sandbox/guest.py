@@ -30,6 +30,7 @@ from mopd.sandbox.confine import (
     drop_capabilities,
     install_filter,
     leave_mounts,
+    mount_input,
     mount_tmp,
     new_process_namespace,
     refuse_new_privileges,
@@ -137,6 +138,9 @@ def zygote(control: socket.socket, config: Request) -> NoReturn:
     for name in PREIMPORTED.split():
         with contextlib.suppress(ImportError):  # an interpreter built without zlib, say
             importlib.import_module(name)
+    if config["packages"]:
+        sys.path.append(config["packages"])
+    sys.set_int_max_str_digits(0)  # time limits bound what a long number costs
     if not config["isolated"]:
         become_reaper()
     empty = os.open(os.devnull, os.O_RDWR)
@@ -158,7 +162,7 @@ def become_program(request: Request, folder: str, report: socket.socket, descrip
         for standard, descriptor in zip((1, 0), descriptors[1:]):
             os.dup2(descriptor, standard)
             os.close(descriptor)
-        confine(request, folder)
+        confine(request, folder, whole=len(descriptors) > 1)
         report.send(b"program")
     except BaseException as error:
         tell_broken(report, error)
@@ -171,11 +175,13 @@ def become_program(request: Request, folder: str, report: socket.socket, descrip
     os._exit(0)
 
 
-def confine(request: Request, folder: str) -> None:
+def confine(request: Request, folder: str, *, whole: bool) -> None:
     """The order matters: each step takes away what the ones before it needed."""
     if request["isolated"]:
         leave_mounts()
         mount_tmp(request["limits"]["file_bytes"])
+        if whole:
+            mount_input()
     os.chdir(folder or "/tmp")
     set_limits(request["limits"], own_processes=request["own_processes"])
     if request["isolated"]:

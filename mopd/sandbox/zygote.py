@@ -24,8 +24,11 @@ GUEST_MODULES = (
 """In the order of their imports."""
 PYTHON_OPTIONS = ("-s", "-P", "-S", "-B", "-X", "utf8", "-")
 """Nothing of the host's but the environment, which is this; the source is read from stdin."""
-ENVIRONMENT = {"PYTHONHASHSEED": "0", "LD_BIND_NOW": "1", "MALLOC_ARENA_MAX": "1"}
-"""Sets have the same order each time; libraries are linked before the first fork; threads don't reserve 64 MB each."""
+ENVIRONMENT = {"PYTHONHASHSEED": "0", "LD_BIND_NOW": "1", "MALLOC_ARENA_MAX": "1", "OPENBLAS_NUM_THREADS": "1"}
+"""Sets have the same order each time; libraries are linked before the first fork; threads don't reserve 64 MB each;
+numpy starts none."""
+TESTING_FOLDER = "TESTING_FOLDER"
+"""The variable that says where tests find pytest."""
 BOOTSTRAP = """
 import socket, sys, types
 def start(texts, control, config):

@@ -2,13 +2,15 @@
 
 `assert f(1, 2) == 3` becomes a call of f, made in the sandbox, and an expression over the value that came back,
 evaluated outside: the expected value never goes in. Tests that are more than that (loops, imports, helpers) are told
-apart here, and run whole in a sandbox of their own (`mopd.verifiers.test_scripts`).
+apart here, and run whole in a sandbox of their own (`mopd.verifiers.code_scripts`).
 """
 
 from __future__ import annotations
 
 import ast
 import operator
+import warnings
+from collections.abc import Sequence
 from dataclasses import dataclass
 from types import CodeType
 from typing import Any
@@ -61,28 +63,34 @@ class Assertion:
         return f"assert {text}", None
 
 
-def split_asserts(module: ast.Module, entry_point: str) -> list[ast.Assert] | None:
+def split_asserts(
+    module: ast.Module, entry_point: str, functions: Sequence[ast.FunctionDef]
+) -> list[ast.Assert] | None:
     """The asserts of a test snippet, each of which can stand alone; None when it is more than a list of asserts.
 
-    A snippet is asserts, or a function `check(candidate)` made of them; its asserts then call `entry_point` in place of
-    the parameter. Constants that nothing uses, strings and `assert True` are left out. Changes the module.
+    A snippet is asserts, or `functions` made of them, as `check(candidate)`: their asserts then call `entry_point` in
+    place of the parameter. Constants that nothing uses, strings and `assert True` are left out. Changes the module.
     """
-    check = find_check(module)
     statements = list(module.body)
-    candidate = "candidate"
-    if check is not None:
-        candidate = check.args.args[0].arg
-        statements = [node for node in statements if node is not check and not is_call_of(node, check.name)]
-        statements += check.body
+    for function in functions:
+        statements = [node for node in statements if node is not function and not is_call_of(node, function.name)]
+        for parameter in function.args.args[:1]:
+            _rename(function.body, parameter.arg, entry_point)
+        statements += function.body
+    _rename(statements, "candidate", entry_point)
     statements = [node for node in statements if not _does_nothing(node)]
     names = [node for statement in statements for node in ast.walk(statement) if isinstance(node, ast.Name)]
-    for name in names:
-        if name.id == candidate:
-            name.id = entry_point
     loaded = {name.id for name in names if isinstance(name.ctx, ast.Load)}
     statements = [node for node in statements if not _is_unused_constant(node, loaded)]
     asserts = [node for node in statements if isinstance(node, ast.Assert)]
     return asserts if len(asserts) == len(statements) else None
+
+
+def _rename(statements: Sequence[ast.stmt], name: str, new: str) -> None:
+    for statement in statements:
+        for node in ast.walk(statement):
+            if isinstance(node, ast.Name) and node.id == name:
+                node.id = new
 
 
 def read_assert(node: ast.Assert, entry_point: str) -> Assertion | None:
@@ -96,7 +104,9 @@ def read_assert(node: ast.Assert, entry_point: str) -> Assertion | None:
         return None
     if not reader.calls:
         return None
-    rest = compile(ast.Expression(test), "<assert>", "eval")
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # `is 5`: the task's business
+        rest = compile(ast.Expression(test), "<assert>", "eval")
     return Assertion(tuple(reader.calls), rest, test, tuple(reader.called), source)
 
 

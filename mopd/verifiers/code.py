@@ -1,4 +1,4 @@
-"""The verifier of programs: the longest fenced block of the reply is run on each test of its task, in a sandbox.
+"""The verifier of programs: the block of the reply that holds it is run on each test of its task, in a sandbox.
 
 What is expected stays outside of the sandbox. Inputs go in one at a time, and what comes back is compared here; tests
 that need an interpreter run in a second sandbox, which calls the program in the first. A test that ends the process
@@ -12,10 +12,12 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from mopd.sandbox import Limits, Sandbox
+from mopd.verifiers.code_blocks import find_program
 from mopd.verifiers.code_feedback import ask_for_program, describe
-from mopd.verifiers.code_program import PRELUDE, Submission, find_program
+from mopd.verifiers.code_program import PRELUDE, Submission
+from mopd.verifiers.code_proof import check_tests
 from mopd.verifiers.code_run import ATTEMPTS, Run
-from mopd.verifiers.code_tests import check_tests, parse_tests
+from mopd.verifiers.code_tests import parse_tests
 from mopd.verifiers.registry import Problem, Verdict, verifier
 
 if TYPE_CHECKING:
@@ -25,8 +27,8 @@ if TYPE_CHECKING:
 @verifier(check=check_tests, sandboxed=True)
 def code(text: str, problem: Problem, sandbox: Sandbox, settings: VerifySettings) -> Verdict:
     """1 when every test passes (`code_reward: all`), or the share that does (`share`); the first failure is told."""
-    tests = parse_tests(problem.tests or "")
-    program = find_program(text)
+    tests = parse_tests(problem.tests or "", settings.packages)
+    program = find_program(text, tests.fn_name)
     if program is None:
         return Verdict(0.0, None, ask_for_program(tests.testtype, tests.fn_name), "no_program")
     head = tests.setup if tests.testtype == "code" else f"{PRELUDE}\n{tests.setup}".strip()

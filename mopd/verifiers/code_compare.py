@@ -57,7 +57,7 @@ def _same_scalar(got: Any, expected: Any) -> bool:
 def same_output(got: str, expected: str) -> bool:
     """Whether two printed texts agree, line by line.
 
-    White space at the end of a line and empty lines at the end of the text don't count. Lines that differ as text agree
+    White space at the end of a line and empty lines around the text don't count. Lines that differ as text agree
     when their words do, one by one, numbers by value ("2.50" is "2.5", "1e3" is "1000"), exactly.
     """
     got_lines, expected_lines = _lines(got), _lines(expected)
@@ -65,7 +65,9 @@ def same_output(got: str, expected: str) -> bool:
 
 
 def _lines(text: str) -> list[str]:
-    return [line.rstrip() for line in text.rstrip().split("\n")]
+    lines = [line.rstrip() for line in text.rstrip().split("\n")]
+    first = next((number for number, line in enumerate(lines) if line), 0)
+    return lines[first:]
 
 
 def _same_line(got: str, expected: str) -> bool:

@@ -1,4 +1,4 @@
-"""The program in a reply, and the source that is run for it."""
+"""The source that is run for a program, and whose lines are whose."""
 
 from __future__ import annotations
 
@@ -6,62 +6,22 @@ import re
 from dataclasses import dataclass
 from functools import cached_property
 
-from mopd.verifiers.reply import without_thinking
-
+MODULES_TEXT = """
+    string re datetime collections heapq bisect copy math random statistics itertools functools operator io sys json
+"""
+PRELUDE_MODULES = MODULES_TEXT.split()
 PRELUDE = "\n".join(
     [
-        "import bisect, collections, copy, functools, heapq, itertools, math, operator, random, re, string, sys",
-        "from bisect import *",
-        "from collections import *",
-        "from functools import *",
-        "from heapq import *",
-        "from itertools import *",
-        "from math import *",
+        *(f"from {module} import *" for module in PRELUDE_MODULES),
+        "from builtins import *",  # pow, open and others are the built-in ones again
         "from typing import *",
-        "from builtins import *",  # pow and others are the built-in ones again
+        *(f"import {module}" for module in PRELUDE_MODULES),  # `bisect` and `datetime` are the modules
         "sys.setrecursionlimit(50_000)",
     ]
 )
-"""What judges of competitive programs import before a program, which such programs rely on."""
+"""What judges of competitive programs import before a program, in their order: LiveCodeBench's names."""
 
-_FENCE = re.compile(r"(?P<indent>[ \t]*)(?P<mark>`{3,}|~{3,})(?P<info>.*)")
 _FUTURE = re.compile(r"^from __future__ import (?:\([^)]{0,400}\)|[^\n(]*)$", re.MULTILINE)
-
-
-def find_program(text: str) -> str | None:
-    """The longest fenced block of a reply, the later one of two alike, as it stands; None when there is none.
-
-    A block that is never closed is no block: the reply was cut off. Blocks inside <think> don't count.
-    """
-    blocks = [block for block in fenced_blocks(without_thinking(text)) if block.strip()]
-    return max(reversed(blocks), key=len, default=None)
-
-
-def fenced_blocks(text: str) -> list[str]:
-    """The contents of closed fenced blocks, ``` or ~~~, in their order, less the indentation of their fence."""
-    blocks: list[str] = []
-    fence: re.Match[str] | None = None
-    lines: list[str] = []
-    for line in text.split("\n"):  # splitlines() would also break at a form feed
-        mark = _FENCE.fullmatch(line)
-        if fence is None:
-            if mark and "`" not in mark["info"]:
-                fence, lines = mark, []
-        elif mark and _closes(mark, fence):
-            blocks.append("\n".join(lines) + "\n")
-            fence = None
-        else:
-            lines.append(line.removeprefix(fence["indent"]))
-    return blocks
-
-
-def _closes(mark: re.Match[str], fence: re.Match[str]) -> bool:
-    """A fence deeper than the opening one by four and more is text, as in a docstring of the program."""
-    return (
-        mark["mark"].startswith(fence["mark"])
-        and not mark["info"].strip()
-        and len(mark["indent"]) < len(fence["indent"]) + 4
-    )
 
 
 @dataclass(frozen=True)

@@ -3,20 +3,32 @@
 from __future__ import annotations
 
 import ast
-import builtins
+import copy
 import json
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
 from typing import Any
 
+from mopd.verifiers import script_runners
 from mopd.verifiers.asserts import Assertion, find_check, is_call_of, read_assert, split_asserts
-
-BUILT_IN = {*dir(builtins), "candidate"}
-
-
-class BadTests(ValueError):
-    """Tests that can't be used: "tests.FIELD: what is wrong; fix"."""
+from mopd.verifiers.bad_tests import BadTests
+from mopd.verifiers.parsing import parse
+from mopd.verifiers.script_checks import check_that_it_tests
+from mopd.verifiers.script_entries import Entries, as_main, find_entries, surely_calls
+from mopd.verifiers.script_names import (
+    Names,
+    check_names,
+    defined,
+    lacking_import,
+    lacks,
+    loaded,
+    parsed,
+    unknown_calls,
+    without_program_imports,
+)
 
 
 @dataclass(frozen=True)
@@ -24,54 +36,64 @@ class ScriptCase:
     """Tests that need an interpreter."""
 
     source: str
-    """What is run: after the set-up, calling its own `check`, with asserts that say what they saw."""
+    """What is run: after the set-up, with what calls the tests, and asserts that say what they saw."""
     text: str
     """As the task has it."""
     further: tuple[str, ...] = ()
-    """Names of the program that the tests use, beside the function's."""
+    """Names of the program that it uses besides the entry point."""
+    number: int = 0
+    """Which of the task's inputs it is."""
+    calls: bool = False
+    """Whether its text alone shows that it calls the program, so that one without the function fails."""
 
 
-def read_scripts(inputs: list[Any], fn_name: str, setup: str) -> Iterator[Assertion | ScriptCase]:
+def read_scripts(inputs: list[Any], names: Names, setup: str) -> Iterator[Assertion | ScriptCase]:
     """Each assert by itself where that is possible; else the whole snippet, after `setup`, is one case.
 
     Raises BadTests.
     """
-    helpers = _defined(ast.parse(setup)) | {fn_name}
     for number, source in enumerate(inputs):
-        asserts = split_asserts(_parsed_tests(source, number), fn_name)
-        read = [read_assert(node, fn_name) for node in asserts or []]
-        single = [case for case in read if case is not None]
-        if single and len(single) == len(read):
-            yield from single
-            continue
-        module = _parsed_tests(source, number)  # anew: asserts were taken out of the other
-        unknown = _unknown_calls(module) - helpers
-        if unknown and "*" not in helpers:
-            raise BadTests(
-                f"tests.inputs[{number}]: calls {min(unknown)}, and only {fn_name} is the program's; define it in "
-                "tests.setup"
-            )
-        yield _script(module, source, fn_name, setup)
+        where = f"inputs[{number}]"
+        module = as_main(without_program_imports(parsed(source, where), names, where))
+        helpers = defined(ast.parse(setup))
+        check_that_it_tests(module, names, helpers, where)
+        check_names(module, names, helpers, where)
+        entries = find_entries(module, names, where)
+        single = _asserts(module, names.entry_point, entries)
+        yield from single
+        if not single:
+            yield _script(module, entries, names, setup, source, number)
 
 
 def script_of(assertion: Assertion, fn_name: str, setup: str) -> ScriptCase:
     """An assert as a script: for values that only an interpreter can compare."""
-    return _script(ast.parse(assertion.source), assertion.source, fn_name, setup)
+    module = parse(assertion.source)
+    return _script(module, Entries(), Names(fn_name, (), frozenset()), setup, assertion.source, 0)
 
 
-def read_setup(setup: Any, fn_name: str | None) -> str:
-    """Source that stands before program and tests, less the function that is asked for: HumanEval's prompts begin it.
+def read_setup(setup: Any, names: Names | None) -> str:
+    """Source that stands before program and tests, less what is asked for: HumanEval's prompts begin it.
 
-    Raises BadTests.
+    `names` are those of the task's tests; None for a program that is run whole. Raises BadTests.
     """
-    module = _parsed(setup or "", "setup")
-    module.body = [node for node in module.body if not (isinstance(node, ast.FunctionDef) and node.name == fn_name)]
+    module = parsed(setup or "", "setup")
+    if names is not None:
+        module = without_program_imports(module, names, "setup")
+        module.body = [node for node in module.body if not _defines(node, names.entry_point)]
     return ast.unparse(module)
 
 
-def called_function(inputs: list[Any]) -> str:
+def check_imports(setup: str, modules: frozenset[str]) -> None:
+    """The set-up stands before the program too, which has no pytest. Raises BadTests."""
+    lacking = lacking_import(ast.parse(setup), modules)
+    if lacking is not None:
+        raise BadTests(f"tests.setup: {lacks(lacking)}")
+
+
+def called_function(inputs: list[Any], modules: frozenset[str]) -> str:
     """The one function that the tests call and don't define. Raises BadTests when there is not exactly one."""
-    names = set().union(*(_unknown_calls(_parsed_tests(source, number)) for number, source in enumerate(inputs)))
+    modules_of_inputs = [parsed(source, f"inputs[{number}]") for number, source in enumerate(inputs)]
+    names = set().union(*(unknown_calls(module, modules) for module in modules_of_inputs))
     if len(names) != 1:
         found = f"call {', '.join(sorted(names))}" if names else "don't name it"
         raise BadTests(f"tests.fn_name: missing, and the tests {found}; write the program's function here")
@@ -84,8 +106,9 @@ def human_eval_tests(row: Mapping[str, str]) -> str:
     Each assert is an input of its own where it can stand alone, so that tests can be counted and some be hidden. Raises
     SyntaxError.
     """
-    entry_point = row["entry_point"]
-    asserts = split_asserts(ast.parse(row["test"]), entry_point)
+    entry_point, module = row["entry_point"], ast.parse(row["test"])
+    check = find_check(module)
+    asserts = split_asserts(module, entry_point, [check] if check else [])
     before = re.split(rf"^def {re.escape(entry_point)}\b", row["prompt"], maxsplit=1, flags=re.MULTILINE)[0]
     inputs = [ast.unparse(node) for node in asserts] if asserts else [row["test"]]
     return json.dumps(
@@ -93,53 +116,68 @@ def human_eval_tests(row: Mapping[str, str]) -> str:
     )
 
 
-def brief(value: Any) -> str:
-    """A value as an error message shows it."""
-    shown = repr(value)
-    return shown if len(shown) <= 60 else f"{shown[:57]}..."
-
-
-def _parsed(source: Any, field: str) -> ast.Module:
-    if not isinstance(source, str):
-        raise BadTests(f"tests.{field}: {brief(source)} is not text; write Python")
-    try:
-        return ast.parse(source)
-    except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
-        raise BadTests(f"tests.{field}: not Python ({' '.join(str(error).split())}); mend it") from error
-
-
-def _parsed_tests(source: Any, number: int) -> ast.Module:
-    module = _parsed(source, f"inputs[{number}]")
-    if not any(isinstance(node, (ast.Assert, ast.Call)) for node in ast.walk(module)):
-        raise BadTests(f"tests.inputs[{number}]: tests nothing; write an assert")
-    return module
-
-
-def _script(module: ast.Module, text: str, fn_name: str, setup: str) -> ScriptCase:
-    """The tests after their set-up; a method goes by another name where it is called."""
-    return ScriptCase(f"{setup}\n{fn_name} = candidate\n{_runnable(module)}", text)
-
-
-def _unknown_calls(module: ast.Module) -> set[str]:
-    calls = [node.func for node in ast.walk(module) if isinstance(node, ast.Call)]
-    return {function.id for function in calls if isinstance(function, ast.Name)} - _defined(module) - BUILT_IN
-
-
-def _defined(module: ast.Module) -> set[str]:
-    """Every name that is bound anywhere; "*" for an import of unknown names."""
-    nodes = list(ast.walk(module))
-    known = {node.id for node in nodes if isinstance(node, ast.Name) and not isinstance(node.ctx, ast.Load)}
-    known |= {node.name for node in nodes if isinstance(node, (ast.FunctionDef, ast.ClassDef))}
-    known |= {node.arg for node in nodes if isinstance(node, ast.arg)}
-    return known | {(node.asname or node.name).split(".")[0] for node in nodes if isinstance(node, ast.alias)}
-
-
-def _runnable(module: ast.Module) -> str:
-    """The tests with their asserts explained, and `check` called at the end unless they call it themselves."""
+def _asserts(module: ast.Module, entry_point: str, entries: Entries) -> list[Assertion]:
+    """The snippet as single asserts; empty when it is more than that."""
+    if entries.runner != "plain":
+        return []
+    module = copy.deepcopy(module)  # reading changes it
+    names = {node.name for node in entries.called}
+    functions = [node for node in module.body if isinstance(node, ast.FunctionDef) and node.name in names]
     check = find_check(module)
-    if check is not None and not any(is_call_of(node, check.name) for node in module.body):
-        module.body += ast.parse(f"{check.name}(candidate)").body
-    return ast.unparse(ast.fix_missing_locations(_Explained().visit(module)))
+    if check is not None and check not in functions and _is_called_plainly(check.name, module, entry_point):
+        functions.append(check)
+    read = [read_assert(node, entry_point) for node in split_asserts(module, entry_point, functions) or []]
+    single = [case for case in read if case is not None]
+    return single if len(single) == len(read) else []
+
+
+def _is_called_plainly(name: str, module: ast.Module, entry_point: str) -> bool:
+    """Whether the snippet calls its check with the program's function, and nothing else does."""
+    calls = [node.value for node in module.body if is_call_of(node, name) and isinstance(node, ast.Expr)]
+    given = [ast.unparse(call)[len(name) :] for call in calls]
+    return len(calls) == 1 and given[0] in (f"({entry_point})", "(candidate)")
+
+
+def _script(module: ast.Module, entries: Entries, names: Names, setup: str, text: str, number: int) -> ScriptCase:
+    used = loaded(module) | loaded(ast.parse(setup))
+    further = tuple(name for name in names.further if name in used)
+    futures: list[ast.stmt] = [node for node in module.body if _is_future(node)]
+    module.body = [node for node in module.body if node not in futures]
+    calls = entries.runner == "plain" and surely_calls(module, names.entry_point)
+    for node in entries.called:
+        module.body += ast.parse(f"{node.name}({'candidate' if node.args.args else ''})").body
+    tests = ast.unparse(ast.fix_missing_locations(_Explained().visit(module)))
+    # a method goes by another name where it is called
+    head = f"{ast.unparse(ast.Module(futures, []))}\n{setup}\n{names.entry_point} = candidate"
+    if entries.runner == "pytest":
+        head = head.replace("\n", f"\nfrom names_of_task import {', '.join(['candidate', *further])}\n", 1)
+    return ScriptCase(_run_by(entries, names.entry_point, f"{head.lstrip()}\n{tests}"), text, further, number, calls)
+
+
+def _run_by(entries: Entries, entry_point: str, source: str) -> str:
+    """The source that is run for the tests: they themselves, or the runner's with them as text."""
+    if entries.runner == "pytest":
+        call = f"run_pytest({source!r}, globals(), {entry_point!r})"
+    elif entries.runner == "unittest":
+        call = f"run_unittest({source!r}, globals(), {entries.cases!r})"
+    elif re.search(r"\bpytest\b", source):
+        call = f"run_plain({source!r}, globals())"
+    else:
+        return source
+    return f"{_runners()}\n{call}\n"
+
+
+@cache
+def _runners() -> str:
+    return Path(script_runners.__file__).read_text(encoding="utf-8")
+
+
+def _is_future(node: ast.stmt) -> bool:
+    return isinstance(node, ast.ImportFrom) and node.module == "__future__"
+
+
+def _defines(node: ast.stmt, name: str) -> bool:
+    return isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)) and node.name == name
 
 
 class _Explained(ast.NodeTransformer):

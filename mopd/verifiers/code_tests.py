@@ -5,8 +5,9 @@
 - `stdin`: the program reads an input from stdin; what it prints is compared.
 - `functional`: the function `fn_name`, or that method of `class Solution`, is called. An input is text with one JSON
   value a line, and its output JSON text; or an input is a list of arguments, and its output the value itself.
-- `code`: inputs are Python tests: asserts that call the program's function, or a function `check(candidate)`, as in
-  HumanEval. `setup` is Python that stands before program and tests: the prompt's imports and helpers. No outputs.
+- `code`: inputs are Python tests: asserts that call the program's function, a function `check(candidate)` as in
+  HumanEval, or tests as pytest and unittest run them. `fn_name` may be a class; `names` lists further names of the
+  program. `setup` is Python that stands before program and tests: the prompt's imports and helpers. No outputs.
 """
 
 from __future__ import annotations
@@ -14,19 +15,18 @@ from __future__ import annotations
 import json
 import math
 from dataclasses import dataclass
+from decimal import Decimal
 from functools import lru_cache
-from threading import Lock
 from typing import Any
 
 from mopd.verifiers.asserts import Assertion
-from mopd.verifiers.code_scripts import BadTests, ScriptCase, brief, called_function, read_scripts, read_setup
-from mopd.verifiers.registry import Problem
+from mopd.verifiers.bad_tests import BadTests, brief
+from mopd.verifiers.code_scripts import ScriptCase, called_function, check_imports, read_scripts, read_setup
+from mopd.verifiers.parsing import PARSING
+from mopd.verifiers.script_names import Names, importable, programs_importable
 
-FIELDS = ("testtype", "inputs", "outputs", "fn_name", "time_limit", "setup")
+FIELDS = ("testtype", "inputs", "outputs", "fn_name", "time_limit", "setup", "names")
 TEST_TYPES = ("stdin", "functional", "code")
-
-_PARSING = Lock()
-"""CPython 3.11 counts the depth of ast.parse for all threads in one place: two at work raise SystemError."""
 
 
 @dataclass(frozen=True)
@@ -62,25 +62,14 @@ class CodeTests:
     """Python that stands before the program; empty for none."""
 
 
-def check_tests(problem: Problem, name: str) -> str | None:
-    """The tests must be there, and be of a form that the verifier knows."""
-    if problem.tests is None:
-        return f"tests: missing, and {name} runs them; give JSON with {', '.join(FIELDS[:3])} ..."
-    try:
-        parse_tests(problem.tests)
-    except BadTests as error:
-        return str(error)
-    return None
-
-
 @lru_cache(maxsize=32)  # a group's rollouts share their tests
-def parse_tests(text: str) -> CodeTests:
-    """The tests in JSON text. Raises BadTests, one line that names the field."""
-    with _PARSING:
-        return _parse_tests(text)
+def parse_tests(text: str, packages: tuple[str, ...] = ()) -> CodeTests:
+    """The tests in JSON text; they may import `packages`. Raises BadTests, one line that names the field."""
+    with PARSING:
+        return _parse_tests(text, packages)
 
 
-def _parse_tests(text: str) -> CodeTests:
+def _parse_tests(text: str, packages: tuple[str, ...]) -> CodeTests:
     tests = _mapping(text)
     testtype = tests.get("testtype")
     if testtype not in TEST_TYPES:
@@ -88,14 +77,18 @@ def _parse_tests(text: str) -> CodeTests:
     inputs, outputs = _list(tests, "inputs"), _list(tests, "outputs")
     if not inputs:
         raise BadTests("tests.inputs: empty; a task without tests can't be judged, give one at least")
-    fn_name = _fn_name(tests)
+    fn_name, further = _fn_name(tests), _further(tests)
+    modules = importable(packages)
     cases: tuple[Case, ...]
     if testtype == "code":
-        fn_name = fn_name or called_function(inputs)
-        setup = read_setup(tests.get("setup"), fn_name)
-        cases = tuple(read_scripts(inputs, fn_name, setup))
+        fn_name = fn_name or called_function(inputs, modules)
+    names = Names(fn_name, further, modules) if fn_name is not None else None
+    setup = read_setup(tests.get("setup"), names)
+    check_imports(setup, programs_importable(packages))
+    if testtype == "code":
+        assert names is not None, "code tests name a function"
+        cases = tuple(read_scripts(inputs, names, setup))
     else:
-        setup = read_setup(tests.get("setup"), fn_name)
         cases = _answered_cases(testtype, fn_name, inputs, outputs)
     return CodeTests(testtype, cases, None if testtype == "stdin" else fn_name, _time_limit(tests), setup)
 
@@ -111,7 +104,7 @@ def _answered_cases(testtype: str, fn_name: str | None, inputs: list[Any], outpu
 
 def _mapping(text: str) -> dict[str, Any]:
     try:
-        tests = json.loads(text)
+        tests = json.loads(text, parse_int=_integer)
     except (ValueError, RecursionError) as error:
         raise BadTests(f"tests: not valid JSON ({' '.join(str(error).split())})") from error
     if not isinstance(tests, dict):
@@ -136,6 +129,13 @@ def _fn_name(tests: dict[str, Any]) -> str | None:
     if name is not None and not (isinstance(name, str) and name.isidentifier()):
         raise BadTests(f"tests.fn_name: {brief(name)} is no function's name; write the bare name, without class")
     return name
+
+
+def _further(tests: dict[str, Any]) -> tuple[str, ...]:
+    names = tests.get("names") or []
+    if not isinstance(names, list) or not all(isinstance(name, str) and name.isidentifier() for name in names):
+        raise BadTests(f"tests.names: {brief(names)} is no list of names; list what else of the program the tests use")
+    return tuple(names)
 
 
 def _time_limit(tests: dict[str, Any]) -> float | None:
@@ -168,6 +168,11 @@ def _call_case(given: Any, expected: Any, number: int) -> CallCase:
 
 def _json(text: str, field: str) -> Any:
     try:
-        return json.loads(text)
+        return json.loads(text, parse_int=_integer)
     except (ValueError, RecursionError) as error:
         raise BadTests(f"{field}: {brief(text)} is not valid JSON; quote text, write true and null") from error
+
+
+def _integer(text: str) -> int:
+    """An integer of any length: Python's own reading stops at some thousand digits, and takes the square of them."""
+    return int(text) if len(text) <= 4000 else int(Decimal(text))

@@ -41,8 +41,9 @@ class Verdict(NamedTuple):
 Judge = Callable[..., Verdict]
 """(reply text, Problem) -> Verdict; a sandboxed one is `(reply text, Problem, Sandbox, VerifySettings) -> Verdict`."""
 
-ProblemCheck = Callable[[Problem, str], str | None]
-"""(problem, verifier's name) -> field, what is wrong and the fix, in one line ("answer: ..."); None for a good one."""
+ProblemCheck = Callable[..., str | None]
+"""(problem, verifier's name) -> field, what is wrong and the fix, in one line ("answer: ..."); None for a good one.
+That of a sandboxed verifier may be given the prover of tasks that are read together (`mopd.verifiers.code_proof`)."""
 
 
 @dataclass(frozen=True)

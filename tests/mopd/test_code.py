@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from mopd.sandbox import Limits, Outcome, Program, Sandbox
 from mopd.verifiers import Problem, Verdict
 from mopd.verifiers.code import code
+from mopd.verifiers.code_program import PRELUDE
 from mopd.verify_settings import VerifySettings
 from tests.mopd.code_sandboxes import BACKENDS, opened
 
@@ -135,7 +136,7 @@ def test_a_tasks_time_limit_goes_before_the_settings() -> None:
         (Outcome("crashed"), "The process ended before it answered in test 1 of 4; 0 passed.\n*"),
         (Outcome("protocol_error"), "What came back can't be read as a value in test 1 of 4; 0 passed.\n*"),
         (
-            Outcome("runtime_error", error="IndexError: list index out of range", line=12),
+            Outcome("runtime_error", error="IndexError: list index out of range", line=PRELUDE.count("\n") + 3),
             "Runtime error in test 1 of 4; 0 passed.\n*\nError: IndexError: list index out of range\n"
             "At line 2 of the program: return [][x]",
         ),

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import builtins
+import sys
 from textwrap import dedent
 
 import pytest
@@ -7,46 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mopd.verifiers.code_feedback import MAX_CHARS, Failure, cut, describe, shown
-from mopd.verifiers.code_program import PRELUDE, Submission, find_program
-
-QUOTING = 'def f():\n    """\n    ```\n    f()\n    ```\n    """\n'
-
-
-@pytest.mark.parametrize(
-    ("reply", "program"),
-    [
-        ("```python\nx = 1\n```", "x = 1\n"),
-        ("Sure:\n~~~\nx = 1\n~~~\nDone.", "x = 1\n"),
-        ("```\na\n```\nand\n```py\nlonger\n```\nand\n```\nb\n```", "longer\n"),
-        ("```\nold\n```\nbetter:\n```\nnew\n```", "new\n"),
-        ("1. so\n   ```python\n   if x:\n       y\n   ```", "if x:\n    y\n"),
-        ("````\n```\nx\n```\n````", "```\nx\n```\n"),
-        (f"```python\n{QUOTING}```", QUOTING),
-        ("x = 1", None),
-        ("```python\nx = 1\n", None),
-        ("```python\n\n```", None),
-        ("```x = 1```", None),
-        ("```python\na\n```\n```python\nnever closed, however long", "a\n"),
-        ("<think>```\nlonger thought\n```</think>```\nx\n```", "x\n"),
-        ("it began in the prompt ```\nlonger thought\n```</think>\n```\nx\n```", "x\n"),
-        ("<think>```\nx\n```", None),
-        ("```\r\nx = '\f'\r\n```\r\n", "x = '\f'\r\n"),
-    ],
-)
-def test_the_longest_closed_block_is_the_program(reply: str, program: str | None) -> None:
-    assert find_program(reply) == program
-
-
-REPLIES = st.text(st.sampled_from("`~ \nx#") | st.characters(), max_size=60) | st.lists(
-    st.sampled_from(["```", "~~~", "```python", "<think>", "</think>", "x = 1", "  ```", ""]), max_size=8
-).map("\n".join)
-
-
-@given(REPLIES)
-def test_any_reply_can_be_read(reply: str) -> None:
-    program = find_program(reply)
-    assert program is None or program.strip()
-
+from mopd.verifiers.code_program import PRELUDE, Submission
 
 FUTURE = dedent("""\
     '''About it.'''
@@ -117,3 +80,20 @@ def test_half_a_surrogate_pair_can_be_stored() -> None:
 
 def test_an_endless_integer_is_not_shown() -> None:
     assert shown(10**5000) == "a value of type int too large to be shown"
+
+
+def test_the_prelude_hides_no_built_in_and_leaves_modules_by_their_names() -> None:
+    names: dict[str, object] = {}
+    limit = sys.getrecursionlimit()
+    try:
+        exec(PRELUDE, names)
+    finally:
+        sys.setrecursionlimit(limit)
+    hidden = [name for name in dir(builtins) if not name.startswith("_") and names[name] is not getattr(builtins, name)]
+    assert hidden == []
+    modules = "string re datetime collections heapq bisect copy math random statistics itertools functools operator io"
+    assert all(names[name] is sys.modules[name] for name in [*modules.split(), "sys", "json"])
+    used = (
+        "ascii_lowercase itemgetter mean maxsize StringIO gcd deque heappush bisect_left deepcopy lru_cache List dumps"
+    )
+    assert not set(used.split()) - names.keys()

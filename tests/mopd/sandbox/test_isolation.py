@@ -98,7 +98,7 @@ print(len([number for number in range(3, 1024) if is_open(number)]))
 """
     assert printed(sandbox, source).splitlines() == [
         "[]",
-        "1 [] ['full', 'null', 'random', 'urandom', 'zero']",
+        "1 [] ['full', 'null', 'random', 'stdin', 'urandom', 'zero']",
         "False []",
         "1",
     ]

@@ -296,3 +296,28 @@ def eventually(condition: Callable[[], bool]) -> None:
             return
         time.sleep(0.01)
     raise AssertionError("it never came true")
+
+
+def test_packages_are_there_read_only_and_no_others(sandbox: Sandbox) -> None:
+    settings = VerifySettings.model_validate({"sandbox": sandbox.backend, "sandbox_slots": 1, "packages": ["pluggy"]})
+    source = "import pluggy\ndef f():\n    open(pluggy.__file__, 'a')\ndef g():\n    import iniconfig"
+    with open_sandbox(settings) as other, other.load(source, LIMITS) as program:
+        assert program.call("f", []).error is not None
+        assert "No module named 'iniconfig'" in (program.call("g", []).error or "")
+        assert other.policy_digest != sandbox.policy_digest
+    assert "No module named 'pluggy'" in (call(sandbox, source).error or "")
+
+
+def test_a_package_brings_what_it_requires(sandbox: Sandbox) -> None:
+    settings = VerifySettings.model_validate({"sandbox": sandbox.backend, "sandbox_slots": 1, "packages": ["pytest"]})
+    with open_sandbox(settings) as other:
+        outcome = other.run("import pytest, pluggy, iniconfig\nprint(pytest.approx(0.3) == 0.1 + 0.2)", "", LIMITS)
+    assert (outcome.status, outcome.value) == ("ok", "True\n")
+
+
+def test_a_package_that_is_not_installed_is_refused(sandbox: Sandbox) -> None:
+    settings = VerifySettings.model_validate({"sandbox": sandbox.backend, "packages": ["nothing-of-that-name"]})
+    with pytest.raises(
+        InputError, match=r"^verify\.packages: nothing-of-that-name: is not installed here; pip install"
+    ):
+        open_sandbox(settings)
