@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import signal
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -17,7 +18,8 @@ USER_ERROR, FAILURE, INTERRUPTED, TERMINATED = 2, 1, 130, 143
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run a command; returns the exit code. What a user can mend is one line on stderr and exit code 2."""
-    from flows.signals import Terminated
+    from flows.patience import PATIENCE, gone
+    from flows.signals import WORDS, Terminated
     from flows.worker import WorkerDied
 
     arguments = parser().parse_args(argv)
@@ -35,9 +37,13 @@ def main(argv: Sequence[str] | None = None) -> int:
     except WorkerDied as error:
         return _say(f"{error}; start the same command again to continue", FAILURE)
     except Terminated:
-        return _say("terminated; start the same command again to continue", TERMINATED)
+        return _say(WORDS[signal.SIGTERM], TERMINATED)
     except KeyboardInterrupt:
-        return _say("interrupted; start the same command again to continue", INTERRUPTED)
+        return _say(WORDS[signal.SIGINT], INTERRUPTED)
+    except Exception:
+        if not PATIENCE.given_up:
+            raise
+        return _say(f"{gone()}; start it, then the same command again to continue", FAILURE)
 
 
 def parser() -> argparse.ArgumentParser:

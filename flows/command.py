@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from flows.fork import overridden
+from flows.patience import CLIENT_SETTINGS, PATIENCE
 from flows.plan import RunPlan
 from flows.prepare import ended_cleanly, open_run
 from flows.progress import Console
@@ -19,12 +20,14 @@ from mopd.settings import Settings, load_settings
 from storage.runs import RunFolder
 
 QUIET = {
+    **CLIENT_SETTINGS,
     "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
     "DO_NOT_TRACK": "1",
     "PREFECT_LOGGING_HANDLERS_CONSOLE_LEVEL": "CRITICAL",
+    "PREFECT_INTERNAL_LOGGING_LEVEL": "CRITICAL",
     "PYTHONWARNINGS": "ignore:resource_tracker:UserWarning",
 }
-"""Prefect's log goes to its server; the terminal shows progress, and errors once.
+"""Prefect's client is patient by us; its log goes to its server; the terminal shows progress, and errors once.
 
 Workers end without tearing themselves down, so Python's resource tracker frees their semaphores; it needn't say so."""
 
@@ -72,7 +75,11 @@ def _run_flow(settings: Any, run_dir: Path, config: Path) -> None:
 
     if start is not None:
         start.wait()
-    run_flow(settings, str(folder.path))
+    try:
+        run_flow(settings, str(folder.path))
+    except Exception:
+        if not PATIENCE.given_up or RunPlan.of(folder).missing(folder):
+            raise  # else only the server does not know that the run has ended
 
 
 def _nothing_to_do(folder: RunFolder) -> bool:

@@ -7,21 +7,33 @@ outlives a killed run. Starting it here also lets inputs be checked while it sta
 from __future__ import annotations
 
 import atexit
+import ipaddress
 import os
+import re
 import socket
 import ssl
 import subprocess
 import sys
+import tempfile
 import threading
 import time
 import urllib.error
 import urllib.request
 from pathlib import Path
+from urllib.parse import urlsplit
 
+from flows.patience import PATIENCE, be_patient
+from mopd.embedded import cache_folder
 from mopd.errors import InputError
 
 START_SECONDS, STOP_SECONDS, PROBE_SECONDS = 120.0, 5.0, 10.0
 TEMPORARY = "MOPD_TEMPORARY_SERVER"
+LOOPBACK = ("127.0.0.1", "localhost", "::1")
+SERVER_SETTINGS = {
+    "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
+    "DO_NOT_TRACK": "1",
+    "PREFECT_SERVER_UI_ENABLED": "false",
+}
 
 
 def start_prefect_server() -> ServerStart | None:
@@ -30,6 +42,11 @@ def start_prefect_server() -> ServerStart | None:
     It ends when this process exits, after Prefect has sent its last log lines. Raises InputError when the user's does
     not answer.
     """
+    leave_proxies_out()
+    PATIENCE.begin()
+    be_patient()
+    home = server_home()
+    _give_client_a_home(home)
     from prefect.settings import get_current_settings
 
     url = get_current_settings().api.url
@@ -39,22 +56,72 @@ def start_prefect_server() -> ServerStart | None:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
+    said = tempfile.NamedTemporaryFile(prefix="server-", suffix=".log", dir=home)  # noqa: SIM115 - as long as it runs
     process = subprocess.Popen(
         [sys.executable, "-m", "flows.server", str(port), str(os.getpid())],
         stdin=subprocess.DEVNULL,
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
+        stdout=said,
+        stderr=said,
         start_new_session=True,
-        env={**os.environ, "PREFECT_UI_ENABLED": "0", "PYTHONPATH": _module_path()},
+        env=server_environment(home),
+        cwd=home,  # a prefect.toml or .env in the user's folder is not for this server
     )
     atexit.register(_stop, process)
-    return ServerStart(process, f"http://127.0.0.1:{port}/api")
+    return ServerStart(process, f"http://127.0.0.1:{port}/api", Path(said.name), said)
+
+
+def leave_proxies_out() -> None:
+    """Loopback is never asked through a proxy; for everything else the user's proxies stay in force."""
+    for name in ("no_proxy", "NO_PROXY"):
+        listed = [part.strip() for part in os.environ.get(name, "").split(",") if part.strip()]
+        if "*" not in listed and (name in os.environ or name == "no_proxy"):
+            os.environ[name] = ",".join([*listed, *(host for host in LOOPBACK if host not in listed)])
+
+
+def server_home() -> Path:
+    """A folder for the files of our own servers: their database and what they say. It is not the user's own."""
+    import prefect
+
+    name = f"prefect-{prefect.__version__}"
+    for base in (cache_folder(), Path(tempfile.gettempdir()) / f"mopd-{os.geteuid()}"):
+        home = base / name
+        try:
+            home.mkdir(parents=True, exist_ok=True)
+            with tempfile.TemporaryFile(dir=home):
+                return home
+        except OSError:
+            continue
+    raise InputError(
+        f"{cache_folder()}: can't be written, nor can {tempfile.gettempdir()}, and Prefect's server needs a folder for "
+        "its database; name one in MOPD_CACHE"
+    )
+
+
+def server_environment(home: Path) -> dict[str, str]:
+    """The environment of our own server: none of the user's settings for servers or clients of theirs."""
+    kept = {name: value for name, value in os.environ.items() if not name.startswith("PREFECT_")}
+    own = {"PREFECT_HOME": str(home), "PREFECT_PROFILES_PATH": str(home / "profiles.toml")}
+    return {**kept, **SERVER_SETTINGS, **own, "PYTHONPATH": _module_path()}
+
+
+def _give_client_a_home(home: Path) -> None:
+    """Prefect's client keeps files at home too: here, where the user's can't be written."""
+    own = Path(os.environ.get("PREFECT_HOME") or "~/.prefect")
+    try:
+        own = own.expanduser()
+        own.mkdir(parents=True, exist_ok=True)
+        if os.access(own, os.W_OK):
+            return
+    except (OSError, RuntimeError):  # no such user, or a home that can't be made
+        pass
+    os.environ["PREFECT_HOME"] = str(home)
 
 
 def check_api(url: str) -> None:
     """Raises InputError when no Prefect API answers there. Keys and certificates are left to Prefect."""
     fix = "start the server, correct PREFECT_API_URL, or unset it"
     try:
+        _leave_out(urlsplit(url).hostname or "")
         with urllib.request.urlopen(f"{url.rstrip('/')}/health", timeout=PROBE_SECONDS):
             return
     except urllib.error.HTTPError as error:
@@ -64,6 +131,18 @@ def check_api(url: str) -> None:
         reason = getattr(error, "reason", error)
         if not isinstance(reason, ssl.SSLError):
             raise InputError(f"Prefect's API: {url} does not answer ({reason}); {fix}") from error
+
+
+def _leave_out(host: str) -> None:
+    """Another address of this machine is not asked through a proxy either."""
+    try:
+        if not ipaddress.ip_address(host).is_loopback or host in LOOPBACK:
+            return
+    except ValueError:
+        return
+    for name in ("no_proxy", "NO_PROXY"):
+        if name in os.environ:
+            os.environ[name] += f",{host}"
 
 
 def _module_path() -> str:
@@ -82,17 +161,22 @@ def _stop(process: subprocess.Popen[bytes]) -> None:
 class ServerStart:
     """A server that may still be starting."""
 
-    def __init__(self, process: subprocess.Popen[bytes], url: str) -> None:
-        self._process, self._url = process, url
+    def __init__(self, process: subprocess.Popen[bytes], url: str, log: Path, said: object) -> None:
+        """`said` is the open file of its log, which goes with this process."""
+        self._process, self._url, self._log, self._said = process, url, log, said
 
     def wait(self) -> None:
-        """Wait until it answers, then make it this process's Prefect server."""
+        """Wait until it answers, then make it this process's Prefect server. Raises InputError where it does not."""
         deadline = time.monotonic() + START_SECONDS
         while not _answers(f"{self._url}/health"):
-            if self._process.poll() is not None or time.monotonic() > deadline:
+            if self._process.poll() is not None:
                 raise InputError(
-                    "Prefect's server did not start: start the same command again, where the machine was busy, or "
-                    "start a server yourself (prefect server start) and set PREFECT_API_URL to it"
+                    f"Prefect's server ended while it started: {self._last_words()}; mend that, or {OTHER_SERVER}"
+                )
+            if time.monotonic() > deadline:
+                raise InputError(
+                    f"Prefect's server did not answer within {START_SECONDS:.0f} s; it last said: {self._last_words()}; "
+                    f"start the same command again, where the machine was busy, or {OTHER_SERVER}"
                 )
             time.sleep(0.1)
         os.environ["PREFECT_API_URL"] = self._url
@@ -100,6 +184,15 @@ class ServerStart:
         from prefect.context import refresh_global_settings_context
 
         refresh_global_settings_context()
+
+    def _last_words(self) -> str:
+        """The last line of what it said that tells something."""
+        lines = [line.strip() for line in self._log.read_text(encoding="utf-8", errors="replace").splitlines()]
+        telling = [line for line in lines if re.search(r"\w{3}", line)]
+        return telling[-1][:300] if telling else "nothing"
+
+
+OTHER_SERVER = "start a server yourself (prefect server start) and set PREFECT_API_URL to it"
 
 
 def is_temporary() -> bool:

@@ -1,12 +1,22 @@
-"""SIGTERM and Ctrl-C end `mopd run` like an exception does, wherever the main thread is."""
+"""SIGTERM and Ctrl-C end `mopd run` like an exception does, wherever the main thread is, and in time in any case."""
 
 from __future__ import annotations
 
+import os
 import signal
+import sys
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
+END_SECONDS = 14.0
+"""How long an end may take that tells Prefect's server of it and closes what is open. After that the process goes: what
+it holds ends with it, and what is not committed is made again."""
+WORDS = {
+    signal.SIGTERM: "terminated; start the same command again to continue",
+    signal.SIGINT: "interrupted; start the same command again to continue",
+}
 _interrupted = False
 
 
@@ -18,18 +28,46 @@ class Terminated(SystemExit):
 def orderly_end() -> Iterator[None]:
     """Turn SIGTERM into Terminated, and remember Ctrl-C.
 
-    While a flow runs, Prefect catches SIGTERM first and then passes it on.
+    While a flow runs, Prefect catches SIGTERM first and then passes it on, after it has told its server. That may never
+    come to an end: a thread of our own hears of the signal too, and ends the process where nothing else does.
     """
     global _interrupted
     _interrupted = False
     before = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)}
     signal.signal(signal.SIGTERM, _end)
     signal.signal(signal.SIGINT, _interrupt)
+    with _heard_by_a_thread():
+        try:
+            yield
+        finally:
+            for number, handler in before.items():
+                signal.signal(number, handler)
+
+
+@contextmanager
+def _heard_by_a_thread() -> Iterator[None]:
+    """Python writes the number of each signal to a pipe, whoever handles it."""
+    readable, writable = os.pipe()
+    os.set_blocking(writable, False)
+    before = signal.set_wakeup_fd(writable, warn_on_full_buffer=False)
+    over = threading.Event()
+    threading.Thread(target=_end_in_time, args=(readable, over), daemon=True, name="end in time").start()
     try:
         yield
     finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
+        over.set()
+        signal.set_wakeup_fd(before)
+        os.close(writable)
+
+
+def _end_in_time(readable: int, over: threading.Event) -> None:
+    """After a signal the process has END_SECONDS."""
+    with os.fdopen(readable, "rb", buffering=0) as numbers:
+        while number := numbers.read(1):
+            if number[0] not in WORDS or over.wait(END_SECONDS):
+                continue
+            print(f"mopd: {WORDS[signal.Signals(number[0])]}", file=sys.stderr, flush=True)
+            os._exit(128 + number[0])
 
 
 def raise_if_interrupted() -> None:

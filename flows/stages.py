@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import functools
 from collections import deque
 from collections.abc import Callable, Iterable
 from typing import Any
 
 from prefect import flow
+from prefect.context import TagsContext
 from prefect.futures import PrefectFuture
 from prefect.task_runners import ThreadPoolTaskRunner
 
@@ -35,16 +37,27 @@ THREADS = 4
 """Steps in flight: one on the device, one on the CPU, and what waits for them."""
 
 
+def untagged() -> Any:
+    """Steps that are begun in it carry no tags, the run's neither: for them each would ask the server for a slot."""
+    return TagsContext(current_tags=set())
+
+
 def stage(function: Any) -> Any:
     """A stage flow, its run named e.g. `generate-r0003`."""
     name = function.__name__
+
+    @functools.wraps(function)
+    def without_tags(*args: Any, **kwargs: Any) -> Any:
+        with untagged():
+            return function(*args, **kwargs)
+
     return flow(
         name=name,
         flow_run_name=f"{name}-r{{round:04d}}",
         task_runner=ThreadPoolTaskRunner(max_workers=THREADS),  # type: ignore[arg-type]
         validate_parameters=False,
         persist_result=False,
-    )(function)
+    )(without_tags)
 
 
 @stage
@@ -197,7 +210,8 @@ def submit(
 ) -> list[PrefectFuture[Any]]:
     """Submit the step for each shard that is missing; a worker that dies costs it a retry."""
     retrying = step.with_options(retries=run.settings.shard_retries)
-    return [retrying.submit(run, shard, meter, wait_for=list(wait_for)) for shard in run.missing(shards)]
+    with untagged():
+        return [retrying.submit(run, shard, meter, wait_for=list(wait_for)) for shard in run.missing(shards)]
 
 
 def wait(run: Session, futures: list[PrefectFuture[Any]]) -> None:

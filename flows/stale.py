@@ -15,7 +15,6 @@ from prefect.client.schemas.filters import (
     TaskRunFilter,
     TaskRunFilterState,
     TaskRunFilterStateType,
-    TaskRunFilterTags,
 )
 from prefect.client.schemas.objects import StateType
 from prefect.runtime import flow_run
@@ -64,10 +63,11 @@ def _flow_runs(client: SyncPrefectClient, tag: str) -> list[tuple[str, UUID]]:
 
 
 def _task_runs(client: SyncPrefectClient, tag: str) -> list[tuple[str, UUID]]:
+    """Steps carry no tag: each tag would be a question to the server before the step."""
     found: Any = client.read_task_runs(
+        flow_run_filter=FlowRunFilter(tags=FlowRunFilterTags(all_=[tag])),
         task_run_filter=TaskRunFilter(
-            tags=TaskRunFilterTags(all_=[tag]),
             state=TaskRunFilterState(name=None, type=TaskRunFilterStateType(any_=UNFINISHED)),
-        )
+        ),
     )
     return [("task", run.id) for run in found]

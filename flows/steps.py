@@ -44,7 +44,6 @@ def step(function: Callable[[S, Shard, Meter], Manifest]) -> Any:
         cache_policy=NO_CACHE,
         persist_result=False,
         retry_condition_fn=_worker_died,
-        tags=[name],
     )(produce)
 
 

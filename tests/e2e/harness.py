@@ -58,7 +58,7 @@ class Prefect:
     def task_runs(self, run: Path) -> list[Any]:
         """All task runs for a run folder."""
         mine = {"tags": {"all_": [run_tag_of(run)]}}
-        found: list[Any] = self.post("task_runs/filter", {"limit": 200, "task_runs": mine})
+        found: list[Any] = self.post("task_runs/filter", {"limit": 200, "flow_runs": mine})
         return found
 
     def command(self, *arguments: str, cwd: Path = ROOT, seconds: float = 240) -> subprocess.CompletedProcess[str]:

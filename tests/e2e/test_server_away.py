@@ -1,0 +1,186 @@
+"""Prefect's server goes away in the middle of a run: for a while, for good, or without hanging up."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import psutil
+import pytest
+
+from storage.runs import RunFolder
+from storage.shards import manifests
+from tests.e2e.commands import ROOT
+from tests.e2e.harness import FAKE, TINY, Prefect, answers, free_port, wait_for
+
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
+END_SECONDS = 20.0
+"""How long Ctrl-C and SIGTERM may take, whatever the server does."""
+
+
+class Server:
+    """A `prefect server start` that can be killed, and started again at its place with its database."""
+
+    def __init__(self, home: Path) -> None:
+        self.home = home
+        self.port = free_port()
+        self.url = f"http://127.0.0.1:{self.port}/api"
+        self.env = {
+            **os.environ,
+            "PREFECT_HOME": str(home),
+            "PREFECT_API_URL": self.url,
+            "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
+            "DO_NOT_TRACK": "1",
+        }
+        self.process: subprocess.Popen[bytes] | None = None
+
+    def start(self) -> None:
+        """Starts it and waits until it answers."""
+        command = [sys.executable, "-m", "prefect", "server", "start", "--host", "127.0.0.1", "--no-ui"]
+        with (self.home / "server.log").open("ab") as log:
+            self.process = subprocess.Popen(
+                [*command, "--port", str(self.port)], env=self.env, stdout=log, stderr=log, start_new_session=True
+            )
+        wait_for(lambda: answers(f"{self.url}/health"), 120.0)
+
+    def signal(self, number: int) -> None:
+        """Sends a signal to it and all that it started."""
+        assert self.process is not None
+        os.killpg(self.process.pid, number)
+
+    def kill(self) -> None:
+        """Ends it at once."""
+        if self.process is not None:
+            self.signal(signal.SIGCONT)
+            self.signal(signal.SIGKILL)
+            self.process.wait()
+            self.process = None
+
+
+@pytest.fixture(scope="module")
+def own_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    """A server of these tests' own."""
+    server = Server(tmp_path_factory.mktemp("prefect"))
+    yield server
+    server.kill()
+
+
+@pytest.fixture
+def server(own_server: Server) -> Server:
+    """The server, at work."""
+    if own_server.process is None:
+        own_server.start()
+    own_server.signal(signal.SIGCONT)
+    return own_server
+
+
+class Going:
+    """A run under way on a server, in the middle of its first round."""
+
+    def __init__(self, server: Server, run: Path, patience: float, table: str = "rollouts") -> None:
+        self.run = run
+        self.process = subprocess.Popen(
+            [sys.executable, "-m", "flows.cli", "run", str(TINY), "--run", str(run), *FAKE],
+            env={**server.env, "MOPD_SERVER_PATIENCE": str(patience)},
+            cwd=ROOT,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            start_new_session=True,
+        )
+        wait_for(lambda: committed(run, table), 120.0)
+        self.family = psutil.Process(self.process.pid).children(recursive=True)
+
+    def ended(self, seconds: float) -> str:
+        """Waits for its end; all that it printed. Nothing that it started is left."""
+        output, _ = self.process.communicate(timeout=seconds)
+        wait_for(lambda: not any(alive(child) for child in self.family), 5.0)
+        return output
+
+
+def committed(run: Path, table: str) -> bool:
+    return (run / "run.json").exists() and bool(manifests(RunFolder.open(run), table, 0))
+
+
+def alive(process: psutil.Process) -> bool:
+    return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
+
+
+def digest(prefect: Prefect, run: Path) -> str:
+    return prefect.mopd("digest", run).stdout
+
+
+@pytest.mark.parametrize(
+    ("state", "number"), [("stopped", signal.SIGINT), ("stopped", signal.SIGTERM), ("dead", signal.SIGTERM)], ids=str
+)
+def test_a_signal_ends_the_run_whatever_the_server_does(
+    server: Server, tmp_path: Path, state: str, number: signal.Signals
+) -> None:
+    going = Going(server, tmp_path / "run", patience=90.0)
+    if state == "dead":
+        server.kill()
+    else:
+        server.signal(signal.SIGSTOP)
+    time.sleep(6.0)  # by now it waits for the server
+    started = time.monotonic()
+    os.kill(going.process.pid, number)
+    output = going.ended(60.0)
+    assert time.monotonic() - started < END_SECONDS
+    assert going.process.returncode == 128 + number, output
+    assert "start the same command again to continue" in output.splitlines()[-1]
+    assert "Traceback" not in output
+
+
+def test_away_for_a_while_costs_waiting_alone(
+    prefect: Prefect, server: Server, finished_run: Path, tmp_path: Path
+) -> None:
+    """It hangs for some seconds; then it is killed and comes back."""
+    going = Going(server, tmp_path / "run", patience=90.0)
+    server.signal(signal.SIGSTOP)
+    time.sleep(8.0)
+    server.signal(signal.SIGCONT)
+    wait_for(lambda: committed(going.run, "scores"), 60.0)
+    server.kill()
+    time.sleep(8.0)
+    server.start()
+    output = going.ended(120.0)
+    assert going.process.returncode == 0, output
+    assert digest(prefect, going.run) == digest(prefect, finished_run)
+
+
+def test_away_for_good_ends_the_run_with_a_line(
+    prefect: Prefect, server: Server, finished_run: Path, tmp_path: Path
+) -> None:
+    """The same command completes it, once there is a server."""
+    going = Going(server, tmp_path / "run", patience=5.0)
+    server.kill()
+    output = going.ended(90.0)
+    assert going.process.returncode == 1, output
+    last = output.splitlines()[-1]
+    assert last.startswith("mopd: Prefect's server has not answered for 5 s; start it, then the same command again")
+    assert "Traceback" not in output
+    done = prefect.mopd("run", TINY, "--run", going.run, *FAKE)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert digest(prefect, going.run) == digest(prefect, finished_run)
+
+
+def test_a_server_that_goes_at_the_very_end_does_not_undo_a_run(server: Server, tmp_path: Path) -> None:
+    """All shards are there: only the server does not know."""
+    going = Going(server, tmp_path / "run", patience=3.0, table="prompts")
+
+    def kill_at_the_end() -> None:
+        folder = RunFolder.open(going.run)
+        wait_for(lambda: len(manifests(folder, "evaluations", 2)) == 2, 120.0)
+        server.kill()
+
+    killer = threading.Thread(target=kill_at_the_end)
+    killer.start()
+    output = going.ended(120.0)
+    killer.join()
+    assert going.process.returncode == 0, output
