@@ -175,7 +175,7 @@ class ServerStart:
                 )
             if time.monotonic() > deadline:
                 raise InputError(
-                    f"Prefect's server did not answer within {START_SECONDS:.0f} s; it last said: {self._last_words()}; "
+                    f"Prefect's server did not answer in {START_SECONDS:.0f} s; it last said: {self._last_words()}; "
                     f"start the same command again, where the machine was busy, or {OTHER_SERVER}"
                 )
             time.sleep(0.1)
