@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from decimal import Decimal
 from typing import Any
 
@@ -56,9 +57,20 @@ def number_text(record: Record, name: str) -> str:
     """A number, or text, as people write it: 43.0 is "43"."""
     value = record.get(name)
     if not isinstance(value, int | float) or isinstance(value, bool):
-        return text(record, name)
+        return answer_text(record, name)
+    if not math.isfinite(value):
+        missing = "missing (NaN)" if math.isnan(value) else "no number that a float can hold"
+        raise RowError(f"{name}: {missing}; add it, or remove the row")
     whole = isinstance(value, int) or value.is_integer()
     return str(int(value)) if whole else format(Decimal(repr(value)), "f")
+
+
+def answer_text(record: Record, name: str) -> str:
+    """A text that must be there: "nan" is what tables write where there is none."""
+    value = text(record, name)
+    if value.strip().casefold() == "nan":
+        raise RowError(f"{name}: missing ({value!r}); add it, or remove the row")
+    return value
 
 
 def whole_number(record: Record, name: str) -> int | None:
@@ -91,6 +103,7 @@ def mapping(record: Record, name: str) -> Record:
 
 def asked(record: Record) -> list[Message]:
     """`prompt` as one user message, or `messages` as they are."""
+    record = {name: value for name, value in record.items() if value is not None}
     if ("prompt" in record) == ("messages" in record):
         problem = "both given; keep one of them" if "prompt" in record else "missing; add one of them"
         raise RowError(f"prompt, messages: {problem}")
@@ -111,7 +124,10 @@ def user(content: str) -> Message:
 
 
 def _message(message: Any, where: str) -> Message:
-    if not isinstance(message, dict) or set(message) != {"role", "content"}:
+    if not isinstance(message, dict):
+        raise RowError(f"{where}: must have role and content, and this is {_kind(message)}; mend it")
+    message = {name: value for name, value in message.items() if value is not None and value != []}  # Arrow adds nulls
+    if set(message) != {"role", "content"}:
         raise RowError(f"{where}: must have role and content, and nothing else; mend it")
     try:
         role, content = text(message, "role"), text(message, "content")

@@ -15,6 +15,7 @@ from mopd.task import Message, Task
 from mopd.task_fields import (
     Record,
     RowError,
+    answer_text,
     asked,
     json_text,
     mapping,
@@ -89,7 +90,7 @@ def own(record: Record, source: str) -> Task:
     return Task(
         id=optional_text(record, "id") or "",
         messages=asked(record),
-        answer=optional_text(record, "answer") or "",
+        answer=answer_text(record, "answer") if "answer" in record else "",
         verifier=optional_text(record, "verifier") or "",
         dataset=optional_text(record, "dataset") or source,
         metadata=mapping(record, "metadata"),

@@ -11,6 +11,7 @@ from typing import Any
 
 from mopd.errors import InputError
 from mopd.task_fields import Record
+from mopd.task_folders import split_files
 from mopd.task_generators import EXTRA, generated_rows
 
 VARIABLE = re.compile(r"\$(?:\w+|\{\w+\})")
@@ -58,7 +59,7 @@ def expand(source: str) -> str:
 
 
 def split_suffix(source: str) -> tuple[Path, str | None]:
-    """`folder#train` is a split of a folder; a path may have a # of its own."""
+    """`folder#train` is a split of a folder, or `folder#main/train`; a path may have a # of its own."""
     folder, mark, split = source.rpartition("#")
     if mark and not Path(source).exists() and Path(folder).is_dir():
         return Path(folder), split
@@ -92,12 +93,7 @@ def _folder_rows(folder: Path, split: str | None) -> Iterator[Record]:
     """Rows of a folder that `datasets` saved, or of the Parquet files in it."""
     if (folder / "dataset_dict.json").is_file() or (folder / "state.json").is_file():
         return _saved_rows(folder, split)
-    files: dict[str, list[Path]] = {}
-    for path in sorted(folder.rglob("*.parquet")):
-        files.setdefault(re.sub(r"[-_.]?\d+(-of-\d+)?$", "", path.stem), []).append(path)
-    if not files:
-        raise InputError(f"{folder}: holds no Parquet file, and `datasets` did not save it; give a folder that has one")
-    return _parquet_rows(files[_choose_split(folder, split, list(files))])
+    return _parquet_rows(split_files(folder, split))
 
 
 def _choose_split(folder: Path, split: str | None, splits: list[str]) -> str:

@@ -58,6 +58,71 @@ def test_a_folder_of_parquet_files(tmp_path: Path) -> None:
         ids(f"{tmp_path}#dev")
 
 
+LAYOUTS = {
+    "folders": ("train/0000.parquet", "test/0000.parquet"),
+    "hive": ("split=train/part-0.parquet", "split=test/part-0.parquet"),
+    "hub": ("default/train/0000.parquet", "default/test/0000.parquet"),
+    "names": ("data/train-00000-of-00001-0a1b2c3d4e.parquet", "data/test.parquet"),
+    "mixed": ("train.parquet", "test/0000.parquet"),
+}
+
+
+@pytest.mark.parametrize("layout", list(LAYOUTS))
+def test_splits_are_told_from_folders_and_names(tmp_path: Path, layout: str) -> None:
+    train, test = LAYOUTS[layout]
+    parquet(tmp_path / train, SUMS)
+    assert ids(str(tmp_path)) == ["a", "b"]
+    parquet(tmp_path / test, OTHER)
+    assert (ids(f"{tmp_path}#train"), ids(f"{tmp_path}#test")) == (["a", "b"], ["c"])
+    with pytest.raises(InputError, match=r"has several splits; name one as .*#test \(there are test, train\)"):
+        ids(str(tmp_path))
+
+
+def test_configurations_are_not_read_together(tmp_path: Path) -> None:
+    parquet(tmp_path / "main" / "train-00000-of-00001.parquet", SUMS)
+    parquet(tmp_path / "socratic" / "train" / "0000.parquet", OTHER)
+    assert (ids(f"{tmp_path}#main/train"), ids(f"{tmp_path}#socratic")) == (["a", "b"], ["c"])
+    problem = r"has several configurations.*; name one as .*#main/train \(there are main/train, socratic/train\)"
+    for source in (str(tmp_path), f"{tmp_path}#train"):
+        with pytest.raises(InputError, match=problem):
+            ids(source)
+    parquet(tmp_path / "main" / "test-00000-of-00001.parquet", OTHER)
+    assert ids(f"{tmp_path}#main/test") == ids(f"{tmp_path}#test") == ["c"]
+    with pytest.raises(InputError, match="has several splits for 'main'"):
+        ids(f"{tmp_path}#main")
+
+
+def test_shards_of_a_split_stay_in_order_and_hidden_files_are_left_out(tmp_path: Path) -> None:
+    parquet(tmp_path / "train" / "0001.parquet", SUMS[1:])
+    parquet(tmp_path / "train" / "0000.parquet", SUMS[:1])
+    parquet(tmp_path / ".cache" / "train" / "0000.parquet", OTHER)
+    assert ids(str(tmp_path)) == ["a", "b"]
+
+
+def test_answers_that_are_no_number_are_missing(tmp_path: Path) -> None:
+    rows = [{"problem": f"p{n}", "answer": answer} for n, answer in enumerate([1.0, float("nan"), float("inf"), 72.0])]
+    tasks, bad = read_good_tasks(parquet(tmp_path / "t.parquet", rows))
+    assert [task.answer for task in tasks] == ["1", "72"]
+    assert [row.problem for row in bad] == [
+        "answer: missing (NaN); add it, or remove the row",
+        "answer: no number that a float can hold; add it, or remove the row",
+    ]
+    lines = tmp_path / "t.jsonl"
+    lines.write_text('{"problem": "p", "answer": 1e400}\n{"problem": "q", "answer": "nan"}\n')
+    assert [row.problem.split(":")[0] for row in read_good_tasks(str(lines))[1]] == ["answer", "answer"]
+
+
+def test_null_members_of_messages_are_absent(tmp_path: Path) -> None:
+    messages = [{"role": "system", "content": "s", "name": "x"}, {"role": "user", "content": "1 + 1?", "name": None}]
+    rows = [
+        {"id": "a", "messages": messages[1:], "prompt": None, "answer": "2", "verifier": "last_number"},
+        {"id": "b", "messages": messages, "prompt": None, "answer": "2", "verifier": "last_number"},
+    ]
+    tasks, bad = read_good_tasks(parquet(tmp_path / "t.parquet", rows))
+    assert [task.messages for task in tasks] == [[{"role": "user", "content": "1 + 1?"}]]
+    assert [row.problem for row in bad] == ["messages[0]: must have role and content, and nothing else; mend it"]
+
+
 def test_what_the_datasets_library_saved(tmp_path: Path) -> None:
     datasets = pytest.importorskip("datasets")
     train, test = datasets.Dataset.from_list(SUMS), datasets.Dataset.from_list(OTHER)
