@@ -88,7 +88,9 @@ def check_adapter(_: None, report: Report, settings: Settings, policy: Path) -> 
 
 
 def check_prompts(tasks: list[Task], tokenizer: Any, settings: Settings, model: Path) -> None:
-    """Every prompt must fit into the prompt budget; it then fits into the window and into the context budget."""
+    """Every prompt must fit into the prompt budget; it then fits into the window and into the context budget. The chat
+    template must take it, by itself and with peers."""
+    from mopd.contexts import check_rendering
     from mopd.generate import prompt_ids
     from mopd.summaries import instruction_of
 
@@ -96,3 +98,8 @@ def check_prompts(tasks: list[Task], tokenizer: Any, settings: Settings, model: 
     longest = settings.generate.max_prompt_tokens
     for task in tasks:
         prompt_ids({"prompt_id": task.id, "messages": task.messages}, tokenizer, longest, instruction)
+    for task in {tuple(message["role"] for message in task.messages): task for task in tasks}.values():
+        try:
+            check_rendering(task.messages, settings.condition, tokenizer)
+        except InputError as error:
+            raise InputError(f"prompt {task.id}: {error}") from error

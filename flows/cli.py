@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import argparse
+import io
+import os
 import signal
 import sys
 from collections.abc import Callable, Sequence
@@ -22,10 +24,15 @@ def main(argv: Sequence[str] | None = None) -> int:
     from flows.signals import WORDS, Terminated
     from flows.worker import WorkerDied
 
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):  # a terminal may lack characters that models write
+            stream.reconfigure(errors="backslashreplace")
     arguments = parser().parse_args(argv)
     command: Callable[[argparse.Namespace], int] = arguments.command
     try:
-        return command(arguments)
+        code = command(arguments)
+        sys.stdout.flush()  # here a reader that went away is noticed, and not while Python ends
+        return code
     except (InputError, StorageError) as error:
         return _say(str(error), USER_ERROR)
     except BrokenPipeError:
@@ -252,7 +259,8 @@ def _sql(arguments: argparse.Namespace) -> int:
     from storage.catalog import query
     from storage.runs import RunFolder
 
-    result = query(RunFolder.open(arguments.run), arguments.query)
+    select = os.fsencode(arguments.query).decode(errors="replace")  # UTF-8, whatever the locale takes arguments for
+    result = query(RunFolder.open(arguments.run), select)
     print(format_result(result.columns, result.rows, arguments.format))
     return FAILURE if result.excluded else 0
 
@@ -270,10 +278,12 @@ def _show(arguments: argparse.Namespace) -> int:
 
 
 def _digest(arguments: argparse.Namespace) -> int:
+    from flows.plan import beside_the_plan
     from storage.digest import digest_tables
     from storage.runs import RunFolder
 
-    for table, digest in digest_tables(RunFolder.open(arguments.run)).items():
+    folder = RunFolder.open(arguments.run)
+    for table, digest in digest_tables(folder, beside_the_plan(folder)).items():
         print(f"{digest}  {table}")
     return 0
 

@@ -179,6 +179,7 @@ class Processes:
         self._out, self._say = out, say
         self._live: set[subprocess.Popen[str]] = set()
         self._stopped = False
+        self._starting = threading.Lock()
 
     def launch(self, job: Job, origin: Job | None) -> str:
         """Run a job to its end, its output in `logs/`; as `Launcher` has it."""
@@ -188,34 +189,41 @@ class Processes:
         command = [sys.executable, "-m", "flows.compare_runs", str(os.getpid()), str(config), str(folder)]
         if origin is not None:
             command += [str(run_folder(self._out, origin)), *fork_overrides(origin.settings, job.settings)]
-        if self._stopped:
+        process = self._begin(command)
+        if process is None:
             return "interrupted"
         self._say(f"{job.name}: started")
         log = self._out / "logs" / f"{job.name}.log"
-        code, last = self._follow(job, command, log)
+        code, last = self._follow(job, process, log)
         if code == 0:
             return ""
         if origin is None and not (folder / RUN_FILE).exists():
             raise InputError(last)
         return f"failed: {last} (exit code {code}; {log})"
 
-    def _follow(self, job: Job, command: list[str], log: Path) -> tuple[int, str]:
-        """The exit code of the process and its last line; its lines go to the log, some of them to the terminal."""
-        make_folder(log.parent)
+    def _begin(self, command: list[str]) -> subprocess.Popen[str] | None:
+        """The process, known to `stop` as soon as it is there; None where `stop` came before it."""
         cores = len(os.sched_getaffinity(0))
-        last, said = "no word", time.monotonic()
-        with (
-            log.open("a") as file,
-            subprocess.Popen(
+        with self._starting:
+            if self._stopped:
+                return None
+            process = subprocess.Popen(
                 command,
                 env={"OMP_NUM_THREADS": str(cores), **os.environ},
                 stdout=subprocess.PIPE,
                 stderr=subprocess.STDOUT,
                 text=True,
+                errors="replace",
                 start_new_session=True,
-            ) as process,
-        ):
+            )
             self._live.add(process)
+            return process
+
+    def _follow(self, job: Job, process: subprocess.Popen[str], log: Path) -> tuple[int, str]:
+        """The exit code of the process and its last line; its lines go to the log, some of them to the terminal."""
+        make_folder(log.parent)
+        last, said = "no word", time.monotonic()
+        with log.open("a") as file, process:
             assert process.stdout is not None
             for line in process.stdout:
                 print(line, end="", file=file, flush=True)
@@ -228,7 +236,8 @@ class Processes:
 
     def stop(self, number: int) -> None:
         """Send a signal to all that run and wait until they have ended; after a while they are killed."""
-        self._stopped = True
+        with self._starting:
+            self._stopped = True
         for process in list(self._live):
             with suppress(ProcessLookupError):
                 process.send_signal(number)

@@ -84,8 +84,6 @@ def _check_model(model: Named, tasks: list[Task], settings: Settings) -> Model:
 
 def _check_prompts(model: str, folder: Path, tasks: list[Task], settings: Settings) -> None:
     """Every prompt under the model's chat template, with the longest response, must fit into its window."""
-    from jinja2 import TemplateError
-
     from mopd.generate import prompt_ids
     from mopd.models import load_tokenizer, model_window
 
@@ -101,8 +99,6 @@ def _check_prompts(model: str, folder: Path, tasks: list[Task], settings: Settin
             ids = prompt_ids(prompt, tokenizer, settings.generate.max_prompt_tokens)
         except InputError as error:
             raise InputError(f"{model}: {error}") from error
-        except TemplateError as error:
-            raise InputError(f"{model}: prompt {task.id}: the model's chat template refuses it ({error})") from error
         if len(ids) > room:
             raise InputError(
                 f"{model}: prompt {task.id}: {len(ids)} tokens, and its window leaves room for {room} beside "

@@ -26,15 +26,15 @@ from storage.schemas import base_table
 STAGE_VERSIONS = {
     "prompts": 2,
     "rollouts": 1,
-    "verdicts": 3,
+    "verdicts": 4,
     "contexts": 2,
     "scores": 2,
     "signals": 1,
-    "answers": 1,
+    "answers": 2,
     "choices": 1,
     "policies": 2,
     "updates": 2,
-    "evaluations": 2,
+    "evaluations": 3,
 }
 """Raise a number when the stage's code changes what it writes."""
 
@@ -131,12 +131,20 @@ class RunPlan:
     @cached_property
     def evaluations(self) -> dict[int, EvaluationPlan]:
         """One plan for each policy version that is evaluated."""
-        policies = self._chain[1]
-        trained = [(), *((part.policy.flat(),) for part in self.rounds)]
-        return {
-            version: self.at(version)._evaluation(version, policies[version], trained[version])
-            for version in self._evaluated()
-        }
+        return {version: self._evaluation_of(version) for version in self._evaluated()}
+
+    @cached_property
+    def other_evaluations(self) -> dict[int, EvaluationPlan]:
+        """Of the versions that these settings leave out: they may be there, since fewer rounds ended at one, or
+        `evaluate.when` was another."""
+        if not self.num_heldout:
+            return {}
+        others = set(range(self.settings.rounds + 1)).difference(self._evaluated())
+        return {version: self._evaluation_of(version) for version in sorted(others)}
+
+    def _evaluation_of(self, version: int) -> EvaluationPlan:
+        trained = (self.rounds[version - 1].policy.flat(),) if version else ()
+        return self.at(version)._evaluation(version, self._chain[1][version], trained)
 
     @cached_property
     def _chain(self) -> tuple[list[RoundPlan], list[str]]:
@@ -275,6 +283,17 @@ class RunPlan:
         chain = Shard(table, round, shard, key, inputs, history=history)
         read = [*inputs, *policy, *history, *(chain.input(name) for name in READ_ALONG.get(table, ()))]
         return replace(chain, read=tuple(one.flat() for one in read))
+
+
+def beside_the_plan(folder: RunFolder) -> frozenset[str]:
+    """Keys of evaluations that a run may hold though its settings don't ask for them; none of what is no run.
+
+    A run of two rounds that goes on to three has evaluated the policy in between; it is the run that had three at once.
+    """
+    if folder.document.get("kind", "run") != "run" or "settings" not in folder.document:
+        return frozenset()
+    plan = RunPlan.of(folder)
+    return frozenset(shard.key for part in plan.other_evaluations.values() for shard in part.all())
 
 
 def _earlier(folder: RunFolder) -> tuple[tuple[int, RunPlan], ...]:

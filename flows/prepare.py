@@ -73,13 +73,18 @@ def ended_cleanly(folder: RunFolder) -> bool:
 def _locked(folder: RunFolder) -> Iterator[int]:
     descriptor = os.open(folder.path / LOCK_FILE, os.O_RDWR | os.O_CREAT, 0o644)
     try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        _take_lock(folder, descriptor)
         yield descriptor
+    finally:
+        os.close(descriptor)
+
+
+def _take_lock(folder: RunFolder, descriptor: int) -> None:
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError as error:
         holder = _read(descriptor) or "another process"
         raise InputError(f"{folder.path}: is being run by {holder}; wait for it or stop it") from error
-    finally:
-        os.close(descriptor)
 
 
 @cache

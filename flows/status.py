@@ -39,7 +39,7 @@ def run_status(folder: RunFolder) -> dict[str, Any]:
         "variant": plan.settings.condition.variant.kind,
         "finished": not plan.missing(folder),
         "rounds": [_round_status(folder, plan, round) for round in range(len(plan.rounds))],
-        "evaluations": [_evaluation_status(folder, plan, version) for version in plan.evaluations],
+        "evaluations": [_evaluation_status(folder, plan, *entry) for entry in _evaluations(folder, plan)],
     }
 
 
@@ -117,8 +117,17 @@ def _updates_status(folder: RunFolder, updates: Shard) -> dict[str, Any]:
     return {"steps": len(rows), **{name: _mean([row[name] for row in rows]) for name in names}}
 
 
-def _evaluation_status(folder: RunFolder, plan: RunPlan, version: int) -> dict[str, Any]:
-    part = plan.evaluations[version]
+def _evaluations(folder: RunFolder, plan: RunPlan) -> list[tuple[int, EvaluationPlan]]:
+    """Those that the settings ask for, and others that are there: an evaluation stays a run's own."""
+    there = {
+        version: part
+        for version, part in plan.other_evaluations.items()
+        if all(shard.find(folder) is not None for shard in part.all())
+    }
+    return sorted({**plan.evaluations, **there}.items())
+
+
+def _evaluation_status(folder: RunFolder, plan: RunPlan, version: int, part: EvaluationPlan) -> dict[str, Any]:
     found = _found(folder, part.evaluations)
     whole = len(found) == len(part.evaluations)
     rows = judged_rows(folder, part) if whole else []

@@ -10,6 +10,7 @@ from typing import Any, Literal
 
 import numpy as np
 
+from mopd.chat_template import template_ids
 from mopd.condition_settings import ConditionSettings
 from mopd.errors import InputError
 from mopd.peers import Role, Slot, Source
@@ -34,6 +35,7 @@ HEADINGS: dict[Role, str] = {
 }
 CLOSING_LINE = "Now give your own reply, and answer the original question correctly."
 WRONG_TURN = "That answer is wrong. The question was:"
+PEERS_TRIED: tuple[Role, ...] = ("first_success", "failure")
 NOTES: tuple[Role, ...] = ("summary", "feedback")
 """What is no reply, and stands in the last user message where replies are turns."""
 
@@ -133,8 +135,17 @@ def fit_context(
 
 def template_tokens(tokenizer: Any, messages: list[Message]) -> list[int]:
     """Token ids of the messages under the chat template, up to and with the header of the assistant's reply."""
-    token_ids = tokenizer.apply_chat_template(messages, add_generation_prompt=True, tokenize=True, return_dict=False)
-    return [int(token_id) for token_id in token_ids]
+    return template_ids(tokenizer, messages)
+
+
+def check_rendering(messages: list[Message], settings: ConditionSettings, tokenizer: Any) -> None:
+    """Peers beside these messages must be something that the chat template takes. Raises InputError."""
+    peers = [Section(role, Source(0, "", 0), "A reply.", success=role != "failure") for role in PEERS_TRIED]
+    try:
+        template_tokens(tokenizer, render(messages, peers, settings))
+    except InputError as error:
+        other = next(name for name in RENDERINGS if name != settings.rendering)
+        raise InputError(f"condition.rendering: {settings.rendering}: {error}; {other} may do") from error
 
 
 def context_digest(token_ids: Sequence[int]) -> str:

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any, Literal
 
+from mopd.chat_template import template_ids
 from mopd.engines import Engine, Request
 from mopd.errors import InputError
 from mopd.seeds import derive_seed
@@ -112,10 +113,13 @@ def prompt_ids(
 ) -> tuple[int, ...]:
     """Token ids of a prompt under the chat template, generation prompt included."""
     messages = with_instruction(prompt["messages"], instruction)
-    ids = tokenizer.apply_chat_template(messages, add_generation_prompt=True, tokenize=True, return_dict=False)
+    try:
+        ids = template_ids(tokenizer, messages)
+    except InputError as error:
+        raise InputError(f"prompt {prompt['prompt_id']}: {error}") from error
     if len(ids) > max_prompt_tokens:
         raise InputError(
             f"prompt {prompt['prompt_id']}: {len(ids)} tokens, more than generate.max_prompt_tokens "
             f"({max_prompt_tokens}); shorten it or raise the setting"
         )
-    return tuple(int(token) for token in ids)
+    return tuple(ids)

@@ -32,8 +32,13 @@ CATALOG_FILE = "catalog.sql"
 SIDES = {f"side_{table}": table for table in ("contexts", "scores", "signals", "answers", "evaluations")}
 """Views over all side tables of a table, with a column `name`."""
 
+
+def _quoted(text: str) -> str:
+    return "'" + text.replace("'", "''") + "'"
+
+
 _SETTINGS = (
-    f"SET temp_directory = '{Path(tempfile.gettempdir()) / 'mopd-duckdb'}'",
+    f"SET temp_directory = {_quoted(str(Path(tempfile.gettempdir()) / 'mopd-duckdb'))}",
     "SET python_enable_replacements = false",
     "SET enable_external_access = false",
     "SET lock_configuration = true",
@@ -235,10 +240,6 @@ def _portable_rows(run: RunFolder, current: list[Manifest]) -> str:
 
 def _portable_file(run: RunFolder, manifest: Manifest) -> str:
     return os.path.relpath(data_path(run, manifest), run.path) if manifest.home else manifest.file
-
-
-def _quoted(text: str) -> str:
-    return "'" + text.replace("'", "''") + "'"
 
 
 def _sql_type(kind: pa.DataType) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Collection
 from typing import Any
 
 import numpy as np
@@ -18,25 +19,27 @@ IGNORED = {"run", "seconds"}
 """Columns that differ between runs of the same content."""
 
 
-def digest_tables(run: RunFolder) -> dict[str, str]:
-    """sha256 (hex) of each table's rows, sorted by key, and of `policies`: the weights as committed.
+def digest_tables(run: RunFolder, without: Collection[str] = ()) -> dict[str, str]:
+    """sha256 (hex) of each table's rows, sorted by key, and of `policies`: the weights as committed. Shards of the keys
+    `without` don't count.
 
     Of side tables, evaluations of models beside each other count; other contexts and scores leave a run as it is.
     Neither the run's name nor timings, nor the division into shards, count. Raises StorageError when a shard is
     damaged: a digest of the rest would be that of another run.
     """
     evaluations = [name for name in side_tables(run) if base_table(name) == "evaluations"]
-    digests = {table: _digest_table(run, table) for table in (*SCHEMAS, *evaluations)}
+    digests = {table: _digest_table(run, table, without) for table in (*SCHEMAS, *evaluations)}
     digests[POLICIES] = _digest_policies(run)
     return digests
 
 
-def _digest_table(run: RunFolder, table: str) -> str:
+def _digest_table(run: RunFolder, table: str, without: Collection[str]) -> str:
     columns = [name for name in schema_of(table).names if name not in IGNORED]
     keys = [name for name in key_columns(table) if name not in IGNORED]
     hashes = [
         (tuple(row[key] for key in keys), _digest_row(row))
         for manifest in _whole(run, table)
+        if manifest.key not in without
         for row in read_rows(run, manifest, columns)
     ]
     total = hashlib.sha256(json.dumps(columns).encode())

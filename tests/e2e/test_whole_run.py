@@ -86,6 +86,20 @@ def test_status_knows_stages_and_results(prefect: Prefect, finished_run: Path) -
     assert "mean@4" in text
 
 
+def test_a_run_that_is_extended_is_the_run_that_had_all_rounds_at_once(
+    prefect: Prefect, finished_run: Path, tmp_path: Path
+) -> None:
+    """The policy where it ended before keeps its evaluation, beside what the settings ask for."""
+    run = tmp_path / "extended"
+    for rounds in range(1, ROUNDS + 1):
+        done = prefect.mopd("run", TINY, "--run", run, *FAKE, "--set", f"rounds={rounds}")
+        assert done.returncode == 0, done.stdout + done.stderr
+    assert prefect.mopd("digest", run).stdout == prefect.mopd("digest", finished_run).stdout
+    status = json.loads(prefect.mopd("status", run, "--json").stdout)
+    assert [entry["policy"] for entry in status["evaluations"]] == [0, 1, 2]
+    assert all(entry["mean_at_k"] is not None for entry in status["evaluations"])
+
+
 def test_a_second_run_has_the_same_digest(prefect: Prefect, finished_run: Path, tmp_path: Path) -> None:
     done = prefect.mopd("run", TINY, "--run", tmp_path / "again", *FAKE)
     assert done.returncode == 0, done.stdout + done.stderr

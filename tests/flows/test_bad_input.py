@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import resource
+import shutil
 import socket
 import subprocess
 import sys
@@ -12,6 +13,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+import yaml
 
 from flows.cli import main
 from flows.prepare import inputs_of
@@ -187,3 +189,70 @@ def test_commands_on_what_is_no_run(tmp_path: Path, capsys: pytest.CaptureFixtur
         rest = {"sql": ["SELECT 1"], "export": ["--round", "0", "x"], "show": ["--round", "0", "--prompt", "x"]}
         assert main([*command, str(tmp_path), *rest.get(command[0], [])]) == 2
         assert "is not a run" in capsys.readouterr().err
+
+
+REFUSALS = {
+    "no system role": (
+        "{% if messages[0].role == 'system' %}{{ raise_exception('System role not supported') }}{% endif %}",
+        [],
+        "prompt a: the model's chat template refuses messages of system, user (System role not supported)",
+    ),
+    "roles alternate": (
+        "{% for m in messages %}{% if (m.role == 'user') != (loop.index0 % 2 == 0) %}"
+        "{{ raise_exception('Conversation roles must alternate') }}{% endif %}{% endfor %}",
+        [],
+        "prompt a: the model's chat template refuses messages of system, user (Conversation roles must alternate)",
+    ),
+    "broken": (
+        "{{ messages[0].content.nonsense.more }}",
+        [],
+        "prompt a: the model's chat template refuses messages of",
+    ),
+    "one turn alone": (
+        "{% if messages | length > 2 %}{{ raise_exception('One turn') }}{% endif %}{{ messages[-1].content }}",
+        ["condition.rendering=turns"],
+        "condition.rendering: turns: the model's chat template refuses messages of system, user, assistant",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", list(REFUSALS))
+def test_a_chat_template_that_refuses_the_messages(refused: Callable[..., str], tmp_path: Path, name: str) -> None:
+    template, overrides, message = REFUSALS[name]
+    model = tmp_path / "model"
+    shutil.copytree(resolve_model("tiny:llama"), model)
+    (model / "chat_template.jinja").write_text(template)
+    asked = [{"role": "system", "content": "Be brief."}, {"role": "user", "content": "What is 1 + 1?"}]
+    rows = [{**GOOD, "id": name, "messages": [*asked[:1], {**asked[1], "content": f"{name}?"}]} for name in "abcdefgh"]
+    tasks = tmp_path / "tasks.jsonl"
+    tasks.write_text("\n".join(json.dumps({key: row[key] for key in row if key != "prompt"}) for row in rows))
+    config = yaml.safe_load(TINY.read_text())
+    config["tasks"] = {"kind": "file", "train": str(tasks), "heldout": str(tasks), "overlap": "allow"}
+    (tmp_path / "config.yaml").write_text(yaml.safe_dump(config))
+    said = refused(f"model.path={model}", "generate.engine=fake", *overrides, config=tmp_path / "config.yaml")
+    assert message in said
+
+
+def test_text_that_the_terminal_cannot_hold(tmp_path: Path) -> None:
+    tasks = tmp_path / "tasks.jsonl"
+    tasks.write_text(json.dumps({**GOOD, "prompt": "1 \u2192 \u03bb \u00e9?"}, ensure_ascii=False), encoding="utf-8")
+    for variables in ({"PYTHONIOENCODING": "ascii"}, {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}):
+        shown = own_mopd("tasks", "show", str(tasks), **variables)
+        assert (shown.returncode, "\\u2192" in shown.stdout) == (0, True), shown.stderr
+
+
+def test_sql_whatever_the_folder_for_temporary_files_and_the_locale(tmp_path: Path) -> None:
+    run = RunFolder.create(tmp_path / "run", {"settings": {}}).path
+    odd = tmp_path / "o'brien \u00e9"
+    odd.mkdir()
+    assert own_mopd("sql", str(run), "SELECT 1 AS one", TMPDIR=str(odd)).stdout.split()[-1] == "1"
+    plain = {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}
+    asked = own_mopd("sql", str(run), "SELECT '\u2192' AS arrow", **plain)
+    assert (asked.returncode, asked.stdout.split()[-1]) == (0, "\\u2192"), asked.stderr
+
+
+def own_mopd(*arguments: str, **variables: str) -> subprocess.CompletedProcess[str]:
+    """`mopd` as a process of its own, under other variables of the environment."""
+    environment = {**os.environ, "PYTHONPATH": str(ROOT), **variables}
+    command = [sys.executable, "-m", "flows.cli", *arguments]
+    return subprocess.run(command, env=environment, capture_output=True, text=True, encoding="utf-8", timeout=120)
