@@ -184,9 +184,10 @@ class RunPlan:
         """Contexts and scores of some shards by these settings, in the tables of a side, or the run's own."""
         number, teacher = judged.round, () if self.teacher_digest is None else (self.teacher_digest,)
         contexts, scores, signals = [], [], []
+        named = (*(shard.key for shard in judged.history), *digests)
         for index in shards:
             made_from, history = (*judged.verdicts[index], *choice), judged.history
-            context = self._shard("contexts", number, index, self.model_digest, made_from, *digests, history=history)
+            context = self._shard("contexts", number, index, self.model_digest, made_from, *named, history=history)
             contexts.append(on_side(context, side))
             score = self._shard("scores", number, index, judged.model, (contexts[-1], *judged.state), *teacher)
             scores.append(on_side(score, side))
@@ -274,15 +275,26 @@ class RunPlan:
         key = shard_key(
             table,
             version=STAGE_VERSIONS[table],
-            settings={"round": round, **stage_settings(table, self.settings)},
+            settings={"round": round, **self._slice(table)},
             model=model,
-            inputs=[*(one.key for one in (*inputs, *history)), *digests],
+            inputs=[*(one.key for one in inputs), *digests],
             seed=self.settings.seed,
             shard=shard,
         )
         chain = Shard(table, round, shard, key, inputs, history=history)
-        read = [*inputs, *policy, *history, *(chain.input(name) for name in READ_ALONG.get(table, ()))]
-        return replace(chain, read=tuple(one.flat() for one in read))
+        along = [chain.input(name).flat() for name in READ_ALONG.get(table, ())]
+        before = [one.flat() for one in (*inputs, *policy)]  # the history's are flat already
+        return replace(chain, read=(*before, *history, *along))
+
+    def _slice(self, table: str) -> dict[str, Any]:
+        """The settings that enter the keys of a table, read once a plan."""
+        if table not in self._slices:
+            self._slices[table] = stage_settings(table, self.settings)
+        return self._slices[table]
+
+    @cached_property
+    def _slices(self) -> dict[str, dict[str, Any]]:
+        return {}
 
 
 def beside_the_plan(folder: RunFolder) -> frozenset[str]:

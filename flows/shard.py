@@ -31,7 +31,7 @@ class Shard:
 
     def flat(self) -> Shard:
         """The shard without its history, which would nest round by round."""
-        return replace(self, inputs=(), read=(), history=())
+        return replace(self, inputs=(), read=(), history=()) if self.inputs or self.read or self.history else self
 
     def without(self, others: Iterable[Shard]) -> Shard:
         """The shard under the same key, made without some of its inputs."""
