@@ -11,6 +11,7 @@ from typing import Any
 from prefect import flow, tags
 from prefect.runtime import flow_run
 
+from flows.patience import be_patient
 from flows.prepare import open_run, run_lock
 from flows.progress import Console
 from flows.round import round_flow
@@ -51,6 +52,7 @@ def run_flow(settings: Settings, run_dir: str | None = None) -> str:
 @contextmanager
 def in_charge(folder: RunFolder) -> Iterator[None]:
     """Hold the run folder, and clear up what a killed process left in it and on Prefect's server."""
+    be_patient()  # a deployment comes here without a command
     with run_lock(folder), tags("mopd", run_tag(folder)):
         collect_garbage(folder, GARBAGE_GRACE_SECONDS)
         tag_this_run(folder)
