@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from functools import cached_property
+from typing import Any
 
 from flows.shard import EvaluationPlan, Judged, RoundPlan, Shard, SidePart, on_side
 from flows.stage_settings import CONTROL, derived_side, probe_side, settings_of, stage_settings

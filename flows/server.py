@@ -186,10 +186,11 @@ class ServerStart:
         refresh_global_settings_context()
 
     def _last_words(self) -> str:
-        """The last line of what it said that tells something."""
+        """The last error that it told of, or the last line that tells something."""
         lines = [line.strip() for line in self._log.read_text(encoding="utf-8", errors="replace").splitlines()]
-        telling = [line for line in lines if re.search(r"\w{3}", line)]
-        return telling[-1][:300] if telling else "nothing"
+        telling = [line for line in lines if re.search(r"\w{3}", line) and "Application startup failed" not in line]
+        errors = [line for line in telling if re.match(r"[\w.]*(?:Error|Exception)\b", line.removeprefix("ERROR: "))]
+        return (errors or telling or ["nothing"])[-1][:300]
 
 
 OTHER_SERVER = "start a server yourself (prefect server start) and set PREFECT_API_URL to it"
