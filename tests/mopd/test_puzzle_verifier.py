@@ -151,6 +151,7 @@ def test_junk_scores_nothing(name: str) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(1200)  # all data sets, each reply in a process of its own
 def test_junk_scores_nothing_in_any_dataset() -> None:
     wrong = []
     for name in sorted(set(gym.factory.DATASETS) - {"composite"}):
