@@ -12,8 +12,9 @@ from typing import Any
 
 from flows.arms import Arm, Job, arms_of, jobs_of
 from flows.command import set_environment
+from flows.compare_processes import Processes
 from flows.compare_results import Results, csv_text, markdown, read_results, terminal_text
-from flows.compare_runs import Processes, Runs, Say
+from flows.compare_runs import Runs, Say
 from flows.prepare import run_lock
 from flows.signals import orderly_end
 from flows.stage_settings import FREE_SETTINGS
