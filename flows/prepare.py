@@ -73,13 +73,19 @@ def ended_cleanly(folder: RunFolder) -> bool:
 def _locked(folder: RunFolder) -> Iterator[int]:
     descriptor = os.open(folder.path / LOCK_FILE, os.O_RDWR | os.O_CREAT, 0o644)
     try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        _take(descriptor, folder)
         yield descriptor
+    finally:
+        os.close(descriptor)
+
+
+def _take(descriptor: int, folder: RunFolder) -> None:
+    """Lock, or say who holds it: apart from what is done under the lock, whose errors are its own."""
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError as error:
         holder = _read(descriptor) or "another process"
         raise InputError(f"{folder.path}: is being run by {holder}; wait for it or stop it") from error
-    finally:
-        os.close(descriptor)
 
 
 @cache
@@ -94,6 +100,9 @@ def in_own_process(check: Callable[..., Any], *args: Any) -> Any:
     worker = Worker("check", load_nothing)
     try:
         return worker.run(check, *args)
+    except BaseException:
+        worker.kill()  # a signal: what it is at, which may take minutes, is of no use any more
+        raise
     finally:
         worker.close()
 
