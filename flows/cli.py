@@ -270,10 +270,12 @@ def _show(arguments: argparse.Namespace) -> int:
 
 
 def _digest(arguments: argparse.Namespace) -> int:
+    from flows.status import asked_evaluations
     from storage.digest import digest_tables
     from storage.runs import RunFolder
 
-    for table, digest in digest_tables(RunFolder.open(arguments.run)).items():
+    folder = RunFolder.open(arguments.run)
+    for table, digest in digest_tables(folder, asked_evaluations(folder)).items():
         print(f"{digest}  {table}")
     return 0
 

@@ -53,7 +53,8 @@ def fork_command(parent: Path, round: int, overrides: list[str], new: Path) -> i
     folder = fork_run(parent, round, overrides, new)
     plan = RunPlan.of(folder)
     rows = [_came_along(folder, f"round {number}", part.all()) for number, part in enumerate(plan.rounds)]
-    rows += [_came_along(folder, f"policy {number}", part.all()) for number, part in plan.evaluations.items()]
+    evaluations = plan.shown_evaluations(folder)
+    rows += [_came_along(folder, f"policy {number}", part.all()) for number, part in evaluations.items()]
     print(f"{folder.path}: forked from {folder.lineage['path']} at round {round}; shards that came along:")
     print(f"\n{text_table(rows)}\n\nto start it: mopd run {new}")
     return 0

@@ -6,7 +6,7 @@ from dataclasses import asdict
 from typing import Any
 
 from flows.artifacts import total
-from flows.plan import RunPlan
+from flows.plan import DIGESTS, RunPlan
 from flows.progress import clock
 from flows.selection import round_selection, selection_line
 from flows.shard import EvaluationPlan, Shard
@@ -39,8 +39,13 @@ def run_status(folder: RunFolder) -> dict[str, Any]:
         "variant": plan.settings.condition.variant.kind,
         "finished": not plan.missing(folder),
         "rounds": [_round_status(folder, plan, round) for round in range(len(plan.rounds))],
-        "evaluations": [_evaluation_status(folder, plan, version) for version in plan.evaluations],
+        "evaluations": [_evaluation_status(folder, plan, *entry) for entry in plan.shown_evaluations(folder).items()],
     }
+
+
+def asked_evaluations(folder: RunFolder) -> list[int] | None:
+    """The policies whose evaluations a run's settings ask for; None for a folder that `mopd run` didn't make."""
+    return list(RunPlan.of(folder).evaluations) if folder.document.keys() >= set(DIGESTS) else None
 
 
 def status_text(status: dict[str, Any]) -> str:
@@ -117,8 +122,7 @@ def _updates_status(folder: RunFolder, updates: Shard) -> dict[str, Any]:
     return {"steps": len(rows), **{name: _mean([row[name] for row in rows]) for name in names}}
 
 
-def _evaluation_status(folder: RunFolder, plan: RunPlan, version: int) -> dict[str, Any]:
-    part = plan.evaluations[version]
+def _evaluation_status(folder: RunFolder, plan: RunPlan, version: int, part: EvaluationPlan) -> dict[str, Any]:
     found = _found(folder, part.evaluations)
     whole = len(found) == len(part.evaluations)
     rows = judged_rows(folder, part) if whole else []
