@@ -10,7 +10,7 @@ from flows.checks import check_adapter
 from flows.plan import DIGESTS, TRAINER, RunPlan
 from flows.prepare import in_own_process, inputs_of, run_document
 from flows.shard import Shard
-from flows.stage_settings import FREE_SETTINGS
+from flows.stage_settings import free_settings
 from flows.text import Cell, text_table
 from mopd.errors import InputError
 from mopd.settings import Settings, override_tree, parse_settings
@@ -133,7 +133,7 @@ def _check_whole(folder: RunFolder, there: RunPlan, round: int) -> None:
 
 def _check_differs(folder: RunFolder, settings: Settings) -> None:
     differences = folder.differences(settings.model_dump(mode="json"))
-    if not set(differences) - set(FREE_SETTINGS):
+    if not set(differences) - set(free_settings(settings)):
         raise InputError(
             f"{folder.path}: no setting that decides a result differs; give --set KEY=VALUE, or continue the run itself"
         )

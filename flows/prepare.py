@@ -19,7 +19,7 @@ from typing import Any
 from flows.checks import check_inputs
 from flows.jobs import load_nothing
 from flows.plan import RunPlan
-from flows.stage_settings import FREE_SETTINGS
+from flows.stage_settings import free_settings
 from flows.worker import Worker
 from mopd.errors import InputError
 from mopd.settings import Settings
@@ -137,7 +137,7 @@ def _continued(folder: RunFolder, settings: Settings) -> RunFolder:
         )
     here = settings.model_dump(mode="json")
     differences = folder.differences(here)
-    refused = {key: pair for key, pair in differences.items() if key not in ("rounds", *FREE_SETTINGS)}
+    refused = {key: pair for key, pair in differences.items() if key not in ("rounds", *free_settings(settings))}
     if refused:
         raise StorageError(folder.refusal(refused))
     document = folder.document

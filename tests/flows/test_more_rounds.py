@@ -22,7 +22,8 @@ from mopd.settings import override_tree, parse_settings
 from storage.digest import digest_tables
 from storage.errors import StorageError
 from storage.runs import RunFolder
-from tests.flows.rounds_by_jobs import SMALL, TINY, evaluate, inputs, make_run
+from tests.flows.rounds_by_jobs import SMALL, TINY, inputs, make_run
+from tests.flows.test_plan import lose
 
 ENDS, EACH, NEVER = (f"evaluate.when={when}" for when in ("first_and_last", "every_round", "never"))
 
@@ -88,16 +89,12 @@ def test_a_run_in_between_shows_what_was_evaluated_last(two: Path) -> None:
 
 def test_an_evaluation_that_was_cut_off_is_left_as_it_is(two: Path, ready: dict[str, Path]) -> None:
     folder = RunFolder.open(two)
-    lose(folder, RunPlan.of(folder).evaluations[2].evaluations[1].committed(folder))
+    lose(folder, RunPlan.of(folder).evaluations[2].evaluations[1])
     folder = continued(two, "rounds=3")
     assert digests(two) == digests(ready["three"])
     assert evaluated(folder) == [0, 3]
     again = continued(two, EACH)  # asked for, it is made to its end
     assert evaluated(again) == [0, 1, 2, 3]
-
-
-def lose(folder: RunFolder, manifest: object) -> None:
-    (folder.path / manifest.file).unlink()  # type: ignore[attr-defined]
 
 
 @pytest.mark.parametrize("when", [EACH, NEVER])
@@ -168,13 +165,3 @@ def test_a_damaged_evaluation_that_is_not_asked_for_does_not_hide_the_digest(two
     os.truncate(folder.path / manifest.file, 10)
     assert digests(two) == digests(ready["three"])
     assert evaluated(folder) == [0, 3]
-
-
-def test_a_single_shard_of_an_evaluation_can_be_made_by_itself(two: Path) -> None:
-    """Of a policy that no setting asks for: what a killed run left of it."""
-    folder = RunFolder.open(two)
-    (further,) = [part for version, part in RunPlan.of(folder)._any_evaluations.items() if version == 1]
-    evaluate(folder, further.evaluations[0])
-    assert evaluated(folder) == [0, 2]
-    evaluate(folder, further.evaluations[1])
-    assert evaluated(folder) == [0, 1, 2]
