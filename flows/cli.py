@@ -278,12 +278,12 @@ def _show(arguments: argparse.Namespace) -> int:
 
 
 def _digest(arguments: argparse.Namespace) -> int:
-    from flows.plan import beside_the_plan
+    from flows.status import asked_evaluations
     from storage.digest import digest_tables
     from storage.runs import RunFolder
 
     folder = RunFolder.open(arguments.run)
-    for table, digest in digest_tables(folder, beside_the_plan(folder)).items():
+    for table, digest in digest_tables(folder, asked_evaluations(folder)).items():
         print(f"{digest}  {table}")
     return 0
 

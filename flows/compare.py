@@ -12,11 +12,12 @@ from typing import Any
 
 from flows.arms import Arm, Job, arms_of, jobs_of
 from flows.command import set_environment
+from flows.compare_processes import Processes
 from flows.compare_results import Results, csv_text, markdown, read_results, terminal_text
-from flows.compare_runs import Processes, Runs, Say
+from flows.compare_runs import Runs, Say
 from flows.prepare import run_lock
 from flows.signals import orderly_end
-from flows.stage_settings import FREE_SETTINGS
+from flows.stage_settings import free_settings
 from mopd.errors import InputError
 from storage.files import make_folder, write_files, write_replacing
 from storage.runs import RUN_FILE, RunFolder
@@ -148,7 +149,7 @@ def _check_run(folder: Path, job: Job) -> None:
     if (folder / RUN_FILE).exists():
         run = RunFolder.open(folder)
         found = run.differences(job.settings.model_dump(mode="json"))
-        refused = {key: pair for key, pair in found.items() if key not in ("rounds", *FREE_SETTINGS)}
+        refused = {key: pair for key, pair in found.items() if key not in ("rounds", *free_settings(job.settings))}
         if refused:
             raise InputError(run.refusal(refused))
 

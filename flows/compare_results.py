@@ -78,8 +78,8 @@ def _read_run(folder: Path, job: Job, state: str) -> RunResult:
     plan = RunPlan.of(run)
     found = {
         version: [manifest for shard in part.evaluations if (manifest := shard.find(run)) is not None]
-        for version, part in plan.evaluations.items()
-        if all(shard.find(run) is not None for shard in part.evaluations)
+        for version, part in plan.shown_evaluations(run).items()
+        if part.is_there(run)
     }
     rows = {
         version: [row for one in manifests for row in read_rows(run, one, ["prompt_id", "sample", "success"])]

@@ -1,40 +1,29 @@
-"""The runs of a comparison: the first arm of a seed, then the others as forks of it; each a process of its own.
-
-python -m flows.compare_runs PARENT CONFIG RUN [ORIGIN KEY=VALUE …] is such a process; it ends when its parent does.
-"""
+"""The runs of a comparison: the first arm of a seed, then the others as forks of it."""
 
 from __future__ import annotations
 
 import os
 import signal
-import subprocess
-import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import contextmanager, suppress
+from collections.abc import Callable
+from concurrent.futures import FIRST_EXCEPTION, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass, field
 from pathlib import Path
 from queue import Queue
 from typing import Protocol
 
-import yaml
-
-from flows.arms import Job, fork_overrides
+from flows.arms import Job
 from flows.plan import RunPlan
 from flows.prepare import ended_cleanly
 from flows.progress import clock
-from flows.signals import Terminated
-from mopd.errors import InputError
+from flows.signals import END_SECONDS, noted_signals
 from mopd.settings import Settings
-from storage.files import make_folder
 from storage.runs import RUN_FILE, RunFolder
 
-QUIET_SECONDS = 20.0
-"""Time between two lines of one run in the terminal; all of them are in its log."""
-PATIENCE_SECONDS = 30.0
-"""What a run that is interrupted may take to end."""
+PATIENCE_SECONDS = END_SECONDS - 4
+"""What a run that is interrupted may take to end: it is killed before the comparison's own time is over."""
+POLL_SECONDS = 0.2
 FINISHED, WAS_THERE = "finished", "finished before"
 
 Say = Callable[[str], None]
@@ -50,7 +39,7 @@ class Launcher(Protocol):
         """
 
     def stop(self, number: int) -> None:
-        """End all jobs that run, by a signal."""
+        """Send a signal to all jobs that run; none is begun from now on. `launch` returns where it ends them."""
 
 
 @dataclass
@@ -80,26 +69,45 @@ class Runs:
 
     def work(self, launcher: Launcher, after_each: Callable[[], object]) -> None:
         """Do all that is not noted as done, `workers` runs at a time; `after_each` is called behind every run."""
+        pool = ThreadPoolExecutor(self.workers, initializer=_take_share, initargs=(_shares(self.workers),))
+        with noted_signals() as signals, pool:
+            try:
+                futures = self._submit(pool, launcher, after_each)
+                self._attend(futures, launcher, signals)
+            except BaseException:
+                launcher.stop(signal.SIGKILL)  # the pool waits for its threads, and they for their runs
+                raise
+        for future in futures:
+            future.result()
+
+    def _submit(
+        self, pool: ThreadPoolExecutor, launcher: Launcher, after_each: Callable[[], object]
+    ) -> list[Future[None]]:
         firsts: dict[int, Future[None]] = {}
         futures: list[Future[None]] = []
-        pool = ThreadPoolExecutor(self.workers, initializer=_take_share, initargs=(_shares(self.workers),))
-        with pool, self._ending(launcher):
-            for job in sorted((job for job in self.jobs if job.name not in self.states), key=self._is_other):
-                futures.append(pool.submit(self._one, job, firsts.get(job.seed), launcher, after_each))
-                if job.arm == self.jobs[0].arm:
-                    firsts[job.seed] = futures[-1]
-            for future in futures:
-                future.result()
+        for job in sorted((job for job in self.jobs if job.name not in self.states), key=self._is_other):
+            futures.append(pool.submit(self._one, job, firsts.get(job.seed), launcher, after_each))
+            if job.arm == self.jobs[0].arm:
+                firsts[job.seed] = futures[-1]
+        return futures
 
-    @contextmanager
-    def _ending(self, launcher: Launcher) -> Iterator[None]:
-        """Ctrl-C, SIGTERM and errors end the runs too, in the way that a single run ends by them."""
-        try:
-            yield
-        except BaseException as error:
-            self._over.set()
-            launcher.stop(signal.SIGTERM if isinstance(error, Terminated) else signal.SIGINT)
-            raise
+    def _attend(self, futures: list[Future[None]], launcher: Launcher, signals: list[int]) -> None:
+        """Wait for all. Ctrl-C, SIGTERM and errors end the runs too, in the way that a single run ends by them.
+
+        One more signal kills them, and so does the end of our patience.
+        """
+        waiting, failed = set(futures), False
+        while waiting and not signals and not failed:
+            done, waiting = wait(waiting, POLL_SECONDS, FIRST_EXCEPTION)
+            failed = any(future.exception() is not None for future in done)
+        if not signals and not failed:
+            return
+        self._over.set()
+        launcher.stop(signals[0] if signals else signal.SIGINT)
+        deadline, heard = time.monotonic() + PATIENCE_SECONDS, min(len(signals), 1)
+        while wait(waiting, POLL_SECONDS).not_done:
+            if len(signals) > heard or time.monotonic() > deadline:
+                launcher.stop(signal.SIGKILL)
 
     def _is_other(self, job: Job) -> bool:
         return job.arm != self.jobs[0].arm
@@ -172,82 +180,6 @@ def has_rollouts(folder: Path) -> bool:
     return not plan.missing_of(run, plan.rounds[0].needed(run).rollouts)
 
 
-class Processes:
-    """Launches runs as processes, and ends those that are on their way when the comparison ends."""
-
-    def __init__(self, out: Path, say: Say) -> None:
-        self._out, self._say = out, say
-        self._live: set[subprocess.Popen[str]] = set()
-        self._stopped = False
-        self._starting = threading.Lock()
-
-    def launch(self, job: Job, origin: Job | None) -> str:
-        """Run a job to its end, its output in `logs/`; as `Launcher` has it."""
-        folder, config = run_folder(self._out, job), self._out / "configs" / f"{job.name}.yaml"
-        make_folder(config.parent)
-        config.write_text(yaml.safe_dump(job.settings.model_dump(mode="json"), sort_keys=False))
-        command = [sys.executable, "-m", "flows.compare_runs", str(os.getpid()), str(config), str(folder)]
-        if origin is not None:
-            command += [str(run_folder(self._out, origin)), *fork_overrides(origin.settings, job.settings)]
-        process = self._begin(command)
-        if process is None:
-            return "interrupted"
-        self._say(f"{job.name}: started")
-        log = self._out / "logs" / f"{job.name}.log"
-        code, last = self._follow(job, process, log)
-        if code == 0:
-            return ""
-        if origin is None and not (folder / RUN_FILE).exists():
-            raise InputError(last)
-        return f"failed: {last} (exit code {code}; {log})"
-
-    def _begin(self, command: list[str]) -> subprocess.Popen[str] | None:
-        """The process, known to `stop` as soon as it is there; None where `stop` came before it."""
-        cores = len(os.sched_getaffinity(0))
-        with self._starting:
-            if self._stopped:
-                return None
-            process = subprocess.Popen(
-                command,
-                env={"OMP_NUM_THREADS": str(cores), **os.environ},
-                stdout=subprocess.PIPE,
-                stderr=subprocess.STDOUT,
-                text=True,
-                errors="replace",
-                start_new_session=True,
-            )
-            self._live.add(process)
-            return process
-
-    def _follow(self, job: Job, process: subprocess.Popen[str], log: Path) -> tuple[int, str]:
-        """The exit code of the process and its last line; its lines go to the log, some of them to the terminal."""
-        make_folder(log.parent)
-        last, said = "no word", time.monotonic()
-        with log.open("a") as file, process:
-            assert process.stdout is not None
-            for line in process.stdout:
-                print(line, end="", file=file, flush=True)
-                last = line.strip() or last
-                if time.monotonic() - said > QUIET_SECONDS and line.strip():
-                    said = time.monotonic()
-                    self._say(f"{job.name}: {last}")
-        self._live.discard(process)
-        return process.returncode, last.removeprefix("mopd: ")
-
-    def stop(self, number: int) -> None:
-        """Send a signal to all that run and wait until they have ended; after a while they are killed."""
-        with self._starting:
-            self._stopped = True
-        for process in list(self._live):
-            with suppress(ProcessLookupError):
-                process.send_signal(number)
-        for process in list(self._live):
-            try:
-                process.wait(PATIENCE_SECONDS)
-            except subprocess.TimeoutExpired:
-                process.kill()
-
-
 def _shares(workers: int) -> Queue[list[int]]:
     """The cores, dealt out evenly: runs beside each other that share cores slow each other many times over."""
     cores = sorted(os.sched_getaffinity(0))
@@ -260,24 +192,3 @@ def _shares(workers: int) -> Queue[list[int]]:
 def _take_share(shares: Queue[list[int]]) -> None:
     """Bind this thread, and the processes that it starts, to its cores."""
     os.sched_setaffinity(0, shares.get())
-
-
-def _end_with(parent: int) -> None:
-    """End at once when the comparison was killed: nobody else would, and its Prefect server is gone."""
-    while os.getppid() == parent:
-        time.sleep(1.0)
-    os._exit(1)
-
-
-def _run(config: str, folder: str, origin: str = "", *overrides: str) -> int:
-    """Fork `origin`, where one is named, then run; the exit code. One process, so that inputs are checked once."""
-    from flows.cli import main
-
-    sets = [part for one in overrides for part in ("--set", one)]
-    forked = main(["fork", origin, "--round", "0", *sets, folder]) if origin else 0
-    return forked or main(["run", config, "--run", folder])
-
-
-if __name__ == "__main__":
-    threading.Thread(target=_end_with, args=(int(sys.argv[1]),), daemon=True).start()
-    sys.exit(_run(*sys.argv[2:]))

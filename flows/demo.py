@@ -64,7 +64,7 @@ def verdict(status: dict[str, Any]) -> str:
         f"Held-out mean@{k}: {100 * first['mean_at_k']:.1f} % -> {100 * last['mean_at_k']:.1f} % "
         f"({change:+.1f} points), "
         f"pass@{k}: {100 * first['pass_at_k']:.1f} % -> {100 * last['pass_at_k']:.1f} %, "
-        f"after {len(status['rounds'])} rounds, on {first['num_prompts']} questions that were never trained on."
+        f"after {last['policy']} rounds, on {first['num_prompts']} questions that were never trained on."
     )
 
 

@@ -10,7 +10,7 @@ from flows.checks import check_adapter
 from flows.plan import DIGESTS, TRAINER, RunPlan
 from flows.prepare import in_own_process, inputs_of, run_document
 from flows.shard import Shard
-from flows.stage_settings import FREE_SETTINGS
+from flows.stage_settings import free_settings
 from flows.text import Cell, text_table
 from mopd.errors import InputError
 from mopd.settings import Settings, override_tree, parse_settings
@@ -53,7 +53,8 @@ def fork_command(parent: Path, round: int, overrides: list[str], new: Path) -> i
     folder = fork_run(parent, round, overrides, new)
     plan = RunPlan.of(folder)
     rows = [_came_along(folder, f"round {number}", part.all()) for number, part in enumerate(plan.rounds)]
-    rows += [_came_along(folder, f"policy {number}", part.all()) for number, part in plan.evaluations.items()]
+    evaluations = plan.shown_evaluations(folder)
+    rows += [_came_along(folder, f"policy {number}", part.all()) for number, part in evaluations.items()]
     print(f"{folder.path}: forked from {folder.lineage['path']} at round {round}; shards that came along:")
     print(f"\n{text_table(rows)}\n\nto start it: mopd run {new}")
     return 0
@@ -132,7 +133,7 @@ def _check_whole(folder: RunFolder, there: RunPlan, round: int) -> None:
 
 def _check_differs(folder: RunFolder, settings: Settings) -> None:
     differences = folder.differences(settings.model_dump(mode="json"))
-    if not set(differences) - set(FREE_SETTINGS):
+    if not set(differences) - set(free_settings(settings)):
         raise InputError(
             f"{folder.path}: no setting that decides a result differs; give --set KEY=VALUE, or continue the run itself"
         )

@@ -92,8 +92,8 @@ class RunPlan:
         return replace(plan, earlier=(*kept, *last))
 
     def shards(self) -> list[Shard]:
-        """Everything that the run may have: of each round all its candidates."""
-        parts: list[RoundPlan | EvaluationPlan] = [*self.rounds, *self.evaluations.values()]
+        """Everything that the run may have: of each round all its candidates, of each policy its evaluation."""
+        parts: list[RoundPlan | EvaluationPlan] = [*self.rounds, *self._any_evaluations.values()]
         return [shard for part in parts for shard in part.all()]
 
     @property
@@ -131,21 +131,29 @@ class RunPlan:
 
     @cached_property
     def evaluations(self) -> dict[int, EvaluationPlan]:
-        """One plan for each policy version that is evaluated."""
+        """One plan for each policy version that these settings have evaluated."""
         return {version: self._evaluation_of(version) for version in self._evaluated()}
 
+    def shown_evaluations(self, folder: RunFolder) -> dict[int, EvaluationPlan]:
+        """The evaluations that these settings ask for and, beside them, those that earlier settings had made.
+
+        A run of two rounds has policy 2 evaluated; continued to a third round, it asks for policies 0 and 3.
+        """
+        return {
+            version: part
+            for version, part in self._any_evaluations.items()
+            if version in self.evaluations or part.is_there(folder)
+        }
+
     @cached_property
-    def other_evaluations(self) -> dict[int, EvaluationPlan]:
-        """Of the versions that these settings leave out: they may be there, since fewer rounds ended at one, or
-        `evaluate.when` was another."""
-        if not self.num_heldout:
-            return {}
-        others = set(range(self.settings.rounds + 1)).difference(self._evaluated())
-        return {version: self._evaluation_of(version) for version in sorted(others)}
+    def _any_evaluations(self) -> dict[int, EvaluationPlan]:
+        """One plan for each policy version."""
+        versions = range(self.settings.rounds + 1) if self.num_heldout else ()
+        return {version: self.evaluations.get(version) or self._evaluation_of(version) for version in versions}
 
     def _evaluation_of(self, version: int) -> EvaluationPlan:
-        trained = (self.rounds[version - 1].policy.flat(),) if version else ()
-        return self.at(version)._evaluation(version, self._chain[1][version], trained)
+        state = (self.rounds[version - 1].policy.flat(),) if version else ()
+        return self.at(version)._evaluation(version, self._chain[1][version], state)
 
     @cached_property
     def _chain(self) -> tuple[list[RoundPlan], list[str]]:

@@ -19,7 +19,7 @@ from typing import Any
 from flows.checks import check_inputs
 from flows.jobs import load_nothing
 from flows.plan import RunPlan
-from flows.stage_settings import FREE_SETTINGS
+from flows.stage_settings import free_settings
 from flows.worker import Worker
 from mopd.errors import InputError
 from mopd.settings import Settings
@@ -73,13 +73,14 @@ def ended_cleanly(folder: RunFolder) -> bool:
 def _locked(folder: RunFolder) -> Iterator[int]:
     descriptor = os.open(folder.path / LOCK_FILE, os.O_RDWR | os.O_CREAT, 0o644)
     try:
-        _take_lock(folder, descriptor)
+        _take(descriptor, folder)
         yield descriptor
     finally:
         os.close(descriptor)
 
 
-def _take_lock(folder: RunFolder, descriptor: int) -> None:
+def _take(descriptor: int, folder: RunFolder) -> None:
+    """Lock, or say who holds it: apart from what is done under the lock, whose errors are its own."""
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError as error:
@@ -99,6 +100,9 @@ def in_own_process(check: Callable[..., Any], *args: Any) -> Any:
     worker = Worker("check", load_nothing)
     try:
         return worker.run(check, *args)
+    except BaseException:
+        worker.kill()  # a signal: what it is at, which may take minutes, is of no use any more
+        raise
     finally:
         worker.close()
 
@@ -133,7 +137,7 @@ def _continued(folder: RunFolder, settings: Settings) -> RunFolder:
         )
     here = settings.model_dump(mode="json")
     differences = folder.differences(here)
-    refused = {key: pair for key, pair in differences.items() if key not in ("rounds", *FREE_SETTINGS)}
+    refused = {key: pair for key, pair in differences.items() if key not in ("rounds", *free_settings(settings))}
     if refused:
         raise StorageError(folder.refusal(refused))
     document = folder.document

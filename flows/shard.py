@@ -193,3 +193,7 @@ class EvaluationPlan:
     def all(self) -> list[Shard]:
         """Every shard of the evaluation."""
         return [*self.prompts, *self.evaluations]
+
+    def is_there(self, folder: RunFolder) -> bool:
+        """Whether the policy was evaluated to the end."""
+        return bool(self.evaluations) and all(shard.find(folder) is not None for shard in self.evaluations)

@@ -70,6 +70,29 @@ def _end_in_time(readable: int, over: threading.Event) -> None:
             os._exit(128 + number[0])
 
 
+@contextmanager
+def noted_signals() -> Iterator[list[int]]:
+    """SIGTERM and Ctrl-C are noted, not raised; the first of them goes to its own handler when this is over.
+
+    For work that must end others before it ends itself: an exception could come at any place of it, and twice. Outside
+    of the main thread nothing is raised, and nothing noted.
+    """
+    numbers: list[int] = []
+    if threading.current_thread() is not threading.main_thread():
+        yield numbers
+        return
+    before = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)}
+    try:
+        for number in before:
+            signal.signal(number, lambda number, frame: numbers.append(number))
+        yield numbers
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+        if numbers:
+            signal.raise_signal(numbers[0])
+
+
 def raise_if_interrupted() -> None:
     """KeyboardInterrupt if Ctrl-C came but its exception was lost: Python drops those raised in a callback."""
     if _interrupted:

@@ -33,7 +33,16 @@ FREE_SETTINGS = (
     "evaluate.when",
     "evaluate.bootstrap_samples",
 )
-"""Settings that change no shard's content, so that a run may continue with other ones: no key holds them."""
+"""Settings that change no shard's content, so that a run may continue with other ones: no key holds them.
+
+But for `choices`, which hold `evaluate.bootstrap_samples`: see `free_settings`.
+"""
+
+
+def free_settings(settings: Settings) -> tuple[str, ...]:
+    """FREE_SETTINGS of a run with these settings: where a probe chooses its contexts, the choice holds intervals."""
+    probes = isinstance(settings.condition.variant, AutoVariant)
+    return tuple(name for name in FREE_SETTINGS if not (probes and name == "evaluate.bootstrap_samples"))
 
 
 def settings_of(folder: RunFolder, tree: dict[str, Any] | None = None) -> Settings:

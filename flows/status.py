@@ -6,7 +6,7 @@ from dataclasses import asdict
 from typing import Any
 
 from flows.artifacts import total
-from flows.plan import RunPlan
+from flows.plan import DIGESTS, RunPlan
 from flows.progress import clock
 from flows.selection import round_selection, selection_line
 from flows.shard import EvaluationPlan, Shard
@@ -39,8 +39,13 @@ def run_status(folder: RunFolder) -> dict[str, Any]:
         "variant": plan.settings.condition.variant.kind,
         "finished": not plan.missing(folder),
         "rounds": [_round_status(folder, plan, round) for round in range(len(plan.rounds))],
-        "evaluations": [_evaluation_status(folder, plan, *entry) for entry in _evaluations(folder, plan)],
+        "evaluations": [_evaluation_status(folder, plan, *entry) for entry in plan.shown_evaluations(folder).items()],
     }
+
+
+def asked_evaluations(folder: RunFolder) -> list[int] | None:
+    """The policies whose evaluations a run's settings ask for; None for a folder that `mopd run` didn't make."""
+    return list(RunPlan.of(folder).evaluations) if folder.document.keys() >= set(DIGESTS) else None
 
 
 def status_text(status: dict[str, Any]) -> str:
@@ -115,16 +120,6 @@ def _updates_status(folder: RunFolder, updates: Shard) -> dict[str, Any]:
     rows = read_rows(folder, manifest) if manifest else []
     names = ("loss", "distill_loss", "policy_loss", "grad_norm")
     return {"steps": len(rows), **{name: _mean([row[name] for row in rows]) for name in names}}
-
-
-def _evaluations(folder: RunFolder, plan: RunPlan) -> list[tuple[int, EvaluationPlan]]:
-    """Those that the settings ask for, and others that are there: an evaluation stays a run's own."""
-    there = {
-        version: part
-        for version, part in plan.other_evaluations.items()
-        if all(shard.find(folder) is not None for shard in part.all())
-    }
-    return sorted({**plan.evaluations, **there}.items())
 
 
 def _evaluation_status(folder: RunFolder, plan: RunPlan, version: int, part: EvaluationPlan) -> dict[str, Any]:

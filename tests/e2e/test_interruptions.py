@@ -103,6 +103,22 @@ def test_a_killed_worker_costs_its_shard_a_retry(prefect: Prefect, tmp_path: Pat
     assert json.loads(prefect.mopd("status", run, "--json").stdout)["finished"]
 
 
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])
+def test_nothing_of_a_comparison_stays_behind(prefect: Prefect, tmp_path: Path, number: int) -> None:
+    """Two runs at once; killed, the comparison can end nothing, and its runs see that it is gone."""
+    out = tmp_path / "compared"
+    arguments = ("compare", TINY, "--vary", "train.objective=sdpo,grpo", "--seeds", "2", "--jobs", "2", "--out", out)
+    with prefect.start_mopd(*arguments, *FAKE) as process:
+        wait_for(lambda: all(committed(out / "runs" / f"sdpo-seed{seed}", "prompts", 0) for seed in (0, 1)), 120)
+        family = psutil.Process(process.pid).children(recursive=True)
+        os.kill(process.pid, number)
+        output, _ = process.communicate(timeout=30)
+    assert process.returncode == (-number if number == signal.SIGKILL else 128 + number), output
+    assert len(family) > 2
+    wait_for(lambda: not any(ours(child) for child in family), 20)
+    assert not any(committed(out / "runs" / f"sdpo-seed{seed}", "policies", 1) for seed in (0, 1))
+
+
 WORKER_TRIAL = {"rounds": 1, "evaluate.when": "never", "prompts_per_shard": 1, "generate.max_tokens": 96}
 
 

@@ -205,6 +205,20 @@ def test_more_rounds_continue_the_run_and_fewer_are_refused(prefect: Prefect, tm
     assert "has 2 rounds" in fewer.stderr
 
 
+def test_rounds_one_after_the_other_are_the_run_that_had_them_at_once(
+    prefect: Prefect, finished_run: Path, tmp_path: Path
+) -> None:
+    run = tmp_path / "run"
+    for rounds in range(1, ROUNDS + 1):
+        done = prefect.mopd("run", TINY, "--run", run, *FAKE, "--set", f"rounds={rounds}")
+        assert done.returncode == 0, done.stdout + done.stderr
+    assert prefect.mopd("digest", run).stdout == prefect.mopd("digest", finished_run).stdout
+    status = json.loads(prefect.mopd("status", run, "--json").stdout)
+    assert status["finished"]
+    assert [entry["policy"] for entry in status["evaluations"]] == [0, 1, ROUNDS]
+    assert [line.split()[0] for line in done.stdout.split("held-out")[1].splitlines()[-5:-2]] == ["0", "1", "2"]
+
+
 def children_seconds() -> float:
     """CPU time of all child processes so far: a wall clock would measure the machine's other users."""
     used = resource.getrusage(resource.RUSAGE_CHILDREN)

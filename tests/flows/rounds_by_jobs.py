@@ -16,9 +16,10 @@ from flows.plan import RunPlan
 from flows.prepare import run_document, tasks_digest
 from flows.shard import SIDE_TABLES, RoundPlan, Shard
 from flows.stage_settings import settings_of
+from flows.worker import silent
 from mopd.models import model_digest, resolve_model
 from mopd.settings import Settings, load_settings
-from mopd.tasks import draw_prompts, load_tasks
+from mopd.tasks import draw_prompts, load_tasks, prompt_rows
 from storage.runs import RUN_FILE, RunFolder
 from storage.shards import commit_shard
 
@@ -33,15 +34,43 @@ def make_run(path: Path, *overrides: str) -> RunFolder:
     """Make whatever a run of three rounds of one shard each has not made yet."""
     torch.set_num_threads(1)
     settings = load_settings(TINY, [*SMALL, *overrides])
-    folder = RunFolder.open(path) if (path / RUN_FILE).exists() else RunFolder.create(path, _document(settings))
-    for plan in RunPlan.of(folder).rounds:
-        _make_round(folder, plan)
+    folder = (
+        RunFolder.open(path)
+        if (path / RUN_FILE).exists()
+        else RunFolder.create(path, run_document(settings, "tiny", inputs(settings)))
+    )
+    plan = RunPlan.of(folder)
+    for version in range(plan.settings.rounds + 1):
+        for shard in plan.evaluations[version].evaluations if version in plan.evaluations else ():
+            evaluate(folder, shard)
+        for part in plan.rounds[version : version + 1]:
+            _make_round(folder, part)
     return folder
 
 
-def _document(settings: Settings) -> dict[str, Any]:
-    digests = {"model_digest": model_digest(resolve_model(settings.model.path)), "teacher_digest": None}
-    return run_document(settings, "tiny", {**digests, "tasks_digest": tasks_digest(settings), "num_heldout": 0})
+def evaluate(folder: RunFolder, shard: Shard) -> None:
+    """Make one shard of an evaluation, with its prompts, where it is missing."""
+    if shard.find(folder) is not None:
+        return
+    prompts, settings = shard.input("prompts"), settings_of(folder)
+    size, first = settings.prompts_per_shard, shard.shard * settings.prompts_per_shard
+    tasks = load_tasks(settings.tasks, settings.seed).heldout[first : first + size]
+    if prompts.find(folder) is None:
+        rows = prompt_rows(tasks, run=folder.run_id, round=shard.round, split="heldout")
+        place = {"round": shard.round, "shard": prompts.shard, "key": prompts.key}
+        commit_shard(folder, "prompts", **place, rows=rows, parents=[], info={})
+    engine = jobs.load_engine(folder.path, shard.round)
+    jobs.judge_shard(None, silent, folder.path, shard, *jobs.sample_shard(engine, silent, folder.path, shard))
+
+
+def inputs(settings: Settings) -> dict[str, Any]:
+    """What `flows.prepare.inputs_of` finds in a process of its own."""
+    return {
+        "model_digest": model_digest(resolve_model(settings.model.path)),
+        "teacher_digest": None,
+        "tasks_digest": tasks_digest(settings),
+        "num_heldout": len(load_tasks(settings.tasks, settings.seed).heldout),
+    }
 
 
 def _make_round(folder: RunFolder, plan: RoundPlan) -> None:

@@ -335,6 +335,16 @@ def test_free_settings_may_change_and_are_noted(tmp_path: Path) -> None:
     assert open_run(other, folder.path, config="").document == again.document
 
 
+def test_what_a_probe_chooses_by_may_not_change(tmp_path: Path) -> None:
+    """The choice holds intervals, and all that follows holds the choice: no policy could be trained again."""
+    auto = {**SMALL, "condition.variant": "auto"}
+    folder, plan = run_of(tmp_path / "run", auto)
+    more = plan_of({**auto, "evaluate.bootstrap_samples": 9})
+    assert more.rounds[1].policy.key != plan.rounds[1].policy.key
+    with pytest.raises(StorageError, match=r"settings: evaluate.bootstrap_samples is 2000 there, 9 here: give"):
+        open_run(more.settings, folder.path, config="")
+
+
 def test_settings_that_decide_a_result_are_refused_by_name(tmp_path: Path) -> None:
     folder, _ = run_of(tmp_path / "run")
     before = (folder.path / "run.json").read_bytes()
