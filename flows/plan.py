@@ -306,17 +306,6 @@ class RunPlan:
         return {}
 
 
-def beside_the_plan(folder: RunFolder) -> frozenset[str]:
-    """Keys of evaluations that a run may hold though its settings don't ask for them; none of what is no run.
-
-    A run of two rounds that goes on to three has evaluated the policy in between; it is the run that had three at once.
-    """
-    if folder.document.get("kind", "run") != "run" or "settings" not in folder.document:
-        return frozenset()
-    plan = RunPlan.of(folder)
-    return frozenset(shard.key for part in plan.other_evaluations.values() for shard in part.all())
-
-
 def _earlier(folder: RunFolder) -> tuple[tuple[int, RunPlan], ...]:
     """What `lineage.earlier` of a fork says."""
     return tuple(

@@ -5,13 +5,8 @@ from __future__ import annotations
 import csv
 import io
 import json
-import signal
-import subprocess
-import threading
-import time
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -19,7 +14,7 @@ from flows.arms import Arm, Job, arms_of, fork_overrides, jobs_of
 from flows.cli import main
 from flows.compare_plot import write_plot
 from flows.compare_results import Results, RunResult, csv_text, markdown, method_text, result_rows, seed_rows
-from flows.compare_runs import FINISHED, WAS_THERE, Processes, Runs, run_folder
+from flows.compare_runs import FINISHED, WAS_THERE, Runs, run_folder
 from flows.prepare import run_lock
 from mopd.comparison import Outcome, compare_arms
 from mopd.errors import InputError
@@ -303,35 +298,3 @@ def test_settings_of_arms_refuse_tasks_without_heldout(tmp_path: Path) -> None:
     (tmp_path / "config.yaml").write_text("tasks: {kind: file, train: a.jsonl}")
     with pytest.raises(InputError, match=r"tasks\.heldout: is null"):
         jobs_of(tmp_path / "config.yaml", arms_of(METHODS), 1, [])
-
-
-def test_no_run_is_left_behind_by_a_stop_that_comes_while_it_begins(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """The comparison ends between its look whether it has ended and the start of a run."""
-    (job, *_) = jobs_of(TINY, arms_of(METHODS), 1, [])
-    processes = Processes(tmp_path, lambda text: None)
-    stopping = threading.Thread(target=processes.stop, args=(signal.SIGTERM,))
-    begun: list[subprocess.Popen[str]] = []
-
-    class Late(subprocess.Popen):  # type: ignore[type-arg]
-        """Begins only after `stop` has had its chance."""
-
-        def __init__(self, command: list[str], **options: Any) -> None:
-            stopping.start()
-            time.sleep(0.3)
-            super().__init__(["sleep", "60"], **options)
-            begun.append(self)
-
-    monkeypatch.setattr(subprocess, "Popen", Late)
-    assert "failed" in processes.launch(job, job)
-    stopping.join()
-    assert [process.returncode for process in begun] == [-signal.SIGTERM]
-    assert processes.launch(job, job) == "interrupted"
-    assert len(begun) == 1
-
-
-def test_an_error_while_a_run_is_held_is_no_other_process(tmp_path: Path) -> None:
-    folder = RunFolder.create(tmp_path / "run", {"settings": {}})
-    with pytest.raises(BlockingIOError), run_lock(folder):
-        raise BlockingIOError("something of the run's own")

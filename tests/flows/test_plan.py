@@ -176,14 +176,6 @@ def test_nothing_is_evaluated_without_held_out_tasks() -> None:
     assert plan_of(num_heldout=0).evaluations == {}
 
 
-def test_evaluations_that_the_settings_leave_out_are_known() -> None:
-    plan = plan_of({"rounds": 3, "evaluate.when": "first_and_last"})
-    assert (list(plan.evaluations), list(plan.other_evaluations)) == ([0, 3], [1, 2])
-    before = plan_of({"rounds": 2, "evaluate.when": "first_and_last"})
-    assert plan.other_evaluations[2] == before.evaluations[2]
-    assert plan_of({"rounds": 3, "evaluate.when": "every_round"}).other_evaluations == {}
-
-
 SMALL = {"rounds": 2, "generate.num_prompts": 4, "evaluate.when": "never"}
 
 
