@@ -18,6 +18,8 @@ from flows.signals import END_SECONDS, noted_signals
 from tests.e2e.harness import ROOT, TINY
 
 INT, TERM = signal.SIGINT, signal.SIGTERM
+SOON = 3 * PATIENCE_SECONDS
+"""Seconds from the start of a comparison's interpreter to its end, on a machine that others use as well."""
 
 
 def stopped(out: Path, run: str, workers: int, place: str, *signals: int) -> tuple[int, float, int]:
@@ -38,14 +40,14 @@ def test_a_signal_between_the_question_and_the_start_ends_what_is_started(
 ) -> None:
     code, seconds, _ = stopped(tmp_path / "out", "polite", workers, "start", number)
     assert code == 128 + number
-    assert seconds < PATIENCE_SECONDS
+    assert seconds < SOON
 
 
 @pytest.mark.parametrize("number", [INT, TERM])
 def test_a_signal_ends_the_runs_that_are_on_their_way(tmp_path: Path, number: int) -> None:
     code, seconds, begun = stopped(tmp_path / "out", "polite", 2, "running", number)
     assert (code, begun) == (128 + number, 2)
-    assert seconds < PATIENCE_SECONDS
+    assert seconds < SOON
 
 
 def test_a_run_that_does_not_hear_is_killed_in_time(tmp_path: Path) -> None:
