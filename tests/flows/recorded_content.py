@@ -3,9 +3,9 @@
     python -m tests.flows.recorded_content record tiny-fake before.json train.objective=grpo    # with the old code
     python -m tests.flows.recorded_content compare tiny-fake before.json train.objective=grpo   # with the new code
 
-`compare` says which columns differ, were removed or were added: on one machine, a change that leaves the arithmetic alone
-leaves every bit as it is. Between machines floats differ in their last digits; `test_recorded_content` keeps what must
-hold on any (`keep NAME` writes its file).
+`compare` says which columns differ, were removed or were added: on one machine, a change that leaves the arithmetic
+alone leaves every bit as it is. Between machines floats differ in their last digits; `test_recorded_content` keeps what
+must hold on any (`keep NAME` writes its file).
 """
 
 from __future__ import annotations

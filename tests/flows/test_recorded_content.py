@@ -15,8 +15,8 @@ import pytest
 from tests.flows.recorded_content import FOLDER, PORTABLE_ROUNDS, portable, record
 
 ROUGHLY = {"updates": 0.05, "policies": 0.05}
-"""Share of a column's magnitude that its sums may be off on another machine, by table: these are of gradients, which are
-differences of nearly equal numbers in a model that has learnt nothing."""
+"""Share of a column's magnitude that its sums may be off on another machine, by table: these are of gradients, which
+are differences of nearly equal numbers in a model that has learnt nothing."""
 NEAR = 2e-3
 
 
