@@ -28,12 +28,12 @@ STAGE_VERSIONS = {
     "rollouts": 1,
     "verdicts": 3,
     "contexts": 2,
-    "scores": 2,
+    "scores": 3,
     "signals": 1,
     "answers": 1,
     "choices": 1,
-    "policies": 2,
-    "updates": 2,
+    "policies": 3,
+    "updates": 3,
     "evaluations": 2,
 }
 """Raise a number when the stage's code changes what it writes."""

@@ -148,11 +148,10 @@ def make_batch(trees: Sequence[Tree], device: torch.device | str = "cpu") -> Bat
 
 
 def _tree_mask(branch_BL: Tensor) -> Tensor:
-    """Allowed attention [B, 1, L, L]: backwards, to the prefix or within the same branch."""
-    length = branch_BL.shape[1]
-    causal_LL = torch.ones(length, length, dtype=torch.bool, device=branch_BL.device).tril()
-    query, key = branch_BL[:, :, None], branch_BL[:, None, :]
-    return (causal_LL & ((key == -1) | (query == key)))[:, None]
+    """Allowed attention [B, 1, L, L]: backwards, to the prefix or within the same branch. Large, so made in place."""
+    mask_BLL = branch_BL[:, :, None] == branch_BL[:, None, :]
+    mask_BLL |= (branch_BL == -1)[:, None, :]
+    return mask_BLL.tril_()[:, None]
 
 
 def hidden_states(model: Any, batch: Batch) -> Tensor:
@@ -161,7 +160,7 @@ def hidden_states(model: Any, batch: Batch) -> Tensor:
         return torch.cat([hidden_states(one, batch) for one in model.models], dim=-1)
     attention: Tensor | None = batch.mask
     if attention is not None and model.config._attn_implementation == "eager":
-        attention = torch.zeros_like(attention, dtype=torch.float32).masked_fill(~attention, float("-inf"))
+        attention = torch.zeros_like(attention, dtype=torch.float32).masked_fill_(~attention, float("-inf"))
     output = model.base_model(
         input_ids=batch.input_ids, attention_mask=attention, position_ids=batch.position_ids, use_cache=False
     )

@@ -12,13 +12,13 @@ from __future__ import annotations
 
 import hashlib
 import json
-import math
 import sys
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pyarrow.parquet as pq
 from safetensors.numpy import load_file
 
@@ -61,9 +61,8 @@ def describe(run: RunFolder) -> Record:
             found |= {f"{table}/{round}/{name}": _summary(values) for name, values in _columns(run, table, round)}
     for policy in manifests(run, POLICIES):
         for path in sorted(data_path(run, policy).rglob("*.safetensors")):
-            tensors = {name: value.tolist() for name, value in sorted(load_file(path).items())}
             place = path.relative_to(data_path(run, policy)).as_posix()
-            found[f"{POLICIES}/{policy.round}/{place}"] = _summary(list(tensors.values()))
+            found[f"{POLICIES}/{policy.round}/{place}"] = _tensor_summary(load_file(path))
     return found
 
 
@@ -83,8 +82,17 @@ def _summary(values: list[Any]) -> dict[str, Any]:
     summary: dict[str, Any] = {"sha256": hashlib.sha256(json.dumps(values).encode()).hexdigest()}
     leaves = list(_leaves(values))
     if any(isinstance(leaf, float) for leaf in leaves):
-        summary["numbers"] = _numbers(leaves)
+        numbers = np.array([leaf for leaf in leaves if leaf is not None], dtype=np.float64)
+        summary["numbers"] = {"nulls": len(leaves) - len(numbers), **_numbers(numbers)}
     return summary
+
+
+def _tensor_summary(tensors: dict[str, np.ndarray]) -> dict[str, Any]:
+    digest, flat = hashlib.sha256(), []
+    for name, value in sorted(tensors.items()):
+        digest.update(f"{name} {value.dtype} {value.shape}".encode() + value.tobytes())
+        flat.append(value.ravel())
+    return {"sha256": digest.hexdigest(), "numbers": {"nulls": 0, **_numbers(np.concatenate(flat))}}
 
 
 def _leaves(value: Any) -> Iterator[Any]:
@@ -95,16 +103,13 @@ def _leaves(value: Any) -> Iterator[Any]:
         yield value
 
 
-def _numbers(leaves: list[float | None]) -> dict[str, float]:
-    """Sums that tell values, and their order, apart: [count, nulls, mean, mean magnitude, mean by place]."""
-    numbers = [leaf for leaf in leaves if leaf is not None]
-    by_place = sum(number * math.cos(place) for place, number in enumerate(numbers))
+def _numbers(values: np.ndarray) -> dict[str, float]:
+    """Means that tell values, and their order, apart."""
     return {
-        "count": len(numbers),
-        "nulls": len(leaves) - len(numbers),
-        "mean": sum(numbers) / len(numbers),
-        "magnitude": sum(map(abs, numbers)) / len(numbers),
-        "by_place": by_place / len(numbers),
+        "count": len(values),
+        "mean": float(values.mean(dtype=np.float64)),
+        "magnitude": float(np.abs(values).mean(dtype=np.float64)),
+        "by_place": float((values * np.cos(np.arange(len(values)))).mean()),
     }
 
 
