@@ -66,6 +66,7 @@ class ShardFile:
                     table = file.read_row_group(number, columns=list(columns))
                     yield first, {name: self._column(table, name) for name in columns}
                 first += count
+        pa.default_memory_pool().release_unused()  # what decoding took, which Arrow would keep for the next file
 
     def _column(self, table: pa.Table, name: str) -> Lists | list[Any]:
         if name == "run" and self._manifest.home:
