@@ -21,20 +21,28 @@ from torch.utils.checkpoint import checkpoint
 from mopd.errors import InputError
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Branch:
-    """A rollout to be read after a prefix. `row` is its index in the caller's list."""
+    """A rollout to be read after a prefix, both as int32. `row` is its index in the caller's list."""
 
     row: int
-    prefix: tuple[int, ...]
-    tokens: tuple[int, ...]
+    prefix: np.ndarray
+    tokens: np.ndarray
+
+    def __eq__(self, other: object) -> bool:
+        """Whether the same is read for the same row."""
+        if not isinstance(other, Branch) or self.row != other.row:
+            return False
+        return np.array_equal(self.prefix, other.prefix) and np.array_equal(self.tokens, other.tokens)
+
+    __hash__ = None  # type: ignore[assignment]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Tree:
     """A prefix and the rollouts that follow it. The last token of a rollout predicts nothing and is not fed."""
 
-    prefix: tuple[int, ...]
+    prefix: np.ndarray
     branches: tuple[Branch, ...]
 
     @property
@@ -77,7 +85,7 @@ class TokenLogps(NamedTuple):
 def branches(prefixes: Sequence[np.ndarray], responses: Sequence[np.ndarray]) -> list[Branch]:
     """One branch a rollout; empty responses have nothing to score and are left out."""
     return [
-        Branch(row, tuple(map(int, prefix)), tuple(map(int, response)))
+        Branch(row, np.asarray(prefix, dtype=np.int32), np.asarray(response, dtype=np.int32))
         for row, (prefix, response) in enumerate(zip(prefixes, responses, strict=True))
         if len(response) > 0
     ]
@@ -88,9 +96,9 @@ def plan_batches(items: Sequence[Branch], *, max_tokens: int) -> list[list[Tree]
 
     A branch that alone exceeds the bound gets a batch of its own. Every branch appears exactly once.
     """
-    by_prefix: dict[tuple[int, ...], list[Branch]] = {}
+    by_prefix: dict[bytes, list[Branch]] = {}
     for branch in items:
-        by_prefix.setdefault(branch.prefix, []).append(branch)
+        by_prefix.setdefault(branch.prefix.tobytes(), []).append(branch)
     trees = [tree for group in by_prefix.values() for tree in _split(group, max_tokens)]
     trees.sort(key=lambda tree: (tree.length, tree.branches[0].row))
     batches: list[list[Tree]] = []
@@ -121,7 +129,7 @@ def make_batch(trees: Sequence[Tree], device: torch.device | str = "cpu") -> Bat
     ids, positions, branch_of = (np.zeros((len(trees), length), dtype=np.int64) for _ in range(3))
     branch_of.fill(-2)  # padding; -1 marks the prefix
     source: list[int] = []
-    targets: list[int] = []
+    targets: list[np.ndarray] = []
     rows: list[tuple[int, int]] = []
     for b, tree in enumerate(trees):
         start = len(tree.prefix)
@@ -133,7 +141,7 @@ def make_batch(trees: Sequence[Tree], device: torch.device | str = "cpu") -> Bat
             positions[b, at : at + fed] = np.arange(start, start + fed)
             branch_of[b, at : at + fed] = number
             source += [b * length + start - 1, *range(b * length + at, b * length + at + fed)]
-            targets += branch.tokens
+            targets.append(branch.tokens)
             rows.append((branch.row, len(branch.tokens)))
             at += fed
     plain = all(len(tree.branches) == 1 for tree in trees)
@@ -142,7 +150,7 @@ def make_batch(trees: Sequence[Tree], device: torch.device | str = "cpu") -> Bat
         position_ids=torch.from_numpy(positions).to(device),
         mask=None if plain else _tree_mask(torch.from_numpy(branch_of).to(device)),
         source=torch.tensor(source, device=device),
-        targets=torch.tensor(targets, device=device),
+        targets=torch.from_numpy(np.concatenate(targets).astype(np.int64)).to(device),
         rows=rows,
     )
 

@@ -62,7 +62,7 @@ __all__ = [
     "verify_run",
 ]
 
-ROW_GROUP_ROWS, ROW_GROUP_BYTES = 256, 16 << 20
+ROW_GROUP_ROWS, ROW_GROUP_BYTES = 256, 4 << 20
 """At most so many rows, of about so many bytes, are written, and read, at a time."""
 TIMING = "seconds"
 """A column that differs whenever the same content is made again."""

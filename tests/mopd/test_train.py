@@ -212,6 +212,14 @@ def sampled_logps(student: Any, rows: list[dict[str, Any]]) -> torch.Tensor:
     return torch.stack([token_logps_of(student, row).mean() for row in rows])
 
 
+def test_weight_decay_is_on_every_trained_weight(folder: Path) -> None:
+    """Norms and embeddings too: docs/peers.md says why."""
+    state = open_state(folder, None, settings(weight_decay=0.125).train, CPU)
+    (group,) = state.optimizer.param_groups
+    assert group["weight_decay"] == 0.125
+    assert {id(weight) for weight in group["params"]} == {id(weight) for weight in state.student.parameters()}
+
+
 def test_warm_up_is_linear(folder: Path) -> None:
     chosen = settings(warmup_steps=4, learning_rate=1e-3)
     state = open_state(folder, None, chosen.train, CPU)
