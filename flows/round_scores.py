@@ -51,17 +51,13 @@ class RoundScores:
     def _numbers_of(self, table: str) -> dict[Key, int]:
         """The number of each row in its shard."""
         return {
-            (place, prompt, sample): first + index
+            (place, prompt, sample): number
             for place, file in enumerate(self._files[table])
-            for first, part in file.parts(KEY)
-            for index, (prompt, sample) in enumerate(zip(part["prompt_id"], part["sample"], strict=True))
+            for number, (prompt, sample) in enumerate(file.plain(KEY))
         }
 
     def _light_rows(self) -> Rows:
-        versions = [
-            [version for _, part in file.parts(("policy_version",)) for version in part["policy_version"]]
-            for file in self._files["rollouts"]
-        ]
+        versions = [[version for (version,) in file.plain(("policy_version",))] for file in self._files["rollouts"]]
         return [
             {
                 "place": key[0],

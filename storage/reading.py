@@ -68,6 +68,13 @@ class ShardFile:
                 first += count
         pa.default_memory_pool().release_unused()  # what decoding took, which Arrow would keep for the next file
 
+    def plain(self, columns: Sequence[str]) -> Iterator[tuple[Any, ...]]:
+        """The values of every row in columns that are no numeric lists."""
+        for _, part in self.parts(columns):
+            values = [column for column in part.values() if isinstance(column, list)]
+            assert len(values) == len(columns), f"numeric lists among {columns}"
+            yield from zip(*values, strict=True)
+
     def _column(self, table: pa.Table, name: str) -> Lists | list[Any]:
         if name == "run" and self._manifest.home:
             return [self._run.run_id] * table.num_rows
