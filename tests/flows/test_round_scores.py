@@ -10,6 +10,8 @@ import pytest
 from flows.plan import RunPlan
 from flows.round_scores import RoundScores
 from flows.shard import Shard
+from flows.stage_settings import stage_settings
+from mopd.settings import parse_settings
 from storage.reading import ShardFile
 from storage.runs import RunFolder
 from storage.shards import read_rows
@@ -82,3 +84,15 @@ def test_what_was_read_keeps_no_file_in_memory(run: RunFolder, shards: list[Shar
     scores = RoundScores(run, shards, COLUMNS)
     (row,) = scores.read(scores.rows[3:4])
     assert row["support_ids"].flags.owndata and row["token_ids"].flags.owndata
+
+
+def test_scores_without_a_support_are_made_again_for_no_other_support() -> None:
+    """Their keys hold it where it is kept, and nowhere else."""
+
+    def key(objective: str, **score: Any) -> dict[str, Any]:
+        return stage_settings("scores", parse_settings({"score": score, "train": {"objective": objective}}))
+
+    assert key("grpo") == key("grpo", support="union", top_k=7) == key("sft") == key("simpo")
+    assert key("distill") != key("distill", top_k=7)
+    assert key("distill") != key("grpo") == key("distill", support="full")
+    assert key("dpo") != key("grpo")  # it has the initial policy's log-probabilities
