@@ -16,12 +16,13 @@ from typing import Any
 from flows.choices import condition_of, probed_scores
 from flows.info import count_contexts, count_evaluations, count_rollouts, count_scores, count_verdicts
 from flows.policies import base_folder, gather_trainer_state, policy_folder, teacher_state, trainer_folder
+from flows.round_scores import RoundScores
 from flows.selection import chosen_groups, control_groups
 from flows.shard import Shard
-from flows.shard_rows import Rows, commit, manifest_of, of_groups, open_shard, read_beside, read_shard
+from flows.shard_rows import Rows, commit, manifest_of, of_groups, open_shard, read_shard
 from flows.stage_settings import CONTROL, open_at, settings_of
 from flows.worker import Report
-from mopd.objectives import read_along
+from mopd.objectives import columns_read
 from mopd.settings import GenerateSettings, Settings
 from mopd.summaries import instruction_of
 from storage.runs import RunFolder
@@ -212,22 +213,23 @@ def score_shard(scorer: Any, report: Report, run_path: Path, shard: Shard) -> Ma
 
 
 def train_policy(_: None, report: Report, run_path: Path, shard: Shard) -> Manifest:
-    """All scores of a round -> the next policy, with teacher and optimizer beside it, update rows in its manifest."""
+    """Scores of a round -> the next policy, with teacher and optimizer beside it, update rows in its manifest."""
     from mopd.train import train_round
 
     folder, began = open_shard(run_path, shard), time.monotonic()
     refuse_committed(folder, shard.round)  # trained from other scores: said now, not after hours of training
     settings = settings_of(folder)
-    scores = [
-        row for one in shard.inputs if one.table == "scores" for row in read_beside(folder, one, read_along(settings))
-    ]
-    groups = {"groups": len({row["prompt_id"] for row in scores}), "groups_wanted": settings.generate.num_prompts}
+    inputs = [one for one in shard.inputs if one.table == "scores"]
+    scores = RoundScores(folder, inputs, columns_read(settings))
+    num_groups = len({row["prompt_id"] for row in scores.rows})
+    groups = {"groups": num_groups, "groups_wanted": settings.generate.num_prompts}
     info: dict[str, Any] = {"version": shard.round + 1, **groups}
 
     def write(out: Path) -> None:
         updates = train_round(
-            scores,
+            scores.rows,
             settings,
+            read=scores.read,
             policy_folder=policy_folder(folder, shard.round),
             state_folder=trainer_folder(folder, shard.round) if shard.round else None,
             base_folder=base_folder(folder, shard.round),

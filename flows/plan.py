@@ -29,12 +29,12 @@ STAGE_VERSIONS = {
     "rollouts": 1,
     "verdicts": 4,
     "contexts": 2,
-    "scores": 2,
+    "scores": 3,
     "signals": 1,
     "answers": 2,
     "choices": 1,
-    "policies": 2,
-    "updates": 2,
+    "policies": 3,
+    "updates": 3,
     "evaluations": 3,
 }
 """Raise a number when the stage's code changes what it writes."""

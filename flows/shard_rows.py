@@ -27,16 +27,6 @@ def read_shard(folder: RunFolder, shard: Shard, columns: Sequence[str] | None = 
     return read_rows(folder, manifest_of(folder, shard), list(columns) if columns else None)
 
 
-def read_beside(folder: RunFolder, shard: Shard, wanted: dict[str, tuple[str, ...]]) -> Rows:
-    """Rows of a shard with columns of the tables it was made from, which have a row of the same key for each."""
-    rows = read_shard(folder, shard)
-    for table, columns in wanted.items():
-        beside = read_shard(folder, shard.input(table), ["prompt_id", "sample", *columns])
-        found = {(row["prompt_id"], row["sample"]): {name: row[name] for name in columns} for row in beside}
-        rows = [row | found[row["prompt_id"], row["sample"]] for row in rows]
-    return rows
-
-
 def of_groups(rows: Rows, prompt_ids: Collection[str]) -> Rows:
     """The rows of some prompts."""
     return [row for row in rows if row["prompt_id"] in prompt_ids]

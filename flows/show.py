@@ -19,6 +19,15 @@ from storage.shards import manifests, read_rows
 Row = dict[str, Any]
 SHADES = ((3.0, "bold {} reverse"), (1.0, "bold {}"), (0.3, "{}"))
 """Styles from a difference of so many nats on; less is not coloured."""
+KEYS = ("prompt_id", "sample")
+COLUMNS: dict[str, tuple[str, ...]] = {
+    "prompts": ("prompt_id", "messages", "answer"),
+    "rollouts": (*KEYS, "token_ids", "text", "finish_reason"),
+    "verdicts": (*KEYS, "reward", "success", "prediction", "feedback", "kind", "error"),
+    "contexts": (*KEYS, "round", "variant", "peers", "messages", "dropped", "no_section_reason"),
+    "scores": (*KEYS, "token_ids", "proximal_logprobs", "teacher_logprobs"),
+}
+"""What is read of each table."""
 NUM_SHIFTS = 10
 MOST_SHOWN = 80
 """Characters of a prediction in a heading."""
@@ -28,8 +37,11 @@ def show_group(folder: RunFolder, round: int, prompt_id: str) -> None:
     """Print the question and each rollout of its group with its verdict."""
     console = Console(highlight=False, soft_wrap=True)
     rollouts = _group(folder, "rollouts", round, prompt_id)
-    verdicts, contexts = (_by_sample(folder, table, round, prompt_id) for table in ("verdicts", "contexts"))
-    prompt = next(iter(_rows(folder, "prompts", round, prompt_id)), None)
+    verdicts, contexts = (
+        {row["sample"]: row for row in _rows(folder, table, round, prompt_id=prompt_id)}
+        for table in ("verdicts", "contexts")
+    )
+    prompt = next(iter(_rows(folder, "prompts", round, prompt_id=prompt_id)), None)
     if prompt is None:
         raise InputError(f"prompt {prompt_id}: round {round} has no row of it in prompts; `mopd run` makes it again")
     answer = f", answer {prompt['answer']}" if prompt["answer"] else ""
@@ -48,13 +60,15 @@ def show_group(folder: RunFolder, round: int, prompt_id: str) -> None:
 def show_sample(folder: RunFolder, round: int, prompt_id: str, sample: int) -> None:
     """Print what the teacher was shown for one rollout, and the rollout's tokens by how it changed its mind."""
     console = Console(highlight=False, soft_wrap=True)
-    rollouts = {row["sample"]: row for row in _group(folder, "rollouts", round, prompt_id)}
-    if sample not in rollouts:
-        raise InputError(f"--sample {sample}: the group has samples {min(rollouts)} to {max(rollouts)}")
-    tables = ("verdicts", "contexts", "scores")
-    verdict, context, score = (_by_sample(folder, table, round, prompt_id).get(sample) for table in tables)
+    rollout, verdict, context, score = (
+        next(iter(_rows(folder, table, round, prompt_id=prompt_id, sample=sample)), None)
+        for table in ("rollouts", "verdicts", "contexts", "scores")
+    )
+    if rollout is None:
+        samples = [row["sample"] for row in _group(folder, "rollouts", round, prompt_id)]
+        raise InputError(f"--sample {sample}: the group has samples {samples[0]} to {samples[-1]}")
     decode = _decoder(_tokenizer_folder(folder)) if context and score else None
-    console.print(Rule(_verdict_line(rollouts[sample], verdict), align="left"))
+    console.print(Rule(_verdict_line(rollout, verdict), align="left"))
     if context is None:
         console.print(Text("no context: the run has not come so far, or leaves this group out (generate.groups)"))
         return
@@ -144,22 +158,20 @@ def _peer_text(peer: Row, context: Row) -> str:
 
 
 def _group(folder: RunFolder, table: str, round: int, prompt_id: str) -> list[Row]:
-    found = sorted(_rows(folder, table, round, prompt_id), key=lambda row: row["sample"])
+    found = sorted(_rows(folder, table, round, prompt_id=prompt_id), key=lambda row: row["sample"])
     if found:
         return found
-    known = sorted({row["prompt_id"] for one in manifests(folder, table, round) for row in read_rows(folder, one)})
+    rows = [row for one in manifests(folder, table, round) for row in read_rows(folder, one, ["prompt_id"])]
+    known = sorted({row["prompt_id"] for row in rows})
     if not known:
         raise InputError(f"--round {round}: the run has no rollouts of this round")
     raise InputError(f"--prompt {prompt_id}: not in round {round}; it has {', '.join(known)}")
 
 
-def _by_sample(folder: RunFolder, table: str, round: int, prompt_id: str) -> dict[int, Row]:
-    return {row["sample"]: row for row in _rows(folder, table, round, prompt_id)}
-
-
-def _rows(folder: RunFolder, table: str, round: int, prompt_id: str) -> list[Row]:
-    rows = [row for manifest in manifests(folder, table, round) for row in read_rows(folder, manifest)]
-    return [row for row in rows if row["prompt_id"] == prompt_id]
+def _rows(folder: RunFolder, table: str, round: int, **where: Any) -> list[Row]:
+    """The rows with these values, as far as they are shown."""
+    columns = list(COLUMNS[table])
+    return [row for one in manifests(folder, table, round) for row in read_rows(folder, one, columns, where)]
 
 
 def _tokenizer_folder(folder: RunFolder) -> Path:

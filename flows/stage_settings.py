@@ -11,7 +11,7 @@ from typing import Any
 from mopd.condition_settings import AutoVariant, ConditionSettings, ControlVariant, PeerVariant
 from mopd.context_choice import ContextChoice
 from mopd.errors import InputError
-from mopd.objectives import needs_reference
+from mopd.objectives import needs_reference, needs_support
 from mopd.settings import Settings, override_tree, parse_settings
 from mopd.summaries import instruction_of
 from storage.errors import StorageError
@@ -125,12 +125,12 @@ def stage_settings(table: str, settings: Settings) -> dict[str, Any]:
         "verdicts": tree["verify"],
         "contexts": {**tree["condition"], **_selection(settings)},
         "scores": {
-            **tree["score"],
+            "support": tree["score"] if needs_support(settings) else None,
             "precision": precision,
             "normalize_advantage_std": tree["train"]["normalize_advantage_std"],
             # An EMA's rate decides the teachers of later rounds, whose keys hold the policy that they came with.
             "teacher": {name: value for name, value in tree["train"]["teacher"].items() if name != "rate"},
-            "reference": needs_reference(settings.train),
+            "reference": needs_reference(settings),
         },
         "signals": {},
         "answers": {"generate": generate, "verify": tree["verify"], "precision": precision},

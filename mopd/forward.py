@@ -21,20 +21,28 @@ from torch.utils.checkpoint import checkpoint
 from mopd.errors import InputError
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Branch:
-    """A rollout to be read after a prefix. `row` is its index in the caller's list."""
+    """A rollout to be read after a prefix, both as int32. `row` is its index in the caller's list."""
 
     row: int
-    prefix: tuple[int, ...]
-    tokens: tuple[int, ...]
+    prefix: np.ndarray
+    tokens: np.ndarray
+
+    def __eq__(self, other: object) -> bool:
+        """Whether the same is read for the same row."""
+        if not isinstance(other, Branch) or self.row != other.row:
+            return False
+        return np.array_equal(self.prefix, other.prefix) and np.array_equal(self.tokens, other.tokens)
+
+    __hash__ = None  # type: ignore[assignment]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Tree:
     """A prefix and the rollouts that follow it. The last token of a rollout predicts nothing and is not fed."""
 
-    prefix: tuple[int, ...]
+    prefix: np.ndarray
     branches: tuple[Branch, ...]
 
     @property
@@ -77,7 +85,7 @@ class TokenLogps(NamedTuple):
 def branches(prefixes: Sequence[np.ndarray], responses: Sequence[np.ndarray]) -> list[Branch]:
     """One branch a rollout; empty responses have nothing to score and are left out."""
     return [
-        Branch(row, tuple(map(int, prefix)), tuple(map(int, response)))
+        Branch(row, np.asarray(prefix, dtype=np.int32), np.asarray(response, dtype=np.int32))
         for row, (prefix, response) in enumerate(zip(prefixes, responses, strict=True))
         if len(response) > 0
     ]
@@ -88,9 +96,9 @@ def plan_batches(items: Sequence[Branch], *, max_tokens: int) -> list[list[Tree]
 
     A branch that alone exceeds the bound gets a batch of its own. Every branch appears exactly once.
     """
-    by_prefix: dict[tuple[int, ...], list[Branch]] = {}
+    by_prefix: dict[bytes, list[Branch]] = {}
     for branch in items:
-        by_prefix.setdefault(branch.prefix, []).append(branch)
+        by_prefix.setdefault(branch.prefix.tobytes(), []).append(branch)
     trees = [tree for group in by_prefix.values() for tree in _split(group, max_tokens)]
     trees.sort(key=lambda tree: (tree.length, tree.branches[0].row))
     batches: list[list[Tree]] = []
@@ -121,7 +129,7 @@ def make_batch(trees: Sequence[Tree], device: torch.device | str = "cpu") -> Bat
     ids, positions, branch_of = (np.zeros((len(trees), length), dtype=np.int64) for _ in range(3))
     branch_of.fill(-2)  # padding; -1 marks the prefix
     source: list[int] = []
-    targets: list[int] = []
+    targets: list[np.ndarray] = []
     rows: list[tuple[int, int]] = []
     for b, tree in enumerate(trees):
         start = len(tree.prefix)
@@ -133,7 +141,7 @@ def make_batch(trees: Sequence[Tree], device: torch.device | str = "cpu") -> Bat
             positions[b, at : at + fed] = np.arange(start, start + fed)
             branch_of[b, at : at + fed] = number
             source += [b * length + start - 1, *range(b * length + at, b * length + at + fed)]
-            targets += branch.tokens
+            targets.append(branch.tokens)
             rows.append((branch.row, len(branch.tokens)))
             at += fed
     plain = all(len(tree.branches) == 1 for tree in trees)
@@ -142,17 +150,16 @@ def make_batch(trees: Sequence[Tree], device: torch.device | str = "cpu") -> Bat
         position_ids=torch.from_numpy(positions).to(device),
         mask=None if plain else _tree_mask(torch.from_numpy(branch_of).to(device)),
         source=torch.tensor(source, device=device),
-        targets=torch.tensor(targets, device=device),
+        targets=torch.from_numpy(np.concatenate(targets).astype(np.int64)).to(device),
         rows=rows,
     )
 
 
 def _tree_mask(branch_BL: Tensor) -> Tensor:
-    """Allowed attention [B, 1, L, L]: backwards, to the prefix or within the same branch."""
-    length = branch_BL.shape[1]
-    causal_LL = torch.ones(length, length, dtype=torch.bool, device=branch_BL.device).tril()
-    query, key = branch_BL[:, :, None], branch_BL[:, None, :]
-    return (causal_LL & ((key == -1) | (query == key)))[:, None]
+    """Allowed attention [B, 1, L, L]: backwards, to the prefix or within the same branch. Large, so made in place."""
+    mask_BLL = branch_BL[:, :, None] == branch_BL[:, None, :]
+    mask_BLL |= (branch_BL == -1)[:, None, :]
+    return mask_BLL.tril_()[:, None]
 
 
 def hidden_states(model: Any, batch: Batch) -> Tensor:
@@ -161,7 +168,7 @@ def hidden_states(model: Any, batch: Batch) -> Tensor:
         return torch.cat([hidden_states(one, batch) for one in model.models], dim=-1)
     attention: Tensor | None = batch.mask
     if attention is not None and model.config._attn_implementation == "eager":
-        attention = torch.zeros_like(attention, dtype=torch.float32).masked_fill(~attention, float("-inf"))
+        attention = torch.zeros_like(attention, dtype=torch.float32).masked_fill_(~attention, float("-inf"))
     output = model.base_model(
         input_ids=batch.input_ids, attention_mask=attention, position_ids=batch.position_ids, use_cache=False
     )

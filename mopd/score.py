@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 import torch
 
+from mopd.errors import InputError
 from mopd.forward import (
     Branch,
     branches,
@@ -26,13 +27,16 @@ from mopd.forward import (
     token_logps,
 )
 from mopd.models import autocast_dtype, load_model, model_window
-from mopd.objectives import needs_reference
+from mopd.objectives import needs_reference, needs_support
 from mopd.teachers import EXTERNAL_PATH, load_teacher, teacher_sources, teacher_version
 
 if TYPE_CHECKING:  # scoring and training run where pydantic is not installed
     from mopd.settings import Settings
 
 Rows = list[dict[str, Any]]
+
+MOST_ENTRIES = 2**31 - 1
+"""Support entries of a shard: Arrow counts them in 32 bits."""
 
 
 def default_device() -> torch.device:
@@ -47,30 +51,24 @@ def autocast(precision: str, device: torch.device) -> Any:
 
 
 class LoadedModels:
-    """Models by folder, two at most: the student stays, another one makes room for the next."""
+    """Models by folder, each loaded once: the student, its teacher, and the initial policy where training wants it."""
 
     def __init__(self, student_folder: Path, device: torch.device) -> None:
         self.student = load_model(student_folder, device)
-        self._student_folder, self._device = student_folder, device
-        self._other: tuple[Path, Any] | None = None
+        self._device = device
+        self._models: dict[Path, Any] = {student_folder: self.student}
 
     def get(self, folder: Path) -> Any:
         """The model of a folder. Raises InputError where it can't be loaded, or changes its logits as we don't know."""
-        if folder == self._student_folder:
-            return self.student
-        if self._other is None or self._other[0] != folder:
-            self._other = None
-            self._other = folder, load_model(folder, self._device)
-            check_head(self._other[1], EXTERNAL_PATH)  # the others are what the student is
-        return self._other[1]
-
-    def holds(self, folder: Path) -> bool:
-        """Whether the model of a folder is loaded."""
-        return folder == self._student_folder or (self._other is not None and self._other[0] == folder)
+        if folder not in self._models:
+            model = load_model(folder, self._device)
+            check_head(model, EXTERNAL_PATH)  # the others are what the student is
+            self._models[folder] = model
+        return self._models[folder]
 
 
 class Reading(NamedTuple):
-    """What one model says about the rollouts of a shard: by row, arrays [T], [T, K] and [T, K]."""
+    """What one model says about the rollouts of a shard: by row, arrays [T], [T, K] (as int32) and [T, K]."""
 
     sampled: dict[int, np.ndarray]
     support_ids: dict[int, np.ndarray]
@@ -106,10 +104,15 @@ class Scorer:
         self.student = self.models.student
         check_head(self.student)
         self.num_ids = num_ids(self.student)
+        self.support = settings.score.support if needs_support(settings) else "full"
         self._last: tuple[list[Branch], float, Reading] | None = None
 
     def score(self, rollouts: Rows, verdicts: Rows, contexts: Rows, *, policy_version: int) -> Rows:
-        """Rows of `scores`, one a rollout, in the order of `rollouts`; the policy is of version `policy_version`."""
+        """Rows of `scores`, one a rollout, in the order of `rollouts`; the policy is of version `policy_version`.
+
+        Raises InputError where a model's window is too short, or where the shard would have too large a support.
+        """
+        self._check_size(sum(len(row["token_ids"]) for row in rollouts))
         prompts, shown = self._branches(rollouts, contexts)
         temperatures = {float(row["temperature"]) for row in rollouts}
         assert len(temperatures) == 1, "a shard is sampled at one temperature"
@@ -137,43 +140,38 @@ class Scorer:
             check_window([len(p) + len(r) for p, r in zip(prefixes, responses, strict=True)], window)
         return branches(prompts, responses), branches(shown, responses)
 
+    def _check_size(self, num_tokens: int) -> None:
+        """InputError if no shard could hold the support of so many tokens: said before they are scored."""
+        entries = num_tokens * self._num_support()
+        if entries > MOST_ENTRIES:
+            raise InputError(
+                f"score.top_k: a support of {self._num_support()} ids at {num_tokens} tokens has {entries} entries, "
+                f"and a shard holds {MOST_ENTRIES}; lower prompts_per_shard or score.top_k"
+            )
+
     def _read_all(
         self, prompts: list[Branch], shown: list[Branch], temperature: float
     ) -> tuple[Reading, Reading, Reading | None]:
-        """Student, teacher and, where training wants it, the initial policy; no model is loaded twice in a row."""
-        wanted = needs_reference(self.settings.train)
+        """Student, teacher and, where training wants it, the initial policy."""
         reference = None
-        if wanted and self.models.holds(self.reference_folder):
-            reference = self._read_reference(prompts, temperature)
-        student, teacher = self._read_both(prompts, shown, temperature)
-        if wanted and reference is None:
-            reference = self._read_reference(prompts, temperature)
-        return student, teacher, reference
-
-    def _read_reference(self, prompts: list[Branch], temperature: float) -> Reading:
-        return self._read(self.models.get(self.reference_folder), prompts, temperature)
+        if needs_reference(self.settings):
+            reference = self._read(self.models.get(self.reference_folder), prompts, temperature)
+        return *self._read_both(prompts, shown, temperature), reference
 
     def _read_both(self, prompts: list[Branch], shown: list[Branch], temperature: float) -> tuple[Reading, Reading]:
-        """Student and teacher on one support. Whose top k it is, reads first; a union needs the student twice."""
-        score, student = self.settings.score, self.student
+        """The student at the sampled tokens, and the teacher there and on the support."""
+        student = self._read_student(prompts, temperature)
         teacher = load_teacher(self.sources, self.models.get, num_ids=self.num_ids)
-        if score.support == "full":
-            return self._read(student, prompts, temperature), self._read(teacher, shown, temperature)
-        if score.support == "teacher":
-            chosen = self._read(teacher, shown, temperature, top_k=score.top_k)
-            return self._read(student, prompts, temperature, given=chosen.support_ids), chosen
-        own = self._read_student(prompts, temperature)
-        if score.support == "student":
-            return own, self._read(teacher, shown, temperature, given=own.support_ids)
-        assert score.support == "union", score.support
-        both = self._read(teacher, shown, temperature, given=own.support_ids, top_k=score.top_k)
-        return self._read(student, prompts, temperature, given=both.support_ids), both
+        given = student.support_ids if self.support in ("student", "union") else None
+        top_k = self.settings.score.top_k if self.support in ("teacher", "union") else None
+        return student, self._read(teacher, shown, temperature, given=given, top_k=top_k)
 
     def _read_student(self, prompts: list[Branch], temperature: float) -> Reading:
-        """The student's own top k; the last shard's are kept, for another context of the same rollouts."""
+        """The student, and the ids of its top k; the last shard's are kept, for other contexts of the same rollouts."""
         if self._last is None or self._last[:2] != (prompts, temperature):
-            own = self._read(self.student, prompts, temperature, top_k=self.settings.score.top_k)
-            self._last = prompts, temperature, own
+            top_k = self.settings.score.top_k if self.support in ("student", "union") else None
+            own = self._read(self.student, prompts, temperature, top_k=top_k)
+            self._last = prompts, temperature, own._replace(support_logps={})
         return self._last[2]
 
     @torch.no_grad()
@@ -192,7 +190,7 @@ class Scorer:
             batch = make_batch(trees, self.device)
             ids = None
             if given is not None:
-                ids = torch.from_numpy(np.concatenate([given[row] for row, _ in batch.rows])).to(self.device)
+                ids = torch.from_numpy(np.concatenate([given[row] for row, _ in batch.rows])).to(self.device).long()
             with autocast(self.settings.model.precision, self.device):
                 logps = token_logps(
                     model,
@@ -205,13 +203,14 @@ class Scorer:
                 )
             for column, tensor in zip(out, logps, strict=True):
                 ends = np.cumsum([length for _, length in batch.rows])[:-1]
-                parts = np.split(tensor.cpu().numpy(), ends)
+                small = tensor if tensor.is_floating_point() else tensor.int()
+                parts = np.split(small.cpu().numpy(), ends)
                 column.update((row, part) for (row, _), part in zip(batch.rows, parts, strict=True))
         return out
 
     def _num_support(self) -> int:
         """K of the shard's support columns."""
-        times = {"student": 1, "teacher": 1, "union": 2, "full": 0}[self.settings.score.support]
+        times = {"student": 1, "teacher": 1, "union": 2, "full": 0}[self.support]
         return min(times * self.settings.score.top_k, self.num_ids)
 
 
@@ -251,15 +250,21 @@ def _read_columns(
 ) -> dict[str, Any]:
     """What the models said about one rollout; an empty one has no log-probabilities, and no mean of them."""
     none_T = np.zeros(0, np.float32)
-    ids_TK = student.support_ids.get(row, np.zeros((0, num_support), np.int64))
-    none_TK = np.zeros(ids_TK.shape, np.float32)
     teacher_logps_T = teacher.sampled.get(row, none_T)
     return {
         "proximal_logprobs": student.sampled.get(row, none_T),
         "teacher_logprobs": teacher_logps_T,
         "reference_logprobs": None if reference is None else reference.sampled.get(row, none_T),
-        "support_ids": ids_TK.astype(np.int32),
-        "support_student_logprobs": student.support_logps.get(row, none_TK),
-        "support_teacher_logprobs": teacher.support_logps.get(row, none_TK),
+        **_support_columns(row, teacher, num_support),
         "mean_teacher_logprob": float(teacher_logps_T.mean()) if len(teacher_logps_T) else None,
+    }
+
+
+def _support_columns(row: int, teacher: Reading, num_support: int) -> dict[str, Any]:
+    """The support of one rollout and the teacher on it; null where none is kept."""
+    if not num_support:
+        return {"support_ids": None, "support_teacher_logprobs": None}
+    return {
+        "support_ids": teacher.support_ids.get(row, np.zeros((0, num_support), np.int32)),
+        "support_teacher_logprobs": teacher.support_logps.get(row, np.zeros((0, num_support), np.float32)),
     }

@@ -44,7 +44,8 @@ class ScoreSettings(Frozen):
 
     support: Literal["student", "teacher", "union", "full"] = "student"
     """Token ids of a position whose log-probabilities are kept: the top-k of the student (paper), of the teacher, or of
-    both; `full`: none, training reads the teacher again over the whole vocabulary."""
+    both; `full`: none, training reads the teacher again over the whole vocabulary. Kept for `distill` with a divergence
+    alone."""
     top_k: PositiveInt = 100
     """k of the support (paper: 100); `full` does without."""
     max_tokens_per_pass: PositiveInt = 4096
@@ -61,7 +62,7 @@ class TrainSettings(Frozen):
     warmup_steps: NonNegativeInt = 10
     """Optimizer steps over which the learning rate rises linearly (paper: 10)."""
     weight_decay: Annotated[float, Field(ge=0.0)] = 0.01
-    """Of AdamW (paper: 0.01)."""
+    """Of AdamW, on every trained weight (paper: 0.01)."""
     betas: tuple[Beta, Beta] = (0.9, 0.999)
     """Of AdamW."""
     max_grad_norm: Annotated[float, Field(gt=0.0)] = 1.0

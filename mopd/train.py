@@ -28,7 +28,7 @@ from mopd.response_steps import StepSplitter
 from mopd.score import autocast, default_device
 from mopd.seeds import derive_seed
 from mopd.teachers import load_teacher, teacher_sources, update_teacher
-from mopd.trainer_state import TrainerState, open_state, save_state
+from mopd.trainer_state import TrainerState, open_state, save_state, trained_parameters
 
 if TYPE_CHECKING:  # scoring and training run where pydantic is not installed
     from mopd.settings import Settings, TrainSettings
@@ -36,6 +36,8 @@ if TYPE_CHECKING:  # scoring and training run where pydantic is not installed
 Rows = list[dict[str, Any]]
 
 
+NO_SIGNAL, ROUNDING = "no signal", "gradient is rounding"
+"""Why an update took no step: `skipped` in `updates`."""
 UPDATE_COLUMNS = ("loss", "distill_loss", "policy_loss", "kl", "policy_clipped", "pairs", "pair_accuracy")
 """What objectives may report of an update; null where one has no such number."""
 
@@ -50,16 +52,18 @@ def train_round(
     reference_folder: Path | None = None,
     out: Path,
     round: int,
+    read: Callable[[Rows], Rows] = lambda rows: rows,
     progress: Callable[[dict[str, Any]], None] = lambda update: None,
     device: torch.device | None = None,
 ) -> Rows:
     """Train the policy on one round's scores and write policy, teacher and optimizer to `out`.
 
-    `scores` are the rows of all shards in shard order; `state_folder` is the previous round's (None in the first);
-    `base_folder` is the model that the policy's adapter is put on (None: it has none), `reference_folder` the run's
-    initial policy (None: `policy_folder`). Rows also hold what `mopd.objectives.read_along` names. Returns rows of
-    `updates`, one an optimizer step, without `run`; `progress` is called with each. Raises InputError for rollouts of
-    too old a policy.
+    `scores` are the rows of all shards in shard order, with `prompt_id` and `policy_version` at least; `read` gives the
+    rows of an update with all that `mopd.objectives.columns_read` names, and is asked for one update at a time (left
+    out: they have it). `state_folder` is the previous round's (None in the first); `base_folder` is the model that the
+    policy's adapter is put on (None: it has none), `reference_folder` the run's initial policy (None: `policy_folder`).
+    Returns rows of `updates`, one an optimizer step, without `run`; `progress` is called with each. Raises InputError
+    for rollouts of too old a policy.
     """
     check_staleness(scores, settings.train.max_staleness, round=round)
     device = device or default_device()
@@ -73,9 +77,10 @@ def train_round(
             reference_folder=reference_folder or policy_folder,
         )
         teacher = load_teacher(sources, partial(load_model, device=device), num_ids=num_output_ids(policy_folder))
-    updates = []
-    for part in split_updates(_with_steps(scores, settings.train, policy_folder), settings, round=round):
-        updates.append({"round": round, **take_step(state, part, settings, device, teacher)})
+    updates, steps = [], _step_ids(settings.train, policy_folder)
+    for part in split_updates(scores, settings, round=round):
+        report = take_step(state, [row | steps(row) for row in read(part)], settings, device, teacher)
+        updates.append({"round": round, **report})
         progress(updates[-1])
     save_state(state, policy_folder, out)
     return updates
@@ -99,8 +104,9 @@ def take_step(
     """One optimizer step and one teacher update; returns the columns of `updates`.
 
     `teacher` is wanted where `mopd.objectives.needs_teacher` says so. An update without any signal (no context with
-    sections, no group with unlike rewards: the objective says) changes nothing: its loss is null. Raises InputError
-    where loss or gradient is not finite, before the weights are touched.
+    sections, no group with unlike rewards: the objective says) changes nothing: its loss is null. Neither does one
+    whose gradient is rounding: Adam would scale it up to a whole step. `skipped` says which. Raises InputError where
+    loss or gradient is not finite, before the weights are touched.
     """
     began, train = time.monotonic(), settings.train
     rows = [row for row in rows if len(row["token_ids"])]
@@ -109,7 +115,7 @@ def take_step(
     state.updates += 1
     objective = objective_class(train)(Update(rows, train, teacher)) if rows else None
     if objective is None or not objective.has_signal():
-        return {**report, "seconds": time.monotonic() - began}
+        return {**report, "skipped": NO_SIGNAL, "seconds": time.monotonic() - began}
     ratios_T = accumulate_gradients(state.student, objective, settings, device, number=report["step"])
     report |= objective.report()
     norm = float(torch.nn.utils.clip_grad_norm_(state.student.parameters(), train.max_grad_norm))
@@ -118,24 +124,37 @@ def take_step(
             f"update {report['step']}: the loss ({report['loss']}) or its gradient ({norm}) is not finite; "
             "lower train.learning_rate, or look at the round's scores"
         )
-    for group in state.optimizer.param_groups:
-        group["lr"] = learning_rate
-    state.optimizer.step()
-    state.optimizer.zero_grad(set_to_none=True)
-    update_teacher(state, train)
-    state.step += 1
     report |= {
         "grad_norm": norm,
         "importance_mean": ratios_T.mean().item(),
         "importance_max": ratios_T.max().item(),
         "importance_clipped": objective.importance_clipped(),
     }
+    if norm <= precision(state.student):
+        report["skipped"] = ROUNDING
+    else:
+        _move(state, train, learning_rate)
+    state.optimizer.zero_grad(set_to_none=True)
     return {**report, "seconds": time.monotonic() - began}
+
+
+def _move(state: TrainerState, train: TrainSettings, learning_rate: float) -> None:
+    """One step along the gradients, and the teacher's after it."""
+    for group in state.optimizer.param_groups:
+        group["lr"] = learning_rate
+    state.optimizer.step()
+    update_teacher(state, train)
+    state.step += 1
+
+
+def precision(student: Any) -> float:
+    """Of the trained weights, 1.2e-7 in fp32. A gradient (nats a token) that is no longer than that is rounding."""
+    return float(torch.finfo(next(iter(trained_parameters(student).values())).dtype).eps)
 
 
 def _first_columns(number: int, rows: Rows, train: TrainSettings, learning_rate: float) -> dict[str, Any]:
     """The columns of an update that are known before it is computed; the others are null until then."""
-    unknown = (*UPDATE_COLUMNS, "grad_norm", "importance_mean", "importance_max", "importance_clipped")
+    unknown = (*UPDATE_COLUMNS, "grad_norm", "importance_mean", "importance_max", "importance_clipped", "skipped")
     return {
         "step": number,
         "objective": train.objective.kind,
@@ -200,9 +219,9 @@ def _micro_batches(student: Any, update: Update, settings: Settings, device: tor
         )
 
 
-def _with_steps(scores: Rows, train: TrainSettings, policy_folder: Path) -> Rows:
-    """The rows, each token with its step where losses are averaged within steps."""
+def _step_ids(train: TrainSettings, policy_folder: Path) -> Callable[[dict[str, Any]], dict[str, Any]]:
+    """What a row has beside its columns: the step of each token where losses are averaged within steps."""
     if train.aggregation.kind != "step_level":
-        return scores
+        return lambda row: {}
     splitter = StepSplitter(load_tokenizer(policy_folder), train.aggregation.separator)
-    return [row | {"step_ids": splitter.step_ids(row["token_ids"])} for row in scores]
+    return lambda row: {"step_ids": splitter.step_ids(row["token_ids"])}

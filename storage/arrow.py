@@ -55,12 +55,23 @@ def _array(kind: pa.DataType, values: list[Any]) -> pa.Array:
             raise ValueError("a float where an integer belongs")
         return pa.array(values, type=kind)
     full = [value for value in values if value is not None and len(value)]
-    nested = pa.types.is_list(kind.value_type)
-    items = _array(kind.value_type, [row for value in full for row in value]) if nested else _flat(kind, full)
+    items = _nested(kind.value_type, full) if pa.types.is_list(kind.value_type) else _flat(kind, full)
     lengths = [0 if value is None else len(value) for value in values]
     offsets = pa.array(np.concatenate([[0], np.cumsum(lengths)]), type=pa.int32())
     nulls = [value is None for value in values]
     return pa.ListArray.from_arrays(offsets, items, type=kind, mask=pa.array(nulls, pa.bool_()) if any(nulls) else None)
+
+
+def _nested(kind: pa.ListType, full: list[Any]) -> pa.Array:
+    """Matrices [T, K], or lists of vectors, as one list of their rows; matrices of one K are not taken apart."""
+    if not full or any(not isinstance(value, np.ndarray) or value.shape[1:] != full[0].shape[1:] for value in full):
+        return _array(kind, [row for value in full for row in value])
+    if full[0].ndim != 2:
+        raise ValueError(f"a list of lists has {full[0].ndim} dimensions here, not 2")
+    width, num_rows = full[0].shape[1], sum(len(value) for value in full)
+    items = pa.array(np.concatenate([value.reshape(-1) for value in full]), type=kind.value_type)
+    offsets = pa.array(np.arange(num_rows + 1, dtype=np.int64) * width, type=pa.int32())
+    return pa.ListArray.from_arrays(offsets, items, type=kind)
 
 
 def _flat(kind: pa.ListType, vectors: list[Any]) -> pa.Array:

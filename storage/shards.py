@@ -1,4 +1,4 @@
-"""Committing shards and policy folders, and reading them back. FAULTS.md in one sentence: the manifest comes last.
+"""Committing shards and policy folders; `storage.reading` reads them. FAULTS.md in one sentence: the manifest is last.
 
 Killed at any point, a commit leaves either nothing that a manifest names, or everything.
 """
@@ -10,11 +10,9 @@ import platform
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
-from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
@@ -36,7 +34,6 @@ from storage.integrity import BadFile, verify_run
 from storage.manifests import (
     POLICIES,
     Manifest,
-    data_path,
     find_manifest,
     is_removable,
     manifest_path,
@@ -45,10 +42,10 @@ from storage.manifests import (
     relative,
     scan,
     shard_key,
-    taken_over,
 )
+from storage.reading import read_rows
 from storage.runs import RunFolder
-from storage.schemas import Row, column_types, is_numeric_list, schema_of
+from storage.schemas import Row, column_types
 
 __all__ = [
     "BadFile",
@@ -65,7 +62,8 @@ __all__ = [
     "verify_run",
 ]
 
-ROW_GROUP_ROWS = 256
+ROW_GROUP_ROWS, ROW_GROUP_BYTES = 256, 4 << 20
+"""At most so many rows, of about so many bytes, are written, and read, at a time."""
 TIMING = "seconds"
 """A column that differs whenever the same content is made again."""
 
@@ -197,13 +195,24 @@ def _write_parquet(table: pa.Table, path: Path) -> None:
     """Write with page checksums, fsync, open again and check: what is renamed later is known to be readable."""
     with naming(path):
         pq.write_table(
-            table, path, compression="zstd", write_page_checksum=True, row_group_size=ROW_GROUP_ROWS, store_schema=True
+            table,
+            path,
+            compression="zstd",
+            write_page_checksum=True,
+            row_group_size=_group_rows(table),
+            store_schema=True,
         )
         fsync_path(path)
         with pq.ParquetFile(path) as file:
             whole = file.metadata.num_rows == table.num_rows and file.schema_arrow.equals(table.schema)
     if not whole:
         raise OSError(f"{path} was written, but reads back differently: check the disk")
+
+
+def _group_rows(table: pa.Table) -> int:
+    """Rows of a row group."""
+    bytes_per_row = table.nbytes // max(table.num_rows, 1)
+    return max(1, min(ROW_GROUP_ROWS, ROW_GROUP_BYTES // max(bytes_per_row, 1)))
 
 
 def _untimed(table: pa.Table) -> str:
@@ -242,54 +251,3 @@ def _versions() -> dict[str, str]:
 
 def _now() -> str:
     return datetime.now(UTC).isoformat(timespec="microseconds")
-
-
-def read_rows(run: RunFolder, manifest: Manifest, columns: list[str] | None = None) -> list[Row]:
-    """A shard's rows, in their order, after a check of the file's sha256.
-
-    Numeric lists are writable numpy arrays of the schema's type: 1-D, and 2-D [T, K] for list<list<x>> (a list of 1-D
-    arrays where K differs within a row; [0, 0] for an empty one). Raises StorageError for a damaged shard, one of
-    another schema, or an unknown column. Rows that were taken over from an ancestor are the run's own: `run` names it.
-    """
-    schema = schema_of(manifest.table)
-    unknown = sorted(set(columns or []) - set(schema.names))
-    if unknown:
-        raise StorageError(f"{manifest.table} has no columns {unknown}: choose from {', '.join(schema.names)}")
-    names = schema.names if columns is None else columns
-    path = data_path(run, manifest)
-    if not path.exists() or sha256_file(path) != manifest.sha256:
-        if manifest.home:
-            raise StorageError(taken_over(run, f"{path} is damaged or missing"))
-        raise StorageError(f"{path} is damaged or missing: remove it, run again to make it again")
-    if manifest.schema != column_types(schema):
-        raise StorageError(f"{path} was written by another version of mopd: use that one")
-    with pq.ParquetFile(path) as file:
-        table = file.read(columns=names)
-    values = [_values(table[name].combine_chunks()) for name in names]
-    if manifest.home and "run" in names:
-        values[names.index("run")] = [run.run_id] * table.num_rows
-    return [dict(zip(names, row, strict=True)) for row in zip(*values, strict=True)]
-
-
-def _values(array: pa.Array) -> list[Any]:
-    """One Python value or numpy array a row."""
-    if not is_numeric_list(array.type):
-        return array.to_pylist()  # type: ignore[no-any-return]
-    starts = array.offsets.to_numpy()
-    if pa.types.is_list(array.type.value_type):
-        inner: Any = _values(array.values)
-        lists = [_stack(inner[start:end], array.type) for start, end in pairwise(starts)]
-    else:
-        flat = np.array(array.values)
-        lists = [flat[start:end] for start, end in pairwise(starts)]
-    valid = array.is_valid().to_pylist()
-    return [value if there else None for value, there in zip(lists, valid, strict=True)]
-
-
-def _stack(vectors: list[Any], kind: pa.ListType) -> Any:
-    """Vectors [K] as a matrix [T, K], or as they are where K differs."""
-    if not vectors:
-        return np.zeros((0, 0), dtype=kind.value_type.value_type.to_pandas_dtype())
-    if any(vector is None or len(vector) != len(vectors[0]) for vector in vectors):
-        return vectors
-    return np.stack(vectors)

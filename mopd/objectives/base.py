@@ -42,7 +42,7 @@ class Update:
         return torch.cat([torch.arange(self._start[row], self._start[row] + length) for row, length in rows])
 
     def flat(self, column: str) -> Tensor:
-        """A column with one entry a token, [T] or [T, K]."""
+        """A column with one number a token, [T]."""
         return torch.from_numpy(np.concatenate([np.asarray(row[column]) for row in self.rows]))
 
     def spread(self, values: Sequence[float]) -> Tensor:
@@ -101,7 +101,12 @@ class MicroBatch:
         """The entries of its own tokens, on the device."""
         return values_T[self.indices_N].to(self.hidden_NH.device)
 
-    def logps(self, support_ids_TK: Tensor | None = None) -> TokenLogps:
+    def wide(self, column: str) -> Tensor:
+        """A column with K numbers a token, [N, K], on the device: never put together for the whole update."""
+        parts = [np.asarray(self.update.rows[row][column]) for row, _ in self.batch.rows]
+        return torch.from_numpy(np.concatenate(parts)).to(self.hidden_NH.device)
+
+    def logps(self, support_ids_NK: Tensor | None = None) -> TokenLogps:
         """The student's log-probabilities of the sampled tokens, and on a support if one is given."""
         with autocast(self.precision, self.hidden_NH.device):
             return token_logps(
@@ -110,7 +115,7 @@ class MicroBatch:
                 self.batch.targets,
                 temperature=self.temperature,
                 chunk=self.chunk,
-                support_ids_NK=None if support_ids_TK is None else self.of(support_ids_TK),
+                support_ids_NK=support_ids_NK,
             )
 
 

@@ -34,9 +34,6 @@ class Distill(Objective):
         self.sampled = self.settings.form == "sampled_token"
         if self.sampled:
             self.teacher_logps_T = update.flat("teacher_logprobs")
-        elif update.teacher is None:
-            self.support_ids_TK = update.flat("support_ids").long()
-            self.teacher_logps_TK = update.flat("support_teacher_logprobs")
 
     def has_signal(self) -> bool:
         """A context with sections, or an advantage that the blend lets through."""
@@ -63,8 +60,8 @@ class Distill(Objective):
             return sampled_N, sampled_token(sampled_N, micro.of(self.teacher_logps_T))
         if self.update.teacher is not None:
             return full_divergence(micro, self.update.teacher, alpha=self.settings.alpha)
-        logps, bucketed = micro.logps(self.support_ids_TK), BUCKETS[self.settings.tail]
-        teacher_NK = micro.of(self.teacher_logps_TK)
+        logps, bucketed = micro.logps(micro.wide("support_ids").long()), BUCKETS[self.settings.tail]
+        teacher_NK = micro.wide("support_teacher_logprobs")
         return logps.sampled_N, divergence(
             bucketed(logps.support_logps_NK), bucketed(teacher_NK), alpha=self.settings.alpha
         )

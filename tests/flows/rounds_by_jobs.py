@@ -14,16 +14,16 @@ import torch
 from flows import jobs, measure_jobs
 from flows.plan import RunPlan
 from flows.prepare import run_document, tasks_digest
-from flows.shard import SIDE_TABLES, RoundPlan, Shard
+from flows.shard import SIDE_TABLES, EvaluationPlan, RoundPlan, Shard
 from flows.stage_settings import settings_of
-from flows.worker import silent
 from mopd.models import model_digest, resolve_model
 from mopd.settings import Settings, load_settings
 from mopd.tasks import draw_prompts, load_tasks, prompt_rows
 from storage.runs import RUN_FILE, RunFolder
 from storage.shards import commit_shard
 
-TINY = Path(__file__).parents[2] / "examples" / "tiny.yaml"
+EXAMPLES = Path(__file__).parents[2] / "examples"
+TINY = EXAMPLES / "tiny.yaml"
 SMALL = (
     *("generate.engine=fake", "rounds=3", "generate.num_prompts=2", "evaluate.when=never"),
     *("train.updates_per_round=1", "train.keep_trainer_states=3"),
@@ -32,35 +32,23 @@ SMALL = (
 
 def make_run(path: Path, *overrides: str) -> RunFolder:
     """Make whatever a run of three rounds of one shard each has not made yet."""
+    return make_whole(path, load_settings(TINY, [*SMALL, *overrides]))
+
+
+def make_whole(path: Path, settings: Settings) -> RunFolder:
+    """Make whatever a run of these settings has not made yet."""
     torch.set_num_threads(1)
-    settings = load_settings(TINY, [*SMALL, *overrides])
     folder = (
         RunFolder.open(path)
         if (path / RUN_FILE).exists()
         else RunFolder.create(path, run_document(settings, "tiny", inputs(settings)))
     )
     plan = RunPlan.of(folder)
-    for version in range(plan.settings.rounds + 1):
-        for shard in plan.evaluations[version].evaluations if version in plan.evaluations else ():
-            evaluate(folder, shard)
-        for part in plan.rounds[version : version + 1]:
-            _make_round(folder, part)
+    for part in plan.rounds:
+        _make_round(folder, part)
+    for version, evaluation in plan.evaluations.items():
+        _evaluate(folder, plan, version, evaluation)
     return folder
-
-
-def evaluate(folder: RunFolder, shard: Shard) -> None:
-    """Make one shard of an evaluation, with its prompts, where it is missing."""
-    if shard.find(folder) is not None:
-        return
-    prompts, settings = shard.input("prompts"), settings_of(folder)
-    size, first = settings.prompts_per_shard, shard.shard * settings.prompts_per_shard
-    tasks = load_tasks(settings.tasks, settings.seed).heldout[first : first + size]
-    if prompts.find(folder) is None:
-        rows = prompt_rows(tasks, run=folder.run_id, round=shard.round, split="heldout")
-        place = {"round": shard.round, "shard": prompts.shard, "key": prompts.key}
-        commit_shard(folder, "prompts", **place, rows=rows, parents=[], info={})
-    engine = jobs.load_engine(folder.path, shard.round)
-    jobs.judge_shard(None, silent, folder.path, shard, *jobs.sample_shard(engine, silent, folder.path, shard))
 
 
 def inputs(settings: Settings) -> dict[str, Any]:
@@ -75,7 +63,7 @@ def inputs(settings: Settings) -> dict[str, Any]:
 
 def _make_round(folder: RunFolder, plan: RoundPlan) -> None:
     tried = {table: [shard for part in plan.probes for shard in getattr(part, table)] for table in SIDE_TABLES}
-    _draw(folder, plan.prompts[0])
+    _draw(folder, plan)
     for shards, job in (
         (plan.rollouts, jobs.generate_shard),
         (plan.verdicts, jobs.verify_shard),
@@ -97,11 +85,13 @@ LOADS: dict[Any, Any] = {jobs.generate_shard: jobs.load_engine, jobs.score_shard
 
 
 def make_shards(folder: RunFolder, version: int, shards: list[Shard], job: Any) -> None:
-    """Make what is missing of some shards with policy `version`."""
-    for shard in shards:
-        if shard.find(folder) is None:
-            load = LOADS.get(job)
-            job(load(folder.path, version) if load else None, lambda _: None, folder.path, shard)
+    """Make what is missing of some shards with policy `version`, loaded once for them all."""
+    missing, load = [shard for shard in shards if shard.find(folder) is None], LOADS.get(job)
+    loaded = load(folder.path, version) if missing and load else None
+    for shard in missing:
+        job(loaded, lambda _: None, folder.path, shard)
+    if job is jobs.generate_shard and loaded is not None:
+        loaded.close()
 
 
 def answer(_: None, report: Any, path: Path, shard: Shard) -> None:
@@ -110,21 +100,41 @@ def answer(_: None, report: Any, path: Path, shard: Shard) -> None:
     measure_jobs.judge_answers(None, report, path, shard, *measure_jobs.answer_shard(engine, report, path, shard))
 
 
-def _draw(folder: RunFolder, shard: Shard) -> None:
-    if shard.find(folder) is not None:
-        return
-    settings, place = settings_of(folder), {"round": shard.round, "shard": shard.shard, "key": shard.key}
-    tasks, number = load_tasks(settings.tasks, settings.seed), settings.generate.num_prompts
+def _evaluate(folder: RunFolder, plan: RunPlan, version: int, part: EvaluationPlan) -> None:
+    """Ask a policy the held-out questions."""
+    tasks = load_tasks(plan.settings.tasks, plan.settings.seed).heldout
+    rows = prompt_rows(tasks, run=folder.run_id, round=version, split="heldout")
+    size = plan.settings.prompts_per_shard
+    for index, shard in enumerate(part.prompts):
+        _commit_prompts(folder, shard, rows[index * size : (index + 1) * size])
+    missing = [shard for shard in part.evaluations if shard.find(folder) is None]
+    engine = jobs.load_engine(folder.path, version) if missing else None
+    for shard in missing:
+        samples, seconds = jobs.sample_shard(engine, lambda _: None, folder.path, shard)  # type: ignore[arg-type]
+        jobs.judge_shard(None, lambda _: None, folder.path, shard, samples, seconds)
+    if engine is not None:
+        engine.close()
+
+
+def _draw(folder: RunFolder, plan: RoundPlan) -> None:
+    settings = settings_of(folder)
     rows = draw_prompts(
-        tasks.train,
+        load_tasks(settings.tasks, settings.seed).train,
         run=folder.run_id,
-        round=shard.round,
+        round=plan.policy.round,
         seed=settings.seed,
-        num_prompts=number,
+        num_prompts=settings.generate.num_prompts,
         num_further=0,
         split="train",
     )
-    commit_shard(folder, "prompts", **place, rows=rows, parents=[], info={})
+    for index, shard in enumerate(plan.prompts):
+        _commit_prompts(folder, shard, rows[plan.candidates.prompts(index)])
+
+
+def _commit_prompts(folder: RunFolder, shard: Shard, rows: list[dict[str, Any]]) -> None:
+    if shard.find(folder) is None:
+        place = {"round": shard.round, "shard": shard.shard, "key": shard.key}
+        commit_shard(folder, "prompts", **place, rows=rows, parents=shard.parents(folder), info={})
 
 
 if __name__ == "__main__":

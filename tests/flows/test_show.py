@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import shutil
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import pytest
 
 from flows.show import _peers_line, show_group, show_sample
@@ -12,6 +14,7 @@ from mopd.errors import InputError
 from mopd.models import resolve_model
 from mopd.settings import parse_settings
 from storage.runs import RunFolder
+from storage.shards import Manifest, read_rows
 from tests.storage.storage_samples import commit, fill, make_rows
 
 
@@ -42,6 +45,36 @@ def test_the_tokenizer_of_a_trained_policy_will_do(run: RunFolder, capsys: pytes
     shutil.copy(resolve_model("tiny:llama") / "tokenizer.json", policy)
     show_sample(run, 0, "a", 1)
     assert "largest differences" in capsys.readouterr().out
+
+
+def test_a_sample_is_shown_from_its_own_rows_and_the_columns_that_are_shown(
+    run: RunFolder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fill(run)
+    policy = run.policy_folder(0)
+    policy.mkdir(parents=True, exist_ok=True)
+    shutil.copy(resolve_model("tiny:llama") / "tokenizer.json", policy)
+    read: list[tuple[str, int, int]] = []
+
+    def watched(folder: RunFolder, manifest: Manifest, *args: Any) -> list[dict[str, Any]]:
+        rows = read_rows(folder, manifest, *args)
+        arrays = [value for row in rows for value in row.values() if isinstance(value, np.ndarray)]
+        read.append((manifest.table, len(rows), max((array.ndim for array in arrays), default=0)))
+        return rows
+
+    monkeypatch.setattr("flows.show.read_rows", watched)
+    show_sample(run, 0, "a", 1)
+    assert read == [("rollouts", 1, 1), ("verdicts", 1, 0), ("contexts", 1, 0), ("scores", 1, 1)]
+
+
+def test_a_sample_that_is_not_there_is_told_from_those_that_are(run: RunFolder) -> None:
+    fill(run)
+    with pytest.raises(InputError, match="--sample 7: the group has samples 0 to 1"):
+        show_sample(run, 0, "a", 7)
+    with pytest.raises(InputError, match="--prompt c: not in round 0; it has a, b"):
+        show_sample(run, 0, "c", 0)
+    with pytest.raises(InputError, match="--round 3: the run has no rollouts of this round"):
+        show_sample(run, 3, "a", 0)
 
 
 def test_what_the_teacher_saw_is_named_with_where_it_is_from() -> None:

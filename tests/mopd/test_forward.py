@@ -10,7 +10,16 @@ import torch
 from transformers import GraniteConfig, GraniteForCausalLM, LlamaConfig, LlamaForCausalLM
 
 from mopd.errors import InputError
-from mopd.forward import branches, check_head, check_window, hidden_states, make_batch, plan_batches, token_logps
+from mopd.forward import (
+    _tree_mask,
+    branches,
+    check_head,
+    check_window,
+    hidden_states,
+    make_batch,
+    plan_batches,
+    token_logps,
+)
 
 PREFIXES = [[5, 6, 7, 8], [5, 6, 7, 8], [9, 10], [5, 6, 7, 8], [9, 10]]
 RESPONSES = [[11, 12, 13], [14], [15, 16], [17, 18, 19, 20], []]
@@ -104,3 +113,15 @@ def test_a_model_that_scales_its_logits_is_refused() -> None:
 def test_longer_than_the_window_is_refused() -> None:
     with pytest.raises(InputError, match=r"9 tokens and the model reads 8.*lower condition.max_context_tokens"):
         check_window([3, 9], 8)
+
+
+def test_a_mask_lets_a_rollout_see_the_prefix_and_itself_backwards_and_is_made_without_copies() -> None:
+    length = 64
+    branch_BL = torch.tensor([[-1] * 5 + [0] * 20 + [1] * 39, [-1] * 3 + [0] * 10 + [1] * 11 + [-2] * 40])
+    with torch.profiler.profile(profile_memory=True) as profile:
+        mask = _tree_mask(branch_BL)
+    for b, of in enumerate(branch_BL.tolist()):
+        expected = [[k <= q and (of[k] in (-1, of[q])) for k in range(length)] for q in range(length)]
+        assert mask[b, 0].tolist() == expected
+    taken = [event.self_cpu_memory_usage for event in profile.events() or ()]
+    assert [size for size in taken if size >= mask.numel()] == [mask.numel()]

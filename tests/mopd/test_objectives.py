@@ -16,7 +16,15 @@ from test_train import CPU, sampled_logps, score_rows, settings
 
 from mopd.errors import InputError
 from mopd.models import load_model, resolve_model
-from mopd.objectives import OBJECTIVES, needs_reference, needs_teacher, objective_class, read_along
+from mopd.objectives import (
+    OBJECTIVES,
+    ROLLOUT_COLUMNS,
+    columns_read,
+    needs_reference,
+    needs_support,
+    needs_teacher,
+    objective_class,
+)
 from mopd.objectives.base import Update
 from mopd.objectives.pairs import reward_pairs
 from mopd.response_steps import StepSplitter
@@ -394,20 +402,45 @@ def test_steps_leave_the_mean_of_whole_responses_as_it_is(folder: Path, tmp_path
     assert losses[0] == pytest.approx(losses[1], rel=1e-5)
 
 
-def test_every_objective_has_settings_and_says_what_it_reads() -> None:
-    wanted = {}
-    for kind in OBJECTIVES:
-        chosen = parse_settings({"train": {"objective": kind}})
+READS: dict[str, tuple[dict[str, Any], tuple[str, ...], dict[str, tuple[str, ...]]]] = {
+    "distill": (KINDS["distill"], ("advantage", "distill", "support_ids", "support_teacher_logprobs"), {}),
+    "sampled": (KINDS["sampled"], ("advantage", "distill", "teacher_logprobs"), {}),
+    "grpo": (KINDS["grpo"], ("advantage",), {}),
+    "grpo_kl": (KINDS["grpo_kl"], ("advantage", "reference_logprobs"), {}),
+    "dpo": (KINDS["dpo"], ("reference_logprobs",), {"verdicts": ("reward",)}),
+    "simpo": (KINDS["simpo"], (), {"verdicts": ("reward",)}),
+    "sft": (KINDS["sft"], (), {"verdicts": ("success",)}),
+}
+
+
+def test_every_objective_has_settings_and_says_which_columns_it_reads() -> None:
+    assert {given["kind"] for given, _, _ in READS.values()} == set(OBJECTIVES)
+    for given, scores, beside in READS.values():
+        chosen = parse_settings({"train": {"objective": given}})
         assert objective_class(chosen.train)
-        wanted[kind] = (needs_reference(chosen.train), needs_teacher(chosen), list(read_along(chosen).items())[1:])
-    assert wanted == {
-        "distill": (False, False, []),
-        "grpo": (False, False, []),
-        "dpo": (True, False, [("verdicts", ("reward",))]),
-        "simpo": (False, False, [("verdicts", ("reward",))]),
-        "sft": (False, False, [("verdicts", ("success",))]),
-    }
-    assert needs_reference(parse_settings({"train": {"objective": KINDS["grpo_kl"]}}).train)
+        expected = {"scores": (*ROLLOUT_COLUMNS, *scores), "rollouts": ("policy_version",), **beside}
+        assert columns_read(chosen) == expected
+        needs = (needs_reference(chosen), needs_support(chosen), needs_teacher(chosen))
+        assert needs == ("reference_logprobs" in scores, "support_ids" in scores, False)
+
+
+def test_the_whole_vocabulary_is_read_again_and_importance_has_a_column_of_its_own() -> None:
+    chosen = parse_settings({"score": {"support": "full"}, "train": {"importance": "proximal"}})
+    assert columns_read(chosen)["scores"] == (*ROLLOUT_COLUMNS, "proximal_logprobs", "advantage", "distill")
+    assert columns_read(chosen)["contexts"] == ("context_token_ids",)
+    assert (needs_support(chosen), needs_teacher(chosen)) == (False, True)
+
+
+@pytest.mark.parametrize("name", [*READS, "full"])
+def test_an_objective_reads_no_column_that_it_does_not_name(folder: Path, name: str) -> None:
+    """Rows with what it names alone are enough for a step."""
+    tree = settings(objective=READS.get(name, READS["distill"])[0]).model_dump()
+    tree["score"]["support"] = "full" if name == "full" else "student"
+    chosen = parse_settings(tree)
+    named = {column for columns in columns_read(chosen).values() for column in columns}
+    rows = [{column: row[column] for column in named} for row in full_rows(folder)]
+    teacher = load_model(folder) if needs_teacher(chosen) else None
+    assert take_step(open_state(folder, None, chosen.train, CPU), rows, chosen, CPU, teacher)["loss"] is not None
 
 
 def test_advantages_can_do_without_the_standard_deviation() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import resource
 import signal
+import weakref
 from pathlib import Path
 from typing import Any
 
@@ -17,8 +18,9 @@ from mopd.models import load_model, resolve_model
 from mopd.objectives.base import Update
 from mopd.objectives.distill import Distill
 from mopd.settings import Settings, parse_settings
-from mopd.train import split_updates, take_step, train_round
+from mopd.train import NO_SIGNAL, ROUNDING, split_updates, take_step, train_round
 from mopd.trainer_state import open_state, save_state
+from tests.mopd.scoring_samples import PROMPT, scorer_of, shard
 
 CPU = torch.device("cpu")
 
@@ -109,9 +111,40 @@ def test_a_rollout_without_reward_carries_no_policy_gradient() -> None:
 def test_nothing_to_learn_changes_nothing(folder: Path, tmp_path: Path) -> None:
     rows = [row | {"advantage": 0.0, "distill": False} for row in score_rows()]
     updates = train_round(rows, settings(), policy_folder=folder, state_folder=None, out=tmp_path, round=0)
-    assert [update["loss"] for update in updates] == [None, None]
+    assert [(update["loss"], update["skipped"]) for update in updates] == [(None, NO_SIGNAL)] * 2
     before, after = load_model(folder, "cpu").state_dict(), load_file(tmp_path / "model.safetensors")
     assert all(torch.equal(before[name], after[name]) for name in after)
+
+
+def test_a_gradient_that_is_rounding_takes_no_step(folder: Path) -> None:
+    """Adam divides by the gradient's own length, so it would make as long a step of it as of any other."""
+    chosen = settings(objective="grpo", importance="none")
+    rows = score_rows()
+    norm = take_step(open_state(folder, None, chosen.train, CPU), rows, chosen, CPU)["grad_norm"]
+    precision = torch.finfo(torch.float32).eps
+    for length, skipped in ((0.9 * precision, ROUNDING), (1.1 * precision, None)):
+        small = [row | {"advantage": row["advantage"] * length / norm} for row in rows]
+        state = open_state(folder, None, chosen.train, CPU)
+        before = {name: value.clone() for name, value in state.student.state_dict().items()}
+        report = take_step(state, small, chosen, CPU)
+        assert report["grad_norm"] == pytest.approx(length, rel=1e-3)
+        assert report["loss"] is not None
+        same = all(torch.equal(value, before[name]) for name, value in state.student.state_dict().items())
+        assert (report["skipped"], same, state.step) == (skipped, skipped is not None, int(skipped is None))
+        assert all(parameter.grad is None for parameter in state.student.parameters())
+
+
+def test_a_teacher_that_is_the_student_teaches_nothing(folder: Path) -> None:
+    """Plain on-policy distillation from the live policy: both read the same tokens by the same weights."""
+    rollouts, verdicts, contexts = shard()
+    shown = [row | {"context_token_ids": PROMPT, "variant": "none", "has_sections": False} for row in contexts]
+    for support in ("student", "union"):
+        scorer = scorer_of({"score": {"support": support}, "train": {"teacher": "live", "warmup_steps": 0}})
+        rows = scorer.score(rollouts, verdicts, shown, policy_version=0)
+        state = open_state(folder, None, scorer.settings.train, CPU)
+        report = take_step(state, rows, scorer.settings, CPU)
+        assert (report["skipped"], state.step) == (ROUNDING, 0)
+        assert 0 <= report["grad_norm"] < 1e-7
 
 
 def test_updates_are_numbered_whether_or_not_they_had_something_to_learn(folder: Path, tmp_path: Path) -> None:
@@ -179,6 +212,14 @@ def sampled_logps(student: Any, rows: list[dict[str, Any]]) -> torch.Tensor:
     return torch.stack([token_logps_of(student, row).mean() for row in rows])
 
 
+def test_weight_decay_is_on_every_trained_weight(folder: Path) -> None:
+    """Norms and embeddings too: docs/peers.md says why."""
+    state = open_state(folder, None, settings(weight_decay=0.125).train, CPU)
+    (group,) = state.optimizer.param_groups
+    assert group["weight_decay"] == 0.125
+    assert {id(weight) for weight in group["params"]} == {id(weight) for weight in state.student.parameters()}
+
+
 def test_warm_up_is_linear(folder: Path) -> None:
     chosen = settings(warmup_steps=4, learning_rate=1e-3)
     state = open_state(folder, None, chosen.train, CPU)
@@ -190,6 +231,30 @@ def test_updates_split_whole_groups_and_cover_the_round() -> None:
     parts = list(split_updates(score_rows(num_groups=5), settings(updates_per_round=2), round=0))
     assert sorted(len({row["prompt_id"] for row in part}) for part in parts) == [2, 3]
     assert len({(row["prompt_id"], row["sample"]) for part in parts for row in part}) == 10
+
+
+def test_the_rows_of_one_update_are_read_at_a_time_and_let_go(folder: Path, tmp_path: Path) -> None:
+    """Whoever reads them from files holds those of no other update."""
+    whole, alive = score_rows(), []
+
+    def read(part: list[dict[str, Any]]) -> list[dict[str, Any]]:
+        assert not any(array() is not None for array in alive)
+        assert all(row.keys() == {"prompt_id", "sample", "policy_version"} for row in part)
+        rows = [
+            {**row, "token_ids": np.array(row["token_ids"])}
+            for given in part
+            for row in whole
+            if (row["prompt_id"], row["sample"]) == (given["prompt_id"], given["sample"])
+        ]
+        alive.extend(weakref.ref(row["token_ids"]) for row in rows)
+        return rows
+
+    light = [{name: row[name] for name in ("prompt_id", "sample", "policy_version")} for row in whole]
+    folders = {"policy_folder": folder, "state_folder": None}
+    read_later = train_round(light, settings(), **folders, out=tmp_path / "a", round=0, read=read)
+    at_once = train_round(whole, settings(), **folders, out=tmp_path / "b", round=0)
+    assert [update["loss"] for update in read_later] == [update["loss"] for update in at_once]
+    assert len(alive) == len(whole)
 
 
 def test_two_rounds_equal_one_stretch(folder: Path, tmp_path: Path) -> None:

@@ -156,7 +156,10 @@ def our_loss(logits: Tensor, **train: Any) -> Tensor:
         wanted = torch.zeros(len(student), 0, dtype=torch.long) if support_ids is None else support_ids
         return TokenLogps(sampled_logps(logits)[there], wanted, student.gather(1, wanted))
 
-    micro: Any = SimpleNamespace(of=lambda values: values, logps=logps)
+    def wide(column: str) -> Tensor:
+        return torch.cat([torch.from_numpy(row[column]) for row in rows])
+
+    micro: Any = SimpleNamespace(of=lambda values: values, wide=wide, logps=logps)
     return objective_class(settings)(Update(rows, settings)).loss(micro)[0]
 
 

@@ -47,7 +47,7 @@ def columns_of(table: str) -> dict[str, Any]:
         "scores": sampled
         | {"teacher": "ema", "teacher_version": 0, "policy_version": 0, "proximal_logprobs": logps_t}
         | {"teacher_logprobs": logps_t, "reference_logprobs": None, "support_ids": matrix_tk.astype(np.int64)}
-        | {"support_student_logprobs": matrix_tk, "support_teacher_logprobs": -matrix_tk, "advantage": 0.5}
+        | {"support_teacher_logprobs": -matrix_tk, "advantage": 0.5}
         | {"distill": True, "mean_teacher_logprob": -0.5, "context_digest": "c0ffee"},
         "signals": {"variant": "positive", "teacher": "ema", "teacher_version": 0, "num_rollouts": 4, "num_scored": 3}
         | {"num_successes": 1, "success_share": 0.25, **dict.fromkeys(SIGNALS, 0.5), "success_auc": None}
@@ -59,7 +59,8 @@ def columns_of(table: str) -> dict[str, Any]:
         | {"pairwise_accuracy": None, "why": "largest gap"},
         "updates": {"loss": 0.7, "distill_loss": 0.6, "policy_loss": 0.1, "grad_norm": 1.0, "learning_rate": 1e-5}
         | {"objective": "distill", "kl": None, "policy_clipped": None, "pairs": None, "pair_accuracy": None}
-        | {"importance_mean": 1.0, "importance_max": 1.5, "importance_clipped": 0.0, "tokens": 12, "seconds": 0.5},
+        | {"importance_mean": 1.0, "importance_max": 1.5, "importance_clipped": 0.0, "skipped": None}
+        | {"tokens": 12, "seconds": 0.5},
         "evaluations": said | judged | {"dataset": "sums"},
     }
     return columns[table]

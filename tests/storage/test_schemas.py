@@ -32,13 +32,13 @@ def test_a_table_without_rows_round_trips(run: RunFolder) -> None:
 
 def score_rows(*matrices: Any) -> Rows:
     (row, *_) = make_rows("scores", "r")
-    return [{**row, "sample": i, "support_student_logprobs": matrix} for i, matrix in enumerate(matrices)]
+    return [{**row, "sample": i, "support_teacher_logprobs": matrix} for i, matrix in enumerate(matrices)]
 
 
 def test_matrices_round_trip_as_writable_arrays_of_the_schemas_type(run: RunFolder) -> None:
     matrices = [np.random.default_rng(0).normal(size=(t, 4)) for t in (5, 0, 1)]
-    back = read_rows(run, commit(run, "scores", score_rows(*matrices)), ["support_student_logprobs"])
-    found = [row["support_student_logprobs"] for row in back]
+    back = read_rows(run, commit(run, "scores", score_rows(*matrices)), ["support_teacher_logprobs"])
+    found = [row["support_teacher_logprobs"] for row in back]
     assert [array.shape for array in found] == [(5, 4), (0, 0), (1, 4)]
     assert all(array.dtype == np.float32 and array.flags.writeable for array in found)
     np.testing.assert_array_equal(found[0], matrices[0].astype(np.float32))
@@ -47,7 +47,7 @@ def test_matrices_round_trip_as_writable_arrays_of_the_schemas_type(run: RunFold
 
 def test_lists_of_lists_may_be_ragged_and_need_no_numpy(run: RunFolder) -> None:
     manifest = commit(run, "scores", score_rows([[1.0], [2.0, 3.0]], [[4.0, 5.0]]))
-    ragged, matrix = (row["support_student_logprobs"] for row in read_rows(run, manifest))
+    ragged, matrix = (row["support_teacher_logprobs"] for row in read_rows(run, manifest))
     assert [list(vector) for vector in ragged] == [[1.0], [2.0, 3.0]]
     assert matrix.shape == (1, 2)
 
