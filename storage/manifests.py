@@ -10,9 +10,10 @@ import json
 import logging
 import math
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import asdict, dataclass, field
+from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Any, get_origin, get_type_hints
 
 import numpy as np
 
@@ -68,10 +69,19 @@ class Manifest:
     def read(cls, path: Path) -> Manifest:
         """Parse a manifest; ValueError when it is damaged."""
         content = json.loads(path.read_bytes())
-        known = {item.name for item in fields(cls)}
-        if not isinstance(content, dict) or not known - {"untimed", "home"} <= content.keys() <= known:
+        kinds = _kinds()
+        if not isinstance(content, dict) or not kinds.keys() - {"untimed", "home"} <= content.keys() <= kinds.keys():
             raise ValueError("not a manifest")
+        wrong = [name for name, value in content.items() if type(value) is not kinds[name]]
+        if wrong:
+            raise ValueError(f"not a manifest: {wrong[0]} is no {kinds[wrong[0]].__name__}")
         return cls(**content)
+
+
+@cache
+def _kinds() -> dict[str, type]:
+    """What each part of a manifest is: text, a number, a list or an object."""
+    return {name: get_origin(kind) or kind for name, kind in get_type_hints(Manifest).items()}
 
 
 def _plain(value: Any) -> Any:

@@ -97,7 +97,12 @@ class RunFolder:
         return {}
 
     def _find_home(self, name: str) -> Path:
-        entry = self.lineage["homes"][name]
+        entry = self.lineage.get("homes", {}).get(name)
+        if entry is None:
+            raise StorageError(
+                f"{self.path}: a manifest names the run {name}, which lineage.homes in {self.path / RUN_FILE} does not "
+                "know: restore that file, or remove what was copied here from another run"
+            )
         for path in ((self.path / entry["relative"]).resolve(), Path(entry["path"])):
             if _is_run(path, entry):
                 return path

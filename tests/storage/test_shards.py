@@ -150,6 +150,32 @@ def test_a_damaged_shard_is_loud_and_made_again(run: RunFolder, damage: str, cap
     assert verify_run(run) == []
 
 
+@pytest.mark.parametrize(
+    ("part", "value"),
+    [("files", 3), ("file", None), ("parents", None), ("info", None), ("rows", "4"), ("round", True), ("home", [])],
+)
+def test_a_manifest_that_says_something_else_is_loud(
+    run: RunFolder, part: str, value: Any, caplog: pytest.LogCaptureFixture
+) -> None:
+    manifest = commit(run, "rollouts", make_rows("rollouts", run.run_id))
+    path = next((run.path / manifest.file).parent.glob("*.json"))
+    path.write_text(json.dumps({**json.loads(path.read_text()), part: value}))
+    assert manifests(run, "rollouts") == []
+    assert f"is damaged (not a manifest: {part} is no " in caplog.text
+    assert len(verify_run(run)) == 1
+    assert commit(run, "rollouts", make_rows("rollouts", run.run_id)) == manifests(run, "rollouts")[0]
+
+
+def test_a_manifest_of_another_run_names_where_it_looked(run: RunFolder) -> None:
+    manifest = commit(run, "rollouts", make_rows("rollouts", run.run_id))
+    path = next((run.path / manifest.file).parent.glob("*.json"))
+    path.write_text(json.dumps({**json.loads(path.read_text()), "home": "elsewhere"}))
+    with pytest.raises(
+        StorageError, match=r"the run elsewhere, which lineage\.homes in .*run\.json does not know"
+    ):
+        manifests(run, "rollouts")
+
+
 def test_a_flipped_byte_is_found_by_reading_and_by_verify(run: RunFolder) -> None:
     fill(run)
     (bad,) = manifests(run, "scores")
