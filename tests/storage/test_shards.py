@@ -170,9 +170,7 @@ def test_a_manifest_of_another_run_names_where_it_looked(run: RunFolder) -> None
     manifest = commit(run, "rollouts", make_rows("rollouts", run.run_id))
     path = next((run.path / manifest.file).parent.glob("*.json"))
     path.write_text(json.dumps({**json.loads(path.read_text()), "home": "elsewhere"}))
-    with pytest.raises(
-        StorageError, match=r"the run elsewhere, which lineage\.homes in .*run\.json does not know"
-    ):
+    with pytest.raises(StorageError, match=r"the run elsewhere, which lineage\.homes in .*run\.json does not know"):
         manifests(run, "rollouts")
 
 
