@@ -20,7 +20,7 @@ USER_ERROR, FAILURE, INTERRUPTED, TERMINATED = 2, 1, 130, 143
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run a command; returns the exit code. What a user can mend is one line on stderr and exit code 2."""
-    from flows.patience import PATIENCE, gone
+    from flows.patience import PATIENCE, gone, is_temporary
     from flows.signals import WORDS, Terminated
     from flows.worker import WorkerDied
 
@@ -50,7 +50,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     except Exception:
         if not PATIENCE.given_up:
             raise
-        return _say(f"{gone()}; start it, then the same command again to continue", FAILURE)
+        start = "start" if is_temporary() else "start it, then"
+        return _say(f"{gone()}; {start} the same command again to continue", FAILURE)
 
 
 def parser() -> argparse.ArgumentParser:

@@ -15,10 +15,13 @@ import threading
 import time
 from collections.abc import Callable
 from typing import Any
+from urllib.parse import urlsplit
 
 AWAY_SECONDS = 90.0
 """How long a server may be away. MOPD_SERVER_PATIENCE sets another time, in seconds."""
 PAUSE_SECONDS = 1.0
+TEMPORARY = "MOPD_TEMPORARY_SERVER"
+"""Set in the environment of a process that started a server of its own."""
 CLIENT_SETTINGS = {"PREFECT_CLIENT_MAX_RETRIES": "0", "PREFECT_API_REQUEST_TIMEOUT": "20"}
 """Of Prefect's client: it tries once, and we go on; a server that accepts a request and never answers is away too."""
 BUSY = (408, 429, 502, 503)
@@ -82,13 +85,33 @@ def gone() -> str:
     return f"Prefect's server has not answered for {patience_seconds():.0f} s"
 
 
+def is_temporary() -> bool:
+    """Whether this process started its own server."""
+    return TEMPORARY in os.environ
+
+
 @functools.cache
 def be_patient() -> None:
     """From here on, Prefect's clients in this process wait for their server."""
     from prefect.client import base
 
+    for client in (base.PrefectHttpxSyncClient, base.PrefectHttpxAsyncClient):
+        client.__init__ = _without_proxies(client.__init__)  # type: ignore[method-assign,assignment]
     base.PrefectHttpxSyncClient.send = _patient(base.PrefectHttpxSyncClient.send)  # type: ignore[method-assign]
     base.PrefectHttpxAsyncClient.send = _patiently(base.PrefectHttpxAsyncClient.send)  # type: ignore[method-assign]
+
+
+def _without_proxies(init: Callable[..., None]) -> Callable[..., None]:
+    """A client for loopback reads no proxies, which it would not use, and which it may not even understand."""
+
+    @functools.wraps(init)
+    def local_init(self: Any, *args: Any, **kwargs: Any) -> None:
+        host = urlsplit(str(kwargs.get("base_url", ""))).hostname or ""
+        if host in ("localhost", "::1") or host.startswith("127."):
+            kwargs.setdefault("trust_env", False)
+        init(self, *args, **kwargs)
+
+    return local_init
 
 
 def _patient(send: Callable[..., Any]) -> Callable[..., Any]:

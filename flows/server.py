@@ -7,6 +7,7 @@ outlives a killed run. Starting it here also lets inputs be checked while it sta
 from __future__ import annotations
 
 import atexit
+import fcntl
 import ipaddress
 import os
 import re
@@ -20,14 +21,17 @@ import time
 import urllib.error
 import urllib.request
 from pathlib import Path
+from typing import IO, Any
 from urllib.parse import urlsplit
 
-from flows.patience import PATIENCE, be_patient
+from flows.patience import PATIENCE, TEMPORARY, be_patient
+from flows.signals import AT_HARD_END
 from mopd.embedded import cache_folder
 from mopd.errors import InputError
 
 START_SECONDS, STOP_SECONDS, PROBE_SECONDS = 120.0, 5.0, 10.0
-TEMPORARY = "MOPD_TEMPORARY_SERVER"
+MADE = "database-is-made"
+"""A file beside the database: two servers that make it at once spoil it."""
 LOOPBACK = ("127.0.0.1", "localhost", "::1")
 SERVER_SETTINGS = {
     "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
@@ -56,6 +60,7 @@ def start_prefect_server() -> ServerStart | None:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
+    first = _first_start(home)
     said = tempfile.NamedTemporaryFile(prefix="server-", suffix=".log", dir=home)  # noqa: SIM115 - as long as it runs
     process = subprocess.Popen(
         [sys.executable, "-m", "flows.server", str(port), str(os.getpid())],
@@ -67,15 +72,26 @@ def start_prefect_server() -> ServerStart | None:
         cwd=home,  # a prefect.toml or .env in the user's folder is not for this server
     )
     atexit.register(_stop, process)
-    return ServerStart(process, f"http://127.0.0.1:{port}/api", Path(said.name), said)
+    AT_HARD_END.append(process.kill)
+    return ServerStart(process, f"http://127.0.0.1:{port}/api", Path(said.name), (said, first))
+
+
+def _first_start(home: Path) -> IO[str] | None:
+    """What holds other first starts back until this one has made the database; None where it is made."""
+    if (home / MADE).exists():
+        return None
+    file = (home / "first-start.lock").open("w")
+    fcntl.flock(file, fcntl.LOCK_EX)
+    return file
 
 
 def leave_proxies_out() -> None:
     """Loopback is never asked through a proxy; for everything else the user's proxies stay in force."""
-    for name in ("no_proxy", "NO_PROXY"):
+    names = [name for name in ("no_proxy", "NO_PROXY") if name in os.environ] or ["no_proxy", "NO_PROXY"]
+    for name in names:
         listed = [part.strip() for part in os.environ.get(name, "").split(",") if part.strip()]
-        if "*" not in listed and (name in os.environ or name == "no_proxy"):
-            os.environ[name] = ",".join([*listed, *(host for host in LOOPBACK if host not in listed)])
+        further = [host for host in LOOPBACK if host not in listed]
+        os.environ[name] = "*" if "*" in listed else ",".join([*listed, *further])
 
 
 def server_home() -> Path:
@@ -141,7 +157,7 @@ def _leave_out(host: str) -> None:
     except ValueError:
         return
     for name in ("no_proxy", "NO_PROXY"):
-        if name in os.environ:
+        if os.environ.get(name, "*") != "*":
             os.environ[name] += f",{host}"
 
 
@@ -161,12 +177,26 @@ def _stop(process: subprocess.Popen[bytes]) -> None:
 class ServerStart:
     """A server that may still be starting."""
 
-    def __init__(self, process: subprocess.Popen[bytes], url: str, log: Path, said: object) -> None:
-        """`said` is the open file of its log, which goes with this process."""
-        self._process, self._url, self._log, self._said = process, url, log, said
+    def __init__(self, process: subprocess.Popen[bytes], url: str, log: Path, held: tuple[Any, IO[str] | None]) -> None:
+        """`held`: the open file of its log, which goes with this process; and what holds other first starts back."""
+        self._process, self._url, self._log = process, url, log
+        self._said, self._first = held
 
     def wait(self) -> None:
         """Wait until it answers, then make it this process's Prefect server. Raises InputError where it does not."""
+        try:
+            self._wait()
+            (self._log.parent / MADE).touch()
+        finally:
+            if self._first is not None:
+                self._first.close()
+        os.environ["PREFECT_API_URL"] = self._url
+        os.environ[TEMPORARY] = "1"
+        from prefect.context import refresh_global_settings_context
+
+        refresh_global_settings_context()
+
+    def _wait(self) -> None:
         deadline = time.monotonic() + START_SECONDS
         while not _answers(f"{self._url}/health"):
             if self._process.poll() is not None:
@@ -179,11 +209,6 @@ class ServerStart:
                     f"start the same command again, where the machine was busy, or {OTHER_SERVER}"
                 )
             time.sleep(0.1)
-        os.environ["PREFECT_API_URL"] = self._url
-        os.environ[TEMPORARY] = "1"
-        from prefect.context import refresh_global_settings_context
-
-        refresh_global_settings_context()
 
     def _last_words(self) -> str:
         """The last error that it told of, or the last line that tells something."""
@@ -194,11 +219,6 @@ class ServerStart:
 
 
 OTHER_SERVER = "start a server yourself (prefect server start) and set PREFECT_API_URL to it"
-
-
-def is_temporary() -> bool:
-    """Whether this process started its own server."""
-    return TEMPORARY in os.environ
 
 
 def _answers(url: str) -> bool:

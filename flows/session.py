@@ -8,7 +8,8 @@ from typing import Any, Self
 
 from pydantic import BaseModel, PrivateAttr
 
-from flows import jobs, measure_jobs, server
+from flows import jobs, measure_jobs
+from flows.patience import is_temporary
 from flows.plan import RunPlan
 from flows.progress import Console
 from flows.shard import RoundPlan, Shard
@@ -188,6 +189,6 @@ def _device_slot() -> Any:
     """
     from prefect.concurrency.sync import concurrency
 
-    if server.is_temporary():
+    if is_temporary():
         return nullcontext()
     return concurrency(DEVICE_LIMIT, occupy=1, lease_duration=LEASE_SECONDS)

@@ -6,7 +6,7 @@ import os
 import signal
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
@@ -17,6 +17,8 @@ WORDS = {
     signal.SIGTERM: "terminated; start the same command again to continue",
     signal.SIGINT: "interrupted; start the same command again to continue",
 }
+AT_HARD_END: list[Callable[[], object]] = []
+"""What is done before the process goes where it would not end by itself: a server of its own may not hear of that."""
 _interrupted = False
 
 
@@ -67,6 +69,8 @@ def _end_in_time(readable: int, over: threading.Event) -> None:
             if number[0] not in WORDS or over.wait(END_SECONDS):
                 continue
             print(f"mopd: {WORDS[signal.Signals(number[0])]}", file=sys.stderr, flush=True)
+            for action in AT_HARD_END:
+                action()
             os._exit(128 + number[0])
 
 

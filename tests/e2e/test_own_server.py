@@ -30,6 +30,7 @@ def run(folder: Path, **variables: str) -> subprocess.CompletedProcess[str]:
 
 def test_it_starts_whatever_is_set_for_other_servers_and_proxies(tmp_path: Path) -> None:
     proxies = dict.fromkeys(("http_proxy", "HTTP_PROXY", "https_proxy", "ALL_PROXY", "all_proxy"), DEAD)
+    proxies |= {"all_proxy": "socks5://127.0.0.1:9", "https_proxy": "nonsense://x"}
     database = "postgresql+asyncpg://user:word@127.0.0.1:9/nothing"
     (tmp_path / "profiles.toml").write_text(
         f'active = "mine"\n[profiles.mine]\nPREFECT_SERVER_API_AUTH_STRING = "a:b"\n'
