@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import psutil
@@ -20,6 +21,14 @@ from tests.e2e.harness import ROOT, TINY
 INT, TERM = signal.SIGINT, signal.SIGTERM
 SOON = 3 * PATIENCE_SECONDS
 """Seconds from the start of a comparison's interpreter to its end, on a machine that others use as well."""
+
+
+@pytest.fixture(autouse=True)
+def _ctrl_c_is_heard() -> Iterator[None]:
+    """Also where a shell started the tests in its background, and so deaf to it."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
 
 
 def stopped(out: Path, run: str, workers: int, place: str, *signals: int) -> tuple[int, float, int]:

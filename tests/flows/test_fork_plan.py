@@ -29,6 +29,8 @@ from tests.storage.storage_samples import make_rows
 INPUTS = {"model_digest": "model", "tasks_digest": "tasks", "num_heldout": 6, "num_train": 9, "teacher_digest": None}
 EVALUATED = {"evaluate.when": "every_round"}
 GRPO = ["train.objective=grpo"]
+ALPHA = ["train.objective.alpha=0.25"]
+"""Another loss that reads the same columns of the scores; GRPO's reads no support, and has scores of its own."""
 
 
 @pytest.fixture(autouse=True)
@@ -70,14 +72,15 @@ def finish_rest(fork: RunFolder) -> RunPlan:
     [
         (
             0,
-            GRPO,
+            ALPHA,
             {"rollouts": [0], "verdicts": [0], "contexts": [0], "scores": [0], "prompts": 8, "evaluations": 2},
         ),
+        (0, GRPO, {"rollouts": [0], "verdicts": [0], "contexts": [0], "prompts": 8, "evaluations": 2}),
         (0, ["condition.variant=positive"], {"rollouts": [0], "verdicts": [0], "prompts": 8, "evaluations": 2}),
         (0, ["verify.success_threshold=0.5"], {"rollouts": [0], "prompts": 8}),
         (0, ["seed=1"], {}),
         (1, ["seed=1"], {"prompts": 3, "evaluations": 2, "policies": [0], "updates": [0], "rollouts": [0]}),
-        (1, GRPO, {"rollouts": [0, 1], "scores": [0, 1], "policies": [0], "updates": [0], "evaluations": 4}),
+        (1, ALPHA, {"rollouts": [0, 1], "scores": [0, 1], "policies": [0], "updates": [0], "evaluations": 4}),
         (0, ["evaluate.num_samples=3"], {"policies": [0, 1], "updates": [0, 1], "rollouts": [0, 1], "prompts": 8}),
         (2, ["rounds=3"], {"policies": [0, 1], "rollouts": [0, 1], "evaluations": 6, "prompts": 8}),
     ],
@@ -114,7 +117,7 @@ def test_rows_that_were_taken_over_are_the_forks_own(parent: RunFolder, tmp_path
 
 def test_what_stands_on_a_side_of_its_own_stays_there(parent: RunFolder, tmp_path: Path) -> None:
     """A round's control, not in the run's own contexts and scores."""
-    fork = fork_run(parent.path, 0, GRPO, tmp_path / "fork")
+    fork = fork_run(parent.path, 0, ALPHA, tmp_path / "fork")
     for table in ("contexts", "scores", "signals"):
         for name in (table, f"{table}@control"):
             found = manifests(fork, name)
@@ -261,7 +264,7 @@ def test_a_round_that_is_not_finished_is_not_forked(tmp_path: Path) -> None:
         commit(folder, shard)
     with pytest.raises(InputError, match=f"round 0 of {folder.path} is not finished; mopd run {folder.path} first"):
         fork_run(folder.path, 1, GRPO, tmp_path / "fork")
-    assert taken(fork_run(folder.path, 0, GRPO, tmp_path / "fork"))["scores"] == [0]
+    assert taken(fork_run(folder.path, 0, ALPHA, tmp_path / "fork"))["scores"] == [0]
 
 
 def test_a_round_whose_trainer_state_went_is_not_forked(parent: RunFolder, tmp_path: Path) -> None:
