@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+from decimal import Decimal
 from itertools import islice, product
 from typing import Any
 
-from sympy import Expr, Float, I, Rational, S, Symbol  # type: ignore[import-untyped]
+from sympy import Expr, Float, I, Rational, Symbol  # type: ignore[import-untyped]
+from sympy.core.evalf import PrecisionExhausted  # type: ignore[import-untyped]
 
-DIGITS = 60
-"""To which exact numbers are worked out that are not rational."""
-SAME = S(10) ** -45
-NEARLY = S(10) ** -5
-"""How far a decimal may be from the exact number that it stands for, relatively."""
+DIGITS, FORMULA_DIGITS = 4000, 200
+"""How deep a difference is looked into before it is taken for nothing: of numbers, and of formulas at a point."""
+MIN_DIGITS = 6
+"""How many digits a decimal must have to stand for a number that can't be written out."""
 POINTS = (Rational(7, 5), Rational(-11, 7), Rational(29, 13), Rational(-3, 8), Rational(1, 6), Rational(-17, 4))
 MAX_SYMBOLS, MAX_POINTS, MIN_POINTS = 3, 24, 3
 
@@ -24,35 +25,57 @@ def worked_out(answer: Any) -> Any:
 
 
 def same_value(one: Expr, other: Expr) -> bool | None:
-    """Whether two numbers are equal: rational ones exactly, others to 45 digits, a decimal to five; None where that
-    can't be told."""
-    one, other = worked_out(one), worked_out(other)
-    if one.is_Rational and other.is_Rational:
+    """Whether two numbers are equal; None where that can't be told. A decimal by itself may be the other one cut or
+    rounded, to six digits or more; a decimal within a formula is exact."""
+    if isinstance(one, Float) != isinstance(other, Float):
+        decimal, number = (one, other) if isinstance(one, Float) else (other, one)
+        number = _exact(number)
+        return bool(_exact(decimal) == number) if number.is_Rational else _stands_for(decimal, number)
+    one, other = _exact(one), _exact(other)
+    if (one.is_Rational and other.is_Rational) or one.is_infinite or other.is_infinite:
         return bool(one == other)
-    if one.is_infinite or other.is_infinite:
-        return bool(one == other)
-    approximate = bool(one.atoms(Float) or other.atoms(Float))
-    difference = _size(one - other)
-    largest = max(filter(None, (_size(one), _size(other))), default=None)
-    if difference is None or largest is None:
+    return _is_zero(one - other, DIGITS)
+
+
+def _exact(formula: Any) -> Any:
+    """A formula with its operations done, and its decimals as the fractions that they are."""
+    return worked_out(formula.xreplace({each: Rational(str(each)) for each in formula.atoms(Float)}))
+
+
+def _stands_for(decimal: Float, number: Expr) -> bool | None:
+    """Whether a decimal is a number cut or rounded to its last digit."""
+    written = Decimal(str(decimal)).normalize()
+    value = number.evalf(2 * len(written.as_tuple().digits) + MIN_DIGITS)
+    if not value.is_Float:
         return None
-    return bool(difference <= (NEARLY if approximate else SAME) * largest)
+    rounded = Decimal(str(value))
+    unit = Decimal(1).scaleb(int(written.as_tuple().exponent))
+    error = abs(written - rounded)
+    near = error <= unit / 2 or (error < unit and abs(written) < abs(rounded))
+    return near and len(written.as_tuple().digits) >= MIN_DIGITS
 
 
-def _size(number: Expr) -> Any:
-    """The absolute value to many digits; None where there is none."""
-    if number == 0:
-        return S.Zero
-    value = abs(number.evalf(DIGITS, maxn=4000))
-    return value if value.is_Float or value.is_Rational else None
+def _is_zero(difference: Expr, digits: int) -> bool | None:
+    """Whether no digit of a difference shows, however deep one looks; None where it has no value."""
+    try:
+        value = abs(difference).evalf(15, maxn=digits, strict=True)
+    except PrecisionExhausted:
+        return True
+    return bool(value == 0) if value.is_Float or value.is_Rational else None
+
+
+def apart(one: Expr, other: Expr) -> bool:
+    """Whether two formulas plainly differ by a number, and by nothing else."""
+    difference = _exact(one) - _exact(other)
+    return bool(difference.is_Rational and difference != 0)
 
 
 def same_formula(one: Expr, other: Expr) -> bool:
-    """Whether two formulas agree wherever both are real, at points of either sign: by their values, to 30 digits.
+    """Whether two formulas agree wherever both are real, at points of either sign: by their values.
 
     They must be real at the same points, and at some.
     """
-    one, other = worked_out(one), worked_out(other)
+    one, other = _exact(one), _exact(other)
     symbols = sorted(one.free_symbols | other.free_symbols, key=str)
     if not symbols or len(symbols) > MAX_SYMBOLS or one.free_symbols != other.free_symbols:
         return False
@@ -63,7 +86,7 @@ def same_formula(one: Expr, other: Expr) -> bool:
         if (left is None) != (right is None):
             return False
         if left is not None:
-            if abs(left - right) > S(10) ** -25 * max(abs(left), abs(right), 1):
+            if not _is_zero(one.subs(at) - other.subs(at), FORMULA_DIGITS):
                 return False
             num_real += 1
     return num_real >= MIN_POINTS

@@ -40,7 +40,7 @@ _POWER = re.compile("[⁰¹²³⁴⁵⁶⁷⁸⁹⁺⁻ⁿ]+")
 _VULGAR = re.compile("[¼½¾⅐-⅞]")
 _ROOT = re.compile(r"(?P<root>[√∛∜])\s*(?:(?P<open>[({])|(?P<plain>\d+(?:\.\d+)?|[A-Za-z]|\\[A-Za-z]+))")
 _ROOTS = {"√": r"\sqrt", "∛": r"\sqrt[3]", "∜": r"\sqrt[4]"}
-_FUNCTIONS = "arcsin|arccos|arctan|sinh|cosh|tanh|sin|cos|tan|cot|sec|csc|ln|log|lg|exp|sqrt|max|min|gcd"
+_FUNCTIONS = "arcsin|arccos|arctan|sinh|cosh|tanh|sin|cos|tan|cot|sec|csc|ln|log|lg|exp|sqrt"
 _ROW = re.compile(r"\\\\\s*(?:\[[^\]]*\])?\s*|\\cr(?![A-Za-z])\s*")
 _BEFORE = re.compile(r"^(?:\s|=|\\(?:approx|simeq|sim|equiv)(?![A-Za-z])|\+(?=\s*(?:\d|\.|\\infty|\\frac)))+")
 _AFTER = re.compile(r"[\s,;.]+$")

@@ -11,6 +11,22 @@ _SHORT = """
 """
 _KNOWN = frozenset(_SHORT.split())
 """Short units, as they are written; longer ones are words."""
+_LETTERS = {
+    "m": ("meter", "metre"),
+    "g": ("gram",),
+    "s": ("sec",),
+    "h": ("hour", "hr"),
+    "l": ("liter", "litre"),
+    "n": ("newton",),
+    "j": ("joule",),
+    "w": ("watt",),
+    "v": ("volt",),
+    "a": ("amp",),
+    "c": ("celsius",),
+    "f": ("fahrenheit",),
+    "k": ("kelvin",),
+}
+"""What a unit of one letter is short for: "m" is no mile."""
 _NO_UNIT = re.compile(
     r"(?:or|and|to|by|mod|plus|minus|times|over|pi|sqrt|sin|cos|tan|log|ln|exp|factorial|dozens?|hundreds?|thousands?"
     r"|millions?|billions?|trillions?|halves|half|thirds?|quarters?|fourths?|fifths?|sixths?|eighths?|tenths?"
@@ -61,7 +77,7 @@ def split_unit(text: str) -> tuple[str, str]:
     first = re.split(r"[\s/^.]", match["unit"])[0]
     if len(first) < 2 and first not in _KNOWN:
         return text, ""
-    if text[len(match["body"])] != " " and first not in _KNOWN:
+    if text[len(match["body"])] != " " and (first not in _KNOWN or (len(first) == 1 and first.isupper())):
         return text, ""
     return match["body"].strip(), _named(match["unit"], "")
 
@@ -83,6 +99,8 @@ def same_unit(one: str, other: str) -> bool:
         return False
     if short == long or short + "s" == long:
         return True
+    if len(short) == 1:
+        return long.startswith(_LETTERS.get(short, short + "-"))
     if len(short) > 3 or len(long) <= 3 or short[:1] != long[:1]:
         return False
     letters = iter(long)

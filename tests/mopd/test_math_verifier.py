@@ -8,6 +8,8 @@ from concurrent.futures import ThreadPoolExecutor
 from fractions import Fraction
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from mopd.verifiers import VERIFIERS, Problem, mathematics
 from mopd.verifiers.math_text import read_number
@@ -24,6 +26,47 @@ assert len(replies) == 96
 rewards = [VERIFIERS["math"].judge(reply, Problem("7")).reward for reply in replies]
 print(sum(rewards), mathematics.algebra.running, "sympy" in sys.modules)
 """
+
+
+NUMBERS = st.integers(-999, 999)
+TINY = st.integers(20, 900).map(lambda power: rf"10^{{-{power}}}")
+EXACT = st.sampled_from(
+    [r"\sqrt{2}", r"\pi", r"\ln 2", "7^{90}", "30!", r"\frac{1}{3}", "x", r"\sqrt{x}+y", r"2.5\sqrt{3}"]
+)
+
+
+def reward(prediction: str, answer: str) -> float | None:
+    return math(f"\\boxed{{{prediction}}}", Problem(answer)).reward
+
+
+def matrix(entries: list[int], separator: str = r" \\ ") -> str:
+    rows = [" & ".join(map(str, entries[row : row + 2])) for row in (0, 2)]
+    return rf"\begin{{pmatrix}} {separator.join(rows)} \end{{pmatrix}}"
+
+
+@settings(max_examples=25, deadline=None)
+@given(st.lists(NUMBERS, min_size=4, max_size=4, unique=True), st.data())
+def test_a_matrix_is_no_other_order_of_its_entries(entries: list[int], data: st.DataObject) -> None:
+    order = data.draw(st.permutations(entries))
+    assert reward(matrix(entries, r"\\[4pt]"), matrix(entries, r"\\")) == 1.0
+    assert reward(matrix(order), matrix(entries)) == float(order == entries)
+
+
+@settings(max_examples=25, deadline=None)
+@given(EXACT, TINY)
+def test_what_is_off_by_a_tiny_bit_is_another_value(value: str, tiny: str) -> None:
+    assert reward(f"{value}+{tiny}", value) == 0.0
+    assert reward(f"{tiny}+{value}", f"{value}+{tiny}") == 1.0
+
+
+@settings(max_examples=25, deadline=None)
+@given(st.lists(st.integers(100, 999), min_size=2, max_size=4, unique=True))
+def test_a_list_of_three_digit_numbers_has_no_order_and_is_no_number(numbers: list[int]) -> None:
+    answer = ", ".join(map(str, numbers))
+    assert reward(", ".join(map(str, reversed(numbers))), answer) == 1.0
+    assert reward(" \\quad ".join(map(str, numbers)), answer) == 1.0
+    assert reward("".join(map(str, numbers)), answer) == 0.0
+    assert reward(", ".join(map(str, numbers[:-1])), answer) == 0.0
 
 
 def test_numbers_are_compared_without_algebra() -> None:
