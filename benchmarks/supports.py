@@ -29,12 +29,12 @@ from torch import Tensor
 
 from mopd.condition import condition
 from mopd.engines import make_engine
-from mopd.forward import branches, hidden_states, make_batch, plan_batches, vocabulary_logps
 from mopd.generate import generate
-from mopd.models import load_model, load_tokenizer, resolve_model
+from mopd.models.folders import load_model, load_tokenizer, resolve_model
+from mopd.models.forward import branches, hidden_states, make_batch, plan_batches, vocabulary_logps
 from mopd.score import Scorer
 from mopd.settings import Settings, load_settings
-from mopd.tasks import draw_prompts, load_tasks
+from mopd.tasks.draw import draw_prompts, load_tasks
 from mopd.train import train_round
 from mopd.verify import verify
 

@@ -80,8 +80,8 @@ def compare_generation(settings: Any, repeats: int) -> tuple[dict[str, Any], Row
 
 
 def requests_of(settings: Any) -> tuple[Rows, Any, Path]:
-    from mopd.models import load_tokenizer, resolve_model
-    from mopd.tasks import draw_prompts, load_tasks
+    from mopd.models.folders import load_tokenizer, resolve_model
+    from mopd.tasks.draw import draw_prompts, load_tasks
 
     folder = resolve_model(settings.model.path)
     tasks = load_tasks(settings.tasks, settings.seed).train
@@ -121,7 +121,7 @@ def generate_plain(settings: Any, queue: Any) -> None:
     from vllm import LLM, SamplingParams
 
     from mopd.generate import prompt_ids
-    from mopd.models import autocast_dtype
+    from mopd.models.folders import autocast_dtype
 
     prompts, tokenizer, folder = requests_of(settings)
     choice = settings.generate

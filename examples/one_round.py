@@ -16,15 +16,15 @@ from pathlib import Path
 from typing import Any
 
 from mopd.condition import condition
+from mopd.contexts.summaries import instruction_of
 from mopd.engines import make_engine
 from mopd.errors import InputError
 from mopd.evaluate import summarize_evaluation
 from mopd.generate import generate, sample_evaluation
-from mopd.models import load_tokenizer, model_digest, resolve_model
+from mopd.models.folders import load_tokenizer, model_digest, resolve_model
 from mopd.score import Scorer
 from mopd.settings import Settings, load_settings
-from mopd.summaries import instruction_of
-from mopd.tasks import draw_prompts, load_tasks
+from mopd.tasks.draw import draw_prompts, load_tasks
 from mopd.train import train_round
 from mopd.verify import verify
 from storage.catalog import query

@@ -16,10 +16,10 @@ from flows.plan import DIGESTS, RunPlan
 from flows.shard import RoundPlan, Shard, SidePart
 from flows.shard_rows import Rows, read_shard
 from flows.side import Side, check_rollouts, check_round, check_teacher, plan_side
-from mopd.context_choice import ContextChoice
+from mopd.contexts.summaries import instruction_of
 from mopd.errors import InputError
 from mopd.settings import Settings
-from mopd.summaries import instruction_of
+from mopd.settings.context_choice import ContextChoice
 from storage.runs import RunFolder
 from storage.sides import read_side, side_names, write_side
 

@@ -25,8 +25,8 @@ from flows.round import try_contexts
 from flows.run import in_charge
 from flows.session import Run
 from flows.stages import draw, generate
-from mopd.context_choice import read_choice
 from mopd.settings import Settings
+from mopd.settings.context_choice import read_choice
 from storage.catalog import write_catalog
 from storage.runs import RunFolder
 

@@ -14,9 +14,9 @@ from flows.progress import Console
 from flows.signal_report import SignalResults, signal_csv, signal_markdown, terminal_text
 from flows.signals import orderly_end
 from flows.worker import warm_up
-from mopd.context_choice import ContextChoice, choice_grid
 from mopd.errors import InputError
-from mopd.signal_summary import summarize_signals
+from mopd.measures.signal_summary import summarize_signals
+from mopd.settings.context_choice import ContextChoice, choice_grid
 from storage.files import write_files
 from storage.runs import RunFolder
 

@@ -12,7 +12,7 @@ from typing import Any
 from flows.stage_settings import FREE_SETTINGS
 from mopd.errors import InputError
 from mopd.settings import Settings, load_settings
-from mopd.task_settings import FileTasks
+from mopd.settings.tasks import FileTasks
 
 UNFIT = ("seed", "evaluate")
 """What can't be varied: seeds are counted by --seeds, and arms are measured alike."""

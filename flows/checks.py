@@ -8,15 +8,15 @@ from typing import Any
 from flows.worker import Report
 from mopd.errors import InputError
 from mopd.settings import Settings
-from mopd.task import Task
+from mopd.tasks.task import Task
 
 
 def check_inputs(_: None, report: Report, settings: Settings, tasks_digest: str) -> dict[str, Any]:
     """Digests of model and tasks, numbers of tasks. Raises InputError for what would fail later."""
     from mopd.groups import num_further
-    from mopd.models import load_tokenizer, model_digest, model_window, resolve_model
-    from mopd.tasks import draw_prompts, load_tasks
-    from mopd.teachers import check_teacher, teacher_sources
+    from mopd.models.folders import load_tokenizer, model_digest, model_window, resolve_model
+    from mopd.models.teachers import check_teacher, teacher_sources
+    from mopd.tasks.draw import draw_prompts, load_tasks
 
     tasks = load_tasks(settings.tasks, settings.seed, settings.verify)
     draw_prompts(
@@ -74,7 +74,7 @@ def check_sandbox(tasks: list[Task], settings: Settings) -> None:
 def check_lora(settings: Settings, model: Path) -> None:
     """Adapters are for layers that the model has. Raises InputError."""
     if settings.train.lora is not None:
-        from mopd.lora import check_targets
+        from mopd.models.lora import check_targets
 
         check_targets(model, settings.train.lora)
 
@@ -82,7 +82,7 @@ def check_lora(settings: Settings, model: Path) -> None:
 def check_adapter(_: None, report: Report, settings: Settings, policy: Path) -> None:
     """A policy that was trained goes on with the adapter that it has, if it has one. Raises InputError."""
     if settings.train.lora is not None:
-        from mopd import lora
+        from mopd.models import lora
 
         lora.check_adapter(policy, settings.train.lora)
 
@@ -90,9 +90,9 @@ def check_adapter(_: None, report: Report, settings: Settings, policy: Path) -> 
 def check_prompts(tasks: list[Task], tokenizer: Any, settings: Settings, model: Path) -> None:
     """Every prompt must fit into the prompt budget; it then fits into the window and into the context budget. The chat
     template must take it, by itself and with peers."""
-    from mopd.contexts import check_rendering
+    from mopd.contexts.render import check_rendering
+    from mopd.contexts.summaries import instruction_of
     from mopd.generate import prompt_ids
-    from mopd.summaries import instruction_of
 
     instruction = instruction_of(settings)
     longest = settings.generate.max_prompt_tokens

@@ -7,7 +7,7 @@ from typing import Any
 from flows.shard import Shard
 from flows.shard_rows import Rows, read_shard
 from flows.stage_settings import PROBE, settings_of
-from mopd.condition_settings import ConditionSettings
+from mopd.settings.condition import ConditionSettings
 from storage.errors import StorageError
 from storage.runs import RunFolder
 from storage.schemas import side_of

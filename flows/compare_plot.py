@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from flows.compare_results import Results
-from mopd.comparison import Estimate
+from mopd.measures.comparison import Estimate
 
 SPREAD, BESIDE = 0.24, 0.03
 """How far apart the arms stand at one round, all together, and how far a seed's dot beside its arm's interval."""

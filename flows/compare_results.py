@@ -15,7 +15,7 @@ from flows.compare_runs import FINISHED, WAS_THERE, run_folder
 from flows.plan import RunPlan
 from flows.progress import clock
 from flows.text import Cell, markdown_table, said, text_table
-from mopd.comparison import FEW_SEEDS, METHOD, Outcome, Point, compare_arms, outcome_of
+from mopd.measures.comparison import FEW_SEEDS, METHOD, Outcome, Point, compare_arms, outcome_of
 from storage.runs import RUN_FILE, RunFolder
 from storage.shards import read_rows
 

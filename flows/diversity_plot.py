@@ -8,7 +8,7 @@ from typing import Any
 
 from flows.diversity_results import HELD_OUT, SAMPLED, Point, Results
 from flows.diversity_tables import NAMES
-from mopd.diversity import METRICS, REPLIES
+from mopd.measures.diversity import METRICS, REPLIES
 
 SPREAD = 0.24
 """How far apart lines stand at one round, all together."""

@@ -11,8 +11,17 @@ from pathlib import Path
 from typing import Any
 
 from flows.stage_settings import settings_of
-from mopd.diversity import METRICS, REPLIES, Diversity, Summary, Values, paired_difference, prompt_diversity, summarize
 from mopd.errors import InputError
+from mopd.measures.diversity import (
+    METRICS,
+    REPLIES,
+    Diversity,
+    Summary,
+    Values,
+    paired_difference,
+    prompt_diversity,
+    summarize,
+)
 from storage.runs import RunFolder
 from storage.shards import manifests, read_rows
 
@@ -33,7 +42,7 @@ class Measured:
     number: int
     """Of the round; of the policy, the rounds of training that it has had."""
     prompts: dict[str, dict[str, Diversity]]
-    """By prompt (id and question), then by a name in `mopd.diversity.REPLIES`."""
+    """By prompt (id and question), then by a name in `mopd.measures.diversity.REPLIES`."""
 
     def values(self, replies: str, metric: str) -> Values:
         """One metric by prompt."""

@@ -9,7 +9,7 @@ from typing import Any
 
 from flows.diversity_results import HELD_OUT, SAMPLED, Point, Results, Summaries
 from flows.text import Cell, markdown_table, text_table
-from mopd.diversity import METRICS, Summary
+from mopd.measures.diversity import METRICS, Summary
 
 Row = dict[str, Cell]
 NAMES = {

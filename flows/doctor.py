@@ -21,9 +21,9 @@ from rich.table import Table
 
 from flows.doctor_sandbox import look_at_sandbox
 from flows.server import check_api
-from mopd.embedded import EMBEDDED_MODEL, cache_folder, embedded_weights
 from mopd.errors import InputError
-from mopd.models import FAST_BFLOAT16_FLAGS, cpu_flags
+from mopd.models.embedded import EMBEDDED_MODEL, cache_folder, embedded_weights
+from mopd.models.folders import FAST_BFLOAT16_FLAGS, cpu_flags
 
 Status = Literal["ok", "warn", "stop"]
 GIGABYTE = 1024**3

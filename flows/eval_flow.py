@@ -23,8 +23,8 @@ from flows.shard import Shard
 from flows.stages import THREADS, submit, wait
 from flows.steps import asking_step, commit_prompts, step
 from mopd.settings import Settings
-from mopd.task import Task
-from mopd.tasks import prompt_rows
+from mopd.tasks.draw import prompt_rows
+from mopd.tasks.task import Task
 from storage.catalog import write_catalog
 from storage.runs import RunFolder
 from storage.shards import Manifest

@@ -17,7 +17,7 @@ from flows.shard_rows import Rows, commit, read_shard
 from flows.worker import Report
 from mopd.errors import InputError
 from mopd.settings import Settings
-from mopd.task import Task
+from mopd.tasks.task import Task
 from storage.runs import RunFolder
 from storage.schemas import side_of
 from storage.shards import Manifest
@@ -34,7 +34,7 @@ def check_models(
 def load_model_engine(run_path: Path, name: str) -> LoadedEngine:
     """The engine with a model of the evaluation."""
     from mopd.engines import make_engine
-    from mopd.models import load_tokenizer
+    from mopd.models.folders import load_tokenizer
 
     plan = EvalPlan.of(RunFolder.open(run_path))
     settings, folder = plan.settings, Path(plan.models[name].folder)
@@ -69,7 +69,7 @@ def judge_model(_: None, report: Report, run_path: Path, shard: Shard, samples: 
 
 
 def _check_model(model: Named, tasks: list[Task], settings: Settings) -> Model:
-    from mopd.models import model_digest, resolve_model
+    from mopd.models.folders import model_digest, resolve_model
 
     if model.run is None:
         folder = resolve_model(model.text, setting="model")
@@ -85,7 +85,7 @@ def _check_model(model: Named, tasks: list[Task], settings: Settings) -> Model:
 def _check_prompts(model: str, folder: Path, tasks: list[Task], settings: Settings) -> None:
     """Every prompt under the model's chat template, with the longest response, must fit into its window."""
     from mopd.generate import prompt_ids
-    from mopd.models import load_tokenizer, model_window
+    from mopd.models.folders import load_tokenizer, model_window
 
     tokenizer, room = load_tokenizer(folder), model_window(folder) - settings.generate.max_tokens
     if room < 1:

@@ -8,7 +8,7 @@ from typing import Any
 
 from flows.compare_plot import with_bars
 from flows.eval_results import METRICS, EvalResults, ModelResult
-from mopd.comparison import Estimate
+from mopd.measures.comparison import Estimate
 
 SPREAD = 0.4
 """How far apart the models stand at one metric, all together."""

@@ -13,12 +13,12 @@ from typing import Any
 from flows.eval_settings import eval_settings
 from flows.plan import RunPlan
 from flows.prepare import tasks_digest
-from mopd.embedded import BUILDERS
 from mopd.errors import InputError
+from mopd.models.embedded import BUILDERS
 from mopd.settings import Settings
-from mopd.task import Task, record_line, task_record
-from mopd.task_files import read_tasks
-from mopd.tasks import load_tasks
+from mopd.tasks.draw import load_tasks
+from mopd.tasks.files import read_tasks
+from mopd.tasks.task import Task, record_line, task_record
 from storage.runs import RUN_FILE, RunFolder
 
 AT = "@"

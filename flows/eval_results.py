@@ -17,8 +17,8 @@ from flows.progress import clock
 from flows.shard import EvaluationPlan
 from flows.status import judged_rows
 from flows.text import Cell, markdown_table, percent, said, text_table
-from mopd.comparison import Estimate, Outcome, difference, outcome_of
 from mopd.evaluate import EvaluationSummary, summarize_evaluation
+from mopd.measures.comparison import Estimate, Outcome, difference, outcome_of
 from storage.files import write_replacing
 from storage.runs import RunFolder
 from storage.shards import Manifest, read_rows

@@ -22,9 +22,9 @@ from flows.shard import Shard
 from flows.shard_rows import Rows, commit, manifest_of, of_groups, open_shard, read_shard
 from flows.stage_settings import CONTROL, open_at, settings_of
 from flows.worker import Report
+from mopd.contexts.summaries import instruction_of
 from mopd.objectives import columns_read
 from mopd.settings import GenerateSettings, Settings
-from mopd.summaries import instruction_of
 from storage.runs import RunFolder
 from storage.schemas import side_of
 from storage.shards import Manifest, commit_folder, refuse_committed, remove_trainer_state
@@ -55,7 +55,7 @@ def load_engine(run_path: Path, version: int) -> LoadedEngine:
 def engine_of(folder: RunFolder, version: int, generate: GenerateSettings) -> LoadedEngine:
     """The engine with policy `version` of a run, sampling by these settings."""
     from mopd.engines import make_engine
-    from mopd.models import load_tokenizer
+    from mopd.models.folders import load_tokenizer
 
     policy, base = policy_folder(folder, version), base_folder(folder, version)
     return LoadedEngine(make_engine(generate, settings_of(folder).model, policy, base=base), load_tokenizer(policy))
@@ -259,6 +259,6 @@ def commit_updates(_: None, report: Report, run_path: Path, shard: Shard) -> Man
 
 @cache
 def _tokenizer(folder: Path) -> Any:
-    from mopd.models import load_tokenizer
+    from mopd.models.folders import load_tokenizer
 
     return load_tokenizer(folder)

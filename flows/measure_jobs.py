@@ -25,7 +25,7 @@ SCORE_COLUMNS = (
 
 def measure_shard(_: None, report: Report, run_path: Path, shard: Shard) -> Manifest:
     """scores (with the verdicts and contexts that they stand beside) -> signals."""
-    from mopd.signals import signal_rows
+    from mopd.measures.signals import signal_rows
 
     folder, began = open_shard(run_path, shard), time.monotonic()
     contexts = read_shard(folder, shard.input("contexts"), CONTEXT_COLUMNS)
@@ -45,7 +45,7 @@ def load_answerer(run_path: Path, version: int, side: str = "") -> LoadedEngine:
 
 def answer_shard(loaded: LoadedEngine, report: Report, run_path: Path, shard: Shard) -> tuple[Rows, float]:
     """contexts -> what the student replies under them, not judged yet, and the seconds that it took."""
-    from mopd.probe import answer
+    from mopd.measures.probe import answer
 
     folder, began = open_shard(run_path, shard), time.monotonic()
     settings = settings_of(folder)
@@ -64,8 +64,8 @@ def answer_shard(loaded: LoadedEngine, report: Report, run_path: Path, shard: Sh
 
 def judge_answers(_: None, report: Report, run_path: Path, shard: Shard, samples: Rows, seconds: float) -> Manifest:
     """Answers that took `seconds` -> answers with verdicts."""
-    from mopd.probe import ANSWER_COLUMNS
-    from mopd.summaries import instruction_of
+    from mopd.contexts.summaries import instruction_of
+    from mopd.measures.probe import ANSWER_COLUMNS
 
     folder, began = open_shard(run_path, shard), time.monotonic() - seconds
     prompts, settings = read_shard(folder, shard.input("prompts")), settings_of(folder)
@@ -76,8 +76,8 @@ def judge_answers(_: None, report: Report, run_path: Path, shard: Shard, samples
 
 def choose_shard(_: None, report: Report, run_path: Path, shard: Shard) -> Manifest:
     """signals and answers of all candidates (and the verdicts before them) -> choices."""
-    from mopd.condition_settings import AutoVariant
-    from mopd.probe import choice_rows
+    from mopd.measures.probe import choice_rows
+    from mopd.settings.condition import AutoVariant
 
     folder, began = open_shard(run_path, shard), time.monotonic()
     settings = settings_of(folder)

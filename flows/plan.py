@@ -14,11 +14,11 @@ from typing import Any
 
 from flows.shard import EvaluationPlan, Judged, RoundPlan, Shard, SidePart, on_side
 from flows.stage_settings import CONTROL, derived_side, probe_side, settings_of, stage_settings
-from mopd.condition_settings import AutoVariant
 from mopd.groups import Candidates
+from mopd.models.teachers import has_weights
 from mopd.seeds import derive_seed
 from mopd.settings import Settings
-from mopd.teachers import has_weights
+from mopd.settings.condition import AutoVariant
 from storage.errors import StorageError
 from storage.manifests import shard_key
 from storage.runs import RUN_FILE, RunFolder

@@ -6,8 +6,8 @@ from pathlib import Path
 
 from flows.plan import TRAINER
 from flows.stage_settings import settings_of
+from mopd.models.teachers import TEACHER_FOLDER, has_weights
 from mopd.settings import Settings
-from mopd.teachers import TEACHER_FOLDER, has_weights
 from storage.errors import StorageError
 from storage.manifests import POLICIES, check_folder, manifests
 from storage.runs import RunFolder
@@ -19,14 +19,14 @@ def policy_folder(folder: RunFolder, version: int) -> Path:
     if version:
         check_folder(folder, _policy(folder, version), removable=False)
         return folder.policy_folder(version - 1)
-    from mopd.models import resolve_model
+    from mopd.models.folders import resolve_model
 
     return resolve_model(settings_of(folder).model.path)
 
 
 def base_folder(folder: RunFolder, version: int) -> Path | None:
     """What the adapter of policy `version` is put on: the newest policy without an adapter. None where it has none."""
-    from mopd.lora import has_adapter
+    from mopd.models.lora import has_adapter
 
     base = version
     while base and has_adapter(folder.policy_folder(base - 1)):

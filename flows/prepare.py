@@ -23,8 +23,8 @@ from flows.stage_settings import free_settings
 from flows.worker import Worker
 from mopd.errors import InputError
 from mopd.settings import Settings
-from mopd.task_files import sources_digest
-from mopd.task_settings import FileTasks
+from mopd.settings.tasks import FileTasks
+from mopd.tasks.files import sources_digest
 from storage.errors import StorageError
 from storage.files import write_replacing
 from storage.runs import ABSENT, RUN_FILE, RunFolder

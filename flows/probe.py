@@ -17,12 +17,12 @@ from flows.shard_rows import Rows
 from flows.side import check_round
 from flows.signals import orderly_end
 from flows.worker import warm_up
-from mopd.condition_settings import AutoVariant
-from mopd.context_choice import ContextChoice
 from mopd.errors import InputError
-from mopd.probe import gain_of
+from mopd.measures.probe import gain_of
+from mopd.measures.signals import has_all_sections
 from mopd.settings import Settings
-from mopd.signals import has_all_sections
+from mopd.settings.condition import AutoVariant
+from mopd.settings.context_choice import ContextChoice
 from storage.runs import RunFolder
 
 DEFAULT_VARIANTS = ("none", "success", "positive", "failure", "contrastive")

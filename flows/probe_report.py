@@ -12,9 +12,9 @@ from pathlib import Path
 from flows.fork import has_trainer_state
 from flows.shard_rows import Rows
 from flows.text import Cell, markdown_table, text_table
-from mopd.context_choice import ContextChoice
 from mopd.evaluate import Interval, bootstrap_interval
-from mopd.probe import Gain, best_context, why_best
+from mopd.measures.probe import Gain, best_context, why_best
+from mopd.settings.context_choice import ContextChoice
 from storage.files import write_files
 from storage.runs import RunFolder
 

@@ -26,8 +26,8 @@ from urllib.parse import urlsplit
 
 from flows.patience import PATIENCE, TEMPORARY, be_patient
 from flows.signals import AT_HARD_END
-from mopd.embedded import cache_folder
 from mopd.errors import InputError
+from mopd.models.embedded import cache_folder
 
 START_SECONDS, STOP_SECONDS, PROBE_SECONDS = 120.0, 5.0, 10.0
 MADE = "database-is-made"

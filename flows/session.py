@@ -16,7 +16,7 @@ from flows.shard import RoundPlan, Shard
 from flows.signals import raise_if_interrupted
 from flows.worker import Worker
 from mopd.settings import Settings
-from mopd.tasks import TaskSplit, load_tasks
+from mopd.tasks.draw import TaskSplit, load_tasks
 from storage.runs import RunFolder
 from storage.shards import Manifest
 

@@ -187,7 +187,7 @@ def _decoder(model: Path) -> Callable[[int], str]:
 
         fast = Tokenizer.from_file(str(model / "tokenizer.json"))
         return lambda token: str(fast.decode([token], skip_special_tokens=False))
-    from mopd.models import load_tokenizer
+    from mopd.models.folders import load_tokenizer
 
     tokenizer = load_tokenizer(model)
     return lambda token: str(tokenizer.decode([token]))

@@ -20,8 +20,8 @@ from flows.signals import orderly_end
 from flows.stage_settings import CONTROL, PROBE
 from flows.worker import warm_up
 from mopd.errors import InputError
+from mopd.models.teachers import has_weights
 from mopd.settings import Settings
-from mopd.teachers import has_weights
 from storage.manifests import manifest_paths
 from storage.runs import RunFolder
 from storage.sides import check_side_name, read_side

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from flows.signal_report import DIFFICULTIES, SignalResults
-from mopd.signal_summary import SignalEstimate
+from mopd.measures.signal_summary import SignalEstimate
 
 COLORS = {"mixed": "C0", "sections": "C1", "hard": "#7a0177", "medium": "#dd3497", "easy": "#fa9fb5"}
 LABELS = {

@@ -11,8 +11,8 @@ from functools import cached_property
 
 from flows.text import Cell, markdown_table, text_table
 from mopd.evaluate import Interval
-from mopd.signal_summary import SignalEstimate
-from mopd.signals import Rows
+from mopd.measures.signal_summary import SignalEstimate
+from mopd.measures.signals import Rows
 
 Row = dict[str, Cell]
 
@@ -70,9 +70,9 @@ class SignalResults:
     """Signal rows of every variant, and what they come to."""
 
     rows_by_name: Mapping[str, Rows]
-    """By variant, as `mopd.signals.signal_rows` makes them."""
+    """By variant, as `mopd.measures.signals.signal_rows` makes them."""
     estimates: Sequence[SignalEstimate]
-    """What `mopd.signal_summary.summarize_signals` makes of these rows."""
+    """What `mopd.measures.signal_summary.summarize_signals` makes of these rows."""
     reference: str | None
     """The variant that differences are taken from."""
 

@@ -8,12 +8,12 @@ from operator import getitem
 from pathlib import Path
 from typing import Any
 
-from mopd.condition_settings import AutoVariant, ConditionSettings, ControlVariant, PeerVariant
-from mopd.context_choice import ContextChoice
+from mopd.contexts.summaries import instruction_of
 from mopd.errors import InputError
 from mopd.objectives import needs_reference, needs_support
 from mopd.settings import Settings, override_tree, parse_settings
-from mopd.summaries import instruction_of
+from mopd.settings.condition import AutoVariant, ConditionSettings, ControlVariant, PeerVariant
+from mopd.settings.context_choice import ContextChoice
 from storage.errors import StorageError
 from storage.runs import RUN_FILE, RunFolder
 from storage.sides import read_side

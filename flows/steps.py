@@ -17,7 +17,7 @@ from flows.session import Run, Session
 from flows.shard import Shard
 from flows.worker import WorkerDied
 from mopd.groups import num_further
-from mopd.tasks import draw_prompts, prompt_rows
+from mopd.tasks.draw import draw_prompts, prompt_rows
 from storage.shards import Manifest, commit_shard
 
 S = TypeVar("S", bound=Session)

@@ -15,10 +15,10 @@ from rich.text import Text
 
 from flows.text import Cell, percent, text_table
 from mopd.errors import InputError
-from mopd.task import Task, record_line, task_record
-from mopd.task_files import BadRow, read_good_tasks, read_tasks
-from mopd.task_import import count_tests, parse_shares, shape_tasks
-from mopd.verify_settings import VerifySettings
+from mopd.settings.verify import VerifySettings
+from mopd.tasks.files import BadRow, read_good_tasks, read_tasks
+from mopd.tasks.shaping import count_tests, parse_shares, shape_tasks
+from mopd.tasks.task import Task, record_line, task_record
 from storage.files import fsync_path, link_exclusive, write_durably
 
 NUM_REASONS = 10

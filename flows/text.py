@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from mopd.comparison import Estimate
+    from mopd.measures.comparison import Estimate
 
 Cell = str | int | float | None
 MISSING = "-"

@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from mopd.condition_settings import ConditionSettings, ControlVariant
-from mopd.contexts import Context, Section, context_digest, fit_context, make_sections, render, template_tokens
-from mopd.controls import CONTROLS, MATCHES
+from mopd.contexts.controls import CONTROLS, MATCHES
+from mopd.contexts.peers import VARIANTS, Pool, Source
+from mopd.contexts.pools import Group, Pools, read_earlier_groups, read_groups
+from mopd.contexts.render import Context, Section, context_digest, fit_context, make_sections, render, template_tokens
+from mopd.contexts.summaries import SUMMARY_INSTRUCTION, with_instruction
 from mopd.errors import InputError
-from mopd.peers import VARIANTS, Pool, Source
-from mopd.pools import Group, Pools, read_earlier_groups, read_groups
-from mopd.summaries import SUMMARY_INSTRUCTION, with_instruction
-from mopd.task import Message
+from mopd.settings.condition import ConditionSettings, ControlVariant
+from mopd.tasks.task import Message
 
 Row = dict[str, Any]
 NOTHING: tuple[list[Row], list[Row]] = ([], [])

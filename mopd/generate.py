@@ -6,12 +6,12 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any, Literal
 
-from mopd.chat_template import template_ids
+from mopd.contexts.summaries import with_instruction
 from mopd.engines import Engine, Request
 from mopd.errors import InputError
+from mopd.models.chat_template import template_ids
 from mopd.seeds import derive_seed
 from mopd.settings import GenerateSettings, Settings
-from mopd.summaries import with_instruction
 
 Rows = list[dict[str, Any]]
 SEED_BITS = 31  # what every engine accepts
@@ -36,7 +36,7 @@ def generate(
     Seeds derive from (run seed, round, prompt, sample): they do not depend on the batch, and two samples share
     one only if 31-bit hashes collide.
     An evaluation's leave out the round, so that every policy version is asked with the same randomness.
-    `instruction` is appended to each question, for what a context needs of the replies (`mopd.summaries`).
+    `instruction` is appended to each question, for what a context needs of the replies (`mopd.contexts.summaries`).
     InputError for a prompt longer than `max_prompt_tokens`.
     """
     seed_of = partial(rollout_seed, seed, round) if purpose == "rollout" else partial(_evaluation_seed, seed)

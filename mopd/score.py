@@ -2,7 +2,7 @@
 
 The student reads prompt + rollout, the teacher context + rollout; both give the log-probability of the sampled tokens
 and of a support of likely tokens, at the rollout temperature (arXiv 2605.12652, section 3). The logic of peers stays
-outside, a context is token ids; what a teacher is made of is said in `mopd.teachers`.
+outside, a context is token ids; what a teacher is made of is said in `mopd.models.teachers`.
 """
 
 from __future__ import annotations
@@ -15,7 +15,8 @@ import numpy as np
 import torch
 
 from mopd.errors import InputError
-from mopd.forward import (
+from mopd.models.folders import autocast_dtype, load_model, model_window
+from mopd.models.forward import (
     Branch,
     branches,
     check_head,
@@ -26,9 +27,8 @@ from mopd.forward import (
     plan_batches,
     token_logps,
 )
-from mopd.models import autocast_dtype, load_model, model_window
+from mopd.models.teachers import EXTERNAL_PATH, load_teacher, teacher_sources, teacher_version
 from mopd.objectives import needs_reference, needs_support
-from mopd.teachers import EXTERNAL_PATH, load_teacher, teacher_sources, teacher_version
 
 if TYPE_CHECKING:  # scoring and training run where pydantic is not installed
     from mopd.settings import Settings

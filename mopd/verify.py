@@ -9,11 +9,11 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
+from mopd.contexts.summaries import without_summary
 from mopd.errors import InputError
 from mopd.sandbox import Sandbox, open_sandbox
-from mopd.summaries import without_summary
+from mopd.settings.verify import VerifySettings
 from mopd.verifiers import Problem, Verdict, Verifier, find_verifier
-from mopd.verify_settings import VerifySettings
 
 Row = dict[str, Any]
 
@@ -30,7 +30,7 @@ def verify(
 ) -> list[Row]:
     """One verdict row a rollout, in the order of `rollouts`; `prompts` holds the prompt of every rollout.
 
-    `summarized`: the replies were asked for a summary (`mopd.summaries`), a note for the teacher that is not judged.
+    `summarized`: the replies were asked for a summary (`mopd.contexts.summaries`), a note for the teacher, not judged.
     A verifier that raises marks its one rollout: reward and success null, the error kept. Code runs in a sandbox that
     lives as long as this call. Raises InputError when a prompt names a verifier that does not exist, or there is no
     sandbox for code.

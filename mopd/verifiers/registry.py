@@ -17,7 +17,7 @@ class Problem:
     answer: str = ""
     """The expected answer; empty where there is none, as for code."""
     tests: str | None = None
-    """Tests of a code task, as JSON text (see `mopd.verifiers.code_tests`)."""
+    """Tests of a code task, as JSON text (see `mopd.verifiers.code.tests`)."""
     metadata: Mapping[str, Any] = field(default_factory=dict)
     """The task's own metadata."""
 
@@ -43,7 +43,7 @@ Judge = Callable[..., Verdict]
 
 ProblemCheck = Callable[..., str | None]
 """(problem, verifier's name) -> field, what is wrong and the fix, in one line ("answer: ..."); None for a good one.
-That of a sandboxed verifier may be given the prover of tasks that are read together (`mopd.verifiers.code_proof`)."""
+That of a sandboxed verifier may be given the prover of tasks that are read together (`mopd.verifiers.code.proof`)."""
 
 
 @dataclass(frozen=True)

@@ -11,11 +11,11 @@ import pytest
 import torch
 
 from mopd.engines import Request, Sample, make_engine
-from mopd.forward import branches, hidden_states, make_batch, plan_batches, token_logps
-from mopd.lora import load_student, save_model
-from mopd.lora_settings import LoraSettings
-from mopd.models import load_model, load_tokenizer, resolve_model
+from mopd.models.folders import load_model, load_tokenizer, resolve_model
+from mopd.models.forward import branches, hidden_states, make_batch, plan_batches, token_logps
+from mopd.models.lora import load_student, save_model
 from mopd.settings import Settings, parse_settings
+from mopd.settings.lora import LoraSettings
 
 LOGPROB_TOLERANCE = 1e-3
 """Between vLLM's kernels and torch's, both in fp32; what is measured is some 1e-5."""

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from mopd.models import load_tokenizer, resolve_model
+from mopd.models.folders import load_tokenizer, resolve_model
 from storage.catalog import query
 from storage.runs import RunFolder
 from storage.shards import manifests, read_rows

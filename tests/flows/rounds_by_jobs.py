@@ -16,9 +16,9 @@ from flows.plan import RunPlan
 from flows.prepare import run_document, tasks_digest
 from flows.shard import SIDE_TABLES, EvaluationPlan, RoundPlan, Shard
 from flows.stage_settings import settings_of
-from mopd.models import model_digest, resolve_model
+from mopd.models.folders import model_digest, resolve_model
 from mopd.settings import Settings, load_settings
-from mopd.tasks import draw_prompts, load_tasks, prompt_rows
+from mopd.tasks.draw import draw_prompts, load_tasks, prompt_rows
 from storage.runs import RUN_FILE, RunFolder
 from storage.shards import commit_shard
 

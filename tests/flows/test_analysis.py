@@ -20,9 +20,9 @@ from flows.plan import RunPlan
 from flows.probe import probe_choices, read_probe
 from flows.probe_report import terminal_text, write_probe_files
 from flows.side import open_side
-from mopd.context_choice import choice_grid
 from mopd.errors import InputError
 from mopd.settings import load_settings
+from mopd.settings.context_choice import choice_grid
 from storage.catalog import query
 from storage.runs import RunFolder
 from storage.sides import read_side, side_names, write_side

@@ -12,8 +12,8 @@ from flows.fork import fork_run
 from flows.plan import RunPlan
 from flows.shard import Shard
 from flows.stage_settings import open_at, settings_of
-from mopd.condition_settings import ConditionSettings
-from mopd.summaries import SUMMARY_INSTRUCTION
+from mopd.contexts.summaries import SUMMARY_INSTRUCTION
+from mopd.settings.condition import ConditionSettings
 from storage.catalog import query
 from storage.digest import digest_tables
 from storage.manifests import manifests

@@ -20,7 +20,7 @@ from flows.prepare import inputs_of
 from flows.server import check_api
 from flows.worker import warm_up
 from mopd.errors import InputError
-from mopd.models import resolve_model
+from mopd.models.folders import resolve_model
 from mopd.settings import load_settings
 from storage.runs import RunFolder
 

@@ -16,8 +16,8 @@ from flows.compare_plot import write_plot
 from flows.compare_results import Results, RunResult, csv_text, markdown, method_text, result_rows, seed_rows
 from flows.compare_runs import FINISHED, WAS_THERE, Runs, run_folder
 from flows.prepare import run_lock
-from mopd.comparison import Outcome, compare_arms
 from mopd.errors import InputError
+from mopd.measures.comparison import Outcome, compare_arms
 from mopd.settings import Settings, load_settings, override_tree, parse_settings
 from storage.runs import RunFolder
 from tests.e2e.harness import TINY

@@ -22,8 +22,8 @@ from flows.eval_results import csv_text, page, read_results, result_rows, termin
 from flows.plan import DIGESTS
 from flows.prepare import run_lock
 from mopd.errors import InputError
-from mopd.models import resolve_model
-from mopd.tasks import prompt_rows
+from mopd.models.folders import resolve_model
+from mopd.tasks.draw import prompt_rows
 from storage.catalog import query
 from storage.errors import StorageError
 from storage.runs import RunFolder

@@ -11,7 +11,7 @@ import pytest
 
 from flows.show import _peers_line, show_group, show_sample
 from mopd.errors import InputError
-from mopd.models import resolve_model
+from mopd.models.folders import resolve_model
 from mopd.settings import parse_settings
 from storage.runs import RunFolder
 from storage.shards import Manifest, read_rows

@@ -21,10 +21,10 @@ from flows.signal_report import (
     signal_table,
     terminal_text,
 )
-from mopd.condition_settings import PeerVariant
-from mopd.signal_metrics import METRICS
-from mopd.signal_summary import POPULATIONS, SUMMARIZED, summarize_signals
-from mopd.signals import Rows, signal_rows
+from mopd.measures.signal_metrics import METRICS
+from mopd.measures.signal_summary import POPULATIONS, SUMMARIZED, summarize_signals
+from mopd.measures.signals import Rows, signal_rows
+from mopd.settings.condition import PeerVariant
 from tests.mopd.signal_samples import group, joined
 
 SUCCESS = PeerVariant(kind="success")

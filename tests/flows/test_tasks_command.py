@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from flows.cli import main
-from mopd.task_files import read_tasks
+from mopd.tasks.files import read_tasks
 
 GOOD = {"id": "a", "prompt": "1 + 1?", "answer": "2", "verifier": "last_number"}
 BAD = ["{", json.dumps({**GOOD, "id": "x", "answer": "two"}), json.dumps({**GOOD, "id": "y", "answer": "some"})]

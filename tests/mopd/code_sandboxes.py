@@ -6,7 +6,7 @@ import pytest
 
 from mopd.errors import InputError
 from mopd.sandbox import Sandbox, open_sandbox
-from mopd.verify_settings import VerifySettings
+from mopd.settings.verify import VerifySettings
 
 BACKENDS = ("unsafe_subprocess", "bubblewrap")
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from mopd.peers import Candidate, Pool, Source
-from mopd.summaries import Summary
+from mopd.contexts.peers import Candidate, Pool, Source
+from mopd.contexts.summaries import Summary
 
 OUTCOMES = {"+": True, "-": False, "?": None}
 

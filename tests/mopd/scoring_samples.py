@@ -7,7 +7,7 @@ from typing import Any
 
 import torch
 
-from mopd.models import resolve_model
+from mopd.models.folders import resolve_model
 from mopd.score import Scorer
 from mopd.settings import parse_settings
 

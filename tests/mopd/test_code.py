@@ -13,10 +13,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mopd.sandbox import Limits, Outcome, Program, Sandbox
+from mopd.settings.verify import VerifySettings
 from mopd.verifiers import Problem, Verdict
-from mopd.verifiers.code import code
-from mopd.verifiers.code_program import PRELUDE
-from mopd.verify_settings import VerifySettings
+from mopd.verifiers.code.program import PRELUDE
+from mopd.verifiers.code.verifier import code
 from tests.mopd.code_sandboxes import BACKENDS, opened
 
 

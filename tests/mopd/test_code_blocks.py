@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mopd.verifiers.code_blocks import find_program
+from mopd.verifiers.code.blocks import find_program
 
 QUOTING = 'def f():\n    """\n    ```\n    f()\n    ```\n    """\n'
 F, G = "def f(x):\n    return x\n", "def f(x):\n    return x + 1\n"

@@ -15,10 +15,10 @@ from typing import Any
 import pytest
 
 from mopd.sandbox import Limits, Sandbox
+from mopd.settings.verify import VerifySettings
 from mopd.verifiers import Problem, Verdict
-from mopd.verifiers.code import code
-from mopd.verifiers.code_scripts import human_eval_tests
-from mopd.verify_settings import VerifySettings
+from mopd.verifiers.code.scripts import human_eval_tests
+from mopd.verifiers.code.verifier import code
 from tests.mopd.code_sandboxes import opened
 
 COMPARISONS: dict[type[ast.cmpop], type[ast.cmpop]] = {

@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mopd.verifiers.code_feedback import MAX_CHARS, Failure, cut, describe, shown
-from mopd.verifiers.code_program import PRELUDE, Submission
+from mopd.verifiers.code.feedback import MAX_CHARS, Failure, cut, describe, shown
+from mopd.verifiers.code.program import PRELUDE, Submission
 
 FUTURE = dedent("""\
     '''About it.'''

@@ -15,14 +15,16 @@ import pytest
 
 from mopd.errors import InputError
 from mopd.sandbox import Sandbox
-from mopd.task_files import read_tasks
-from mopd.verifiers import Problem, code_proof, script_names
-from mopd.verifiers.asserts import Assertion
-from mopd.verifiers.code import code
-from mopd.verifiers.code_proof import NO_DIFFERENCE, Prover, check_tests
-from mopd.verifiers.code_scripts import ScriptCase
-from mopd.verifiers.code_tests import parse_tests
-from mopd.verify_settings import VerifySettings
+from mopd.settings.verify import VerifySettings
+from mopd.tasks.files import read_tasks
+from mopd.verifiers import Problem
+from mopd.verifiers.code import proof as code_proof
+from mopd.verifiers.code import script_names
+from mopd.verifiers.code.asserts import Assertion
+from mopd.verifiers.code.proof import NO_DIFFERENCE, Prover, check_tests
+from mopd.verifiers.code.scripts import ScriptCase
+from mopd.verifiers.code.tests import parse_tests
+from mopd.verifiers.code.verifier import code
 from tests.mopd.code_sandboxes import BACKENDS, opened
 
 ROWS: list[dict[str, Any]] = json.loads(Path(__file__).with_name("code_task_cases.json").read_text(encoding="utf-8"))

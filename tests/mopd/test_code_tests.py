@@ -10,9 +10,9 @@ from typing import Any
 import pytest
 
 from mopd.verifiers import VERIFIERS, Problem
-from mopd.verifiers.asserts import Assertion
-from mopd.verifiers.code_scripts import BadTests, ScriptCase, human_eval_tests
-from mopd.verifiers.code_tests import CallCase, StdinCase, parse_tests
+from mopd.verifiers.code.asserts import Assertion
+from mopd.verifiers.code.scripts import BadTests, ScriptCase, human_eval_tests
+from mopd.verifiers.code.tests import CallCase, StdinCase, parse_tests
 
 
 def parsed(**fields: Any) -> Any:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from mopd.comparison import Values, difference, estimate, hierarchical_interval, outcome_of
+from mopd.measures.comparison import Values, difference, estimate, hierarchical_interval, outcome_of
 
 DRAWS = {"num_samples": 400, "rng_seed": 7}
 

@@ -11,10 +11,10 @@ import numpy as np
 import pytest
 
 from mopd.condition import condition
-from mopd.condition_settings import ConditionSettings
-from mopd.contexts import context_digest
+from mopd.contexts.render import context_digest
+from mopd.contexts.summaries import SUMMARY_INSTRUCTION, with_instruction
 from mopd.errors import InputError
-from mopd.summaries import SUMMARY_INSTRUCTION, with_instruction
+from mopd.settings.condition import ConditionSettings
 
 COLUMNS = {
     *("run", "round", "prompt_id", "sample", "variant", "rendering", "first_success", "second_success", "failure"),

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from mopd.condition_settings import AutoVariant, ConditionSettings, ControlVariant, PeerVariant, SummaryVariant
-from mopd.context_choice import ContextChoice, choice_grid, read_choice
 from mopd.errors import InputError
 from mopd.settings import parse_settings
+from mopd.settings.condition import AutoVariant, ConditionSettings, ControlVariant, PeerVariant, SummaryVariant
+from mopd.settings.context_choice import ContextChoice, choice_grid, read_choice
 
 
 @pytest.mark.parametrize(

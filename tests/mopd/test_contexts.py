@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from mopd.condition_settings import ConditionSettings
-from mopd.contexts import (
+from mopd.contexts.peers import Role, Slot, Source
+from mopd.contexts.render import (
     CLOSING_LINE,
     HEADINGS,
     ROLES,
@@ -19,7 +19,7 @@ from mopd.contexts import (
     render,
 )
 from mopd.errors import InputError
-from mopd.peers import Role, Slot, Source
+from mopd.settings.condition import ConditionSettings
 from tests.mopd.peer_pools import candidate
 
 SYSTEM = {"role": "system", "content": "Be brief."}

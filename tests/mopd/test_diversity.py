@@ -13,7 +13,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mopd.diversity import (
+from mopd.measures.diversity import (
     METRICS,
     Diversity,
     Group,

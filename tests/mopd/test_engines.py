@@ -12,7 +12,7 @@ import torch
 from mopd.engines import Request, make_engine
 from mopd.errors import InputError
 from mopd.generate import generate, sample_evaluation
-from mopd.models import load_model, load_tokenizer, resolve_model
+from mopd.models.folders import load_model, load_tokenizer, resolve_model
 from mopd.settings import Settings, parse_settings
 
 

@@ -10,7 +10,7 @@ import torch
 from transformers import GraniteConfig, GraniteForCausalLM, LlamaConfig, LlamaForCausalLM
 
 from mopd.errors import InputError
-from mopd.forward import (
+from mopd.models.forward import (
     _tree_mask,
     branches,
     check_head,

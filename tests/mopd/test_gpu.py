@@ -10,10 +10,10 @@ import numpy as np
 import pytest
 import torch
 
-from mopd.models import resolve_model
+from mopd.models.folders import resolve_model
+from mopd.models.trainer_state import open_state
 from mopd.score import Scorer
 from mopd.train import take_step
-from mopd.trainer_state import open_state
 
 pytestmark = [
     pytest.mark.gpu,

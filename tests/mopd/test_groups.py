@@ -9,9 +9,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mopd.errors import InputError
-from mopd.generate_settings import AllGroups, GenerateSettings, UsefulGroups
 from mopd.groups import Candidates, num_further, useful_groups
-from mopd.tasks import Task, draw_prompts
+from mopd.settings.generate import AllGroups, GenerateSettings, UsefulGroups
+from mopd.tasks.draw import Task, draw_prompts
 
 OUTCOMES: dict[str, list[bool | None]] = {
     "both": [True, False],

@@ -16,7 +16,7 @@ import numpy as np
 import pytest
 import torch
 
-from mopd.models import load_model, resolve_model
+from mopd.models.folders import load_model, resolve_model
 from mopd.objectives import objective_class
 from mopd.objectives.base import Update
 from mopd.score import Scorer

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 import torch
 
-from mopd.losses import (
+from mopd.objectives.losses import (
     divergence,
     importance_ratio,
     renormalized,

@@ -11,15 +11,17 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mopd.verifiers import VERIFIERS, Problem, mathematics
-from mopd.verifiers.math_text import read_number
+from mopd.verifiers import VERIFIERS, Problem
+from mopd.verifiers.math import verifier as mathematics
+from mopd.verifiers.math.text import read_number
 from mopd.verifiers.reply import boxed_answer, without_thinking
 
 math = VERIFIERS["math"].judge
 
 PLAIN_REPLIES = """
 import sys
-from mopd.verifiers import VERIFIERS, Problem, mathematics
+from mopd.verifiers import VERIFIERS, Problem
+from mopd.verifiers.math import verifier as mathematics
 forms = ("{}", "{}.0", "x = {}", "\\\\text{{no}}", "{}\\\\%", "\\\\frac{{{}}}{{1}}", "{}\\\\text{{ cm}}", "")
 replies = [f"\\\\boxed{{{form.format(number)}}}" for form in forms for number in range(12)]
 assert len(replies) == 96

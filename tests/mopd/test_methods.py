@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 
 from mopd.errors import InputError
-from mopd.methods import METHODS, expand_method
 from mopd.settings import Settings, load_settings, override_tree, parse_settings
+from mopd.settings.methods import METHODS, expand_method
 
 CONTRADICTION = "train.objective: sdpo means condition.variant: success, and condition.variant is contrastive; leave"
 

@@ -11,9 +11,10 @@ import numpy as np
 import pytest
 import torch
 
-from mopd import embedded, models
 from mopd.errors import InputError
-from mopd.gguf_file import read_gguf
+from mopd.models import embedded
+from mopd.models import folders as models
+from mopd.models.gguf_file import read_gguf
 
 
 @pytest.fixture(scope="module")

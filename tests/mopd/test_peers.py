@@ -12,15 +12,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mopd.condition_settings import (
+from mopd.contexts.controls import CONTROLS
+from mopd.contexts.peers import VARIANTS, Pool, Slot, variant
+from mopd.settings.condition import (
     ControlVariant,
     FeedbackVariant,
     NoPeers,
     PeerVariant,
     SummaryVariant,
 )
-from mopd.controls import CONTROLS
-from mopd.peers import VARIANTS, Pool, Slot, variant
 from tests.mopd.peer_pools import candidate, pool_of
 
 GOLDEN = Path(os.environ.get("MOPD_GOLDEN", Path(__file__).parents[2] / "../shared/golden")) / "peer_selection.json"
@@ -156,7 +156,7 @@ def test_summaries_are_of_the_lowest_samples_of_their_source(changes: dict[str, 
 
 
 def test_adding_a_variant_is_one_function(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("mopd.peers.VARIANTS", dict(VARIANTS))
+    monkeypatch.setattr("mopd.contexts.peers.VARIANTS", dict(VARIANTS))
 
     @variant
     def last_success(pool: Pool, settings: Any) -> list[Slot]:

@@ -9,7 +9,7 @@ import pytest
 
 from mopd.engines import Request, Sample
 from mopd.generate import rollout_seed
-from mopd.probe import ANSWER_COLUMNS, Gain, answer, best_context, choice_rows, gain_of, mean_signal, why_best
+from mopd.measures.probe import ANSWER_COLUMNS, Gain, answer, best_context, choice_rows, gain_of, mean_signal, why_best
 from mopd.settings import GenerateSettings
 
 Rows = list[dict[str, Any]]

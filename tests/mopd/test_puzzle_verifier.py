@@ -11,7 +11,8 @@ from typing import Any
 
 import pytest
 
-from mopd.verifiers import VERIFIERS, Problem, puzzles
+from mopd.verifiers import VERIFIERS, Problem
+from mopd.verifiers.puzzles import verifier as puzzles
 
 gym = pytest.importorskip("reasoning_gym", reason="reasoning-gym is not installed")
 judge = VERIFIERS["reasoning_gym"].judge

@@ -11,9 +11,9 @@ from typing import Any
 import pytest
 
 from mopd.sandbox import Sandbox, open_sandbox
-from mopd.task_generators import generated_rows
+from mopd.settings.verify import VerifySettings
+from mopd.tasks.generators import generated_rows
 from mopd.verifiers import Problem, Verdict, find_verifier
-from mopd.verify_settings import VerifySettings
 
 CASES = Path(os.environ.get("MOPD_CASES", Path(__file__).parents[2] / "../shared/cases")) / "grading.jsonl"
 

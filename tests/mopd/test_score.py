@@ -12,9 +12,9 @@ import torch
 
 import mopd.score
 from mopd.errors import InputError
-from mopd.forward import branches as branches_of
-from mopd.forward import hidden_states, make_batch, num_ids, plan_batches, token_logps
-from mopd.models import load_model, resolve_model
+from mopd.models.folders import load_model, resolve_model
+from mopd.models.forward import branches as branches_of
+from mopd.models.forward import hidden_states, make_batch, num_ids, plan_batches, token_logps
 from mopd.score import group_advantages
 from tests.mopd.scoring_samples import CONTEXT, PROMPT, RESPONSES, TEMPERATURE, TOP_K, scorer_of, shard
 

@@ -10,9 +10,9 @@ import pytest
 from pydantic import ValidationError
 
 from mopd.errors import InputError
-from mopd.objective_settings import BehaviorImportance, DistillObjective, DpoObjective, GrpoObjective
 from mopd.settings import Settings, load_settings, parse_settings
-from mopd.teacher_settings import EmaTeacher
+from mopd.settings.objective import BehaviorImportance, DistillObjective, DpoObjective, GrpoObjective
+from mopd.settings.teacher import EmaTeacher
 
 ROOT = Path(__file__).resolve().parents[2]
 EXAMPLES = sorted((ROOT / "examples").rglob("*.yaml"))

@@ -8,12 +8,12 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 
-from mopd.condition_settings import NoPeers
 from mopd.errors import InputError
 from mopd.evaluate import bootstrap_interval
-from mopd.signal_metrics import METRICS
-from mopd.signal_summary import POPULATIONS, SUMMARIZED, SignalEstimate, summarize_signals
-from mopd.signals import Row, Rows, signal_rows
+from mopd.measures.signal_metrics import METRICS
+from mopd.measures.signal_summary import POPULATIONS, SUMMARIZED, SignalEstimate, summarize_signals
+from mopd.measures.signals import Row, Rows, signal_rows
+from mopd.settings.condition import NoPeers
 from tests.mopd.signal_samples import group, joined
 
 NOTHING = NoPeers(kind="none")

@@ -6,10 +6,7 @@ import time
 
 import pytest
 
-from mopd.condition_settings import ConditionSettings
-from mopd.errors import InputError
-from mopd.generate import prompt_ids
-from mopd.summaries import (
+from mopd.contexts.summaries import (
     EXCERPT_CHARACTERS,
     SUMMARY_INSTRUCTION,
     generation_instruction,
@@ -17,6 +14,9 @@ from mopd.summaries import (
     with_instruction,
     without_summary,
 )
+from mopd.errors import InputError
+from mopd.generate import prompt_ids
+from mopd.settings.condition import ConditionSettings
 from tests.mopd.test_condition import ByteTokenizer
 
 

@@ -11,9 +11,9 @@ import pytest
 
 from mopd.errors import InputError
 from mopd.settings import load_settings
-from mopd.task_files import read_good_tasks, sources_digest
-from mopd.task_settings import FileTasks
-from mopd.tasks import Task, load_tasks, read_tasks
+from mopd.settings.tasks import FileTasks
+from mopd.tasks.draw import Task, load_tasks, read_tasks
+from mopd.tasks.files import read_good_tasks, sources_digest
 from mopd.verifiers import Problem, find_verifier
 
 ROOT = Path(__file__).parents[2]

@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 
 from mopd.errors import InputError
-from mopd.task import Task
-from mopd.task_import import count_tests, hide_tests, parse_shares, shape_tasks, split_tasks
+from mopd.tasks.shaping import count_tests, hide_tests, parse_shares, shape_tasks, split_tasks
+from mopd.tasks.task import Task
 
 SHARES = {"train": 0.8, "test": 0.2}
 

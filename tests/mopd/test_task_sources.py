@@ -11,8 +11,8 @@ import pyarrow.parquet
 import pytest
 
 from mopd.errors import InputError
-from mopd.task_files import read_good_tasks, read_tasks, sources_digest
-from mopd.task_settings import FileTasks
+from mopd.settings.tasks import FileTasks
+from mopd.tasks.files import read_good_tasks, read_tasks, sources_digest
 
 SUMS = [
     {"id": "a", "prompt": "1 + 1?", "answer": "2", "verifier": "last_number", "metadata": {"level": 1}},

@@ -13,9 +13,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mopd.errors import InputError
-from mopd.questions import NUMBER_QUESTIONS
-from mopd.task_settings import NumberTasks
-from mopd.tasks import Task, TaskSplit, draw_prompts, load_tasks, prompt_rows
+from mopd.settings.tasks import NumberTasks
+from mopd.tasks.draw import Task, TaskSplit, draw_prompts, load_tasks, prompt_rows
+from mopd.tasks.questions import NUMBER_QUESTIONS
 from mopd.verifiers import VERIFIERS, Problem
 
 ANSWERS: dict[str, Any] = {

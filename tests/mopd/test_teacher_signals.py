@@ -17,7 +17,10 @@ from hypothesis import strategies as st
 from sklearn.metrics import brier_score_loss, roc_auc_score
 
 from mopd.condition import condition
-from mopd.condition_settings import (
+from mopd.errors import InputError
+from mopd.measures.signal_metrics import METRICS, brier_sigmoid, success_auc
+from mopd.measures.signals import ROW_POPULATIONS, SECTIONS_ASKED, has_all_sections, signal_rows
+from mopd.settings.condition import (
     ConditionSettings,
     ControlVariant,
     FeedbackVariant,
@@ -26,9 +29,6 @@ from mopd.condition_settings import (
     SummaryVariant,
     VariantSettings,
 )
-from mopd.errors import InputError
-from mopd.signal_metrics import METRICS, brier_sigmoid, success_auc
-from mopd.signals import ROW_POPULATIONS, SECTIONS_ASKED, has_all_sections, signal_rows
 from tests.mopd.signal_samples import Row, Tables, group, joined
 from tests.mopd.test_condition import ByteTokenizer, tables
 
@@ -326,7 +326,7 @@ def test_a_cut_peer_counts() -> None:
 
 
 def test_every_peer_variant_says_what_it_asks_for() -> None:
-    from mopd.peers import VARIANTS
+    from mopd.contexts.peers import VARIANTS
 
     assert set(SECTIONS_ASKED) == set(VARIANTS)
 

@@ -14,12 +14,12 @@ import torch
 from transformers import AutoModelForCausalLM, LlamaConfig, LlamaForCausalLM
 
 from mopd.errors import InputError
-from mopd.forward import branches as branches_of
-from mopd.forward import hidden_states, make_batch, num_ids, plan_batches, vocabulary_logps
-from mopd.models import load_model, model_digest, resolve_model
+from mopd.models.folders import load_model, model_digest, resolve_model
+from mopd.models.forward import branches as branches_of
+from mopd.models.forward import hidden_states, make_batch, num_ids, plan_batches, vocabulary_logps
+from mopd.models.teachers import Source, check_teacher, load_teacher, teacher_sources, teacher_version, update_teacher
 from mopd.settings import parse_settings
-from mopd.teacher_settings import EmaTeacher, TeacherSettings
-from mopd.teachers import Source, check_teacher, load_teacher, teacher_sources, teacher_version, update_teacher
+from mopd.settings.teacher import EmaTeacher, TeacherSettings
 from tests.mopd.scoring_samples import CONTEXT, RESPONSES, TEMPERATURE, scorer_of, shard
 
 KINDS = ["ema", {"kind": "trust_region", "weight": 0.3}, "live", "frozen", "external"]

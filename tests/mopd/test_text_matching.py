@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mopd.text_matching import Matcher
+from mopd.measures.text_matching import Matcher
 
 FEW_LETTERS = st.text("ab", max_size=40) | st.text("abc \n", max_size=60)
 

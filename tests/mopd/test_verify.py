@@ -7,9 +7,9 @@ from typing import Any
 import pytest
 
 from mopd.errors import InputError
+from mopd.settings.verify import VerifySettings
 from mopd.verifiers import VERIFIERS, Problem, Verdict, Verifier
 from mopd.verify import verify
-from mopd.verify_settings import VerifySettings
 
 KEYS = {"run": "r", "round": 3, "prompt_id": "p"}
 COLUMNS = {*KEYS, "sample", "reward", "success", "prediction", "feedback", "kind", "error", "seconds"}

@@ -13,9 +13,9 @@ from sandbox_host import Household, Scene
 from sandbox_samples import Sample, read_samples
 
 from mopd.sandbox import Sandbox, open_sandbox
+from mopd.settings.verify import VerifySettings
 from mopd.verifiers import Problem, Verdict
-from mopd.verifiers.code import code
-from mopd.verify_settings import VerifySettings
+from mopd.verifiers.code.verifier import code
 
 NUM_AT_ONCE = 4
 """Abusive programs; most of those that take long sleep."""

@@ -16,7 +16,7 @@ from mopd.errors import InputError
 from mopd.sandbox import backends, bubblewrap, interpreter, open_sandbox, probe_sandbox, users
 from mopd.sandbox.process import SandboxFailure
 from mopd.sandbox.seccomp import deny_list
-from mopd.verify_settings import VerifySettings
+from mopd.settings.verify import VerifySettings
 
 as_root = pytest.mark.skipif(os.geteuid() != 0, reason="user ids of slots are for root")
 

@@ -17,7 +17,7 @@ import pytest
 from mopd.sandbox import Limits, Sandbox, open_sandbox, probe_sandbox, users
 from mopd.sandbox.cgroups import ControlGroup, homes
 from mopd.sandbox.seccomp import CLONE, CLONE3, DENIED, PRLIMIT64, SOCKET
-from mopd.verify_settings import VerifySettings
+from mopd.settings.verify import VerifySettings
 
 LIMITS = Limits(cpu_seconds=5.0)
 as_root = pytest.mark.skipif(os.geteuid() != 0, reason="user ids of slots are for root")
@@ -145,7 +145,7 @@ def test_each_slot_has_a_user_of_its_own() -> None:
 HOST = """
 import os, subprocess
 from mopd.sandbox import Limits, open_sandbox
-from mopd.verify_settings import VerifySettings
+from mopd.settings.verify import VerifySettings
 
 sandbox = open_sandbox(VerifySettings(sandbox_slots=1))
 sandbox.run("", "", Limits())

@@ -15,9 +15,9 @@ import pytest
 
 from mopd.errors import InputError
 from mopd.sandbox import Limits, Outcome, Sandbox, open_sandbox
+from mopd.sandbox.guest.wire import Opaque
 from mopd.sandbox.host import ZygoteSandbox
-from mopd.sandbox.wire import Opaque
-from mopd.verify_settings import VerifySettings
+from mopd.settings.verify import VerifySettings
 
 BACKENDS = ("bubblewrap", "unsafe_subprocess")
 LIMITS = Limits(cpu_seconds=5.0)

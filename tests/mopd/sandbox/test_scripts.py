@@ -12,7 +12,7 @@ import pytest
 
 from mopd.errors import InputError
 from mopd.sandbox import Limits, Outcome, Sandbox, open_sandbox
-from mopd.verify_settings import VerifySettings
+from mopd.settings.verify import VerifySettings
 
 LIMITS = Limits(cpu_seconds=3.0)
 VALUES = [

@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mopd.sandbox.wire import (
+from mopd.sandbox.guest.wire import (
     MAX_DEPTH,
     MAX_INT_BITS,
     Opaque,

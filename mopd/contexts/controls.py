@@ -1,0 +1,96 @@
+"""Controls: other fillings for a variant's slots, at its budget, to show what its gain comes from.
+
+A control is one function that puts its fillers in order; as many are taken as the context that it imitates has
+sections, or as fit into that context's tokens.
+"""
+
+from __future__ import annotations
+
+import re
+from bisect import bisect_left
+from collections.abc import Callable
+from dataclasses import replace
+
+from mopd.contexts.peers import Candidate, Pool, Role, Slot
+from mopd.contexts.render import Context, Section
+
+Filler = Callable[[Pool], list[Slot]]
+Count = Callable[[tuple[Section, ...]], int]
+"""Tokens of the context with these sections, whatever the budget."""
+
+CONTROLS: dict[str, Filler] = {}
+
+
+def control(filler: Filler) -> Filler:
+    """Registers a control under its function's name."""
+    name = filler.__name__
+    assert name not in CONTROLS, f"two controls are named {name}"
+    CONTROLS[name] = filler
+    return filler
+
+
+@control
+def random_peer(pool: Pool) -> list[Slot]:
+    """Peers in an order drawn without a look at their outcomes, which aren't told either."""
+    return [Slot("peer", peer) for peer in pool.shuffled(pool.peers)]
+
+
+@control
+def unrelated_prompt(pool: Pool) -> list[Slot]:
+    """Right replies to other questions: the shape of the context without its content."""
+    return [Slot("unrelated", other) for other in pool.shuffled(pool.others)]
+
+
+@control
+def success_only(pool: Pool) -> list[Slot]:
+    """Successes all the way; where the group has no more of them, other prompts' stand in."""
+    top_ups = [Slot("unrelated", other, top_up=True) for other in pool.shuffled(pool.others)]
+    return [*(_ranked(rank, peer) for rank, peer in enumerate(pool.successes())), *top_ups]
+
+
+@control
+def score_ordered(pool: Pool) -> list[Slot]:
+    """Peers by reward, highest first, ties by sample; which of them succeeded isn't told."""
+    return [Slot("peer", peer) for peer in sorted(pool.peers, key=lambda peer: -peer.reward)]
+
+
+def match_blocks(fillers: tuple[Section, ...], imitated: Context, count: Count) -> tuple[Section, ...]:
+    """As many whole fillers as the imitated context has sections, or all there are."""
+    return fillers[: len(imitated.shown)]
+
+
+def match_tokens(fillers: tuple[Section, ...], imitated: Context, count: Count) -> tuple[Section, ...]:
+    """As many fillers as fit into the imitated context's tokens, the last one cut to fill them.
+
+    The context never has more tokens than the imitated one. It has fewer by no more than a heading and a word, unless
+    the fillers run out.
+    """
+    target = len(imitated.token_ids) if imitated.shown else 0
+    whole = 0
+    while whole < len(fillers) and count(fillers[: whole + 1]) <= target:
+        whole += 1
+    taken = fillers[:whole]
+    rest = fillers[whole : whole + 1]
+    return (*taken, *(part for filler in rest for part in _cut(filler, lambda part: count((*taken, part)) <= target)))
+
+
+MATCHES: dict[str, Callable[[tuple[Section, ...], Context, Count], tuple[Section, ...]]] = {
+    "blocks": match_blocks,
+    "tokens": match_tokens,
+}
+
+
+def _ranked(rank: int, peer: Candidate) -> Slot:
+    roles: tuple[Role, ...] = ("first_success", "second_success")
+    return Slot(roles[rank] if rank < len(roles) else "third_success", peer)
+
+
+def _cut(filler: Section, fits: Callable[[Section], bool]) -> tuple[Section, ...]:
+    """The filler with as many of its first words as fit; nothing where not one does."""
+    words = re.findall(r"\S+\s*", filler.text)
+
+    def first(number: int) -> Section:
+        return replace(filler, text="".join(words[:number]), cut=True)
+
+    number = bisect_left(range(1, len(words)), True, key=lambda number: not fits(first(number)))
+    return (first(number),) if number else ()

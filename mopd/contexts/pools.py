@@ -1,0 +1,129 @@
+"""Whom each rollout of a shard may be shown: its group, earlier rounds' successes, other prompts' successes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from functools import cached_property
+from typing import Any
+
+from mopd.contexts.peers import Candidate, Pool, Source
+from mopd.contexts.summaries import summary_of
+from mopd.seeds import derive_seed
+from mopd.settings.condition import ConditionSettings
+from mopd.verifiers.reply import without_thinking
+
+Row = dict[str, Any]
+
+
+class Group:
+    """The rollouts of one prompt in one round, with their verdicts; all of them, in rising order."""
+
+    def __init__(self, prompt: Row, rollouts: list[Row], verdicts: list[Row]) -> None:
+        self.prompt = prompt
+        self.round, self.prompt_id = int(prompt["round"]), prompt["prompt_id"]
+        self.rollouts = sorted(rollouts, key=_sample)
+        self.verdicts = sorted(verdicts, key=_sample)
+        samples = [_sample(row) for row in self.rollouts]
+        assert samples == list(range(len(samples))), f"group {self.prompt_id} is not whole: samples {samples}"
+        assert samples == [_sample(row) for row in self.verdicts], f"group {self.prompt_id}: verdicts are not whole"
+
+    @property
+    def question(self) -> str:
+        """What the last user message says."""
+        return next(row["content"] for row in reversed(self.prompt["messages"]) if row["role"] == "user")  # type: ignore[no-any-return]
+
+
+class Pools:
+    """The candidates of a shard, read once; `earlier` holds groups of earlier rounds."""
+
+    def __init__(
+        self, groups: list[Group], earlier: list[Group], settings: ConditionSettings, tokenizer: Any, *, run_seed: int
+    ) -> None:
+        self._settings, self._run_seed = settings, run_seed
+        self._special_tokens = [token for token in tokenizer.all_special_tokens if token]
+        self._candidates = {group.prompt_id: self._read(group) for group in groups}
+        newest_first = sorted(earlier, key=lambda group: -group.round)
+        self._earlier = [one for group in newest_first for one in self._read(group) if one.success]
+
+    def of(self, group: Group, sample: int) -> Pool:
+        """Whom rollout `sample` of a group may be shown.
+
+        Its stream derives from (run seed, round, prompt, sample): neither other rollouts nor the order of work change
+        what is drawn.
+        """
+        members = self._candidates[group.prompt_id]
+        solved = any(one.success for one in members)
+        return Pool(
+            tuple(one for one in members if one.source.sample != sample or not self._settings.exclude_self),
+            derive_seed("peers", self._run_seed, group.round, group.prompt_id, sample),
+            earlier=() if solved else tuple(one for one in self._earlier if one.source.prompt_id == group.prompt_id),
+            others=tuple(one for one in self._successes if one.source.prompt_id != group.prompt_id),
+            show_failure=self._settings.show_failure,
+        )
+
+    def plain(self, text: str) -> str:
+        """The text without special tokens: one spelled out in it would end its turn in the teacher's context."""
+        while any(token in text for token in self._special_tokens):
+            for token in self._special_tokens:
+                text = text.replace(token, "")
+        return text.strip()
+
+    @cached_property
+    def _successes(self) -> list[Candidate]:
+        return [one for members in self._candidates.values() for one in members if one.success]
+
+    def _read(self, group: Group) -> list[Candidate]:
+        pairs = zip(group.rollouts, group.verdicts, strict=True)
+        return [one for pair in pairs if (one := self._candidate(group, *pair)) is not None]
+
+    def _candidate(self, group: Group, rollout: Row, verdict: Row) -> Candidate | None:
+        """None without a verdict, and without text: such a reply has nothing to show."""
+        said = self.plain(rollout["text"])
+        text = without_thinking(said).strip() if self._settings.strip_think else said
+        if verdict["success"] is None or not text:
+            return None
+        return Candidate(
+            Source(group.round, group.prompt_id, _sample(rollout)),
+            success=bool(verdict["success"]),
+            reward=float(verdict["reward"]),
+            text=text,
+            summary=summary_of(said),
+            question=group.question,
+        )
+
+
+def read_groups(prompts: list[Row], rollouts: Iterable[Row], verdicts: Iterable[Row]) -> list[Group]:
+    """One group a prompt, in the order of `prompts`."""
+    rollouts_by_prompt, verdicts_by_prompt = _by_prompt(rollouts), _by_prompt(verdicts)
+    groups = [
+        Group(prompt, rollouts_by_prompt.pop(_key(prompt), []), verdicts_by_prompt.get(_key(prompt), []))
+        for prompt in prompts
+    ]
+    assert not rollouts_by_prompt, "rollouts without a prompt, or two prompts with one key"
+    return groups
+
+
+def read_earlier_groups(prompts: list[Row], rollouts: Iterable[Row], verdicts: Iterable[Row]) -> list[Group]:
+    """The groups of earlier rounds that replied to the same prompts as now."""
+    by_id = {prompt["prompt_id"]: prompt for prompt in prompts}
+    verdicts_by_prompt = _by_prompt(verdicts)
+    return [
+        Group({**by_id[prompt_id], "round": round}, group, verdicts_by_prompt[round, prompt_id])
+        for (round, prompt_id), group in _by_prompt(rollouts).items()
+        if prompt_id in by_id
+    ]
+
+
+def _by_prompt(rows: Iterable[Row]) -> dict[tuple[int, str], list[Row]]:
+    groups: dict[tuple[int, str], list[Row]] = {}
+    for row in rows:
+        groups.setdefault(_key(row), []).append(row)
+    return groups
+
+
+def _key(row: Row) -> tuple[int, str]:
+    return int(row["round"]), row["prompt_id"]
+
+
+def _sample(row: Row) -> int:
+    return int(row["sample"])

@@ -1,0 +1,283 @@
+"""One forward pass over many rollouts, the shared prefix computed once.
+
+Rollouts that follow the same prefix (a prompt, or a prompt with its peer context) become one *tree*: the prefix, then
+each rollout as a branch that sees the prefix and itself. Trees are padded on the right into batches of bounded size.
+Full-vocabulary logits exist for one chunk of positions at a time, in training too (they are recomputed in backward).
+
+Axes: B trees, L tokens of a tree, N predicted tokens of a batch, H hidden size, K support ids, V vocabulary.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.utils.checkpoint import checkpoint
+
+from mopd.errors import InputError
+
+
+@dataclass(frozen=True, eq=False)
+class Branch:
+    """A rollout to be read after a prefix, both as int32. `row` is its index in the caller's list."""
+
+    row: int
+    prefix: np.ndarray
+    tokens: np.ndarray
+
+    def __eq__(self, other: object) -> bool:
+        """Whether the same is read for the same row."""
+        if not isinstance(other, Branch) or self.row != other.row:
+            return False
+        return np.array_equal(self.prefix, other.prefix) and np.array_equal(self.tokens, other.tokens)
+
+    __hash__ = None  # type: ignore[assignment]
+
+
+@dataclass(frozen=True, eq=False)
+class Tree:
+    """A prefix and the rollouts that follow it. The last token of a rollout predicts nothing and is not fed."""
+
+    prefix: np.ndarray
+    branches: tuple[Branch, ...]
+
+    @property
+    def length(self) -> int:
+        return len(self.prefix) + sum(len(branch.tokens) - 1 for branch in self.branches)
+
+
+class Batch(NamedTuple):
+    """Tensors of a batch of trees, on the device."""
+
+    input_ids: Tensor  # [B, L]
+    position_ids: Tensor  # [B, L]
+    mask: Tensor | None  # [B, 1, L, L] bool, true where attention is allowed; None: plain causal
+    source: Tensor  # [N] index into the flattened B * L positions whose hidden state predicts the token
+    targets: Tensor  # [N] the sampled token ids
+    rows: list[tuple[int, int]]  # (row, number of tokens), in the order of N
+
+
+@dataclass(frozen=True)
+class Blend:
+    """Models that are read as one: their logits, each times its weight, add up.
+
+    The functions below take a blend wherever they take a model; its hidden states are those of its models side by side.
+    """
+
+    models: tuple[Any, ...]
+    weights: tuple[float, ...]
+    num_ids: int
+    """The vocabulary: logits from this id on are left out (padding of a head that is larger than the student's)."""
+
+
+class TokenLogps(NamedTuple):
+    """Log-probabilities at the sampled tokens and on a support, at the rollout temperature, in nats."""
+
+    sampled_N: Tensor
+    support_ids_NK: Tensor  # distinct at each position; -1: no id, its log-probability is -inf
+    support_logps_NK: Tensor
+
+
+def branches(prefixes: Sequence[np.ndarray], responses: Sequence[np.ndarray]) -> list[Branch]:
+    """One branch a rollout; empty responses have nothing to score and are left out."""
+    return [
+        Branch(row, np.asarray(prefix, dtype=np.int32), np.asarray(response, dtype=np.int32))
+        for row, (prefix, response) in enumerate(zip(prefixes, responses, strict=True))
+        if len(response) > 0
+    ]
+
+
+def plan_batches(items: Sequence[Branch], *, max_tokens: int) -> list[list[Tree]]:
+    """Group branches into trees by prefix and trees into batches of at most `max_tokens` padded tokens.
+
+    A branch that alone exceeds the bound gets a batch of its own. Every branch appears exactly once.
+    """
+    by_prefix: dict[bytes, list[Branch]] = {}
+    for branch in items:
+        by_prefix.setdefault(branch.prefix.tobytes(), []).append(branch)
+    trees = [tree for group in by_prefix.values() for tree in _split(group, max_tokens)]
+    trees.sort(key=lambda tree: (tree.length, tree.branches[0].row))
+    batches: list[list[Tree]] = []
+    for tree in trees:
+        if batches and (len(batches[-1]) + 1) * tree.length <= max_tokens:
+            batches[-1].append(tree)
+        else:
+            batches.append([tree])
+    return batches
+
+
+def _split(group: list[Branch], max_tokens: int) -> Iterator[Tree]:
+    prefix, length = group[0].prefix, len(group[0].prefix)
+    taken: list[Branch] = []
+    for branch in group:
+        fed = len(branch.tokens) - 1
+        if taken and length + fed > max_tokens:
+            yield Tree(prefix, tuple(taken))
+            taken, length = [], len(prefix)
+        taken.append(branch)
+        length += fed
+    yield Tree(prefix, tuple(taken))
+
+
+def make_batch(trees: Sequence[Tree], device: torch.device | str = "cpu") -> Batch:
+    """Pad trees on the right and say which position predicts which token."""
+    length = max(tree.length for tree in trees)
+    ids, positions, branch_of = (np.zeros((len(trees), length), dtype=np.int64) for _ in range(3))
+    branch_of.fill(-2)  # padding; -1 marks the prefix
+    source: list[int] = []
+    targets: list[np.ndarray] = []
+    rows: list[tuple[int, int]] = []
+    for b, tree in enumerate(trees):
+        start = len(tree.prefix)
+        ids[b, :start], positions[b, :start], branch_of[b, :start] = tree.prefix, np.arange(start), -1
+        at = start
+        for number, branch in enumerate(tree.branches):
+            fed = len(branch.tokens) - 1
+            ids[b, at : at + fed] = branch.tokens[:-1]
+            positions[b, at : at + fed] = np.arange(start, start + fed)
+            branch_of[b, at : at + fed] = number
+            source += [b * length + start - 1, *range(b * length + at, b * length + at + fed)]
+            targets.append(branch.tokens)
+            rows.append((branch.row, len(branch.tokens)))
+            at += fed
+    plain = all(len(tree.branches) == 1 for tree in trees)
+    return Batch(
+        input_ids=torch.from_numpy(ids).to(device),
+        position_ids=torch.from_numpy(positions).to(device),
+        mask=None if plain else _tree_mask(torch.from_numpy(branch_of).to(device)),
+        source=torch.tensor(source, device=device),
+        targets=torch.from_numpy(np.concatenate(targets).astype(np.int64)).to(device),
+        rows=rows,
+    )
+
+
+def _tree_mask(branch_BL: Tensor) -> Tensor:
+    """Allowed attention [B, 1, L, L]: backwards, to the prefix or within the same branch. Large, so made in place."""
+    mask_BLL = branch_BL[:, :, None] == branch_BL[:, None, :]
+    mask_BLL |= (branch_BL == -1)[:, None, :]
+    return mask_BLL.tril_()[:, None]
+
+
+def hidden_states(model: Any, batch: Batch) -> Tensor:
+    """Hidden states [N, H] that predict the batch's tokens."""
+    if isinstance(model, Blend):
+        return torch.cat([hidden_states(one, batch) for one in model.models], dim=-1)
+    attention: Tensor | None = batch.mask
+    if attention is not None and model.config._attn_implementation == "eager":
+        attention = torch.zeros_like(attention, dtype=torch.float32).masked_fill_(~attention, float("-inf"))
+    output = model.base_model(
+        input_ids=batch.input_ids, attention_mask=attention, position_ids=batch.position_ids, use_cache=False
+    )
+    return output.last_hidden_state.flatten(0, 1)[batch.source]
+
+
+def num_ids(model: Any) -> int:
+    """Token ids that a model gives logits for."""
+    return int(model.get_output_embeddings().weight.shape[0])
+
+
+def vocabulary_logps(model: Any, hidden_NH: Tensor, temperature: float) -> Tensor:
+    """Full-vocabulary log-probabilities [N, V], in at least fp32, at `temperature`. Only ever called on a chunk."""
+    return torch.log_softmax(_logits(model, hidden_NH) / temperature, dim=-1)
+
+
+def _logits(model: Any, hidden_NH: Tensor) -> Tensor:
+    """Logits [N, V] in at least fp32, before temperature."""
+    if isinstance(model, Blend):
+        return _blended_logits(model, hidden_NH)
+    logits_NV = model.get_output_embeddings()(hidden_NH)
+    logits_NV = logits_NV.to(torch.promote_types(logits_NV.dtype, torch.float32))
+    cap = getattr(model.config, "final_logit_softcapping", None)
+    return logits_NV if cap is None else torch.tanh(logits_NV / cap) * cap
+
+
+def _blended_logits(blend: Blend, hidden_NH: Tensor) -> Any:
+    widths = [one.get_output_embeddings().weight.shape[1] for one in blend.models]
+    parts = [
+        _logits(one, hidden)[:, : blend.num_ids]
+        for one, hidden in zip(blend.models, hidden_NH.split(widths, dim=-1), strict=True)
+    ]
+    if len(parts) == 1:
+        return parts[0]
+    return sum(weight * part for weight, part in zip(blend.weights, parts, strict=True))
+
+
+def token_logps(
+    model: Any,
+    hidden_NH: Tensor,
+    targets_N: Tensor,
+    *,
+    temperature: float,
+    chunk: int,
+    support_ids_NK: Tensor | None = None,
+    top_k: int | None = None,
+) -> TokenLogps:
+    """Log-probabilities of the sampled tokens and of a support.
+
+    The support is the given ids, the model's own `top_k`, or, with both, the given ids and then those of the top k that
+    are not among them, padded with -1 to their common width; with neither it is empty. Given ids may be padded too.
+    """
+
+    def of_chunk(hidden_CH: Tensor, targets_C: Tensor, ids_CK: Tensor | None) -> tuple[Tensor, Tensor, Tensor]:
+        logps_CV = vocabulary_logps(model, hidden_CH, temperature)
+        ids_CK = _support(logps_CV.detach(), ids_CK, top_k)
+        support_CK = logps_CV.gather(1, ids_CK.clamp(min=0)).masked_fill(ids_CK < 0, -torch.inf)
+        return logps_CV.gather(1, targets_C[:, None]).squeeze(1), ids_CK, support_CK
+
+    sampled, ids, support = in_chunks(of_chunk, hidden_NH, targets_N, support_ids_NK, chunk=chunk)
+    return TokenLogps(sampled, ids, support)
+
+
+def in_chunks(function: Callable[..., tuple[Tensor, ...]], *tensors: Tensor | None, chunk: int) -> list[Tensor]:
+    """A function of tensors with N entries each, of `chunk` at a time; where it has a gradient it is computed anew.
+
+    The first of `tensors` is the one whose gradient counts; a None is handed on as it is. Returns tensors of N entries.
+    """
+    first = tensors[0]
+    assert first is not None, "chunks are cut from the first tensor"
+    needs_gradient = torch.is_grad_enabled() and first.requires_grad
+    parts = []
+    for start in range(0, len(first), chunk):
+        cut = [None if tensor is None else tensor[start : start + chunk] for tensor in tensors]
+        parts.append(checkpoint(function, *cut, use_reentrant=False) if needs_gradient else function(*cut))
+    return [torch.cat(column) for column in zip(*parts, strict=True)]
+
+
+def _support(logps_CV: Tensor, given_CK: Tensor | None, top_k: int | None) -> Tensor:
+    """Ids [C, K] of the support, see `token_logps`. A union has room for all its ids, or for the whole vocabulary."""
+    if top_k is None:
+        return given_CK if given_CK is not None else torch.zeros(len(logps_CV), 0, dtype=torch.long).to(logps_CV.device)
+    own_CK = logps_CV.topk(min(top_k, logps_CV.shape[-1]), dim=-1).indices
+    if given_CK is None:
+        return own_CK
+    known_CK = (own_CK[:, :, None] == given_CK[:, None, :]).any(dim=-1)
+    ids_CK = torch.cat([given_CK, own_CK.masked_fill(known_CK, -1)], dim=-1)
+    order_CK = (ids_CK < 0).int().argsort(dim=-1, stable=True)
+    return ids_CK.gather(1, order_CK)[:, : logps_CV.shape[-1]]
+
+
+@torch.no_grad()
+def check_head(model: Any, setting: str = "model.path") -> None:
+    """InputError if our logits of a token are not the model's own: some architectures scale them after the head."""
+    ids = torch.tensor([[1]], device=model.device)
+    own = torch.log_softmax(model(ids).logits[0].float(), dim=-1)
+    ours = vocabulary_logps(model, model.base_model(ids).last_hidden_state[0], 1.0)
+    if not torch.allclose(own, ours, atol=1e-3):
+        raise InputError(
+            f"{setting}: {model.config.model_type} models change their logits in a way that mopd does not know; "
+            "choose another model, or teach mopd.models.forward.vocabulary_logps"
+        )
+
+
+def check_window(lengths: Sequence[int], window: int) -> None:
+    """InputError if a sequence is longer than the model can read."""
+    longest = max(lengths, default=0)
+    if longest > window:
+        raise InputError(
+            f"a context with its rollout has {longest} tokens and the model reads {window}; "
+            "lower condition.max_context_tokens or generate.max_tokens"
+        )

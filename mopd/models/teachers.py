@@ -1,0 +1,126 @@
+"""Teachers: the one place that knows what each is made of.
+
+A teacher is one model, or two whose logits are interpolated, read after prompt and peer context. `ema` alone has
+weights of its own, which are saved with the round; the others are made of models that exist anyway. All stay as they
+are while a round is scored and trained: what training changes is the teacher of the next round.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from mopd.errors import InputError
+from mopd.models.folders import model_digest, num_output_ids, resolve_model, vocabulary
+
+if TYPE_CHECKING:  # this module is read where torch or pydantic is not there, or too slow to import
+    from mopd.models.forward import Blend
+    from mopd.models.trainer_state import TrainerState
+    from mopd.settings import TrainSettings
+    from mopd.settings.teacher import TeacherSettings
+
+TEACHER_FOLDER = "teacher"
+"""Name of the teacher's own weights in a trainer state."""
+EXTERNAL_PATH = "train.teacher.path"
+
+
+class Source(NamedTuple):
+    """A model that a teacher is made of, and its share of the teacher's logits."""
+
+    folder: Path
+    weight: float
+
+
+def teacher_sources(
+    teacher: TeacherSettings, *, policy_folder: Path, state_folder: Path | None, reference_folder: Path
+) -> tuple[Source, ...]:
+    """The models of the teacher that reads the rollouts of the policy in `policy_folder`; their weights add up to one.
+
+    `state_folder`: the trainer state saved with that policy, None where there is none (the first round) or where the
+    teacher has no weights of its own. `reference_folder`: the run's initial policy. An `ema` teacher whose state has no
+    weights yet, as when a run goes on from one that had another teacher, begins at the policy's.
+    """
+    if teacher.kind == "ema":
+        own = state_folder / TEACHER_FOLDER if state_folder is not None else None
+        return (Source(own if own is not None and own.is_dir() else policy_folder, 1.0),)
+    if teacher.kind == "live":
+        return (Source(policy_folder, 1.0),)
+    if teacher.kind == "frozen":
+        return (Source(reference_folder, 1.0),)
+    if teacher.kind == "external":
+        return (Source(resolve_model(teacher.path, EXTERNAL_PATH), 1.0),)
+    assert teacher.kind == "trust_region", teacher.kind
+    if policy_folder == reference_folder:
+        return (Source(policy_folder, 1.0),)
+    parts = (Source(reference_folder, 1.0 - teacher.weight), Source(policy_folder, teacher.weight))
+    return tuple(part for part in parts if part.weight > 0.0)
+
+
+def load_teacher(sources: tuple[Source, ...], load: Callable[[Path], Any], *, num_ids: int) -> Blend:
+    """The teacher as `mopd.models.forward` reads it, over the first `num_ids` ids: those the student gives logits for.
+
+    `load` gives the model of a folder, e.g. `lambda folder: load_model(folder, device)`.
+    """
+    from mopd.models.forward import Blend
+
+    return Blend(tuple(load(one.folder) for one in sources), tuple(one.weight for one in sources), num_ids)
+
+
+def has_weights(teacher: TeacherSettings) -> bool:
+    """Whether the teacher has weights of its own: they are kept with the round, and a round needs the last one's."""
+    return teacher.kind == "ema"
+
+
+def teacher_version(teacher: TeacherSettings, policy_version: int) -> int:
+    """How many rounds of training the teacher has seen when policy `policy_version` is scored."""
+    return 0 if teacher.kind in ("frozen", "external") else policy_version
+
+
+def update_teacher(state: TrainerState, settings: TrainSettings) -> None:
+    """After an optimizer step: teacher <- (1 - rate) teacher + rate student (paper: rate 0.05), for `ema` alone."""
+    if settings.teacher.kind != "ema":
+        return
+    import torch
+
+    from mopd.models.trainer_state import trained_parameters
+
+    theirs, ours = trained_parameters(state.teacher), trained_parameters(state.student)
+    with torch.no_grad():
+        for mine, new in zip(theirs.values(), ours.values(), strict=True):
+            mine.lerp_(new, settings.teacher.rate)
+
+
+def check_teacher(teacher: TeacherSettings, student_folder: Path) -> str | None:
+    """Digest of an external teacher's folder, None for other teachers.
+
+    Raises InputError for a folder that is no model, and for a model with other tokens or ids than the student's.
+    """
+    if teacher.kind != "external":
+        return None
+    folder = resolve_model(teacher.path, EXTERNAL_PATH)
+    _check_vocabulary(folder, student_folder)
+    theirs, ours = num_output_ids(folder), num_output_ids(student_folder)
+    if theirs < ours:
+        raise InputError(
+            f"{EXTERNAL_PATH}: {folder} gives logits for {theirs} ids and the student in {student_folder} for {ours}; "
+            "choose a teacher whose vocab_size is at least the student's"
+        )
+    return model_digest(folder)
+
+
+def _check_vocabulary(folder: Path, student_folder: Path) -> None:
+    """The student's tokens, which the teacher is fed, must be the teacher's, under the same ids."""
+    theirs, ours = vocabulary(folder), vocabulary(student_folder)
+    differing = sorted((number, token) for token, number in ours.items() if theirs.get(token) != number)
+    extra = sorted((number, token) for token, number in theirs.items() if token not in ours)
+    if not differing and not extra:
+        return
+    number, token = (differing or extra)[0]
+    there = f"id {theirs[token]}" if token in theirs else "absent"
+    here = f"id {number}" if differing else "absent"
+    raise InputError(
+        f"{EXTERNAL_PATH}: {folder} has another tokenizer than the student in {student_folder}: {len(theirs)} and "
+        f"{len(ours)} tokens, {len(differing) + len(extra)} of them differ, e.g. {token!r} is {there} there and {here} "
+        "here; choose a teacher of the student's family"
+    )

@@ -1,0 +1,23 @@
+"""All settings of a run, one class a part; `run` holds the tree, and reads it."""
+
+from mopd.settings.generate import GenerateSettings
+from mopd.settings.run import (
+    EvaluateSettings,
+    ModelSettings,
+    Settings,
+    TrainSettings,
+    load_settings,
+    override_tree,
+    parse_settings,
+)
+
+__all__ = [
+    "EvaluateSettings",
+    "GenerateSettings",
+    "ModelSettings",
+    "Settings",
+    "TrainSettings",
+    "load_settings",
+    "override_tree",
+    "parse_settings",
+]

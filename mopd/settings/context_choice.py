@@ -1,0 +1,153 @@
+"""Contexts by name, to be compared with each other: `contrastive`, `contrastive/turns`, `contrastive/turns/first`."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from itertools import product
+from typing import Any, Literal, get_args
+
+import yaml
+from pydantic import TypeAdapter, ValidationError
+
+from mopd.seeds import derive_seed
+from mopd.settings.condition import (
+    ConditionSettings,
+    ControlVariant,
+    FeedbackVariant,
+    FixedVariant,
+    NoPeers,
+    PeerVariant,
+    SummaryVariant,
+)
+
+Rendering = Literal["sections", "turns"]
+Order = Literal["last", "first"]
+FORM = "write it as VARIANT, VARIANT/RENDERING or VARIANT/RENDERING/ORDER, e.g. contrastive/turns/first"
+NAME_LENGTH = 32
+_FIXED: TypeAdapter[Any] = TypeAdapter(FixedVariant)
+
+
+@dataclass(frozen=True)
+class ContextChoice:
+    """One way of showing peers; None: as the run has it."""
+
+    variant: PeerVariant | NoPeers | FeedbackVariant | SummaryVariant | ControlVariant
+    rendering: Rendering | None = None
+    order: Order | None = None
+    """Where the failed peer stands: `condition.failure_position`."""
+
+    @property
+    def name(self) -> str:
+        """Fit for a folder's name, e.g. `contrastive-turns-first`."""
+        kind, *options = _options(self.variant)
+        name = "-".join([kind, *options, *(part for part in (self.rendering, self.order) if part)])
+        return name if len(name) <= NAME_LENGTH else f"{name[: NAME_LENGTH - 9]}-{derive_seed(name, bits=32):08x}"
+
+    @property
+    def text(self) -> str:
+        """As `read_choice` reads it."""
+        variant = json.dumps(self.variant.model_dump())
+        return f"{variant}/{self.rendering or ''}/{self.order or ''}"
+
+    @property
+    def overrides(self) -> list[str]:
+        """What sets it, as `--set` takes it."""
+        variant = self.variant.model_dump(exclude_defaults=True) | {"kind": self.variant.kind}
+        given = {"variant": variant, "rendering": self.rendering, "failure_position": self.order}
+        return [f"condition.{name}={json.dumps(value)}" for name, value in given.items() if value is not None]
+
+    def condition(self, settings: ConditionSettings) -> ConditionSettings:
+        """The settings with this choice in them. Raises ValueError for what can't go together."""
+        tree = settings.model_dump()
+        tree |= {"variant": self.variant.model_dump()}
+        tree |= {"rendering": self.rendering} if self.rendering else {}
+        tree |= {"failure_position": self.order} if self.order else {}
+        if not self.variant.shows_successes:
+            tree["history_rounds"] = 0  # nothing to look for
+        return ConditionSettings.model_validate(tree)
+
+
+def read_choice(text: str) -> ContextChoice:
+    """`VARIANT[/RENDERING[/ORDER]]`; a variant with settings of its own is a mapping, `{kind: summary, …}`.
+
+    Raises ValueError, in one line with the form or the names there are.
+    """
+    parts = re.fullmatch(r"\s*(\{.*\}|[^/{}]+?)\s*(?:/([^/]*))?(?:/([^/]*))?", text)
+    if parts is None:
+        raise ValueError(f"{text!r}: {FORM}")
+    variant, rendering, order = parts.groups()
+    for given, known in ((rendering, get_args(Rendering)), (order, get_args(Order))):
+        if given and given not in known:
+            raise ValueError(f"{text!r}: {given!r} is none of {', '.join(known)}; {FORM}")
+    look: tuple[Any, Any] = rendering or None, order or None
+    found = ContextChoice(_variant(text, variant), *look)
+    if order and not has_order(found.variant):
+        raise ValueError(
+            f"{text!r}: shows no failed peer beside successful ones, so it has no order; leave {order} out"
+        )
+    return found
+
+
+def choice_grid(texts: Iterable[str], renderings: Sequence[Rendering], orders: Sequence[Order]) -> list[ContextChoice]:
+    """Every variant under every rendering and order that makes a difference to it; each once.
+
+    Raises ValueError for what `read_choice` refuses, and for a name that stands twice.
+    """
+    for given, known in ((renderings, get_args(Rendering)), (orders, get_args(Order))):
+        unknown = [one for one in given if one not in known]
+        if unknown:
+            raise ValueError(f"{unknown[0]!r} is none of {', '.join(known)}")
+    found: list[ContextChoice] = []
+    for text in texts:
+        one = read_choice(text)
+        looks = product(
+            renderings if renderings and one.rendering is None and shows_replies(one.variant) else [one.rendering],
+            orders if orders and one.order is None and has_order(one.variant) else [one.order],
+        )
+        found += [replace(one, rendering=rendering, order=order) for rendering, order in looks]
+    return different_choices(found)
+
+
+def shows_replies(variant: Any) -> bool:
+    """Whether the rendering makes a difference: whole replies of peers can be turns."""
+    return isinstance(variant, PeerVariant | ControlVariant)
+
+
+def has_order(variant: Any) -> bool:
+    """Whether a failed peer stands beside successful ones."""
+    return isinstance(variant, PeerVariant) and variant.kind == "contrastive"
+
+
+def different_choices(choices: list[ContextChoice]) -> list[ContextChoice]:
+    """The choices; ValueError where two have one name."""
+    names = [one.name for one in choices]
+    twice = next((name for name in names if names.count(name) > 1), None)
+    if twice:
+        raise ValueError(f"{twice} stands there twice; leave one out")
+    return choices
+
+
+def _variant(text: str, given: str) -> Any:
+    try:
+        tree = yaml.safe_load(given) if given.startswith("{") else given
+        return _FIXED.validate_python(tree)
+    except yaml.YAMLError:
+        raise ValueError(f"{text!r}: {given!r} is not a YAML mapping") from None
+    except ValidationError as error:
+        problems = "; ".join(
+            ": ".join([*map(str, problem["loc"][1:]), problem["msg"].removeprefix("Value error, ")])
+            for problem in error.errors()
+        )
+        raise ValueError(f"{text!r}: {problems}") from None
+
+
+def _options(variant: Any) -> list[str]:
+    """The kind, then what differs from its defaults: `summary`, `num_summaries.2`."""
+    fields = type(variant).model_fields
+    changed = {
+        name: value for name, value in variant.model_dump().items() if name != "kind" and value != fields[name].default
+    }
+    return [variant.kind, *(f"{name}.{value}" for name, value in changed.items())]

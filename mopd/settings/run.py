@@ -1,0 +1,257 @@
+"""All settings of a run: one frozen tree, read from YAML, every default in exactly one place."""
+
+from __future__ import annotations
+
+from copy import deepcopy
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import yaml
+from pydantic import Field, ValidationError, model_validator
+
+from mopd.errors import InputError
+from mopd.models.embedded import EMBEDDED_MODEL
+from mopd.settings.base import Beta, Frozen, NonNegativeInt, PositiveInt, Temperature
+from mopd.settings.condition import ConditionSettings
+from mopd.settings.generate import GenerateSettings
+from mopd.settings.lora import LoraSettings
+from mopd.settings.methods import expand_method, renamed, yield_to_method
+from mopd.settings.objective import (
+    AggregationSettings,
+    BehaviorImportance,
+    DistillObjective,
+    ImportanceSettings,
+    ObjectiveSettings,
+    TokenMean,
+)
+from mopd.settings.signals import SignalSettings
+from mopd.settings.tasks import NumberTasks, TaskSettings
+from mopd.settings.teacher import EmaTeacher, TeacherSettings
+from mopd.settings.verify import VerifySettings
+
+
+class ModelSettings(Frozen):
+    """The student, and where the initial weights come from."""
+
+    path: str = EMBEDDED_MODEL
+    """A Hugging Face folder, `embedded:smollm2-135m-instruct`, or `tiny:llama` (random weights, for tests)."""
+    precision: Literal["auto", "float32", "bfloat16"] = "auto"
+    """Autocast precision of forward passes; master weights stay fp32. `auto`: bfloat16 where the hardware has it."""
+
+
+class ScoreSettings(Frozen):
+    """Which numbers are taken from student and teacher."""
+
+    support: Literal["student", "teacher", "union", "full"] = "student"
+    """Token ids of a position whose log-probabilities are kept: the top-k of the student (paper), of the teacher, or of
+    both; `full`: none, training reads the teacher again over the whole vocabulary. Kept for `distill` with a divergence
+    alone."""
+    top_k: PositiveInt = 100
+    """k of the support (paper: 100); `full` does without."""
+    max_tokens_per_pass: PositiveInt = 4096
+    """Tokens packed into one forward pass; does not change the numbers."""
+    chunk_positions: PositiveInt = 512
+    """Positions whose full-vocabulary logits are in memory at once."""
+
+
+class TrainSettings(Frozen):
+    """The optimizer and the loss."""
+
+    learning_rate: Annotated[float, Field(gt=0.0)] = 1e-5
+    """Of AdamW, after warm-up (paper: 1e-5)."""
+    warmup_steps: NonNegativeInt = 10
+    """Optimizer steps over which the learning rate rises linearly (paper: 10)."""
+    weight_decay: Annotated[float, Field(ge=0.0)] = 0.01
+    """Of AdamW, on every trained weight (paper: 0.01)."""
+    betas: tuple[Beta, Beta] = (0.9, 0.999)
+    """Of AdamW."""
+    max_grad_norm: Annotated[float, Field(gt=0.0)] = 1.0
+    """The gradient is scaled down to this norm (paper: 1.0)."""
+    updates_per_round: PositiveInt = 1
+    """Optimizer steps a round; the round's groups are split evenly among them."""
+    epochs: PositiveInt = 1
+    """Passes over the round's groups; the optimizer takes `epochs * updates_per_round` steps."""
+    objective: ObjectiveSettings = DistillObjective()
+    importance: ImportanceSettings = BehaviorImportance()
+    aggregation: AggregationSettings = TokenMean()
+    normalize_advantage_std: bool = True
+    """Whether a group's advantages are divided by the standard deviation of its rewards; read by grpo and the blend."""
+    max_staleness: NonNegativeInt = 1
+    """Rounds between the policy that sampled and the one that is trained; a round with older rollouts is refused."""
+    max_tokens_per_pass: PositiveInt = 4096
+    """Tokens of one micro-batch; does not change the result."""
+    teacher: TeacherSettings = EmaTeacher()
+    lora: LoraSettings | None = None
+    keep_trainer_states: PositiveInt = 1
+    """Rounds whose optimizer and teacher state stay on disk; policies are all kept."""
+
+
+class EvaluateSettings(Frozen):
+    """Held-out evaluation: mean@k and pass@k."""
+
+    num_samples: PositiveInt = 8
+    """k."""
+    temperature: Temperature | None = None
+    """Null: the temperature of generation."""
+    when: Literal["first_and_last", "every_round", "never"] = "first_and_last"
+    """Which policies are evaluated."""
+    bootstrap_samples: PositiveInt = 2000
+    """Resamples of the prompts behind each 95 % interval."""
+
+
+class Settings(Frozen):
+    """The whole of a run. `mopd run CONFIG --set train.learning_rate=1e-5` overrides single values."""
+
+    seed: NonNegativeInt = 0
+    """Every random choice derives from it: questions, samples, drawn peers, the order of updates."""
+    rounds: Annotated[int, Field(ge=1, le=100_000)] = 4
+    """Rounds of sampling and training. Raising it continues a finished run."""
+    prompts_per_shard: PositiveInt = 8
+    """Groups a shard: the unit that is retried and resumed."""
+    shard_retries: NonNegativeInt = 2
+    """Times a shard is tried again after its worker died."""
+    model: ModelSettings = ModelSettings()
+    tasks: TaskSettings = NumberTasks()
+    generate: GenerateSettings = GenerateSettings()
+    verify: VerifySettings = VerifySettings()
+    condition: ConditionSettings = ConditionSettings()
+    score: ScoreSettings = ScoreSettings()
+    train: TrainSettings = TrainSettings()
+    signals: SignalSettings = SignalSettings()
+    evaluate: EvaluateSettings = EvaluateSettings()
+
+    @model_validator(mode="before")
+    @classmethod
+    def _methods(cls, tree: Any) -> Any:
+        """`train.objective` may name a whole method (`mopd.settings.methods`)."""
+        return expand_method(tree) if isinstance(tree, dict) else tree
+
+    @model_validator(mode="after")
+    def _possible(self) -> Settings:
+        variant = self.condition.variant
+        if self.generate.num_samples == 1 and variant.needs_peers:
+            raise ValueError(
+                "generate.num_samples: 1 leaves no peers; set it to 2 or more, or condition.variant to none"
+            )
+        if self.condition.history_rounds and self.generate.groups.kind != "all":
+            raise ValueError(
+                "condition.history_rounds: earlier successes are for prompts that have none now, and generate.groups: "
+                f"{self.generate.groups.kind} leaves those out; set history_rounds to 0 or groups to all"
+            )
+        if variant.kind == "unrelated_prompt" and 1 in (self.prompts_per_shard, self.generate.num_prompts):
+            raise ValueError(
+                "condition.variant: unrelated_prompt shows other prompts of the shard, and a shard has one prompt; "
+                "raise prompts_per_shard and generate.num_prompts"
+            )
+        if self.generate.num_samples == 1 and self.train.objective.kind in ("grpo", "dpo", "simpo"):
+            raise ValueError(
+                f"train.objective: {self.train.objective.kind} compares the rollouts of a prompt and there is one; "
+                "set generate.num_samples to 2 or more"
+            )
+        if self.train.updates_per_round > self.generate.num_prompts:
+            raise ValueError(
+                f"train.updates_per_round: {self.train.updates_per_round} steps can't share the groups of "
+                f"generate.num_prompts={self.generate.num_prompts}; lower the first or raise the second"
+            )
+        if self.condition.max_context_tokens < self.generate.max_prompt_tokens:
+            raise ValueError(
+                "condition.max_context_tokens is below generate.max_prompt_tokens; raise the first or lower the second"
+            )
+        return self
+
+
+def load_settings(path: str | Path, overrides: list[str] | None = None) -> Settings:
+    """Settings from a YAML file, `key.subkey=value` overrides applied on top.
+
+    Raises InputError, one line, for an unreadable file, bad YAML, or a setting that is unknown or impossible.
+    """
+    try:
+        tree = yaml.safe_load(Path(path).read_text()) or {}
+    except OSError as error:
+        raise InputError(f"{path}: cannot be read ({error.strerror}); give the path of a YAML config") from error
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise InputError(f"{path}: not valid YAML ({' '.join(str(error).split())})") from error
+    if not isinstance(tree, dict):
+        raise InputError(f"{path}: must be a mapping of settings, e.g. 'rounds: 4'")
+    return parse_settings(override_tree(tree, overrides or []), source=str(path))
+
+
+def override_tree(tree: dict[str, Any], overrides: list[str]) -> dict[str, Any]:
+    """A copy of a tree of settings with `key.subkey=value` overrides in it. Raises InputError.
+
+    A method that an override names (`train.objective=sdpo`) goes before what the tree says of its settings.
+    """
+    given: dict[str, Any] = {}
+    for override in overrides:
+        _apply_override(given, override)
+    tree = deepcopy(yield_to_method(tree, given))
+    for override in overrides:
+        _apply_override(tree, override)
+    return tree
+
+
+def parse_settings(tree: dict[str, Any], source: str = "settings") -> Settings:
+    """A validated tree, or InputError with every problem on one line."""
+    try:
+        return Settings.model_validate(tree)
+    except ValidationError as error:
+        raise InputError(f"{source}: " + "; ".join(_explain(problem, tree) for problem in error.errors())) from None
+
+
+def _apply_override(tree: dict[str, Any], override: str) -> None:
+    dotted, equals, text = override.partition("=")
+    if not equals or not dotted:
+        raise InputError(f"--set {override}: write it as key.subkey=value, e.g. train.learning_rate=1e-5")
+    *parents, leaf = dotted.split(".")
+    node = tree
+    for name in parents:
+        if isinstance(node.get(name), str):  # a choice by its name alone, of which a value follows
+            node[name] = {"kind": node[name]}
+        node = node.setdefault(name, {})
+        if not isinstance(node, dict):
+            raise InputError(f"--set {override}: {name} is a value, not a group of settings")
+    try:
+        value = yaml.safe_load(text)
+    except yaml.YAMLError as error:
+        raise InputError(f"--set {override}: {text!r} is not a YAML value") from error
+    node[leaf] = renamed(dotted, node.get(leaf), _number(value))
+
+
+def _number(value: Any) -> Any:
+    """YAML 1.1 reads 1e-5 as text; a user means the number."""
+    if isinstance(value, str):
+        try:
+            return float(value)
+        except ValueError:
+            return value
+    return value
+
+
+def _explain(problem: Any, tree: dict[str, Any]) -> str:
+    where = ".".join(_names(problem["loc"], tree, missing=problem["type"] == "missing")) or "settings"
+    if problem["type"] == "extra_forbidden":
+        return f"{where}: no such setting{_of_kind(problem['loc'], where)}; see docs/settings.md for the names"
+    message = problem["msg"].removeprefix("Value error, ")
+    return (
+        message
+        if problem["type"] == "value_error" and where == "settings"
+        else f"{where}: {message} (got {problem['input']!r})"
+    )
+
+
+def _of_kind(loc: tuple[str | int, ...], where: str) -> str:
+    """The kind of choice that doesn't know a setting, where pydantic names one before it."""
+    is_kind = len(loc) > 1 and not where.endswith(f"{loc[-2]}.{loc[-1]}")
+    return f" of kind {loc[-2]}" if is_kind else ""
+
+
+def _names(loc: tuple[str | int, ...], tree: Any, *, missing: bool) -> list[str]:
+    """Where a problem is, in the user's words: pydantic names the kind of a choice too, as if it were a level."""
+    names: list[str] = []
+    for depth, part in enumerate(loc, start=1):
+        listed = isinstance(tree, list | tuple) and isinstance(part, int)
+        if listed or (isinstance(tree, dict) and part in tree):
+            names, tree = [*names, str(part)], tree[part]
+        elif depth == len(loc) and missing:
+            names.append(str(part))
+    return names

@@ -1,0 +1,217 @@
+"""Row formats: one small reader each, recognised by the fields of a row.
+
+A reader turns a record into a Task. An empty `id` asks for one made from the content.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from mopd.tasks.fields import (
+    Record,
+    RowError,
+    answer_text,
+    asked,
+    json_text,
+    mapping,
+    number_text,
+    optional_text,
+    text,
+    user,
+    whole_number,
+)
+from mopd.tasks.task import Message, Task
+from mopd.verifiers.code.scripts import human_eval_tests
+
+Reader = Callable[[Record, str], Task]
+"""(record without nulls, name of its source) -> Task. Raises RowError."""
+
+OWN_FIELDS = ("id", "prompt", "messages", "answer", "tests", "verifier", "dataset", "metadata")
+VERIFIERS_BY_KIND = {"tooluse": "tool_use"}
+"""The paper's kinds that are named otherwise here."""
+NO_TESTS = "-"
+"""What the paper's rows hold where there are none."""
+BOXED = "Reason step by step, and put the final answer in \\boxed{}."
+"""The verifier `math` wants a box, and the rows of competitions don't ask for one."""
+WHOLE_FUNCTION = (
+    "Complete this Python function. Reply with the whole program, imports and helpers included, in one fenced block."
+)
+
+
+@dataclass(frozen=True)
+class Format:
+    """A row format: the fields that give a row away, and its reader."""
+
+    name: str
+    fields: tuple[str, ...]
+    read: Reader
+
+    def recognises(self, record: Record) -> bool:
+        """Whether the record has all fields that make this format."""
+        return all(name in record for name in self.fields)
+
+
+FORMATS: list[Format] = []
+"""The first that recognises a row reads it."""
+
+
+def row_format(*fields: str) -> Callable[[Reader], Reader]:
+    """Registers a reader under its function's name, for rows that have all of `fields`."""
+
+    def register(read: Reader) -> Reader:
+        FORMATS.append(Format(read.__name__, fields, read))
+        return read
+
+    return register
+
+
+def read_record(record: Record, source: str) -> Task:
+    """The task of a record in whichever format it has; null fields count as absent. Raises RowError."""
+    given = {name: value for name, value in record.items() if value is not None}
+    for one in FORMATS:
+        if one.recognises(given):
+            return one.read(given, source)
+    raise RowError(
+        f"fields {', '.join(given) or '(none)'}: no format that is known; docs/tasks.md lists those that are, and "
+        "how to name a reader of yours"
+    )
+
+
+@row_format("verifier")
+def own(record: Record, source: str) -> Task:
+    """Our own: `prompt` or `messages`, `verifier`, `answer` or `tests`; `id`, `dataset` and `metadata` may be there."""
+    for name in record:
+        if name not in OWN_FIELDS:
+            raise RowError(f"{name}: no such field; put it under metadata or remove it")
+    return Task(
+        id=optional_text(record, "id") or "",
+        messages=asked(record),
+        answer=answer_text(record, "answer") if "answer" in record else "",
+        verifier=optional_text(record, "verifier") or "",
+        dataset=optional_text(record, "dataset") or source,
+        metadata=mapping(record, "metadata"),
+        tests=json_text(record, "tests"),
+    )
+
+
+@row_format("prompt", "kind")
+def paper(record: Record, source: str) -> Task:
+    """The paper's: `kind` is the verifier, `idx` counts within `dataset`; `description`, `embedding` are left."""
+    dataset = optional_text(record, "dataset") or source
+    messages = [*_system(record), user(text(record, "prompt"))]
+    kind, idx = text(record, "kind"), whole_number(record, "idx")
+    return Task(
+        # The parts of a data set (biology, chemistry) count anew from 0: the question tells them apart.
+        id="" if idx is None else f"{dataset}/{idx}-{digest([messages])[:6]}",
+        messages=messages,
+        answer=json_text(record, "answer") or "",
+        verifier=VERIFIERS_BY_KIND.get(kind, kind),
+        dataset=dataset,
+        metadata=_kept(record, "idx", "kind", "elo"),
+        tests=None if record.get("tests") == NO_TESTS else json_text(record, "tests"),
+    )
+
+
+@row_format("prompt", "entry_point", "test")
+def human_eval(record: Record, source: str) -> Task:
+    """HumanEval's: a function to complete, and a test program whose `check` is called with it."""
+    name, prompt = text(record, "entry_point"), text(record, "prompt")
+    try:
+        tests = human_eval_tests({"prompt": prompt, "test": text(record, "test"), "entry_point": name})
+    except SyntaxError as error:
+        raise RowError(f"test: not Python ({error}); mend it") from error
+    return Task(
+        id=optional_text(record, "task_id") or "",
+        messages=[user(f"{WHOLE_FUNCTION}\n\n```python\n{prompt.strip()}\n```")],
+        answer="",
+        verifier="code",
+        dataset=source,
+        metadata=_kept(record, "canonical_solution"),
+        tests=tests,
+    )
+
+
+@row_format("prompt", "tests")
+def code(record: Record, source: str) -> Task:
+    """A program to write: `tests` is JSON, see `mopd.verifiers.code.tests`."""
+    dataset = optional_text(record, "dataset") or source
+    return Task(
+        id=optional_text(record, "id") or _numbered(record, "idx", dataset),
+        messages=[*_system(record), user(text(record, "prompt"))],
+        answer="",
+        verifier="code",
+        dataset=dataset,
+        metadata=mapping(record, "metadata"),
+        tests=json_text(record, "tests"),
+    )
+
+
+@row_format("problem", "answer")
+def competition(record: Record, source: str) -> Task:
+    """AIME's and AMC's: `problem`, `answer`."""
+    return Task(
+        id=_numbered(record, "id", source),
+        messages=[user(f"{text(record, 'problem')}\n\n{BOXED}")],
+        answer=number_text(record, "answer"),
+        verifier="math",
+        dataset=source,
+        metadata=_kept(record, "url", "solution"),
+    )
+
+
+@row_format("question", "answer")
+def gsm8k(record: Record, source: str) -> Task:
+    """GSM8K's: the final answer stands after `####`, behind the solution."""
+    solution, marked, answer = text(record, "answer").rpartition("####")
+    if not marked or not answer.strip():
+        raise RowError("answer: has no final answer after ####, as GSM8K's rows do; add it, or name a tasks.reader")
+    return Task(
+        id=_numbered(record, "idx", source),
+        messages=[user(text(record, "question"))],
+        answer=answer.strip(),
+        verifier="numeric",
+        dataset=source,
+        metadata={"solution": solution.strip()} if solution.strip() else {},
+    )
+
+
+@row_format("input", "target")
+def mawps(record: Record, source: str) -> Task:
+    """MAWPS's: `input`, and the number `target`."""
+    return Task(
+        id="",
+        messages=[user(text(record, "input"))],
+        answer=number_text(record, "target"),
+        verifier="numeric",
+        dataset=source,
+    )
+
+
+# A prompt and nothing else that is known: our own, with a mistake in it, or to be judged by tasks.verifier.
+FORMATS += [Format("own", ("prompt",), own), Format("own", ("messages",), own)]
+
+
+def digest(content: Any) -> str:
+    """sha256 of a JSON value, in hex."""
+    return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
+
+
+def _system(record: Record) -> list[Message]:
+    """The system message, verbatim, where there is one."""
+    system = record.get("system")
+    if isinstance(system, str) and not system.strip():
+        return []
+    return [] if system is None else [{"role": "system", "content": text(record, "system")}]
+
+
+def _numbered(record: Record, name: str, dataset: str) -> str:
+    number = whole_number(record, name)
+    return "" if number is None else f"{dataset}/{number}"
+
+
+def _kept(record: Record, *names: str) -> Record:
+    return mapping({"metadata": {name: record[name] for name in names if name in record}}, "metadata")

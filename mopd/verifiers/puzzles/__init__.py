@@ -1,0 +1,1 @@
+"""The verifier of Reasoning Gym's puzzles: its scorers, and those that are replaced."""
