@@ -3,8 +3,8 @@
     python benchmarks/contexts.py --prompts 32 --samples 8 --tokens 2048 --out FILE.json
 
 Half of every group succeeds. `times_tokenized`: tokens that the tokenizer made, divided by those of all different
-contexts, which is the least for any way that renders each context by itself. Seconds are the CPU's, and the least of the
-repeats: other work on the machine only adds to them.
+contexts, which is the least for any way that renders each context by itself. Seconds are the CPU's, and the least of
+the repeats: other work on the machine only adds to them.
 """
 
 from __future__ import annotations
@@ -29,7 +29,27 @@ from mopd.settings.condition import ConditionSettings
 
 Row = dict[str, Any]
 VARIANTS = ("success", "contrastive", "unrelated_prompt", "success_only")
-WORDS = "so the sum of these two terms is not 17 but 42 , and x = 3 / 4 gives what was asked ; we check it once more".split()
+WORDS = (
+    "so",
+    "the",
+    "sum",
+    "is",
+    "not",
+    "17",
+    "but",
+    "42",
+    ",",
+    "and",
+    "x",
+    "=",
+    "3",
+    "/",
+    "4",
+    "as",
+    "was",
+    "asked",
+    ";",
+)
 
 
 def main() -> None:

@@ -59,8 +59,9 @@ def draw_step(run: Run, shard: Shard, _: Meter) -> Manifest:
         num_prompts=settings.generate.num_prompts,
         num_further=num_further(settings.generate),
         split="train",
+        part=plan.candidates.prompts(plan.prompts.index(shard)),
     )
-    return commit_prompts(run, shard, drawn[plan.candidates.prompts(plan.prompts.index(shard))])
+    return commit_prompts(run, shard, drawn)
 
 
 @step
