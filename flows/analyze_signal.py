@@ -54,7 +54,7 @@ def signal_command(
         folder = RunFolder.open(run_dir)
         target = out or signal_folder(folder, round)
         analysis = open_analysis(folder, round, choices, overrides)
-        if analysis.plan.missing_of(folder, analysis.needed(folder)):
+        if analysis.missing(folder):
             _work(folder, analysis, choices, overrides)
         command = said_command(
             "analyze signal",
@@ -102,7 +102,7 @@ def reference_of(choices: list[ContextChoice], wanted: str | None) -> str:
 def signal_results(folder: RunFolder, analysis: Analysis, reference: str) -> SignalResults:
     """All that the signals of the contexts come to. Raises StorageError where a shard has gone."""
     rows = analysis.rows(folder, "signals")
-    settings = analysis.plan.at(analysis.round).settings
+    settings = analysis.settings
     draws = {"num_samples": settings.evaluate.bootstrap_samples, "seed": settings.seed}
     return SignalResults(rows, summarize_signals(rows, reference=reference, **draws), reference)
 
@@ -129,10 +129,9 @@ def said_command(what: str, subject: Path, **given: Any) -> str:
 
 
 def _where(folder: RunFolder, analysis: Analysis, out: Path) -> str:
-    names = {context: part.name for context, part in analysis.parts.items()}
-    own = [context for context, name in names.items() if not name]
-    sides = ", ".join(f"{name} ({context})" if name != context else name for context, name in names.items() if name)
-    lines = [f"results: {out}: signal.md, signal.csv, plot.png", "rows by prompt, in mopd sql:"]
-    lines[1] += f" signals ({', '.join(own)})" if own else ""
-    lines[1] += f"{';' if own else ''} side_signals, by name: {sides}" if sides else ""
-    return "\n".join(lines)
+    names = ", ".join(
+        f"{context} ('{name}')" if name != context else name for context, name in analysis.names(folder).items()
+    )
+    return (
+        f"results: {out}: signal.md, signal.csv, plot.png\nrows by prompt, in mopd sql: signals, by condition: {names}"
+    )

@@ -9,7 +9,7 @@ from itertools import combinations, product
 from pathlib import Path
 from typing import Any
 
-from flows.stage_settings import FREE_SETTINGS
+from flows.stage import FREE_SETTINGS
 from mopd.errors import InputError
 from mopd.settings import Settings, load_settings
 from mopd.settings.tasks import FileTasks

@@ -228,20 +228,20 @@ def _compare(arguments: argparse.Namespace) -> int:
 
 
 def _condition(arguments: argparse.Namespace) -> int:
-    from flows.side import side_command
+    from flows.replay import replay_command
 
     name, overrides = arguments.name or arguments.variant, arguments.set
     if name is None:
         raise InputError("--name: needed where no --variant is given")
     if arguments.variant is not None:
         overrides = [f"condition.variant={arguments.variant}", *overrides]
-    return side_command(arguments.run, arguments.round, name, overrides, scores=False)
+    return replay_command(arguments.run, arguments.round, name, overrides, scores=False)
 
 
 def _score(arguments: argparse.Namespace) -> int:
-    from flows.side import side_command
+    from flows.replay import replay_command
 
-    return side_command(arguments.run, arguments.round, arguments.name, arguments.set, scores=True)
+    return replay_command(arguments.run, arguments.round, arguments.name, arguments.set, scores=True)
 
 
 def _status(arguments: argparse.Namespace) -> int:

@@ -17,7 +17,7 @@ from flows.compare_results import Results, csv_text, markdown, read_results, ter
 from flows.compare_runs import Runs, Say
 from flows.prepare import run_lock
 from flows.signals import orderly_end
-from flows.stage_settings import free_settings
+from flows.stage import free_settings
 from mopd.errors import InputError
 from storage.files import make_folder, write_files, write_replacing
 from storage.runs import RUN_FILE, RunFolder

@@ -7,7 +7,7 @@ from functools import reduce
 from operator import getitem
 from typing import Any
 
-from flows.stage_settings import settings_of
+from flows.conditions import settings_of
 from mopd.errors import InputError
 from mopd.settings import Settings, override_tree, parse_settings
 from storage.runs import RunFolder

@@ -9,13 +9,13 @@ from pathlib import Path
 from flows.analysis import Analysis, asked_alike, open_analysis
 from flows.analyze_signal import read_choices, said_command
 from flows.command import check_out, set_environment, what_to_run
+from flows.other_contexts import check_round
 from flows.plan import RunPlan
 from flows.prepare import open_run
 from flows.probe_report import ContextResult, ProbeResults, terminal_text, write_probe_files
 from flows.progress import Console
-from flows.shard_rows import Rows
-from flows.side import check_round
 from flows.signals import orderly_end
+from flows.work import Rows
 from flows.worker import warm_up
 from mopd.errors import InputError
 from mopd.measures.probe import gain_of
@@ -149,7 +149,7 @@ def _is_made(folder: RunFolder, round: int, choices: list[ContextChoice]) -> boo
     if plan.missing_of(folder, plan.rounds[round].needed(folder).verdicts):
         return False
     analysis = open_analysis(folder, round, choices, [], answers=True)
-    return not analysis.plan.missing_of(folder, analysis.needed(folder))
+    return not analysis.missing(folder)
 
 
 def _check_policy(folder: RunFolder, round: int) -> None:
