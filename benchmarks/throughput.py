@@ -241,7 +241,7 @@ def plain_scores(model: Any, prefixes: list[Any], rollouts: Rows, settings: Any,
     """Sampled-token log-probabilities and a top-k of every position, all logits at once."""
     import torch
 
-    from mopd.score import autocast
+    from mopd.models.device import autocast
 
     for batch in padded_batches(prefixes, rollouts):
         ids, attend, response = (tensor.to(scorer.device) for tensor in batch)
@@ -256,7 +256,7 @@ def plain_gradients(model: Any, rollouts: Rows, settings: Any, scorer: Any) -> N
     """Forward and backward of the mean log-probability of the responses, padded batches."""
     import torch
 
-    from mopd.score import autocast
+    from mopd.models.device import autocast
 
     tokens = sum(len(row["token_ids"]) for row in rollouts)
     for batch in padded_batches([row["prompt_token_ids"] for row in rollouts], rollouts):

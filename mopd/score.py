@@ -7,7 +7,6 @@ outside, a context is token ids; what a teacher is made of is said in `mopd.mode
 
 from __future__ import annotations
 
-from contextlib import nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -15,7 +14,8 @@ import numpy as np
 import torch
 
 from mopd.errors import InputError
-from mopd.models.folders import autocast_dtype, load_model, model_window
+from mopd.models.device import autocast, default_device
+from mopd.models.folders import load_model, model_window
 from mopd.models.forward import (
     Branch,
     branches,
@@ -37,17 +37,6 @@ Rows = list[dict[str, Any]]
 
 MOST_ENTRIES = 2**31 - 1
 """Support entries of a shard: Arrow counts them in 32 bits."""
-
-
-def default_device() -> torch.device:
-    """The GPU if there is one."""
-    return torch.device("cuda" if torch.cuda.is_available() else "cpu")
-
-
-def autocast(precision: str, device: torch.device) -> Any:
-    """Context of the forward pass; a no-op in fp32."""
-    dtype = autocast_dtype(precision, device.type)
-    return nullcontext() if dtype is None else torch.autocast(device.type, dtype=dtype)
 
 
 class LoadedModels:

@@ -13,9 +13,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from mopd.engines import Request, Sample
+from mopd.engines.base import Request, Sample
+from mopd.models.device import autocast, default_device
 from mopd.models.folders import load_model
-from mopd.score import autocast, default_device
 from mopd.settings import GenerateSettings, ModelSettings
 
 

@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from mopd.engines import Request, Sample
+from mopd.engines.base import Request, Sample
 from mopd.models.folders import autocast_dtype, model_window
 from mopd.models.lora import ADAPTER, adapter_rank
 from mopd.settings import GenerateSettings, ModelSettings

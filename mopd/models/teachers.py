@@ -16,8 +16,6 @@ from mopd.models.folders import model_digest, num_output_ids, resolve_model, voc
 
 if TYPE_CHECKING:  # this module is read where torch or pydantic is not there, or too slow to import
     from mopd.models.forward import Blend
-    from mopd.models.trainer_state import TrainerState
-    from mopd.settings import TrainSettings
     from mopd.settings.teacher import TeacherSettings
 
 TEACHER_FOLDER = "teacher"
@@ -75,20 +73,6 @@ def has_weights(teacher: TeacherSettings) -> bool:
 def teacher_version(teacher: TeacherSettings, policy_version: int) -> int:
     """How many rounds of training the teacher has seen when policy `policy_version` is scored."""
     return 0 if teacher.kind in ("frozen", "external") else policy_version
-
-
-def update_teacher(state: TrainerState, settings: TrainSettings) -> None:
-    """After an optimizer step: teacher <- (1 - rate) teacher + rate student (paper: rate 0.05), for `ema` alone."""
-    if settings.teacher.kind != "ema":
-        return
-    import torch
-
-    from mopd.models.trainer_state import trained_parameters
-
-    theirs, ours = trained_parameters(state.teacher), trained_parameters(state.student)
-    with torch.no_grad():
-        for mine, new in zip(theirs.values(), ours.values(), strict=True):
-            mine.lerp_(new, settings.teacher.rate)
 
 
 def check_teacher(teacher: TeacherSettings, student_folder: Path) -> str | None:

@@ -87,6 +87,16 @@ def _teacher(student: Any, state_folder: Path | None, settings: TrainSettings) -
     return load_twin(student, state_folder / TEACHER_FOLDER)
 
 
+def update_teacher(state: TrainerState, settings: TrainSettings) -> None:
+    """After an optimizer step: teacher <- (1 - rate) teacher + rate student (paper: rate 0.05), for `ema` alone."""
+    if settings.teacher.kind != "ema":
+        return
+    theirs, ours = trained_parameters(state.teacher), trained_parameters(state.student)
+    with torch.no_grad():
+        for mine, new in zip(theirs.values(), ours.values(), strict=True):
+            mine.lerp_(new, settings.teacher.rate)
+
+
 def save_state(state: TrainerState, source: Path, out: Path) -> None:
     """Write the state into the empty or missing folder `out`; tokenizer files are copied from `source`."""
     for model, folder in ((state.student, out), (state.teacher, out / TEACHER_FOLDER)):

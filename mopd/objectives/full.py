@@ -10,10 +10,10 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from mopd.models.device import autocast
 from mopd.models.forward import branches, hidden_states, in_chunks, make_batch, plan_batches, vocabulary_logps
 from mopd.objectives.base import MicroBatch
 from mopd.objectives.losses import divergence
-from mopd.score import autocast
 
 
 def full_divergence(micro: MicroBatch, teacher: Any, *, alpha: float) -> tuple[Tensor, Tensor]:
