@@ -11,7 +11,8 @@ from mopd.contexts.pools import Group, Pools, read_earlier_groups, read_groups
 from mopd.contexts.render import Context, Section, context_digest, fit_context, make_sections, render, template_tokens
 from mopd.contexts.summaries import SUMMARY_INSTRUCTION, with_instruction
 from mopd.errors import InputError
-from mopd.settings.condition import ConditionSettings, ControlVariant
+from mopd.settings.condition import ConditionSettings
+from mopd.settings.variants import ControlVariant
 from mopd.tasks.task import Message
 
 Row = dict[str, Any]

@@ -15,7 +15,7 @@ from mopd.seeds import derive_seed
 
 if TYPE_CHECKING:
     from mopd.contexts.summaries import Summary
-    from mopd.settings.condition import SummaryVariant
+    from mopd.settings.variants import SummaryVariant
 
 Role = Literal[
     "first_success", "summary", "second_success", "third_success", "failure", "peer", "unrelated", "feedback"

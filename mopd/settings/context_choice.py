@@ -7,14 +7,13 @@ import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from itertools import product
-from typing import Any, Literal, get_args
+from typing import TYPE_CHECKING, Any, Literal, get_args
 
 import yaml
 from pydantic import TypeAdapter, ValidationError
 
 from mopd.seeds import derive_seed
-from mopd.settings.condition import (
-    ConditionSettings,
+from mopd.settings.variants import (
     ControlVariant,
     FeedbackVariant,
     FixedVariant,
@@ -22,6 +21,9 @@ from mopd.settings.condition import (
     PeerVariant,
     SummaryVariant,
 )
+
+if TYPE_CHECKING:
+    from mopd.settings.condition import ConditionSettings
 
 Rendering = Literal["sections", "turns"]
 Order = Literal["last", "first"]
@@ -67,7 +69,7 @@ class ContextChoice:
         tree |= {"failure_position": self.order} if self.order else {}
         if not self.variant.shows_successes:
             tree["history_rounds"] = 0  # nothing to look for
-        return ConditionSettings.model_validate(tree)
+        return type(settings).model_validate(tree)
 
 
 def read_choice(text: str) -> ContextChoice:

@@ -14,13 +14,7 @@ from hypothesis import strategies as st
 
 from mopd.contexts.controls import CONTROLS
 from mopd.contexts.peers import VARIANTS, Pool, Slot, variant
-from mopd.settings.condition import (
-    ControlVariant,
-    FeedbackVariant,
-    NoPeers,
-    PeerVariant,
-    SummaryVariant,
-)
+from mopd.settings.variants import ControlVariant, FeedbackVariant, NoPeers, PeerVariant, SummaryVariant
 from tests.mopd.peer_pools import candidate, pool_of
 
 GOLDEN = Path(os.environ.get("MOPD_GOLDEN", Path(__file__).parents[2] / "../shared/golden")) / "peer_selection.json"
