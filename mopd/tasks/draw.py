@@ -121,12 +121,11 @@ def _number_tasks(settings: NumberTasks, seed: int) -> TaskSplit:
 
 
 def _check_families(names: tuple[str, ...]) -> None:
-    known = ", ".join(NUMBER_QUESTIONS)
     if not names:
-        raise InputError(f"tasks.questions: name at least one family of {known}")
+        raise InputError(f"tasks.questions: name at least one family of {', '.join(NUMBER_QUESTIONS)}")
     for name in names:
         if name not in NUMBER_QUESTIONS:
-            raise InputError(f"tasks.questions: {name!r} is unknown; choose from {known}")
+            raise InputError(f"tasks.questions: {NUMBER_QUESTIONS.unknown(name)}")
         if names.count(name) > 1:
             raise InputError(f"tasks.questions: {name!r} is named twice; name it once")
 

@@ -11,6 +11,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+from mopd.registry import Registry
 from mopd.tasks.fields import (
     Record,
     RowError,
@@ -46,7 +47,6 @@ WHOLE_FUNCTION = (
 class Format:
     """A row format: the fields that give a row away, and its reader."""
 
-    name: str
     fields: tuple[str, ...]
     read: Reader
 
@@ -55,7 +55,7 @@ class Format:
         return all(name in record for name in self.fields)
 
 
-FORMATS: list[Format] = []
+FORMATS: Registry[Format] = Registry("row format")
 """The first that recognises a row reads it."""
 
 
@@ -63,7 +63,7 @@ def row_format(*fields: str) -> Callable[[Reader], Reader]:
     """Registers a reader under its function's name, for rows that have all of `fields`."""
 
     def register(read: Reader) -> Reader:
-        FORMATS.append(Format(read.__name__, fields, read))
+        FORMATS.add(read.__name__, Format(fields, read))
         return read
 
     return register
@@ -72,9 +72,9 @@ def row_format(*fields: str) -> Callable[[Reader], Reader]:
 def read_record(record: Record, source: str) -> Task:
     """The task of a record in whichever format it has; null fields count as absent. Raises RowError."""
     given = {name: value for name, value in record.items() if value is not None}
-    for one in FORMATS:
-        if one.recognises(given):
-            return one.read(given, source)
+    for known in FORMATS.values():
+        if known.recognises(given):
+            return known.read(given, source)
     raise RowError(
         f"fields {', '.join(given) or '(none)'}: no format that is known; docs/tasks.md lists those that are, and "
         "how to name a reader of yours"
@@ -192,7 +192,8 @@ def mawps(record: Record, source: str) -> Task:
 
 
 # A prompt and nothing else that is known: our own, with a mistake in it, or to be judged by tasks.verifier.
-FORMATS += [Format("own", ("prompt",), own), Format("own", ("messages",), own)]
+FORMATS.add("prompt alone", Format(("prompt",), own))
+FORMATS.add("messages alone", Format(("messages",), own))
 
 
 def digest(content: Any) -> str:

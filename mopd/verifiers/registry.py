@@ -8,6 +8,7 @@ from importlib import import_module
 from typing import Any, NamedTuple
 
 from mopd.errors import InputError
+from mopd.registry import Registry
 
 
 @dataclass(frozen=True)
@@ -58,16 +59,14 @@ class Verifier:
     """Whether it runs what the model wrote, and so needs a sandbox."""
 
 
-VERIFIERS: dict[str, Verifier] = {}
+VERIFIERS: Registry[Verifier] = Registry("verifier")
 
 
 def verifier(*, check: ProblemCheck | None = None, sandboxed: bool = False) -> Callable[[Judge], Judge]:
     """Registers a judge under its function's name."""
 
     def register(function: Judge) -> Judge:
-        name = function.__name__
-        assert name not in VERIFIERS, f"two verifiers are named {name}"
-        VERIFIERS[name] = Verifier(name, function, check, sandboxed)
+        VERIFIERS.add(function.__name__, Verifier(function.__name__, function, check, sandboxed))
         return function
 
     return register
@@ -79,10 +78,7 @@ def find_verifier(name: str) -> Verifier:
         return VERIFIERS[name]
     if ":" in name:
         return Verifier(name, load_function(name, "a verifier"))
-    raise InputError(
-        f"{name!r} is unknown; choose one of {', '.join(sorted(VERIFIERS))}, or name a function of yours as "
-        "package.module:function"
-    )
+    raise InputError(f"{VERIFIERS.unknown(name)}, or name a function of yours as package.module:function")
 
 
 def load_function(name: str, what: str) -> Callable[..., Any]:
