@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from mopd.verifiers.registry import Problem, Verdict, verifier
+from mopd.verifiers.base import Problem, Verdict, verifier
 from mopd.verifiers.reply import tagged_answer, without_thinking
 
 FORMAT = "Write the answer alone on the last line, or between <answer> and </answer>."

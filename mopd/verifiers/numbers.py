@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from mopd.verifiers.base import Problem, Verdict, verifier
 from mopd.verifiers.number_text import find_numbers
-from mopd.verifiers.registry import Problem, Verdict, verifier
 
 
 def one_number(problem: Problem, name: str) -> str | None:

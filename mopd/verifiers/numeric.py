@@ -5,9 +5,9 @@ from __future__ import annotations
 import re
 from fractions import Fraction
 
+from mopd.verifiers.base import Problem, Verdict, verifier
 from mopd.verifiers.number_text import MAX_LENGTH, find_numbers
 from mopd.verifiers.numbers import one_number
-from mopd.verifiers.registry import Problem, Verdict, verifier
 from mopd.verifiers.reply import boxed_answer, without_thinking
 
 TOLERANCE = Fraction(1, 10_000)

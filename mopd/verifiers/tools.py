@@ -8,7 +8,7 @@ from collections import Counter
 from collections.abc import Iterator
 from typing import Any, NamedTuple
 
-from mopd.verifiers.registry import Problem, Verdict, verifier
+from mopd.verifiers.base import Problem, Verdict, verifier
 from mopd.verifiers.reply import without_thinking
 
 FORMAT = (

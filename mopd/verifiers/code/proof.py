@@ -23,6 +23,7 @@ from mopd.errors import InputError
 from mopd.models.embedded import cache_folder
 from mopd.sandbox import Limits, Sandbox, open_sandbox
 from mopd.settings.verify import VerifySettings
+from mopd.verifiers.base import Problem
 from mopd.verifiers.code.asserts import Assertion
 from mopd.verifiers.code.bad_tests import BadTests
 from mopd.verifiers.code.feedback import Failure
@@ -30,7 +31,6 @@ from mopd.verifiers.code.program import Submission
 from mopd.verifiers.code.run import Run
 from mopd.verifiers.code.scripts import ScriptCase
 from mopd.verifiers.code.tests import FIELDS, Case, CodeTests, StdinCase, parse_tests
-from mopd.verifiers.registry import Problem
 
 ENDS = "import os\ndef {name}(*args, **kwargs):\n    os._exit(0)\n"
 NOTHING = "def {name}(*args, **kwargs):\n    return None\n"

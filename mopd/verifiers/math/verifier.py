@@ -5,9 +5,9 @@ from __future__ import annotations
 from functools import lru_cache
 from typing import Literal
 
+from mopd.verifiers.base import Problem, Verdict, verifier
 from mopd.verifiers.guard import Guarded, UndecidedError
 from mopd.verifiers.math.text import MAX_LENGTH, decide, plain
-from mopd.verifiers.registry import Problem, Verdict, verifier
 from mopd.verifiers.reply import boxed_answer, without_thinking
 
 Finding = Literal["right", "wrong", "unreadable", "undecided"]
