@@ -114,8 +114,8 @@ class _Conditioner:
 
     def _selected(self, role: str, sections: Sequence[Section]) -> int | None:
         """The group's member in a role; one of an earlier round is in `peers` alone."""
-        here = [section.source for section in sections if section.role == role]
-        return next((one.sample for one in here if one.round == self._group.round), None)
+        sources = [section.source for section in sections if section.role == role]
+        return next((source.sample for source in sources if source.round == self._group.round), None)
 
     def _peer(self, section: Section) -> Row:
         tokens = len(self._tokenizer.encode(section.text.strip(), add_special_tokens=False))
@@ -164,5 +164,5 @@ def _asked(group: Group, tokenizer: Any) -> list[Message]:
     """The prompt as the student was asked: with the instruction to summarize, if its tokens say so."""
     messages = [{"role": message["role"], "content": message["content"]} for message in group.prompt["messages"]]
     instructed = with_instruction(messages, SUMMARY_INSTRUCTION)
-    given = next((list(row["prompt_token_ids"]) for row in group.rollouts), [])
-    return instructed if given == template_tokens(tokenizer, instructed) else messages
+    prompt_ids = next((list(row["prompt_token_ids"]) for row in group.rollouts), [])
+    return instructed if prompt_ids == template_tokens(tokenizer, instructed) else messages

@@ -31,13 +31,13 @@ def random_peer(pool: Pool) -> list[Slot]:
 @CONTROLS.register()
 def unrelated_prompt(pool: Pool) -> list[Slot]:
     """Right replies to other questions: the shape of the context without its content."""
-    return [Slot("unrelated", other) for other in pool.shuffled(pool.others)]
+    return [Slot("unrelated", candidate) for candidate in pool.shuffled(pool.others)]
 
 
 @CONTROLS.register()
 def success_only(pool: Pool) -> list[Slot]:
     """Successes all the way; where the group has no more of them, other prompts' stand in."""
-    top_ups = [Slot("unrelated", other, top_up=True) for other in pool.shuffled(pool.others)]
+    top_ups = [Slot("unrelated", candidate, top_up=True) for candidate in pool.shuffled(pool.others)]
     return [*(_ranked(rank, peer) for rank, peer in enumerate(pool.successes())), *top_ups]
 
 
@@ -59,12 +59,13 @@ def match_tokens(fillers: tuple[Section, ...], imitated: Context, count: Count) 
     the fillers run out.
     """
     target = len(imitated.token_ids) if imitated.shown else 0
-    whole = 0
-    while whole < len(fillers) and count(fillers[: whole + 1]) <= target:
-        whole += 1
-    taken = fillers[:whole]
-    rest = fillers[whole : whole + 1]
-    return (*taken, *(part for filler in rest for part in _cut(filler, lambda part: count((*taken, part)) <= target)))
+    num_whole = 0
+    while num_whole < len(fillers) and count(fillers[: num_whole + 1]) <= target:
+        num_whole += 1
+    taken = fillers[:num_whole]
+    partial = fillers[num_whole : num_whole + 1]
+    cut = (part for filler in partial for part in _cut(filler, lambda part: count((*taken, part)) <= target))
+    return (*taken, *cut)
 
 
 MATCHES: dict[str, Callable[[tuple[Section, ...], Context, Count], tuple[Section, ...]]] = {

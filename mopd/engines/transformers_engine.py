@@ -38,9 +38,9 @@ class TransformersEngine:
         samples: dict[int, Sample] = {}
         while order:
             length = len(requests[order[0]].prompt_token_ids)
-            now = [n for n in order[: self._batch] if len(requests[n].prompt_token_ids) == length]
-            order = order[len(now) :]
-            samples |= dict(zip(now, self._decode([requests[number] for number in now]), strict=True))
+            batch = [n for n in order[: self._batch] if len(requests[n].prompt_token_ids) == length]
+            order = order[len(batch) :]
+            samples |= dict(zip(batch, self._decode([requests[number] for number in batch]), strict=True))
             progress(len(samples))
         return [samples[number] for number in range(len(requests))]
 

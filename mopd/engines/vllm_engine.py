@@ -74,8 +74,8 @@ class VllmEngine:
                     samples[int(output.request_id.split("-")[0])] = _sample(output.outputs[0])
                     progress(len(samples))
 
-        seen: dict[tuple[int, ...], int] = {}
-        first = [n for n, request in enumerate(requests) if seen.setdefault(request.prompt_token_ids, n) == n]
+        first_of: dict[tuple[int, ...], int] = {}
+        first = [n for n, request in enumerate(requests) if first_of.setdefault(request.prompt_token_ids, n) == n]
         self._submit(requests, first)
         step()  # prefills every prompt once, so that the rest of each group finds its prompt in the prefix cache
         self._submit(requests, sorted(set(range(len(requests))) - set(first)))
