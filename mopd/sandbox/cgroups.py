@@ -62,23 +62,23 @@ class ControlGroup:
 
 def homes() -> list[Home]:
     """Where this process's own groups are, for each controller that we may use below them."""
-    found: list[Home] = []
+    candidates: list[Home] = []
     for line in read_lines(Path("/proc/self/cgroup")):
         _, controllers, path = line.split(":", 2)
         for controller in ("memory", "pids"):
             if controller in controllers.split(","):
-                found += [(folder, 1, controller) for folder in mounted("cgroup", path, controller)]
+                candidates += [(folder, 1, controller) for folder in mounted("cgroup", path, controller)]
         if not controllers:
             folders = [folder for folder in mounted("cgroup2", path, "") if delegated(folder)]
-            found += [(folder, 2, controller) for folder in folders for controller in ("memory", "pids")]
-    return [home for home in found if os.access(home[0], os.W_OK)]
+            candidates += [(folder, 2, controller) for folder in folders for controller in ("memory", "pids")]
+    return [home for home in candidates if os.access(home[0], os.W_OK)]
 
 
 def mounted(kind: str, path: str, controller: str) -> list[Path]:
     """The folder of a group in the hierarchy of a controller, if that is mounted here."""
     for line in read_lines(Path("/proc/self/mountinfo")):
-        words, _, rest = line.partition(" - ")
-        fields = rest.split()
+        words, _, filesystem = line.partition(" - ")
+        fields = filesystem.split()
         if fields[:1] == [kind] and (not controller or controller in fields[-1].split(",")):
             folder = Path(words.split()[4], path.lstrip("/"))
             return [folder] if folder.is_dir() else []

@@ -73,8 +73,9 @@ def reachable(path: Path) -> bool:
 
 def copied(prefix: Path, python: Path) -> Path:
     """The copy of an interpreter in a cache folder, made on first use."""
-    told = f"{prefix} {sys.version} {python.stat().st_mtime_ns} {sysconfig.get_platform()}"
-    name = f"python-{sys.version_info.major}.{sys.version_info.minor}-{hashlib.sha256(told.encode()).hexdigest()[:12]}"
+    identity = f"{prefix} {sys.version} {python.stat().st_mtime_ns} {sysconfig.get_platform()}"
+    digest = hashlib.sha256(identity.encode()).hexdigest()[:12]
+    name = f"python-{sys.version_info.major}.{sys.version_info.minor}-{digest}"
     return keep_copy(name, lambda folder: copy_interpreter(prefix, python, folder))
 
 
@@ -93,7 +94,7 @@ def keep_copy(name: str, fill: Callable[[Path], None]) -> Path:
                 raise
         finally:
             shutil.rmtree(aside, ignore_errors=True)
-    return ours(folder)
+    return require_own(folder)
 
 
 def public_cache() -> Path:
@@ -104,14 +105,14 @@ def public_cache() -> Path:
             continue
         with contextlib.suppress(OSError, SandboxFailure):
             base.mkdir(mode=0o755, parents=True, exist_ok=True)
-            return ours(base)
+            return require_own(base)
     raise SandboxFailure("no folder for a copy of the interpreter; make /var/cache/mopd")
 
 
-def ours(folder: Path) -> Path:
-    """Refuses a folder that somebody else could have written."""
-    found = folder.lstat()
-    if not stat.S_ISDIR(found.st_mode) or found.st_uid != os.geteuid() or found.st_mode & 0o022:
+def require_own(folder: Path) -> Path:
+    """The folder; SandboxFailure where somebody else could have written it."""
+    status = folder.lstat()
+    if not stat.S_ISDIR(status.st_mode) or status.st_uid != os.geteuid() or status.st_mode & 0o022:
         raise SandboxFailure(f"{folder} is not a folder of ours alone; remove it")
     return folder
 

@@ -40,15 +40,15 @@ class AutoVariant(Variant):
 
     @property
     def needs_peers(self) -> bool:
-        return any(one.variant.needs_peers for one in self.choices())
+        return any(candidate.variant.needs_peers for candidate in self.choices())
 
     @property
     def shows_successes(self) -> bool:
-        return any(one.variant.shows_successes for one in self.choices())
+        return any(candidate.variant.shows_successes for candidate in self.choices())
 
     @property
     def shows_summaries(self) -> bool:
-        return any(one.variant.shows_summaries for one in self.choices())
+        return any(candidate.variant.shows_summaries for candidate in self.choices())
 
 
 VariantSettings = Annotated[
@@ -85,6 +85,6 @@ class ConditionSettings(Frozen):
                 "successes; set it to 0"
             )
         if isinstance(self.variant, AutoVariant):
-            for one in self.variant.choices():
-                one.condition(self)
+            for candidate in self.variant.choices():
+                candidate.condition(self)
         return self

@@ -46,9 +46,9 @@ def expand_method(tree: Tree) -> Tree:
     return tree
 
 
-def yield_to_method(tree: Tree, given: Tree) -> Tree:
-    """A file's tree without what a method named in `given`, which goes before it, decides otherwise."""
-    method = named_method(given)
+def yield_to_method(tree: Tree, overrides: Tree) -> Tree:
+    """A file's tree without what a method named in `overrides`, which goes before it, decides otherwise."""
+    method = named_method(overrides)
     if method is None:
         return tree
     tree = expand_method(tree)

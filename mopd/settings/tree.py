@@ -22,11 +22,11 @@ def get_value(tree: Tree, dotted: str) -> Any:
 
 def with_value(tree: Tree, dotted: str, value: Any) -> Tree:
     """A copy with that value, for None without it. Where a group on the way is no mapping, nothing is changed."""
-    name, _, rest = dotted.partition(".")
-    if not rest:
+    name, _, inner = dotted.partition(".")
+    if not inner:
         return {key: item for key, item in tree.items() if key != name} | ({} if value is None else {name: value})
     group = tree.get(name, {})
-    return {**tree, name: with_value(group, rest, value)} if isinstance(group, dict) else tree
+    return {**tree, name: with_value(group, inner, value)} if isinstance(group, dict) else tree
 
 
 def set_value(tree: Tree, dotted: str, value: Any, *, source: str = "settings") -> None:
@@ -65,9 +65,9 @@ def flatten(tree: Tree, prefix: str = "") -> Tree:
     return flat
 
 
-def differences(there: Frozen, here: Frozen) -> dict[str, tuple[Any, Any]]:
+def differences(before: Frozen, after: Frozen) -> dict[str, tuple[Any, Any]]:
     """Settings that differ, by dotted name, with both values as JSON holds them; a tagged choice counts as one."""
-    old, new = (flatten(settings.model_dump(mode="json")) for settings in (there, here))
+    old, new = (flatten(settings.model_dump(mode="json")) for settings in (before, after))
     return {name: (old.get(name), value) for name, value in new.items() if name not in old or old[name] != value}
 
 

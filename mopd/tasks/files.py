@@ -49,9 +49,9 @@ def read_task_files(settings: FileTasks, verify: VerifySettings = VerifySettings
     train_ids = {task.id for task in train}
     if settings.overlap == "allow":
         return TaskSplit(train, [_marked(task) if task.id in train_ids else task for task in heldout])
-    asked = {task.question: task.id for task in train}
+    id_of_question = {task.question: task.id for task in train}
     for task in heldout:
-        twin = task.id if task.id in train_ids else asked.get(task.question)
+        twin = task.id if task.id in train_ids else id_of_question.get(task.question)
         if twin is not None:
             raise InputError(
                 f"{settings.heldout}: task {task.id!r} is held out and also trained on ({twin!r} in {settings.train}); "
@@ -86,8 +86,8 @@ def read_tasks(
     """
     tasks, bad = read_good_tasks(source, reader=reader, verifier=verifier, verify=verify)
     if bad:
-        more = f" (and {len(bad) - 1} more bad rows; mopd tasks import --skip-bad leaves them out)"
-        raise InputError(f"{bad[0].where}: {bad[0].problem}{more if len(bad) > 1 else ''}")
+        further = f" (and {len(bad) - 1} more bad rows; mopd tasks import --skip-bad leaves them out)"
+        raise InputError(f"{bad[0].where}: {bad[0].problem}{further if len(bad) > 1 else ''}")
     return tasks
 
 
@@ -165,12 +165,12 @@ def _judged(task: Task, verifier: str | None, prover: Prover) -> Task:
     if not task.verifier:
         raise RowError("verifier: missing; add it")
     try:
-        found = find_verifier(task.verifier)
+        chosen = find_verifier(task.verifier)
     except InputError as error:
         raise RowError(f"verifier: {error}") from error
-    extra = (prover,) if found.sandboxed else ()
+    extra = (prover,) if chosen.sandboxed else ()
     judged = Problem(task.answer, task.tests, task.metadata)
-    problem = found.check(judged, task.verifier, *extra) if found.check else None
+    problem = chosen.check(judged, task.verifier, *extra) if chosen.check else None
     if problem:
         missing = [name for name, value in (("answer", task.answer), ("tests", task.tests)) if not value]
         field = problem.partition(":")[0]

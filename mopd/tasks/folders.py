@@ -80,10 +80,10 @@ def names_of(part: Part) -> set[str]:
 def _problem(folder: Path, name: str | None, parts: list[Part], fitting: list[Part]) -> str:
     listed = sorted("/".join(filter(None, part)) for part in (fitting or parts))
     if fitting and len({configuration for configuration, _ in fitting}) > 1:
-        what = "has several configurations"
+        problem = "has several configurations"
     elif fitting:
-        what = "has several splits"
+        problem = "has several splits"
     else:
-        what = f"has no split {name!r}"
-    which = f" for {name!r}" if fitting and name is not None else ""
-    return f"{folder}: {what}{which}; name one as {folder}#{listed[0]} (there are {', '.join(listed)})"
+        problem = f"has no split {name!r}"
+    wanted = f" for {name!r}" if fitting and name is not None else ""
+    return f"{folder}: {problem}{wanted}; name one as {folder}#{listed[0]} (there are {', '.join(listed)})"

@@ -71,12 +71,12 @@ def row_format(*fields: str) -> Callable[[Reader], Reader]:
 
 def read_record(record: Record, source: str) -> Task:
     """The task of a record in whichever format it has; null fields count as absent. Raises RowError."""
-    given = {name: value for name, value in record.items() if value is not None}
+    fields = {name: value for name, value in record.items() if value is not None}
     for known in FORMATS.values():
-        if known.recognises(given):
-            return known.read(given, source)
+        if known.recognises(fields):
+            return known.read(fields, source)
     raise RowError(
-        f"fields {', '.join(given) or '(none)'}: no format that is known; docs/tasks.md lists those that are, and "
+        f"fields {', '.join(fields) or '(none)'}: no format that is known; docs/tasks.md lists those that are, and "
         "how to name a reader of yours"
     )
 
