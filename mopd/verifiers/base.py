@@ -81,16 +81,16 @@ def find_verifier(name: str) -> Verifier:
     raise InputError(f"{VERIFIERS.unknown(name)}, or name a function of yours as package.module:function")
 
 
-def load_function(name: str, what: str) -> Callable[..., Any]:
+def load_function(name: str, role: str) -> Callable[..., Any]:
     """The function `package.module:function`. Raises InputError when it can't be imported."""
     module_name, _, function_name = name.partition(":")
     try:
         function = getattr(import_module(module_name), function_name)
     except (ImportError, AttributeError, ValueError, SyntaxError) as error:
         raise InputError(
-            f"{name!r} can't be imported as {what} ({' '.join(str(error).split())}); write it as "
+            f"{name!r} can't be imported as {role} ({' '.join(str(error).split())}); write it as "
             "package.module:function, and see that the module is on PYTHONPATH"
         ) from error
     if not callable(function):
-        raise InputError(f"{name!r} is no function; {what} is wanted")
+        raise InputError(f"{name!r} is no function; {role} is wanted")
     return function  # type: ignore[no-any-return]

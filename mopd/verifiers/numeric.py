@@ -36,9 +36,9 @@ def numeric(text: str, problem: Problem) -> Verdict:
 def _answer(reply: str) -> str | None:
     """The number that a reply gives as its answer; None where there is none, or it is too long to be one."""
     part = boxed_answer(reply)
-    _, mark, rest = reply.rpartition("####")
+    _, mark, after = reply.rpartition("####")
     if part is None and mark:
-        part = rest.strip().partition("\n")[0]
+        part = after.strip().partition("\n")[0]
     numbers = find_numbers(reply) if part is None else _named(part)
     return numbers[-1] if numbers and len(numbers[-1]) <= MAX_LENGTH else None
 

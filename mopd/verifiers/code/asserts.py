@@ -106,8 +106,8 @@ def read_assert(node: ast.Assert, entry_point: str) -> Assertion | None:
         return None
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # `is 5`: the task's business
-        rest = compile(ast.Expression(test), "<assert>", "eval")
-    return Assertion(tuple(reader.calls), rest, test, tuple(reader.called), source)
+        remainder = compile(ast.Expression(test), "<assert>", "eval")
+    return Assertion(tuple(reader.calls), remainder, test, tuple(reader.called), source)
 
 
 def find_check(module: ast.Module) -> ast.FunctionDef | None:

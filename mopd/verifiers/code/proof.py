@@ -165,8 +165,8 @@ def _shown(
         error = failure.error or ""
         if failure.kind != "runtime_error" or failure.line is not None:
             continue
-        others = [_failure(program, alone, sandbox, limits) for program in (nothing, odd)]
-        if error.startswith(UNABLE) or all(other is not None and other.error == error for other in others):
+        trials = [_failure(program, alone, sandbox, limits) for program in (nothing, odd)]
+        if error.startswith(UNABLE) or all(trial is not None and trial.error == error for trial in trials):
             return f"tests.inputs[{case.number}]: fails whatever the program does ({error}); mend it"
     if undecided and all(_failure(program, tests, sandbox, limits) is None for program in (nothing, odd)):
         return NO_DIFFERENCE
@@ -191,8 +191,8 @@ class _Kept:
     def __init__(self, tests: CodeTests, policy_digest: str) -> None:
         cases = [case.source if isinstance(case, ScriptCase) else _text(case) for case in tests.cases]
         programs = [ENDS, NOTHING, ODD, FURTHER]
-        told: list[Any] = [VERSION, programs, policy_digest, tests.fn_name, tests.setup, tests.time_limit, cases]
-        name = hashlib.sha256(json.dumps(told).encode()).hexdigest()[:32]
+        content: list[Any] = [VERSION, programs, policy_digest, tests.fn_name, tests.setup, tests.time_limit, cases]
+        name = hashlib.sha256(json.dumps(content).encode()).hexdigest()[:32]
         self.path = cache_folder() / "proofs" / f"{name}.json"
         self.problem: str | None = None
 

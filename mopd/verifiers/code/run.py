@@ -91,10 +91,10 @@ class Run:
         outcome = self._value(program, case.args)
         if outcome.status == "ok" and same_value(outcome.value, case.expected):
             return None
-        given = f"{self.tests.fn_name}({', '.join(map(shown, case.args))})"
+        call = f"{self.tests.fn_name}({', '.join(map(shown, case.args))})"
         if outcome.status != "ok":
-            return self._failed(outcome, given, shown(case.expected))
-        return Failure("wrong_answer", given, shown(case.expected), shown(outcome.value))
+            return self._failed(outcome, call, shown(case.expected))
+        return Failure("wrong_answer", call, shown(case.expected), shown(outcome.value))
 
     def _assertion(self, case: Assertion, program: Program) -> Failure | None:
         values = []
@@ -118,9 +118,9 @@ class Run:
         outcome = _tried(lambda: self.sandbox.run_tests(source, case.source, self._function, self.limits, case.further))
         if outcome.status == "ok":
             return None
-        kind, _, seen = (outcome.error or "").partition(": ")
+        kind, _, asserted = (outcome.error or "").partition(": ")
         if outcome.status == "runtime_error" and kind == "AssertionError" and outcome.line is None:  # not the program's
-            return Failure("wrong_answer", f"assert {seen}" if seen else case.text)
+            return Failure("wrong_answer", f"assert {asserted}" if asserted else case.text)
         return self._failed(outcome, case.text, None)
 
     def _value(self, program: Program, args: list[Any]) -> Outcome:
@@ -132,12 +132,12 @@ class Run:
         assert self.tests.fn_name is not None, "tests that call a function name it"
         return self.submission.callable_name(self.tests.fn_name)
 
-    def _failed(self, outcome: Outcome, given: str, expected: str | None) -> Failure:
+    def _failed(self, outcome: Outcome, call: str, expected: str | None) -> Failure:
         """What an outcome without a value says, in lines of the program as the reply has it."""
         line = self.submission.line(outcome.line)
         text = self.submission.line_text(line) if line else None
         return Failure(
-            outcome.status, given, expected, error=self.submission.own_lines(outcome.error), line=line, line_text=text
+            outcome.status, call, expected, error=self.submission.own_lines(outcome.error), line=line, line_text=text
         )
 
 

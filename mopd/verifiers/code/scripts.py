@@ -95,8 +95,8 @@ def called_function(inputs: list[Any], modules: frozenset[str]) -> str:
     modules_of_inputs = [parsed(source, f"inputs[{number}]") for number, source in enumerate(inputs)]
     names = set().union(*(unknown_calls(module, modules) for module in modules_of_inputs))
     if len(names) != 1:
-        found = f"call {', '.join(sorted(names))}" if names else "don't name it"
-        raise BadTests(f"tests.fn_name: missing, and the tests {found}; write the program's function here")
+        problem = f"call {', '.join(sorted(names))}" if names else "don't name it"
+        raise BadTests(f"tests.fn_name: missing, and the tests {problem}; write the program's function here")
     return names.pop()
 
 
@@ -134,8 +134,8 @@ def _asserts(module: ast.Module, entry_point: str, entries: Entries) -> list[Ass
 def _is_called_plainly(name: str, module: ast.Module, entry_point: str) -> bool:
     """Whether the snippet calls its check with the program's function, and nothing else does."""
     calls = [node.value for node in module.body if is_call_of(node, name) and isinstance(node, ast.Expr)]
-    given = [ast.unparse(call)[len(name) :] for call in calls]
-    return len(calls) == 1 and given[0] in (f"({entry_point})", "(candidate)")
+    arguments = [ast.unparse(call)[len(name) :] for call in calls]
+    return len(calls) == 1 and arguments[0] in (f"({entry_point})", "(candidate)")
 
 
 def _script(module: ast.Module, entries: Entries, names: Names, setup: str, text: str, number: int) -> ScriptCase:

@@ -39,8 +39,8 @@ def math(text: str, problem: Problem) -> Verdict:
     finding = compare(prediction, problem.answer)
     if finding == "right":
         return Verdict(1.0, prediction)
-    shown = prediction if len(prediction) <= 200 else f"{prediction[:200]}..."
-    return Verdict(0.0, prediction, _FEEDBACK[finding].format(shown))
+    cut = prediction if len(prediction) <= 200 else f"{prediction[:200]}..."
+    return Verdict(0.0, prediction, _FEEDBACK[finding].format(cut))
 
 
 @lru_cache(maxsize=1 << 14)
@@ -48,16 +48,16 @@ def compare(prediction: str, answer: str) -> Finding:
     """Whether two answers are equal. Raises RuntimeError when the helper that compares formulas can't start."""
     if len(prediction) > MAX_LENGTH:
         return "right" if prediction == answer.strip() else "wrong"
-    given, wanted = plain(prediction), plain(answer)
-    same: bool | tuple[str, str] | None = decide(given, wanted)
-    if isinstance(same, tuple):
+    predicted, wanted = plain(prediction), plain(answer)
+    equal: bool | tuple[str, str] | None = decide(predicted, wanted)
+    if isinstance(equal, tuple):
         try:
-            same = algebra(*same)
+            equal = algebra(*equal)
         except UndecidedError:
             return "undecided"
-        if same is None:
+        if equal is None:
             return "unreadable"
-    return "right" if same else "wrong"
+    return "right" if equal else "wrong"
 
 
 _FEEDBACK: dict[Finding, str] = {
