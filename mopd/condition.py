@@ -46,7 +46,7 @@ class _Conditioner:
 
     def __init__(self, group: Group, pools: Pools, settings: ConditionSettings, tokenizer: Any) -> None:
         self._group, self._pools, self._settings, self._tokenizer = group, pools, settings, tokenizer
-        self._messages = _asked(group, tokenizer)
+        self._messages = _find_messages(group, tokenizer)
         self._contexts: dict[tuple[Section, ...], Context] = {}
 
     def rows(self) -> list[Row]:
@@ -160,7 +160,7 @@ def _why_no_peer(pool: Pool) -> str:
     return "failure hidden, a peer succeeded" if pool.failures() else "no failed peer"
 
 
-def _asked(group: Group, tokenizer: Any) -> list[Message]:
+def _find_messages(group: Group, tokenizer: Any) -> list[Message]:
     """The prompt as the student was asked: with the instruction to summarize, if its tokens say so."""
     messages = [{"role": message["role"], "content": message["content"]} for message in group.prompt["messages"]]
     instructed = with_instruction(messages, SUMMARY_INSTRUCTION)

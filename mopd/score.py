@@ -110,7 +110,7 @@ class Scorer:
         teacher_is = self.settings.train.teacher
         return [
             {
-                **_given(rollout, context),
+                **_copy_columns(rollout, context),
                 "teacher": teacher_is.kind,
                 "teacher_version": teacher_version(teacher_is, policy_version),
                 "policy_version": policy_version,
@@ -227,7 +227,7 @@ def group_advantages(verdicts: Rows, *, normalize_std: bool) -> list[float | Non
     return advantages
 
 
-def _given(rollout: dict[str, Any], context: dict[str, Any]) -> dict[str, Any]:
+def _copy_columns(rollout: dict[str, Any], context: dict[str, Any]) -> dict[str, Any]:
     """Columns that training needs beside the scores, so that it reads one table."""
     names = ("run", "round", "prompt_id", "sample", "prompt_token_ids", "token_ids", "temperature", "behavior_logprobs")
     return {

@@ -7,7 +7,7 @@ from functools import cached_property
 from typing import Any
 
 from mopd.contexts.peers import Candidate, Pool, Source
-from mopd.contexts.summaries import summary_of
+from mopd.contexts.summaries import summarize
 from mopd.seeds import derive_seed
 from mopd.settings.condition import ConditionSettings
 from mopd.verifiers.reply import without_thinking
@@ -87,7 +87,7 @@ class Pools:
             success=bool(verdict["success"]),
             reward=float(verdict["reward"]),
             text=text,
-            summary=summary_of(reply),
+            summary=summarize(reply),
             question=group.question,
         )
 

@@ -50,7 +50,7 @@ def with_instruction(messages: list[Message], instruction: str) -> list[Message]
     return [*messages[:last_user], instructed, *messages[last_user + 1 :]]
 
 
-def summary_of(reply: str) -> Summary:
+def summarize(reply: str) -> Summary:
     """What stands in the last whole <summary> outside of thoughts; else the reply's end, cut between words."""
     visible = without_thinking(reply).strip() or reply
     tagged = [line for text in _TAGGED.findall(visible) if (line := _line(text))]

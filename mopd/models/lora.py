@@ -201,12 +201,12 @@ def _check_same(folder: Path, config: dict[str, Any]) -> None:
     for name, setting in SAME.items():
         if saved[name] != config[name]:
             raise InputError(
-                f"train.lora.{setting}: is {_said(config[name])}, but training goes on with {folder / ADAPTER}, made "
-                f"with {_said(saved[name])}; keep that, or begin a run from the policy as model.path"
+                f"train.lora.{setting}: is {_show(config[name])}, but training goes on with {folder / ADAPTER}, made "
+                f"with {_show(saved[name])}; keep that, or begin a run from the policy as model.path"
             )
 
 
-def _said(value: int | list[str]) -> str:
+def _show(value: int | list[str]) -> str:
     return f"[{', '.join(value)}]" if isinstance(value, list) else str(value)
 
 

@@ -67,11 +67,11 @@ def working_backend(name: str, packages: tuple[str, ...] = ()) -> Backend:
     if sys.platform != "linux":
         raise NoSandbox("it needs Linux")
     if name == "unsafe_subprocess":
-        return tried(functools.partial(make_unsafe, packages), TRIAL)
+        return try_backend(functools.partial(make_unsafe, packages), TRIAL)
     reasons = []
     for bwrap in find_bubblewraps():
         try:
-            return tried(functools.partial(make_isolated, bwrap, packages), ISOLATION_TRIAL)
+            return try_backend(functools.partial(make_isolated, bwrap, packages), ISOLATION_TRIAL)
         except NoSandbox as reason:
             reasons.append(f"{bwrap}: {reason}")
     raise NoSandbox("; ".join(reasons) or "there is no bwrap")
@@ -85,7 +85,7 @@ def make_unsafe(packages: tuple[str, ...] = ()) -> Backend:
     return unsafe_backend(find_interpreter(), packages)
 
 
-def tried(make: Callable[[], Backend], trial: str) -> Backend:
+def try_backend(make: Callable[[], Backend], trial: str) -> Backend:
     """The backend, when it runs a program. Raises NoSandbox."""
     try:
         backend = make()

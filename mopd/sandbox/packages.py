@@ -21,7 +21,7 @@ TESTING = ("pytest",)
 
 
 @cache
-def modules_of(packages: tuple[str, ...]) -> frozenset[str]:
+def list_modules(packages: tuple[str, ...]) -> frozenset[str]:
     """What can be imported with these packages and all that they require. Raises InputError for missing ones."""
     paths = [path for package in closure(packages) for path in _contents(package)]
     return frozenset(path.name.split(".")[0] for path in paths if path.suffix != ".dist-info")
@@ -59,7 +59,7 @@ def testing_packages() -> tuple[str, ...]:
 
 
 @cache
-def folder_of(packages: tuple[str, ...]) -> Path | None:
+def keep_packages(packages: tuple[str, ...]) -> Path | None:
     """A folder with copies of the packages, compiled, made on first use; None for no packages.
 
     Copies: what is installed may lie where a slot's user can't read, and may change while a run goes on.

@@ -44,8 +44,8 @@ def read_task_files(settings: FileTasks, verify: VerifySettings = VerifySettings
     Raises InputError for a bad row, or for a task that is in both, unless that is allowed.
     Tasks are the same when their ids are, or when their user messages are but for case and white space.
     """
-    train = _tasks_of(settings, settings.train, verify)[: settings.num_train]
-    heldout = _tasks_of(settings, settings.heldout, verify)[: settings.num_heldout]
+    train = _read_source(settings, settings.train, verify)[: settings.num_train]
+    heldout = _read_source(settings, settings.heldout, verify)[: settings.num_heldout]
     train_ids = {task.id for task in train}
     if settings.overlap == "allow":
         return TaskSplit(train, [_marked(task) if task.id in train_ids else task for task in heldout])
@@ -178,7 +178,7 @@ def _judged(task: Task, verifier: str | None, prover: Prover) -> Task:
     return task
 
 
-def _tasks_of(settings: FileTasks, source: str | None, verify: VerifySettings) -> list[Task]:
+def _read_source(settings: FileTasks, source: str | None, verify: VerifySettings) -> list[Task]:
     if source is None:
         return []
     return read_tasks(source, reader=settings.reader, verifier=settings.verifier, verify=verify)
@@ -187,7 +187,7 @@ def _tasks_of(settings: FileTasks, source: str | None, verify: VerifySettings) -
 def _source_digest(settings: FileTasks, source: str, verify: VerifySettings) -> bytes:
     if settings.reader is None and is_lines(source):
         return hashlib.sha256(Path(expand(source)).read_bytes()).digest()
-    tasks = _tasks_of(settings, source, verify)
+    tasks = _read_source(settings, source, verify)
     return hashlib.sha256("".join(record_line(task_record(task)) for task in tasks).encode()).digest()
 
 

@@ -111,7 +111,7 @@ def paper(record: Record, source: str) -> Task:
         answer=json_text(record, "answer") or "",
         verifier=VERIFIERS_BY_KIND.get(kind, kind),
         dataset=dataset,
-        metadata=_kept(record, "idx", "kind", "elo"),
+        metadata=_keep(record, "idx", "kind", "elo"),
         tests=None if record.get("tests") == NO_TESTS else json_text(record, "tests"),
     )
 
@@ -130,7 +130,7 @@ def human_eval(record: Record, source: str) -> Task:
         answer="",
         verifier="code",
         dataset=source,
-        metadata=_kept(record, "canonical_solution"),
+        metadata=_keep(record, "canonical_solution"),
         tests=tests,
     )
 
@@ -159,7 +159,7 @@ def competition(record: Record, source: str) -> Task:
         answer=number_text(record, "answer"),
         verifier="math",
         dataset=source,
-        metadata=_kept(record, "url", "solution"),
+        metadata=_keep(record, "url", "solution"),
     )
 
 
@@ -214,5 +214,5 @@ def _numbered(record: Record, name: str, dataset: str) -> str:
     return "" if number is None else f"{dataset}/{number}"
 
 
-def _kept(record: Record, *names: str) -> Record:
+def _keep(record: Record, *names: str) -> Record:
     return mapping({"metadata": {name: record[name] for name in names if name in record}}, "metadata")

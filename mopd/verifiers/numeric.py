@@ -27,7 +27,7 @@ def numeric(text: str, problem: Problem) -> Verdict:
         return Verdict(0.0, None, "The reply names no number as its answer. End it with the answer in digits.")
     value, wanted = Fraction(number), Fraction(expected[0])
     near = 0 if wanted.denominator == 1 else TOLERANCE * abs(wanted)
-    prediction = _shown(value)
+    prediction = _write(value)
     if abs(value - wanted) <= near:
         return Verdict(1.0, prediction)
     return Verdict(0.0, prediction, f"The reply's answer, {prediction}, is wrong.")
@@ -49,7 +49,7 @@ def _named(part: str) -> list[str]:
     return numbers if len(set(numbers)) == 1 else []
 
 
-def _shown(value: Fraction) -> str:
+def _write(value: Fraction) -> str:
     """Decimal where it is short, such as 18 or 0.5."""
     short = f"{float(value):.10g}" if abs(value) < 10**15 else str(value)
     return short if Fraction(short) == value else str(value)

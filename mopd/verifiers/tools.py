@@ -51,17 +51,17 @@ def tool_use(text: str, problem: Problem) -> Verdict:
     for place, value in enumerate(_inputs(reply), 1):
         if value is None:
             feedback = f'Wrong format: what follows "Action Input:" in call {place} is not a JSON object. {FORMAT}'
-            return Verdict(0.0, _shown(actions), feedback)
+            return Verdict(0.0, _list(actions), feedback)
         inputs |= value
     wrong = _wrong_parts(Calls(actions, inputs), expected)
-    return Verdict(0.0, _shown(actions), " ".join(wrong)) if wrong else Verdict(1.0, _shown(actions))
+    return Verdict(0.0, _list(actions), " ".join(wrong)) if wrong else Verdict(1.0, _list(actions))
 
 
 def _wrong_parts(called: Calls, expected: Calls) -> list[str]:
     """What is wrong, named by what the reply has, never by what it lacks."""
     wrong = []
     if surplus := called.actions - expected.actions:
-        wrong.append(f"These actions are wrong or too many: {_shown(surplus)}.")
+        wrong.append(f"These actions are wrong or too many: {_list(surplus)}.")
     if missing := expected.actions - called.actions:
         wrong.append(f"The number of further actions needed: {missing.total()}.")
     keys = [key for key in called.inputs if key not in expected.inputs]
@@ -112,7 +112,7 @@ def _same(first: Any, second: Any) -> bool:
     return isinstance(first, bool) == isinstance(second, bool) and bool(first == second)
 
 
-def _shown(actions: Counter[str]) -> str:
+def _list(actions: Counter[str]) -> str:
     return _cut(", ".join(actions.elements()))
 
 

@@ -128,7 +128,7 @@ def _with_what_it_uses(chosen: Block, blocks: list[Block]) -> str:
         binding = next((pair for number in order if (pair := _binding(blocks[number], name)) is not None), None)
         if binding is not None:
             block, node = binding
-            taken[not isinstance(node, (ast.Import, ast.ImportFrom)), blocks.index(block), node.lineno] = _text_of(
+            taken[not isinstance(node, (ast.Import, ast.ImportFrom)), blocks.index(block), node.lineno] = _cut_text(
                 block, node
             )
             lacking |= _lacks(ast.Module([node], []))
@@ -140,7 +140,7 @@ def _binding(block: Block, name: str) -> tuple[Block, ast.stmt] | None:
     return next(((block, node) for node, bound in reversed(block.bindings) if name in bound), None)
 
 
-def _text_of(block: Block, node: ast.stmt) -> str:
+def _cut_text(block: Block, node: ast.stmt) -> str:
     first = min([node.lineno, *(decorator.lineno for decorator in getattr(node, "decorator_list", []))])
     return "\n".join(block.text.split("\n")[first - 1 : node.end_lineno]) + "\n"
 

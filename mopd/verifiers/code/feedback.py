@@ -59,7 +59,7 @@ def ask_for_program(testtype: str, fn_name: str | None) -> str:
     )
 
 
-def shown(value: Any) -> str:
+def show(value: Any) -> str:
     """A value as its source."""
     try:
         return repr(value)

@@ -103,7 +103,7 @@ class Prover:
             return None
         kept = _Kept(tests, sandbox.policy_digest)
         if not kept.is_known():
-            kept.keep(_shown(tests, scripts, undecided, sandbox, Limits.of(self.settings.limits)))
+            kept.keep(_find_weakness(tests, scripts, undecided, sandbox, Limits.of(self.settings.limits)))
             self._tell()
         return kept.problem
 
@@ -151,7 +151,7 @@ def _holds(case: Assertion, value: Any) -> bool:
         return False
 
 
-def _shown(
+def _find_weakness(
     tests: CodeTests, scripts: list[ScriptCase], undecided: bool, sandbox: Sandbox, limits: Limits
 ) -> str | None:
     """What programs that solve nothing show of the tests. Raises InputError where the sandbox fails."""
@@ -217,4 +217,4 @@ class _Kept:
 
 
 def _text(case: Case) -> str:
-    return repr(case.shown() if isinstance(case, Assertion) else case)
+    return repr(case.show() if isinstance(case, Assertion) else case)

@@ -9,7 +9,7 @@ from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 
 from mopd.sandbox.interpreter import LEFT_OUT
-from mopd.sandbox.packages import modules_of, testing_packages
+from mopd.sandbox.packages import list_modules, testing_packages
 from mopd.verifiers.code.bad_tests import BadTests, brief
 from mopd.verifiers.parsing import NOT_PYTHON, parse
 
@@ -59,7 +59,7 @@ def importable(packages: tuple[str, ...]) -> frozenset[str]:
 
 def programs_importable(packages: tuple[str, ...]) -> frozenset[str]:
     """Modules that programs can import: the standard library, and those of `packages`."""
-    return frozenset(sys.stdlib_module_names) - set(LEFT_OUT) | modules_of(packages)
+    return frozenset(sys.stdlib_module_names) - set(LEFT_OUT) | list_modules(packages)
 
 
 def lacking_import(module: ast.Module, modules: frozenset[str]) -> str | None:

@@ -65,7 +65,7 @@ def read_scripts(inputs: list[Any], names: Names, setup: str) -> Iterator[Assert
             yield _script(module, entries, names, setup, source, number)
 
 
-def script_of(assertion: Assertion, fn_name: str, setup: str) -> ScriptCase:
+def make_script(assertion: Assertion, fn_name: str, setup: str) -> ScriptCase:
     """An assert as a script: for values that only an interpreter can compare."""
     module = parse(assertion.source)
     return _script(module, Entries(), Names(fn_name, (), frozenset()), setup, assertion.source, 0)
