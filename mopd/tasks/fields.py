@@ -101,7 +101,7 @@ def mapping(record: Record, name: str) -> Record:
     return value
 
 
-def asked(record: Record) -> list[Message]:
+def read_messages(record: Record) -> list[Message]:
     """`prompt` as one user message, or `messages` as they are."""
     record = {name: value for name, value in record.items() if value is not None}
     if ("prompt" in record) == ("messages" in record):

@@ -16,11 +16,11 @@ from mopd.tasks.fields import (
     Record,
     RowError,
     answer_text,
-    asked,
     json_text,
     mapping,
     number_text,
     optional_text,
+    read_messages,
     text,
     user,
     whole_number,
@@ -89,7 +89,7 @@ def own(record: Record, source: str) -> Task:
             raise RowError(f"{name}: no such field; put it under metadata or remove it")
     return Task(
         id=optional_text(record, "id") or "",
-        messages=asked(record),
+        messages=read_messages(record),
         answer=answer_text(record, "answer") if "answer" in record else "",
         verifier=optional_text(record, "verifier") or "",
         dataset=optional_text(record, "dataset") or source,
