@@ -182,8 +182,10 @@ def invented_rollouts(settings: Any) -> Rows:
 def compare_torch(settings: Any, rollouts: Rows, repeats: int, wanted: list[str]) -> dict[str, Any]:
     """Scoring and training, ours and plain, in this process."""
     from mopd.condition import condition
+    from mopd.objectives import objective_class
+    from mopd.objectives.base import Update
     from mopd.score import Scorer
-    from mopd.train import accumulate_gradients, make_targets
+    from mopd.train import accumulate_gradients
 
     prompts, tokenizer, folder = requests_of(settings)
     verdicts = [
@@ -211,9 +213,14 @@ def compare_torch(settings: Any, rollouts: Rows, repeats: int, wanted: list[str]
         for row in scores:
             row["behavior_logprobs"] = row["proximal_logprobs"]
         student = copy.deepcopy(scorer.student).train()
-        targets = make_targets(scores, settings.train)
+        make_objective = objective_class(settings.train)
+
+        def train() -> None:
+            objective = make_objective(Update(scores, settings.train))
+            accumulate_gradients(student, objective, settings, scorer.device, number=0)
+
         ways: dict[str, Callable[[], Any]] = {
-            "mopd": lambda: accumulate_gradients(student, scores, targets, settings, scorer.device),
+            "mopd": train,
             "plain": lambda: plain_gradients(student, rollouts, settings, scorer),
         }
         results["training"] = ratio(in_turn(ways, tokens, repeats))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import importlib
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -92,6 +93,17 @@ def test_metrics_of_signals_are_cheap_to_import() -> None:
         loaded_after("import mopd.measures.signals, mopd.measures.signal_summary", (*HEAVY, "scipy", "sklearn"))
         == set()
     )
+
+
+@pytest.mark.parametrize("folder", ["benchmarks", "examples", "tools"])
+def test_scripts_import_names_that_are_there(folder: str) -> None:
+    """Scripts import within functions, which nothing else runs."""
+    for path in sorted((ROOT / folder).glob("*.py")):
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.ImportFrom) and (node.module or "").split(".")[0] in ROOMS:
+                module = importlib.import_module(node.module or "")
+                missing = [alias.name for alias in node.names if not hasattr(module, alias.name)]
+                assert not missing, f"{path.relative_to(ROOT)} imports {missing} from {node.module}"
 
 
 @pytest.mark.parametrize("room", ROOMS)
