@@ -7,7 +7,7 @@ from functools import cached_property
 from typing import Any
 
 from mopd.contexts.peers import Candidate, Pool, Source
-from mopd.contexts.summaries import summary_of
+from mopd.contexts.summaries import summarize
 from mopd.seeds import derive_seed
 from mopd.settings.condition import ConditionSettings
 from mopd.verifiers.reply import without_thinking
@@ -43,7 +43,7 @@ class Pools:
         self._special_tokens = [token for token in tokenizer.all_special_tokens if token]
         self._candidates = {group.prompt_id: self._read(group) for group in groups}
         newest_first = sorted(earlier, key=lambda group: -group.round)
-        self._earlier = [one for group in newest_first for one in self._read(group) if one.success]
+        self._earlier = [candidate for group in newest_first for candidate in self._read(group) if candidate.success]
 
     def of(self, group: Group, sample: int) -> Pool:
         """Whom rollout `sample` of a group may be shown.
@@ -52,12 +52,12 @@ class Pools:
         what is drawn.
         """
         members = self._candidates[group.prompt_id]
-        solved = any(one.success for one in members)
+        solved = any(candidate.success for candidate in members)
         return Pool(
-            tuple(one for one in members if one.source.sample != sample or not self._settings.exclude_self),
+            tuple(peer for peer in members if peer.source.sample != sample or not self._settings.exclude_self),
             derive_seed("peers", self._run_seed, group.round, group.prompt_id, sample),
-            earlier=() if solved else tuple(one for one in self._earlier if one.source.prompt_id == group.prompt_id),
-            others=tuple(one for one in self._successes if one.source.prompt_id != group.prompt_id),
+            earlier=() if solved else tuple(peer for peer in self._earlier if peer.source.prompt_id == group.prompt_id),
+            others=tuple(peer for peer in self._successes if peer.source.prompt_id != group.prompt_id),
             show_failure=self._settings.show_failure,
         )
 
@@ -70,16 +70,16 @@ class Pools:
 
     @cached_property
     def _successes(self) -> list[Candidate]:
-        return [one for members in self._candidates.values() for one in members if one.success]
+        return [candidate for members in self._candidates.values() for candidate in members if candidate.success]
 
     def _read(self, group: Group) -> list[Candidate]:
         pairs = zip(group.rollouts, group.verdicts, strict=True)
-        return [one for pair in pairs if (one := self._candidate(group, *pair)) is not None]
+        return [candidate for pair in pairs if (candidate := self._candidate(group, *pair)) is not None]
 
     def _candidate(self, group: Group, rollout: Row, verdict: Row) -> Candidate | None:
         """None without a verdict, and without text: such a reply has nothing to show."""
-        said = self.plain(rollout["text"])
-        text = without_thinking(said).strip() if self._settings.strip_think else said
+        reply = self.plain(rollout["text"])
+        text = without_thinking(reply).strip() if self._settings.strip_think else reply
         if verdict["success"] is None or not text:
             return None
         return Candidate(
@@ -87,7 +87,7 @@ class Pools:
             success=bool(verdict["success"]),
             reward=float(verdict["reward"]),
             text=text,
-            summary=summary_of(said),
+            summary=summarize(reply),
             question=group.question,
         )
 
