@@ -22,6 +22,7 @@ from mopd.measures.diversity import (
     prompt_diversity,
     summarize,
 )
+from mopd.verifiers.code.tests import asked_function
 from storage.runs import RunFolder
 from storage.shards import manifests, read_rows
 
@@ -101,15 +102,20 @@ def _names(paths: Sequence[Path], folders: Sequence[RunFolder]) -> list[str]:
 
 
 def _measure_run(name: str, folder: RunFolder) -> list[Measured]:
-    questions = _questions(folder)
-    found = [*_measure(name, SAMPLED, questions, _sampled(folder)), *_measure(name, HELD_OUT, questions, _held(folder))]
+    questions, packages = _questions(folder), settings_of(folder).verify.packages
+    sources = ((SAMPLED, _sampled(folder)), (HELD_OUT, _held(folder)))
+    found = [one for source, shards in sources for one in _measure(name, source, questions, shards, packages)]
     if not found:
         raise InputError(f"{folder.path}: has no rollouts and no evaluations yet; mopd run {folder.path} makes them")
     return found
 
 
 def _measure(
-    name: str, source: str, questions: dict[tuple[int, str], Row], shards: Iterator[list[Row]]
+    name: str,
+    source: str,
+    questions: dict[tuple[int, str], Row],
+    shards: Iterator[list[Row]],
+    packages: tuple[str, ...],
 ) -> list[Measured]:
     """Group by group: a shard holds whole groups."""
     rounds: defaultdict[int, dict[str, dict[str, Diversity]]] = defaultdict(dict)
@@ -124,13 +130,15 @@ def _measure(
                 )
             question = questions[round, prompt_id]
             key = json.dumps([prompt_id, question["messages"]])
-            rounds[round][key] = prompt_diversity(group, is_code=question["verifier"] == "code")
+            is_code = question["verifier"] == "code"
+            function = asked_function(question["tests"], packages) if is_code else None
+            rounds[round][key] = prompt_diversity(group, is_code=is_code, function=function)
     return [Measured(name, source, number, prompts) for number, prompts in sorted(rounds.items())]
 
 
 def _questions(folder: RunFolder) -> dict[tuple[int, str], Row]:
     """Messages and verifier of each prompt; held-out ones stand in the round of the policy that is asked."""
-    columns = ["round", "prompt_id", "messages", "verifier"]
+    columns = ["round", "prompt_id", "messages", "verifier", "tests"]
     rows = [row for one in manifests(folder, "prompts") for row in read_rows(folder, one, columns)]
     return {(row["round"], row["prompt_id"]): row for row in rows}
 

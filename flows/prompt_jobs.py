@@ -24,25 +24,19 @@ def draw(_: None, work: Work) -> Rows:
         tasks = heldout[begin : begin + size]
         return prompt_rows(tasks, run=work.folder.run_id, round=work.shard.round, split="heldout")
     candidate = place if place < first else place - num_heldout
-    drawn = _draw_round(settings, work.folder.run_id, work.shard.round)
-    return drawn[Candidates.of(settings.generate, size).prompts(candidate)]
+    return draw_prompts(
+        _load_tasks(settings).train,
+        run=work.folder.run_id,
+        round=work.shard.round,
+        seed=settings.seed,
+        num_prompts=settings.generate.num_prompts,
+        num_further=num_further(settings.generate),
+        split="train",
+        part=Candidates.of(settings.generate, size).prompts(candidate),
+    )
 
 
 @lru_cache(maxsize=1)
 def _load_tasks(settings: Settings) -> TaskSplit:
     """The tasks of a run, loaded once a process: in a fork, earlier rounds may have had others."""
     return load_tasks(settings.tasks, settings.seed, settings.verify)
-
-
-@lru_cache(maxsize=1)
-def _draw_round(settings: Settings, run_id: str, round: int) -> Rows:
-    """All prompts that a round may ask, drawn once for all its shards."""
-    return draw_prompts(
-        _load_tasks(settings).train,
-        run=run_id,
-        round=round,
-        seed=settings.seed,
-        num_prompts=settings.generate.num_prompts,
-        num_further=num_further(settings.generate),
-        split="train",
-    )

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import cache
 from typing import Any
 
 from mopd.contexts.controls import CONTROLS, MATCHES
@@ -38,14 +39,23 @@ def condition(
     """
     groups = read_groups(prompts, rollouts, verdicts)
     pools = Pools(groups, read_earlier_groups(prompts, *earlier), settings, tokenizer, run_seed=run_seed)
-    return [row for group in groups for row in _Conditioner(group, pools, settings, tokenizer).rows()]
+    count_tokens = cache(lambda text: len(tokenizer.encode(text, add_special_tokens=False)))  # many are shown a peer
+    return [row for group in groups for row in _Conditioner(group, pools, settings, tokenizer, count_tokens).rows()]
 
 
 class _Conditioner:
     """Makes the contexts of one group; rollouts that are shown the same sections share one rendering."""
 
-    def __init__(self, group: Group, pools: Pools, settings: ConditionSettings, tokenizer: Any) -> None:
+    def __init__(
+        self,
+        group: Group,
+        pools: Pools,
+        settings: ConditionSettings,
+        tokenizer: Any,
+        count_tokens: Callable[[str], int],
+    ) -> None:
         self._group, self._pools, self._settings, self._tokenizer = group, pools, settings, tokenizer
+        self._count_tokens = count_tokens
         self._messages = _find_messages(group, tokenizer)
         self._contexts: dict[tuple[Section, ...], Context] = {}
 
@@ -118,14 +128,13 @@ class _Conditioner:
         return next((source.sample for source in sources if source.round == self._group.round), None)
 
     def _peer(self, section: Section) -> Row:
-        tokens = len(self._tokenizer.encode(section.text.strip(), add_special_tokens=False))
         return {
             "role": section.role,
             **section.source._asdict(),
             "success": section.success,
             "fallback": section.fallback,
             "cut": section.cut,
-            "tokens": tokens,
+            "tokens": self._count_tokens(section.text.strip()),
         }
 
     def _why_nothing(self, context: Context, pool: Pool, imitated: Context | None) -> str:

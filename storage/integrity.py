@@ -43,6 +43,8 @@ def _verify_table(run: RunFolder, table: str) -> Iterator[BadFile]:
     for path in manifest_paths(run, table):
         try:
             manifest = Manifest.read(path)
+        except FileNotFoundError:  # made again while others were read
+            continue
         except (ValueError, TypeError) as error:
             yield BadFile(relative(run, path), f"damaged manifest ({error})")
             continue

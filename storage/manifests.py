@@ -124,8 +124,6 @@ def find_manifest(run: RunFolder, table: str, round: int, shard: int, key: str) 
     Raises StorageError for data of an ancestor that is gone or has changed: only that run can make it again.
     """
     path = manifest_path(run, table, round, shard, key)
-    if not path.exists():
-        return None
     manifest, problem = _check(run, path)
     if manifest is not None and manifest.key != key:
         problem = f"{relative(run, path)} is for another key"
@@ -149,8 +147,9 @@ def scan(
     problems: list[str] = []
     for path in manifest_paths(run, table, round):
         manifest, problem = _check(run, path)
-        if manifest is None or problem:
+        if problem:
             problems.append(problem)
+        if manifest is None or problem:
             continue
         if name is not None and manifest.name != name:
             continue
@@ -182,9 +181,22 @@ def manifest_paths(run: RunFolder, table: str, round: int | None = None) -> list
 
 
 def _check(run: RunFolder, path: Path) -> tuple[Manifest | None, str]:
-    """A manifest, None if it is damaged; and what is wrong with it, in one line: each file must have its size."""
+    """A manifest, None if it is damaged or not there; and what is wrong with it, in one line.
+
+    No lock is held: one that is replaced while it is looked at is looked at again.
+    """
+    checked = _check_now(run, path)
+    while checked[1] and (again := _check_now(run, path)) != checked:
+        checked = again
+    return checked
+
+
+def _check_now(run: RunFolder, path: Path) -> tuple[Manifest | None, str]:
+    """`_check` at one moment: each file must have its size."""
     try:
         manifest = Manifest.read(path)
+    except FileNotFoundError:
+        return None, ""
     except (ValueError, TypeError) as error:
         return None, f"{relative(run, path)} is damaged ({error})"
     home = run.home(manifest.home)

@@ -67,7 +67,7 @@ class Pool:
     earlier: tuple[Candidate, ...] = ()
     """Successes of the same prompt in earlier rounds, newest first; empty where the group has a success."""
     others: tuple[Candidate, ...] = ()
-    """Successes of other prompts of the shard."""
+    """Successes of other prompts of the shard, which controls alone show."""
     show_failure: Literal["always", "when_no_success"] = "always"
 
     def successes(self) -> list[Candidate]:

@@ -52,15 +52,16 @@ class Diversity:
 METRICS = tuple(field.name for field in fields(Diversity))
 
 
-def prompt_diversity(rows: Iterable[Row], *, is_code: bool) -> dict[str, Diversity]:
+def prompt_diversity(rows: Iterable[Row], *, is_code: bool, function: str | None = None) -> dict[str, Diversity]:
     """The numbers of one prompt's replies, for each name in REPLIES, from rows with `sample`, `text`, `success`.
 
     Replies count in the order of their samples. One without a verdict (`success` None) is among all, and no success.
-    `is_code`: the reply is judged by the program in it, which `mopd.verifiers.code.blocks` finds.
+    `is_code`: the reply is judged by the program in it, which `mopd.verifiers.code.blocks` finds, and which is asked to
+    define `function`, or to be run whole.
     """
     replies = sorted(rows, key=lambda row: int(row["sample"]))
     texts = [str(row["text"]) for row in replies]
-    group = Group(texts, [find_program(text) for text in texts] if is_code else None)
+    group = Group(texts, [find_program(text, function) for text in texts] if is_code else None)
     return {
         "all": group.diversity(range(len(replies))),
         "successes": group.diversity([place for place, row in enumerate(replies) if row["success"]]),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import random
+from functools import lru_cache
 from typing import Any, Literal
 
 from mopd.errors import InputError
@@ -42,21 +43,19 @@ def draw_prompts(
     num_prompts: int,
     num_further: int = 0,
     split: Literal["train", "heldout"],
+    part: slice = slice(None),
 ) -> list[Row]:
-    """The prompt rows of a round: every task is drawn once before any is drawn twice, and never twice in one round.
+    """The prompt rows of a round, or of a `part` of it.
 
+    Every task is drawn once before any is drawn twice, and never twice in one round.
     `num_further` more follow, which a round asks only as far as it lacks useful groups. They are drawn from the other
     tasks, by each round anew, beside that walk: the first `num_prompts` of every round are the same whatever is asked
     besides, and no task waits longer for its turn. A pure function of (ids in their order, round, seed, num_prompts);
     a larger `num_further` adds prompts at the end. Raises InputError when there are too few tasks.
     """
     _check_enough(len(tasks), num_prompts, num_further, split)
-    first = round * num_prompts
-    drawn = _walk(len(tasks), num_prompts, seed, until=first + num_prompts)[first:]
-    remaining = sorted(set(range(len(tasks))).difference(drawn))
-    random.Random(derive_seed(seed, "further prompts", round)).shuffle(remaining)
-    chosen = [tasks[index] for index in [*drawn, *remaining[:num_further]]]
-    return prompt_rows(chosen, run=run, round=round, split=split)
+    order = _round_order(len(tasks), num_prompts, seed, round)[: num_prompts + num_further]
+    return prompt_rows([tasks[index] for index in order[part]], run=run, round=round, split=split)
 
 
 def prompt_rows(tasks: list[Task], *, run: str, round: int, split: Literal["train", "heldout"]) -> list[Row]:
@@ -89,6 +88,16 @@ def _check_enough(num_tasks: int, num_prompts: int, num_further: int, split: str
             f"generate.groups.max_oversample: up to {num_prompts + num_further} prompts a round (generate.num_prompts: "
             f"{num_prompts}) need as many {split} tasks, and there are {num_tasks}; lower one of the two or add tasks"
         )
+
+
+@lru_cache(maxsize=1)
+def _round_order(num_tasks: int, num_prompts: int, seed: int, round: int) -> tuple[int, ...]:
+    """Indices of all tasks as a round may ask them; kept, since a round is drawn shard by shard."""
+    first = round * num_prompts
+    drawn = _walk(num_tasks, num_prompts, seed, until=first + num_prompts)[first:]
+    others = sorted(set(range(num_tasks)).difference(drawn))
+    random.Random(derive_seed(seed, "further prompts", round)).shuffle(others)
+    return (*drawn, *others)
 
 
 def _walk(num_tasks: int, num_prompts: int, seed: int, *, until: int) -> list[int]:

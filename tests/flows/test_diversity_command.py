@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import csv
+import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -31,11 +32,20 @@ def run_of(path: Path, settings: dict[str, Any] | None = None) -> RunFolder:
     return RunFolder.create(path, {"settings": {"evaluate": {"bootstrap_samples": 50}, **(settings or {})}})
 
 
-def add(run: RunFolder, round: int, groups: Groups, *, table: str, verifier: str = "exact", shard: int = 0) -> None:
+def add(
+    run: RunFolder,
+    round: int,
+    groups: Groups,
+    *,
+    table: str,
+    verifier: str = "exact",
+    tests: str | None = None,
+    shard: int = 0,
+) -> None:
     """Replies with verdicts in `rollouts`, or in `evaluations`, and their prompts."""
     prompts = make_rows("prompts", run.run_id, round=round, prompts=tuple(groups))
     place = {"round": round, "shard": shard}
-    commit(run, "prompts", [{**row, "verifier": verifier} for row in prompts], **place)
+    commit(run, "prompts", [{**row, "verifier": verifier, "tests": tests} for row in prompts], **place)
     for name in ("rollouts", "verdicts") if table == "rollouts" else ("evaluations",):
         (columns, *_) = make_rows(name, run.run_id, round=round)
         rows = [
@@ -244,3 +254,13 @@ def test_bad_input_is_refused_before_anything_is_written(run: RunFolder, tmp_pat
     with pytest.raises(InputError, match="prompt a: round 0 has no row of it in prompts"):
         mopd_analyze(run.path)
     assert not (run.path / "analysis").exists()
+
+
+def test_of_a_reply_with_several_blocks_the_judged_program_is_measured(tmp_path: Path) -> None:
+    tests = json.dumps({"testtype": "functional", "fn_name": "add", "inputs": ["1\n2"], "outputs": ["3"]})
+    program = "```python\ndef add(a, b):\n    return a + b\n```"
+    use = "```python\nfor n in range(3):\n    print(add(n, n))\n```"
+    run = run_of(tmp_path / "run")
+    groups: Groups = {"a": [(f"{program}\n{use}", True), (program, True)]}
+    add(run, 0, groups, table="evaluations", verifier="code", tests=tests)
+    assert point_of(read_results([run.path]).points, HELD_OUT, 0).means["ast_jaccard_distance"].mean == 0.0

@@ -174,6 +174,14 @@ def test_programs_are_found_in_replies() -> None:
     assert texts_alone["all"].ast_jaccard_distance is None
 
 
+def test_the_program_is_the_last_block_that_defines_what_is_asked_for() -> None:
+    program = "```python\ndef add(a, b):\n    return a + b\n```"
+    use = "```python\nprint(add(1, 2))\nfor n in range(3):\n    print(n)\n```"
+    replies = rows((f"{program}\nTry it:\n{use}", True), (program, True))
+    assert prompt_diversity(replies, is_code=True, function="add")["all"].ast_jaccard_distance == 0.0
+    assert prompt_diversity(replies, is_code=True)["all"].ast_jaccard_distance != 0.0
+
+
 def test_summary_leaves_nulls_out_and_counts_them() -> None:
     values = {"a": 0.5, "b": None, "c": 1.0, "d": 0.0}
     found = summarize(values, num_samples=500, seed=0)

@@ -69,6 +69,14 @@ def parse_tests(text: str, packages: tuple[str, ...] = ()) -> CodeTests:
         return _parse_tests(text, packages)
 
 
+def asked_function(text: str | None, packages: tuple[str, ...] = ()) -> str | None:
+    """The function that tests in JSON text call; None where they call none, or aren't valid."""
+    try:
+        return parse_tests(text or "", packages).fn_name
+    except BadTests:
+        return None
+
+
 def _parse_tests(text: str, packages: tuple[str, ...]) -> CodeTests:
     tests = _mapping(text)
     testtype = tests.get("testtype")
