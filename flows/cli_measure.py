@@ -55,7 +55,7 @@ def _add_probe(probe: argparse.ArgumentParser) -> None:
 
 
 def _probe(arguments: argparse.Namespace) -> int:
-    from flows.probe import probe_command
+    from flows.probe_command import probe_command
 
     return probe_command(
         arguments.config,
@@ -70,7 +70,8 @@ def _probe(arguments: argparse.Namespace) -> int:
 
 
 def _signal(arguments: argparse.Namespace) -> int:
-    from flows.analyze_signal import DEFAULT_VARIANTS, signal_command
+    from flows.analyze_signal import DEFAULT_VARIANTS
+    from flows.signal_command import signal_command
 
     return signal_command(
         arguments.run,

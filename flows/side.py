@@ -5,20 +5,16 @@ A side's shards have the keys that they would have in a run of the side's settin
 
 from __future__ import annotations
 
-import sys
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from flows.command import set_environment
 from flows.fork import check_inputs_unchanged, has_trainer_state, overridden
+from flows.launch import command_session, launch
 from flows.plan import DIGESTS, RunPlan
-from flows.progress import Console
 from flows.shard import RoundPlan, Shard, on_side
-from flows.signals import orderly_end
 from flows.stage_settings import CONTROL, PROBE
-from flows.worker import warm_up
 from mopd.errors import InputError
 from mopd.models.teachers import has_weights
 from mopd.settings import Settings
@@ -82,21 +78,18 @@ def open_side(folder: RunFolder, round: int, name: str, overrides: list[str], *,
 
 def side_command(run_dir: Path, round: int, name: str, overrides: list[str], *, scores: bool) -> int:
     """Make the contexts, and the scores where they are asked for, of a side. Returns the exit code."""
-    from flows.server import start_prefect_server
-
-    with orderly_end():
-        set_environment(verbose=False)
-        Console.terminal = sys.stdout
+    with command_session():
         folder = RunFolder.open(run_dir)
         side = open_side(folder, round, name, overrides, scores=scores)
         if side.plan.missing_of(folder, side.shards(scores=scores)):
-            warm_up()
-            start = start_prefect_server()
-            from flows.side_flow import side_flow
-
-            if start is not None:
-                start.wait()
-            side_flow(str(folder.path), round, name, side.overrides, scores)
+            launch(
+                "flows.side_flow:side_flow",
+                run_dir=str(folder.path),
+                round=round,
+                name=name,
+                overrides=side.overrides,
+                scores=scores,
+            )
         print(_end_text(folder, side, scores=scores))
     return 0
 

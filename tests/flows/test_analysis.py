@@ -14,12 +14,14 @@ import pytest
 
 from flows import jobs, measure_jobs, stages
 from flows.analysis import Analysis, open_analysis
-from flows.analyze_signal import said_command, signal_command, signal_results, write_signal_files
+from flows.analyze_signal import signal_results, write_signal_files
 from flows.cli import main
+from flows.command_text import said_command
 from flows.plan import RunPlan
 from flows.probe import probe_choices, read_probe
 from flows.probe_report import terminal_text, write_probe_files
 from flows.side import open_side
+from flows.signal_command import signal_command
 from mopd.errors import InputError
 from mopd.settings import load_settings
 from mopd.settings.context_choice import choice_grid
