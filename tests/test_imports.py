@@ -65,6 +65,30 @@ def test_cheap_imports(name: str) -> None:
     assert loaded_after(f"import {name}", HEAVY) == set()
 
 
+WRONG_COMMANDS = [
+    "run absent",
+    "compare absent --vary seed=1,2",
+    "fork absent --round 0 new",
+    "condition absent --round 0 --name other",
+    "score absent --round 0 --name other",
+    "status absent",
+    "sql absent SELECT",
+    "show absent --round 0 --prompt p",
+    "digest absent",
+    "export absent --round 0 new",
+    "analyze signal absent --round 0",
+    "analyze diversity absent",
+    "probe absent",
+    "eval absent",
+    "tasks show absent",
+]
+
+
+def test_commands_say_what_is_wrong_before_anything_heavy_is_imported() -> None:
+    calls = [f"assert main({command.split()}) == 2" for command in WRONG_COMMANDS]
+    assert loaded_after("\n".join(["from flows.cli import main", *calls]), HEAVY) == set()
+
+
 def test_metrics_of_signals_are_cheap_to_import() -> None:
     assert (
         loaded_after("import mopd.measures.signals, mopd.measures.signal_summary", (*HEAVY, "scipy", "sklearn"))
