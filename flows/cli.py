@@ -3,55 +3,22 @@
 from __future__ import annotations
 
 import argparse
-import io
 import os
-import signal
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 from flows.cli_measure import add_measures
+from flows.exit_code import FAILURE, run_to_exit_code
 from mopd.errors import InputError
-from storage.errors import StorageError
-
-USER_ERROR, FAILURE, INTERRUPTED, TERMINATED = 2, 1, 130, 143
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run a command; returns the exit code. What a user can mend is one line on stderr and exit code 2."""
-    from flows.patience import PATIENCE, gone, is_temporary
-    from flows.signals import WORDS, Terminated
-    from flows.worker import WorkerDied
-
-    for stream in (sys.stdout, sys.stderr):
-        if isinstance(stream, io.TextIOWrapper):  # a terminal may lack characters that models write
-            stream.reconfigure(errors="backslashreplace")
     arguments = parser().parse_args(argv)
     command: Callable[[argparse.Namespace], int] = arguments.command
-    try:
-        code = command(arguments)
-        sys.stdout.flush()  # here a reader that went away is noticed, and not while Python ends
-        return code
-    except (InputError, StorageError) as error:
-        return _say(str(error), USER_ERROR)
-    except BrokenPipeError:
-        sys.stderr.close()  # the reader of a pipe went away: nothing is left to say, and nobody to say it to
-        return FAILURE
-    except OSError as error:
-        where = f"{error.filename}: " if error.filename else ""
-        return _say(f"{where}{error.strerror or error}", USER_ERROR)
-    except WorkerDied as error:
-        return _say(f"{error}; start the same command again to continue", FAILURE)
-    except Terminated:
-        return _say(WORDS[signal.SIGTERM], TERMINATED)
-    except KeyboardInterrupt:
-        return _say(WORDS[signal.SIGINT], INTERRUPTED)
-    except Exception:
-        if not PATIENCE.given_up:
-            raise
-        start = "start" if is_temporary() else "start it, then"
-        return _say(f"{gone()}; {start} the same command again to continue", FAILURE)
+    return run_to_exit_code(lambda: command(arguments))
 
 
 def parser() -> argparse.ArgumentParser:
@@ -59,6 +26,7 @@ def parser() -> argparse.ArgumentParser:
     root = argparse.ArgumentParser(
         prog="mopd",
         description="Multi-rollout on-policy distillation, with every stage on disk and one SQL query away.",
+        epilog="MOPD_TRACEBACK=1 in the environment shows the traceback of an error that is one line otherwise.",
     )
     commands = root.add_subparsers(required=True, metavar="COMMAND")
 
@@ -301,11 +269,6 @@ def _doctor(_: argparse.Namespace) -> int:
     from flows.doctor import doctor
 
     return doctor()
-
-
-def _say(message: str, code: int) -> int:
-    print(f"mopd: {' '.join(message.split())}", file=sys.stderr)
-    return code
 
 
 if __name__ == "__main__":
