@@ -8,30 +8,41 @@ from typing import Annotated, Literal
 
 from cyclopts import Parameter
 
-from flows.cli.options import Round, Run, Whole
+from flows.cli.options import Whole
 from flows.exit_code import FAILURE
 
 
-def status(run: Run, /, *, json: Annotated[bool, Parameter(help="for programs")] = False) -> int:
-    """Show rounds, stages, rates and results of a run."""
+def status(run: Path, /, *, json: bool = False) -> int:
+    """Show rounds, stages, rates and results of a run.
+
+    Args:
+        run: the run's folder
+        json: for programs
+    """
     from json import dumps
 
     from flows.status import run_status, status_text
     from storage.runs import RunFolder
 
-    found = run_status(RunFolder.open(run))
-    print(dumps(found, indent=2) if json else status_text(found))
+    state = run_status(RunFolder.open(run))
+    print(dumps(state, indent=2) if json else status_text(state))
     return 0
 
 
 def sql(
-    run: Run,
-    query: Annotated[str, Parameter(name="SELECT", allow_leading_hyphen=True, help="one statement that reads")],
+    run: Path,
+    query: Annotated[str, Parameter(name="SELECT", allow_leading_hyphen=True)],
     /,
     *,
     format: Literal["table", "csv", "json"] = "table",
 ) -> int:
-    """Query a run's tables, read-only."""
+    """Query a run's tables, read-only.
+
+    Args:
+        run: the run's folder
+        query: one statement that reads
+        format: of what is printed
+    """
     from flows.sql import format_result
     from storage import catalog
     from storage.runs import RunFolder
@@ -43,14 +54,16 @@ def sql(
 
 
 def show(
-    run: Run,
-    /,
-    *,
-    round: Round,
-    prompt: Annotated[str, Parameter(metavar="ID", help="of the prompt")],
-    sample: Annotated[Whole | None, Parameter(metavar="N", help="a rollout of the group, from 0 on")] = None,
+    run: Path, /, *, round: Whole, prompt: Annotated[str, Parameter(metavar="ID")], sample: Whole | None = None
 ) -> int:
-    """Show a group of rollouts; with --sample, what the teacher was shown and said."""
+    """Show a group of rollouts; with --sample, what the teacher was shown and said.
+
+    Args:
+        run: the run's folder
+        round: from 0 on
+        prompt: the id of the group's prompt
+        sample: a rollout of the group, from 0 on
+    """
     from flows.show import show_group, show_sample
     from storage.runs import RunFolder
 
@@ -61,8 +74,12 @@ def show(
     return 0
 
 
-def digest(run: Run, /) -> int:
-    """Print one hash a table, without timings."""
+def digest(run: Path, /) -> int:
+    """Print one hash a table, without timings.
+
+    Args:
+        run: the run's folder
+    """
     from flows.status import asked_evaluations
     from storage.digest import digest_tables
     from storage.runs import RunFolder
@@ -73,8 +90,14 @@ def digest(run: Run, /) -> int:
     return 0
 
 
-def export(run: Run, folder: Annotated[Path, Parameter(help="where it is copied to")], /, *, round: Round) -> int:
-    """Copy the policy that a round trained to a folder."""
+def export(run: Path, folder: Path, /, *, round: Whole) -> int:
+    """Copy the policy that a round trained to a folder.
+
+    Args:
+        run: the run's folder
+        folder: a new one for the policy
+        round: from 0 on
+    """
     from flows.export import export_policy
     from storage.runs import RunFolder
 

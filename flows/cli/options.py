@@ -1,4 +1,4 @@
-"""Arguments that several commands take."""
+"""Types of arguments that several commands take; what an argument means stands in the docstring of its command."""
 
 from __future__ import annotations
 
@@ -28,16 +28,11 @@ def _names(_: object, tokens: tuple[Token, ...]) -> tuple[str, ...]:
     return parts
 
 
-Run = Annotated[Path, Parameter(help="the run's folder")]
-Config = Annotated[Path, Parameter(help="a YAML file of settings, e.g. examples/tiny.yaml, or a run's folder")]
-RunOption = Annotated[
-    Path | None, Parameter(name="--run", metavar="DIR", help="the run's folder (default: a new one under runs/)")
-]
-Whole = Annotated[int, Parameter(converter=_whole_number)]
-Count = Annotated[Whole, Parameter(metavar="N")]
-Round = Annotated[Whole, Parameter(metavar="N", help="a round of the run, from 0 on")]
+Whole = Annotated[int, Parameter(metavar="N", converter=_whole_number)]
 Names = Annotated[tuple[str, ...], Parameter(metavar="A,B", converter=_names)]
 Sets = Annotated[tuple[str, ...], Parameter(name="--set", metavar="KEY=VALUE")]
-Out = Annotated[Path | None, Parameter(metavar="DIR")]
-Reader = Annotated[str | None, Parameter(metavar="MODULE:FUNCTION", help="a function of yours that reads a row")]
-Verifier = Annotated[str | None, Parameter(metavar="NAME", help="what judges all tasks, instead of what the rows say")]
+Folder = Annotated[Path, Parameter(metavar="DIR")]
+RunFolder = Annotated[Folder, Parameter(name="--run")]
+Reader = Annotated[str, Parameter(metavar="MODULE:FUNCTION")]
+Name = Annotated[str, Parameter(metavar="NAME")]
+Source = Annotated[str, Parameter(name="SRC")]

@@ -3,40 +3,37 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
 
-from cyclopts import Parameter
-
-from flows.cli.options import Round, Run, Sets
+from flows.cli.options import Name, Sets, Whole
 from mopd.errors import InputError
 
-OtherSets = Annotated[Sets, Parameter(help="e.g. train.objective=grpo; may be repeated")]
 
+def fork(run: Path, new: Path, /, *, round: Whole, overrides: Sets = ()) -> int:
+    """Make a new run that goes on from a round under other settings.
 
-def fork(
-    run: Run,
-    new: Annotated[Path, Parameter(help="the new run's folder; mopd run NEW starts it")],
-    /,
-    *,
-    round: Round,
-    overrides: OtherSets = (),
-) -> int:
-    """Make a new run that goes on from a round under other settings."""
+    Args:
+        run: the folder of the run that has the rounds before
+        new: the new run's folder; mopd run NEW starts it
+        round: the first round that is run again, from 0 on
+        overrides: e.g. train.objective=grpo; may be repeated
+    """
     from flows.fork import fork_command
 
     return fork_command(run, round, list(overrides), new)
 
 
 def condition(
-    run: Run,
-    /,
-    *,
-    round: Round,
-    variant: Annotated[str | None, Parameter(help="the same as --set condition.variant=VARIANT")] = None,
-    name: Annotated[str | None, Parameter(help="of the side that they stand on (default: the variant)")] = None,
-    overrides: OtherSets = (),
+    run: Path, /, *, round: Whole, variant: Name | None = None, name: Name | None = None, overrides: Sets = ()
 ) -> int:
-    """Make other contexts of rollouts that are there."""
+    """Make other contexts of rollouts that are there.
+
+    Args:
+        run: the run's folder
+        round: whose rollouts
+        variant: the same as --set condition.variant=VARIANT
+        name: of the side that they stand on (default: the variant)
+        overrides: e.g. condition.num_peers=2; may be repeated
+    """
     from flows.side import side_command
 
     name = name or variant
@@ -46,15 +43,15 @@ def condition(
     return side_command(run, round, name, [*by_variant, *overrides], scores=False)
 
 
-def score(
-    run: Run,
-    /,
-    *,
-    round: Round,
-    name: Annotated[str, Parameter(help="of the side that they stand on")],
-    overrides: OtherSets = (),
-) -> int:
-    """Make scores of other contexts, or by another teacher."""
+def score(run: Path, /, *, round: Whole, name: Name, overrides: Sets = ()) -> int:
+    """Make scores of other contexts, or by another teacher.
+
+    Args:
+        run: the run's folder
+        round: whose rollouts
+        name: of the side that they stand on
+        overrides: e.g. train.teacher=frozen; may be repeated
+    """
     from flows.side import side_command
 
     return side_command(run, round, name, list(overrides), scores=True)
