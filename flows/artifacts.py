@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from prefect.artifacts import create_table_artifact
-
 from flows.stage import STAGES, Stage
 from flows.text import Cell, percent
 from storage.shards import Manifest
@@ -13,6 +11,8 @@ COLUMNS = ("shard", "rows", "seconds", "tokens", "tokens/s")
 
 def write_artifact(stage: Stage, where: str, manifests: list[Manifest]) -> None:
     """Publish the table of a stage: one row a shard, then all of them."""
+    from prefect.artifacts import create_table_artifact  # what counts rows of manifests needs no Prefect
+
     rows = [describe(str(manifest.shard), [manifest]) for manifest in manifests]
     if len(rows) > 1:
         rows.append(describe("all", manifests))

@@ -12,14 +12,16 @@ from typing import Any
 import pytest
 
 from flows.analysis import Analysis, open_analysis
-from flows.analyze_signal import said_command, signal_command, signal_results, write_signal_files
+from flows.analyze_signal import signal_results, write_signal_files
 from flows.cli import main
+from flows.command_text import said_command
 from flows.other_contexts import open_contexts
 from flows.plan import RunPlan
 from flows.probe import probe_choices, read_probe
 from flows.probe_report import terminal_text, write_probe_files
 from flows.progress import Console
 from flows.session import Run
+from flows.signal_command import signal_command
 from mopd.errors import InputError
 from mopd.settings import load_settings
 from mopd.settings.context_choice import choice_grid

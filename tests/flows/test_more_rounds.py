@@ -10,9 +10,9 @@ import pytest
 
 from flows.arms import arms_of, jobs_of
 from flows.cli import main
+from flows.cli.demo import verdict
 from flows.compare_results import read_results
 from flows.conditions import settings_of
-from flows.demo import verdict
 from flows.fork import fork_run
 from flows.plan import RunPlan
 from flows.prepare import open_run
