@@ -17,7 +17,7 @@ environment: ## build .venv from the pinned lock; does nothing when it is up to 
 
 demo: environment ## multi-rollout distillation of a real model, end to end (RUN=folder, at most 12 minutes)
 	@$(BIN)/mopd run examples/demo.yaml --run $(RUN)
-	@$(BIN)/python -m flows.demo $(RUN)
+	@$(BIN)/python -m flows.cli.demo $(RUN)
 
 test: environment ## the whole test suite
 	@$(BIN)/python -m pytest

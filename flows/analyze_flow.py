@@ -37,8 +37,7 @@ def contexts_flow(run_dir: str, round: int, contexts: list[str], overrides: list
     folder = RunFolder.open(Path(run_dir))
     with in_charge(folder):
         analysis = open_analysis(folder, round, [read_choice(text) for text in contexts], overrides, answers=answers)
-        analysis.write_sides(folder)
-        with Run.open(folder, Console(), analysis.plan, analysis.side) as run:
+        with Run.open(folder, Console(), tried=list(analysis.parts.values())) as run:
             try_contexts(run, round, answers)
         write_catalog(folder)
 

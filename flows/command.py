@@ -2,34 +2,18 @@
 
 from __future__ import annotations
 
-import os
-import sys
 from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 from flows.fork import overridden
-from flows.patience import CLIENT_SETTINGS, PATIENCE
+from flows.launch import command_session, launch
+from flows.patience import PATIENCE
 from flows.plan import RunPlan
 from flows.prepare import ended_cleanly, open_run
-from flows.progress import Console
-from flows.signals import orderly_end
-from flows.worker import warm_up
 from mopd.errors import InputError
 from mopd.settings import Settings, load_settings
 from storage.runs import RunFolder
-
-QUIET = {
-    **CLIENT_SETTINGS,
-    "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
-    "DO_NOT_TRACK": "1",
-    "PREFECT_LOGGING_HANDLERS_CONSOLE_LEVEL": "CRITICAL",
-    "PREFECT_INTERNAL_LOGGING_LEVEL": "CRITICAL",
-    "PYTHONWARNINGS": "ignore:resource_tracker:UserWarning",
-}
-"""Prefect's client is patient by us; its log goes to its server; the terminal shows progress, and errors once.
-
-Workers end without tearing themselves down, so Python's resource tracker frees their semaphores; it needn't say so."""
 
 
 def run_command(config: Path, run_dir: Path | None, overrides: list[str], *, verbose: bool = False) -> int:
@@ -37,10 +21,8 @@ def run_command(config: Path, run_dir: Path | None, overrides: list[str], *, ver
 
     Returns the exit code.
     """
-    with orderly_end():
+    with command_session(verbose=verbose):
         settings, run_dir = what_to_run(config, run_dir, overrides)
-        set_environment(verbose)
-        Console.terminal = sys.stdout
         if (run_dir / "run.json").exists() and _nothing_to_do(open_run(settings, run_dir, config=config.stem)):
             print(f"{run_dir}: finished already, nothing to do", flush=True)
         else:
@@ -65,33 +47,25 @@ def what_to_run(config: Path, run_dir: Path | None, overrides: list[str], *, pre
 
 def _run_flow(settings: Any, run_dir: Path, config: Path) -> None:
     """The flow, on the user's Prefect server or on one of its own; inputs are checked while that one starts."""
-    from flows.server import start_prefect_server
 
-    warm_up()
-    start = start_prefect_server()
-    folder = open_run(settings, run_dir, config=config.stem)
-    print(f"{folder.path}: {_sizes(settings)}", flush=True)
-    from flows.run import run_flow
+    def prepare() -> None:
+        folder = open_run(settings, run_dir, config=config.stem)
+        print(f"{folder.path}: {_sizes(settings)}", flush=True)
 
-    if start is not None:
-        start.wait()
     try:
-        run_flow(settings, str(folder.path))
+        launch("flows.run:run_flow", prepare, settings=settings, run_dir=str(run_dir.resolve()))
     except Exception:
-        if not PATIENCE.given_up or RunPlan.of(folder).missing(folder):
+        if not PATIENCE.given_up or _is_unfinished(RunFolder.open(run_dir)):
             raise  # else only the server does not know that the run has ended
+
+
+def _is_unfinished(folder: RunFolder) -> bool:
+    return bool(RunPlan.of(folder).missing(folder))
 
 
 def _nothing_to_do(folder: RunFolder) -> bool:
     """A finished run whose last process ended well needs no Prefect: nothing is stale there either."""
-    return ended_cleanly(folder) and not RunPlan.of(folder).missing(folder)
-
-
-def set_environment(verbose: bool) -> None:
-    """Keep Prefect's log out of the terminal, unless it is asked for."""
-    for name, value in QUIET.items():
-        if not (verbose and name.startswith("PREFECT_LOGGING")):
-            os.environ.setdefault(name, value)
+    return ended_cleanly(folder) and not _is_unfinished(folder)
 
 
 def check_out(out: Path | None) -> None:

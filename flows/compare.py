@@ -11,13 +11,13 @@ from pathlib import Path
 from typing import Any
 
 from flows.arms import Arm, Job, arms_of, jobs_of
-from flows.command import set_environment
 from flows.compare_processes import Processes
 from flows.compare_results import Results, csv_text, markdown, read_results, terminal_text
 from flows.compare_runs import Runs, Say
+from flows.launch import prefect_server, set_environment
 from flows.prepare import run_lock
 from flows.signals import orderly_end
-from flows.stage_settings import free_settings
+from flows.stage import free_settings
 from mopd.errors import InputError
 from storage.files import make_folder, write_files, write_replacing
 from storage.runs import RUN_FILE, RunFolder
@@ -86,8 +86,10 @@ def compare(comparison: Comparison, say: Say) -> Results:
         runs = Runs(comparison.out, comparison.jobs, say, comparison.workers)
         if runs.note_finished() < len(comparison.jobs):
             say(f"{comparison.out}: {len(comparison.arms)} arms x {len(comparison.seeds)} seeds; {runs.progress()}")
-            _start_prefect()
-            runs.work(Processes(comparison.out, say), lambda: write_results(comparison, runs.states))
+            set_environment()
+            with prefect_server():  # one for all runs, which find it by their environment
+                processes = Processes(comparison.out, say)
+            runs.work(processes, lambda: write_results(comparison, runs.states))
         return write_results(comparison, runs.states)
 
 
@@ -152,13 +154,3 @@ def _check_run(folder: Path, job: Job) -> None:
         refused = {key: pair for key, pair in found.items() if key not in ("rounds", *free_settings(job.settings))}
         if refused:
             raise InputError(run.refusal(refused))
-
-
-def _start_prefect() -> None:
-    """One server for all runs, on the user's or on loopback; runs find it by their environment."""
-    set_environment(verbose=False)
-    from flows.server import start_prefect_server
-
-    start = start_prefect_server()
-    if start is not None:
-        start.wait()

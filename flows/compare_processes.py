@@ -17,7 +17,10 @@ from pathlib import Path
 import yaml
 
 from flows.arms import Job, fork_overrides
+from flows.command import run_command
 from flows.compare_runs import Say, run_folder
+from flows.exit_code import run_to_exit_code
+from flows.fork import fork_command
 from mopd.errors import InputError
 from storage.files import make_folder
 from storage.runs import RUN_FILE
@@ -127,11 +130,13 @@ def _end_with(parent: int) -> None:
 
 def _run(config: str, folder: str, origin: str = "", *overrides: str) -> int:
     """Fork `origin`, where one is named, then run; the exit code. One process, so that inputs are checked once."""
-    from flows.cli import main
 
-    sets = [part for one in overrides for part in ("--set", one)]
-    forked = main(["fork", origin, "--round", "0", *sets, folder]) if origin else 0
-    return forked or main(["run", config, "--run", folder])
+    def fork_and_run() -> int:
+        if origin:
+            fork_command(Path(origin), 0, list(overrides), Path(folder))
+        return run_command(Path(config), Path(folder), [])
+
+    return run_to_exit_code(fork_and_run)
 
 
 if __name__ == "__main__":

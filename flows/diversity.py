@@ -2,24 +2,14 @@
 
 from __future__ import annotations
 
-import argparse
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from flows.diversity_results import Results
 
 PAGE, TABLE, PLOT = "diversity.md", "diversity.csv", "diversity.png"
-
-
-def add_diversity_parser(commands: Any) -> None:
-    """Hang `diversity` under the subcommands of `mopd analyze`."""
-    diversity = commands.add_parser("diversity", help="how varied replies are, by round and policy")
-    diversity.add_argument("runs", type=Path, nargs="+", metavar="RUN", help="several: compared with the first")
-    default = "default: RUN/analysis/diversity; of several runs runs/diversity"
-    diversity.add_argument("--out", type=Path, metavar="DIR", help=f"for the page, the table and the plot; {default}")
-    diversity.set_defaults(command=_diversity)
 
 
 def analyze(runs: Sequence[Path], out: Path | None) -> tuple[Results, Path]:
@@ -47,10 +37,11 @@ def command_text(runs: Sequence[Path]) -> str:
     return f"mopd analyze diversity {' '.join(map(str, runs))}"
 
 
-def _diversity(arguments: argparse.Namespace) -> int:
+def diversity_command(runs: Sequence[Path], out: Path | None) -> int:
+    """Measure runs, write the results and print them. Returns the exit code."""
     from flows.diversity_tables import terminal_text
 
-    results, folder = analyze(arguments.runs, arguments.out)
+    results, folder = analyze(runs, out)
     print(f"{terminal_text(results)}\n\nresults: {folder / PAGE}, {TABLE}, {PLOT}")
     return 0
 

@@ -10,7 +10,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from flows.stage_settings import settings_of
+from flows.conditions import settings_of
 from mopd.errors import InputError
 from mopd.measures.diversity import (
     METRICS,

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import sys
+from dataclasses import asdict
 from datetime import datetime
 from pathlib import Path
 
-from flows.command import set_environment
 from flows.eval_prepare import is_finished, open_evaluation, prepare
 from flows.eval_request import EvalRequest, resolve
 from flows.eval_results import read_results, terminal_text, write_results
-from flows.progress import Console
-from flows.signals import orderly_end
+from flows.launch import command_session, launch
 from flows.worker import warm_up
 from storage.runs import RUN_FILE
 
@@ -19,10 +17,8 @@ from storage.runs import RUN_FILE
 def eval_command(request: EvalRequest, out: Path | None) -> int:
     """Evaluate what is missing, write the results, print their table. Returns the exit code."""
     out = out or Path("runs") / f"eval-{datetime.now():%Y%m%d-%H%M%S}"
-    with orderly_end():
+    with command_session():
         resolve(request)  # what is wrong with the request itself is said before anything is started
-        set_environment(verbose=False)
-        Console.terminal = sys.stdout
         warm_up()
         if (out / RUN_FILE).exists() and is_finished(open_evaluation(prepare(request), out), prepare(request)):
             print(f"{out}: finished already, nothing to do", flush=True)
@@ -36,23 +32,10 @@ def eval_command(request: EvalRequest, out: Path | None) -> int:
 
 def _run_flow(request: EvalRequest, out: Path) -> None:
     """The flow, on the user's Prefect server or on one of its own; models are looked at while that one starts."""
-    from flows.server import start_prefect_server
 
-    start = start_prefect_server()
-    folder = open_evaluation(prepare(request), out)
-    models, num_tasks = ", ".join(request.models), folder.document["num_tasks"]
-    print(f"{folder.path}: {models}; {num_tasks} prompts x {request.k} samples", flush=True)
-    from flows.eval_flow import eval_flow
+    def prepare_folder() -> None:
+        folder = open_evaluation(prepare(request), out)
+        models, num_tasks = ", ".join(request.models), folder.document["num_tasks"]
+        print(f"{folder.path}: {models}; {num_tasks} prompts x {request.k} samples", flush=True)
 
-    if start is not None:
-        start.wait()
-    eval_flow(
-        models=request.models,
-        tasks=request.tasks,
-        k=request.k,
-        overrides=request.overrides,
-        out=str(folder.path),
-        reader=request.reader,
-        verifier=request.verifier,
-        limit=request.limit,
-    )
+    launch("flows.eval_flow:eval_flow", prepare_folder, **asdict(request), out=str(out.resolve()))

@@ -17,9 +17,9 @@ from pathlib import Path
 from typing import Any
 
 from flows.checks import check_inputs
-from flows.jobs import load_nothing
 from flows.plan import RunPlan
-from flows.stage_settings import free_settings
+from flows.stage import free_settings
+from flows.work import load_nothing
 from flows.worker import Worker
 from mopd.errors import InputError
 from mopd.settings import Settings

@@ -1,22 +1,14 @@
-"""`mopd probe`: which context does the student gain most from, before anything is trained?"""
+"""Which context does the student gain most from, before anything is trained? What `mopd probe` and its flow know."""
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 
 from flows.analysis import Analysis, asked_alike, open_analysis
-from flows.analyze_signal import read_choices, said_command
-from flows.command import check_out, set_environment, what_to_run
-from flows.plan import RunPlan
-from flows.prepare import open_run
-from flows.probe_report import ContextResult, ProbeResults, terminal_text, write_probe_files
-from flows.progress import Console
-from flows.shard_rows import Rows
-from flows.side import check_round
-from flows.signals import orderly_end
-from flows.worker import warm_up
+from flows.analyze_signal import read_choices
+from flows.probe_report import ContextResult, ProbeResults
+from flows.work import Rows
 from mopd.errors import InputError
 from mopd.measures.probe import gain_of
 from mopd.measures.signals import has_all_sections
@@ -45,49 +37,6 @@ def probe_choices(
     if settings.generate.num_prompts < 2:
         raise InputError("generate.num_prompts: 1 is too few, intervals are over prompts; set it to 2 or more")
     return choices
-
-
-def probe_command(
-    config: Path,
-    run_dir: Path | None,
-    round: int,
-    *,
-    variants: Sequence[str],
-    renderings: Sequence[str],
-    orders: Sequence[str],
-    overrides: list[str],
-    out: Path | None,
-) -> int:
-    """Make what is missing of a round's rollouts and of the contexts, then say what to train with. Returns 0."""
-    check_out(out)
-    with orderly_end():
-        settings, run_dir = what_to_run(config, run_dir, overrides, prefix="probe-")
-        choices = probe_choices(settings, variants, renderings, orders)
-        if not 0 <= round < settings.rounds:
-            raise InputError(f"--round {round}: the run has rounds 0 to {settings.rounds - 1}")
-        set_environment(verbose=False)
-        Console.terminal = sys.stdout
-        warm_up()
-        folder = open_run(settings, run_dir, config=config.stem)
-        _check_policy(folder, round)
-        target = out or probe_folder(folder, round)
-        if not _is_made(folder, round, choices):
-            _work(settings, folder, round, choices, target)
-        results = read_probe(folder, round, choices)
-        command = said_command(
-            "probe",
-            config,
-            run=run_dir,
-            round=round,
-            variants=variants,
-            renderings=renderings,
-            orders=orders,
-            sets=overrides,
-            out=out,
-        )
-        write_probe_files(results, target, command=command)
-        print(f"\n{terminal_text(results)}\n\nresults: {target}: probe.md, probe.csv, plot.png")
-    return 0
 
 
 def probe_folder(folder: RunFolder, round: int) -> Path:
@@ -129,32 +78,3 @@ def _result(
         answer_tokens=sum(len(row["token_ids"]) for row in answers) / len(answers) if answers else None,
         draws=draws,
     )
-
-
-def _work(settings: Settings, folder: RunFolder, round: int, choices: list[ContextChoice], out: Path) -> None:
-    from flows.server import start_prefect_server
-
-    start = start_prefect_server()
-    print(f"{folder.path}: {len(choices)} contexts, {settings.generate.num_prompts} prompts", flush=True)
-    from flows.analyze_flow import probe_flow
-
-    if start is not None:
-        start.wait()
-    probe_flow(settings, str(folder.path), round, tuple(one.text for one in choices), out=str(out))
-
-
-def _is_made(folder: RunFolder, round: int, choices: list[ContextChoice]) -> bool:
-    """Whether nothing of the probe is missing."""
-    plan = RunPlan.of(folder)
-    if plan.missing_of(folder, plan.rounds[round].needed(folder).verdicts):
-        return False
-    analysis = open_analysis(folder, round, choices, [], answers=True)
-    return not analysis.plan.missing_of(folder, analysis.needed(folder))
-
-
-def _check_policy(folder: RunFolder, round: int) -> None:
-    """A later round is sampled by its own policy, which the rounds before it train."""
-    plan = RunPlan.of(folder)
-    check_round(folder, plan, round)
-    if round and plan.rounds[round - 1].policy.find(folder) is None:
-        raise InputError(f"--round {round}: its policy is not trained yet; mopd run {folder.path} first")

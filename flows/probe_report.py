@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from flows.fork import has_trainer_state
-from flows.shard_rows import Rows
 from flows.text import Cell, markdown_table, text_table
+from flows.work import Rows
 from mopd.evaluate import Interval, bootstrap_interval
 from mopd.measures.probe import Gain, best_context, why_best
 from mopd.settings.context_choice import ContextChoice

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from flows.choices import chosen
+from flows.counts import chosen
 from flows.plan import RunPlan
 from flows.shard import Shard
 from flows.text import Cell

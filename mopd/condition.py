@@ -12,7 +12,8 @@ from mopd.contexts.pools import Group, Pools, read_earlier_groups, read_groups
 from mopd.contexts.render import Context, Section, context_digest, fit_context, make_sections, render, template_tokens
 from mopd.contexts.summaries import SUMMARY_INSTRUCTION, with_instruction
 from mopd.errors import InputError
-from mopd.settings.condition import ConditionSettings, ControlVariant
+from mopd.settings.condition import ConditionSettings
+from mopd.settings.variants import ControlVariant
 from mopd.tasks.task import Message
 
 Row = dict[str, Any]
@@ -55,7 +56,7 @@ class _Conditioner:
     ) -> None:
         self._group, self._pools, self._settings, self._tokenizer = group, pools, settings, tokenizer
         self._count_tokens = count_tokens
-        self._messages = _asked(group, tokenizer)
+        self._messages = _find_messages(group, tokenizer)
         self._contexts: dict[tuple[Section, ...], Context] = {}
 
     def rows(self) -> list[Row]:
@@ -123,8 +124,8 @@ class _Conditioner:
 
     def _selected(self, role: str, sections: Sequence[Section]) -> int | None:
         """The group's member in a role; one of an earlier round is in `peers` alone."""
-        here = [section.source for section in sections if section.role == role]
-        return next((one.sample for one in here if one.round == self._group.round), None)
+        sources = [section.source for section in sections if section.role == role]
+        return next((source.sample for source in sources if source.round == self._group.round), None)
 
     def _peer(self, section: Section) -> Row:
         return {
@@ -168,9 +169,9 @@ def _why_no_peer(pool: Pool) -> str:
     return "failure hidden, a peer succeeded" if pool.failures() else "no failed peer"
 
 
-def _asked(group: Group, tokenizer: Any) -> list[Message]:
+def _find_messages(group: Group, tokenizer: Any) -> list[Message]:
     """The prompt as the student was asked: with the instruction to summarize, if its tokens say so."""
     messages = [{"role": message["role"], "content": message["content"]} for message in group.prompt["messages"]]
     instructed = with_instruction(messages, SUMMARY_INSTRUCTION)
-    given = next((list(row["prompt_token_ids"]) for row in group.rollouts), [])
-    return instructed if given == template_tokens(tokenizer, instructed) else messages
+    prompt_ids = next((list(row["prompt_token_ids"]) for row in group.rollouts), [])
+    return instructed if prompt_ids == template_tokens(tokenizer, instructed) else messages

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from mopd.contexts.peers import Candidate, Pool, Source
-from mopd.contexts.summaries import summary_of
+from mopd.contexts.summaries import summarize
 from mopd.seeds import derive_seed
 from mopd.settings.condition import ConditionSettings, ControlVariant
 from mopd.verifiers.reply import without_thinking
@@ -53,9 +53,9 @@ class Pools:
         what is drawn.
         """
         members = self._candidates[group.prompt_id]
-        solved = any(one.success for one in members)
+        solved = any(candidate.success for candidate in members)
         return Pool(
-            tuple(one for one in members if one.source.sample != sample or not self._settings.exclude_self),
+            tuple(peer for peer in members if peer.source.sample != sample or not self._settings.exclude_self),
             derive_seed("peers", self._run_seed, group.round, group.prompt_id, sample),
             earlier=() if solved else tuple(self._earlier.get(group.prompt_id, ())),
             others=self._others_of(group.prompt_id) if isinstance(self._settings.variant, ControlVariant) else (),
@@ -78,12 +78,12 @@ class Pools:
 
     def _read(self, group: Group) -> list[Candidate]:
         pairs = zip(group.rollouts, group.verdicts, strict=True)
-        return [one for pair in pairs if (one := self._candidate(group, *pair)) is not None]
+        return [candidate for pair in pairs if (candidate := self._candidate(group, *pair)) is not None]
 
     def _candidate(self, group: Group, rollout: Row, verdict: Row) -> Candidate | None:
         """None without a verdict, and without text: such a reply has nothing to show."""
-        said = self.plain(rollout["text"])
-        text = without_thinking(said).strip() if self._settings.strip_think else said
+        reply = self.plain(rollout["text"])
+        text = without_thinking(reply).strip() if self._settings.strip_think else reply
         if verdict["success"] is None or not text:
             return None
         return Candidate(
@@ -91,7 +91,7 @@ class Pools:
             success=bool(verdict["success"]),
             reward=float(verdict["reward"]),
             text=text,
-            summary=summary_of(said),
+            summary=summarize(reply),
             question=group.question,
         )
 

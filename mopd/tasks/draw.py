@@ -112,8 +112,8 @@ def _walk(num_tasks: int, num_prompts: int, seed: int, *, until: int) -> list[in
         num_begun = len(walk) % num_prompts
         begun = set(walk[len(walk) - num_begun :])
         fresh = [index for index in order if index not in begun][: num_prompts - num_begun]
-        others = set(order).difference(fresh)
-        walk += fresh + [index for index in order if index in others]
+        later = set(order).difference(fresh)
+        walk += fresh + [index for index in order if index in later]
     return walk[:until]
 
 
@@ -131,23 +131,22 @@ def _number_tasks(settings: NumberTasks, seed: int) -> TaskSplit:
 
 
 def _check_families(names: tuple[str, ...]) -> None:
-    known = ", ".join(NUMBER_QUESTIONS)
     if not names:
-        raise InputError(f"tasks.questions: name at least one family of {known}")
+        raise InputError(f"tasks.questions: name at least one family of {', '.join(NUMBER_QUESTIONS)}")
     for name in names:
         if name not in NUMBER_QUESTIONS:
-            raise InputError(f"tasks.questions: {name!r} is unknown; choose from {known}")
+            raise InputError(f"tasks.questions: {NUMBER_QUESTIONS.unknown(name)}")
         if names.count(name) > 1:
             raise InputError(f"tasks.questions: {name!r} is named twice; name it once")
 
 
 def _draw_split(names: tuple[str, ...], count: int, split: str, seed: int, *, avoid: set[Problem]) -> list[Question]:
     """`count` questions spread evenly over the families; the first families get what does not divide."""
-    share, rest = divmod(count, len(names))
+    share, remainder = divmod(count, len(names))
     drawn: list[Question] = []
     for place, name in enumerate(names):
         rng = random.Random(derive_seed(seed, "tasks", split, name))
-        drawn += draw_questions(name, share + (place < rest), rng=rng, avoid=avoid)
+        drawn += draw_questions(name, share + (place < remainder), rng=rng, avoid=avoid)
     return drawn
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import argparse
 import csv
 import json
 from collections.abc import Mapping
@@ -11,7 +10,8 @@ from typing import Any
 
 import pytest
 
-from flows.diversity import add_diversity_parser, analyze
+from flows.cli import main
+from flows.diversity import analyze
 from flows.diversity_results import HELD_OUT, SAMPLED, Point, read_results
 from flows.diversity_tables import tables
 from mopd.errors import InputError
@@ -171,10 +171,7 @@ def test_tables_say_where_prompts_are_missing(run: RunFolder) -> None:
 
 
 def mopd_analyze(*arguments: str | Path) -> int:
-    root = argparse.ArgumentParser()
-    add_diversity_parser(root.add_subparsers(required=True))
-    parsed = root.parse_args(["diversity", *map(str, arguments)])
-    return int(parsed.command(parsed))
+    return main(["analyze", "diversity", *map(str, arguments)])
 
 
 def test_the_command_writes_page_table_and_plot(run: RunFolder, capsys: pytest.CaptureFixture[str]) -> None:
@@ -241,18 +238,18 @@ def test_bad_input_is_refused_before_anything_is_written(run: RunFolder, tmp_pat
     file.touch()
     out = tmp_path / "out"
     with pytest.raises(StorageError, match=r"is not a run: it has no run\.json"):
-        mopd_analyze(tmp_path, "--out", out)
+        analyze([tmp_path], out)
     with pytest.raises(InputError, match="has no rollouts and no evaluations yet; mopd run"):
-        mopd_analyze(run.path, empty.path, "--out", out)
+        analyze([run.path, empty.path], out)
     with pytest.raises(InputError, match="is named twice; name each run once"):
-        mopd_analyze(run.path, run.path / ".." / "run", "--out", out)
+        analyze([run.path, run.path / ".." / "run"], out)
     with pytest.raises(InputError, match=r"--out .*: is a file; name a folder"):
-        mopd_analyze(run.path, "--out", file)
+        analyze([run.path], file)
     assert not out.exists()
     for manifest in manifests(run, "prompts", 0):
         (run.path / manifest.file).unlink()
     with pytest.raises(InputError, match="prompt a: round 0 has no row of it in prompts"):
-        mopd_analyze(run.path)
+        analyze([run.path], None)
     assert not (run.path / "analysis").exists()
 
 

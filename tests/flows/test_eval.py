@@ -13,7 +13,8 @@ from typing import Any
 
 import pytest
 
-from flows.eval_jobs import check_models, judge_model, load_model_engine, sample_model
+from flows.eval_flow import EVALUATE_MODEL
+from flows.eval_jobs import check_models, load_model_engine
 from flows.eval_plan import EvalPlan
 from flows.eval_plot import write_plot
 from flows.eval_prepare import Prepared, is_finished, names_of, note_request, open_evaluation
@@ -28,6 +29,7 @@ from storage.catalog import query
 from storage.errors import StorageError
 from storage.runs import RunFolder
 from storage.shards import commit_shard, read_rows
+from tests.flows.rounds_by_jobs import make
 from tests.flows.test_plan import SMALL, commit, finish, plan_of, run_of
 from tests.storage.storage_samples import columns_of
 
@@ -93,10 +95,10 @@ def draw(folder: RunFolder, found: Prepared) -> EvalPlan:
 
 def evaluate(folder: RunFolder, plan: EvalPlan, name: str, only: int | None = None) -> None:
     """All shards of a model, or one, by the jobs of worker processes."""
-    loaded = load_model_engine(folder.path, name)
+    loaded = load_model_engine(folder, name)
     for shard in plan.of_model(name).evaluations:
         if only in (None, shard.shard):
-            judge_model(None, print, folder.path, shard, *sample_model(loaded, print, folder.path, shard))
+            make(EVALUATE_MODEL, folder, shard, loaded)
 
 
 def test_models_are_named_after_their_last_part(tmp_path: Path) -> None:
@@ -299,7 +301,7 @@ def test_a_models_bytes_decide_its_keys_and_its_name_does_not(
     plan = EvalPlan.of(open_evaluation(prepared(asked(one, other, str(twin))), tmp_path / "out"))
     assert keys(plan, "one") == keys(plan, "twin")
     assert keys(plan, "one")[1] != keys(plan, "other")[1]
-    assert [shard.table for shard in plan.of_model("twin").evaluations] == ["evaluations@twin"] * 2
+    assert [shard.name for shard in plan.of_model("twin").evaluations] == ["twin"] * 2
 
 
 def test_shards_that_are_there_are_not_missing(asked: Callable[..., EvalRequest], tmp_path: Path) -> None:
@@ -310,7 +312,9 @@ def test_shards_that_are_there_are_not_missing(asked: Callable[..., EvalRequest]
     evaluate(folder, plan, "one")
     evaluate(folder, plan, "other", only=1)
     assert plan.missing(folder, ["one"]) == []
-    assert [(one.table, one.shard) for one in plan.missing(folder, ["one", "other"])] == [("evaluations@other", 0)]
+    assert [(one.table, one.name, one.shard) for one in plan.missing(folder, ["one", "other"])] == [
+        ("evaluations", "other", 0)
+    ]
     results = read_results(folder.path)
     assert [one.model.name for one in results.models] == ["one"]
     assert results.unfinished == ["other: 1 of 2 shards, name it again"]
@@ -369,11 +373,9 @@ def test_models_answer_with_the_same_seeds(asked: Callable[..., EvalRequest], tm
     plan = draw(folder, found)
     for name in plan.models:
         evaluate(folder, plan, name)
-    counted = (
-        "SELECT name, policy_version, count(*), count(DISTINCT seed) FROM side_evaluations GROUP BY ALL ORDER BY 1"
-    )
+    counted = "SELECT model, policy_version, count(*), count(DISTINCT seed) FROM evaluations GROUP BY ALL ORDER BY 1"
     assert query(folder, counted).rows == [("one", 0, 6, 6), ("other", 3, 6, 6)]
-    assert query(folder, "SELECT count(DISTINCT (seed, text, success)) FROM side_evaluations").rows == [(6,)]
+    assert query(folder, "SELECT count(DISTINCT (seed, text, success)) FROM evaluations").rows == [(6,)]
     results = read_results(folder.path)
     assert [one.differences["mean"].value for one in results.models[1:]] == [0.0]
 

@@ -24,7 +24,7 @@ from flows.signal_report import (
 from mopd.measures.signal_metrics import METRICS
 from mopd.measures.signal_summary import POPULATIONS, SUMMARIZED, summarize_signals
 from mopd.measures.signals import Rows, signal_rows
-from mopd.settings.condition import PeerVariant
+from mopd.settings.variants import PeerVariant
 from tests.mopd.signal_samples import group, joined
 
 SUCCESS = PeerVariant(kind="success")

@@ -13,7 +13,7 @@ from mopd.evaluate import bootstrap_interval
 from mopd.measures.signal_metrics import METRICS
 from mopd.measures.signal_summary import POPULATIONS, SUMMARIZED, SignalEstimate, summarize_signals
 from mopd.measures.signals import Row, Rows, signal_rows
-from mopd.settings.condition import NoPeers
+from mopd.settings.variants import NoPeers
 from tests.mopd.signal_samples import group, joined
 
 NOTHING = NoPeers(kind="none")

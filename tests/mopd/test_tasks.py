@@ -141,7 +141,7 @@ def test_more_problems_than_exist() -> None:
     ("names", "message"),
     [
         ((), "name at least one family of larger, "),
-        (("largest",), "'largest' is unknown; choose from larger, "),
+        (("largest",), "'largest' is unknown; choose one of first_of_three, "),
         (("sum", "sum"), "'sum' is named twice"),
     ],
 )

@@ -1,6 +1,6 @@
 """What `make demo` says at the end: did the student get better, where is everything, what to ask it.
 
-python -m flows.demo RUN
+python -m flows.cli.demo RUN
 """
 
 from __future__ import annotations

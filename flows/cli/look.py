@@ -1,0 +1,112 @@
+"""What a run holds, and what the machine has: `mopd status`, `sql`, `show`, `digest`, `export` and `doctor`."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Annotated, Literal
+
+from cyclopts import Parameter
+
+from flows.cli.options import Whole
+from flows.exit_code import FAILURE
+
+
+def status(run: Path, /, *, json: bool = False) -> int:
+    """Show rounds, stages, rates and results of a run.
+
+    Args:
+        run: the run's folder
+        json: for programs
+    """
+    from json import dumps
+
+    from flows.status import run_status, status_text
+    from storage.runs import RunFolder
+
+    state = run_status(RunFolder.open(run))
+    print(dumps(state, indent=2) if json else status_text(state))
+    return 0
+
+
+def sql(
+    run: Path,
+    query: Annotated[str, Parameter(name="SELECT", allow_leading_hyphen=True)],
+    /,
+    *,
+    format: Literal["table", "csv", "json"] = "table",
+) -> int:
+    """Query a run's tables, read-only.
+
+    Args:
+        run: the run's folder
+        query: one statement that reads
+        format: of what is printed
+    """
+    from flows.sql import format_result
+    from storage import catalog
+    from storage.runs import RunFolder
+
+    select = os.fsencode(query).decode(errors="replace")  # UTF-8, whatever the locale takes arguments for
+    result = catalog.query(RunFolder.open(run), select)
+    print(format_result(result.columns, result.rows, format))
+    return FAILURE if result.excluded else 0
+
+
+def show(
+    run: Path, /, *, round: Whole, prompt: Annotated[str, Parameter(metavar="ID")], sample: Whole | None = None
+) -> int:
+    """Show a group of rollouts; with --sample, what the teacher was shown and said.
+
+    Args:
+        run: the run's folder
+        round: from 0 on
+        prompt: the id of the group's prompt
+        sample: a rollout of the group, from 0 on
+    """
+    from flows.show import show_group, show_sample
+    from storage.runs import RunFolder
+
+    if sample is None:
+        show_group(RunFolder.open(run), round, prompt)
+    else:
+        show_sample(RunFolder.open(run), round, prompt, sample)
+    return 0
+
+
+def digest(run: Path, /) -> int:
+    """Print one hash a table, without timings.
+
+    Args:
+        run: the run's folder
+    """
+    from flows.status import asked_evaluations
+    from storage.digest import digest_tables
+    from storage.runs import RunFolder
+
+    folder = RunFolder.open(run)
+    for table, table_digest in digest_tables(folder, asked_evaluations(folder)).items():
+        print(f"{table_digest}  {table}")
+    return 0
+
+
+def export(run: Path, folder: Path, /, *, round: Whole) -> int:
+    """Copy the policy that a round trained to a folder.
+
+    Args:
+        run: the run's folder
+        folder: a new one for the policy
+        round: from 0 on
+    """
+    from flows.export import export_policy
+    from storage.runs import RunFolder
+
+    print(export_policy(RunFolder.open(run), round, folder))
+    return 0
+
+
+def doctor() -> int:
+    """Show what was found on this machine, and what would stop a run."""
+    from flows import doctor
+
+    return doctor.doctor()

@@ -1,0 +1,154 @@
+"""What measures runs: `mopd analyze`, `mopd probe`, `mopd eval` and `mopd compare`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+from cyclopts import Parameter
+
+from flows.cli.options import Folder, Name, Names, Reader, RunFolder, Sets, Whole
+
+
+def signal(
+    run: Path,
+    /,
+    *,
+    round: Whole,
+    variants: Names = (),
+    renderings: Names = (),
+    orders: Names = (),
+    reference: Name | None = None,
+    overrides: Sets = (),
+    out: Folder | None = None,
+) -> int:
+    """Does the teacher see what the verifier sees, under which context?
+
+    Args:
+        run: the run's folder
+        round: whose rollouts
+        variants: contexts to compare, e.g. none,success,contrastive/turns/first
+        renderings: sections,turns: each variant by both
+        orders: last,first: where the failed peer stands
+        reference: what differences are taken from (default: none)
+        overrides: for all contexts; may be repeated
+        out: for table, page, CSV and plot (default: in the run)
+    """
+    from flows.analyze_signal import DEFAULT_VARIANTS
+    from flows.signal_command import signal_command
+
+    return signal_command(
+        run,
+        round,
+        variants=variants or DEFAULT_VARIANTS,
+        renderings=renderings,
+        orders=orders,
+        reference=reference,
+        overrides=list(overrides),
+        out=out,
+    )
+
+
+def diversity(runs: Annotated[list[Path], Parameter(name="RUN")], /, *, out: Folder | None = None) -> int:
+    """Measure how varied replies are, by round and policy.
+
+    Args:
+        runs: several: compared with the first
+        out: for the page, the table and the plot (default: RUN/analysis/diversity; of several runs runs/diversity)
+    """
+    from flows.diversity import diversity_command
+
+    return diversity_command(runs, out)
+
+
+def probe(
+    config: Path,
+    /,
+    *,
+    run_dir: RunFolder | None = None,
+    round: Whole = 0,
+    variants: Names = (),
+    renderings: Names = (),
+    orders: Names = (),
+    overrides: Sets = (),
+    out: Folder | None = None,
+) -> int:
+    """Which context does the student gain most from, before anything is trained?
+
+    Args:
+        config: a YAML file of settings, or a run's folder
+        run_dir: the run's folder (default: a new one under runs/)
+        round: whose rollouts
+        variants: contexts to compare, e.g. none,success,contrastive/turns/first
+        renderings: sections,turns: each variant by both
+        orders: last,first: where the failed peer stands
+        overrides: for all contexts; may be repeated
+        out: for table, page, CSV and plot (default: in the run)
+    """
+    from flows.probe_command import probe_command
+
+    return probe_command(
+        config,
+        run_dir,
+        round,
+        variants=variants,
+        renderings=renderings,
+        orders=orders,
+        overrides=list(overrides),
+        out=out,
+    )
+
+
+def eval_(
+    models: Annotated[list[str], Parameter(name="MODEL")],
+    /,
+    *,
+    tasks: Annotated[str | None, Parameter(metavar="SRC")] = None,
+    reader: Reader | None = None,
+    verifier: Name | None = None,
+    limit: Whole | None = None,
+    k: Annotated[Whole, Parameter(name="-k")] = 8,
+    overrides: Sets = (),
+    out: Folder | None = None,
+) -> int:
+    """Measure mean@k, pass@k and maj@k of models and runs on the same tasks.
+
+    Args:
+        models: a model's folder, embedded:smollm2-135m-instruct, a run's folder (its last policy), or RUN@N (policy N)
+        tasks: a file, a folder, or a name such as human-eval; docs/tasks.md (default: what the first run holds out)
+        reader: a function of yours that reads a row
+        verifier: what judges all tasks, instead of what the rows say
+        limit: the first N tasks alone
+        k: samples a prompt
+        overrides: e.g. generate.temperature=0.6; may be repeated
+        out: continued if it is there (default: a new one)
+    """
+    from flows.eval_command import eval_command
+    from flows.eval_request import EvalRequest
+
+    return eval_command(EvalRequest(tuple(models), tasks, reader, verifier, limit, k, overrides), out)
+
+
+def compare(
+    config: Path,
+    /,
+    *,
+    vary: Annotated[tuple[str, ...], Parameter(metavar="KEY=A,B")],
+    seeds: Whole = 1,
+    overrides: Sets = (),
+    out: Folder | None = None,
+    jobs: Whole = 1,
+) -> int:
+    """Run a config in several ways and say which does better.
+
+    Args:
+        config: a YAML file of settings that all arms share
+        vary: e.g. train.objective=mopd,sdpo,grpo; again for a grid. All arms are compared with the first
+        seeds: runs an arm, from the config's seed on
+        overrides: for all arms; may be repeated
+        out: default: runs/compare-CONFIG
+        jobs: runs at once, sharing out the cores
+    """
+    from flows.compare import compare_command
+
+    return compare_command(config, vary=list(vary), num_seeds=seeds, overrides=list(overrides), out=out, workers=jobs)

@@ -1,0 +1,38 @@
+"""Types of arguments that several commands take; what an argument means stands in the docstring of its command."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+from cyclopts import Parameter, Token
+
+
+def _whole_number(_: object, tokens: tuple[Token, ...]) -> int:
+    """Cyclopts would round 1.5, and read 0x10."""
+    text = tokens[-1].value
+    try:
+        return int(text)
+    except ValueError:
+        raise ValueError(f"{text!r} is not a whole number") from None
+
+
+def _names(_: object, tokens: tuple[Token, ...]) -> tuple[str, ...]:
+    """The parts between commas, but for those within brackets. None may be empty."""
+    from flows.arms import split_values
+
+    text = tokens[-1].value
+    parts = tuple(part.strip() for part in split_values(text))
+    if not all(parts) or not parts or ",," in text or text.strip(" ").startswith(",") or text.strip(" ").endswith(","):
+        raise ValueError(f"{text!r}: a name is missing; write them as A,B")
+    return parts
+
+
+Whole = Annotated[int, Parameter(metavar="N", converter=_whole_number)]
+Names = Annotated[tuple[str, ...], Parameter(metavar="A,B", converter=_names)]
+Sets = Annotated[tuple[str, ...], Parameter(name="--set", metavar="KEY=VALUE")]
+Folder = Annotated[Path, Parameter(metavar="DIR")]
+RunFolder = Annotated[Folder, Parameter(name="--run")]
+Reader = Annotated[str, Parameter(metavar="MODULE:FUNCTION")]
+Name = Annotated[str, Parameter(metavar="NAME")]
+Source = Annotated[str, Parameter(name="SRC")]

@@ -1,0 +1,57 @@
+"""`mopd fork`, `mopd condition` and `mopd score`: what is there, under other settings; docs/replay.md."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from flows.cli.options import Name, Sets, Whole
+from mopd.errors import InputError
+
+
+def fork(run: Path, new: Path, /, *, round: Whole, overrides: Sets = ()) -> int:
+    """Make a new run that goes on from a round under other settings.
+
+    Args:
+        run: the folder of the run that has the rounds before
+        new: the new run's folder; mopd run NEW starts it
+        round: the first round that is run again, from 0 on
+        overrides: e.g. train.objective=grpo; may be repeated
+    """
+    from flows.fork import fork_command
+
+    return fork_command(run, round, list(overrides), new)
+
+
+def condition(
+    run: Path, /, *, round: Whole, variant: Name | None = None, name: Name | None = None, overrides: Sets = ()
+) -> int:
+    """Make other contexts of rollouts that are there.
+
+    Args:
+        run: the run's folder
+        round: whose rollouts
+        variant: the same as --set condition.variant=VARIANT
+        name: of the side that they stand on (default: the variant)
+        overrides: e.g. condition.num_peers=2; may be repeated
+    """
+    from flows.replay import replay_command
+
+    name = name or variant
+    if name is None:
+        raise InputError("--name: needed where no --variant is given")
+    by_variant = [] if variant is None else [f"condition.variant={variant}"]
+    return replay_command(run, round, name, [*by_variant, *overrides], scores=False)
+
+
+def score(run: Path, /, *, round: Whole, name: Name, overrides: Sets = ()) -> int:
+    """Make scores of other contexts, or by another teacher.
+
+    Args:
+        run: the run's folder
+        round: whose rollouts
+        name: of the side that they stand on
+        overrides: e.g. train.teacher=frozen; may be repeated
+    """
+    from flows.replay import replay_command
+
+    return replay_command(run, round, name, list(overrides), scores=True)

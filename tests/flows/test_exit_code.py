@@ -1,0 +1,51 @@
+"""An error that a user can mend is one line, with its traceback where that is asked for."""
+
+from __future__ import annotations
+
+import pytest
+
+from flows.exit_code import run_to_exit_code
+from flows.signals import Terminated
+from flows.worker import WorkerDied
+from mopd.errors import InputError
+from storage.errors import StorageError
+
+ERRORS: list[tuple[BaseException, int, str]] = [
+    (InputError("rounds: 0 is too few;\n  give 1"), 2, "mopd: rounds: 0 is too few; give 1\n"),
+    (StorageError("run is not a run"), 2, "mopd: run is not a run\n"),
+    (PermissionError(13, "Permission denied", "runs/demo"), 2, "mopd: runs/demo: Permission denied\n"),
+    (OSError("no space"), 2, "mopd: no space\n"),
+    (WorkerDied("score: killed"), 1, "mopd: score: killed; start the same command again to continue\n"),
+    (Terminated(143), 143, "mopd: terminated; start the same command again to continue\n"),
+    (KeyboardInterrupt(), 130, "mopd: interrupted; start the same command again to continue\n"),
+]
+
+
+def deep(error: BaseException) -> int:
+    """Raise it from a function with a name that a traceback has."""
+    raise error
+
+
+@pytest.mark.parametrize(("error", "code", "line"), ERRORS)
+def test_one_line(error: BaseException, code: int, line: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run_to_exit_code(lambda: deep(error)) == code
+    assert capsys.readouterr().err == line
+
+
+@pytest.mark.parametrize(("error", "code", "line"), ERRORS)
+def test_the_traceback_stands_before_the_line_where_it_is_asked_for(
+    error: BaseException,
+    code: int,
+    line: str,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.setenv("MOPD_TRACEBACK", "1")
+    assert run_to_exit_code(lambda: deep(error)) == code
+    shown = capsys.readouterr().err
+    assert shown.startswith("Traceback") and "in deep" in shown and shown.endswith(line)
+
+
+def test_a_bug_is_raised() -> None:
+    with pytest.raises(ZeroDivisionError):
+        run_to_exit_code(lambda: deep(ZeroDivisionError()))
