@@ -2,11 +2,7 @@
 
 from __future__ import annotations
 
-import csv
-import io
-import os
-import platform
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,16 +10,19 @@ from typing import Any
 from flows.artifacts import total
 from flows.eval_plan import EvalPlan, Model
 from flows.progress import clock
+from flows.report.figure import Figure, Mark, Panel, Series
+from flows.report.report import Report, machine
+from flows.report.table import UNDEFINED, Column, Row, Table, Value
 from flows.shard import EvaluationPlan
 from flows.status import judged_rows
-from flows.text import Cell, markdown_table, percent, said, text_table
+from flows.text import percent
 from mopd.evaluate import EvaluationSummary, summarize_evaluation
-from mopd.measures.comparison import Estimate, Outcome, difference, outcome_of
-from storage.files import write_replacing
+from mopd.measures.comparison import Outcome, outcome_of, paired_difference
+from mopd.measures.estimate import Estimate
 from storage.runs import RunFolder
 from storage.shards import Manifest, read_rows
 
-Row = dict[str, Cell]
+NOTHING = "nothing is evaluated to the end yet"
 METRICS = {"mean": "mean", "passed": "pass", "majority": "maj"}
 """What an `Outcome` calls a metric, and what it is called in tables and in a summary."""
 METHOD = (
@@ -57,7 +56,11 @@ class ModelResult:
         """A metric over prompts, as the summary has it."""
         name = METRICS[metric]
         value, interval = getattr(self.summary, f"{name}_at_k"), getattr(self.summary, f"{name}_interval")
-        return Estimate(value, interval, 1, getattr(self.summary, f"num_{name}_prompts"))
+        return Estimate.of(value, interval, getattr(self.summary, f"num_{name}_prompts"))
+
+    def difference(self, metric: str) -> Estimate:
+        """A metric minus the first model's; undefined for that one itself."""
+        return self.differences.get(metric, UNDEFINED)
 
     @property
     def mean_tokens(self) -> float:
@@ -114,13 +117,13 @@ def _read_model(
     rows, settings = judged_rows(folder, part), plan.settings
     ends = [row["finish_reason"] for one in manifests for row in read_rows(folder, one, ["finish_reason"])]
     outcome = outcome_of(rows, settings.evaluate.num_samples)
-    draws = {"num_samples": settings.evaluate.bootstrap_samples, "rng_seed": settings.seed}
+    draws = {"num_samples": settings.evaluate.bootstrap_samples, "seed": settings.seed}
     return ModelResult(
         model=model,
         summary=summarize_evaluation(rows, settings.evaluate, settings.seed),
         outcome=outcome,
         differences={
-            metric: difference({0: getattr(outcome, metric)}, {0: getattr(first, metric)}, **draws)
+            metric: paired_difference({0: getattr(outcome, metric)}, {0: getattr(first, metric)}, **draws)
             for metric in (METRICS if first is not None else ())
         },
         num_samples=len(rows),
@@ -130,65 +133,63 @@ def _read_model(
     )
 
 
-def write_results(path: Path) -> EvalResults:
+def write_results(path: Path) -> Report:
     """Write page, table and plot from what is on disk now."""
-    from flows.eval_plot import write_plot
-
-    results = read_results(path)
-    for name, text in (("results.csv", csv_text(results)), ("results.md", page(results))):
-        write_replacing(results.folder.path, results.folder.path / name, text.encode())
-    write_plot(results, results.folder.path / "plot.png")
-    return results
+    report = eval_report(read_results(path))
+    report.write(path)
+    return report
 
 
-def result_rows(results: EvalResults) -> list[Row]:
-    """The table of models."""
-    nulls = any(one.summary.num_null for one in results.models)
-    return [
-        {
-            "model": one.model.name,
-            "prompts": one.summary.num_prompts,
-            **_metric_columns(results, one),
-            "tokens": round(one.mean_tokens, 1),
-            "cut": percent(one.num_cut, one.num_samples),
-            "seconds": clock(one.seconds),
-            **({"nulls": one.summary.num_null} if nulls else {}),
-        }
-        for one in results.models
-    ]
+def eval_report(results: EvalResults) -> Report:
+    """The models beside each other."""
+    table = result_table(results) if results.models else None
+    method = METHOD + (MAJORITY if "majority" in results.metrics else "")
+    return Report(
+        title=" against ".join(results.plan.models),
+        parts=[
+            about(results),
+            table or NOTHING,
+            _figure(results),
+            method,
+            *results.unfinished,
+            f"tokens: of a reply, on average. cut: replies that reached the length limit. {machine()}.",
+            _model_table(results),
+        ],
+        brief=[about(results), table or NOTHING, "\n".join([method, *results.unfinished])],
+        numbers=Table.of([_numbers(one) for one in results.models]),
+    )
 
 
-def _metric_columns(results: EvalResults, one: ModelResult) -> Row:
-    """Each metric and, where there are several models, its difference from the first; blanks tell columns apart."""
-    row: Row = {}
-    for place, metric in enumerate(results.metrics):
-        row[f"{METRICS[metric]}@{results.k}, %"] = said(one.estimate(metric))
+def result_table(results: EvalResults) -> Table:
+    """The table of models: each metric and, where there are several models, its difference from the first."""
+    columns = [Column("model"), Column("prompts")]
+    for metric in results.metrics:
+        columns += [Column(metric, f"{METRICS[metric]}@{results.k}, %", "z.1f", 100)]
         if len(results.models) > 1:
-            row[f"minus {results.models[0].model.name}{' ' * place}"] = said(one.differences.get(metric), sign=True)
-    return row
+            columns += [Column(f"{metric} difference", f"minus {results.models[0].model.name}", "+z.1f", 100)]
+    columns += [Column("tokens"), Column("cut"), Column("seconds"), Column("nulls", optional=True)]
+    return Table(columns, [_row(one) for one in results.models])
 
 
-def model_rows(results: EvalResults) -> list[Row]:
+def _row(one: ModelResult) -> Row:
+    return {
+        "model": one.model.name,
+        "prompts": one.summary.num_prompts,
+        **{metric: one.estimate(metric) for metric in METRICS},
+        **{f"{metric} difference": difference for metric, difference in one.differences.items()},
+        "tokens": round(one.mean_tokens, 1),
+        "cut": percent(one.num_cut, one.num_samples),
+        "seconds": clock(one.seconds),
+        "nulls": one.summary.num_null,
+    }
+
+
+def _model_table(results: EvalResults) -> Table:
     """What each name stands for."""
-    return [
-        {"model": model.name, "from": model.source, "sha256": model.digest[:12]}
-        for model in results.plan.models.values()
-    ]
-
-
-def terminal_text(results: EvalResults) -> str:
-    """The table at the end of `mopd eval`, and what is missing from it."""
-    table = text_table(result_rows(results)) if results.models else "nothing is evaluated to the end yet"
-    return "\n".join([f"{about(results)}\n\n{table}\n\n{_method(results)}", *results.unfinished])
-
-
-def page(results: EvalResults) -> str:
-    """The whole of the results in Markdown."""
-    parts = [f"# {' against '.join(results.plan.models)}", about(results), markdown_table(result_rows(results))]
-    parts += ["![mean@k, pass@k and maj@k of each model](plot.png)", _method(results), *results.unfinished]
-    parts += [f"tokens: of a reply, on average. cut: replies that reached the length limit. {_machine()}"]
-    parts += ["## Models", markdown_table(model_rows(results))]
-    return "\n\n".join(parts) + "\n"
+    models = results.plan.models.values()
+    return Table.of(
+        [{"model": model.name, "from": model.source, "sha256": model.digest[:12]} for model in models], "Models"
+    )
 
 
 def about(results: EvalResults) -> str:
@@ -202,37 +203,40 @@ def about(results: EvalResults) -> str:
     )
 
 
-def _machine() -> str:
-    return f"{platform.system()} {platform.machine()}, {os.cpu_count()} cores."
-
-
-def _method(results: EvalResults) -> str:
-    return METHOD + (MAJORITY if "majority" in results.metrics else "")
-
-
-def csv_text(results: EvalResults) -> str:
-    """One row a model; shares in [0, 1], empty where undefined."""
-    rows = [_csv_row(one) for one in results.models]
-    out = io.StringIO()
-    writer = csv.DictWriter(
-        out, list(dict.fromkeys(name for row in rows for name in row)), restval="", lineterminator="\n"
+def _figure(results: EvalResults) -> Figure:
+    """Each metric of each model, and how far it is from the first one's."""
+    panels = [_panel(results, ModelResult.estimate, values_label="%", limits=(-2, 102))]
+    if len(results.models) > 1:
+        label = f"minus {results.models[0].model.name}, points"
+        zero = Mark(0.0, {"color": "C0", "linewidth": 1.2})
+        panels.append(_panel(results, ModelResult.difference, values_label=label, marks=[zero]))
+    return Figure(
+        alt="mean@k, pass@k and maj@k of each model",
+        title=f"{results.plan.num_tasks} prompts; bars: 95 % bootstrap intervals",
+        panels=[panels],
+        size=(4.8 * len(panels), 4.2),
     )
-    writer.writeheader()
-    writer.writerows(rows)
-    return out.getvalue()
 
 
-def _csv_row(one: ModelResult) -> dict[str, Any]:
+def _panel(results: EvalResults, estimate_of: Callable[[ModelResult, str], Estimate], **labels: Any) -> Panel:
+    series = [
+        Series(
+            one.model.name,
+            [(place, estimate_of(one, metric)) for place, metric in enumerate(results.metrics)],
+            {"color": f"C{index}", "linestyle": "none"},
+        )
+        for index, one in enumerate(results.models)
+    ]
+    ticks = {place: f"{METRICS[metric]}@{results.k}" for place, metric in enumerate(results.metrics)}
+    return Panel(series, ticks, scale=100, spread=0.4, **labels)
+
+
+def _numbers(one: ModelResult) -> Row:
+    """One model in the CSV; shares in [0, 1]."""
     model, summary = one.model, one.summary
-    row: dict[str, Any] = {"model": model.name, "from": model.source, "policy_version": model.version}
+    row: dict[str, Value] = {"model": model.name, "from": model.source, "policy_version": model.version}
     row |= {"sha256": model.digest, "k": summary.k, "num_prompts": summary.num_prompts, "num_null": summary.num_null}
     for metric, name in METRICS.items():
-        row |= _csv_estimate(name, one.estimate(metric))
-        row |= _csv_estimate(f"{name}_difference", one.differences.get(metric))
+        row |= {name: one.estimate(metric), f"{name}_difference": one.difference(metric)}
     row |= {"mean_tokens": round(one.mean_tokens, 3), "cut_share": one.num_cut / one.num_samples}
     return row | {"seconds": round(one.seconds, 2)}
-
-
-def _csv_estimate(name: str, found: Estimate | None) -> dict[str, Any]:
-    low, high = (found.interval if found else None) or (None, None)
-    return {name: found.value if found else None, f"{name}_low": low, f"{name}_high": high}

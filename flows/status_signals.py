@@ -8,7 +8,7 @@ from flows.choices import chosen
 from flows.plan import RunPlan
 from flows.shard import Shard
 from flows.text import Cell
-from mopd.evaluate import bootstrap_interval
+from mopd.measures.estimate import bootstrap_interval
 from mopd.settings import Settings
 from storage.runs import RunFolder
 from storage.shards import read_rows

@@ -23,17 +23,22 @@ def number(value: float | None, digits: int = 4) -> str | None:
 
 
 def text_table(rows: Sequence[dict[str, Cell]]) -> str:
-    """Aligned columns; numbers and percentages to the right, `-` for what is missing."""
+    """Aligned columns, headed by the names in all rows."""
     names = list(dict.fromkeys(name for row in rows for name in row))
-    cells = [[_text(row.get(name)) for name in names] for row in rows]
-    widths = [max(len(name), *(len(line[index]) for line in cells)) for index, name in enumerate(names)]
-    right = [all(_numeric(line[index]) for line in cells) for index in range(len(names))]
+    return "\n".join(text_lines(names, [[row.get(name) for name in names] for row in rows]))
+
+
+def text_lines(headings: Sequence[str], rows: Sequence[Sequence[Cell]]) -> list[str]:
+    """Aligned columns; numbers and percentages to the right, `-` for what is missing."""
+    cells = [[_text(cell) for cell in row] for row in rows]
+    widths = [max([len(name), *(len(line[index]) for line in cells)]) for index, name in enumerate(headings)]
+    right = [all(_numeric(line[index]) for line in cells) for index in range(len(headings))]
 
     def align(line: Sequence[str]) -> str:
         pairs = zip(line, widths, right, strict=True)
         return "  ".join(cell.rjust(width) if flush else cell.ljust(width) for cell, width, flush in pairs).rstrip()
 
-    return "\n".join([align(names), align(["-" * width for width in widths]), *map(align, cells)])
+    return [align(headings), align(["-" * width for width in widths]), *map(align, cells)]
 
 
 def markdown_table(rows: Sequence[dict[str, Cell]]) -> str:

@@ -15,10 +15,9 @@ import pytest
 
 from flows.eval_jobs import check_models, judge_model, load_model_engine, sample_model
 from flows.eval_plan import EvalPlan
-from flows.eval_plot import write_plot
 from flows.eval_prepare import Prepared, is_finished, names_of, note_request, open_evaluation
 from flows.eval_request import EvalRequest, find_model, resolve
-from flows.eval_results import csv_text, page, read_results, result_rows, terminal_text, write_results
+from flows.eval_results import eval_report, read_results, result_table, write_results
 from flows.plan import DIGESTS
 from flows.prepare import run_lock
 from mopd.errors import InputError
@@ -420,15 +419,15 @@ def test_numbers_and_paired_differences(results_folder: Path) -> None:
 
 def test_tables_say_what_was_counted(results_folder: Path) -> None:
     results = read_results(results_folder)
-    first, second = result_rows(results)
-    assert list(first) == [
-        *("model", "prompts", "mean@2, %", "minus one", "pass@2, %", "minus one ", "maj@2, %", "minus one  "),
+    assert [column.title for column in result_table(results).shown_columns] == [
+        *("model", "prompts", "mean@2, %", "minus one", "pass@2, %", "minus one", "maj@2, %", "minus one"),
         *("tokens", "cut", "seconds", "nulls"),
     ]
-    assert (first["minus one"], first["cut"], first["nulls"]) == (None, "33.3 %", 0)
-    assert str(second["maj@2, %"]).startswith("25.0 [")
-    assert second["minus one "] == "-50.0 [-100.0, +0.0]"
-    text, whole = terminal_text(results), page(results)
+    first, second = result_table(results).shown()
+    assert (first["mean difference"], first["cut"], first["nulls"]) == (None, "33.3 %", 0)
+    assert str(second["majority"]).startswith("25.0 [")
+    assert second["passed difference"] == "-50.0 [-100.0, +0.0]"
+    text, whole = eval_report(results).terminal(), eval_report(results).page()
     assert "3 prompts (" in text
     assert "2 samples at temperature 1, at most 32 tokens, fake, seed 0." in text
     assert "letter for letter" in text
@@ -437,7 +436,7 @@ def test_tables_say_what_was_counted(results_folder: Path) -> None:
 
 
 def test_csv_has_shares_and_blanks_where_undefined(results_folder: Path) -> None:
-    first, second = csv.DictReader(io.StringIO(csv_text(read_results(results_folder))))
+    first, second = csv.DictReader(io.StringIO(eval_report(read_results(results_folder)).numbers.csv()))
     assert (first["mean"], first["mean_difference"], second["pass_difference"]) == ("0.5", "", "-0.5")
     assert (second["maj"], second["num_null"], first["cut_share"]) == ("0.25", "1", str(1 / 3))
 
@@ -447,23 +446,24 @@ def test_without_answers_there_is_no_majority(asked: Callable[..., EvalRequest],
     folder = open_evaluation(found, tmp_path / "out")
     judged(folder, draw(folder, found), "llama", {"a": ".+ .+", "b": ".- .-", "c": ".+ .-"})
     results = read_results(folder.path)
-    assert [name for name in result_rows(results)[0] if "@" in name] == ["mean@2, %", "pass@2, %"]
-    assert "maj@k:" not in terminal_text(results)
-    (row,) = csv.DictReader(io.StringIO(csv_text(results)))
+    assert [one.title for one in result_table(results).columns if "@" in one.title] == ["mean@2, %", "pass@2, %"]
+    report = eval_report(results)
+    assert "maj@k:" not in report.terminal()
+    (row,) = csv.DictReader(io.StringIO(report.numbers.csv()))
     assert (row["mean"], row["maj"]) == ("0.5", "")
-    write_plot(results, tmp_path / "plot.png")
-    assert (tmp_path / "plot.png").read_bytes().startswith(b"\x89PNG")
+    (figure,) = report.figures
+    assert figure.png().startswith(b"\x89PNG")
 
 
 def test_results_are_written_beside_the_tables(results_folder: Path) -> None:
-    results = write_results(results_folder)
-    assert (results_folder / "results.md").read_text() == page(results)
-    assert (results_folder / "results.csv").read_text() == csv_text(results)
+    report = write_results(results_folder)
+    assert (results_folder / "results.md").read_text() == report.page()
+    assert (results_folder / "results.csv").read_text() == report.numbers.csv()
     assert (results_folder / "plot.png").read_bytes().startswith(b"\x89PNG")
 
 
 def test_nothing_evaluated_yet_is_said(asked: Callable[..., EvalRequest], tmp_path: Path) -> None:
     folder = open_evaluation(prepared(asked()), tmp_path / "out")
-    results = write_results(folder.path)
-    assert "nothing is evaluated to the end yet" in terminal_text(results)
-    assert terminal_text(results).endswith("llama: 0 of 2 shards, name it again")
+    report = write_results(folder.path)
+    assert "nothing is evaluated to the end yet" in report.terminal()
+    assert report.terminal().endswith("llama: 0 of 2 shards, name it again")

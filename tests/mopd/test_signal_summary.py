@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from mopd.errors import InputError
-from mopd.evaluate import bootstrap_interval
+from mopd.measures.estimate import bootstrap_interval
 from mopd.measures.signal_metrics import METRICS
 from mopd.measures.signal_summary import POPULATIONS, SUMMARIZED, SignalEstimate, summarize_signals
 from mopd.measures.signals import Row, Rows, signal_rows
