@@ -11,13 +11,12 @@ from typing import Any
 from flows.analysis import Analysis, open_analysis
 from flows.command import check_out, set_environment
 from flows.progress import Console
-from flows.signal_report import SignalResults, signal_csv, signal_markdown, terminal_text
+from flows.signal_report import SignalResults, signal_report
 from flows.signals import orderly_end
 from flows.worker import warm_up
 from mopd.errors import InputError
 from mopd.measures.signal_summary import summarize_signals
 from mopd.settings.context_choice import ContextChoice, choice_grid
-from storage.files import write_files
 from storage.runs import RunFolder
 
 DEFAULT_VARIANTS = ("none", "success", "positive", "failure", "contrastive", "random_peer", "score_ordered")
@@ -68,8 +67,9 @@ def signal_command(
             out=out,
         )
         results = signal_results(folder, analysis, against)
-        write_signal_files(results, target, command=command)
-        print(f"\n{terminal_text(results)}\n\n{_where(folder, analysis, target)}")
+        report = signal_report(results, command=command)
+        report.write(target)
+        print(f"\n{report.terminal()}\n\n{_where(folder, analysis, target)}")
     return 0
 
 
@@ -105,16 +105,6 @@ def signal_results(folder: RunFolder, analysis: Analysis, reference: str) -> Sig
     settings = analysis.plan.at(analysis.round).settings
     draws = {"num_samples": settings.evaluate.bootstrap_samples, "seed": settings.seed}
     return SignalResults(rows, summarize_signals(rows, reference=reference, **draws), reference)
-
-
-def write_signal_files(results: SignalResults, out: Path, *, command: str) -> str:
-    """Write the page, the CSV table and the plot; returns the page."""
-    from flows.signal_plot import write_signal_plot
-
-    page = signal_markdown(results, command=command)
-    write_files(out, {"signal.md": page.encode(), "signal.csv": signal_csv(results).encode()})
-    write_signal_plot(results, out / "plot.png")
-    return page
 
 
 def said_command(what: str, subject: Path, **given: Any) -> str:

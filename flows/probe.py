@@ -11,7 +11,7 @@ from flows.analyze_signal import read_choices, said_command
 from flows.command import check_out, set_environment, what_to_run
 from flows.plan import RunPlan
 from flows.prepare import open_run
-from flows.probe_report import ContextResult, ProbeResults, terminal_text, write_probe_files
+from flows.probe_report import ContextResult, ProbeResults, measure_signals, probe_report
 from flows.progress import Console
 from flows.shard_rows import Rows
 from flows.side import check_round
@@ -85,8 +85,9 @@ def probe_command(
             sets=overrides,
             out=out,
         )
-        write_probe_files(results, target, command=command)
-        print(f"\n{terminal_text(results)}\n\nresults: {target}: probe.md, probe.csv, plot.png")
+        report = probe_report(results, command=command)
+        names = report.write(target)
+        print(f"\n{report.terminal()}\n\nresults: {target}: {names}")
     return 0
 
 
@@ -124,10 +125,9 @@ def _result(
         gain=gain_of(verdicts, answers, **draws),
         full_gain=gain_of(verdicts, full, **draws),
         full_share=len(full) / len(answers) if answers else None,
-        signals=signals,
+        metrics=measure_signals(signals, **draws),
         context_tokens=sum(row["num_tokens"] for row in contexts) / len(contexts) if contexts else None,
         answer_tokens=sum(len(row["token_ids"]) for row in answers) / len(answers) if answers else None,
-        draws=draws,
     )
 
 

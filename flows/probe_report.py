@@ -2,23 +2,20 @@
 
 from __future__ import annotations
 
-import csv
-import io
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 from flows.fork import has_trainer_state
+from flows.report.figure import Figure, Mark, Panel, Series
+from flows.report.report import Report
+from flows.report.table import Column, Row, Table
 from flows.shard_rows import Rows
-from flows.text import Cell, markdown_table, text_table
-from mopd.evaluate import Interval, bootstrap_interval
+from mopd.measures.estimate import Estimate, estimate_mean
 from mopd.measures.probe import Gain, best_context, why_best
 from mopd.settings.context_choice import ContextChoice
-from storage.files import write_files
 from storage.runs import RunFolder
 
-Row = dict[str, Cell]
 METRICS = {"success_auc": "success AUC", "pairwise_accuracy": "pairwise accuracy"}
 METHOD = (
     "Student: share of right rollouts. Self-teacher: share of right replies of the same weights with the context in "
@@ -47,21 +44,18 @@ class ContextResult:
     """Over rollouts whose context had all sections."""
     full_share: float | None
     """Share of such rollouts."""
-    signals: Rows
+    metrics: dict[str, Estimate]
+    """By a name of METRICS, over prompts with both outcomes."""
     context_tokens: float | None
     """Mean length of the context, in tokens."""
     answer_tokens: float | None
     """Mean length of the replies, in tokens."""
-    draws: dict[str, int]
-    """`num_samples` and `seed` of the bootstrap."""
 
-    def metric(self, name: str) -> tuple[float | None, Interval | None]:
-        """A signal's mean over the prompts that have it, with its interval."""
-        rows = [row[name] for row in self.signals if row["population"] == "all" and 0 < (row["success_share"] or 0) < 1]
-        values = [value for value in rows if value is not None]
-        num_samples, seed = self.draws["num_samples"], self.draws["seed"]
-        mean = sum(values) / len(values) if values else None
-        return mean, bootstrap_interval(values, num_samples=num_samples, seed=seed)
+
+def measure_signals(signals: Rows, *, num_samples: int, seed: int) -> dict[str, Estimate]:
+    """METRICS of rows of `signals`, over prompts with both outcomes that have them."""
+    mixed = [row for row in signals if row["population"] == "all" and 0 < (row["success_share"] or 0) < 1]
+    return {name: estimate_mean([row[name] for row in mixed], num_samples=num_samples, seed=seed) for name in METRICS}
 
 
 @dataclass(frozen=True)
@@ -74,19 +68,22 @@ class ProbeResults:
     choices: dict[str, ContextChoice]
 
     @property
+    def gains(self) -> dict[str, Gain]:
+        """By context, over all rollouts."""
+        return {one.name: one.gain for one in self.contexts}
+
+    @property
     def best(self) -> str:
         """The name of the context to train with."""
-        gains = {one.name: one.gain for one in self.contexts}
-        return best_context(gains, {one.name: one.metric("success_auc")[0] for one in self.contexts})
+        return best_context(self.gains, {one.name: one.metrics["success_auc"].value for one in self.contexts})
 
     def recommendation(self) -> str:
         """What to train with, why, and how."""
-        gains = {one.name: one.gain for one in self.contexts}
-        gain = gains[self.best]
-        lines = [f"recommended: {self.best}, {why_best(gains, self.best)}"]
-        if (gain.gap or 0.0) > 0 and len(gains) > 1:
-            lines[0] += f" (the largest of {len(gains)} gaps is likely too large)"
-        if gain.interval is None or gain.interval[0] <= 0:
+        gap = self.gains[self.best].gap
+        lines = [f"recommended: {self.best}, {why_best(self.gains, self.best)}"]
+        if (gap.value or 0.0) > 0 and len(self.contexts) > 1:
+            lines[0] += f" (the largest of {len(self.contexts)} gaps is likely too large)"
+        if gap.low is None or gap.low <= 0:
             lines.append(
                 "no context is sure to help: train.objective=grpo needs none, and "
                 "train.objective.policy_gradient_weight blends it in"
@@ -101,89 +98,82 @@ class ProbeResults:
         return "\n".join(lines)
 
 
-def terminal_text(results: ProbeResults) -> str:
-    """The table at the end of the command, and what follows from it."""
-    return f"{text_table(probe_rows(results))}\n\n{METHOD}\n\n{results.recommendation()}"
+def probe_report(results: ProbeResults, *, command: str) -> Report:
+    """What every context is worth, and what to train with."""
+    table, recommendation = probe_table(results), results.recommendation()
+    return Report(
+        title="Which context does the student gain most from?",
+        parts=[
+            f"    {command}",
+            METHOD,
+            table,
+            _figure(results),
+            "\n".join(f"- {line}" for line in recommendation.splitlines()),
+            "## How to read this",
+            HOW_TO_READ,
+        ],
+        brief=[table, METHOD, recommendation],
+        numbers=Table.of([_numbers(one, recommended=one.name == results.best) for one in results.contexts]),
+        name="probe",
+    )
 
 
-def probe_rows(results: ProbeResults) -> list[Row]:
+def probe_table(results: ProbeResults) -> Table:
     """One row a context, in the order that was asked for."""
-    rows: list[Row] = []
-    for one in results.contexts:
-        row: Row = {"context": one.name, "prompts": one.gain.num_prompts}
-        row |= {"student, %": _percent(one.gain.student), "self-teacher, %": _percent(one.gain.self_teacher)}
-        row |= {"gap, points": _points(one.gain), "gap, all sections": _points(one.full_gain)}
-        row |= {"all sections": None if one.full_share is None else f"{100 * one.full_share:.0f} %"}
-        row |= {title: _share(*one.metric(name)) for name, title in METRICS.items()}
-        row |= {"context": one.name, "tokens": _tokens(one.context_tokens), "reply": _tokens(one.answer_tokens)}
-        rows.append(row | ({"nulls": one.gain.num_null} if any(c.gain.num_null for c in results.contexts) else {}))
-    return rows
+    columns = [
+        Column("context"),
+        Column("num_prompts", "prompts"),
+        Column("student", "student, %", ".1f", 100),
+        Column("self_teacher", "self-teacher, %", ".1f", 100),
+        Column("gap", "gap, points", "+z.1f", 100),
+        Column("full_gap", "gap, all sections", "+z.1f", 100),
+        Column("full_share", "all sections", ".0f", 100, " %"),
+        *(Column(metric, title, "z.3f") for metric, title in METRICS.items()),
+        Column("context_tokens", "tokens", ",.0f"),
+        Column("answer_tokens", "reply", ",.0f"),
+        Column("num_null", "nulls", optional=True),
+    ]
+    return Table(columns, [_numbers(one, recommended=one.name == results.best) for one in results.contexts])
 
 
-def probe_markdown(results: ProbeResults, *, command: str) -> str:
-    """The whole of the results as a page, which shows the plot `plot.png` beside it."""
-    recommended = "\n".join(f"- {line}" for line in results.recommendation().splitlines())
-    parts = ["# Which context does the student gain most from?", f"    {command}", METHOD]
-    parts += [markdown_table(probe_rows(results)), "![gap and success AUC by context](plot.png)", recommended]
-    return "\n\n".join([*parts, "## How to read this", HOW_TO_READ]) + "\n"
-
-
-def probe_csv(results: ProbeResults) -> str:
-    """One line a context; shares in [0, 1], empty where undefined."""
-    out = io.StringIO()
-    rows = [_csv_row(one, chosen=one.name == results.best) for one in results.contexts]
-    writer = csv.DictWriter(out, list(rows[0]), restval="", lineterminator="\n")
-    writer.writeheader()
-    writer.writerows(rows)
-    return out.getvalue()
-
-
-def write_probe_files(results: ProbeResults, out: Path, *, command: str) -> str:
-    """Write the page, the CSV table and the plot; returns the page."""
-    from flows.probe_plot import write_probe_plot
-
-    page = probe_markdown(results, command=command)
-    write_files(out, {"probe.md": page.encode(), "probe.csv": probe_csv(results).encode()})
-    write_probe_plot(results, out / "plot.png")
-    return page
-
-
-def _csv_row(one: ContextResult, *, chosen: bool) -> dict[str, object]:
-    row: dict[str, object] = {"context": one.name, "recommended": chosen, "num_prompts": one.gain.num_prompts}
+def _numbers(one: ContextResult, *, recommended: bool) -> Row:
+    row: Row = {"context": one.name, "recommended": recommended, "num_prompts": one.gain.gap.num}
     row |= {"num_null": one.gain.num_null, "student": one.gain.student, "self_teacher": one.gain.self_teacher}
-    for prefix, gain in (("gap", one.gain), ("full_gap", one.full_gain)):
-        row |= _with_ends(prefix, gain.gap, gain.interval)
-    for name in METRICS:
-        row |= _with_ends(name, *one.metric(name))
-    lengths = {"context_tokens": one.context_tokens, "answer_tokens": one.answer_tokens}
-    return row | {"full_share": one.full_share, **lengths}
+    row |= {"gap": one.gain.gap, "full_gap": one.full_gain.gap, **one.metrics, "full_share": one.full_share}
+    return {**row, "context_tokens": one.context_tokens, "answer_tokens": one.answer_tokens}
 
 
-def _with_ends(name: str, value: float | None, interval: Interval | None) -> dict[str, object]:
-    low, high = interval or (None, None)
-    return {name: value, f"{name}_low": low, f"{name}_high": high}
+def _figure(results: ProbeResults) -> Figure:
+    """Gap and success AUC, one line a context in the order of the table."""
+    contexts = results.contexts
+    ticks = {place: one.name + (" *" if one.name == results.best else "") for place, one in enumerate(contexts)}
 
+    def series(label: str, estimates: Sequence[Estimate], color: str = "C0") -> Series:
+        return Series(label, list(enumerate(estimates)), {"color": color})
 
-def _points(gain: Gain) -> str | None:
-    if gain.gap is None:
-        return None
-    return f"{100 * gain.gap:+.1f}{_ends(gain.interval, 100, '+.1f')}"
-
-
-def _share(value: float | None, interval: Interval | None) -> str | None:
-    return None if value is None else f"{value:.3f}{_ends(interval, 1, '.3f')}"
-
-
-def _ends(interval: Sequence[float] | None, scale: int, form: str) -> str:
-    return f" [{', '.join(f'{scale * end:{form}}' for end in interval)}]" if interval else ""
-
-
-def _percent(share: float | None) -> str | None:
-    return None if share is None else f"{100 * share:.1f}"
-
-
-def _tokens(value: float | None) -> str | None:
-    return None if value is None else f"{value:,.0f}"
+    gaps = Panel(
+        [
+            series("all rollouts", [one.gain.gap for one in contexts]),
+            series("rollouts whose context had all sections", [one.full_gain.gap for one in contexts], "C1"),
+        ],
+        ticks,
+        values_label="self-teacher minus student, points",
+        marks=[Mark(0.0, {"color": "0.5", "linewidth": 1})],
+        scale=100,
+    )
+    aucs = Panel(
+        [series("all rollouts", [one.metrics["success_auc"] for one in contexts])],
+        ticks,
+        values_label="success AUC of the teacher's scores (0.5: chance)",
+        marks=[Mark(0.5, {"color": "0.5", "linewidth": 1, "linestyle": "--"})],
+    )
+    return Figure(
+        alt="gap and success AUC by context",
+        title=f"{results.folder.run_id}, round {results.round}; bars: 95 % over prompts; *: recommended",
+        panels=[[gaps, aucs]],
+        size=(10.0, 1.8 + 0.34 * len(contexts)),
+        horizontal=True,
+    )
 
 
 def _shell(override: str) -> str:

@@ -28,6 +28,8 @@ class Column:
     """Of numbers and estimates, as `format` takes it; empty: as they are."""
     scale: float = 1
     unit: str = ""
+    bare: bool = False
+    """Show an estimate without its interval."""
     optional: bool = False
     """Left out where no row has more than nothing or 0 in it."""
     counted: bool = False
@@ -40,6 +42,8 @@ class Column:
 
     def show(self, value: Value) -> Cell:
         """A value as people read it; None for what is missing."""
+        if self.bare and isinstance(value, Estimate):
+            value = value.value
         if isinstance(value, Estimate):
             text = value.text(self.form, self.scale)
             return f"{text} n={value.num}" if text and self.counted and value.num_null else text

@@ -9,6 +9,7 @@ import pytest
 
 from mopd.engines import Request, Sample
 from mopd.generate import rollout_seed
+from mopd.measures.estimate import Estimate
 from mopd.measures.probe import ANSWER_COLUMNS, Gain, answer, best_context, choice_rows, gain_of, mean_signal, why_best
 from mopd.settings import GenerateSettings
 
@@ -28,15 +29,14 @@ def outcomes(**prompts: str) -> Rows:
 
 def test_the_gap_is_a_mean_over_prompts_of_differences() -> None:
     gain = gain_of(outcomes(a="1000", b="1100"), outcomes(a="1110", b="1100"), **DRAWS)
-    assert (gain.student, gain.self_teacher, gain.gap) == (0.375, 0.625, 0.25)
-    assert gain.interval == (0.0, 0.5)
-    assert (gain.num_prompts, gain.num_null) == (2, 0)
+    assert (gain.student, gain.self_teacher, gain.num_null) == (0.375, 0.625, 0)
+    assert gain.gap == Estimate(0.25, 0.0, 0.5, 2)
 
 
 def test_what_has_no_verdict_is_left_out_and_counted() -> None:
     gain = gain_of(outcomes(a="1000", b="??", c="1"), outcomes(a="11??", b="11", c="?"), **DRAWS)
-    assert (gain.student, gain.self_teacher, gain.gap) == (0.25, 1.0, 0.75)
-    assert (gain.num_prompts, gain.num_null, gain.interval) == (1, 3, None)
+    assert (gain.student, gain.self_teacher, gain.num_null) == (0.25, 1.0, 3)
+    assert gain.gap == Estimate(0.75, None, None, 1)
 
 
 def test_a_rollout_counts_beside_the_answer_of_its_number() -> None:
@@ -46,11 +46,13 @@ def test_a_rollout_counts_beside_the_answer_of_its_number() -> None:
 
 
 def test_nothing_answered_is_undefined() -> None:
-    assert gain_of(outcomes(a="10"), [], **DRAWS) == Gain(None, None, None, None, 0, 0)
+    assert gain_of(outcomes(a="10"), [], **DRAWS) == Gain(None, None, Estimate(None, None, None, 0), 0)
 
 
 def gain(gap: float | None, low: float = 0.0, high: float = 0.0) -> Gain:
-    return Gain(0.5, None if gap is None else 0.5 + gap, gap, None if gap is None else (low, high), 4, 0)
+    if gap is None:
+        return Gain(0.5, None, Estimate(None, None, None, 0), 0)
+    return Gain(0.5, 0.5 + gap, Estimate(gap, low, high, 4), 0)
 
 
 @pytest.mark.parametrize(
