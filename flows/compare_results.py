@@ -14,7 +14,7 @@ from flows.plan import RunPlan
 from flows.progress import clock
 from flows.report.figure import Figure, Panel, Series
 from flows.report.report import Report
-from flows.report.table import UNDEFINED, Column, Row, Table, with_ends
+from flows.report.table import Column, Row, Table, with_difference
 from mopd.measures.comparison import FEW_SEEDS, METHOD, Outcome, Point, compare_arms, outcome_of
 from mopd.measures.estimate import Values
 from storage.runs import RUN_FILE, RunFolder
@@ -22,6 +22,8 @@ from storage.shards import read_rows
 
 STAGES = {"generate": "rollouts", "score": "scores", "train": "policies", "evaluate": "evaluations"}
 """Stages that take time, with the tables that they make."""
+METRICS = ("mean", "pass")
+"""Names of `mopd.measures.comparison.METRICS`."""
 
 
 @dataclass(frozen=True)
@@ -68,8 +70,8 @@ def read_results(out: Path, jobs: list[Job], states: dict[str, str]) -> Results:
     for run in runs:
         outcomes.setdefault(run.job.arm.name, {})[run.job.seed] = run.outcomes
     evaluate = jobs[0].settings.evaluate
-    points = compare_arms(outcomes, num_samples=evaluate.bootstrap_samples, seed=jobs[0].settings.seed)
-    return Results(runs, points, evaluate.num_samples)
+    draws = {"num_samples": evaluate.bootstrap_samples, "seed": jobs[0].settings.seed}
+    return Results(runs, compare_arms(outcomes, metrics=METRICS, **draws), evaluate.num_samples)
 
 
 def _read_run(folder: Path, job: Job, state: str) -> RunResult:
@@ -137,20 +139,12 @@ def comparison_report(results: Results, *, command: str, about: str) -> Report:
 
 def result_table(results: Results) -> Table:
     """The table of arms: mean@k and pass@k by round, and how far they are from the first arm's."""
-    minus = f"minus {results.arms[0].name}"
-    columns = [
-        Column("arm"),
-        Column("policy", "rounds"),
-        Column("seeds"),
-        Column("mean", f"mean@{results.k}, %", "z.1f", 100),
-        Column("mean_difference", minus, "+z.1f", 100),
-        Column("passed", f"pass@{results.k}, %", "z.1f", 100),
-        Column("passed_difference", minus, "+z.1f", 100),
-        Column("num_null", "nulls", optional=True),
-    ]
-    return Table(
-        columns, [{**vars(point), "seeds": f"{point.num_seeds}/{results.num_seeds}"} for point in results.points]
-    )
+    columns = [Column("arm"), Column("rounds"), Column("seeds")]
+    for metric in METRICS:
+        column = Column(metric, f"{metric}@{results.k}, %", "z.1f", 100)
+        columns += with_difference(column, results.arms[0].name)
+    rows = [{**_numbers_of(point), "seeds": f"{point.num_seeds}/{results.num_seeds}"} for point in results.points]
+    return Table([*columns, Column("num_null", "nulls", optional=True)], rows)
 
 
 def seed_table(results: Results) -> Table:
@@ -160,7 +154,7 @@ def seed_table(results: Results) -> Table:
     columns += [Column(str(version), f"after {version}" if version else "before", ".1f", 100) for version in versions]
     rows: list[Row] = []
     for run in results.runs:
-        means = {str(version): _mean(outcome.mean) for version, outcome in run.outcomes.items()}
+        means = {str(version): _mean(outcome.metrics["mean"]) for version, outcome in run.outcomes.items()}
         rows.append({"arm": run.job.arm.name, "seed": run.job.seed, **means, "state": run.state})
     return Table([*columns, Column("state")], rows)
 
@@ -208,13 +202,12 @@ def _figure(results: Results) -> Figure:
     """mean@k and pass@k by round, one colour an arm; each seed as a faint dot."""
     last = max((point.policy for point in results.points), default=0)
 
-    def panel(metric: str, name: str) -> Panel:
-        series = [_series(results, arm.name, metric, f"C{index}") for index, arm in enumerate(results.arms)]
+    def panel(metric: str) -> Panel:
         return Panel(
-            series,
+            [_series(results, arm.name, metric, f"C{index}") for index, arm in enumerate(results.arms)],
             ticks={version: str(version) for version in range(last + 1)},
             places_label="rounds of training",
-            values_label=f"held-out {name}@{results.k}, %",
+            values_label=f"held-out {metric}@{results.k}, %",
             limits=(-2, 102),
             scale=100,
         )
@@ -223,37 +216,31 @@ def _figure(results: Results) -> Figure:
     return Figure(
         alt="mean@k and pass@k by round",
         title=f"{seeds}; bars: 95 % bootstrap intervals; dots: each seed",
-        panels=[[panel("mean", "mean"), panel("passed", "pass")]],
+        panels=[[panel(metric) for metric in METRICS]],
         size=(9.6, 4.2),
     )
 
 
 def _series(results: Results, arm: str, metric: str, color: str) -> Series:
-    outcomes = [
-        (version, _mean(getattr(outcome, metric)))
-        for run in results.runs
-        if run.job.arm.name == arm
-        for version, outcome in run.outcomes.items()
-    ]
-    estimates = [(point.policy, getattr(point, metric)) for point in results.points if point.arm == arm]
-    dots = [(version, mean) for version, mean in outcomes if mean is not None]
+    estimates = [(point.policy, point.estimates[metric]) for point in results.points if point.arm == arm]
+    runs = [run for run in results.runs if run.job.arm.name == arm]
+    means = [(version, _mean(one.metrics[metric])) for run in runs for version, one in run.outcomes.items()]
+    dots = [(version, mean) for version, mean in means if mean is not None]
     return Series(arm, estimates, {"color": color, "linewidth": 1.8}, dots)
 
 
 def _numbers(results: Results) -> Table:
     """One row for each arm, seed and round, one over all seeds, one for a run without any; shares in [0, 1]."""
     rows = [_seed_numbers(run, version) for run in results.runs for version in sorted(run.outcomes)]
-    rows += [_point_numbers(point) for point in results.points]
-    states = [_run_numbers(run) for run in results.runs]
-    empty = [row for run, row in zip(results.runs, states, strict=True) if not run.outcomes]
-    return Table(Table.of([*rows, *states]).columns, [*rows, *empty])
+    rows += [_numbers_of(point) for point in results.points]
+    return Table.of([*rows, *(_run_numbers(run) for run in results.runs if not run.outcomes)])
 
 
 def _seed_numbers(run: RunResult, version: int) -> Row:
     outcome, numbers = run.outcomes[version], _run_numbers(run)
     row: Row = {"arm": run.job.arm.name, "seed": run.job.seed, "rounds": version, "num_seeds": 1}
-    row |= {"mean": _mean(outcome.mean), "pass": _mean(outcome.passed), "num_prompts": len(outcome.mean)}
-    return {**row, "num_null": outcome.num_null, **numbers}
+    row |= {metric: _mean(outcome.metrics[metric]) for metric in METRICS}
+    return {**row, "num_prompts": len(outcome.metrics["mean"]), "num_null": outcome.num_null, **numbers}
 
 
 def _run_numbers(run: RunResult) -> Row:
@@ -262,11 +249,9 @@ def _run_numbers(run: RunResult) -> Row:
     return {"arm": run.job.arm.name, "seed": run.job.seed, **costs, "state": run.state}
 
 
-def _point_numbers(point: Point) -> Row:
+def _numbers_of(point: Point) -> Row:
     row: Row = {"arm": point.arm, "seed": "all", "rounds": point.policy, "num_seeds": point.num_seeds}
-    row |= with_ends("mean", point.mean) | with_ends("mean_difference", point.mean_difference or UNDEFINED)
-    row |= with_ends("pass", point.passed) | with_ends("pass_difference", point.passed_difference or UNDEFINED)
-    return {**row, "num_prompts": point.mean.num, "num_null": point.num_null}
+    return {**row, **point.estimates, "num_prompts": point.estimates["mean"].num, "num_null": point.num_null}
 
 
 def _mean(values: Values) -> float | None:

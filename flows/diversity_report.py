@@ -7,9 +7,9 @@ from collections.abc import Callable
 from flows.diversity_results import HELD_OUT, SAMPLED, Estimates, Point, Results
 from flows.report.figure import Figure, Panel, Series
 from flows.report.report import Report
-from flows.report.table import UNDEFINED, Column, Row, Table
+from flows.report.table import Column, Row, Table
 from mopd.measures.diversity import METRICS, REPLIES
-from mopd.measures.estimate import Estimate
+from mopd.measures.estimate import UNDEFINED, Estimate
 
 NAMES = {
     "distinct_1": "distinct-1",

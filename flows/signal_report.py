@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from flows.report.figure import Figure, Mark, Panel, Series
 from flows.report.report import Part, Report
-from flows.report.table import Column, Row, Table
+from flows.report.table import Column, Row, Table, with_difference
 from mopd.measures.estimate import Estimate
 from mopd.measures.signal_summary import Signals
 from mopd.measures.signals import Rows
@@ -83,14 +83,14 @@ class SignalResults:
         return self.signals[name, population, metric].mean
 
     def rows_of(self, population: str) -> list[Row]:
-        """One row a variant: each metric, and `minus METRIC` for its difference from the reference."""
+        """One row a variant: each metric, and `METRIC_difference` from the reference."""
         rows: list[Row] = []
         for name in self.names:
             own = {metric: one for (n, p, metric), one in self.signals.items() if (n, p) == (name, population)}
             auc = own["success_auc"].mean
             row: Row = {"variant": name, "prompts": auc.num, "nulls": auc.num_null}
             row |= {metric: one.mean for metric, one in own.items()}
-            rows.append(row | {f"minus {metric}": one.difference for metric, one in own.items()})
+            rows.append(row | {f"{metric}_difference": one.difference for metric, one in own.items()})
         return rows
 
 
@@ -232,9 +232,7 @@ def _whole(results: SignalResults, name: str) -> Rows:
 
 
 def _with_minus(results: SignalResults, metric: str, title: str) -> list[Column]:
-    """A metric and, where there is a reference, how far it is from that one's."""
-    minus = Column(f"minus {metric}", f"minus {results.reference}", "+z.3f")
-    return [Column(metric, title, "z.3f"), *([minus] if results.reference is not None else [])]
+    return with_difference(Column(metric, title, "z.3f"), results.reference)
 
 
 def _share(metric: str, title: str) -> Column:

@@ -4,17 +4,14 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 
 from flows.text import Cell, text_lines
-from mopd.measures.estimate import Estimate
+from mopd.measures.estimate import UNDEFINED, Estimate
 
 Value = Cell | Estimate
 Row = dict[str, Value]
-
-UNDEFINED = Estimate(None, None, None, 0)
-"""What stands where no number can be."""
 
 
 @dataclass(frozen=True)
@@ -24,8 +21,8 @@ class Column:
     key: str
     heading: str = ""
     """The key, where it is empty."""
-    form: str = ""
-    """Of numbers and estimates, as `format` takes it; empty: as they are."""
+    form: str | Callable[[float], str] = ""
+    """Of numbers and of an estimate's, as `format` takes it, or a function of a number; empty: as they are."""
     scale: float = 1
     unit: str = ""
     bare: bool = False
@@ -42,14 +39,13 @@ class Column:
 
     def show(self, value: Value) -> Cell:
         """A value as people read it; None for what is missing."""
-        if self.bare and isinstance(value, Estimate):
-            value = value.value
-        if isinstance(value, Estimate):
-            text = value.text(self.form, self.scale)
+        if isinstance(value, Estimate) and not self.bare:
+            text = value.text(str(self.form), self.scale)
             return f"{text} n={value.num}" if text and self.counted and value.num_null else text
-        if self.form and isinstance(value, int | float):
-            return f"{self.scale * value:{self.form}}{self.unit}"
-        return value
+        number = value.value if isinstance(value, Estimate) else value
+        if not self.form or not isinstance(number, int | float):
+            return number
+        return self.form(number) if callable(self.form) else f"{self.scale * number:{self.form}}{self.unit}"
 
 
 @dataclass(frozen=True)
@@ -89,26 +85,32 @@ class Table:
         return heading + "\n".join(f"| {' | '.join(cells)} |" for cells in lines)
 
     def csv(self) -> str:
-        """All columns by key, numbers in full; an estimate is three columns, its ends behind it; empty if undefined."""
-        keys = [column.key for column in self.columns]
-        rows = [_flat({key: row.get(key) for key in keys if key in row}) for row in self.rows]
-        names = list(dict.fromkeys(name for row in rows for name in row))
+        """All that the rows hold, by key, in full; an estimate is three columns: itself, and its ends behind it."""
+        rows = [_flat(row) for row in self.rows]
         out = io.StringIO()
-        writer = csv.DictWriter(out, names, restval="", lineterminator="\n")
+        writer = csv.DictWriter(out, list(dict.fromkeys(key for row in rows for key in row)), lineterminator="\n")
         writer.writeheader()
         writer.writerows(rows)
         return out.getvalue()
 
 
-def with_ends(key: str, estimate: Estimate) -> dict[str, Cell]:
-    """An estimate as plain values: itself, and its ends in `KEY_low` and `KEY_high`."""
-    return {key: estimate.value, f"{key}_low": estimate.low, f"{key}_high": estimate.high}
+def with_difference(column: Column, reference: str | None) -> list[Column]:
+    """A column and, where there is a reference, how far its values are from that one's: `KEY_difference`."""
+    heading, key = f"minus {reference}", f"{column.key}_difference"
+    return [column, *([replace(column, key=key, heading=heading, form=f"+{column.form}")] if reference else [])]
+
+
+def estimate_in(row: Row, key: str) -> Estimate:
+    """The estimate in a row; undefined where it has none."""
+    value = row.get(key)
+    return value if isinstance(value, Estimate) else UNDEFINED
 
 
 def _flat(row: Row) -> dict[str, Cell]:
     flat: dict[str, Cell] = {}
     for key, value in row.items():
-        flat |= with_ends(key, value) if isinstance(value, Estimate) else {key: value}
+        ends = {f"{key}_low": value.low, f"{key}_high": value.high} if isinstance(value, Estimate) else {}
+        flat |= {key: value.value if isinstance(value, Estimate) else value, **ends}
     return flat
 
 

@@ -7,11 +7,11 @@ What can't be computed is None, never 0.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 from mopd.evaluate import majorities, outcomes_by_prompt, prompt_mean, prompt_pass
-from mopd.measures.estimate import Estimate, Values, estimate_mean_of_seeds
+from mopd.measures.estimate import UNDEFINED, Estimate, Values, estimate_mean_of_seeds
 
 METHOD = (
     "Means over seeds of means over held-out prompts. 95 % intervals: hierarchical percentile bootstrap, seeds drawn "
@@ -22,29 +22,30 @@ FEW_SEEDS = 5
 """Below so many seeds, drawing from them understates how much seeds differ."""
 
 
+METRICS = ("mean", "pass", "maj")
+
+
 @dataclass(frozen=True)
 class Outcome:
     """One policy of one run: a number a prompt for each metric; prompts without enough verdicts are left out."""
 
-    mean: Values
-    """The share of successes, of prompts with a verdict."""
-    passed: Values
-    """The unbiased pass@k, of prompts with at least k verdicts."""
+    metrics: Mapping[str, Values]
+    """By a name of METRICS. mean: the share of successes, of prompts with a verdict. pass: the unbiased pass@k, of
+    prompts with at least k verdicts. maj: maj@k, of those whose verifier says what it found (`majorities`)."""
     num_null: int
     """Samples without a verdict."""
-    majority: Values = field(default_factory=dict)
-    """maj@k, of prompts with at least k verdicts whose verifier says what it found (`mopd.evaluate.majorities`)."""
 
 
 def outcome_of(rows: Sequence[dict[str, Any]], k: int) -> Outcome:
     """The numbers of each prompt from one policy's evaluation rows; these have what `summarize_evaluation` reads."""
     prompts = outcomes_by_prompt(rows)
-    return Outcome(
-        mean=_defined({prompt: prompt_mean(outcomes) for prompt, outcomes in prompts.items()}),
-        passed=_defined({prompt: prompt_pass(outcomes, k) for prompt, outcomes in prompts.items()}),
-        num_null=sum(row["success"] is None for row in rows),
-        majority=_defined(majorities(rows, k)),
-    )
+    metrics = {
+        "mean": {prompt: prompt_mean(outcomes) for prompt, outcomes in prompts.items()},
+        "pass": {prompt: prompt_pass(outcomes, k) for prompt, outcomes in prompts.items()},
+        "maj": majorities(rows, k),
+    }
+    num_null = sum(row["success"] is None for row in rows)
+    return Outcome({metric: _defined(values) for metric, values in metrics.items()}, num_null)
 
 
 def _defined(values: Mapping[str, float | None]) -> Values:
@@ -72,13 +73,8 @@ class Point:
     """Rounds of training that the policy has had."""
     num_seeds: int
     """Seeds that have got there with a verdict at least."""
-    mean: Estimate
-    """mean@k."""
-    mean_difference: Estimate | None
-    """From the first arm; None for that one itself."""
-    passed: Estimate
-    """pass@k."""
-    passed_difference: Estimate | None
+    estimates: Mapping[str, Estimate]
+    """By metric, and by `METRIC_difference` from the first arm; undefined for that one itself."""
     num_null: int
     """Samples without a verdict, left out."""
 
@@ -87,24 +83,20 @@ Outcomes = Mapping[str, Mapping[int, Mapping[int, Outcome]]]
 """By arm (the first one first), seed and policy."""
 
 
-def compare_arms(outcomes: Outcomes, *, num_samples: int, seed: int) -> list[Point]:
+def compare_arms(outcomes: Outcomes, *, metrics: Sequence[str], num_samples: int, seed: int) -> list[Point]:
     """One point for each policy of each arm that was evaluated for a seed at least, arm after arm."""
     first = next(iter(outcomes), None)
     draws = {"num_samples": num_samples, "seed": seed}
 
     def point(arm: str, policy: int) -> Point:
         ours, theirs = (_at(outcomes[name], policy) for name in (arm, first or arm))
-
-        def both(metric: str) -> tuple[Estimate, Estimate | None]:
-            mine, others = (
-                {number: getattr(outcome, metric) for number, outcome in at.items()} for at in (ours, theirs)
-            )
-            difference = None if arm == first else paired_difference(mine, others, **draws)
-            return estimate_mean_of_seeds(list(mine.values()), **draws), difference
-
-        num_seeds = sum(bool(outcome.mean) for outcome in ours.values())
-        num_null = sum(outcome.num_null for outcome in ours.values())
-        return Point(arm, policy, num_seeds, *both("mean"), *both("passed"), num_null)
+        estimates: dict[str, Estimate] = {}
+        for metric in metrics:
+            mine, others = ({number: one.metrics[metric] for number, one in at.items()} for at in (ours, theirs))
+            estimates[metric] = estimate_mean_of_seeds(list(mine.values()), **draws)
+            estimates[f"{metric}_difference"] = UNDEFINED if arm == first else paired_difference(mine, others, **draws)
+        num_seeds = sum(bool(one.metrics["mean"]) for one in ours.values())
+        return Point(arm, policy, num_seeds, estimates, sum(one.num_null for one in ours.values()))
 
     return [point(arm, policy) for arm, seeds in outcomes.items() for policy in sorted(set().union(*seeds.values()))]
 

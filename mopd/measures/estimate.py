@@ -51,6 +51,10 @@ class Estimate:
         return f"{scale * self.value:{form}}" + (f" [{', '.join(ends)}]" if ends else "")
 
 
+UNDEFINED = Estimate(None, None, None, 0)
+"""What stands where no number can be."""
+
+
 def estimate_mean(values: Iterable[float | None], *, num_samples: int, seed: int) -> Estimate:
     """The mean of numbers, one a prompt, with its interval from `num_samples` draws of prompts."""
     given = list(values)

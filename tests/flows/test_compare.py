@@ -12,7 +12,7 @@ import pytest
 
 from flows.arms import Arm, Job, arms_of, fork_overrides, jobs_of
 from flows.cli import main
-from flows.compare_results import Results, RunResult, comparison_report, method_text, result_table, seed_table
+from flows.compare_results import METRICS, Results, RunResult, comparison_report, method_text, result_table, seed_table
 from flows.compare_runs import FINISHED, WAS_THERE, Runs, run_folder
 from flows.prepare import run_lock
 from flows.report.report import Report
@@ -228,7 +228,13 @@ def results(states: dict[str, str] | None = None) -> Results:
             Job(arm, seed, Settings()),
             (states or {}).get(f"{arm.name}-seed{seed}", FINISHED),
             {
-                version: Outcome({f"{seed}-{i}": value for i, value in enumerate(values)}, {f"{seed}-0": 1.0}, 0)
+                version: Outcome(
+                    {
+                        "mean": {f"{seed}-{i}": value for i, value in enumerate(values)},
+                        "pass": {f"{seed}-0": 1.0},
+                    },
+                    num_null=0,
+                )
                 for version, values in found[arm.name, seed].items()
             },
             {"updates": 4.0, "seconds": 90.0},
@@ -237,7 +243,7 @@ def results(states: dict[str, str] | None = None) -> Results:
         for arm in arms
     ]
     by_arm = {arm.name: {run.job.seed: run.outcomes for run in runs if run.job.arm == arm} for arm in arms}
-    return Results(runs, compare_arms(by_arm, num_samples=200, seed=0), k=8)
+    return Results(runs, compare_arms(by_arm, metrics=METRICS, num_samples=200, seed=0), k=8)
 
 
 def report(found: Results) -> Report:
@@ -249,7 +255,7 @@ def test_the_table_has_means_over_seeds_and_paired_differences() -> None:
     titles = ("arm", "rounds", "seeds", "mean@8, %", "minus mopd", "pass@8, %", "minus mopd")
     assert tuple(column.title for column in table.shown_columns) == titles
     rows = table.shown()
-    assert [(row["arm"], row["policy"], row["seeds"]) for row in rows] == [
+    assert [(row["arm"], row["rounds"], row["seeds"]) for row in rows] == [
         ("mopd", 0, "2/2"),
         ("mopd", 1, "2/2"),
         ("grpo", 0, "2/2"),
@@ -260,7 +266,7 @@ def test_the_table_has_means_over_seeds_and_paired_differences() -> None:
     assert rows[2]["mean_difference"] == "+0.0 [+0.0, +0.0]"
     assert rows[3]["mean"] == "50.0 [25.0, 75.0]"
     assert rows[3]["mean_difference"] == "-25.0 [-25.0, -25.0]"  # on seed 0 alone
-    assert rows[3]["passed"] == "100.0"
+    assert rows[3]["pass"] == "100.0"
 
 
 def test_nothing_is_hidden() -> None:

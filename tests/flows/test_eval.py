@@ -20,7 +20,9 @@ from flows.eval_request import EvalRequest, find_model, resolve
 from flows.eval_results import eval_report, read_results, result_table, write_results
 from flows.plan import DIGESTS
 from flows.prepare import run_lock
+from flows.report.table import estimate_in
 from mopd.errors import InputError
+from mopd.measures.estimate import UNDEFINED
 from mopd.models.folders import resolve_model
 from mopd.tasks.draw import prompt_rows
 from storage.catalog import query
@@ -311,7 +313,7 @@ def test_shards_that_are_there_are_not_missing(asked: Callable[..., EvalRequest]
     assert plan.missing(folder, ["one"]) == []
     assert [(one.table, one.shard) for one in plan.missing(folder, ["one", "other"])] == [("evaluations@other", 0)]
     results = read_results(folder.path)
-    assert [one.model.name for one in results.models] == ["one"]
+    assert [row["model"] for row in results.rows] == ["one"]
     assert results.unfinished == ["other: 1 of 2 shards, name it again"]
     evaluate(folder, plan, "other", only=0)
     with run_lock(folder):
@@ -374,7 +376,7 @@ def test_models_answer_with_the_same_seeds(asked: Callable[..., EvalRequest], tm
     assert query(folder, counted).rows == [("one", 0, 6, 6), ("other", 3, 6, 6)]
     assert query(folder, "SELECT count(DISTINCT (seed, text, success)) FROM side_evaluations").rows == [(6,)]
     results = read_results(folder.path)
-    assert [one.differences["mean"].value for one in results.models[1:]] == [0.0]
+    assert estimate_in(results.rows[1], "mean_difference").value == 0.0
 
 
 def judged(folder: RunFolder, plan: EvalPlan, name: str, answers: dict[str, str]) -> None:
@@ -407,14 +409,15 @@ def results_folder(asked: Callable[..., EvalRequest], tmp_path: Path) -> Path:
 
 def test_numbers_and_paired_differences(results_folder: Path) -> None:
     results = read_results(results_folder)
-    one, other = results.models
-    assert (one.summary.mean_at_k, one.summary.pass_at_k, one.summary.maj_at_k) == (0.5, 2 / 3, 0.5)
-    assert (other.summary.mean_at_k, other.summary.pass_at_k, other.summary.maj_at_k) == (0.5, 0.5, 0.25)
-    assert (other.summary.num_null, other.summary.num_pass_prompts, other.summary.num_maj_prompts) == (1, 2, 2)
-    values = {metric: found.value for metric, found in other.differences.items()}
-    assert values == {"mean": pytest.approx((-0.5 - 0.5 + 1.0) / 3), "passed": -0.5, "majority": (-0.5 - 0.5) / 2}
-    assert (one.mean_tokens, one.num_cut, one.seconds) == (10.0, 2, 3.0)
-    assert one.differences == {}
+    one, other = results.rows
+    values = [{name: estimate_in(row, name).value for name in ("mean", "pass", "maj")} for row in (one, other)]
+    assert values == [{"mean": 0.5, "pass": 2 / 3, "maj": 0.5}, {"mean": 0.5, "pass": 0.5, "maj": 0.25}]
+    assert other["num_null"] == 1
+    assert (estimate_in(other, "pass").num, estimate_in(other, "maj").num) == (2, 2)
+    differences = {name: estimate_in(other, f"{name}_difference").value for name in ("mean", "pass", "maj")}
+    assert differences == {"mean": pytest.approx((-0.5 - 0.5 + 1.0) / 3), "pass": -0.5, "maj": (-0.5 - 0.5) / 2}
+    assert (one["mean_tokens"], one["cut_share"], one["seconds"]) == (10.0, 1 / 3, 3.0)
+    assert one["mean_difference"] == UNDEFINED
 
 
 def test_tables_say_what_was_counted(results_folder: Path) -> None:
@@ -424,9 +427,9 @@ def test_tables_say_what_was_counted(results_folder: Path) -> None:
         *("tokens", "cut", "seconds", "nulls"),
     ]
     first, second = result_table(results).shown()
-    assert (first["mean difference"], first["cut"], first["nulls"]) == (None, "33.3 %", 0)
-    assert str(second["majority"]).startswith("25.0 [")
-    assert second["passed difference"] == "-50.0 [-100.0, +0.0]"
+    assert (first["mean_difference"], first["cut_share"], first["num_null"]) == (None, "33.3 %", 0)
+    assert str(second["maj"]).startswith("25.0 [")
+    assert second["pass_difference"] == "-50.0 [-100.0, +0.0]"
     text, whole = eval_report(results).terminal(), eval_report(results).page()
     assert "3 prompts (" in text
     assert "2 samples at temperature 1, at most 32 tokens, fake, seed 0." in text

@@ -18,10 +18,8 @@ def test_outcome_of_rows_leaves_null_out_and_counts_it() -> None:
         for sample, success in enumerate(successes)
     ]
     found = outcome_of(rows[::-1], k=4)
-    assert found.mean == {"a": 0.5, "b": 1.0}
-    assert found.passed == {"a": 1.0}
+    assert found.metrics == {"mean": {"a": 0.5, "b": 1.0}, "pass": {"a": 1.0}, "maj": {}}
     assert found.num_null == 5
-    assert found.majority == {}
 
 
 def test_outcome_of_rows_that_say_what_they_found_has_the_majority() -> None:
@@ -31,7 +29,7 @@ def test_outcome_of_rows_that_say_what_they_found_has_the_majority() -> None:
         for prompt, found_there in answers.items()
         for sample, found in enumerate(found_there)
     ]
-    assert outcome_of(rows, k=3).majority == {"a": 1.0, "b": 0.0}
+    assert outcome_of(rows, k=3).metrics["maj"] == {"a": 1.0, "b": 0.0}
 
 
 def test_every_seed_weighs_the_same() -> None:

@@ -8,8 +8,8 @@ import pytest
 
 from flows.report.figure import Figure, Mark, Panel, Series
 from flows.report.report import Report
-from flows.report.table import UNDEFINED, Column, Table
-from mopd.measures.estimate import Estimate
+from flows.report.table import Column, Table, with_difference
+from mopd.measures.estimate import UNDEFINED, Estimate
 
 SURE, ONE_PROMPT = Estimate(0.5, 0.25, 0.75, 8), Estimate(0.125, None, None, 1, 7)
 TABLE = Table(
@@ -59,6 +59,12 @@ def test_csv_has_all_in_full_and_the_ends_beside_their_estimate() -> None:
     )
     assert first == "a,0.5,0.25,0.75,,,,,,,0.5,1234,"
     assert second == "b|c,0.125,,,0.125,,,0.5,0.25,0.75,,,0"
+
+
+def test_a_difference_stands_beside_its_value() -> None:
+    column = Column("mean", "mean, %", ".1f", 100)
+    assert with_difference(column, None) == [column]
+    assert with_difference(column, "a") == [column, Column("mean_difference", "minus a", "+.1f", 100)]
 
 
 def test_columns_that_hold_nothing_are_left_out_where_they_may_be() -> None:
