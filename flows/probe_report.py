@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 from flows.fork import has_trainer_state
 from flows.report.figure import Figure, Mark, Panel, Series
 from flows.report.report import Report
-from flows.report.table import Column, Row, Table
+from flows.report.table import Column, Row, Table, estimate_in
 from flows.shard_rows import Rows
 from mopd.measures.estimate import Estimate, estimate_mean
-from mopd.measures.probe import Gain, best_context, why_best
+from mopd.measures.probe import best_context, why_best
 from mopd.settings.context_choice import ContextChoice
 from storage.runs import RunFolder
 
@@ -33,25 +32,6 @@ HOW_TO_READ = """\
   far from the gap over all, the context is rarely there: more rollouts a prompt, or easier prompts, would help it."""
 
 
-@dataclass(frozen=True)
-class ContextResult:
-    """One context of a probe."""
-
-    name: str
-    gain: Gain
-    """Over all rollouts; those without any section in their context are asked the prompt alone."""
-    full_gain: Gain
-    """Over rollouts whose context had all sections."""
-    full_share: float | None
-    """Share of such rollouts."""
-    metrics: dict[str, Estimate]
-    """By a name of METRICS, over prompts with both outcomes."""
-    context_tokens: float | None
-    """Mean length of the context, in tokens."""
-    answer_tokens: float | None
-    """Mean length of the replies, in tokens."""
-
-
 def measure_signals(signals: Rows, *, num_samples: int, seed: int) -> dict[str, Estimate]:
     """METRICS of rows of `signals`, over prompts with both outcomes that have them."""
     mixed = [row for row in signals if row["population"] == "all" and 0 < (row["success_share"] or 0) < 1]
@@ -64,32 +44,31 @@ class ProbeResults:
 
     folder: RunFolder
     round: int
-    contexts: list[ContextResult]
+    rows: list[Row]
+    """One for each context, its numbers as they stand in the CSV; `full_gap` and `full_share`: the gap over rollouts
+    whose context had all sections, and the share of these."""
     choices: dict[str, ContextChoice]
-
-    @property
-    def gains(self) -> dict[str, Gain]:
-        """By context, over all rollouts."""
-        return {one.name: one.gain for one in self.contexts}
 
     @property
     def best(self) -> str:
         """The name of the context to train with."""
-        return best_context(self.gains, {one.name: one.metrics["success_auc"].value for one in self.contexts})
+        gaps = {str(row["context"]): estimate_in(row, "gap") for row in self.rows}
+        return best_context(gaps, {str(row["context"]): estimate_in(row, "success_auc").value for row in self.rows})
 
     def recommendation(self) -> str:
         """What to train with, why, and how."""
-        gap = self.gains[self.best].gap
-        lines = [f"recommended: {self.best}, {why_best(self.gains, self.best)}"]
-        if (gap.value or 0.0) > 0 and len(self.contexts) > 1:
-            lines[0] += f" (the largest of {len(self.contexts)} gaps is likely too large)"
+        best = self.best
+        (gap,) = (estimate_in(row, "gap") for row in self.rows if row["context"] == best)
+        lines = [f"recommended: {best}, {why_best(gap)}"]
+        if (gap.value or 0.0) > 0 and len(self.rows) > 1:
+            lines[0] += f" (the largest of {len(self.rows)} gaps is likely too large)"
         if gap.low is None or gap.low <= 0:
             lines.append(
                 "no context is sure to help: train.objective=grpo needs none, and "
                 "train.objective.policy_gradient_weight blends it in"
             )
         round = self.round if has_trainer_state(self.folder, self.round) else 0
-        sets = " ".join(f"--set {_shell(one)}" for one in self.choices[self.best].overrides)
+        sets = " ".join(f"--set {_shell(one)}" for one in self.choices[best].overrides)
         lines.append(f"to train with it: mopd fork {self.folder.path} --round {round} {sets} NEW && mopd run NEW")
         if round != self.round:
             lines.append(
@@ -113,7 +92,9 @@ def probe_report(results: ProbeResults, *, command: str) -> Report:
             HOW_TO_READ,
         ],
         brief=[table, METHOD, recommendation],
-        numbers=Table.of([_numbers(one, recommended=one.name == results.best) for one in results.contexts]),
+        numbers=Table.of(
+            [{"context": None, "recommended": row["context"] == results.best, **row} for row in results.rows]
+        ),
         name="probe",
     )
 
@@ -133,36 +114,28 @@ def probe_table(results: ProbeResults) -> Table:
         Column("answer_tokens", "reply", ",.0f"),
         Column("num_null", "nulls", optional=True),
     ]
-    return Table(columns, [_numbers(one, recommended=one.name == results.best) for one in results.contexts])
-
-
-def _numbers(one: ContextResult, *, recommended: bool) -> Row:
-    row: Row = {"context": one.name, "recommended": recommended, "num_prompts": one.gain.gap.num}
-    row |= {"num_null": one.gain.num_null, "student": one.gain.student, "self_teacher": one.gain.self_teacher}
-    row |= {"gap": one.gain.gap, "full_gap": one.full_gain.gap, **one.metrics, "full_share": one.full_share}
-    return {**row, "context_tokens": one.context_tokens, "answer_tokens": one.answer_tokens}
+    return Table(columns, results.rows)
 
 
 def _figure(results: ProbeResults) -> Figure:
     """Gap and success AUC, one line a context in the order of the table."""
-    contexts = results.contexts
-    ticks = {place: one.name + (" *" if one.name == results.best else "") for place, one in enumerate(contexts)}
+    names = [str(row["context"]) for row in results.rows]
+    ticks = {place: name + (" *" if name == results.best else "") for place, name in enumerate(names)}
 
-    def series(label: str, estimates: Sequence[Estimate], color: str = "C0") -> Series:
-        return Series(label, list(enumerate(estimates)), {"color": color})
+    def series(key: str, label: str, color: str) -> Series:
+        estimates = [(place, estimate_in(row, key)) for place, row in enumerate(results.rows)]
+        return Series(label, estimates, {"color": color})
 
+    all_sections = series("full_gap", "rollouts whose context had all sections", "C1")
     gaps = Panel(
-        [
-            series("all rollouts", [one.gain.gap for one in contexts]),
-            series("rollouts whose context had all sections", [one.full_gain.gap for one in contexts], "C1"),
-        ],
+        [series("gap", "all rollouts", "C0"), all_sections],
         ticks,
         values_label="self-teacher minus student, points",
         marks=[Mark(0.0, {"color": "0.5", "linewidth": 1})],
         scale=100,
     )
     aucs = Panel(
-        [series("all rollouts", [one.metrics["success_auc"] for one in contexts])],
+        [series("success_auc", "all rollouts", "C0")],
         ticks,
         values_label="success AUC of the teacher's scores (0.5: chance)",
         marks=[Mark(0.5, {"color": "0.5", "linewidth": 1, "linestyle": "--"})],
@@ -171,7 +144,7 @@ def _figure(results: ProbeResults) -> Figure:
         alt="gap and success AUC by context",
         title=f"{results.folder.run_id}, round {results.round}; bars: 95 % over prompts; *: recommended",
         panels=[[gaps, aucs]],
-        size=(10.0, 1.8 + 0.34 * len(contexts)),
+        size=(10.0, 1.8 + 0.34 * len(names)),
         horizontal=True,
     )
 

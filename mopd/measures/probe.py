@@ -102,7 +102,7 @@ def choice_rows(
     """Rows of `choices`, one a candidate: by its signals and answers in `tried`, its settings in `conditions`."""
     gains = {name: gain_of(verdicts, rows, num_samples=num_samples, seed=seed) for name, (_, rows) in tried.items()}
     aucs = {name: mean_signal(signals, "success_auc") for name, (signals, _) in tried.items()}
-    best = best_context(gains, aucs)
+    best = best_context({name: gain.gap for name, gain in gains.items()}, aucs)
     return [
         {
             "run": run,
@@ -119,28 +119,27 @@ def choice_rows(
             "gap_high": gain.gap.high,
             "success_auc": aucs[name],
             "pairwise_accuracy": mean_signal(tried[name][0], "pairwise_accuracy"),
-            "why": why_best(gains, best) if name == best else None,
+            "why": why_best(gain.gap) if name == best else None,
         }
         for name, gain in gains.items()
     ]
 
 
-def best_context(gains: Mapping[str, Gain], aucs: Mapping[str, float | None]) -> str:
+def best_context(gaps: Mapping[str, Estimate], aucs: Mapping[str, float | None]) -> str:
     """The context of the largest gap; of equal ones that of the higher AUC, then the one named first.
 
     Undefined ranks below everything.
     """
 
     def rank(name: str) -> tuple[float, float]:
-        gap, auc = gains[name].gap.value, aucs[name]
+        gap, auc = gaps[name].value, aucs[name]
         return (-np.inf if gap is None else gap, -np.inf if auc is None else auc)
 
-    return max(gains, key=rank)
+    return max(gaps, key=rank)
 
 
-def why_best(gains: Mapping[str, Gain], best: str) -> str:
-    """Why a context was chosen, and whether it is sure to help."""
-    gap = gains[best].gap
+def why_best(gap: Estimate) -> str:
+    """Why the context of the largest gap was chosen, and whether it is sure to help."""
     if gap.value is None:
         return "no prompt has verdicts on both sides: the first candidate"
     low, high = gap.interval or (gap.value, gap.value)

@@ -9,7 +9,7 @@ import pytest
 
 from mopd.engines import Request, Sample
 from mopd.generate import rollout_seed
-from mopd.measures.estimate import Estimate
+from mopd.measures.estimate import UNDEFINED, Estimate
 from mopd.measures.probe import ANSWER_COLUMNS, Gain, answer, best_context, choice_rows, gain_of, mean_signal, why_best
 from mopd.settings import GenerateSettings
 
@@ -46,41 +46,39 @@ def test_a_rollout_counts_beside_the_answer_of_its_number() -> None:
 
 
 def test_nothing_answered_is_undefined() -> None:
-    assert gain_of(outcomes(a="10"), [], **DRAWS) == Gain(None, None, Estimate(None, None, None, 0), 0)
+    assert gain_of(outcomes(a="10"), [], **DRAWS) == Gain(None, None, UNDEFINED, 0)
 
 
-def gain(gap: float | None, low: float = 0.0, high: float = 0.0) -> Gain:
-    if gap is None:
-        return Gain(0.5, None, Estimate(None, None, None, 0), 0)
-    return Gain(0.5, 0.5 + gap, Estimate(gap, low, high, 4), 0)
+def gap(value: float | None, low: float = 0.0, high: float = 0.0) -> Estimate:
+    return UNDEFINED if value is None else Estimate(value, low, high, 4)
 
 
 @pytest.mark.parametrize(
-    ("gains", "aucs", "best"),
+    ("gaps", "aucs", "best"),
     [
-        ({"a": gain(0.1), "b": gain(0.2)}, {"a": 0.9, "b": 0.1}, "b"),
-        ({"a": gain(0.1), "b": gain(0.1)}, {"a": 0.6, "b": 0.7}, "b"),
-        ({"a": gain(0.1), "b": gain(0.1)}, {"a": 0.6, "b": None}, "a"),
-        ({"a": gain(0.1), "b": gain(0.1)}, {"a": 0.6, "b": 0.6}, "a"),
-        ({"a": gain(None), "b": gain(-0.3)}, {"a": 0.6, "b": 0.6}, "b"),
-        ({"a": gain(None), "b": gain(None)}, {"a": None, "b": None}, "a"),
+        ({"a": gap(0.1), "b": gap(0.2)}, {"a": 0.9, "b": 0.1}, "b"),
+        ({"a": gap(0.1), "b": gap(0.1)}, {"a": 0.6, "b": 0.7}, "b"),
+        ({"a": gap(0.1), "b": gap(0.1)}, {"a": 0.6, "b": None}, "a"),
+        ({"a": gap(0.1), "b": gap(0.1)}, {"a": 0.6, "b": 0.6}, "a"),
+        ({"a": gap(None), "b": gap(-0.3)}, {"a": 0.6, "b": 0.6}, "b"),
+        ({"a": gap(None), "b": gap(None)}, {"a": None, "b": None}, "a"),
     ],
 )
-def test_the_largest_gap_then_the_higher_auc_then_the_first(gains: Any, aucs: Any, best: str) -> None:
-    assert best_context(gains, aucs) == best
+def test_the_largest_gap_then_the_higher_auc_then_the_first(gaps: Any, aucs: Any, best: str) -> None:
+    assert best_context(gaps, aucs) == best
 
 
 @pytest.mark.parametrize(
     ("one", "why"),
     [
-        (gain(0.25, 0.1, 0.4), "largest gap: +25.0 points [10.0, 40.0], above zero"),
-        (gain(0.25, -0.1, 0.4), "largest gap: +25.0 points [-10.0, 40.0], not surely above zero"),
-        (gain(-0.25, -0.4, -0.1), "largest gap: -25.0 points [-40.0, -10.0], not above zero: no context helps here"),
-        (gain(None), "no prompt has verdicts on both sides: the first candidate"),
+        (gap(0.25, 0.1, 0.4), "largest gap: +25.0 points [10.0, 40.0], above zero"),
+        (gap(0.25, -0.1, 0.4), "largest gap: +25.0 points [-10.0, 40.0], not surely above zero"),
+        (gap(-0.25, -0.4, -0.1), "largest gap: -25.0 points [-40.0, -10.0], not above zero: no context helps here"),
+        (gap(None), "no prompt has verdicts on both sides: the first candidate"),
     ],
 )
-def test_why_says_how_sure_it_is(one: Gain, why: str) -> None:
-    assert why_best({"a": one}, "a") == why
+def test_why_says_how_sure_it_is(one: Estimate, why: str) -> None:
+    assert why_best(one) == why
 
 
 def signal(prompt: str, auc: float | None, population: str = "all") -> dict[str, Any]:
