@@ -9,7 +9,6 @@ from flows.report.figure import Figure, Panel, Series
 from flows.report.report import Report
 from flows.report.table import Column, Row, Table
 from mopd.measures.diversity import METRICS, REPLIES
-from mopd.measures.estimate import UNDEFINED, Estimate
 
 NAMES = {
     "distinct_1": "distinct-1",
@@ -120,12 +119,8 @@ def _numbers(point: Point, metric: str) -> Row:
         ("minus_policy_", point.minus_policy),
         ("minus_run_", point.minus_run),
     ):
-        row |= _plain(prefix, estimates[metric] if estimates else None)
+        one = estimates[metric] if estimates else None
+        values = (one.value, one.low, one.high, one.num, one.num_null) if one else (None,) * 5
+        names = ("mean", "low", "high", "num_prompts", "num_null")
+        row |= {f"{prefix}{name}": value for name, value in zip(names, values, strict=True)}
     return row
-
-
-def _plain(prefix: str, estimate: Estimate | None) -> Row:
-    one = estimate or UNDEFINED
-    counts: Row = {"num_prompts": one.num, "num_null": one.num_null} if estimate else {}
-    row: Row = {"mean": one.value, "low": one.low, "high": one.high, "num_prompts": None, "num_null": None, **counts}
-    return {f"{prefix}{name}": value for name, value in row.items()}

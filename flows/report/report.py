@@ -31,11 +31,6 @@ class Report:
     """Of its files."""
 
     @property
-    def tables(self) -> list[Table]:
-        """The tables of the page."""
-        return [part for part in self.parts if isinstance(part, Table)]
-
-    @property
     def figures(self) -> list[Figure]:
         """The figures of the page."""
         return [part for part in self.parts if isinstance(part, Figure)]

@@ -40,7 +40,7 @@ class Column:
     def show(self, value: Value) -> Cell:
         """A value as people read it; None for what is missing."""
         if isinstance(value, Estimate) and not self.bare:
-            text = value.text(str(self.form), self.scale)
+            text = value.text(str(self.form), self.scale, self.unit)
             return f"{text} n={value.num}" if text and self.counted and value.num_null else text
         number = value.value if isinstance(value, Estimate) else value
         if not self.form or not isinstance(number, int | float):

@@ -43,12 +43,12 @@ class Estimate:
         """Both ends; None for fewer than two numbers."""
         return None if self.low is None or self.high is None else (self.low, self.high)
 
-    def text(self, form: str = "z.3f", scale: float = 1) -> str | None:
-        """0.417 [0.351, 0.480], each number by `form`; None where undefined."""
+    def text(self, form: str = "z.3f", scale: float = 1, unit: str = "") -> str | None:
+        """0.417 [0.351, 0.480], each number by `form`, `unit` behind the first; None where undefined."""
         if self.value is None:
             return None
         ends = [f"{scale * end:{form}}" for end in self.interval or ()]
-        return f"{scale * self.value:{form}}" + (f" [{', '.join(ends)}]" if ends else "")
+        return f"{scale * self.value:{form}}{unit}" + (f" [{', '.join(ends)}]" if ends else "")
 
 
 UNDEFINED = Estimate(None, None, None, 0)
