@@ -3,10 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
-
-if TYPE_CHECKING:
-    from mopd.measures.comparison import Estimate
 
 Cell = str | int | float | None
 MISSING = "-"
@@ -39,23 +35,6 @@ def text_lines(headings: Sequence[str], rows: Sequence[Sequence[Cell]]) -> list[
         return "  ".join(cell.rjust(width) if flush else cell.ljust(width) for cell, width, flush in pairs).rstrip()
 
     return [align(headings), align(["-" * width for width in widths]), *map(align, cells)]
-
-
-def markdown_table(rows: Sequence[dict[str, Cell]]) -> str:
-    """A table whose columns are those of all rows."""
-    names = list(dict.fromkeys(name for row in rows for name in row))
-    lines = [names, ["---"] * len(names)]
-    lines += [["-" if row.get(name) is None else str(row[name]).replace("|", "\\|") for name in names] for row in rows]
-    return "\n".join(f"| {' | '.join(cells)} |" for cells in lines)
-
-
-def said(found: Estimate | None, *, sign: bool = False) -> str | None:
-    """41.7 [35.1, 48.0], in percent or points."""
-    if found is None or found.value is None:
-        return None
-    form = "+.1f" if sign else ".1f"
-    value = f"{100 * found.value:{form}}"
-    return value + (f" [{', '.join(f'{100 * end:{form}}' for end in found.interval)}]" if found.interval else "")
 
 
 def _text(cell: Cell) -> str:

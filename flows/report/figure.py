@@ -82,7 +82,7 @@ class Figure:
         axes = canvas.subplots(len(self.panels), len(self.panels[0]), sharey=self.horizontal, squeeze=False)
         for panels, line in zip(self.panels, axes, strict=True):
             for panel, axis in zip(panels, line, strict=True):
-                (_draw_rows if self.horizontal else _draw_columns)(axis, panel)
+                _draw(axis, panel, horizontal=self.horizontal)
         _draw_legend(canvas, axes.flat, self.legend_columns)
         canvas.suptitle(self.title, fontsize=10)
         png = io.BytesIO()
@@ -90,46 +90,34 @@ class Figure:
         return png.getvalue()
 
 
-def _draw_columns(axis: Any, panel: Panel) -> None:
-    """Places to the right, values upwards."""
-    for series, shift in _shifted(panel):
-        at, values, bars = _bars(series, shift, panel.scale)
-        style = {**STYLE, **series.style}
-        axis.errorbar(at, values, yerr=bars, label=series.label, **style)
-        dots = [(place + shift + BESIDE, panel.scale * value) for place, value in series.dots]
-        axis.scatter(*zip(*dots, strict=True) if dots else ([], []), color=style.get("color"), s=14, alpha=0.5, lw=0)
-    for mark in panel.marks:
-        assert isinstance(mark.values, float), "marks by place are of rows"
-        axis.axhline(mark.values, **mark.style)
-    axis.set_xticks([*panel.ticks], [*panel.ticks.values()])
-    if panel.ticks:
-        axis.set_xlim(min(panel.ticks) - 0.5, max(panel.ticks) + 0.5)
-    axis.set_xlabel(panel.places_label)
-    axis.set_ylabel(panel.values_label)
-    if panel.limits:
-        axis.set_ylim(*panel.limits)
-    axis.set_title(panel.title, fontsize=10)
-    axis.grid(axis="y", alpha=0.3)
-
-
-def _draw_rows(axis: Any, panel: Panel) -> None:
-    """Values to the right, places downwards, with faint lines between them."""
+def _draw(axis: Any, panel: Panel, *, horizontal: bool) -> None:
+    """Places to the right and values upwards; or values to the right and places downwards, faint lines between them."""
+    place, value = "yx" if horizontal else "xy"
     for mark in panel.marks:
         if isinstance(mark.values, float):
-            axis.axvline(mark.values, **mark.style)
+            (axis.axvline if horizontal else axis.axhline)(mark.values, **mark.style)
         else:
-            ends = [[place + half for place, _ in mark.values] for half in (-0.5, 0.5)]
-            axis.vlines([value for _, value in mark.values], *ends, **mark.style)
+            assert horizontal, "marks by place are of lines"
+            ends = [[tick + half for tick, _ in mark.values] for half in (-0.5, 0.5)]
+            axis.vlines([number for _, number in mark.values], *ends, **mark.style)
     for series, shift in _shifted(panel):
+        style = {**STYLE, "linestyle": "none" if horizontal else "-", **series.style}
         at, values, bars = _bars(series, shift, panel.scale)
-        axis.errorbar(values, at, xerr=bars, label=series.label, **{**STYLE, "linestyle": "none", **series.style})
-    for place in [*panel.ticks][1:]:
-        axis.axhline(place - 0.5, color="black", alpha=0.08, linewidth=0.8)
-    axis.set_yticks([*panel.ticks], [*panel.ticks.values()])
-    axis.set_ylim(len(panel.ticks) - 0.5, -0.5)
-    axis.set_xlabel(panel.values_label)
-    axis.set_title(panel.title, fontsize=11)
-    axis.grid(axis="x", alpha=0.3)
+        axis.errorbar(**{place: at, value: values, f"{value}err": bars}, label=series.label, **style)
+        dots = {
+            place: [tick + shift + BESIDE for tick, _ in series.dots],
+            value: [panel.scale * number for _, number in series.dots],
+        }
+        axis.scatter(**dots, color=style.get("color"), s=14, alpha=0.5, linewidths=0)
+    for tick in [*panel.ticks][1:] if horizontal else ():
+        axis.axhline(tick - 0.5, color="black", alpha=0.08, linewidth=0.8)
+    if panel.ticks:
+        reach = (min(panel.ticks) - 0.5, max(panel.ticks) + 0.5)
+        axis.set(**{f"{place}ticks": [*panel.ticks], f"{place}ticklabels": [*panel.ticks.values()]})
+        axis.set(**{f"{place}lim": reach[::-1] if horizontal else reach})
+    axis.set(**{f"{place}label": panel.places_label, f"{value}label": panel.values_label, f"{value}lim": panel.limits})
+    axis.set_title(panel.title, fontsize=11 if horizontal else 10)
+    axis.grid(axis=value, alpha=0.3)
 
 
 def _shifted(panel: Panel) -> list[tuple[Series, float]]:

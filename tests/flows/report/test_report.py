@@ -30,7 +30,6 @@ TABLE = Table(
             "second": UNDEFINED,
             "share": 0.5,
             "tokens": 1234,
-            "certain": SURE,
         },
         {"arm": "b|c", "mean": ONE_PROMPT, "difference": ONE_PROMPT, "second": SURE, "nulls": 0},
     ],
