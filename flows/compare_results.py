@@ -22,6 +22,7 @@ from storage.shards import read_rows
 
 STAGES = {"generate": "rollouts", "score": "scores", "train": "policies", "evaluate": "evaluations"}
 """Stages that take time, with the tables that they make."""
+JUDGED = ["prompt_id", "sample", "success"]
 METRICS = ("mean", "pass")
 """Names of `mopd.measures.comparison.METRICS`."""
 
@@ -79,25 +80,21 @@ def _read_run(folder: Path, job: Job, state: str) -> RunResult:
         return RunResult(job, state, {}, {})
     run = RunFolder.open(folder)
     plan = RunPlan.of(run)
-    found = {
-        version: [manifest for shard in part.evaluations if (manifest := shard.find(run)) is not None]
-        for version, part in plan.shown_evaluations(run).items()
-        if part.is_there(run)
-    }
-    rows = {
-        version: [row for one in manifests for row in read_rows(run, one, ["prompt_id", "sample", "success"])]
-        for version, manifests in found.items()
-    }
-    k = job.settings.evaluate.num_samples
-    return RunResult(job, state, {version: outcome_of(those, k) for version, those in rows.items()}, _costs(run, plan))
+    outcomes: dict[int, Outcome] = {}
+    for version, part in plan.shown_evaluations(run).items():
+        if part.is_there(run):
+            manifests = [manifest for shard in part.evaluations if (manifest := shard.find(run)) is not None]
+            rows = [row for manifest in manifests for row in read_rows(run, manifest, JUDGED)]
+            outcomes[version] = outcome_of(rows, job.settings.evaluate.num_samples)
+    return RunResult(job, state, outcomes, _costs(run, plan))
 
 
 def _costs(run: RunFolder, plan: RunPlan) -> dict[str, float]:
     """Updates, tokens and seconds of a run, from its manifests; those that it took over name another home."""
-    found = [manifest for shard in plan.shards() if (manifest := shard.find(run)) is not None]
+    manifests = [manifest for shard in plan.shards() if (manifest := shard.find(run)) is not None]
 
     def total_of(what: str, table: str) -> float:
-        return total([manifest for manifest in found if manifest.table == table], what)
+        return total([manifest for manifest in manifests if manifest.table == table], what)
 
     seconds = {f"{stage} seconds": total_of("seconds", table) for stage, table in STAGES.items()}
     return {
@@ -105,8 +102,8 @@ def _costs(run: RunFolder, plan: RunPlan) -> dict[str, float]:
         "tokens sampled": total_of("tokens", "rollouts"),
         "tokens trained on": total_of("tokens", "policies"),
         **seconds,
-        "seconds": total(found, "seconds"),
-        "own seconds": total([manifest for manifest in found if not manifest.home], "seconds"),
+        "seconds": total(manifests, "seconds"),
+        "own seconds": total([manifest for manifest in manifests if not manifest.home], "seconds"),
     }
 
 
@@ -174,11 +171,11 @@ def _difference_table(results: Results) -> Table:
     """In which settings each arm differs from the first one."""
     first, *others = (next(run.job for run in results.runs if run.job.arm == arm) for arm in results.arms)
     return Table(
-        [Column("arm"), Column("setting"), Column("there", first.arm.name), Column("here")],
+        [Column("arm"), Column("setting"), Column("first", first.arm.name), Column("here")],
         [
-            {"arm": job.arm.name, "setting": key, "there": _value(there), "here": _value(here)}
+            {"arm": job.arm.name, "setting": key, "first": _value(before), "here": _value(after)}
             for job in others
-            for key, (there, here) in differences(first.settings, job.settings).items()
+            for key, (before, after) in differences(first.settings, job.settings).items()
         ],
     )
 
@@ -224,7 +221,7 @@ def _figure(results: Results) -> Figure:
 def _series(results: Results, arm: str, metric: str, color: str) -> Series:
     estimates = [(point.policy, point.estimates[metric]) for point in results.points if point.arm == arm]
     runs = [run for run in results.runs if run.job.arm.name == arm]
-    means = [(version, _mean(one.metrics[metric])) for run in runs for version, one in run.outcomes.items()]
+    means = [(version, _mean(outcome.metrics[metric])) for run in runs for version, outcome in run.outcomes.items()]
     dots = [(version, mean) for version, mean in means if mean is not None]
     return Series(arm, estimates, {"color": color, "linewidth": 1.8}, dots)
 

@@ -26,11 +26,11 @@ STYLES = {"all": {"linestyle": "-"}, "successes": {"linestyle": "--", "markerfac
 
 def diversity_report(results: Results, *, command: str) -> Report:
     """How varied replies are, by round and policy."""
-    found, method = tables(results), method_text(results)
+    shown, method = tables(results), method_text(results)
     return Report(
         title="Diversity of replies",
-        parts=[f"    {command}", method, _figure(results), *found],
-        brief=[*found, method],
+        parts=[f"    {command}", method, _figure(results), *shown],
+        brief=[*shown, method],
         numbers=Table.of([_numbers(point, metric) for point in results.points for metric in METRICS]),
         name="diversity",
     )
@@ -48,13 +48,13 @@ def method_text(results: Results) -> str:
 def tables(results: Results) -> list[Table]:
     """Each table that has any rows."""
     first = results.runs[0]
-    found = [
+    possible = [
         _table(results, SAMPLED, "what training sampled", lambda point: point.means),
         _table(results, HELD_OUT, "held-out", lambda point: point.means),
         _table(results, HELD_OUT, "held-out, minus the run's first policy", lambda point: point.minus_policy, sign="+"),
         _table(results, HELD_OUT, f"held-out, minus {first}", lambda point: point.minus_run, sign="+"),
     ]
-    return [table for table in found if table.rows]
+    return [table for table in possible if table.rows]
 
 
 def _table(
@@ -74,7 +74,7 @@ def _table(
 
 def _num_asked(estimates: Estimates) -> int:
     """Prompts with and without a number: the same for every metric."""
-    return next(one.num + one.num_null for one in estimates.values())
+    return next(estimate.num + estimate.num_null for estimate in estimates.values())
 
 
 def _figure(results: Results) -> Figure:
@@ -95,7 +95,7 @@ def _panel(results: Results, source: str, metric: str, first: str) -> Panel:
     series = [
         Series(
             f"{run}, {replies}" if len(results.runs) > 1 else replies,
-            [(one.number, one.means[metric]) for one in points if (one.run, one.replies) == (run, replies)],
+            [(point.number, point.means[metric]) for point in points if (point.run, point.replies) == (run, replies)],
             {"color": f"C{index}", **STYLES[replies]},
         )
         for index, run in enumerate(results.runs)
@@ -119,8 +119,8 @@ def _numbers(point: Point, metric: str) -> Row:
         ("minus_policy_", point.minus_policy),
         ("minus_run_", point.minus_run),
     ):
-        one = estimates[metric] if estimates else None
-        values = (one.value, one.low, one.high, one.num, one.num_null) if one else (None,) * 5
+        mean = estimates[metric] if estimates else None
+        values = (mean.value, mean.low, mean.high, mean.num, mean.num_null) if mean else (None,) * 5
         names = ("mean", "low", "high", "num_prompts", "num_null")
         row |= {f"{prefix}{name}": value for name, value in zip(names, values, strict=True)}
     return row

@@ -97,7 +97,8 @@ def _estimates(outcome: Outcome, first: Outcome, settings: Settings) -> Row:
 
 def _costs(folder: RunFolder, manifests: list[Manifest]) -> Row:
     """Tokens of a reply, the share of replies that were cut, and seconds."""
-    ends = [row["finish_reason"] for one in manifests for row in read_rows(folder, one, ["finish_reason"])]
+    rows = [row for manifest in manifests for row in read_rows(folder, manifest, ["finish_reason"])]
+    ends = [row["finish_reason"] for row in rows]
     tokens, seconds = total(manifests, "tokens") / len(ends), total(manifests, "seconds")
     return {
         "mean_tokens": round(tokens, 3),
@@ -146,7 +147,8 @@ def result_table(results: EvalResults) -> Table:
 def _model_table(results: EvalResults) -> Table:
     """What each name stands for."""
     models = results.plan.models.values()
-    return Table.of([{"model": one.name, "from": one.source, "sha256": one.digest[:12]} for one in models], "Models")
+    rows: list[Row] = [{"model": model.name, "from": model.source, "sha256": model.digest[:12]} for model in models]
+    return Table.of(rows, "Models")
 
 
 def about(results: EvalResults) -> str:

@@ -68,7 +68,7 @@ class ProbeResults:
                 "train.objective.policy_gradient_weight blends it in"
             )
         round = self.round if has_trainer_state(self.folder, self.round) else 0
-        sets = " ".join(f"--set {_shell(one)}" for one in self.choices[best].overrides)
+        sets = " ".join(f"--set {_shell(override)}" for override in self.choices[best].overrides)
         lines.append(f"to train with it: mopd fork {self.folder.path} --round {round} {sets} NEW && mopd run NEW")
         if round != self.round:
             lines.append(

@@ -10,7 +10,7 @@ from flows.report.figure import Figure, Mark, Panel, Series
 from flows.report.report import Part, Report
 from flows.report.table import Column, Row, Table, with_difference
 from mopd.measures.estimate import Estimate
-from mopd.measures.signal_summary import Signals
+from mopd.measures.signal_summary import SUMMARIZED, Signals
 from mopd.measures.signals import Rows
 
 AUC, GAIN, PAIRS, LENGTH = "success AUC", "gain AUC", "pairwise accuracy", "length AUC"
@@ -86,11 +86,11 @@ class SignalResults:
         """One row a variant: each metric, and `METRIC_difference` from the reference."""
         rows: list[Row] = []
         for name in self.names:
-            own = {metric: one for (n, p, metric), one in self.signals.items() if (n, p) == (name, population)}
+            own = {metric: self.signals[name, population, metric] for metric in SUMMARIZED}
             auc = own["success_auc"].mean
             row: Row = {"variant": name, "prompts": auc.num, "nulls": auc.num_null}
-            row |= {metric: one.mean for metric, one in own.items()}
-            rows.append(row | {f"{metric}_difference": one.difference for metric, one in own.items()})
+            row |= {metric: signal.mean for metric, signal in own.items()}
+            rows.append(row | {f"{metric}_difference": signal.difference for metric, signal in own.items()})
         return rows
 
 
@@ -176,10 +176,10 @@ def coverage_table(results: SignalResults) -> Table:
     columns += [Column("length_spearman", "Spearman of score and length", "z.3f")]
     rows = []
     for row in results.rows_of("all"):
-        whole = _whole(results, str(row["variant"]))
-        num_rollouts = sum(one["num_rollouts"] for one in whole)
-        not_scored = num_rollouts - sum(one["num_scored"] for one in whole)
-        rows.append({**row, "prompts": len(whole), "rollouts": num_rollouts, "not scored": not_scored})
+        groups = _groups(results, str(row["variant"]))
+        num_rollouts = sum(group["num_rollouts"] for group in groups)
+        not_scored = num_rollouts - sum(group["num_scored"] for group in groups)
+        rows.append({**row, "prompts": len(groups), "rollouts": num_rollouts, "not scored": not_scored})
     return Table(columns, rows)
 
 
@@ -199,9 +199,9 @@ def _numbers(results: SignalResults) -> Table:
     """One line of the CSV for each variant, population and metric."""
     rows: list[Row] = []
     for (name, population, metric), signal in results.signals.items():
-        one = signal.mean
-        row: Row = {"name": name, "population": population, "metric": metric, "value": one.value}
-        row |= {"low": one.low, "high": one.high, "num_prompts": one.num, "num_null": one.num_null}
+        mean = signal.mean
+        row: Row = {"name": name, "population": population, "metric": metric, "value": mean.value}
+        row |= {"low": mean.low, "high": mean.high, "num_prompts": mean.num, "num_null": mean.num_null}
         row |= {"reference": results.reference if name != results.reference else None}
         rows.append({**row, "difference": signal.difference, "num_paired": signal.difference.num})
     return Table.of(rows)
@@ -209,7 +209,7 @@ def _numbers(results: SignalResults) -> Table:
 
 def _head(results: SignalResults) -> str:
     """Where the numbers are from, and how many prompts and rollouts there are."""
-    rows = [row for name in results.names for row in _whole(results, name)]
+    rows = [row for name in results.names for row in _groups(results, name)]
     groups = list({(row["round"], row["prompt_id"]): row for row in rows}.values())
     num_rollouts = sum(row["num_rollouts"] for row in groups)
     not_scored = num_rollouts - sum(row["num_scored"] for row in groups)
@@ -226,7 +226,7 @@ def _listed(values: Iterable[object]) -> str:
     return ", ".join(dict.fromkeys(map(str, values)))
 
 
-def _whole(results: SignalResults, name: str) -> Rows:
+def _groups(results: SignalResults, name: str) -> Rows:
     """A variant's rows of all rollouts, one a prompt."""
     return [row for row in results.rows_by_name[name] if row["population"] == "all"]
 

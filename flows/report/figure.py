@@ -123,7 +123,7 @@ def _draw(axis: Any, panel: Panel, *, horizontal: bool) -> None:
 def _shifted(panel: Panel) -> list[tuple[Series, float]]:
     """Each series with its distance from the places."""
     last = len(panel.series) - 1
-    return [(one, panel.spread * (index / last - 0.5) if last else 0.0) for index, one in enumerate(panel.series)]
+    return [(line, panel.spread * (index / last - 0.5) if last else 0.0) for index, line in enumerate(panel.series)]
 
 
 def _bars(series: Series, shift: float, scale: float) -> tuple[list[float], list[float], list[list[float]]]:
@@ -131,7 +131,8 @@ def _bars(series: Series, shift: float, scale: float) -> tuple[list[float], list
 
     A percentile interval may leave its mean just outside, which has no bar there.
     """
-    known = [(place + shift, one.value, one.interval) for place, one in series.estimates if one.value is not None]
+    estimates = [(place + shift, estimate) for place, estimate in series.estimates]
+    known = [(place, estimate.value, estimate.interval) for place, estimate in estimates if estimate.value is not None]
     ends = [(value, *(interval or (math.nan, math.nan))) for _, value, interval in known]
     below = [scale * (0.0 if low > value else value - low) for value, low, _ in ends]
     above = [scale * (0.0 if high < value else high - value) for value, _, high in ends]

@@ -64,7 +64,8 @@ class Table:
     @property
     def shown_columns(self) -> list[Column]:
         """The columns without the optional ones that hold nothing."""
-        return [one for one in self.columns if not one.optional or any(_holds(row.get(one.key)) for row in self.rows)]
+        filled = {key for row in self.rows for key, value in row.items() if _holds(value)}
+        return [column for column in self.columns if not column.optional or column.key in filled]
 
     def shown(self) -> list[dict[str, Cell]]:
         """Each row as people read it, by key."""

@@ -92,11 +92,14 @@ def compare_arms(outcomes: Outcomes, *, metrics: Sequence[str], num_samples: int
         ours, theirs = (_at(outcomes[name], policy) for name in (arm, first or arm))
         estimates: dict[str, Estimate] = {}
         for metric in metrics:
-            mine, others = ({number: one.metrics[metric] for number, one in at.items()} for at in (ours, theirs))
+            mine, others = (
+                {number: outcome.metrics[metric] for number, outcome in at.items()} for at in (ours, theirs)
+            )
             estimates[metric] = estimate_mean_of_seeds(list(mine.values()), **draws)
             estimates[f"{metric}_difference"] = UNDEFINED if arm == first else paired_difference(mine, others, **draws)
-        num_seeds = sum(bool(one.metrics["mean"]) for one in ours.values())
-        return Point(arm, policy, num_seeds, estimates, sum(one.num_null for one in ours.values()))
+        num_seeds = sum(bool(outcome.metrics["mean"]) for outcome in ours.values())
+        num_null = sum(outcome.num_null for outcome in ours.values())
+        return Point(arm, policy, num_seeds, estimates, num_null)
 
     return [point(arm, policy) for arm, seeds in outcomes.items() for policy in sorted(set().union(*seeds.values()))]
 
