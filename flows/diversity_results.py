@@ -16,18 +16,18 @@ from mopd.measures.diversity import (
     METRICS,
     REPLIES,
     Diversity,
-    Summary,
     Values,
     paired_difference,
     prompt_diversity,
     summarize,
 )
+from mopd.measures.estimate import Estimate
 from mopd.verifiers.code.tests import asked_function
 from storage.runs import RunFolder
 from storage.shards import manifests, read_rows
 
 Row = dict[str, Any]
-Summaries = dict[str, Summary]
+Estimates = dict[str, Estimate]
 """By metric."""
 
 SAMPLED, HELD_OUT = "sampled", "held-out"
@@ -58,10 +58,10 @@ class Point:
     source: str
     number: int
     replies: str
-    means: Summaries
-    minus_policy: Summaries | None
+    means: Estimates
+    minus_policy: Estimates | None
     """From the run's first evaluated policy, paired by prompt; None for that one itself, and for what was sampled."""
-    minus_run: Summaries | None
+    minus_run: Estimates | None
     """From the same policy of the first run, paired by prompt; None where there is none."""
 
 
@@ -162,7 +162,7 @@ def _points(measured: list[Measured], draws: int, seed: int) -> list[Point]:
     mean = partial(summarize, num_samples=draws, seed=seed)
     difference = partial(paired_difference, num_samples=draws, seed=seed)
 
-    def minus(one: Measured, first: Measured | None, replies: str) -> Summaries | None:
+    def minus(one: Measured, first: Measured | None, replies: str) -> Estimates | None:
         if first is None or first is one:
             return None
         return {metric: difference(one.values(replies, metric), first.values(replies, metric)) for metric in METRICS}

@@ -7,7 +7,6 @@ from dataclasses import replace
 from pathlib import Path
 
 from prefect import flow
-from prefect.artifacts import create_markdown_artifact
 from prefect.runtime import flow_run
 from prefect.task_runners import ThreadPoolTaskRunner
 from pydantic import PrivateAttr
@@ -17,7 +16,7 @@ from flows.artifacts import write_artifact
 from flows.eval_plan import EvalPlan
 from flows.eval_prepare import Prepared, names_of, note_request, open_evaluation, prepare
 from flows.eval_request import EvalRequest
-from flows.eval_results import page, write_results
+from flows.eval_results import write_results
 from flows.progress import Console, Meter
 from flows.run import default_dir, in_charge
 from flows.session import Session, Workers
@@ -93,8 +92,7 @@ def eval_flow(
     folder = open_evaluation(prepared, Path(out) if out else default_dir("eval-"))
     with in_charge(folder):
         _evaluate_all(note_request(folder, prepared), prepared)
-        results = write_results(folder.path)
-        create_markdown_artifact(page(results), key="mopd-eval", description=f"models side by side, {folder.path}")
+        write_results(folder.path).publish("mopd-eval", f"models side by side, {folder.path}")
         write_catalog(folder)
     return str(folder.path)
 

@@ -13,7 +13,7 @@ from flows.other_contexts import check_round
 from flows.plan import RunPlan
 from flows.prepare import open_run
 from flows.probe import probe_choices, probe_folder, read_probe
-from flows.probe_report import terminal_text, write_probe_files
+from flows.probe_report import probe_report
 from flows.worker import warm_up
 from mopd.errors import InputError
 from mopd.settings.context_choice import ContextChoice
@@ -64,8 +64,9 @@ def probe_command(
             sets=overrides,
             out=out,
         )
-        write_probe_files(results, target, command=command)
-        print(f"\n{terminal_text(results)}\n\nresults: {target}: probe.md, probe.csv, plot.png")
+        report = probe_report(results, command=command)
+        files = report.write(target)
+        print(f"\n{report.terminal()}\n\nresults: {target}: {files}")
     return 0
 
 

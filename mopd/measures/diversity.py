@@ -18,9 +18,7 @@ from math import exp, log
 from statistics import fmean
 from typing import Any
 
-import numpy as np
-
-from mopd.evaluate import Interval, bootstrap_interval
+from mopd.measures.estimate import Estimate, estimate_mean
 from mopd.measures.text_matching import Matcher
 from mopd.verifiers.code.blocks import find_program
 
@@ -206,30 +204,16 @@ def _nodes(program: str) -> Counter[str] | None:
     return Counter(type(node).__name__ for node in ast.walk(module))
 
 
-@dataclass(frozen=True)
-class Summary:
-    """The mean of one metric over prompts with its 95 % interval; None where undefined."""
-
-    mean: float | None
-    interval: Interval | None
-    num_prompts: int
-    """Prompts in the mean."""
-    num_null: int
-    """Prompts without a number, left out."""
-
-
 Values = Mapping[str, float | None]
 """One number a prompt, by a name of the prompt."""
 
 
-def summarize(values: Values, *, num_samples: int, seed: int) -> Summary:
+def summarize(values: Values, *, num_samples: int, seed: int) -> Estimate:
     """Mean and percentile interval over prompts, from `num_samples` draws of them."""
-    known = [value for _, value in sorted(values.items()) if value is not None]
-    interval = bootstrap_interval(known, num_samples=num_samples, seed=seed)
-    return Summary(float(np.mean(known)) if known else None, interval, len(known), len(values) - len(known))
+    return estimate_mean([value for _, value in sorted(values.items())], num_samples=num_samples, seed=seed)
 
 
-def paired_difference(values: Values, first: Values, *, num_samples: int, seed: int) -> Summary:
+def paired_difference(values: Values, first: Values, *, num_samples: int, seed: int) -> Estimate:
     """`values` minus `first` over the prompts that both have; null where either has no number for one."""
     pairs = {prompt: (value, first[prompt]) for prompt, value in values.items() if prompt in first}
     differences = {

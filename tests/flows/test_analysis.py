@@ -12,16 +12,18 @@ from typing import Any
 import pytest
 
 from flows.analysis import Analysis, open_analysis
-from flows.analyze_signal import signal_results, write_signal_files
+from flows.analyze_signal import signal_results
 from flows.cli import main
 from flows.command_text import said_command
 from flows.other_contexts import open_contexts
 from flows.plan import RunPlan
 from flows.probe import probe_choices, read_probe
-from flows.probe_report import terminal_text, write_probe_files
+from flows.probe_report import probe_report
 from flows.progress import Console
+from flows.report.table import estimate_in
 from flows.session import Run
 from flows.signal_command import signal_command
+from flows.signal_report import signal_report
 from mopd.errors import InputError
 from mopd.settings import load_settings
 from mopd.settings.context_choice import choice_grid
@@ -114,9 +116,10 @@ def test_the_prompt_alone_is_answered_by_the_rollouts_themselves(run: RunFolder,
 def test_results_are_a_page_a_table_and_a_plot(run: RunFolder, made: Analysis, tmp_path: Path) -> None:
     results = signal_results(run, made, "none")
     assert results.names == list(VARIANTS)
-    page = write_signal_files(results, tmp_path, command="mopd analyze signal")
+    report = signal_report(results, command="mopd analyze signal")
+    report.write(tmp_path)
     assert {path.name for path in tmp_path.iterdir()} == {"signal.md", "signal.csv", "plot.png"}
-    assert "minus none" in page
+    assert "minus none" in report.page()
     rows = list(csv.DictReader((tmp_path / "signal.csv").open()))
     assert {row["name"] for row in rows} == set(VARIANTS)
     assert {row["reference"] for row in rows} == {"none", ""}
@@ -124,13 +127,14 @@ def test_results_are_a_page_a_table_and_a_plot(run: RunFolder, made: Analysis, t
 
 def test_a_probe_says_what_each_context_is_worth(run: RunFolder, made: Analysis, tmp_path: Path) -> None:
     results = read_probe(run, 0, choice_grid(VARIANTS, (), ()))
-    gains = {one.name: one.gain for one in results.contexts}
-    assert gains["none"].gap == 0.0
+    gaps = {row["context"]: estimate_in(row, "gap").value for row in results.rows}
+    assert gaps["none"] == 0.0
     answers = query(run, "SELECT prompt_id, avg(success::int) FROM answers WHERE condition = 'best' GROUP BY 1").rows
     alone = dict(query(run, "SELECT prompt_id, avg(success::int) FROM verdicts GROUP BY 1").rows)
-    assert gains["positive"].gap == pytest.approx(sum(mean - alone[prompt] for prompt, mean in answers) / len(answers))
-    assert f"recommended: {results.best}" in terminal_text(results)
-    write_probe_files(results, tmp_path, command="mopd probe")
+    assert gaps["positive"] == pytest.approx(sum(mean - alone[prompt] for prompt, mean in answers) / len(answers))
+    report = probe_report(results, command="mopd probe")
+    assert f"recommended: {results.best}" in report.terminal()
+    assert report.write(tmp_path) == "probe.md, probe.csv, plot.png"
     rows = {row["context"]: row for row in csv.DictReader((tmp_path / "probe.csv").open())}
     assert [name for name, row in rows.items() if row["recommended"] == "True"] == [results.best]
     assert float(rows["none"]["gap"]) == 0.0
