@@ -10,6 +10,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from flows.command_text import shell_command
 from flows.stage_settings import settings_of
 from mopd.errors import InputError
 from mopd.measures.diversity import (
@@ -104,7 +105,9 @@ def _measure_run(name: str, folder: RunFolder) -> list[Measured]:
     questions = _questions(folder)
     found = [*_measure(name, SAMPLED, questions, _sampled(folder)), *_measure(name, HELD_OUT, questions, _held(folder))]
     if not found:
-        raise InputError(f"{folder.path}: has no rollouts and no evaluations yet; mopd run {folder.path} makes them")
+        raise InputError(
+            f"{folder.path}: has no rollouts and no evaluations yet; {shell_command('run', folder.path)} makes them"
+        )
     return found
 
 

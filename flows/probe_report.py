@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from flows.command_text import shell_command
 from flows.fork import has_trainer_state
 from flows.shard_rows import Rows
 from flows.text import Cell, markdown_table, text_table
@@ -92,8 +93,9 @@ class ProbeResults:
                 "train.objective.policy_gradient_weight blends it in"
             )
         round = self.round if has_trainer_state(self.folder, self.round) else 0
-        sets = " ".join(f"--set {_shell(one)}" for one in self.choices[self.best].overrides)
-        lines.append(f"to train with it: mopd fork {self.folder.path} --round {round} {sets} NEW && mopd run NEW")
+        overrides = [_shortened(override) for override in self.choices[self.best].overrides]
+        fork = shell_command("fork", self.folder.path, round=round, set=overrides)
+        lines.append(f"to train with it: {fork} NEW && mopd run NEW")
         if round != self.round:
             lines.append(
                 f"from round 0 on: the trainer state of round {self.round} was removed (train.keep_trainer_states)"
@@ -186,10 +188,10 @@ def _tokens(value: float | None) -> str | None:
     return None if value is None else f"{value:,.0f}"
 
 
-def _shell(override: str) -> str:
-    """A setting as a shell takes it: `condition.variant=positive` where a name says it all, else quoted."""
+def _shortened(override: str) -> str:
+    """A setting as one writes it: `condition.variant=positive` where a name says it all."""
     key, _, text = override.partition("=")
     value = json.loads(text)
     if isinstance(value, dict) and value.keys() == {"kind"}:
         value = value["kind"]
-    return f"{key}={value}" if isinstance(value, str) else f"'{override}'"
+    return f"{key}={value}" if isinstance(value, str) else override

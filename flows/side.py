@@ -10,6 +10,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+from flows.command_text import shell_command
 from flows.fork import check_inputs_unchanged, has_trainer_state, overridden
 from flows.launch import command_session, launch
 from flows.plan import DIGESTS, RunPlan
@@ -153,7 +154,8 @@ def check_rollouts(folder: RunFolder, run: RunPlan, side: Side) -> None:
         )
     if any(shard.find(folder) is None for shard in own.needed(folder).verdicts):
         raise InputError(
-            f"--round {side.round}: its rollouts are not all there and judged yet; mopd run {folder.path} first"
+            f"--round {side.round}: its rollouts are not all there and judged yet; "
+            f"{shell_command('run', folder.path)} first"
         )
 
 
@@ -178,7 +180,9 @@ def check_teacher(folder: RunFolder, run: RunPlan, side: Side) -> None:
     """Scores need the round's policy, and the teacher as it was then."""
     settings: Settings = side.plan.settings
     if side.round and run.rounds[side.round - 1].policy.find(folder) is None:
-        raise InputError(f"--round {side.round}: its policy is not trained yet; mopd run {folder.path} first")
+        raise InputError(
+            f"--round {side.round}: its policy is not trained yet; {shell_command('run', folder.path)} first"
+        )
     if has_weights(settings.train.teacher) and not has_trainer_state(folder, side.round):
         raise InputError(
             f"--round {side.round}: the teacher of this round was removed (train.keep_trainer_states); score a round "
@@ -193,9 +197,7 @@ def _end_text(folder: RunFolder, side: Side, *, scores: bool) -> str:
         for table in dict.fromkeys(manifest.table for manifest in found)
     }
     rows = ", ".join(f"{count} rows in {table}" for table, count in tables.items())
-    view, overrides = "side_scores" if scores else "side_contexts", " ".join(f"--set {one}" for one in side.overrides)
-    return (
-        f"{folder.path}: round {side.round}, {rows}\n"
-        f"to look at them: mopd sql {folder.path} \"FROM {view} WHERE name = '{side.name}'\"\n"
-        f"to train on them: mopd fork {folder.path} --round {side.round} {overrides} NEW"
-    )
+    view = "side_scores" if scores else "side_contexts"
+    look = shell_command("sql", folder.path, f"FROM {view} WHERE name = '{side.name}'")
+    fork = shell_command("fork", folder.path, round=side.round, set=side.overrides)
+    return f"{folder.path}: round {side.round}, {rows}\nto look at them: {look}\nto train on them: {fork} NEW"

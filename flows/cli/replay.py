@@ -32,7 +32,7 @@ def condition(
         round: whose rollouts
         variant: the same as --set condition.variant=VARIANT
         name: of the side that they stand on (default: the variant)
-        overrides: e.g. condition.num_peers=2; may be repeated
+        overrides: e.g. condition.rendering=turns; may be repeated
     """
     from flows.side import side_command
 
