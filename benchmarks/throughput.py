@@ -182,8 +182,10 @@ def invented_rollouts(settings: Any) -> Rows:
 def compare_torch(settings: Any, rollouts: Rows, repeats: int, wanted: list[str]) -> dict[str, Any]:
     """Scoring and training, ours and plain, in this process."""
     from mopd.condition import condition
+    from mopd.objectives import objective_class
+    from mopd.objectives.base import Update
     from mopd.score import Scorer
-    from mopd.train import accumulate_gradients, make_targets
+    from mopd.train import accumulate_gradients
 
     prompts, tokenizer, folder = requests_of(settings)
     verdicts = [
@@ -211,9 +213,14 @@ def compare_torch(settings: Any, rollouts: Rows, repeats: int, wanted: list[str]
         for row in scores:
             row["behavior_logprobs"] = row["proximal_logprobs"]
         student = copy.deepcopy(scorer.student).train()
-        targets = make_targets(scores, settings.train)
+        make_objective = objective_class(settings.train)
+
+        def train() -> None:
+            objective = make_objective(Update(scores, settings.train))
+            accumulate_gradients(student, objective, settings, scorer.device, number=0)
+
         ways: dict[str, Callable[[], Any]] = {
-            "mopd": lambda: accumulate_gradients(student, scores, targets, settings, scorer.device),
+            "mopd": train,
             "plain": lambda: plain_gradients(student, rollouts, settings, scorer),
         }
         results["training"] = ratio(in_turn(ways, tokens, repeats))
@@ -241,7 +248,7 @@ def plain_scores(model: Any, prefixes: list[Any], rollouts: Rows, settings: Any,
     """Sampled-token log-probabilities and a top-k of every position, all logits at once."""
     import torch
 
-    from mopd.score import autocast
+    from mopd.models.device import autocast
 
     for batch in padded_batches(prefixes, rollouts):
         ids, attend, response = (tensor.to(scorer.device) for tensor in batch)
@@ -256,7 +263,7 @@ def plain_gradients(model: Any, rollouts: Rows, settings: Any, scorer: Any) -> N
     """Forward and backward of the mean log-probability of the responses, padded batches."""
     import torch
 
-    from mopd.score import autocast
+    from mopd.models.device import autocast
 
     tokens = sum(len(row["token_ids"]) for row in rollouts)
     for batch in padded_batches([row["prompt_token_ids"] for row in rollouts], rollouts):

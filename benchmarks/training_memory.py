@@ -56,7 +56,7 @@ def main() -> None:
     parser.add_argument("--train", type=Path, help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.train:
-        print(json.dumps(train(options.train)))
+        print(json.dumps(train_apart(options.train)))
         return
     sizes = [Size(n, options.rollouts, options.tokens, options.top_k, options.objective) for n in options.steps]
     results = [result(size, measure(size), measure(size._replace(rollouts=SAMPLES, tokens=8))) for size in sizes]
@@ -174,27 +174,34 @@ def fitted(table: str, row: dict[str, Any]) -> dict[str, Any]:
     return {name: row[name] for name in SCHEMAS[table].names}
 
 
-def train(path: Path) -> dict[str, float]:
+def train_apart(path: Path) -> dict[str, float]:
     """The peak of this process, in bytes, after it has trained the round of a run."""
     import torch
 
-    from flows.jobs import train_policy
+    from flows.conditions import settings_of
+    from flows.jobs import train
     from flows.shard import Shard
+    from flows.work import Work
+    from flows.worker import silent
+    from storage.runs import RunFolder
 
     torch.set_num_threads(1)
+    folder = RunFolder.open(path)
+    settings = settings_of(folder)
     scores = [
-        Shard("scores", ROUND, number, key_of("scores", number), inputs=(rollouts_of(number),))
+        Shard("scores", ROUND, number, key_of("scores", number), settings, inputs=(rollouts_of(number, settings),))
         for number in range(len(list(path.glob("scores/*/*.json"))))
     ]
     began = time.monotonic()
-    train_policy(None, lambda update: None, path, Shard("policies", ROUND, 0, key_of("policies", 0), tuple(scores)))
+    policy = Shard("policies", ROUND, 0, key_of("policies", 0), settings, inputs=tuple(scores))
+    train(None, Work(folder, policy, silent))
     return {"peak_bytes": peak_bytes(), "seconds": time.monotonic() - began}
 
 
-def rollouts_of(number: int) -> Any:
+def rollouts_of(number: int, settings: Any) -> Any:
     from flows.shard import Shard
 
-    return Shard("rollouts", ROUND, number, key_of("rollouts", number))
+    return Shard("rollouts", ROUND, number, key_of("rollouts", number), settings)
 
 
 def peak_bytes() -> int:

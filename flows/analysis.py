@@ -1,50 +1,27 @@
-"""Several contexts of one round's rollouts beside each other: which sides of the run they stand on, and their plan.
+"""Several contexts of one round's rollouts beside each other, and their plan.
 
-What is there is used: the run's own contexts and scores, its probe's, and those of any side that has the settings. So
-`mopd analyze signal`, `mopd probe`, training and `mopd score` share their shards.
+What is there is used, by its keys: the run's own contexts and scores, its probe's, and those of anybody who asked for
+the same. So `mopd analyze signal`, `mopd probe`, training and `mopd score` share their shards.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
-from functools import cached_property
+from collections.abc import Sequence
+from dataclasses import dataclass
 from itertools import count
 from typing import Any
 
+from flows.conditions import CONTROL, candidate_settings, named_conditions
 from flows.fork import check_inputs_unchanged, overridden
+from flows.other_contexts import check_rollouts, check_round, check_teacher, plan_contexts
 from flows.plan import DIGESTS, RunPlan
-from flows.shard import RoundPlan, Shard, SidePart
-from flows.shard_rows import Rows, read_shard
-from flows.side import Side, check_rollouts, check_round, check_teacher, plan_side
+from flows.shard import ContextShards, Shard
+from flows.work import Rows, read_shard
 from mopd.contexts.summaries import instruction_of
 from mopd.errors import InputError
 from mopd.settings import Settings
 from mopd.settings.context_choice import ContextChoice
 from storage.runs import RunFolder
-from storage.sides import read_side, side_names, write_side
-
-
-@dataclass(frozen=True)
-class AnalysisPlan(RunPlan):
-    """The plan of a run of which one round has several contexts in place of its own."""
-
-    number: int = 0
-    parts: tuple[SidePart, ...] = ()
-
-    @cached_property
-    def rounds(self) -> list[RoundPlan]:
-        """The run's rounds, this one with the parts as its probes."""
-        rounds = list(self._chain[0])
-        rounds[self.number] = replace(
-            rounds[self.number],
-            probes=list(self.parts),
-            contexts=[],
-            scores=[],
-            signals=[],
-            control=None,
-            choice=None,
-        )
-        return rounds
 
 
 @dataclass(frozen=True)
@@ -52,38 +29,33 @@ class Analysis:
     """Contexts of one round, checked and ready to be made."""
 
     round: int
-    plan: AnalysisPlan
-    parts: dict[str, SidePart]
-    """By context, in the order that was asked for."""
+    run: RunPlan
+    parts: dict[str, ContextShards]
+    """By context, in the order that was asked for; of the candidate shards that the round needs."""
     conditions: dict[str, Settings]
     """The settings of each."""
-    new_sides: dict[str, list[str]] = field(default_factory=dict)
-    """Overrides of sides that have to be written before their shards are made."""
 
     @property
-    def side(self) -> str:
-        """A side whose settings for scoring are those of all; "" where the run's own are."""
-        return next((part.name for part in self.parts.values() if part.name), "")
+    def settings(self) -> Settings:
+        """Those of the round itself."""
+        return self.run.at(self.round).settings
 
-    def needed(self, folder: RunFolder) -> list[Shard]:
-        """Everything that it is made of, of the shards that the round needs."""
-        return [shard for part in self.plan.rounds[self.round].needed(folder).probes for shard in part.all()]
+    def missing(self, folder: RunFolder) -> list[Shard]:
+        """What is still to be made."""
+        return self.run.missing_of(folder, [shard for part in self.parts.values() for shard in part.all()])
 
-    def write_sides(self, folder: RunFolder) -> None:
-        """Note what the new sides are; the caller holds the run."""
-        for name, overrides in self.new_sides.items():
-            write_side(folder, name, overrides)
-
-    def rows(self, folder: RunFolder, table: str) -> dict[str, Rows]:
+    def rows(self, folder: RunFolder, table: str, columns: Sequence[str] | None = None) -> dict[str, Rows]:
         """A table's rows, by context. Raises StorageError where a shard has gone."""
-        parts = self.plan.rounds[self.round].needed(folder).probes
-        found = [[row for shard in getattr(part, table) for row in read_shard(folder, shard)] for part in parts]
-        return dict(zip(self.parts, found, strict=True))
+        return {name: _read(folder, getattr(part, table), columns) for name, part in self.parts.items()}
 
-    def verdicts(self, folder: RunFolder) -> Rows:
+    def verdicts(self, folder: RunFolder, columns: Sequence[str] | None = None) -> Rows:
         """The verdicts of the round."""
-        shards = self.plan.rounds[self.round].needed(folder).verdicts
-        return [row for shard in shards for row in read_shard(folder, shard)]
+        return _read(folder, self.run.rounds[self.round].needed(folder).verdicts, columns)
+
+    def names(self, folder: RunFolder) -> dict[str, str]:
+        """What the rows of each context have in the column `condition`."""
+        made = {name: part.contexts[0].find(folder) for name, part in self.parts.items()}
+        return {name: manifest.name for name, manifest in made.items() if manifest is not None}
 
 
 def open_analysis(
@@ -104,62 +76,46 @@ def open_analysis(
         parts[choice.name], settings[choice.name] = opened.part(choice)
     if answers:
         parts = {name: _with_answers(run, round, part, settings[name]) for name, part in parts.items()}
-    plan = AnalysisPlan(
-        run.settings,
-        **{key: getattr(run, key) for key in DIGESTS},
-        earlier=run.earlier,
-        number=round,
-        parts=tuple(parts.values()),
-    )
-    analysis = Analysis(round, plan, parts, settings, opened.new_sides)
     _check_prompts(folder, run, round)
-    return analysis
+    return Analysis(round, run, parts, settings)
 
 
 class _Opened:
-    """Finds the side of each context."""
+    """Plans each context, under a name that stands for its settings alone."""
 
     def __init__(
         self, folder: RunFolder, run: RunPlan, round: int, overrides: list[str], digests: dict[str, Any]
     ) -> None:
         self._folder, self._run, self._round, self._overrides = folder, run, round, overrides
         self._digests = digests
-        self._own = run.rounds[round]
-        self.new_sides: dict[str, list[str]] = {}
+        self._base = run.at(round).settings
+        self._names = candidate_settings(self._base)
+        for name, made_by in named_conditions(folder).items():
+            self._names[name] = overridden(folder, self._base, made_by)
 
-    def part(self, choice: ContextChoice) -> tuple[SidePart, Settings]:
-        """The shards of a context, in whichever tables they stand, and its settings."""
-        before = overridden(self._folder, self._run.at(self._round).settings, self._overrides)
+    def part(self, choice: ContextChoice) -> tuple[ContextShards, Settings]:
+        """The shards of a context, and its settings."""
+        before = overridden(self._folder, self._base, self._overrides)
         pinned = asked_alike(before, choice, str(self._folder.path))
         overrides = [*self._overrides, *choice.overrides, *pinned]
-        side = self._plan("", overrides)
-        check_rollouts(self._folder, self._run, side)
-        scores = side.plan.rounds[self._round].scores
-        for own in (SidePart("", self._own.contexts, self._own.scores, self._own.signals), *self._own.probes):
-            if [one.key for one in own.scores] == [one.key for one in scores]:
-                return replace(own, answers=[]), side.plan.settings
-        name = self._side_name(choice.name, side.plan.settings, overrides)
-        side = self._plan(name, overrides)
-        if side.plan.missing_of(self._folder, side.plan.rounds[self._round].scores):
-            check_teacher(self._folder, self._run, side)
-        found = side.plan.rounds[self._round]
-        return SidePart(name, found.contexts, found.scores, found.signals), side.plan.settings
+        name = self._name(choice.name, overridden(self._folder, self._base, overrides))
+        other = plan_contexts(self._folder, self._run, self._round, name, overrides, self._digests)
+        check_rollouts(self._folder, self._run, other)
+        if self._run.missing_of(self._folder, other.shards.scores):
+            check_teacher(self._folder, self._run, other)
+        return other.shards, other.settings
 
-    def _plan(self, name: str, overrides: list[str]) -> Side:
-        return plan_side(self._folder, self._run, self._round, name, overrides, self._digests)
-
-    def _side_name(self, wanted: str, settings: Settings, overrides: list[str]) -> str:
-        """A side that has these settings, or a free name for a new one: the context's own, where nobody took it."""
-        base = self._run.at(self._round).settings
-        taken = {*side_names(self._folder), *self.new_sides}
-        for name in sorted(taken):
-            there = self.new_sides.get(name) or read_side(self._folder, name) or []
-            same = overridden(self._folder, base, there).model_copy(update={"rounds": settings.rounds})
-            if same == settings:
-                return name
-        name = next(name for number in count(1) if (name := _numbered(wanted, number)) not in taken)
-        self.new_sides[name] = overrides
+    def _name(self, wanted: str, settings: Settings) -> str:
+        """A name that stands for these settings already, or a free one: the context's own, where nobody took it."""
+        same = (name for name, known in self._names.items() if known == settings)
+        free = (name for number in count(1) if (name := _numbered(wanted, number)) not in (CONTROL, *self._names))
+        name = next(same, None) or next(free)
+        self._names[name] = settings
         return name
+
+
+def _read(folder: RunFolder, shards: list[Shard], columns: Sequence[str] | None) -> Rows:
+    return [row for shard in shards for row in read_shard(folder, shard, columns)]
 
 
 def asked_alike(settings: Settings, choice: ContextChoice, where: str) -> list[str]:
@@ -183,16 +139,16 @@ def _numbered(name: str, number: int) -> str:
     return name if number == 1 else f"{name}-{number}"
 
 
-def _with_answers(run: RunPlan, round: int, part: SidePart, settings: Settings) -> SidePart:
+def _with_answers(run: RunPlan, round: int, part: ContextShards, settings: Settings) -> ContextShards:
     """The part with the student's answers, keyed by the settings of its contexts."""
-    judged = run.judged(round)
-    return replace(run.at(round), settings=settings, earlier=()).answers(judged, part)
+    answered = run.at(round).by(settings).with_answers(run.judged(round), part)
+    return answered.known_as({shard.key: shard for shard in run.rounds[round].all()})
 
 
 def _check_prompts(folder: RunFolder, run: RunPlan, round: int) -> None:
     """Intervals are over prompts: one is not enough."""
     shards = run.rounds[round].needed(folder).verdicts
-    groups = sum(int(manifest.info["groups"]) for one in shards if (manifest := one.find(folder)) is not None)
+    groups = sum(int(manifest.info["groups"]) for shard in shards if (manifest := shard.find(folder)) is not None)
     if groups < 2:
         raise InputError(
             f"--round {round}: {folder.path} has one prompt in it, and intervals are over prompts; "

@@ -5,7 +5,6 @@ from __future__ import annotations
 from pathlib import Path
 
 from prefect import flow
-from prefect.artifacts import create_markdown_artifact
 from prefect.runtime import flow_run
 
 from flows.analysis import open_analysis
@@ -15,15 +14,15 @@ from flows.analyze_signal import (
     reference_of,
     signal_folder,
     signal_results,
-    write_signal_files,
 )
 from flows.prepare import open_run
 from flows.probe import probe_choices, probe_folder, read_probe
-from flows.probe_report import write_probe_files
+from flows.probe_report import probe_report
 from flows.progress import Console
 from flows.round import try_contexts
 from flows.run import in_charge
 from flows.session import Run
+from flows.signal_report import signal_report
 from flows.stages import draw, generate
 from mopd.settings import Settings
 from mopd.settings.context_choice import read_choice
@@ -37,8 +36,7 @@ def contexts_flow(run_dir: str, round: int, contexts: list[str], overrides: list
     folder = RunFolder.open(Path(run_dir))
     with in_charge(folder):
         analysis = open_analysis(folder, round, [read_choice(text) for text in contexts], overrides, answers=answers)
-        analysis.write_sides(folder)
-        with Run.open(folder, Console(), analysis.plan, analysis.side) as run:
+        with Run.open(folder, Console(), tried=list(analysis.parts.values())) as run:
             try_contexts(run, round, answers)
         write_catalog(folder)
 
@@ -66,8 +64,9 @@ def analyze_signal_flow(
     analysis = open_analysis(folder, round, choices, list(overrides))
     target = Path(out) if out else signal_folder(folder, round)
     results = signal_results(folder, analysis, against)
-    page = write_signal_files(results, target, command=f"deployment mopd/analyze-signal, run {folder.path}")
-    create_markdown_artifact(key="mopd-signal", markdown=page, description=f"{folder.run_id}, round {round}")
+    report = signal_report(results, command=f"deployment mopd/analyze-signal, run {folder.path}")
+    report.write(target)
+    report.publish("mopd-signal", f"{folder.run_id}, round {round}")
     return str(target)
 
 
@@ -95,6 +94,7 @@ def probe_flow(
         write_catalog(folder)
     contexts_flow(str(folder.path), round, [one.text for one in choices], [], answers=True)
     target = Path(out) if out else probe_folder(folder, round)
-    page = write_probe_files(read_probe(folder, round, choices), target, command=f"mopd/probe, run {folder.path}")
-    create_markdown_artifact(key="mopd-probe", markdown=page, description=f"{folder.run_id}, round {round}")
+    report = probe_report(read_probe(folder, round, choices), command=f"mopd/probe, run {folder.path}")
+    report.write(target)
+    report.publish("mopd-probe", f"{folder.run_id}, round {round}")
     return str(target)

@@ -6,11 +6,10 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from flows.analysis import Analysis
-from flows.signal_report import SignalResults, signal_csv, signal_markdown
+from flows.signal_report import SignalResults
 from mopd.errors import InputError
 from mopd.measures.signal_summary import summarize_signals
 from mopd.settings.context_choice import ContextChoice, choice_grid
-from storage.files import write_files
 from storage.runs import RunFolder
 
 DEFAULT_VARIANTS = ("none", "success", "positive", "failure", "contrastive", "random_peer", "score_ordered")
@@ -42,16 +41,6 @@ def reference_of(choices: list[ContextChoice], wanted: str | None) -> str:
 def signal_results(folder: RunFolder, analysis: Analysis, reference: str) -> SignalResults:
     """All that the signals of the contexts come to. Raises StorageError where a shard has gone."""
     rows = analysis.rows(folder, "signals")
-    settings = analysis.plan.at(analysis.round).settings
+    settings = analysis.settings
     draws = {"num_samples": settings.evaluate.bootstrap_samples, "seed": settings.seed}
     return SignalResults(rows, summarize_signals(rows, reference=reference, **draws), reference)
-
-
-def write_signal_files(results: SignalResults, out: Path, *, command: str) -> str:
-    """Write the page, the CSV table and the plot; returns the page."""
-    from flows.signal_plot import write_signal_plot
-
-    page = signal_markdown(results, command=command)
-    write_files(out, {"signal.md": page.encode(), "signal.csv": signal_csv(results).encode()})
-    write_signal_plot(results, out / "plot.png")
-    return page

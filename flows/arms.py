@@ -7,12 +7,12 @@ import re
 from dataclasses import dataclass
 from itertools import combinations, product
 from pathlib import Path
-from typing import Any
 
-from flows.stage_settings import FREE_SETTINGS
+from flows.stage import FREE_SETTINGS
 from mopd.errors import InputError
 from mopd.settings import Settings, load_settings
 from mopd.settings.tasks import FileTasks
+from mopd.settings.tree import differences
 
 UNFIT = ("seed", "evaluate")
 """What can't be varied: seeds are counted by --seeds, and arms are measured alike."""
@@ -89,23 +89,9 @@ def arm_settings(config: Path, arm: Arm, overrides: list[str]) -> Settings:
     return settings
 
 
-def differences(there: Settings, here: Settings) -> dict[str, tuple[Any, Any]]:
-    """Settings that differ, by dotted name, with both values as JSON holds them; a tagged choice counts as one."""
-    old, new = (_flat(settings.model_dump(mode="json")) for settings in (there, here))
-    return {key: (old.get(key), value) for key, value in new.items() if key not in old or old[key] != value}
-
-
 def fork_overrides(there: Settings, here: Settings) -> list[str]:
     """What turns the settings of one arm's run into those of another's, as `--set` takes it."""
     return [f"{key}={json.dumps(new)}" for key, (_, new) in differences(there, here).items()]
-
-
-def _flat(tree: dict[str, Any], prefix: str = "") -> dict[str, Any]:
-    flat: dict[str, Any] = {}
-    for key, value in tree.items():
-        group = isinstance(value, dict) and "kind" not in value
-        flat |= _flat(value, f"{prefix}{key}.") if group else {f"{prefix}{key}": value}
-    return flat
 
 
 def _axis(text: str) -> tuple[str, list[str]]:

@@ -2,23 +2,21 @@
 
 from __future__ import annotations
 
-from typing import Any
-
+from flows.stage import STAGES, Stage
 from flows.text import Cell, percent
-from storage.schemas import base_table
 from storage.shards import Manifest
 
 COLUMNS = ("shard", "rows", "seconds", "tokens", "tokens/s")
 
 
-def write_artifact(stage: str, where: str, manifests: list[Manifest]) -> None:
+def write_artifact(stage: Stage, where: str, manifests: list[Manifest]) -> None:
     """Publish the table of a stage: one row a shard, then all of them."""
     from prefect.artifacts import create_table_artifact  # what counts rows of manifests needs no Prefect
 
     rows = [describe(str(manifest.shard), [manifest]) for manifest in manifests]
     if len(rows) > 1:
         rows.append(describe("all", manifests))
-    create_table_artifact(key=f"mopd-{stage}", table=rows, description=f"{stage}, {where}")
+    create_table_artifact(key=f"mopd-{stage.name}", table=rows, description=f"{stage.name}, {where}")
 
 
 def describe(name: str, manifests: list[Manifest]) -> dict[str, Cell]:
@@ -38,20 +36,11 @@ def total(manifests: list[Manifest], name: str) -> float:
 
 
 def _particular(manifests: list[Manifest], rows: int) -> dict[str, Cell]:
-    def count(name: str) -> int:
-        return int(total(manifests, name))
-
-    judged = {"pass rate": percent(count("successes"), rows - count("nulls")), "nulls": count("nulls")}
-    columns: dict[str, dict[str, Any]] = {
-        "rollouts": {"cut at the longest response": count("cut")},
-        "verdicts": {
-            **judged,
-            "groups": count("groups"),
-            "groups with both outcomes": count("mixed"),
-        },
-        "contexts": {"with peer sections": count("with_sections"), "cut contexts": count("cut")},
-        "scores": {"with distillation loss": count("distilled")},
-        "policies": {"steps": count("steps")},
-        **dict.fromkeys(("evaluations", "answers"), judged),
-    }
-    return columns.get(base_table(manifests[0].table), {})
+    """What only some stages count."""
+    counted = manifests[0].info
+    table: dict[str, Cell] = {}
+    if "successes" in counted:
+        nulls = int(total(manifests, "nulls"))
+        table = {"pass rate": percent(int(total(manifests, "successes")), rows - nulls), "nulls": nulls}
+    columns = STAGES[manifests[0].table].columns
+    return table | {heading: int(total(manifests, name)) for heading, name in columns.items()}

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
-import platform
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -13,14 +11,15 @@ from typing import Any
 from flows.arms import Arm, Job, arms_of, jobs_of
 from flows.command_text import shell_command
 from flows.compare_processes import Processes
-from flows.compare_results import Results, csv_text, markdown, read_results, terminal_text
+from flows.compare_results import Results, comparison_report, read_results
 from flows.compare_runs import Runs, Say
 from flows.launch import prefect_server, set_environment
 from flows.prepare import run_lock
+from flows.report.report import Report, machine
 from flows.signals import orderly_end
-from flows.stage_settings import free_settings
+from flows.stage import free_settings
 from mopd.errors import InputError
-from storage.files import make_folder, write_files, write_replacing
+from storage.files import make_folder, write_replacing
 from storage.runs import RUN_FILE, RunFolder
 
 COMPARE_FILE = "compare.json"
@@ -61,7 +60,8 @@ def compare_command(
     comparison = plan_comparison(config, vary=vary, num_seeds=num_seeds, overrides=overrides, out=out, workers=workers)
     with orderly_end():
         results = compare(comparison, say)
-    say(f"\n{terminal_text(results)}\n\nresults: {comparison.out / 'results.md'}, results.csv, plot.png")
+    text = report_of(comparison, results).terminal()
+    say(f"\n{text}\n\nresults: {comparison.out / 'results.md'}, results.csv, plot.png")
     return FAILURE if results.unfinished else 0
 
 
@@ -95,13 +95,14 @@ def compare(comparison: Comparison, say: Say) -> Results:
 
 def write_results(comparison: Comparison, states: dict[str, str]) -> Results:
     """Write table, page and plot from what is on disk now."""
-    from flows.compare_plot import write_plot
-
     results = read_results(comparison.out, comparison.jobs, states)
-    page = markdown(results, command=comparison.command, about=_about(comparison))
-    write_files(comparison.out, {"results.csv": csv_text(results).encode(), "results.md": page.encode()})
-    write_plot(results, comparison.out / "plot.png")
+    report_of(comparison, results).write(comparison.out)
     return results
+
+
+def report_of(comparison: Comparison, results: Results) -> Report:
+    """The report on a comparison's results."""
+    return comparison_report(results, command=comparison.command, about=_about(comparison))
 
 
 def _about(comparison: Comparison) -> str:
@@ -110,8 +111,8 @@ def _about(comparison: Comparison) -> str:
     return (
         f"{settings.model.path}, {settings.rounds} rounds of {generate.num_prompts} prompts x {generate.num_samples} "
         f"rollouts, seeds {', '.join(map(str, comparison.seeds))}. All arms of a seed have the same prompts, the same "
-        f"held-out prompts and the same rollouts of round 0. {platform.system()} {platform.machine()}, "
-        f"{os.cpu_count()} cores, {datetime.now(UTC):%Y-%m-%d %H:%M} UTC."
+        f"held-out prompts and the same rollouts of round 0. {machine()}, "
+        f"{datetime.now(UTC):%Y-%m-%d %H:%M} UTC."
     )
 
 

@@ -5,11 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 
 from prefect import flow, get_run_logger
-from prefect.artifacts import create_markdown_artifact
 from prefect.runtime import flow_run
 
-from flows.compare import Comparison, compare, plan_comparison
-from flows.compare_results import Results, method_text, table_text
+from flows.compare import compare, plan_comparison, report_of
 
 ARTIFACT = "mopd-compare"
 
@@ -39,14 +37,9 @@ def compare_flow(
         Path(config), vary=vary, num_seeds=seeds, overrides=overrides or [], out=folder, workers=jobs
     )
     results = compare(comparison, get_run_logger().info)
-    create_markdown_artifact(key=ARTIFACT, markdown=_page(comparison, results), description=comparison.command)
+    report = report_of(comparison, results)
+    where = f"`{comparison.out.resolve()}`: results.md, results.csv, plot.png"
+    report.publish(ARTIFACT, comparison.command, [*report.brief[:2], where])
     if results.unfinished:
         raise RuntimeError("; ".join(f"{run.job.name}: {run.state}" for run in results.unfinished))
     return str(comparison.out)
-
-
-def _page(comparison: Comparison, results: Results) -> str:
-    """The table of arms, how its numbers were made, and where the rest of the results is."""
-    table = table_text(results) if results.points else "Nothing was evaluated yet."
-    where = f"`{comparison.out.resolve()}`: results.md, results.csv, plot.png"
-    return "\n\n".join([table, method_text(len(comparison.seeds)), where])

@@ -1,9 +1,7 @@
-"""What came of a comparison: numbers of every run, and the table of its arms as text, Markdown, CSV."""
+"""What came of a comparison: the numbers of every run, and the report on its arms."""
 
 from __future__ import annotations
 
-import csv
-import io
 import json
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,14 +12,19 @@ from flows.artifacts import total
 from flows.compare_runs import FINISHED, WAS_THERE, run_folder
 from flows.plan import RunPlan
 from flows.progress import clock
-from flows.text import Cell, markdown_table, said, text_table
+from flows.report.figure import Figure, Panel, Series
+from flows.report.report import Report
+from flows.report.table import Column, Row, Table, with_difference
 from mopd.measures.comparison import FEW_SEEDS, METHOD, Outcome, Point, compare_arms, outcome_of
+from mopd.measures.estimate import Values
 from storage.runs import RUN_FILE, RunFolder
 from storage.shards import read_rows
 
-Row = dict[str, Cell]
 STAGES = {"generate": "rollouts", "score": "scores", "train": "policies", "evaluate": "evaluations"}
 """Stages that take time, with the tables that they make."""
+JUDGED = ["prompt_id", "sample", "success"]
+METRICS = ("mean", "pass")
+"""Names of `mopd.measures.comparison.METRICS`."""
 
 
 @dataclass(frozen=True)
@@ -54,9 +57,10 @@ class Results:
         """Runs that did not come to their end."""
         return [run for run in self.runs if run.state != FINISHED]
 
-    def of(self, arm: Arm) -> list[RunResult]:
-        """An arm's runs, by seed."""
-        return [run for run in self.runs if run.job.arm == arm]
+    @property
+    def num_seeds(self) -> int:
+        """How many seeds there are, finished or not."""
+        return len({run.job.seed for run in self.runs})
 
 
 def read_results(out: Path, jobs: list[Job], states: dict[str, str]) -> Results:
@@ -67,8 +71,8 @@ def read_results(out: Path, jobs: list[Job], states: dict[str, str]) -> Results:
     for run in runs:
         outcomes.setdefault(run.job.arm.name, {})[run.job.seed] = run.outcomes
     evaluate = jobs[0].settings.evaluate
-    points = compare_arms(outcomes, num_samples=evaluate.bootstrap_samples, rng_seed=jobs[0].settings.seed)
-    return Results(runs, points, evaluate.num_samples)
+    draws = {"num_samples": evaluate.bootstrap_samples, "seed": jobs[0].settings.seed}
+    return Results(runs, compare_arms(outcomes, metrics=METRICS, **draws), evaluate.num_samples)
 
 
 def _read_run(folder: Path, job: Job, state: str) -> RunResult:
@@ -76,25 +80,21 @@ def _read_run(folder: Path, job: Job, state: str) -> RunResult:
         return RunResult(job, state, {}, {})
     run = RunFolder.open(folder)
     plan = RunPlan.of(run)
-    found = {
-        version: [manifest for shard in part.evaluations if (manifest := shard.find(run)) is not None]
-        for version, part in plan.shown_evaluations(run).items()
-        if part.is_there(run)
-    }
-    rows = {
-        version: [row for one in manifests for row in read_rows(run, one, ["prompt_id", "sample", "success"])]
-        for version, manifests in found.items()
-    }
-    k = job.settings.evaluate.num_samples
-    return RunResult(job, state, {version: outcome_of(those, k) for version, those in rows.items()}, _costs(run, plan))
+    outcomes: dict[int, Outcome] = {}
+    for version, part in plan.shown_evaluations(run).items():
+        if part.is_there(run):
+            manifests = [manifest for shard in part.evaluations if (manifest := shard.find(run)) is not None]
+            rows = [row for manifest in manifests for row in read_rows(run, manifest, JUDGED)]
+            outcomes[version] = outcome_of(rows, job.settings.evaluate.num_samples)
+    return RunResult(job, state, outcomes, _costs(run, plan))
 
 
 def _costs(run: RunFolder, plan: RunPlan) -> dict[str, float]:
     """Updates, tokens and seconds of a run, from its manifests; those that it took over name another home."""
-    found = [manifest for shard in plan.shards() if (manifest := shard.find(run)) is not None]
+    manifests = [manifest for shard in plan.shards() if (manifest := shard.find(run)) is not None]
 
     def total_of(what: str, table: str) -> float:
-        return total([manifest for manifest in found if manifest.table == table], what)
+        return total([manifest for manifest in manifests if manifest.table == table], what)
 
     seconds = {f"{stage} seconds": total_of("seconds", table) for stage, table in STAGES.items()}
     return {
@@ -102,96 +102,85 @@ def _costs(run: RunFolder, plan: RunPlan) -> dict[str, float]:
         "tokens sampled": total_of("tokens", "rollouts"),
         "tokens trained on": total_of("tokens", "policies"),
         **seconds,
-        "seconds": total(found, "seconds"),
-        "own seconds": total([manifest for manifest in found if not manifest.home], "seconds"),
+        "seconds": total(manifests, "seconds"),
+        "own seconds": total([manifest for manifest in manifests if not manifest.home], "seconds"),
     }
 
 
-def result_rows(results: Results) -> list[Row]:
+def comparison_report(results: Results, *, command: str, about: str) -> Report:
+    """The arms beside each other, and what lies behind their means."""
+    table, method = result_table(results), method_text(results.num_seeds)
+    states = "\n".join(f"{run.job.name}: {run.state}" for run in results.unfinished)
+    return Report(
+        title=" against ".join(arm.name for arm in results.arms),
+        parts=[
+            f"    {command}",
+            about,
+            table if results.points else NOTHING,
+            _figure(results),
+            method,
+            "## By seed",
+            f"mean@{results.k}, %.",
+            seed_table(results),
+            "## What a run took",
+            COSTS,
+            _cost_table(results),
+            "## What differs",
+            "All other settings are the same.",
+            _difference_table(results),
+        ],
+        brief=[table if results.points else NOTHING, method, states],
+        numbers=_numbers(results),
+    )
+
+
+def result_table(results: Results) -> Table:
     """The table of arms: mean@k and pass@k by round, and how far they are from the first arm's."""
-    first, k, num_seeds = results.arms[0].name, results.k, len({run.job.seed for run in results.runs})
-    nulls = any(point.num_null for point in results.points)
-    return [
-        {
-            "arm": point.arm,
-            "rounds": point.policy,
-            "seeds": f"{point.mean.num_seeds}/{num_seeds}",
-            f"mean@{k}, %": said(point.mean),
-            f"minus {first}": said(point.mean_difference, sign=True),
-            f"pass@{k}, %": said(point.passed),
-            f"minus {first} ": said(point.passed_difference, sign=True),
-            **({"nulls": point.num_null} if nulls else {}),
-        }
-        for point in results.points
-    ]
+    columns = [Column("arm"), Column("rounds"), Column("seeds")]
+    for metric in METRICS:
+        column = Column(metric, f"{metric}@{results.k}, %", "z.1f", 100)
+        columns += with_difference(column, results.arms[0].name)
+    rows = [{**_numbers_of(point), "seeds": f"{point.num_seeds}/{results.num_seeds}"} for point in results.points]
+    return Table([*columns, Column("num_null", "nulls", optional=True)], rows)
 
 
-def seed_rows(results: Results) -> list[Row]:
+def seed_table(results: Results) -> Table:
     """mean@k of each seed by round: what lies behind the means."""
-    return [
-        {
-            "arm": run.job.arm.name,
-            "seed": run.job.seed,
-            **{
-                f"after {version}" if version else "before": _percent(_mean(outcome.mean))
-                for version, outcome in sorted(run.outcomes.items())
-            },
-            "state": run.state,
-        }
-        for run in results.runs
-    ]
+    versions = sorted({version for run in results.runs for version in run.outcomes})
+    columns = [Column("arm"), Column("seed")]
+    columns += [Column(str(version), f"after {version}" if version else "before", ".1f", 100) for version in versions]
+    rows: list[Row] = []
+    for run in results.runs:
+        means = {str(version): _mean(outcome.metrics["mean"]) for version, outcome in run.outcomes.items()}
+        rows.append({"arm": run.job.arm.name, "seed": run.job.seed, **means, "state": run.state})
+    return Table([*columns, Column("state")], rows)
 
 
-def cost_rows(results: Results) -> list[Row]:
+def _cost_table(results: Results) -> Table:
     """What a run of each arm takes, on average over those that finished."""
     rows: list[Row] = []
     for arm in results.arms:
-        done = [run.costs for run in results.of(arm) if run not in results.unfinished]
-        mean = {name: sum(one[name] for one in done) / len(done) for name in (done[0] if done else ())}
+        done = [run.costs for run in results.runs if run.job.arm == arm and run.state == FINISHED]
+        mean = {name: sum(costs[name] for costs in done) / len(done) for name in (done[0] if done else ())}
         shown = {name: clock(value) if "seconds" in name else round(value) for name, value in mean.items()}
         rows.append({"arm": arm.name, "runs": len(done), **shown})
-    return rows
+    return Table.of(rows)
 
 
-def difference_rows(results: Results) -> list[Row]:
+def _difference_table(results: Results) -> Table:
     """In which settings each arm differs from the first one."""
-    first, *others = (results.of(arm)[0].job for arm in results.arms)
-    return [
-        {"arm": job.arm.name, "setting": key, first.arm.name: _value(there), "here": _value(here)}
-        for job in others
-        for key, (there, here) in differences(first.settings, job.settings).items()
-    ]
+    first, *others = (next(run.job for run in results.runs if run.job.arm == arm) for arm in results.arms)
+    return Table(
+        [Column("arm"), Column("setting"), Column("first", first.arm.name), Column("here")],
+        [
+            {"arm": job.arm.name, "setting": key, "first": _value(before), "here": _value(after)}
+            for job in others
+            for key, (before, after) in differences(first.settings, job.settings).items()
+        ],
+    )
 
 
-def csv_text(results: Results) -> str:
-    """One row for each arm, seed and round, and one over all seeds; shares in [0, 1], empty where undefined."""
-    rows = [_csv_seed(run, version) for run in results.runs for version in sorted(run.outcomes)]
-    rows += [_csv_point(point) for point in results.points]
-    names = list(dict.fromkeys(name for row in [*rows, *map(_csv_state, results.runs)] for name in row))
-    out = io.StringIO()
-    writer = csv.DictWriter(out, names, restval="", lineterminator="\n")
-    writer.writeheader()
-    writer.writerows(rows)
-    writer.writerows(_csv_state(run) for run in results.runs if not run.outcomes)
-    return out.getvalue()
-
-
-def markdown(results: Results, *, command: str, about: str) -> str:
-    """The whole of the results as a page."""
-    seeds = sorted({run.job.seed for run in results.runs})
-    parts = [f"# {' against '.join(arm.name for arm in results.arms)}", f"    {command}", about]
-    parts += [table_text(results), "![mean@k and pass@k by round](plot.png)", method_text(len(seeds))]
-    parts += ["## By seed", f"mean@{results.k}, %.", markdown_table(seed_rows(results))]
-    parts += ["## What a run took", COSTS, markdown_table(cost_rows(results))]
-    parts += ["## What differs", "All other settings are the same.", markdown_table(difference_rows(results))]
-    return "\n\n".join(parts) + "\n"
-
-
-def table_text(results: Results) -> str:
-    """The table of arms alone, in Markdown."""
-    return markdown_table(result_rows(results))
-
-
+NOTHING = "nothing was evaluated yet"
 COSTS = (
     "Means over finished runs. What the arms of a seed share (rollouts of round 0, evaluation of the first policy) is "
     "made once and counted for each; `own` is what a run made itself."
@@ -206,48 +195,63 @@ def method_text(num_seeds: int) -> str:
     return METHOD + (few if num_seeds < FEW_SEEDS else "")
 
 
-def terminal_text(results: Results) -> str:
-    """The table at the end of `mopd compare`, and what is missing from it."""
-    seeds = len({run.job.seed for run in results.runs})
-    parts = [text_table(result_rows(results)) if results.points else "nothing was evaluated yet", method_text(seeds)]
-    parts += [f"{run.job.name}: {run.state}" for run in results.unfinished]
-    return "\n\n".join(parts[:2]) + "".join(f"\n{line}" for line in ["", *parts[2:]] if parts[2:])
+def _figure(results: Results) -> Figure:
+    """mean@k and pass@k by round, one colour an arm; each seed as a faint dot."""
+    last = max((point.policy for point in results.points), default=0)
+
+    def panel(metric: str) -> Panel:
+        return Panel(
+            [_series(results, arm.name, metric, f"C{index}") for index, arm in enumerate(results.arms)],
+            ticks={version: str(version) for version in range(last + 1)},
+            places_label="rounds of training",
+            values_label=f"held-out {metric}@{results.k}, %",
+            limits=(-2, 102),
+            scale=100,
+        )
+
+    seeds = f"{results.num_seeds} seed{'s' if results.num_seeds > 1 else ''}"
+    return Figure(
+        alt="mean@k and pass@k by round",
+        title=f"{seeds}; bars: 95 % bootstrap intervals; dots: each seed",
+        panels=[[panel(metric) for metric in METRICS]],
+        size=(9.6, 4.2),
+    )
 
 
-def _csv_seed(run: RunResult, version: int) -> dict[str, Any]:
-    outcome = run.outcomes[version]
-    row = {"arm": run.job.arm.name, "seed": run.job.seed, "rounds": version, "num_seeds": 1}
-    row |= {"mean": _mean(outcome.mean), "pass": _mean(outcome.passed), "num_prompts": len(outcome.mean)}
-    return row | {"num_null": outcome.num_null, **_csv_costs(run), "state": run.state}
+def _series(results: Results, arm: str, metric: str, color: str) -> Series:
+    estimates = [(point.policy, point.estimates[metric]) for point in results.points if point.arm == arm]
+    runs = [run for run in results.runs if run.job.arm.name == arm]
+    means = [(version, _mean(outcome.metrics[metric])) for run in runs for version, outcome in run.outcomes.items()]
+    dots = [(version, mean) for version, mean in means if mean is not None]
+    return Series(arm, estimates, {"color": color, "linewidth": 1.8}, dots)
 
 
-def _csv_state(run: RunResult) -> dict[str, Any]:
-    return {"arm": run.job.arm.name, "seed": run.job.seed, **_csv_costs(run), "state": run.state}
+def _numbers(results: Results) -> Table:
+    """One row for each arm, seed and round, one over all seeds, one for a run without any; shares in [0, 1]."""
+    rows = [_seed_numbers(run, version) for run in results.runs for version in sorted(run.outcomes)]
+    rows += [_numbers_of(point) for point in results.points]
+    return Table.of([*rows, *(_run_numbers(run) for run in results.runs if not run.outcomes)])
 
 
-def _csv_costs(run: RunResult) -> dict[str, Any]:
+def _seed_numbers(run: RunResult, version: int) -> Row:
+    outcome, numbers = run.outcomes[version], _run_numbers(run)
+    row: Row = {"arm": run.job.arm.name, "seed": run.job.seed, "rounds": version, "num_seeds": 1}
+    row |= {metric: _mean(outcome.metrics[metric]) for metric in METRICS}
+    return {**row, "num_prompts": len(outcome.metrics["mean"]), "num_null": outcome.num_null, **numbers}
+
+
+def _run_numbers(run: RunResult) -> Row:
     """Of the whole run, beside each of its rounds."""
-    return {f"run_{name.replace(' ', '_')}": round(value, 2) for name, value in run.costs.items()}
+    costs = {f"run_{name.replace(' ', '_')}": round(value, 2) for name, value in run.costs.items()}
+    return {"arm": run.job.arm.name, "seed": run.job.seed, **costs, "state": run.state}
 
 
-def _csv_point(point: Point) -> dict[str, Any]:
-    row: dict[str, Any] = {"arm": point.arm, "seed": "all", "rounds": point.policy, "num_seeds": point.mean.num_seeds}
-    for name, found in (
-        ("mean", point.mean),
-        ("mean_difference", point.mean_difference),
-        ("pass", point.passed),
-        ("pass_difference", point.passed_difference),
-    ):
-        low, high = (found.interval if found else None) or (None, None)
-        row |= {name: found.value if found else None, f"{name}_low": low, f"{name}_high": high}
-    return row | {"num_prompts": point.mean.num_prompts, "num_null": point.num_null}
+def _numbers_of(point: Point) -> Row:
+    row: Row = {"arm": point.arm, "seed": "all", "rounds": point.policy, "num_seeds": point.num_seeds}
+    return {**row, **point.estimates, "num_prompts": point.estimates["mean"].num, "num_null": point.num_null}
 
 
-def _percent(share: float | None) -> str | None:
-    return None if share is None else f"{100 * share:.1f}"
-
-
-def _mean(values: Any) -> float | None:
+def _mean(values: Values) -> float | None:
     return sum(values.values()) / len(values) if values else None
 
 

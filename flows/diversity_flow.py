@@ -5,10 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 from prefect import flow
-from prefect.artifacts import create_markdown_artifact
 
-from flows.diversity import analyze, command_text
-from flows.diversity_tables import markdown
+from flows.diversity import analyze
 from mopd.errors import InputError
 
 KEY = "mopd-diversity"
@@ -23,7 +21,6 @@ def analyze_diversity(runs: list[str], out: str | None = None) -> str:
     if not runs:
         raise InputError("runs: is empty; name the folder of a run")
     paths = [Path(run) for run in runs]
-    results, folder = analyze(paths, Path(out) if out else None)
-    page = markdown(results, command=command_text(paths), plot=None)
-    create_markdown_artifact(key=KEY, markdown=page, description=f"diversity of replies; files in {folder}")
+    report, folder = analyze(paths, Path(out) if out else None)
+    report.publish(KEY, f"diversity of replies; files in {folder}")
     return str(folder)

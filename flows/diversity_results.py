@@ -11,23 +11,24 @@ from pathlib import Path
 from typing import Any
 
 from flows.command_text import shell_command
-from flows.stage_settings import settings_of
+from flows.conditions import settings_of
 from mopd.errors import InputError
 from mopd.measures.diversity import (
     METRICS,
     REPLIES,
     Diversity,
-    Summary,
     Values,
     paired_difference,
     prompt_diversity,
     summarize,
 )
+from mopd.measures.estimate import Estimate
+from mopd.verifiers.code.tests import asked_function
 from storage.runs import RunFolder
 from storage.shards import manifests, read_rows
 
 Row = dict[str, Any]
-Summaries = dict[str, Summary]
+Estimates = dict[str, Estimate]
 """By metric."""
 
 SAMPLED, HELD_OUT = "sampled", "held-out"
@@ -58,10 +59,10 @@ class Point:
     source: str
     number: int
     replies: str
-    means: Summaries
-    minus_policy: Summaries | None
+    means: Estimates
+    minus_policy: Estimates | None
     """From the run's first evaluated policy, paired by prompt; None for that one itself, and for what was sampled."""
-    minus_run: Summaries | None
+    minus_run: Estimates | None
     """From the same policy of the first run, paired by prompt; None where there is none."""
 
 
@@ -102,8 +103,9 @@ def _names(paths: Sequence[Path], folders: Sequence[RunFolder]) -> list[str]:
 
 
 def _measure_run(name: str, folder: RunFolder) -> list[Measured]:
-    questions = _questions(folder)
-    found = [*_measure(name, SAMPLED, questions, _sampled(folder)), *_measure(name, HELD_OUT, questions, _held(folder))]
+    questions, packages = _questions(folder), settings_of(folder).verify.packages
+    sources = ((SAMPLED, _sampled(folder)), (HELD_OUT, _held(folder)))
+    found = [one for source, shards in sources for one in _measure(name, source, questions, shards, packages)]
     if not found:
         raise InputError(
             f"{folder.path}: has no rollouts and no evaluations yet; {shell_command('run', folder.path)} makes them"
@@ -112,7 +114,11 @@ def _measure_run(name: str, folder: RunFolder) -> list[Measured]:
 
 
 def _measure(
-    name: str, source: str, questions: dict[tuple[int, str], Row], shards: Iterator[list[Row]]
+    name: str,
+    source: str,
+    questions: dict[tuple[int, str], Row],
+    shards: Iterator[list[Row]],
+    packages: tuple[str, ...],
 ) -> list[Measured]:
     """Group by group: a shard holds whole groups."""
     rounds: defaultdict[int, dict[str, dict[str, Diversity]]] = defaultdict(dict)
@@ -127,13 +133,15 @@ def _measure(
                 )
             question = questions[round, prompt_id]
             key = json.dumps([prompt_id, question["messages"]])
-            rounds[round][key] = prompt_diversity(group, is_code=question["verifier"] == "code")
+            is_code = question["verifier"] == "code"
+            function = asked_function(question["tests"], packages) if is_code else None
+            rounds[round][key] = prompt_diversity(group, is_code=is_code, function=function)
     return [Measured(name, source, number, prompts) for number, prompts in sorted(rounds.items())]
 
 
 def _questions(folder: RunFolder) -> dict[tuple[int, str], Row]:
     """Messages and verifier of each prompt; held-out ones stand in the round of the policy that is asked."""
-    columns = ["round", "prompt_id", "messages", "verifier"]
+    columns = ["round", "prompt_id", "messages", "verifier", "tests"]
     rows = [row for one in manifests(folder, "prompts") for row in read_rows(folder, one, columns)]
     return {(row["round"], row["prompt_id"]): row for row in rows}
 
@@ -157,7 +165,7 @@ def _points(measured: list[Measured], draws: int, seed: int) -> list[Point]:
     mean = partial(summarize, num_samples=draws, seed=seed)
     difference = partial(paired_difference, num_samples=draws, seed=seed)
 
-    def minus(one: Measured, first: Measured | None, replies: str) -> Summaries | None:
+    def minus(one: Measured, first: Measured | None, replies: str) -> Estimates | None:
         if first is None or first is one:
             return None
         return {metric: difference(one.values(replies, metric), first.values(replies, metric)) for metric in METRICS}

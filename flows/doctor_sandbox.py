@@ -4,15 +4,13 @@ from __future__ import annotations
 
 from typing import Literal
 
-from mopd.sandbox import probe_sandbox
+from mopd.sandbox.backends import FIX, probe_sandbox, working_backend
 from mopd.sandbox.cgroups import homes
 
 
 def look_at_sandbox() -> tuple[Literal["ok", "warn"], str, str]:
     """Status, what was found, and the fix: runs a trivial program where programs can be isolated. Only code tasks need
     this, so nothing stops a run."""
-    from mopd.sandbox.backends import FIX, working_backend  # settings come with it
-
     reason = probe_sandbox()
     if reason is not None:
         return "warn", f"code tasks are refused: {reason}", FIX

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from flows.eval_prepare import is_finished, open_evaluation, prepare
 from flows.eval_request import EvalRequest, resolve
-from flows.eval_results import read_results, terminal_text, write_results
+from flows.eval_results import eval_report, read_results, write_results
 from flows.launch import command_session, launch
 from flows.worker import warm_up
 from storage.runs import RUN_FILE
@@ -22,11 +22,11 @@ def eval_command(request: EvalRequest, out: Path | None) -> int:
         warm_up()
         if (out / RUN_FILE).exists() and is_finished(open_evaluation(prepare(request), out), prepare(request)):
             print(f"{out}: finished already, nothing to do", flush=True)
-            results = write_results(out)
+            report = write_results(out)
         else:
             _run_flow(request, out)
-            results = read_results(out)
-    print(f"\n{terminal_text(results)}\n\nresults: {out / 'results.md'}, results.csv, plot.png")
+            report = eval_report(read_results(out))
+    print(f"\n{report.terminal()}\n\nresults: {out / 'results.md'}, results.csv, plot.png")
     return 0
 
 

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import time
+from dataclasses import replace
 from pathlib import Path
 
 from prefect import flow
-from prefect.artifacts import create_markdown_artifact
 from prefect.runtime import flow_run
 from prefect.task_runners import ThreadPoolTaskRunner
 from pydantic import PrivateAttr
@@ -15,19 +16,22 @@ from flows.artifacts import write_artifact
 from flows.eval_plan import EvalPlan
 from flows.eval_prepare import Prepared, names_of, note_request, open_evaluation, prepare
 from flows.eval_request import EvalRequest
-from flows.eval_results import page, write_results
+from flows.eval_results import write_results
 from flows.progress import Console, Meter
 from flows.run import default_dir, in_charge
 from flows.session import Session, Workers
 from flows.shard import Shard
+from flows.stage import STAGES
 from flows.stages import THREADS, submit, wait
-from flows.steps import asking_step, commit_prompts, step
+from flows.work import Rows, commit
 from mopd.settings import Settings
 from mopd.tasks.draw import prompt_rows
 from mopd.tasks.task import Task
 from storage.catalog import write_catalog
 from storage.runs import RunFolder
-from storage.shards import Manifest
+
+EVALUATE_MODEL = replace(STAGES["evaluations"], job="flows.eval_jobs:sample_model")
+"""As the run's own stage, but for a model that has a name."""
 
 
 class EvalRun(Session):
@@ -41,7 +45,7 @@ class EvalRun(Session):
         """The session of an evaluation's folder; processes start when they are needed."""
         run = cls(path=folder.path)
         run._folder, run._plan, run._tasks, run._console = folder, EvalPlan.of(folder), tasks, console
-        run._workers = Workers(folder.path)
+        run._workers = Workers(folder)
         return run
 
     @property
@@ -54,10 +58,11 @@ class EvalRun(Session):
         """The evaluation's settings."""
         return self._plan.settings
 
-    @property
-    def tasks(self) -> list[Task]:
-        """What all models are asked."""
-        return self._tasks
+    def prompts(self, shard: Shard) -> Rows:
+        """Some of what all models are asked."""
+        size = self.settings.prompts_per_shard
+        tasks = self._tasks[shard.shard * size : (shard.shard + 1) * size]
+        return prompt_rows(tasks, run=self.folder.run_id, round=shard.round, split="heldout")
 
 
 def _name() -> str:
@@ -87,8 +92,7 @@ def eval_flow(
     folder = open_evaluation(prepared, Path(out) if out else default_dir("eval-"))
     with in_charge(folder):
         _evaluate_all(note_request(folder, prepared), prepared)
-        results = write_results(folder.path)
-        create_markdown_artifact(page(results), key="mopd-eval", description=f"models side by side, {folder.path}")
+        write_results(folder.path).publish("mopd-eval", f"models side by side, {folder.path}")
         write_catalog(folder)
     return str(folder.path)
 
@@ -115,23 +119,13 @@ def evaluate_model(run: EvalRun, name: str) -> None:
     part = run.plan.of_model(name)
     with _meter(run, name, part.evaluations) as meter:
         for shard in run.missing(part.prompts):
-            draw_tasks_step(run, shard, _meter(run, "prompts", part.prompts))
+            commit(run.folder, shard, run.prompts(shard), time.monotonic())
         if run.missing(part.evaluations):
-            run.workers.hold(f"engine of {name}", eval_jobs.load_model_engine, run.path, name)
-        wait(run, submit(run, evaluate_model_step, part.evaluations, meter))
+            run.workers.hold(f"engine of {name}", eval_jobs.load_model_engine, run.folder, name)
+        wait(run, submit(run, part.evaluations, meter, stage=EVALUATE_MODEL))
         run.workers.release()
-    write_artifact("evaluate", name, [found for shard in part.evaluations if (found := run.find(shard)) is not None])
-
-
-@step
-def draw_tasks_step(run: EvalRun, shard: Shard, _: Meter) -> Manifest:
-    """Note the tasks that all models are asked."""
-    size = run.settings.prompts_per_shard
-    tasks = run.tasks[shard.shard * size : (shard.shard + 1) * size]
-    return commit_prompts(run, shard, prompt_rows(tasks, run=run.folder.run_id, round=shard.round, split="heldout"))
-
-
-evaluate_model_step = asking_step("evaluate_model", eval_jobs.sample_model, eval_jobs.judge_model)
+    made = [manifest for shard in part.evaluations if (manifest := run.find(shard)) is not None]
+    write_artifact(EVALUATE_MODEL, name, made)
 
 
 def _meter(run: EvalRun, where: str, shards: list[Shard]) -> Meter:

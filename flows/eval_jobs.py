@@ -2,25 +2,20 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Sequence
 from pathlib import Path
 
 from flows.checks import check_sandbox
 from flows.eval_plan import EvalPlan, Model
 from flows.eval_request import Named
-from flows.info import count_evaluations
-from flows.jobs import LoadedEngine, evaluation_rows
+from flows.jobs import LoadedEngine
 from flows.policies import policy_folder
-from flows.shard import Shard
-from flows.shard_rows import Rows, commit, read_shard
+from flows.work import Rows, Work
 from flows.worker import Report
 from mopd.errors import InputError
 from mopd.settings import Settings
 from mopd.tasks.task import Task
 from storage.runs import RunFolder
-from storage.schemas import side_of
-from storage.shards import Manifest
 
 
 def check_models(
@@ -31,41 +26,31 @@ def check_models(
     return [_check_model(model, tasks, settings) for model in models]
 
 
-def load_model_engine(run_path: Path, name: str) -> LoadedEngine:
+def load_model_engine(folder: RunFolder, name: str) -> LoadedEngine:
     """The engine with a model of the evaluation."""
     from mopd.engines import make_engine
     from mopd.models.folders import load_tokenizer
 
-    plan = EvalPlan.of(RunFolder.open(run_path))
-    settings, folder = plan.settings, Path(plan.models[name].folder)
-    return LoadedEngine(make_engine(settings.generate, settings.model, folder), load_tokenizer(folder))
+    plan = EvalPlan.of(folder)
+    settings, path = plan.settings, Path(plan.models[name].folder)
+    return LoadedEngine(make_engine(settings.generate, settings.model, path), load_tokenizer(path))
 
 
-def sample_model(loaded: LoadedEngine, report: Report, run_path: Path, shard: Shard) -> tuple[Rows, float]:
-    """Prompts -> samples, not judged yet, and the seconds they took."""
+def sample_model(loaded: LoadedEngine, work: Work) -> Rows:
+    """Prompts -> samples, not judged yet."""
     from mopd.generate import sample_evaluation
 
-    folder, began = RunFolder.open(run_path), time.monotonic()
-    plan, prompts = EvalPlan.of(folder), read_shard(folder, shard.input("prompts"))
-    total = len(prompts) * plan.settings.evaluate.num_samples
-    samples = sample_evaluation(
+    prompts, settings = work.read("prompts"), work.settings
+    return sample_evaluation(
         prompts,
         loaded.engine,
         loaded.tokenizer,
-        plan.settings,
-        run=folder.run_id,
-        policy_version=plan.models[side_of(shard.table)].version,
-        round=shard.round,
-        progress=lambda done: report({"done": done, "of": total, "what": "samples"}),
+        settings,
+        run=work.folder.run_id,
+        policy_version=EvalPlan.of(work.folder).models[work.shard.name].version,
+        round=work.shard.round,
+        progress=work.progress(len(prompts) * settings.evaluate.num_samples, "samples"),
     )
-    return samples, time.monotonic() - began
-
-
-def judge_model(_: None, report: Report, run_path: Path, shard: Shard, samples: Rows, seconds: float) -> Manifest:
-    """Samples, which took `seconds` -> evaluations."""
-    folder, began = RunFolder.open(run_path), time.monotonic() - seconds
-    rows = evaluation_rows(read_shard(folder, shard.input("prompts")), samples, EvalPlan.of(folder).settings)
-    return commit(folder, shard, rows, began, count_evaluations(rows))
 
 
 def _check_model(model: Named, tasks: list[Task], settings: Settings) -> Model:

@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
 from flows.eval_settings import kept_settings_of
-from flows.plan import STAGE_VERSIONS
 from flows.shard import EvaluationPlan, Shard
-from flows.stage_settings import stage_settings
+from flows.stage import STAGES, key_tree
 from mopd.settings import Settings
 from storage.errors import StorageError
 from storage.manifests import shard_key
 from storage.runs import RUN_FILE, RunFolder
-from storage.schemas import SIDE
 
 ROUND = 0
 """All rows of an evaluation stand in one round."""
@@ -25,7 +23,7 @@ class Model:
     """A model of an evaluation, as `run.json` notes it."""
 
     name: str
-    """What its table ends in: `evaluations@NAME`."""
+    """What its rows have in the column `model` of `evaluations`."""
     source: str
     """What it was found by: a folder, a name, or RUN@N."""
     folder: str
@@ -59,7 +57,7 @@ class EvalPlan:
         """The tasks, `prompts_per_shard` at a time; all models are asked the same."""
         size = self.settings.prompts_per_shard
         return [
-            Shard("prompts", ROUND, index, self._key("prompts", index, {"prompts_per_shard": size}, self.tasks_digest))
+            self._shard("prompts", index, {"prompts_per_shard": size}, self.tasks_digest)
             for index in range(-(-self.num_tasks // size))
         ]
 
@@ -73,19 +71,18 @@ class EvalPlan:
         return [shard for shard in shards if shard.find(folder) is None]
 
     def _judged(self, model: Model, prompts: Shard) -> Shard:
-        settings = stage_settings("evaluations", self.settings)
-        key = self._key("evaluations", prompts.shard, settings, prompts.key, model=model.digest)
-        return Shard(
-            f"evaluations{SIDE}{model.name}", ROUND, prompts.shard, key, inputs=(prompts,), read=(prompts.flat(),)
-        )
+        settings = STAGES["evaluations"].settings(self.settings, key_tree(self.settings))
+        shard = self._shard("evaluations", prompts.shard, settings, prompts.key, model=model.digest)
+        return replace(shard, name=model.name, inputs=(prompts,), read=(prompts.flat(),))
 
-    def _key(self, table: str, shard: int, settings: dict[str, Any], *inputs: str, model: str = "") -> str:
-        return shard_key(
+    def _shard(self, table: str, shard: int, settings: dict[str, Any], *inputs: str, model: str = "") -> Shard:
+        key = shard_key(
             table,
-            version=STAGE_VERSIONS[table],
+            version=STAGES[table].version,
             settings=settings,
             model=model,
             inputs=list(inputs),
             seed=self.settings.seed,
             shard=shard,
         )
+        return Shard(table, ROUND, shard, key, self.settings)

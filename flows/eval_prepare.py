@@ -13,7 +13,7 @@ from flows.eval_plan import EvalPlan, Model
 from flows.eval_request import EvalRequest, Resolved, resolve
 from flows.eval_settings import kept_settings
 from flows.prepare import ended_cleanly, in_own_process, json_bytes, made_by
-from flows.stage_settings import FREE_SETTINGS
+from flows.stage import FREE_SETTINGS
 from mopd.errors import InputError
 from storage.errors import StorageError
 from storage.files import write_replacing

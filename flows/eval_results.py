@@ -2,11 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-import io
-import os
-import platform
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,18 +9,17 @@ from typing import Any
 from flows.artifacts import total
 from flows.eval_plan import EvalPlan, Model
 from flows.progress import clock
-from flows.shard import EvaluationPlan
+from flows.report.figure import Figure, Mark, Panel, Series
+from flows.report.report import Report, machine
+from flows.report.table import Column, Row, Table, estimate_in, with_difference
 from flows.status import judged_rows
-from flows.text import Cell, markdown_table, percent, said, text_table
-from mopd.evaluate import EvaluationSummary, summarize_evaluation
-from mopd.measures.comparison import Estimate, Outcome, difference, outcome_of
-from storage.files import write_replacing
+from mopd.measures.comparison import METRICS, Outcome, outcome_of, paired_difference
+from mopd.measures.estimate import UNDEFINED, estimate_mean
+from mopd.settings import Settings
 from storage.runs import RunFolder
 from storage.shards import Manifest, read_rows
 
-Row = dict[str, Cell]
-METRICS = {"mean": "mean", "passed": "pass", "majority": "maj"}
-"""What an `Outcome` calls a metric, and what it is called in tables and in a summary."""
+NOTHING = "nothing is evaluated to the end yet"
 METHOD = (
     "Means over prompts, with 95 % percentile bootstrap intervals over prompts. Differences are in points and paired: "
     "all models answer the same prompts, and a sample of one has the seed that the same sample of another has. pass@k: "
@@ -38,42 +32,15 @@ MAJORITY = (
 
 
 @dataclass(frozen=True)
-class ModelResult:
-    """The numbers of one model that was evaluated to the end."""
-
-    model: Model
-    summary: EvaluationSummary
-    outcome: Outcome
-    differences: Mapping[str, Estimate]
-    """From the first model, by metric; empty for that one itself."""
-    num_samples: int
-    num_tokens: int
-    """Of all replies."""
-    num_cut: int
-    """Replies that reached `generate.max_tokens`."""
-    seconds: float
-
-    def estimate(self, metric: str) -> Estimate:
-        """A metric over prompts, as the summary has it."""
-        name = METRICS[metric]
-        value, interval = getattr(self.summary, f"{name}_at_k"), getattr(self.summary, f"{name}_interval")
-        return Estimate(value, interval, 1, getattr(self.summary, f"num_{name}_prompts"))
-
-    @property
-    def mean_tokens(self) -> float:
-        """Of a reply."""
-        return self.num_tokens / self.num_samples
-
-
-@dataclass(frozen=True)
 class EvalResults:
     """All that an evaluation's folder holds by now."""
 
     folder: RunFolder
     plan: EvalPlan
-    models: list[ModelResult]
+    rows: list[Row]
+    """One for each model that is evaluated to the end: its estimates, and how far they are from the first one's."""
     unfinished: list[str]
-    """A line for each model that is not evaluated to the end."""
+    """A line for each of the others."""
 
     @property
     def k(self) -> int:
@@ -81,114 +48,107 @@ class EvalResults:
         return self.plan.settings.evaluate.num_samples
 
     @property
+    def reference(self) -> str | None:
+        """The first model, from which others differ; None where it is alone."""
+        return str(self.rows[0]["model"]) if len(self.rows) > 1 else None
+
+    @property
     def metrics(self) -> list[str]:
         """Those that are defined for a model at least; mean@k and pass@k in any case."""
-        voted = any(one.summary.maj_at_k is not None for one in self.models)
-        return list(METRICS) if voted else list(METRICS)[:2]
+        voted = any(estimate_in(row, "maj").num for row in self.rows)
+        return [metric for metric in METRICS if metric != "maj" or voted]
 
 
 def read_results(path: Path) -> EvalResults:
     """Everything from disk."""
     folder = RunFolder.open(path)
     plan = EvalPlan.of(folder)
-    found: list[ModelResult] = []
-    unfinished = []
+    outcomes: list[Outcome] = []
+    rows, unfinished = [], []
     for model in plan.models.values():
         part = plan.of_model(model.name)
         manifests = [manifest for shard in part.evaluations if (manifest := shard.find(folder)) is not None]
         if len(manifests) == len(part.evaluations):
-            found.append(_read_model(folder, plan, model, part, manifests, found[0].outcome if found else None))
+            judged = judged_rows(folder, part)
+            outcomes.append(outcome_of(judged, plan.settings.evaluate.num_samples))
+            counts = {"num_prompts": len({row["prompt_id"] for row in judged}), "num_null": outcomes[-1].num_null}
+            estimates = _estimates(outcomes[-1], outcomes[0], plan.settings)
+            rows.append({**_model(model, plan), **counts, **estimates, **_costs(folder, manifests)})
         else:
             unfinished.append(f"{model.name}: {len(manifests)} of {len(part.evaluations)} shards, name it again")
-    return EvalResults(folder, plan, found, unfinished)
+    return EvalResults(folder, plan, rows, unfinished)
 
 
-def _read_model(
-    folder: RunFolder,
-    plan: EvalPlan,
-    model: Model,
-    part: EvaluationPlan,
-    manifests: list[Manifest],
-    first: Outcome | None,
-) -> ModelResult:
-    rows, settings = judged_rows(folder, part), plan.settings
-    ends = [row["finish_reason"] for one in manifests for row in read_rows(folder, one, ["finish_reason"])]
-    outcome = outcome_of(rows, settings.evaluate.num_samples)
-    draws = {"num_samples": settings.evaluate.bootstrap_samples, "rng_seed": settings.seed}
-    return ModelResult(
-        model=model,
-        summary=summarize_evaluation(rows, settings.evaluate, settings.seed),
-        outcome=outcome,
-        differences={
-            metric: difference({0: getattr(outcome, metric)}, {0: getattr(first, metric)}, **draws)
-            for metric in (METRICS if first is not None else ())
-        },
-        num_samples=len(rows),
-        num_tokens=int(total(manifests, "tokens")),
-        num_cut=ends.count("length"),
-        seconds=total(manifests, "seconds"),
-    )
+def _model(model: Model, plan: EvalPlan) -> Row:
+    row: Row = {"model": model.name, "from": model.source, "policy_version": model.version, "sha256": model.digest}
+    return row | {"k": plan.settings.evaluate.num_samples}
 
 
-def write_results(path: Path) -> EvalResults:
-    """Write page, table and plot from what is on disk now."""
-    from flows.eval_plot import write_plot
-
-    results = read_results(path)
-    for name, text in (("results.csv", csv_text(results)), ("results.md", page(results))):
-        write_replacing(results.folder.path, results.folder.path / name, text.encode())
-    write_plot(results, results.folder.path / "plot.png")
-    return results
-
-
-def result_rows(results: EvalResults) -> list[Row]:
-    """The table of models."""
-    nulls = any(one.summary.num_null for one in results.models)
-    return [
-        {
-            "model": one.model.name,
-            "prompts": one.summary.num_prompts,
-            **_metric_columns(results, one),
-            "tokens": round(one.mean_tokens, 1),
-            "cut": percent(one.num_cut, one.num_samples),
-            "seconds": clock(one.seconds),
-            **({"nulls": one.summary.num_null} if nulls else {}),
-        }
-        for one in results.models
-    ]
-
-
-def _metric_columns(results: EvalResults, one: ModelResult) -> Row:
-    """Each metric and, where there are several models, its difference from the first; blanks tell columns apart."""
+def _estimates(outcome: Outcome, first: Outcome, settings: Settings) -> Row:
+    """Each metric over prompts and, but for the first model, its difference from that one's."""
+    draws = {"num_samples": settings.evaluate.bootstrap_samples, "seed": settings.seed}
     row: Row = {}
-    for place, metric in enumerate(results.metrics):
-        row[f"{METRICS[metric]}@{results.k}, %"] = said(one.estimate(metric))
-        if len(results.models) > 1:
-            row[f"minus {results.models[0].model.name}{' ' * place}"] = said(one.differences.get(metric), sign=True)
+    for metric, values in outcome.metrics.items():
+        difference = paired_difference({0: values}, {0: first.metrics[metric]}, **draws)
+        row[metric] = estimate_mean(values.values(), **draws)
+        row[f"{metric}_difference"] = UNDEFINED if outcome is first else difference
     return row
 
 
-def model_rows(results: EvalResults) -> list[Row]:
+def _costs(folder: RunFolder, manifests: list[Manifest]) -> Row:
+    """Tokens of a reply, the share of replies that were cut, and seconds."""
+    rows = [row for manifest in manifests for row in read_rows(folder, manifest, ["finish_reason"])]
+    ends = [row["finish_reason"] for row in rows]
+    tokens, seconds = total(manifests, "tokens") / len(ends), total(manifests, "seconds")
+    return {
+        "mean_tokens": round(tokens, 3),
+        "cut_share": ends.count("length") / len(ends),
+        "seconds": round(seconds, 2),
+    }
+
+
+def write_results(path: Path) -> Report:
+    """Write page, table and plot from what is on disk now."""
+    report = eval_report(read_results(path))
+    report.write(path)
+    return report
+
+
+def eval_report(results: EvalResults) -> Report:
+    """The models beside each other."""
+    table = result_table(results) if results.rows else NOTHING
+    method = METHOD + (MAJORITY if "maj" in results.metrics else "")
+    return Report(
+        title=" against ".join(results.plan.models),
+        parts=[
+            about(results),
+            table,
+            _figure(results),
+            method,
+            *results.unfinished,
+            f"tokens: of a reply, on average. cut: replies that reached the length limit. {machine()}.",
+            _model_table(results),
+        ],
+        brief=[about(results), table, "\n".join([method, *results.unfinished])],
+        numbers=Table.of(results.rows),
+    )
+
+
+def result_table(results: EvalResults) -> Table:
+    """The table of models: each metric and, where there are several models, its difference from the first."""
+    columns = [Column("model"), Column("num_prompts", "prompts")]
+    for metric in results.metrics:
+        columns += with_difference(Column(metric, f"{metric}@{results.k}, %", "z.1f", 100), results.reference)
+    columns += [Column("mean_tokens", "tokens", ".1f"), Column("cut_share", "cut", ".1f", 100, " %")]
+    columns += [Column("seconds", form=clock), Column("num_null", "nulls", optional=True)]
+    return Table(columns, results.rows)
+
+
+def _model_table(results: EvalResults) -> Table:
     """What each name stands for."""
-    return [
-        {"model": model.name, "from": model.source, "sha256": model.digest[:12]}
-        for model in results.plan.models.values()
-    ]
-
-
-def terminal_text(results: EvalResults) -> str:
-    """The table at the end of `mopd eval`, and what is missing from it."""
-    table = text_table(result_rows(results)) if results.models else "nothing is evaluated to the end yet"
-    return "\n".join([f"{about(results)}\n\n{table}\n\n{_method(results)}", *results.unfinished])
-
-
-def page(results: EvalResults) -> str:
-    """The whole of the results in Markdown."""
-    parts = [f"# {' against '.join(results.plan.models)}", about(results), markdown_table(result_rows(results))]
-    parts += ["![mean@k, pass@k and maj@k of each model](plot.png)", _method(results), *results.unfinished]
-    parts += [f"tokens: of a reply, on average. cut: replies that reached the length limit. {_machine()}"]
-    parts += ["## Models", markdown_table(model_rows(results))]
-    return "\n\n".join(parts) + "\n"
+    models = results.plan.models.values()
+    rows: list[Row] = [{"model": model.name, "from": model.source, "sha256": model.digest[:12]} for model in models]
+    return Table.of(rows, "Models")
 
 
 def about(results: EvalResults) -> str:
@@ -202,37 +162,28 @@ def about(results: EvalResults) -> str:
     )
 
 
-def _machine() -> str:
-    return f"{platform.system()} {platform.machine()}, {os.cpu_count()} cores."
-
-
-def _method(results: EvalResults) -> str:
-    return METHOD + (MAJORITY if "majority" in results.metrics else "")
-
-
-def csv_text(results: EvalResults) -> str:
-    """One row a model; shares in [0, 1], empty where undefined."""
-    rows = [_csv_row(one) for one in results.models]
-    out = io.StringIO()
-    writer = csv.DictWriter(
-        out, list(dict.fromkeys(name for row in rows for name in row)), restval="", lineterminator="\n"
+def _figure(results: EvalResults) -> Figure:
+    """Each metric of each model, and how far it is from the first one's."""
+    panels = [_panel(results, "", values_label="%", limits=(-2, 102))]
+    if results.reference:
+        zero = Mark(0.0, {"color": "C0", "linewidth": 1.2})
+        panels.append(_panel(results, "_difference", values_label=f"minus {results.reference}, points", marks=[zero]))
+    return Figure(
+        alt="mean@k, pass@k and maj@k of each model",
+        title=f"{results.plan.num_tasks} prompts; bars: 95 % bootstrap intervals",
+        panels=[panels],
+        size=(4.8 * len(panels), 4.2),
     )
-    writer.writeheader()
-    writer.writerows(rows)
-    return out.getvalue()
 
 
-def _csv_row(one: ModelResult) -> dict[str, Any]:
-    model, summary = one.model, one.summary
-    row: dict[str, Any] = {"model": model.name, "from": model.source, "policy_version": model.version}
-    row |= {"sha256": model.digest, "k": summary.k, "num_prompts": summary.num_prompts, "num_null": summary.num_null}
-    for metric, name in METRICS.items():
-        row |= _csv_estimate(name, one.estimate(metric))
-        row |= _csv_estimate(f"{name}_difference", one.differences.get(metric))
-    row |= {"mean_tokens": round(one.mean_tokens, 3), "cut_share": one.num_cut / one.num_samples}
-    return row | {"seconds": round(one.seconds, 2)}
-
-
-def _csv_estimate(name: str, found: Estimate | None) -> dict[str, Any]:
-    low, high = (found.interval if found else None) or (None, None)
-    return {name: found.value if found else None, f"{name}_low": low, f"{name}_high": high}
+def _panel(results: EvalResults, suffix: str, **labels: Any) -> Panel:
+    series = [
+        Series(
+            str(row["model"]),
+            [(place, estimate_in(row, metric + suffix)) for place, metric in enumerate(results.metrics)],
+            {"color": f"C{index}", "linestyle": "none"},
+        )
+        for index, row in enumerate(results.rows)
+    ]
+    ticks = {place: f"{metric}@{results.k}" for place, metric in enumerate(results.metrics)}
+    return Panel(series, ticks, scale=100, spread=0.4, **labels)

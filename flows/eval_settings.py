@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from functools import reduce
-from operator import getitem
 from typing import Any
 
-from flows.stage_settings import settings_of
+from flows.conditions import settings_of
 from mopd.errors import InputError
 from mopd.settings import Settings, override_tree, parse_settings
+from mopd.settings.tree import get_value, set_value
 from storage.runs import RunFolder
 
 K = "evaluate.num_samples"
@@ -40,12 +39,10 @@ def eval_settings(base: Settings, overrides: Sequence[str], k: int) -> Settings:
 
 def kept_settings(settings: Settings) -> dict[str, Any]:
     """What `run.json` keeps: the tree with KEPT alone."""
-    whole = settings.model_dump(mode="json")
+    values = settings.model_dump(mode="json")
     tree: dict[str, Any] = {}
     for dotted in KEPT:
-        group, _, name = dotted.rpartition(".")
-        value = reduce(getitem, dotted.split("."), whole)
-        (tree.setdefault(group, {}) if group else tree)[name] = value
+        set_value(tree, dotted, get_value(values, dotted))
     return tree
 
 

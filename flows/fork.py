@@ -11,21 +11,23 @@ from flows.command_text import shell_command
 from flows.plan import DIGESTS, TRAINER, RunPlan
 from flows.prepare import in_own_process, inputs_of, run_document
 from flows.shard import Shard
-from flows.stage_settings import free_settings
+from flows.stage import free_settings
 from flows.text import Cell, text_table
 from mopd.errors import InputError
 from mopd.settings import Settings, override_tree, parse_settings
 from storage.lineage import create_fork
-from storage.manifests import POLICIES, Manifest, side_tables
+from storage.manifests import POLICIES, Manifest
 from storage.runs import RUN_FILE, RunFolder
-from storage.schemas import base_table, side_of
+
+BESIDE = "control, probe"
+"""The heading of what isn't trained on."""
 
 
 def fork_run(parent: Path, round: int, overrides: list[str], new: Path) -> RunFolder:
     """A run in `new` that has the parent's rounds below `round`, and from there on its settings with `overrides`.
 
     Of later rounds, what the settings leave as it is comes along too: prompts, rollouts, verdicts, evaluations, and
-    contexts and scores, those of the parent's sides among them. Nothing is copied, nothing is run.
+    contexts and scores, whatever they were made for there. Nothing is copied, nothing is run.
     Raises InputError or StorageError, one line, with nothing created, for what can't be forked.
     """
     folder = RunFolder.open(parent)
@@ -39,8 +41,8 @@ def fork_run(parent: Path, round: int, overrides: list[str], new: Path) -> RunFo
     inputs = check_inputs_unchanged(folder, there, settings)
     _check_policy(there, round, settings)
     plan = there.forked(round, RunPlan(settings, **{name: inputs[name] for name in DIGESTS}))
-    found = [(shard.table, find_taken(folder, shard)) for shard in plan.shards()]
-    taken = [replace(manifest, table=table) for table, manifest in found if manifest is not None]
+    there_already = [(shard.name, shard.find(folder)) for shard in plan.shards()]
+    taken = [replace(manifest, name=name) for name, manifest in there_already if manifest is not None]
     first = _first_trained(plan, taken)
     _check_trainer_state(folder, plan, first)
     _check_adapter(folder, settings, first)
@@ -62,10 +64,10 @@ def fork_command(parent: Path, round: int, overrides: list[str], new: Path) -> i
 
 
 def _came_along(folder: RunFolder, where: str, shards: list[Shard]) -> dict[str, Cell]:
-    """How many of some shards are there, by table; of what stands on sides, all together."""
+    """How many of some shards are there, by table; of control and probe, all together."""
     row: dict[str, Cell] = {"": where}
-    columns = [(shard, "on sides" if side_of(shard.table) else shard.table) for shard in shards]
-    for column in sorted(dict.fromkeys(name for _, name in columns), key=lambda name: name == "on sides"):
+    columns = [(shard, BESIDE if shard.name else shard.table) for shard in shards]
+    for column in sorted(dict.fromkeys(name for _, name in columns), key=lambda name: name == BESIDE):
         there = [shard.find(folder) is not None for shard, name in columns if name == column]
         row[column] = f"{sum(there)}/{len(there)}"
     return row
@@ -90,14 +92,6 @@ def check_inputs_unchanged(folder: RunFolder, plan: RunPlan, settings: Settings)
         if same and inputs[name] != getattr(plan, name):
             raise InputError(f"{folder.path}: {what} changed since the run was made; restore it or start a new run")
     return inputs
-
-
-def find_taken(folder: RunFolder, shard: Shard) -> Manifest | None:
-    """The parent's shard under the same key: in the table itself, or wherever else the run has such rows."""
-    base = base_table(shard.table)
-    tables = dict.fromkeys([shard.table, base, *(name for name in side_tables(folder) if base_table(name) == base)])
-    found = (replace(shard, table=table).find(folder) for table in tables)
-    return next((manifest for manifest in found if manifest is not None), None)
 
 
 def _earlier(plan: RunPlan) -> list[dict[str, Any]]:

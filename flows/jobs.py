@@ -1,7 +1,7 @@
-"""What worker processes do: read input shards, call the method, commit the output shard.
+"""What worker processes do for a round's stages: what they need on the device, and the jobs that `flows.stage` names.
 
-Each job is `job(resource, report, run_path, shard, …)`; torch, transformers and vLLM are imported here only, never in
-the process that runs the flows.
+A job is given what was loaded and its work, and returns the rows of its shard. torch, transformers and vLLM are
+imported here only, never in the process that runs the flows.
 """
 
 from __future__ import annotations
@@ -13,20 +13,16 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from flows.choices import condition_of, probed_scores
-from flows.info import count_contexts, count_evaluations, count_rollouts, count_scores, count_verdicts
+from flows.choices import condition_of, publish_chosen
+from flows.conditions import CONTROL
 from flows.policies import base_folder, gather_trainer_state, policy_folder, teacher_state, trainer_folder
 from flows.round_scores import RoundScores
 from flows.selection import chosen_groups, control_groups
-from flows.shard import Shard
-from flows.shard_rows import Rows, commit, manifest_of, of_groups, open_shard, read_shard
-from flows.stage_settings import CONTROL, open_at, settings_of
-from flows.worker import Report
+from flows.work import Rows, Work, commit, manifest_of, of_groups, read_shard
 from mopd.contexts.summaries import instruction_of
 from mopd.objectives import columns_read
 from mopd.settings import GenerateSettings, Settings
 from storage.runs import RunFolder
-from storage.schemas import side_of
 from storage.shards import Manifest, commit_folder, refuse_committed, remove_trainer_state
 
 
@@ -42,31 +38,22 @@ class LoadedEngine:
         self.engine.close()
 
 
-def load_nothing() -> None:
-    """For workers whose jobs load what they need."""
-
-
-def load_engine(run_path: Path, version: int) -> LoadedEngine:
-    """The engine with policy `version`."""
-    folder = open_at(run_path, version)
-    return engine_of(folder, version, settings_of(folder).generate)
-
-
-def engine_of(folder: RunFolder, version: int, generate: GenerateSettings) -> LoadedEngine:
-    """The engine with policy `version` of a run, sampling by these settings."""
+def load_engine(
+    folder: RunFolder, settings: Settings, version: int, generate: GenerateSettings | None = None
+) -> LoadedEngine:
+    """The engine with policy `version` of a run, sampling by the settings, or by `generate` in place of theirs."""
     from mopd.engines import make_engine
     from mopd.models.folders import load_tokenizer
 
     policy, base = policy_folder(folder, version), base_folder(folder, version)
-    return LoadedEngine(make_engine(generate, settings_of(folder).model, policy, base=base), load_tokenizer(policy))
+    engine = make_engine(generate or settings.generate, settings.model, policy, base=base)
+    return LoadedEngine(engine, load_tokenizer(policy))
 
 
-def load_scorer(run_path: Path, version: int, side: str = "") -> Any:
+def load_scorer(folder: RunFolder, settings: Settings, version: int) -> Any:
     """Student and teacher of policy `version`, as one scorer."""
     from mopd.score import Scorer
 
-    folder = open_at(run_path, version, side)
-    settings = settings_of(folder)
     return Scorer(
         settings,
         policy_folder=policy_folder(folder, version),
@@ -75,70 +62,60 @@ def load_scorer(run_path: Path, version: int, side: str = "") -> Any:
     )
 
 
-def generate_shard(loaded: LoadedEngine, report: Report, run_path: Path, shard: Shard) -> Manifest:
+def generate(loaded: LoadedEngine, work: Work) -> Rows:
     """prompts -> rollouts."""
     from mopd.generate import generate
 
-    folder, began = open_shard(run_path, shard), time.monotonic()
-    settings = settings_of(folder)
-    prompts = read_shard(folder, shard.input("prompts"))
-    total = len(prompts) * settings.generate.num_samples
-    rows = generate(
+    prompts, settings = work.read("prompts"), work.settings
+    return generate(
         prompts,
         loaded.engine,
         loaded.tokenizer,
         settings.generate,
-        run=folder.run_id,
-        round=shard.round,
+        run=work.folder.run_id,
+        round=work.shard.round,
         seed=settings.seed,
-        policy_version=shard.round,
+        policy_version=work.shard.round,
         instruction=instruction_of(settings),
-        progress=lambda done: report({"done": done, "of": total, "what": "rollouts"}),
+        progress=work.progress(len(prompts) * settings.generate.num_samples, "rollouts"),
     )
-    return commit(folder, shard, rows, began, count_rollouts(rows))
 
 
-def sample_shard(loaded: LoadedEngine, report: Report, run_path: Path, shard: Shard) -> tuple[Rows, float]:
-    """Held-out prompts -> samples, not judged yet, and the seconds they took."""
+def sample_heldout(loaded: LoadedEngine, work: Work) -> Rows:
+    """Held-out prompts -> samples, not judged yet."""
     from mopd.generate import sample_evaluation
 
-    folder, began = open_shard(run_path, shard), time.monotonic()
-    prompts = read_shard(folder, shard.input("prompts"))
-    samples = sample_evaluation(
-        prompts, loaded.engine, loaded.tokenizer, settings_of(folder), run=folder.run_id, policy_version=shard.round
+    return sample_evaluation(
+        work.read("prompts"),
+        loaded.engine,
+        loaded.tokenizer,
+        work.settings,
+        run=work.folder.run_id,
+        policy_version=work.shard.round,
     )
-    return samples, time.monotonic() - began
 
 
-def verify_shard(_: None, report: Report, run_path: Path, shard: Shard) -> Manifest:
+def verify(_: None, work: Work) -> Rows:
     """rollouts -> verdicts."""
     from mopd.verify import verify
 
-    folder, began = open_shard(run_path, shard), time.monotonic()
-    columns = ("run", "round", "prompt_id", "sample", "text", "finish_reason")
-    settings, rollouts = settings_of(folder), read_shard(folder, shard.input("rollouts"), columns)
-    rows = verify(
-        read_shard(folder, shard.input("prompts")),
+    rollouts = work.read("rollouts", ("run", "round", "prompt_id", "sample", "text", "finish_reason"))
+    return verify(
+        work.read("prompts"),
         rollouts,
-        settings.verify,
-        progress=lambda done: report({"done": done, "of": len(rollouts), "what": "verdicts"}),
-        summarized=bool(instruction_of(settings)),
+        work.settings.verify,
+        progress=work.progress(len(rollouts), "verdicts"),
+        summarized=bool(instruction_of(work.settings)),
     )
-    return commit(folder, shard, rows, began, count_verdicts(rows))
 
 
-def judge_shard(_: None, report: Report, run_path: Path, shard: Shard, samples: Rows, seconds: float) -> Manifest:
-    """Held-out samples, which took `seconds` -> evaluations."""
-    folder, began = open_shard(run_path, shard), time.monotonic() - seconds
-    rows = evaluation_rows(read_shard(folder, shard.input("prompts")), samples, settings_of(folder))
-    return commit(folder, shard, rows, began, count_evaluations(rows))
-
-
-def evaluation_rows(prompts: Rows, samples: Rows, settings: Settings) -> Rows:
-    """Rows of `evaluations` from samples of held-out prompts."""
+def judge_heldout(samples: Rows, work: Work) -> Rows:
+    """Held-out samples -> evaluations."""
+    prompts = work.read("prompts")
     datasets = {prompt["prompt_id"]: prompt["dataset"] for prompt in prompts}
     kept = ("run", "round", "prompt_id", "sample", "policy_version", "token_ids", "text", "finish_reason", "seed")
-    return [row | {"dataset": datasets[row["prompt_id"]]} for row in judged_rows(prompts, samples, settings, kept=kept)]
+    judged = judged_rows(prompts, samples, work.settings, kept=kept)
+    return [row | {"dataset": datasets[row["prompt_id"]]} for row in judged]
 
 
 def judged_rows(
@@ -158,68 +135,71 @@ def judged_rows(
     ]
 
 
-def condition_shard(_: None, report: Report, run_path: Path, shard: Shard) -> Manifest:
-    """verdicts (and the rollouts and prompts they judge) -> contexts."""
+def condition(_: None, work: Work) -> Rows | Manifest:
+    """verdicts (and the rollouts and prompts they judge) -> contexts; a probe's, where it chose one in this round."""
     from mopd.condition import condition
 
-    folder, began = open_shard(run_path, shard), time.monotonic()
-    settings = settings_of(folder)
-    judged = read_shard(folder, shard.input("verdicts"))
+    published = publish_chosen(work)
+    if published is not None:
+        return published
+    folder, shard, settings = work.folder, work.shard, work.settings
+    judged = work.read("verdicts")
     chosen = chosen_groups(folder, shard, judged, settings.generate)
-    if side_of(shard.table) == CONTROL:
+    if shard.name == CONTROL:
         chosen = control_groups(judged, chosen, settings, round=shard.round)
     prompts, rollouts, verdicts = (
-        of_groups(rows, chosen)
-        for rows in (read_shard(folder, shard.input("prompts")), read_shard(folder, shard.input("rollouts")), judged)
+        of_groups(rows, chosen) for rows in (work.read("prompts"), work.read("rollouts"), judged)
     )
-    rows = condition(
+    return condition(
         prompts,
         rollouts,
         verdicts,
         condition_of(folder, shard),
         _tokenizer(policy_folder(folder, 0)),
         run_seed=settings.seed,
-        earlier=earlier_groups(folder, shard, verdicts),
+        earlier=earlier_groups(work, verdicts),
     )
-    left_out = len({row["prompt_id"] for row in judged}) - len(chosen)
-    return commit(folder, shard, rows, began, {**count_contexts(rows), "groups": len(chosen), "left_out": left_out})
 
 
-def earlier_groups(folder: RunFolder, shard: Shard, verdicts: Rows) -> tuple[Rows, Rows]:
+def earlier_groups(work: Work, verdicts: Rows) -> tuple[Rows, Rows]:
     """Rollouts and verdicts of earlier rounds for the prompts of a contexts shard that have no success now."""
+    folder, history = work.folder, work.shard.history
     unsolved = {row["prompt_id"] for row in verdicts} - {row["prompt_id"] for row in verdicts if row["success"]}
     rollouts: Rows = []
     judged: Rows = []
-    for verdict_shard, rollout_shard in zip(shard.history[::2], shard.history[1::2], strict=True):
+    for verdict_shard, rollout_shard in zip(history[::2], history[1::2], strict=True):
         if unsolved and verdict_shard.committed(folder) is not None:  # a round may have needed fewer shards
-            found = of_groups(read_shard(folder, verdict_shard), unsolved)
-            rollouts += of_groups(read_shard(folder, rollout_shard), unsolved) if found else []
-            judged += found
+            known = of_groups(read_shard(folder, verdict_shard), unsolved)
+            rollouts += of_groups(read_shard(folder, rollout_shard), unsolved) if known else []
+            judged += known
     return rollouts, judged
 
 
-def score_shard(scorer: Any, report: Report, run_path: Path, shard: Shard) -> Manifest:
+def score(scorer: Any, work: Work) -> Rows | Manifest:
     """contexts (and what they stand beside) -> scores; those of the candidate that a probe chose are there already."""
-    folder, began = open_shard(run_path, shard), time.monotonic()
-    contexts = read_shard(folder, shard.input("contexts"))
-    rows = probed_scores(folder, shard, contexts)
-    if rows is None:
-        chosen = {row["prompt_id"] for row in contexts}
-        rollouts, verdicts = (
-            of_groups(read_shard(folder, shard.input(name)), chosen) for name in ("rollouts", "verdicts")
-        )
-        rows = scorer.score(rollouts, verdicts, contexts, policy_version=shard.round) if contexts else []
-    return commit(folder, shard, rows, began, count_scores(rows))
+    published = publish_chosen(work)
+    if published is not None:
+        return published
+    contexts = work.read("contexts")
+    if not contexts:
+        return []
+    chosen = {row["prompt_id"] for row in contexts}
+    rollouts, verdicts = (of_groups(work.read(table), chosen) for table in ("rollouts", "verdicts"))
+    scored: Rows = scorer.score(rollouts, verdicts, contexts, policy_version=work.shard.round)
+    return scored
 
 
-def train_policy(_: None, report: Report, run_path: Path, shard: Shard) -> Manifest:
+def load_trainer(folder: RunFolder, settings: Settings, version: int) -> None:
+    """Training has the device to itself, and loads what it needs round by round."""
+
+
+def train(_: None, work: Work) -> Manifest:
     """Scores of a round -> the next policy, with teacher and optimizer beside it, update rows in its manifest."""
     from mopd.train import train_round
 
-    folder, began = open_shard(run_path, shard), time.monotonic()
+    folder, shard, settings, began = work.folder, work.shard, work.settings, time.monotonic()
     refuse_committed(folder, shard.round)  # trained from other scores: said now, not after hours of training
-    settings = settings_of(folder)
-    inputs = [one for one in shard.inputs if one.table == "scores"]
+    inputs = [scores for scores in shard.inputs if scores.table == "scores"]
     scores = RoundScores(folder, inputs, columns_read(settings))
     num_groups = len({row["prompt_id"] for row in scores.rows})
     groups = {"groups": num_groups, "groups_wanted": settings.generate.num_prompts}
@@ -236,7 +216,7 @@ def train_policy(_: None, report: Report, run_path: Path, shard: Shard) -> Manif
             reference_folder=policy_folder(folder, 0),
             out=out,
             round=shard.round,
-            progress=report,
+            progress=work.report,
         )
         gather_trainer_state(out)
         info.update(steps=len(updates), tokens=sum(row["tokens"] for row in updates), seconds=time.monotonic() - began)
@@ -246,13 +226,13 @@ def train_policy(_: None, report: Report, run_path: Path, shard: Shard) -> Manif
     return commit_folder(folder, round=shard.round, key=shard.key, parents=parents, info=info, write=write)
 
 
-def commit_updates(_: None, report: Report, run_path: Path, shard: Shard) -> Manifest:
+def record(_: None, work: Work) -> Manifest:
     """The update rows in the policy's manifest -> updates; then older trainer states are removed."""
-    folder = RunFolder.open(run_path)
+    folder, shard = work.folder, work.shard
     policy = manifest_of(folder, shard.input("policies"))
     rows = [{"run": folder.run_id, **row} for row in policy.info["updates"]]
-    manifest = commit(folder, shard, rows, time.monotonic(), {"steps": len(rows)})
-    for old in range(shard.round - settings_of(folder).train.keep_trainer_states + 1):
+    manifest = commit(folder, shard, rows, time.monotonic())
+    for old in range(shard.round - work.settings.train.keep_trainer_states + 1):
         remove_trainer_state(folder, old)
     return manifest
 

@@ -2,18 +2,13 @@
 
 from __future__ import annotations
 
-import time
-from pathlib import Path
-from typing import Any
-
-from flows.choices import chosen, condition_of
-from flows.info import count_evaluations
-from flows.jobs import LoadedEngine, engine_of, judged_rows
-from flows.shard import Shard
-from flows.shard_rows import Rows, commit, open_shard, read_shard
-from flows.stage_settings import PROBE, open_at, settings_of
-from flows.worker import Report
-from storage.schemas import side_of
+from flows.choices import condition_of, publish_chosen
+from flows.jobs import LoadedEngine, judged_rows, load_engine
+from flows.work import Rows, Work, read_shard
+from mopd.contexts.summaries import instruction_of
+from mopd.settings import Settings
+from mopd.settings.condition import AutoVariant
+from storage.runs import RunFolder
 from storage.shards import Manifest
 
 CONTEXT_COLUMNS = ("run", "round", "prompt_id", "sample", "peers", "num_tokens", "truncated")
@@ -23,87 +18,76 @@ SCORE_COLUMNS = (
 )
 
 
-def measure_shard(_: None, report: Report, run_path: Path, shard: Shard) -> Manifest:
+def measure(_: None, work: Work) -> Rows | Manifest:
     """scores (with the verdicts and contexts that they stand beside) -> signals."""
     from mopd.measures.signals import signal_rows
 
-    folder, began = open_shard(run_path, shard), time.monotonic()
-    contexts = read_shard(folder, shard.input("contexts"), CONTEXT_COLUMNS)
-    verdicts = read_shard(folder, shard.input("verdicts"), ("prompt_id", "sample", "reward", "success"))
-    scores = read_shard(folder, shard.input("scores"), SCORE_COLUMNS)
-    rows = signal_rows(verdicts, contexts, scores, condition_of(folder, shard.input("contexts")).variant)
-    return commit(folder, shard, rows, began, {"groups": len({row["prompt_id"] for row in rows})})
+    published = publish_chosen(work)
+    if published is not None:
+        return published
+    return signal_rows(
+        work.read("verdicts", ("prompt_id", "sample", "reward", "success")),
+        work.read("contexts", CONTEXT_COLUMNS),
+        work.read("scores", SCORE_COLUMNS),
+        condition_of(work.folder, work.shard.input("contexts")).variant,
+    )
 
 
-def load_answerer(run_path: Path, version: int, side: str = "") -> LoadedEngine:
+def load_answerer(folder: RunFolder, settings: Settings, version: int) -> LoadedEngine:
     """The engine with policy `version`, with room for a context before the reply."""
-    folder = open_at(run_path, version, side)
-    settings = settings_of(folder)
-    roomy = settings.generate.model_copy(update={"max_prompt_tokens": settings.condition.max_context_tokens})
-    return engine_of(folder, version, roomy)
+    room = {"max_prompt_tokens": settings.condition.max_context_tokens}
+    return load_engine(folder, settings, version, settings.generate.model_copy(update=room))
 
 
-def answer_shard(loaded: LoadedEngine, report: Report, run_path: Path, shard: Shard) -> tuple[Rows, float]:
-    """contexts -> what the student replies under them, not judged yet, and the seconds that it took."""
+def answer(loaded: LoadedEngine, work: Work) -> Rows:
+    """contexts -> what the student replies under them, not judged yet."""
     from mopd.measures.probe import answer
 
-    folder, began = open_shard(run_path, shard), time.monotonic()
-    settings = settings_of(folder)
-    contexts = read_shard(folder, shard.input("contexts"))
-    rows = answer(
+    contexts = work.read("contexts")
+    return answer(
         contexts,
         loaded.engine,
         loaded.tokenizer,
-        settings.generate,
-        seed=settings.seed,
-        policy_version=shard.round,
-        progress=lambda done: report({"done": done, "of": len(contexts), "what": "answers"}),
+        work.settings.generate,
+        seed=work.settings.seed,
+        policy_version=work.shard.round,
+        progress=work.progress(len(contexts), "answers"),
     )
-    return rows, time.monotonic() - began
 
 
-def judge_answers(_: None, report: Report, run_path: Path, shard: Shard, samples: Rows, seconds: float) -> Manifest:
-    """Answers that took `seconds` -> answers with verdicts."""
-    from mopd.contexts.summaries import instruction_of
+def judge_answers(samples: Rows, work: Work) -> Rows:
+    """Answers with verdicts."""
     from mopd.measures.probe import ANSWER_COLUMNS
 
-    folder, began = open_shard(run_path, shard), time.monotonic() - seconds
-    prompts, settings = read_shard(folder, shard.input("prompts")), settings_of(folder)
-    summarized = bool(instruction_of(settings))
-    rows = judged_rows(prompts, samples, settings, kept=ANSWER_COLUMNS, summarized=summarized)
-    return commit(folder, shard, rows, began, count_evaluations(rows))
+    summarized = bool(instruction_of(work.settings))
+    return judged_rows(work.read("prompts"), samples, work.settings, kept=ANSWER_COLUMNS, summarized=summarized)
 
 
-def choose_shard(_: None, report: Report, run_path: Path, shard: Shard) -> Manifest:
+def choose(_: None, work: Work) -> Rows:
     """signals and answers of all candidates (and the verdicts before them) -> choices."""
     from mopd.measures.probe import choice_rows
-    from mopd.settings.condition import AutoVariant
 
-    folder, began = open_shard(run_path, shard), time.monotonic()
-    settings = settings_of(folder)
+    shard, settings = work.shard, work.settings
     variant = settings.condition.variant
     assert isinstance(variant, AutoVariant), "only a probe chooses"
-    judged: Rows = []
-    for one in {one.input("verdicts").key: one.input("verdicts") for one in shard.inputs}.values():
-        judged += read_shard(folder, one, ("prompt_id", "sample", "success"))
-    tried = {choice.name: _tried(folder, shard, choice.name) for choice in variant.choices()}
-    rows = choice_rows(
-        tried,
+    verdicts = {tried.input("verdicts").key: tried.input("verdicts") for tried in shard.inputs}
+    columns = ("prompt_id", "sample", "success")
+    judged = [row for verdict_shard in verdicts.values() for row in read_shard(work.folder, verdict_shard, columns)]
+    candidates = {candidate.name: candidate for candidate in variant.choices()}
+    return choice_rows(
+        {name: (_tried(work, "signals", name), _tried(work, "answers", name)) for name in candidates},
         judged,
-        conditions={one.name: one.condition(settings.condition).model_dump_json() for one in variant.choices()},
-        run=folder.run_id,
+        conditions={
+            name: candidate.condition(settings.condition).model_dump_json() for name, candidate in candidates.items()
+        },
+        run=work.folder.run_id,
         round=shard.round,
         num_samples=settings.evaluate.bootstrap_samples,
         seed=settings.seed,
     )
-    best = chosen(rows)
-    return commit(folder, shard, rows, began, {"chosen": best["candidate"], "why": best["why"]})
 
 
-def _tried(folder: Any, shard: Shard, name: str) -> tuple[Rows, Rows]:
-    """Signals and answers of one candidate."""
-    found: dict[str, Rows] = {"signals": [], "answers": []}
-    for one in shard.inputs:
-        if side_of(one.table) == f"{PROBE}{name}":
-            found[one.table.partition("@")[0]] += read_shard(folder, one)
-    return found["signals"], found["answers"]
+def _tried(work: Work, table: str, name: str) -> Rows:
+    """The rows of one candidate."""
+    shards = [tried for tried in work.shard.inputs if (tried.table, tried.name) == (table, name)]
+    return [row for tried in shards for row in read_shard(work.folder, tried)]

@@ -12,8 +12,9 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
-from flows.shard import EvaluationPlan, Judged, RoundPlan, Shard, SidePart, on_side
-from flows.stage_settings import CONTROL, derived_side, probe_side, settings_of, stage_settings
+from flows.conditions import CONTROL, candidate_settings, control_settings, settings_of
+from flows.shard import ContextShards, EvaluationPlan, Judged, RoundPlan, Shard
+from flows.stage import STAGES, key_tree
 from mopd.groups import Candidates
 from mopd.models.teachers import has_weights
 from mopd.seeds import derive_seed
@@ -22,31 +23,6 @@ from mopd.settings.condition import AutoVariant
 from storage.errors import StorageError
 from storage.manifests import shard_key
 from storage.runs import RUN_FILE, RunFolder
-from storage.schemas import base_table
-
-STAGE_VERSIONS = {
-    "prompts": 2,
-    "rollouts": 1,
-    "verdicts": 4,
-    "contexts": 2,
-    "scores": 3,
-    "signals": 1,
-    "answers": 2,
-    "choices": 1,
-    "policies": 3,
-    "updates": 3,
-    "evaluations": 3,
-}
-"""Raise a number when the stage's code changes what it writes."""
-
-READ_ALONG = {
-    "verdicts": ("prompts",),
-    "contexts": ("prompts", "rollouts"),
-    "scores": ("rollouts", "verdicts"),
-    "signals": ("contexts", "verdicts"),
-    "answers": ("prompts",),
-}
-"""Tables that a stage reads besides those of its inputs."""
 
 DIGESTS = ("model_digest", "tasks_digest", "num_heldout", "teacher_digest")
 """What a plan depends on beside the settings, as run.json has it."""
@@ -116,13 +92,19 @@ class RunPlan:
         return [shard for shard in shards if shard.find(folder) is None and self._makeable(folder, shard)]
 
     def _makeable(self, folder: RunFolder, shard: Shard) -> bool:
-        if base_table(shard.table) == "signals" and shard.input("scores").find(folder) is None:
+        if shard.table == "signals" and shard.input("scores").find(folder) is None:
             return self._makeable(folder, shard.input("scores"))
         trained = self.rounds[shard.round].policy if shard.round < len(self.rounds) else None
-        if base_table(shard.table) != "scores" or not shard.round or trained is None or trained.find(folder) is None:
+        if (
+            shard.table != "scores"
+            or shard.overrides
+            or not shard.round
+            or trained is None
+            or trained.find(folder) is None
+        ):
             return True
         removed = not (folder.policy_folder(shard.round - 1) / TRAINER).is_dir()
-        return not (removed and has_weights(self.at(shard.round).settings.train.teacher))
+        return not (removed and has_weights(shard.settings.train.teacher))
 
     @cached_property
     def rounds(self) -> list[RoundPlan]:
@@ -176,7 +158,7 @@ class RunPlan:
         history = _history(rounds[max(number - self.settings.condition.history_rounds, 0) :])
         judged = Judged(number, model, state, [(verdicts[index], *before[index]) for index in shards], history)
         probes, choice = self._probe(judged, rounds)
-        own = self._shown(judged, "", shards, choice=(choice,) if choice else ())
+        own = self.shown(judged, shards, choice=(choice,) if choice else ())
         policy = self._shard("policies", number, 0, model, (*own.scores, *state))
         return RoundPlan(
             *(prompts, rollouts, verdicts, own.contexts, own.scores, own.signals, policy),
@@ -187,61 +169,65 @@ class RunPlan:
             choice=choice if probes else None,
         )
 
-    def _shown(
-        self, judged: Judged, side: str, shards: Iterable[int], *digests: str, choice: tuple[Shard, ...] = ()
-    ) -> SidePart:
-        """Contexts and scores of some shards by these settings, in the tables of a side, or the run's own."""
+    def shown(
+        self, judged: Judged, shards: Iterable[int], *digests: str, choice: tuple[Shard, ...] = ()
+    ) -> ContextShards:
+        """Contexts and scores of some shards by these settings."""
         number, teacher = judged.round, () if self.teacher_digest is None else (self.teacher_digest,)
         contexts, scores, signals = [], [], []
         named = (*(shard.key for shard in judged.history), *digests)
         for index in shards:
             made_from, history = (*judged.verdicts[index], *choice), judged.history
-            context = self._shard("contexts", number, index, self.model_digest, made_from, *named, history=history)
-            contexts.append(on_side(context, side))
-            score = self._shard("scores", number, index, judged.model, (contexts[-1], *judged.state), *teacher)
-            scores.append(on_side(score, side))
-            signals.append(on_side(self._shard("signals", number, index, "", (scores[-1],)), side))
-        return SidePart(side, contexts, scores, signals)
+            contexts.append(
+                self._shard("contexts", number, index, self.model_digest, made_from, *named, history=history)
+            )
+            scores.append(self._shard("scores", number, index, judged.model, (contexts[-1], *judged.state), *teacher))
+            signals.append(self._shard("signals", number, index, "", (scores[-1],)))
+        return ContextShards("", contexts, scores, signals)
 
     def judged(self, round: int) -> Judged:
         """What answers of a round are made from beside its contexts."""
         state = (self.rounds[round - 1].policy.flat(),) if round else ()
         return Judged(round, self._chain[1][round], state, [], ())
 
-    def answers(self, judged: Judged, part: SidePart) -> SidePart:
-        """The part with what the student replies under its contexts."""
-        asked = [
-            self._shard("answers", judged.round, context.shard, judged.model, (context,), policy=judged.state)
+    def with_answers(self, judged: Judged, part: ContextShards) -> ContextShards:
+        """The part with what the student replies under its contexts, keyed by these settings, named as they are."""
+        answers = [
+            (
+                context,
+                self._shard("answers", judged.round, context.shard, judged.model, (context,), policy=judged.state),
+            )
             for context in part.contexts
         ]
-        return replace(part, answers=[on_side(shard, part.name) for shard in asked])
+        named = [replace(shard, name=context.name, overrides=context.overrides) for context, shard in answers]
+        return replace(part, answers=named)
 
-    def _control(self, judged: Judged) -> SidePart | None:
+    def by(self, settings: Settings) -> RunPlan:
+        """The plan under other settings."""
+        return replace(self, settings=settings, earlier=())
+
+    def _control(self, judged: Judged) -> ContextShards | None:
         """Some groups of one shard of the round."""
         settings, groups = self.settings, self.settings.signals.control_groups
         if not groups or settings.generate.num_samples == 1:
             return None
         index = derive_seed(settings.seed, "control", judged.round) % self.num_train_shards
-        return self._by(derived_side(settings, CONTROL))._shown(judged, CONTROL, [index], f"{groups} groups")
+        return self.by(control_settings(settings)).shown(judged, [index], f"{groups} groups").named(CONTROL)
 
-    def _probe(self, judged: Judged, rounds: list[RoundPlan]) -> tuple[list[SidePart], Shard | None]:
+    def _probe(self, judged: Judged, rounds: list[RoundPlan]) -> tuple[list[ContextShards], Shard | None]:
         """What is tried in a round, and the choice that its contexts follow: an earlier round's where nothing is."""
         variant = self.settings.condition.variant
         if not isinstance(variant, AutoVariant):
             return [], None
-        begun = [part.choice for part in rounds if part.choice is not None]
-        if judged.round % variant.every and begun:
-            return [], begun[-1].flat()
+        chosen = [part.choice for part in rounds if part.choice is not None]
+        if judged.round % variant.every and chosen:
+            return [], chosen[-1].flat()
         probes = []
-        for one in variant.choices():
-            plan, side = self._by(derived_side(self.settings, probe_side(one))), probe_side(one)
-            probes.append(plan.answers(judged, plan._shown(judged, side, range(len(judged.verdicts)))))
+        for name, settings in candidate_settings(self.settings).items():
+            plan = self.by(settings)
+            probes.append(plan.with_answers(judged, plan.shown(judged, range(len(judged.verdicts))).named(name)))
         tried = tuple(shard for part in probes for shard in (*part.signals, *part.answers))
         return probes, self._shard("choices", judged.round, 0, "", tried)
-
-    def _by(self, settings: Settings | None) -> RunPlan:
-        assert settings is not None, "a side that follows from these settings"
-        return replace(self, settings=settings, earlier=())
 
     def _candidate_prompts(self, number: int, index: int, size: int) -> Shard:
         """Further prompts come after the held-out ones, so that those stand where they do with `groups: all`."""
@@ -283,23 +269,27 @@ class RunPlan:
         """`policy`: the one it reads besides its inputs, where `model` is that one's key."""
         key = shard_key(
             table,
-            version=STAGE_VERSIONS[table],
+            version=STAGES[table].version,
             settings={"round": round, **self._slice(table)},
             model=model,
             inputs=[*(one.key for one in inputs), *digests],
             seed=self.settings.seed,
             shard=shard,
         )
-        chain = Shard(table, round, shard, key, inputs, history=history)
-        along = [chain.input(name).flat() for name in READ_ALONG.get(table, ())]
+        chain = Shard(table, round, shard, key, self.settings, inputs=inputs, history=history)
+        along = [chain.input(name).flat() for name in STAGES[table].reads]
         before = [one.flat() for one in (*inputs, *policy)]  # the history's are flat already
         return replace(chain, read=(*before, *history, *along))
 
     def _slice(self, table: str) -> dict[str, Any]:
         """The settings that enter the keys of a table, read once a plan."""
         if table not in self._slices:
-            self._slices[table] = stage_settings(table, self.settings)
+            self._slices[table] = STAGES[table].settings(self.settings, self._tree)
         return self._slices[table]
+
+    @cached_property
+    def _tree(self) -> dict[str, Any]:
+        return key_tree(self.settings)
 
     @cached_property
     def _slices(self) -> dict[str, dict[str, Any]]:

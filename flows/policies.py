@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from flows.conditions import settings_of
 from flows.plan import TRAINER
-from flows.stage_settings import settings_of
 from mopd.models.teachers import TEACHER_FOLDER, has_weights
 from mopd.settings import Settings
 from storage.errors import StorageError

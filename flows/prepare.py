@@ -11,23 +11,28 @@ import subprocess
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import replace
-from functools import cache
+from functools import lru_cache
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
 from flows.checks import check_inputs
-from flows.jobs import load_nothing
 from flows.plan import RunPlan
-from flows.stage_settings import free_settings
+from flows.stage import free_settings
+from flows.work import load_nothing
 from flows.worker import Worker
 from mopd.errors import InputError
 from mopd.settings import Settings
 from mopd.settings.tasks import FileTasks
+from mopd.settings.teacher import ExternalTeacher
 from mopd.tasks.files import sources_digest
+from mopd.tasks.sources import expand, split_suffix
 from storage.errors import StorageError
 from storage.files import write_replacing
 from storage.runs import ABSENT, RUN_FILE, RunFolder
+
+FileStamps = tuple[tuple[str, int, int], ...]
+"""Path, bytes and time of the last change (ns) of each file."""
 
 LOCK_FILE = ".lock"
 PACKAGES = (
@@ -88,11 +93,29 @@ def _take(descriptor: int, folder: RunFolder) -> None:
         raise InputError(f"{folder.path}: is being run by {holder}; wait for it or stop it") from error
 
 
-@cache
 def inputs_of(settings: Settings) -> dict[str, Any]:
-    """Digests and counts of model and tasks, checked in a process of its own. Raises InputError."""
+    """Digests and counts of model and tasks, checked in a process of its own, once while no file of theirs changes.
+
+    Raises InputError.
+    """
+    return _checked_inputs(settings, _file_stamps(settings))
+
+
+@lru_cache(maxsize=32)
+def _checked_inputs(settings: Settings, stamps: FileStamps) -> dict[str, Any]:
     found: dict[str, Any] = in_own_process(check_inputs, settings, tasks_digest(settings))
     return found
+
+
+def _file_stamps(settings: Settings) -> FileStamps:
+    """The files that models and tasks are read from, as they are now; of a model that has a name alone, none."""
+    tasks, teacher = settings.tasks, settings.train.teacher
+    sources = [tasks.train, tasks.heldout] if isinstance(tasks, FileTasks) else []
+    paths = [split_suffix(expand(source))[0] for source in sources if source is not None]
+    models = [settings.model.path, *([teacher.path] if isinstance(teacher, ExternalTeacher) else [])]
+    paths += [Path(model).expanduser() for model in models]
+    files = [file for path in paths for file in (path, *sorted(path.rglob("*"))) if file.is_file()]
+    return tuple((str(file), file.stat().st_size, file.stat().st_mtime_ns) for file in files)
 
 
 def in_own_process(check: Callable[..., Any], *args: Any) -> Any:

@@ -7,8 +7,9 @@ from pathlib import Path
 
 from flows.analysis import Analysis, asked_alike, open_analysis
 from flows.analyze_signal import read_choices
-from flows.probe_report import ContextResult, ProbeResults
-from flows.shard_rows import Rows
+from flows.probe_report import ProbeResults, measure_signals
+from flows.report.table import Row
+from flows.work import Rows
 from mopd.errors import InputError
 from mopd.measures.probe import gain_of
 from mopd.measures.signals import has_all_sections
@@ -49,32 +50,27 @@ def read_probe(folder: RunFolder, round: int, choices: list[ContextChoice]) -> P
     analysis = open_analysis(folder, round, choices, [], answers=True)
     verdicts = analysis.verdicts(folder)
     tables = {table: analysis.rows(folder, table) for table in ("answers", "contexts", "signals")}
-    return ProbeResults(
-        folder,
-        round,
-        [
-            _result(analysis, name, verdicts, *(tables[table][name] for table in ("answers", "contexts", "signals")))
-            for name in analysis.parts
-        ],
-        choices={one.name: one for one in choices},
-    )
+    rows = [_row(analysis, name, verdicts, *(tables[table][name] for table in tables)) for name in analysis.parts]
+    return ProbeResults(folder, round, rows, choices={one.name: one for one in choices})
 
 
-def _result(
-    analysis: Analysis, name: str, verdicts: Rows, answers: Rows, contexts: Rows, signals: Rows
-) -> ContextResult:
+def _row(analysis: Analysis, name: str, verdicts: Rows, answers: Rows, contexts: Rows, signals: Rows) -> Row:
     settings = analysis.conditions[name]
     variant = settings.condition.variant
     whole = {(row["prompt_id"], row["sample"]) for row in contexts if has_all_sections(row, variant)}
     full = [row for row in answers if (row["prompt_id"], row["sample"]) in whole]
     draws = {"num_samples": settings.evaluate.bootstrap_samples, "seed": settings.seed}
-    return ContextResult(
-        name=name,
-        gain=gain_of(verdicts, answers, **draws),
-        full_gain=gain_of(verdicts, full, **draws),
-        full_share=len(full) / len(answers) if answers else None,
-        signals=signals,
-        context_tokens=sum(row["num_tokens"] for row in contexts) / len(contexts) if contexts else None,
-        answer_tokens=sum(len(row["token_ids"]) for row in answers) / len(answers) if answers else None,
-        draws=draws,
-    )
+    gain = gain_of(verdicts, answers, **draws)
+    return {
+        "context": name,
+        "num_prompts": gain.gap.num,
+        "num_null": gain.num_null,
+        "student": gain.student,
+        "self_teacher": gain.self_teacher,
+        "gap": gain.gap,
+        "full_gap": gain_of(verdicts, full, **draws).gap,
+        **measure_signals(signals, **draws),
+        "full_share": len(full) / len(answers) if answers else None,
+        "context_tokens": sum(row["num_tokens"] for row in contexts) / len(contexts) if contexts else None,
+        "answer_tokens": sum(len(row["token_ids"]) for row in answers) / len(answers) if answers else None,
+    }

@@ -9,11 +9,11 @@ from flows.analysis import open_analysis
 from flows.command import check_out, what_to_run
 from flows.command_text import shell_command
 from flows.launch import command_session, launch
+from flows.other_contexts import check_round
 from flows.plan import RunPlan
 from flows.prepare import open_run
 from flows.probe import probe_choices, probe_folder, read_probe
-from flows.probe_report import terminal_text, write_probe_files
-from flows.side import check_round
+from flows.probe_report import probe_report
 from flows.worker import warm_up
 from mopd.errors import InputError
 from mopd.settings.context_choice import ContextChoice
@@ -64,8 +64,9 @@ def probe_command(
             set=overrides,
             out=out,
         )
-        write_probe_files(results, target, command=command)
-        print(f"\n{terminal_text(results)}\n\nresults: {target}: probe.md, probe.csv, plot.png")
+        report = probe_report(results, command=command)
+        files = report.write(target)
+        print(f"\n{report.terminal()}\n\nresults: {target}: {files}")
     return 0
 
 
@@ -75,7 +76,7 @@ def _is_made(folder: RunFolder, round: int, choices: list[ContextChoice]) -> boo
     if plan.missing_of(folder, plan.rounds[round].needed(folder).verdicts):
         return False
     analysis = open_analysis(folder, round, choices, [], answers=True)
-    return not analysis.plan.missing_of(folder, analysis.needed(folder))
+    return not analysis.missing(folder)
 
 
 def _check_policy(folder: RunFolder, round: int) -> None:

@@ -26,8 +26,8 @@ def round_flow(run: Run, round: int) -> None:
 def try_contexts(run: Run, round: int, answers: bool = True) -> None:
     """The round's rollouts under several contexts: what the teacher says of them and, with `answers`, what the student
     replies when it is shown these contexts."""
-    condition(run, round, probe=True)
+    condition(run, round, tried=True)
     if answers:
         answer(run, round)
-    score(run, round, probe=True)
-    measure(run, round, probe=True)
+    score(run, round, tried=True)
+    measure(run, round, tried=True)

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from flows.shard import Shard
-from flows.shard_rows import Rows, manifest_of
+from flows.work import Rows, manifest_of
 from storage.reading import Lists, ShardFile
 from storage.runs import RunFolder
 

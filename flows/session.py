@@ -2,21 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from contextlib import ExitStack, nullcontext
 from pathlib import Path
 from typing import Any, Self
 
 from pydantic import BaseModel, PrivateAttr
 
-from flows import jobs, measure_jobs
 from flows.patience import is_temporary
 from flows.plan import RunPlan
 from flows.progress import Console
-from flows.shard import RoundPlan, Shard
+from flows.shard import ContextShards, RoundPlan, Shard
 from flows.signals import raise_if_interrupted
-from flows.worker import Worker
+from flows.stage import Stage
+from flows.work import judge_shard, load_device, load_nothing, make_shard, sample_shard
+from flows.worker import Report, Worker
 from mopd.settings import Settings
-from mopd.tasks.draw import TaskSplit, load_tasks
 from storage.runs import RunFolder
 from storage.shards import Manifest
 
@@ -76,14 +77,17 @@ class Run(Session):
     """What the flows and steps of `mopd run` are given."""
 
     _plan: RunPlan = PrivateAttr()
-    _tasks: dict[str, TaskSplit] = PrivateAttr(default_factory=dict)
+    _tried: list[ContextShards] = PrivateAttr()
 
     @classmethod
-    def open(cls, folder: RunFolder, console: Console, plan: RunPlan | None = None, side: str = "") -> Run:
-        """The session of an opened run folder, or of one of its sides; processes start when they are needed."""
+    def open(cls, folder: RunFolder, console: Console, *, tried: Sequence[ContextShards] = ()) -> Run:
+        """The session of an opened run folder; processes start when they are needed.
+
+        `tried`: contexts of a round in place of those that its probe tries.
+        """
         run = cls(path=folder.path)
-        run._folder, run._plan, run._console = folder, plan or RunPlan.of(folder), console
-        run._workers = Workers(folder.path, side)
+        run._folder, run._plan, run._console = folder, RunPlan.of(folder), console
+        run._workers, run._tried = Workers(folder), list(tried)
         return run
 
     @property
@@ -95,14 +99,6 @@ class Run(Session):
     def settings(self) -> Settings:
         """The run's settings."""
         return self._plan.settings
-
-    def tasks(self, round: int) -> TaskSplit:
-        """The tasks that a round is asked, loaded once: in a fork, earlier rounds may have had others."""
-        settings = self._plan.at(round).settings
-        key = f"{settings.seed} {settings.tasks.model_dump_json()}"
-        if key not in self._tasks:
-            self._tasks[key] = load_tasks(settings.tasks, settings.seed, settings.verify)
-        return self._tasks[key]
 
     def missing(self, shards: list[Shard]) -> list[Shard]:
         """Those that are still to be made."""
@@ -120,16 +116,24 @@ class Run(Session):
         """Whether anything of the round is left to do."""
         return bool(self.missing(self.round(round).all()))
 
+    def shown(self, table: str, round: int, *, tried: bool) -> list[Shard]:
+        """A table's shards of the round: its own and its control's, or those of what is tried, shard by shard."""
+        part = self.round(round)
+        if not tried:
+            return part.with_control(table)
+        shards = {shard.key: shard for contexts in self._tried or part.probes for shard in getattr(contexts, table)}
+        return sorted(shards.values(), key=lambda shard: shard.shard)
+
 
 class Workers:
-    """At most one process holds the device at a time; one more judges and conditions on the CPU."""
+    """At most one process holds the device at a time; one more works on the CPU."""
 
-    def __init__(self, run_path: Path, side: str = "") -> None:
-        self._run_path, self._side = run_path, side
-        self._log = run_path / "logs" / "workers.log"
+    def __init__(self, folder: RunFolder) -> None:
+        self._folder = folder
+        self._log = folder.path / "logs" / "workers.log"
         self._device: Worker | None = None
         self._slot = ExitStack()
-        self.cpu = Worker("cpu", jobs.load_nothing, log=self._log)
+        self.cpu = Worker("cpu", load_nothing, log=self._log)
 
     @property
     def device(self) -> Worker:
@@ -137,22 +141,22 @@ class Workers:
         assert self._device is not None, "a stage asks for the device before its steps use it"
         return self._device
 
-    def engine(self, version: int) -> Worker:
-        """Generates with policy `version`; evaluation and generation of one version share it."""
-        return self.hold(f"engine of policy {version}", jobs.load_engine, self._run_path, version)
+    def make(self, stage: Stage, shard: Shard, report: Report) -> Manifest:
+        """One shard of a stage, made by the workers that its jobs want."""
+        if stage.judge:
+            samples, seconds = self.device.run(sample_shard, stage.job, self._folder, shard, report=report)
+            made = self.cpu.run(judge_shard, stage.judge, self._folder, shard, samples, seconds)
+        else:
+            worker = self.device if stage.load else self.cpu
+            made = worker.run(make_shard, stage.job, self._folder, shard, report=report)
+        assert isinstance(made, Manifest)
+        return made
 
-    def answerer(self, version: int) -> Worker:
-        """Generates with policy `version` behind a context."""
-        name = f"answers of policy {version}"
-        return self.hold(name, measure_jobs.load_answerer, self._run_path, version, self._side)
-
-    def scorer(self, version: int) -> Worker:
-        """Scores with policy `version` and its teacher."""
-        return self.hold(f"scorer of policy {version}", jobs.load_scorer, self._run_path, version, self._side)
-
-    def trainer(self, round: int) -> Worker:
-        """Trains in `round`."""
-        return self.hold(f"trainer of round {round}", jobs.load_nothing)
+    def hold_for(self, stage: Stage, shard: Shard) -> Worker:
+        """The device, with what a stage needs for its shards of this one's policy and settings."""
+        what = stage.load.partition(":load_")[2]
+        name = f"{what} of policy {shard.round}"
+        return self.hold(name, load_device, stage.load, self._folder, shard.settings, shard.round)
 
     def release(self) -> None:
         """Free the device."""

@@ -7,21 +7,31 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 from mopd.groups import Candidates
+from mopd.settings import Settings
 from storage.runs import RunFolder
-from storage.schemas import SIDE, base_table
 from storage.shards import Manifest, find_manifest
 
 
 @dataclass(frozen=True)
 class Shard:
-    """One shard to be made: a table's, or (policies) a folder. `round` is the policy version in evaluations."""
+    """One shard to be made: a table's, or (policies) a folder. `round` is the policy version in evaluations.
+
+    Its key is its address: whoever plans the same content finds the same shard.
+    """
 
     table: str
     round: int
     shard: int
     key: str
+    settings: Settings = field(repr=False, compare=False)
+    """What it is made by."""
+    name: str = field(default="", compare=False)
+    """The name that its rows get when it is made: of a context, or of a model. "" for what the run trains on."""
+    overrides: tuple[str, ...] = field(default=(), compare=False)
+    """What was set otherwise than in the run, as `--set` takes it, where somebody asked for that."""
     inputs: tuple[Shard, ...] = ()
     """What its key names: the shards it follows from."""
     read: tuple[Shard, ...] = ()
@@ -40,9 +50,9 @@ class Shard:
         return replace(self, inputs=inputs, read=read)
 
     def input(self, table: str) -> Shard:
-        """The input shard of `table`, looked up along the chain; of a side of the run, its own contexts."""
+        """The input shard of `table`, looked up along the chain."""
         for shard in self.inputs:
-            if base_table(shard.table) == table:
+            if shard.table == table:
                 return shard
         for shard in self.inputs:
             if shard.inputs:
@@ -79,11 +89,6 @@ class Shard:
         return find_manifest(folder, self.table, self.round, self.shard, self.key)
 
 
-def on_side(shard: Shard, name: str) -> Shard:
-    """The shard as it stands in a side's table, under the same key; as it is for ""."""
-    return replace(shard, table=f"{shard.table}{SIDE}{name}") if name else shard
-
-
 @dataclass(frozen=True)
 class Judged:
     """A round up to its verdicts: what all contexts of it are made from."""
@@ -100,28 +105,42 @@ class Judged:
 
 
 @dataclass(frozen=True)
-class SidePart:
-    """Other contexts of a round's rollouts and what is made of them; lists run over the shards that it has."""
+class ContextShards:
+    """A round's rollouts under one context, and what is made of that; lists run over the shards that it has."""
 
     name: str
-    """Of the side; "" where they are the run's own."""
+    """Of the context; "" where it is what the run trains on."""
     contexts: list[Shard]
     scores: list[Shard]
     signals: list[Shard]
     answers: list[Shard] = field(default_factory=list)
     """What the student replies under these contexts; empty where nobody asks."""
 
-    def first(self, count: int) -> SidePart:
+    def first(self, count: int) -> ContextShards:
         """Of the first `count` shards alone."""
-        tables = {table: getattr(self, table)[:count] for table in SIDE_TABLES}
-        return replace(self, **tables)
+        return replace(self, **{table: getattr(self, table)[:count] for table in CONTEXT_TABLES})
 
     def all(self) -> list[Shard]:
         """Every shard of it."""
-        return [shard for table in SIDE_TABLES for shard in getattr(self, table)]
+        return [shard for table in CONTEXT_TABLES for shard in getattr(self, table)]
+
+    def named(self, name: str, overrides: tuple[str, ...] = ()) -> ContextShards:
+        """The same shards under a name; what is there already keeps the name that it was made under."""
+        named: dict[str, Any] = {
+            table: [replace(shard, name=name, overrides=overrides) for shard in getattr(self, table)]
+            for table in CONTEXT_TABLES
+        }
+        return replace(self, name=name, **named)
+
+    def known_as(self, shards: dict[str, Shard]) -> ContextShards:
+        """With `shards`, by key, in place of the same ones."""
+        tables: dict[str, Any] = {
+            table: [shards.get(shard.key, shard) for shard in getattr(self, table)] for table in CONTEXT_TABLES
+        }
+        return replace(self, **tables)
 
 
-SIDE_TABLES = ("contexts", "scores", "signals", "answers")
+CONTEXT_TABLES = ("contexts", "scores", "signals", "answers")
 
 
 @dataclass(frozen=True)
@@ -140,9 +159,9 @@ class RoundPlan:
     policy: Shard
     updates: Shard
     candidates: Candidates
-    control: SidePart | None = None
+    control: ContextShards | None = None
     """A few groups, shown random peers: scored, and never trained on."""
-    probes: list[SidePart] = field(default_factory=list)
+    probes: list[ContextShards] = field(default_factory=list)
     """What is tried before the round's contexts are made; nothing in most rounds."""
     choice: Shard | None = None
     """What follows from `probes`: which of them the contexts are made like."""

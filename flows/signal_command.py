@@ -6,11 +6,11 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from flows.analysis import Analysis, open_analysis
-from flows.analyze_signal import read_choices, reference_of, signal_folder, signal_results, write_signal_files
+from flows.analyze_signal import read_choices, reference_of, signal_folder, signal_results
 from flows.command import check_out
 from flows.command_text import shell_command
 from flows.launch import command_session, launch
-from flows.signal_report import terminal_text
+from flows.signal_report import signal_report
 from storage.runs import RunFolder
 
 
@@ -33,7 +33,7 @@ def signal_command(
         folder = RunFolder.open(run_dir)
         target = out or signal_folder(folder, round)
         analysis = open_analysis(folder, round, choices, overrides)
-        if analysis.plan.missing_of(folder, analysis.needed(folder)):
+        if analysis.missing(folder):
             contexts = [choice.text for choice in choices]
             launch(
                 "flows.analyze_flow:contexts_flow",
@@ -54,16 +54,13 @@ def signal_command(
             out=out,
         )
         results = signal_results(folder, analysis, against)
-        write_signal_files(results, target, command=command)
-        print(f"\n{terminal_text(results)}\n\n{_where(folder, analysis, target)}")
+        report = signal_report(results, command=command)
+        files = report.write(target)
+        print(f"\n{report.terminal()}\n\nresults: {target}: {files}\n{_where(folder, analysis)}")
     return 0
 
 
-def _where(folder: RunFolder, analysis: Analysis, out: Path) -> str:
-    names = {context: part.name for context, part in analysis.parts.items()}
-    own = [context for context, name in names.items() if not name]
-    sides = ", ".join(f"{name} ({context})" if name != context else name for context, name in names.items() if name)
-    lines = [f"results: {out}: signal.md, signal.csv, plot.png", "rows by prompt, in mopd sql:"]
-    lines[1] += f" signals ({', '.join(own)})" if own else ""
-    lines[1] += f"{';' if own else ''} side_signals, by name: {sides}" if sides else ""
-    return "\n".join(lines)
+def _where(folder: RunFolder, analysis: Analysis) -> str:
+    names = analysis.names(folder).items()
+    listed = ", ".join(f"{context} ('{name}')" if name != context else name for context, name in names)
+    return f"rows by prompt, in mopd sql: signals, by condition: {listed}"

@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-import csv
-import io
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cached_property
 
-from flows.text import Cell, markdown_table, text_table
-from mopd.evaluate import Interval
-from mopd.measures.signal_summary import SignalEstimate
+from flows.report.figure import Figure, Mark, Panel, Series
+from flows.report.report import Part, Report
+from flows.report.table import Column, Row, Table, with_difference
+from mopd.measures.estimate import Estimate
+from mopd.measures.signal_summary import SUMMARIZED, Signals
 from mopd.measures.signals import Rows
-
-Row = dict[str, Cell]
 
 AUC, GAIN, PAIRS, LENGTH = "success AUC", "gain AUC", "pairwise accuracy", "length AUC"
 SHORT = {
@@ -71,7 +68,7 @@ class SignalResults:
 
     rows_by_name: Mapping[str, Rows]
     """By variant, as `mopd.measures.signals.signal_rows` makes them."""
-    estimates: Sequence[SignalEstimate]
+    signals: Signals
     """What `mopd.measures.signal_summary.summarize_signals` makes of these rows."""
     reference: str | None
     """The variant that differences are taken from."""
@@ -81,50 +78,50 @@ class SignalResults:
         """The variants in their order."""
         return list(self.rows_by_name)
 
-    def find(self, name: str, population: str, metric: str) -> SignalEstimate:
-        """One estimate."""
-        return self._by_key[name, population, metric]
+    def find(self, name: str, population: str, metric: str) -> Estimate:
+        """One mean."""
+        return self.signals[name, population, metric].mean
 
-    @cached_property
-    def _by_key(self) -> dict[tuple[str, str, str], SignalEstimate]:
-        return {(one.name, one.population, one.metric): one for one in self.estimates}
-
-
-def terminal_text(results: SignalResults) -> str:
-    """The table at the end of the command, and how its numbers were made."""
-    return f"{text_table(signal_table(results))}\n\nPrompts with both outcomes. {METHOD}"
-
-
-def signal_table(results: SignalResults, population: str = "mixed") -> list[Row]:
-    """One row a variant: what a person wants to know first, on the 140 columns of a terminal."""
-    rows: list[Row] = []
-    for name in results.names:
-        auc = results.find(name, population, "success_auc")
-        row: Row = {"variant": name, "prompts": auc.num_prompts, AUC: _said(auc), **_minus(results, auc)}
-        for metric, title in SHORT.items():
-            row[title] = _three_digits(results.find(name, population, metric).value)
-        row["context"] = _tokens(results.find(name, population, "context_tokens").value)
-        row["cut"] = _percent(results.find(name, population, "cut_share").value)
-        rows.append({**row, **_nulls(results, population, auc)})
-    return rows
+    def rows_of(self, population: str) -> list[Row]:
+        """One row a variant: each metric, and `METRIC_difference` from the reference."""
+        rows: list[Row] = []
+        for name in self.names:
+            own = {metric: self.signals[name, population, metric] for metric in SUMMARIZED}
+            auc = own["success_auc"].mean
+            row: Row = {"variant": name, "prompts": auc.num, "nulls": auc.num_null}
+            row |= {metric: signal.mean for metric, signal in own.items()}
+            rows.append(row | {f"{metric}_difference": signal.difference for metric, signal in own.items()})
+        return rows
 
 
-def signal_markdown(results: SignalResults, *, command: str, about: str = "") -> str:
-    """The whole of the results as a page, which shows the plot `plot.png` beside it. `about`: further lines on top."""
-    parts = ["# Does the teacher see what the verifier sees?", f"    {command}", _head(results), about]
-    parts += ["## Prompts with both outcomes", markdown_table(main_rows(results, "mixed"))]
-    parts += ["![success AUC and pairwise accuracy by context](plot.png)", markdown_table(other_rows(results, "mixed"))]
-    parts += ["## Rollouts whose context had all sections", markdown_table(main_rows(results, "sections"))]
-    parts += [
-        "## By difficulty",
-        "Success AUC over prompts with both outcomes.",
-        markdown_table(difficulty_rows(results)),
-    ]
-    parts += ["## Contexts and lengths", COVERAGE, markdown_table(coverage_rows(results))]
-    missing = missing_rows(results)
-    parts += ["## What is missing", MISSING, markdown_table(missing)] if missing else []
-    parts += ["## How to read this", HOW_TO_READ]
-    return "\n\n".join(part for part in parts if part) + "\n"
+def signal_report(results: SignalResults, *, command: str, about: str = "") -> Report:
+    """The whole of the results. `about`: further lines on top."""
+    missing = missing_table(results)
+    reasons: list[Part] = ["## What is missing", MISSING, missing]
+    return Report(
+        title="Does the teacher see what the verifier sees?",
+        parts=[
+            f"    {command}",
+            _head(results),
+            about,
+            main_table(results, "mixed", "Prompts with both outcomes"),
+            _figure(results),
+            other_table(results),
+            main_table(results, "sections", "Rollouts whose context had all sections"),
+            "## By difficulty",
+            "Success AUC over prompts with both outcomes.",
+            difficulty_table(results),
+            "## Contexts and lengths",
+            COVERAGE,
+            coverage_table(results),
+            *(reasons if missing.rows else []),
+            "## How to read this",
+            HOW_TO_READ,
+        ],
+        brief=[signal_table(results), f"Prompts with both outcomes. {METHOD}"],
+        numbers=_numbers(results),
+        name="signal",
+    )
 
 
 COVERAGE = (
@@ -134,70 +131,59 @@ COVERAGE = (
 MISSING = "Prompts by why metrics are missing; a prompt may have several reasons."
 
 
-def main_rows(results: SignalResults, population: str) -> list[Row]:
+def signal_table(results: SignalResults, population: str = "mixed") -> Table:
+    """One row a variant: what a person wants to know first, on the 140 columns of a terminal."""
+    columns = [Column("variant"), Column("prompts"), *_with_minus(results, "success_auc", AUC)]
+    columns += [Column(metric, title, "z.3f", bare=True) for metric, title in SHORT.items()]
+    columns += [Column("context_tokens", "context", ",.0f", bare=True), _share("cut_share", "cut")]
+    return Table([*columns, Column("nulls", optional=True)], results.rows_of(population))
+
+
+def main_table(results: SignalResults, population: str, title: str = "") -> Table:
     """The page's first table: the success AUC and what it is to be read against."""
-    rows: list[Row] = []
-    for name in results.names:
-        auc, gain, pairs, length = (
-            results.find(name, population, metric)
-            for metric in ("success_auc", "gain_auc", "pairwise_accuracy", "length_auc")
-        )
-        row: Row = {"variant": name, "prompts": auc.num_prompts, AUC: _said(auc), **_minus(results, auc)}
-        row |= {PAIRS: _said(pairs), **_minus(results, pairs, " "), GAIN: _said(gain), **_minus(results, gain, "  ")}
-        rows.append({**row, LENGTH: _said(length), **_nulls(results, population, auc)})
-    return rows
+    columns = [Column("variant"), Column("prompts"), *_with_minus(results, "success_auc", AUC)]
+    columns += [*_with_minus(results, "pairwise_accuracy", PAIRS), *_with_minus(results, "gain_auc", GAIN)]
+    columns += [Column("length_auc", LENGTH, "z.3f"), Column("nulls", optional=True)]
+    return Table(columns, results.rows_of(population), title)
 
 
-def other_rows(results: SignalResults, population: str) -> list[Row]:
+def other_table(results: SignalResults) -> Table:
     """The page's second table: the other metrics."""
-    return [
-        {
-            "variant": name,
-            **{title: _said(results.find(name, population, metric)) for metric, title in OTHERS.items()},
-        }
-        for name in results.names
-    ]
+    columns = [Column("variant"), *(Column(metric, title, "z.3f") for metric, title in OTHERS.items())]
+    return Table(columns, results.rows_of("mixed"))
 
 
-def difficulty_rows(results: SignalResults) -> list[Row]:
+def difficulty_table(results: SignalResults) -> Table:
     """The success AUC by share of successes."""
-    rows: list[Row] = []
+    columns, rows = [Column("variant")], []
+    for bucket in DIFFICULTIES:
+        columns += [Column(f"{bucket} prompts"), Column(bucket, form="z.3f")]
     for name in results.names:
         row: Row = {"variant": name}
         for bucket in DIFFICULTIES:
             auc = results.find(name, bucket, "success_auc")
-            row |= {f"{bucket} prompts": auc.num_prompts, bucket: _said(auc)}
+            row |= {f"{bucket} prompts": auc.num, bucket: auc}
         rows.append(row)
-    return rows
+    return Table(columns, rows)
 
 
-def coverage_rows(results: SignalResults) -> list[Row]:
+def coverage_table(results: SignalResults) -> Table:
     """What was there to measure, and how long contexts and replies are."""
-    rows: list[Row] = []
-    for name in results.names:
-        whole = _whole(results, name)
-
-        def mean(metric: str, name: str = name) -> float | None:
-            return results.find(name, "all", metric).value
-
-        num_rollouts = sum(row["num_rollouts"] for row in whole)
-        rows.append(
-            {
-                "variant": name,
-                "prompts": len(whole),
-                "rollouts": num_rollouts,
-                "not scored": num_rollouts - sum(row["num_scored"] for row in whole),
-                "with all sections": _percent(mean("sections_share")),
-                "cut": _percent(mean("cut_share")),
-                "context tokens": _tokens(mean("context_tokens")),
-                "reply tokens": _tokens(mean("response_tokens")),
-                "Spearman of score and length": _said(results.find(name, "all", "length_spearman")),
-            }
-        )
-    return rows
+    columns = [*map(Column, ("variant", "prompts", "rollouts", "not scored"))]
+    columns += [_share("sections_share", "with all sections"), _share("cut_share", "cut")]
+    columns += [Column("context_tokens", "context tokens", ",.0f", bare=True)]
+    columns += [Column("response_tokens", "reply tokens", ",.0f", bare=True)]
+    columns += [Column("length_spearman", "Spearman of score and length", "z.3f")]
+    rows = []
+    for row in results.rows_of("all"):
+        groups = _groups(results, str(row["variant"]))
+        num_rollouts = sum(group["num_rollouts"] for group in groups)
+        not_scored = num_rollouts - sum(group["num_scored"] for group in groups)
+        rows.append({**row, "prompts": len(groups), "rollouts": num_rollouts, "not scored": not_scored})
+    return Table(columns, rows)
 
 
-def missing_rows(results: SignalResults) -> list[Row]:
+def missing_table(results: SignalResults) -> Table:
     """Why metrics are missing: prompts by reason, of variants that lack any."""
     rows: list[Row] = []
     for name in results.names:
@@ -206,28 +192,24 @@ def missing_rows(results: SignalResults) -> list[Row]:
             counts = Counter(reason for joined in reasons if joined for reason in joined.split("; "))
             if counts:
                 rows.append({"variant": name, "rollouts": title, **counts})
-    return rows
+    return Table.of(rows)
 
 
-def signal_csv(results: SignalResults) -> str:
-    """One line for each variant, population and metric, as they are reckoned; empty where undefined."""
-    out = io.StringIO()
-    writer = csv.writer(out, lineterminator="\n")
-    writer.writerow([*("name", "population", "metric", "value", "low", "high", "num_prompts", "num_null"), *DIFFERENCE])
-    for one in results.estimates:
-        numbers = [one.value, *(one.interval or (None, None)), one.num_prompts, one.num_null]
-        reference = results.reference if one.name != results.reference else None
-        against = [reference, one.difference, *(one.difference_interval or (None, None)), one.num_paired]
-        writer.writerow([one.name, one.population, one.metric, *numbers, *against])
-    return out.getvalue()
-
-
-DIFFERENCE = ("reference", "difference", "difference_low", "difference_high", "num_paired")
+def _numbers(results: SignalResults) -> Table:
+    """One line of the CSV for each variant, population and metric."""
+    rows: list[Row] = []
+    for (name, population, metric), signal in results.signals.items():
+        mean = signal.mean
+        row: Row = {"name": name, "population": population, "metric": metric, "value": mean.value}
+        row |= {"low": mean.low, "high": mean.high, "num_prompts": mean.num, "num_null": mean.num_null}
+        row |= {"reference": results.reference if name != results.reference else None}
+        rows.append({**row, "difference": signal.difference, "num_paired": signal.difference.num})
+    return Table.of(rows)
 
 
 def _head(results: SignalResults) -> str:
     """Where the numbers are from, and how many prompts and rollouts there are."""
-    rows = [row for name in results.names for row in _whole(results, name)]
+    rows = [row for name in results.names for row in _groups(results, name)]
     groups = list({(row["round"], row["prompt_id"]): row for row in rows}.values())
     num_rollouts = sum(row["num_rollouts"] for row in groups)
     not_scored = num_rollouts - sum(row["num_scored"] for row in groups)
@@ -244,43 +226,66 @@ def _listed(values: Iterable[object]) -> str:
     return ", ".join(dict.fromkeys(map(str, values)))
 
 
-def _whole(results: SignalResults, name: str) -> Rows:
+def _groups(results: SignalResults, name: str) -> Rows:
     """A variant's rows of all rollouts, one a prompt."""
     return [row for row in results.rows_by_name[name] if row["population"] == "all"]
 
 
-def _minus(results: SignalResults, found: SignalEstimate, suffix: str = "") -> Row:
-    """A column with the difference from the reference; blanks after its name tell several of them apart."""
-    if results.reference is None:
-        return {}
-    said = _interval_text(found.difference, found.difference_interval, "+z.3f")
-    return {f"minus {results.reference}{suffix}": said}
+def _with_minus(results: SignalResults, metric: str, title: str) -> list[Column]:
+    return with_difference(Column(metric, title, "z.3f"), results.reference)
 
 
-def _nulls(results: SignalResults, population: str, auc: SignalEstimate) -> Row:
-    """A column with the prompts that have no success AUC, where any variant has such."""
-    any_null = any(results.find(name, population, auc.metric).num_null for name in results.names)
-    return {"nulls": auc.num_null} if any_null else {}
+def _share(metric: str, title: str) -> Column:
+    return Column(metric, title, ".1f", 100, " %", bare=True)
 
 
-def _said(found: SignalEstimate) -> str | None:
-    """0.773 [0.712, 0.830]."""
-    return _interval_text(found.value, found.interval, "z.3f")
+COLORS = {"mixed": "C0", "sections": "C1", "hard": "#7a0177", "medium": "#dd3497", "easy": "#fa9fb5"}
+MARKERS = {"mixed": "o", "sections": "D", "hard": "v", "medium": "s", "easy": "^"}
+LABELS = {
+    "mixed": "all rollouts of prompts with both outcomes",
+    "sections": "rollouts whose context had all sections",
+    "hard": "hard: up to 1/3 of its replies are right",
+    "medium": "medium: up to 2/3",
+    "easy": "easy: above 2/3",
+}
+CHANCE = Mark(0.5, {"color": "black", "linestyle": "--", "linewidth": 1, "label": "chance"})
 
 
-def _interval_text(value: float | None, interval: Interval | None, form: str) -> str | None:
-    if value is None:
-        return None
-    return f"{value:{form}}" + (f" [{', '.join(f'{end:{form}}' for end in interval)}]" if interval else "")
+def _figure(results: SignalResults) -> Figure:
+    """Success AUC and pairwise accuracy by variant, and the AUC by difficulty."""
+    both = ("mixed", "sections")
+    return Figure(
+        alt="success AUC and pairwise accuracy by context",
+        title="Means over prompts; bars: 95 % bootstrap intervals over prompts",
+        panels=[
+            [
+                _panel(results, "success_auc", "success AUC", both, _shortness(results)),
+                _panel(results, "pairwise_accuracy", "pairwise accuracy", both),
+                _panel(results, "success_auc", "success AUC by difficulty", DIFFICULTIES),
+            ]
+        ],
+        size=(12.5, 2.5 + 0.42 * len(results.names)),
+        horizontal=True,
+        legend_columns=2,
+    )
 
 
-def _three_digits(value: float | None) -> str | None:
-    return None if value is None else f"{value:.3f}"
+def _panel(results: SignalResults, metric: str, title: str, populations: Sequence[str], *marks: Mark) -> Panel:
+    series = [
+        Series(
+            LABELS[population],
+            [(place, results.find(name, population, metric)) for place, name in enumerate(results.names)],
+            {"color": COLORS[population], "marker": MARKERS[population]}
+            | ({"markerfacecolor": "white"} if population == "sections" else {}),
+        )
+        for population in populations
+    ]
+    return Panel(series, dict(enumerate(results.names)), title, marks=[CHANCE, *marks], spread=0.44)
 
 
-def _tokens(value: float | None) -> str | None:
-    return None if value is None else f"{value:,.0f}"
-
-
-def _percent(share: float | None) -> str | None:
-    return None if share is None else f"{100 * share:.1f} %"
+def _shortness(results: SignalResults) -> Mark:
+    """What a ranking by shortness would get: one line where all variants have the same rollouts."""
+    lengths = [results.find(name, "mixed", "length_auc").value for name in results.names]
+    known = [(place, value) for place, value in enumerate(lengths) if value is not None]
+    label = "shortness alone, prompts with both outcomes"
+    return Mark(known, {"color": "C2", "linestyle": ":", "linewidth": 2, "label": label})

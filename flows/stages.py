@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 from collections import deque
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from typing import Any
 
 from prefect import flow
@@ -18,20 +18,8 @@ from flows.selection import round_selection, selection_line
 from flows.session import Run, Session
 from flows.shard import RoundPlan, Shard
 from flows.signals import raise_if_interrupted
-from flows.steps import (
-    answer_step,
-    choose_step,
-    condition_step,
-    draw_heldout_step,
-    draw_step,
-    evaluate_step,
-    generate_step,
-    measure_step,
-    record_step,
-    score_step,
-    train_step,
-    verify_step,
-)
+from flows.stage import STAGES, Stage
+from flows.steps import step_of
 
 THREADS = 4
 """Steps in flight: one on the device, one on the CPU, and what waits for them."""
@@ -63,25 +51,19 @@ def stage(function: Any) -> Any:
 @stage
 def draw(run: Run, round: int) -> None:
     """Tasks -> the round's prompts."""
-    shards = run.round(round).prompts
-    with _meter(run, "draw", round, shards) as meter:
-        for shard in run.missing(shards):
-            draw_step(run, shard, meter)
+    _make(run, run.round(round).prompts)
 
 
 @stage
 def generate(run: Run, round: int) -> None:
     """Prompts -> rollouts -> verdicts: a shard is judged while the next is sampled, further ones if they are needed."""
     part = run.round(round)
-    with (
-        _meter(run, "verify", round, part.verdicts) as verified,
-        _meter(run, "generate", round, part.rollouts) as generated,
-    ):
+    with _meter(run, part.verdicts) as verified, _meter(run, part.rollouts) as generated:
         _ask(run, round, generated, verified)
         run.workers.release()
     part = run.round(round)
-    _publish(run, "generate", round, part.rollouts)
-    _publish(run, "verify", round, part.verdicts)
+    _publish(run, part.rollouts)
+    _publish(run, part.verdicts)
     selection = round_selection(run.plan.rounds[round], run.folder)
     if selection is not None:
         run.console.say(f"{f'round {round}':<10} {'groups':<10} {selection_line(selection)}")
@@ -104,38 +86,36 @@ def _ask(run: Run, round: int, generated: Meter, verified: Meter) -> None:
 def _ask_shard(run: Run, part: RoundPlan, place: int, generated: Meter, verified: Meter) -> list[PrefectFuture[Any]]:
     """Submit one shard; the prompts of a further one are drawn when its turn comes."""
     prompts, sampled, judged = [part.prompts[place]], [part.rollouts[place]], [part.verdicts[place]]
-    for shard in run.missing(prompts):
-        draw_step(run, shard, _meter(run, "draw", shard.round, prompts))
-    if run.missing(sampled):
-        run.workers.engine(sampled[0].round)
+    wait(run, submit(run, prompts, _meter(run, prompts)))
+    hold(run, sampled)
     generated.expect(len(part.rollouts))
     verified.expect(len(part.verdicts))
-    first = submit(run, generate_step, sampled, generated)
-    return [*first, *submit(run, verify_step, judged, verified, wait_for=first)]
+    first = submit(run, sampled, generated)
+    return [*first, *submit(run, judged, verified, wait_for=first)]
 
 
 @stage
-def condition(run: Run, round: int, probe: bool = False) -> None:
-    """Verdicts -> what the teacher is shown; with `probe`, under every candidate of the round's probe."""
-    _make(run, "condition", round, condition_step, _shown(run, "contexts", round, probe))
+def condition(run: Run, round: int, tried: bool = False) -> None:
+    """Verdicts -> what the teacher is shown; with `tried`, under every context that is tried."""
+    _make(run, run.shown("contexts", round, tried=tried))
 
 
 @stage
-def score(run: Run, round: int, probe: bool = False) -> None:
+def score(run: Run, round: int, tried: bool = False) -> None:
     """Contexts -> what student and teacher say about each rollout."""
-    _make(run, "score", round, score_step, _shown(run, "scores", round, probe), run.workers.scorer)
+    _make(run, run.shown("scores", round, tried=tried))
 
 
 @stage
-def measure(run: Run, round: int, probe: bool = False) -> None:
+def measure(run: Run, round: int, tried: bool = False) -> None:
     """Scores -> how well they agree with the verdicts, prompt by prompt."""
-    _make(run, "measure", round, measure_step, _shown(run, "signals", round, probe))
+    _make(run, run.shown("signals", round, tried=tried))
 
 
 @stage
 def answer(run: Run, round: int) -> None:
-    """Contexts of a probe -> what the student replies when it is shown them."""
-    _make(run, "answer", round, answer_step, _shown(run, "answers", round, True), run.workers.answerer)
+    """Contexts that are tried -> what the student replies when it is shown them."""
+    _make(run, run.shown("answers", round, tried=True))
 
 
 @stage
@@ -143,7 +123,7 @@ def choose(run: Run, round: int) -> None:
     """What the candidates of a probe came to -> the context that the round trains on."""
     choice = run.round(round).choice
     assert choice is not None, "only a round with a probe chooses"
-    _make(run, "choose", round, choose_step, [choice])
+    _make(run, [choice])
     manifest = run.find(choice)
     if manifest is not None:
         run.console.say(
@@ -151,65 +131,60 @@ def choose(run: Run, round: int) -> None:
         )
 
 
-def _shown(run: Run, table: str, round: int, probe: bool) -> list[Shard]:
-    """A table's shards of the round: its own and its control's, or those of its probe, shard by shard."""
-    part = run.round(round)
-    if not probe:
-        return part.with_control(table)
-    shards = {(one.table, one.key): one for side in part.probes for one in getattr(side, table)}
-    return sorted(shards.values(), key=lambda shard: shard.shard)
-
-
-def _make(
-    run: Run, stage: str, round: int, step: Any, shards: list[Shard], hold: Callable[[int], Any] | None = None
-) -> None:
-    """Make what is missing of some shards, holding the device with a worker for this policy where one is given."""
-    with _meter(run, stage, round, shards) as meter:
-        if hold is not None and run.missing(shards):
-            hold(round)
-        wait(run, submit(run, step, shards, meter))
-        if hold is not None:
-            run.workers.release()
-    _publish(run, stage, round, shards)
-
-
 @stage
 def train(run: Run, round: int) -> None:
     """Scores -> the next policy and its updates."""
-    policy, updates = run.round(round).policy, run.round(round).updates
-    with _meter(run, "train", round, [policy]) as meter:
-        if run.missing([policy]):
-            run.workers.trainer(round)
-        wait(run, submit(run, train_step, [policy], meter))
-        run.workers.release()
-        wait(run, submit(run, record_step, [updates], _meter(run, "record", round, [updates])))
-    _publish(run, "train", round, [policy])
+    part = run.round(round)
+    _make(run, [part.policy])
+    wait(run, submit(run, [part.updates], _meter(run, [part.updates])))
 
 
 @stage
 def evaluate(run: Run, round: int) -> None:
     """Held-out prompts -> judged samples of policy version `round`; the engine stays for the round that follows."""
-    plan = run.plan.evaluations[round]
-    with _meter(run, "evaluate", round, plan.evaluations) as meter:
-        for shard in run.missing(plan.prompts):
-            draw_heldout_step(run, shard, _meter(run, "draw", round, plan.prompts))
-        if run.missing(plan.evaluations):
-            run.workers.engine(round)
-        wait(run, submit(run, evaluate_step, plan.evaluations, meter))
-    _publish(run, "evaluate", round, plan.evaluations)
+    part = run.plan.evaluations[round]
+    wait(run, submit(run, part.prompts, _meter(run, part.prompts)))
+    _make(run, part.evaluations, keep=True)
 
 
-def _meter(run: Run, stage: str, round: int, shards: list[Shard]) -> Meter:
-    where = f"policy {round}" if stage == "evaluate" else f"round {round}"
+def _make(run: Run, shards: list[Shard], *, keep: bool = False) -> None:
+    """Make what is missing of a table's shards, with the device where they need it; `keep`: it stays loaded."""
+    with _meter(run, shards) as meter:
+        hold(run, shards)
+        wait(run, submit(run, shards, meter))
+        if not keep:
+            run.workers.release()
+    _publish(run, shards)
+
+
+def hold(run: Session, shards: list[Shard]) -> None:
+    """Have the device ready for what is missing of some shards."""
+    missing = run.missing(shards)
+    if missing and STAGES[missing[0].table].load:
+        run.workers.hold_for(STAGES[missing[0].table], missing[0])
+
+
+def _meter(run: Run, shards: list[Shard]) -> Meter:
     done = len(shards) - len(run.missing(shards))
-    return Meter(run.console, where=where, stage=stage, total=len(shards), done=done)
+    stage = STAGES[shards[0].table].name
+    return Meter(run.console, where=_where(shards), stage=stage, total=len(shards), done=done)
+
+
+def _where(shards: list[Shard]) -> str:
+    first = shards[0]
+    return f"{'policy' if first.table == 'evaluations' else 'round'} {first.round}"
 
 
 def submit(
-    run: Session, step: Any, shards: list[Shard], meter: Meter, wait_for: Iterable[PrefectFuture[Any]] = ()
+    run: Session,
+    shards: list[Shard],
+    meter: Meter,
+    wait_for: Iterable[PrefectFuture[Any]] = (),
+    *,
+    stage: Stage | None = None,
 ) -> list[PrefectFuture[Any]]:
-    """Submit the step for each shard that is missing; a worker that dies costs it a retry."""
-    retrying = step.with_options(retries=run.settings.shard_retries)
+    """Submit the step of their stage for each shard that is missing; a worker that dies costs it a retry."""
+    retrying = step_of(stage or STAGES[shards[0].table]).with_options(retries=run.settings.shard_retries)
     with untagged():
         return [retrying.submit(run, shard, meter, wait_for=list(wait_for)) for shard in run.missing(shards)]
 
@@ -225,6 +200,6 @@ def wait(run: Session, futures: list[PrefectFuture[Any]]) -> None:
         raise
 
 
-def _publish(run: Run, stage: str, round: int, shards: list[Shard]) -> None:
-    where = f"policy {round}" if stage == "evaluate" else f"round {round}"
-    write_artifact(stage, where, [manifest for shard in shards if (manifest := run.find(shard)) is not None])
+def _publish(run: Run, shards: list[Shard]) -> None:
+    made = [manifest for shard in shards if (manifest := run.find(shard)) is not None]
+    write_artifact(STAGES[shards[0].table], _where(shards), made)

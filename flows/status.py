@@ -8,11 +8,14 @@ from typing import Any
 from flows.artifacts import total
 from flows.plan import DIGESTS, RunPlan
 from flows.progress import clock
+from flows.report.table import Column, Table
 from flows.selection import round_selection, selection_line
 from flows.shard import EvaluationPlan, Shard
 from flows.status_signals import choice_status, signal_row, signals_status
 from flows.text import Cell, number, text_table
 from mopd.evaluate import summarize_evaluation
+from mopd.measures.comparison import METRICS
+from mopd.measures.estimate import Estimate
 from storage.runs import RunFolder
 from storage.shards import Manifest, read_rows
 
@@ -78,10 +81,8 @@ def rounds_text(status: dict[str, Any]) -> str:
     if measured:
         table = text_table([signal_row(round, found) for round, found in measured])
         parts.append(f"teacher against verifier, means over prompts with both outcomes\n{table}")
-    evaluated = [_evaluation_row(entry) for entry in status["evaluations"] if entry["mean_at_k"] is not None]
-    if evaluated:
-        parts.append(f"held-out, with 95 % intervals over prompts\n{text_table(evaluated)}")
-    return "\n\n".join(parts)
+    evaluated = [entry for entry in status["evaluations"] if entry["mean_at_k"] is not None]
+    return "\n\n".join([*parts, *([_evaluation_table(evaluated).terminal()] if evaluated else [])])
 
 
 def _round_status(folder: RunFolder, plan: RunPlan, round: int) -> dict[str, Any]:
@@ -196,21 +197,16 @@ def _selection_column(selection: dict[str, Any] | None) -> dict[str, Cell]:
     return {} if selection is None else {"trained groups": f"{selection['useful']}/{selection['wanted']}"}
 
 
-def _evaluation_row(entry: dict[str, Any]) -> dict[str, Cell]:
-    k, maj = entry["k"], entry["maj_at_k"]
-    return {
-        "policy": entry["policy"],
-        f"mean@{k}": _with_interval(entry["mean_at_k"], entry["mean_interval"]),
-        f"pass@{k}": _with_interval(entry["pass_at_k"], entry["pass_interval"]),
-        **({} if maj is None else {f"maj@{k}": _with_interval(maj, entry["maj_interval"])}),
-        "prompts": entry["num_prompts"],
-        "seconds": clock(entry["seconds"]),
-        **({"nulls": entry["num_null"]} if entry["num_null"] else {}),
-    }
+def _evaluation_table(entries: list[dict[str, Any]]) -> Table:
+    """One row a policy; a fork may have other numbers of samples than what it took over."""
+    columns = [Column("policy")]
+    for k in dict.fromkeys(entry["k"] for entry in entries):
+        columns += [Column(f"{name}@{k}", form=".1f", scale=100, unit=" %", optional=name == "maj") for name in METRICS]
+    columns += [Column("num_prompts", "prompts"), Column("seconds", form=clock)]
+    rows = [{**entry, **{f"{name}@{entry['k']}": _estimate(entry, name) for name in METRICS}} for entry in entries]
+    title = "held-out, with 95 % intervals over prompts"
+    return Table([*columns, Column("num_null", "nulls", optional=True)], rows, title)
 
 
-def _with_interval(value: float | None, interval: Any) -> str | None:
-    if value is None:
-        return None
-    text = f"{100 * value:.1f} %"
-    return f"{text} [{100 * interval[0]:.1f}, {100 * interval[1]:.1f}]" if interval else text
+def _estimate(entry: dict[str, Any], name: str) -> Estimate:
+    return Estimate.of(entry[f"{name}_at_k"], entry[f"{name}_interval"], entry[f"num_{name}_prompts"])

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
-from flows.choices import chosen
+from flows.counts import chosen
 from flows.plan import RunPlan
 from flows.shard import Shard
 from flows.text import Cell
-from mopd.evaluate import bootstrap_interval
+from mopd.measures.estimate import Estimate, bootstrap_interval
 from mopd.settings import Settings
 from storage.runs import RunFolder
 from storage.shards import read_rows
@@ -45,10 +45,9 @@ def choice_status(folder: RunFolder, plan: RunPlan, round: int) -> dict[str, Any
 
 def signal_row(round: int, found: dict[str, Any]) -> dict[str, Cell]:
     """The round in the table of signals."""
-    low, high = found["interval"] or (None, None)
-    ends = f" [{low:.2f}, {high:.2f}]" if low is not None else ""
+    auc = Estimate.of(found["success_auc"], found["interval"], found["num_prompts"])
     row: dict[str, Cell] = {"round": round, "context": found["variant"], "prompts": found["num_prompts"]}
-    row["success AUC"] = None if found["success_auc"] is None else f"{found['success_auc']:.2f}{ends}"
+    row["success AUC"] = auc.text(".2f")
     row |= {"pairs": _two_digits(found["pairwise_accuracy"]), "gain AUC": _two_digits(found["gain_auc"])}
     control = found["control"]
     if control is not None:

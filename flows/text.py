@@ -3,10 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
-
-if TYPE_CHECKING:
-    from mopd.measures.comparison import Estimate
 
 Cell = str | int | float | None
 MISSING = "-"
@@ -23,34 +19,22 @@ def number(value: float | None, digits: int = 4) -> str | None:
 
 
 def text_table(rows: Sequence[dict[str, Cell]]) -> str:
-    """Aligned columns; numbers and percentages to the right, `-` for what is missing."""
+    """Aligned columns, headed by the names in all rows."""
     names = list(dict.fromkeys(name for row in rows for name in row))
-    cells = [[_text(row.get(name)) for name in names] for row in rows]
-    widths = [max(len(name), *(len(line[index]) for line in cells)) for index, name in enumerate(names)]
-    right = [all(_numeric(line[index]) for line in cells) for index in range(len(names))]
+    return "\n".join(text_lines(names, [[row.get(name) for name in names] for row in rows]))
+
+
+def text_lines(headings: Sequence[str], rows: Sequence[Sequence[Cell]]) -> list[str]:
+    """Aligned columns; numbers and percentages to the right, `-` for what is missing."""
+    cells = [[_text(cell) for cell in row] for row in rows]
+    widths = [max([len(name), *(len(line[index]) for line in cells)]) for index, name in enumerate(headings)]
+    right = [all(_numeric(line[index]) for line in cells) for index in range(len(headings))]
 
     def align(line: Sequence[str]) -> str:
         pairs = zip(line, widths, right, strict=True)
         return "  ".join(cell.rjust(width) if flush else cell.ljust(width) for cell, width, flush in pairs).rstrip()
 
-    return "\n".join([align(names), align(["-" * width for width in widths]), *map(align, cells)])
-
-
-def markdown_table(rows: Sequence[dict[str, Cell]]) -> str:
-    """A table whose columns are those of all rows."""
-    names = list(dict.fromkeys(name for row in rows for name in row))
-    lines = [names, ["---"] * len(names)]
-    lines += [["-" if row.get(name) is None else str(row[name]).replace("|", "\\|") for name in names] for row in rows]
-    return "\n".join(f"| {' | '.join(cells)} |" for cells in lines)
-
-
-def said(found: Estimate | None, *, sign: bool = False) -> str | None:
-    """41.7 [35.1, 48.0], in percent or points."""
-    if found is None or found.value is None:
-        return None
-    form = "+.1f" if sign else ".1f"
-    value = f"{100 * found.value:{form}}"
-    return value + (f" [{', '.join(f'{100 * end:{form}}' for end in found.interval)}]" if found.interval else "")
+    return [align(headings), align(["-" * width for width in widths]), *map(align, cells)]
 
 
 def _text(cell: Cell) -> str:

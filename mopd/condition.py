@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import cache
 from typing import Any
 
 from mopd.contexts.controls import CONTROLS, MATCHES
@@ -11,7 +12,8 @@ from mopd.contexts.pools import Group, Pools, read_earlier_groups, read_groups
 from mopd.contexts.render import Context, Section, context_digest, fit_context, make_sections, render, template_tokens
 from mopd.contexts.summaries import SUMMARY_INSTRUCTION, with_instruction
 from mopd.errors import InputError
-from mopd.settings.condition import ConditionSettings, ControlVariant
+from mopd.settings.condition import ConditionSettings
+from mopd.settings.variants import ControlVariant
 from mopd.tasks.task import Message
 
 Row = dict[str, Any]
@@ -37,15 +39,24 @@ def condition(
     """
     groups = read_groups(prompts, rollouts, verdicts)
     pools = Pools(groups, read_earlier_groups(prompts, *earlier), settings, tokenizer, run_seed=run_seed)
-    return [row for group in groups for row in _Conditioner(group, pools, settings, tokenizer).rows()]
+    count_tokens = cache(lambda text: len(tokenizer.encode(text, add_special_tokens=False)))  # many are shown a peer
+    return [row for group in groups for row in _Conditioner(group, pools, settings, tokenizer, count_tokens).rows()]
 
 
 class _Conditioner:
     """Makes the contexts of one group; rollouts that are shown the same sections share one rendering."""
 
-    def __init__(self, group: Group, pools: Pools, settings: ConditionSettings, tokenizer: Any) -> None:
+    def __init__(
+        self,
+        group: Group,
+        pools: Pools,
+        settings: ConditionSettings,
+        tokenizer: Any,
+        count_tokens: Callable[[str], int],
+    ) -> None:
         self._group, self._pools, self._settings, self._tokenizer = group, pools, settings, tokenizer
-        self._messages = _asked(group, tokenizer)
+        self._count_tokens = count_tokens
+        self._messages = _find_messages(group, tokenizer)
         self._contexts: dict[tuple[Section, ...], Context] = {}
 
     def rows(self) -> list[Row]:
@@ -113,18 +124,17 @@ class _Conditioner:
 
     def _selected(self, role: str, sections: Sequence[Section]) -> int | None:
         """The group's member in a role; one of an earlier round is in `peers` alone."""
-        here = [section.source for section in sections if section.role == role]
-        return next((one.sample for one in here if one.round == self._group.round), None)
+        sources = [section.source for section in sections if section.role == role]
+        return next((source.sample for source in sources if source.round == self._group.round), None)
 
     def _peer(self, section: Section) -> Row:
-        tokens = len(self._tokenizer.encode(section.text.strip(), add_special_tokens=False))
         return {
             "role": section.role,
             **section.source._asdict(),
             "success": section.success,
             "fallback": section.fallback,
             "cut": section.cut,
-            "tokens": tokens,
+            "tokens": self._count_tokens(section.text.strip()),
         }
 
     def _why_nothing(self, context: Context, pool: Pool, imitated: Context | None) -> str:
@@ -159,9 +169,9 @@ def _why_no_peer(pool: Pool) -> str:
     return "failure hidden, a peer succeeded" if pool.failures() else "no failed peer"
 
 
-def _asked(group: Group, tokenizer: Any) -> list[Message]:
+def _find_messages(group: Group, tokenizer: Any) -> list[Message]:
     """The prompt as the student was asked: with the instruction to summarize, if its tokens say so."""
     messages = [{"role": message["role"], "content": message["content"]} for message in group.prompt["messages"]]
     instructed = with_instruction(messages, SUMMARY_INSTRUCTION)
-    given = next((list(row["prompt_token_ids"]) for row in group.rollouts), [])
-    return instructed if given == template_tokens(tokenizer, instructed) else messages
+    prompt_ids = next((list(row["prompt_token_ids"]) for row in group.rollouts), [])
+    return instructed if prompt_ids == template_tokens(tokenizer, instructed) else messages

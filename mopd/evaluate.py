@@ -13,12 +13,11 @@ from typing import Any
 
 import numpy as np
 
-from mopd.seeds import derive_seed
+from mopd.measures.estimate import Interval, bootstrap_interval
 from mopd.settings import EvaluateSettings
 
 Row = dict[str, Any]
 Outcomes = Sequence[bool | None]
-Interval = tuple[float, float]
 
 
 @dataclass(frozen=True)
@@ -148,17 +147,6 @@ def _vote(row: Row) -> str | None:
 
 def _verdicts(outcomes: Outcomes) -> list[bool]:
     return [bool(outcome) for outcome in outcomes if outcome is not None]
-
-
-def bootstrap_interval(values: Sequence[float], *, num_samples: int, seed: int, level: float = 0.95) -> Interval | None:
-    """Percentile interval of the mean over resampled prompts; None for fewer than two values."""
-    if len(values) < 2:
-        return None
-    rng = np.random.default_rng(derive_seed(seed, "bootstrap"))
-    values_P = np.asarray(values, dtype=np.float64)
-    means = [values_P[rng.integers(values_P.size, size=values_P.size)].mean() for _ in range(num_samples)]
-    low, high = np.quantile(means, [(1 - level) / 2, (1 + level) / 2])
-    return float(low), float(high)
 
 
 def _defined(values: Sequence[float | None]) -> list[float]:

@@ -57,10 +57,10 @@ class Candidates:
         `useful`: the useful groups of each shard; None where it is not judged yet and may have nothing but them.
         """
         most = 0
-        for shard, (found, size) in enumerate(zip(useful, self.sizes, strict=True)):
+        for shard, (num_useful, size) in enumerate(zip(useful, self.sizes, strict=True)):
             if most >= self.wanted:
                 return shard
-            most += size if found is None else found
+            most += size if num_useful is None else num_useful
         return len(self.sizes)
 
 

@@ -7,7 +7,6 @@ outside, a context is token ids; what a teacher is made of is said in `mopd.mode
 
 from __future__ import annotations
 
-from contextlib import nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -15,7 +14,8 @@ import numpy as np
 import torch
 
 from mopd.errors import InputError
-from mopd.models.folders import autocast_dtype, load_model, model_window
+from mopd.models.device import autocast, default_device
+from mopd.models.folders import load_model, model_window
 from mopd.models.forward import (
     Branch,
     branches,
@@ -37,17 +37,6 @@ Rows = list[dict[str, Any]]
 
 MOST_ENTRIES = 2**31 - 1
 """Support entries of a shard: Arrow counts them in 32 bits."""
-
-
-def default_device() -> torch.device:
-    """The GPU if there is one."""
-    return torch.device("cuda" if torch.cuda.is_available() else "cpu")
-
-
-def autocast(precision: str, device: torch.device) -> Any:
-    """Context of the forward pass; a no-op in fp32."""
-    dtype = autocast_dtype(precision, device.type)
-    return nullcontext() if dtype is None else torch.autocast(device.type, dtype=dtype)
 
 
 class LoadedModels:
@@ -99,7 +88,7 @@ class Scorer:
             reference_folder=self.reference_folder,
         )
         self.student_window = model_window(policy_folder)
-        self.teacher_window = min(model_window(one.folder) for one in self.sources)
+        self.teacher_window = min(model_window(source.folder) for source in self.sources)
         self.models = LoadedModels(policy_folder, self.device)
         self.student = self.models.student
         check_head(self.student)
@@ -113,15 +102,15 @@ class Scorer:
         Raises InputError where a model's window is too short, or where the shard would have too large a support.
         """
         self._check_size(sum(len(row["token_ids"]) for row in rollouts))
-        prompts, shown = self._branches(rollouts, contexts)
+        student_reads, teacher_reads = self._branches(rollouts, contexts)
         temperatures = {float(row["temperature"]) for row in rollouts}
         assert len(temperatures) == 1, "a shard is sampled at one temperature"
-        student, teacher, reference = self._read_all(prompts, shown, temperatures.pop())
+        student, teacher, reference = self._read_all(student_reads, teacher_reads, temperatures.pop())
         advantages = group_advantages(verdicts, normalize_std=self.settings.train.normalize_advantage_std)
         teacher_is = self.settings.train.teacher
         return [
             {
-                **_given(rollout, context),
+                **_copy_columns(rollout, context),
                 "teacher": teacher_is.kind,
                 "teacher_version": teacher_version(teacher_is, policy_version),
                 "policy_version": policy_version,
@@ -135,10 +124,10 @@ class Scorer:
         """What the student and what the teacher reads. Raises InputError where a model's window is too short."""
         responses = [np.asarray(row["token_ids"], dtype=np.int64) for row in rollouts]
         prompts = [np.asarray(row["prompt_token_ids"], dtype=np.int64) for row in rollouts]
-        shown = [np.asarray(row["context_token_ids"], dtype=np.int64) for row in contexts]
-        for prefixes, window in ((prompts, self.student_window), (shown, self.teacher_window)):
+        context_ids = [np.asarray(row["context_token_ids"], dtype=np.int64) for row in contexts]
+        for prefixes, window in ((prompts, self.student_window), (context_ids, self.teacher_window)):
             check_window([len(p) + len(r) for p, r in zip(prefixes, responses, strict=True)], window)
-        return branches(prompts, responses), branches(shown, responses)
+        return branches(prompts, responses), branches(context_ids, responses)
 
     def _check_size(self, num_tokens: int) -> None:
         """InputError if no shard could hold the support of so many tokens: said before they are scored."""
@@ -150,21 +139,23 @@ class Scorer:
             )
 
     def _read_all(
-        self, prompts: list[Branch], shown: list[Branch], temperature: float
+        self, student_reads: list[Branch], teacher_reads: list[Branch], temperature: float
     ) -> tuple[Reading, Reading, Reading | None]:
         """Student, teacher and, where training wants it, the initial policy."""
         reference = None
         if needs_reference(self.settings):
-            reference = self._read(self.models.get(self.reference_folder), prompts, temperature)
-        return *self._read_both(prompts, shown, temperature), reference
+            reference = self._read(self.models.get(self.reference_folder), student_reads, temperature)
+        return *self._read_both(student_reads, teacher_reads, temperature), reference
 
-    def _read_both(self, prompts: list[Branch], shown: list[Branch], temperature: float) -> tuple[Reading, Reading]:
+    def _read_both(
+        self, student_reads: list[Branch], teacher_reads: list[Branch], temperature: float
+    ) -> tuple[Reading, Reading]:
         """The student at the sampled tokens, and the teacher there and on the support."""
-        student = self._read_student(prompts, temperature)
+        student = self._read_student(student_reads, temperature)
         teacher = load_teacher(self.sources, self.models.get, num_ids=self.num_ids)
-        given = student.support_ids if self.support in ("student", "union") else None
+        support_ids = student.support_ids if self.support in ("student", "union") else None
         top_k = self.settings.score.top_k if self.support in ("teacher", "union") else None
-        return student, self._read(teacher, shown, temperature, given=given, top_k=top_k)
+        return student, self._read(teacher, teacher_reads, temperature, support_ids=support_ids, top_k=top_k)
 
     def _read_student(self, prompts: list[Branch], temperature: float) -> Reading:
         """The student, and the ids of its top k; the last shard's are kept, for other contexts of the same rollouts."""
@@ -181,7 +172,7 @@ class Scorer:
         items: list[Branch],
         temperature: float,
         *,
-        given: dict[int, np.ndarray] | None = None,
+        support_ids: dict[int, np.ndarray] | None = None,
         top_k: int | None = None,
     ) -> Reading:
         """Read rollouts after their prefixes, on a support as in `token_logps`."""
@@ -189,8 +180,9 @@ class Scorer:
         for trees in plan_batches(items, max_tokens=settings.max_tokens_per_pass):
             batch = make_batch(trees, self.device)
             ids = None
-            if given is not None:
-                ids = torch.from_numpy(np.concatenate([given[row] for row, _ in batch.rows])).to(self.device).long()
+            if support_ids is not None:
+                flat = np.concatenate([support_ids[row] for row, _ in batch.rows])
+                ids = torch.from_numpy(flat).to(self.device).long()
             with autocast(self.settings.model.precision, self.device):
                 logps = token_logps(
                     model,
@@ -235,7 +227,7 @@ def group_advantages(verdicts: Rows, *, normalize_std: bool) -> list[float | Non
     return advantages
 
 
-def _given(rollout: dict[str, Any], context: dict[str, Any]) -> dict[str, Any]:
+def _copy_columns(rollout: dict[str, Any], context: dict[str, Any]) -> dict[str, Any]:
     """Columns that training needs beside the scores, so that it reads one table."""
     names = ("run", "round", "prompt_id", "sample", "prompt_token_ids", "token_ids", "temperature", "behavior_logprobs")
     return {

@@ -19,15 +19,15 @@ import torch
 from torch import Tensor
 
 from mopd.errors import InputError
+from mopd.models.device import autocast, default_device
 from mopd.models.folders import load_model, load_tokenizer, num_output_ids
 from mopd.models.forward import branches, hidden_states, make_batch, plan_batches
 from mopd.models.lora import seed_dropout
-from mopd.models.teachers import load_teacher, teacher_sources, update_teacher
-from mopd.models.trainer_state import TrainerState, open_state, save_state, trained_parameters
+from mopd.models.teachers import load_teacher, teacher_sources
+from mopd.models.trainer_state import TrainerState, open_state, save_state, trained_parameters, update_teacher
 from mopd.objectives import needs_teacher, objective_class
 from mopd.objectives.base import MicroBatch, Objective, Update
 from mopd.objectives.response_steps import StepSplitter
-from mopd.score import autocast, default_device
 from mopd.seeds import derive_seed
 
 if TYPE_CHECKING:  # scoring and training run where pydantic is not installed

@@ -9,7 +9,7 @@ import numpy as np
 import pyarrow as pa
 
 from storage.errors import StorageError
-from storage.schemas import Row, is_numeric_list, key_columns, schema_of
+from storage.schemas import SCHEMAS, Row, is_numeric_list, key_columns
 
 
 def to_table(name: str, rows: Sequence[Row]) -> pa.Table:
@@ -19,7 +19,7 @@ def to_table(name: str, rows: Sequence[Row]) -> pa.Table:
     Raises StorageError on unknown or missing columns, values of another type, nulls where there must be none, and two
     rows of one key.
     """
-    schema = schema_of(name)
+    schema = SCHEMAS[name]
     _check_columns(name, schema, rows)
     arrays = [_column(name, field, [row[field.name] for row in rows]) for field in schema]
     table = pa.Table.from_arrays(arrays, schema=schema)

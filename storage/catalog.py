@@ -24,13 +24,11 @@ from storage.episodes import EPISODES
 from storage.errors import StorageError
 from storage.files import write_replacing
 from storage.integrity import verify_run
-from storage.manifests import LOGGER, Manifest, data_name, data_path, scan, side_tables
+from storage.manifests import LOGGER, Manifest, data_name, data_path, scan
 from storage.runs import RunFolder
-from storage.schemas import SCHEMAS, SIDE, base_table, column_types, schema_of
+from storage.schemas import NAME_COLUMNS, SCHEMAS, column_types
 
 CATALOG_FILE = "catalog.sql"
-SIDES = {f"side_{table}": table for table in ("contexts", "scores", "signals", "answers", "evaluations")}
-"""Views over all side tables of a table, with a column `name`."""
 
 
 def _quoted(text: str) -> str:
@@ -101,7 +99,6 @@ def write_catalog(run: RunFolder) -> Path:
     In the run folder, `duckdb -init catalog.sql` opens it. Make it again after a commit to see the new shard.
     """
     views = [_portable_view(run, name, _current(run, name, frozenset())[0]) for name in SCHEMAS]
-    views += [_portable_side(run, view, table) for view, table in SIDES.items()]
     head = "-- Written by mopd; run it in this folder: duckdb -init catalog.sql\n"
     views.append(f"CREATE OR REPLACE VIEW episodes AS{EPISODES.rstrip()};\n")
     content = (head + "\n".join(views)).encode()
@@ -115,11 +112,10 @@ def _open(run: RunFolder, bad_files: frozenset[str]) -> tuple[duckdb.DuckDBPyCon
     """A connection, and a line for each shard left out; `bad_files` are known to be damaged."""
     connection = duckdb.connect()
     excluded: list[str] = []
-    for name, schema in SCHEMAS.items():
-        current, problems = _current(run, name, bad_files)
-        connection.register(name, _dataset(run, current, schema))
+    for table in SCHEMAS:
+        current, problems = _current(run, table, bad_files)
+        connection.register(table, _dataset(run, current, table))
         excluded += problems
-    excluded += _register_sides(connection, run, bad_files)
     connection.execute(f"CREATE VIEW episodes AS {EPISODES}")
     for statement in _SETTINGS:
         connection.execute(statement)
@@ -128,31 +124,14 @@ def _open(run: RunFolder, bad_files: frozenset[str]) -> tuple[duckdb.DuckDBPyCon
     return connection, excluded
 
 
-def _register_sides(connection: duckdb.DuckDBPyConnection, run: RunFolder, bad_files: frozenset[str]) -> list[str]:
-    """The views of SIDES, from the side tables; a line for each shard left out."""
-    excluded: list[str] = []
-    for view, table in SIDES.items():
-        schema = _side_schema(table)
-        parts: list[ds.Dataset] = []
-        for side, current, problems in _sides(run, table, bad_files):
-            excluded += problems
-            parts.append(_dataset(run, current, schema, name=side))
-        connection.register(view, ds.dataset(parts) if parts else schema.empty_table())
-    return excluded
+def _view_schema(table: str) -> pa.Schema:
+    """The columns of a table in SQL: those of its files, then the one that its manifests say."""
+    names = [NAME_COLUMNS[table]] if table in NAME_COLUMNS else []
+    return pa.schema([*SCHEMAS[table], *(pa.field(name, pa.string(), nullable=False) for name in names)])
 
 
-def _side_schema(table: str) -> pa.Schema:
-    return pa.schema([pa.field("name", pa.string(), nullable=False), *SCHEMAS[table]])
-
-
-def _sides(run: RunFolder, table: str, bad_files: frozenset[str]) -> list[tuple[str, list[Manifest], list[str]]]:
-    """Each side of a table by name, with its shards that can be read together and a line for each other one."""
-    names = [name for name in side_tables(run) if base_table(name) == table]
-    return [(name.partition(SIDE)[2], *_current(run, name, bad_files)) for name in names]
-
-
-def _dataset(run: RunFolder, current: list[Manifest], schema: pa.Schema, **columns: str) -> ds.Dataset:
-    """The shards as one dataset, with `columns` that all rows have alike. Rows taken over are the run's own in `run`.
+def _dataset(run: RunFolder, current: list[Manifest], table: str) -> ds.Dataset:
+    """The shards as one dataset. Rows that were taken over are the run's own in `run`.
 
     What is said of a fragment goes before what its file says: no byte has to be written again.
     """
@@ -160,17 +139,18 @@ def _dataset(run: RunFolder, current: list[Manifest], schema: pa.Schema, **colum
     form, system = ds.ParquetFileFormat(default_fragment_scan_options=checked), LocalFileSystem()
     fragments = []
     for manifest in current:
-        known = {**columns, **({"run": run.run_id} if manifest.home else {})}
-        said = [ds.field(name) == value for name, value in known.items()]
+        known = {NAME_COLUMNS[table]: manifest.name} if table in NAME_COLUMNS else {}
+        known |= {"run": run.run_id} if manifest.home else {}
+        said = [ds.field(column) == value for column, value in known.items()]
         extra = {"partition_expression": reduce(and_, said)} if said else {}
         fragments.append(form.make_fragment(str(data_path(run, manifest)), filesystem=system, **extra))
-    return ds.FileSystemDataset(fragments, schema, form, system)
+    return ds.FileSystemDataset(fragments, _view_schema(table), form, system)
 
 
 def _current(run: RunFolder, name: str, bad_files: frozenset[str]) -> tuple[list[Manifest], list[str]]:
     """The shards of a table that can be read together, and a line for each other one."""
-    found, problems = scan(run, name)
-    expected = column_types(schema_of(name))
+    found, problems = scan(run, name, name=None)
+    expected = column_types(SCHEMAS[name])
     current = []
     for manifest in found:
         file = data_name(run, manifest)
@@ -210,31 +190,24 @@ def _sql_error(error: duckdb.Error) -> StorageError:
     return StorageError(f"SQL: {' '.join(message.split())}")
 
 
-def _portable_view(run: RunFolder, name: str, current: list[Manifest]) -> str:
-    head = f"CREATE OR REPLACE VIEW {name} AS\n"
-    return f"{head}{_portable_rows(run, current) if current else _no_rows(SCHEMAS[name])};\n"
+def _portable_view(run: RunFolder, table: str, current: list[Manifest]) -> str:
+    """The rows of each name, one below the other; a fork's ancestors are named by their place beside it."""
+    names = sorted({manifest.name for manifest in current})
+    parts = [_portable_rows(run, table, name, [one for one in current if one.name == name]) for name in names]
+    rows = "\nUNION ALL\n".join(parts) or _no_rows(table)
+    return f"CREATE OR REPLACE VIEW {table} AS\n{rows};\n"
 
 
-def _portable_side(run: RunFolder, view: str, table: str) -> str:
-    """All sides of a table, one below the other."""
-    parts = [
-        f"SELECT {_quoted(side)} AS name, * FROM ({_portable_rows(run, current)})"
-        for side, current, _ in _sides(run, table, frozenset())
-        if current
-    ]
-    return f"CREATE OR REPLACE VIEW {view} AS\n{' UNION ALL '.join(parts) or _no_rows(_side_schema(table))};\n"
-
-
-def _no_rows(schema: pa.Schema) -> str:
-    columns = ", ".join(f'CAST(NULL AS {_sql_type(field.type)}) AS "{field.name}"' for field in schema)
+def _no_rows(table: str) -> str:
+    columns = ", ".join(f'CAST(NULL AS {_sql_type(field.type)}) AS "{field.name}"' for field in _view_schema(table))
     return f"SELECT {columns} WHERE false"
 
 
-def _portable_rows(run: RunFolder, current: list[Manifest]) -> str:
-    """The rows of some shards; a fork's ancestors are named by their place beside it."""
+def _portable_rows(run: RunFolder, table: str, name: str, current: list[Manifest]) -> str:
     files = ",\n    ".join(_quoted(_portable_file(run, manifest)) for manifest in current)
     taken = any(manifest.home for manifest in current)
     rows = f"* REPLACE ({_quoted(run.run_id)} AS run)" if taken else "*"
+    rows += f", {_quoted(name)} AS {NAME_COLUMNS[table]}" if table in NAME_COLUMNS else ""
     return f"SELECT {rows} FROM read_parquet([\n    {files}\n], hive_partitioning = false)"
 
 

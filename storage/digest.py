@@ -10,9 +10,9 @@ from typing import Any
 import numpy as np
 
 from storage.errors import StorageError
-from storage.manifests import POLICIES, Manifest, is_removable, scan, side_tables
+from storage.manifests import POLICIES, Manifest, is_removable, names_of, scan
 from storage.runs import RunFolder
-from storage.schemas import SCHEMAS, Row, base_table, key_columns, schema_of
+from storage.schemas import SCHEMAS, Row, key_columns
 from storage.shards import read_rows
 
 EVALUATIONS, HELDOUT = "evaluations", "heldout"
@@ -24,22 +24,23 @@ def digest_tables(run: RunFolder, evaluated: Collection[int] | None = None) -> d
     """sha256 (hex) of each table's rows, sorted by key, and of `policies`: the weights as committed.
 
     `evaluated`: the policies whose evaluations count, with the held-out prompts drawn for them; None for all.
-    Of side tables, evaluations of models beside each other count; other contexts and scores leave a run as it is.
+    Evaluations of models beside each other count, each by its name; other contexts and scores leave a run as it is.
     Neither the run's name nor timings, nor the division into shards, count. Raises StorageError when a shard is
     damaged: a digest of the rest would be that of another run.
     """
-    evaluations = [name for name in side_tables(run) if base_table(name) == EVALUATIONS]
-    digests = {table: _digest_table(run, table, evaluated) for table in (*SCHEMAS, *evaluations)}
+    digests = {table: _digest_table(run, table, evaluated) for table in SCHEMAS}
+    for name in names_of(run, EVALUATIONS):
+        digests[f"{EVALUATIONS} of {name}"] = _digest_table(run, EVALUATIONS, None, name)
     digests[POLICIES] = _digest_policies(run)
     return digests
 
 
-def _digest_table(run: RunFolder, table: str, evaluated: Collection[int] | None) -> str:
-    columns = [name for name in schema_of(table).names if name not in IGNORED]
-    keys = [name for name in key_columns(table) if name not in IGNORED]
+def _digest_table(run: RunFolder, table: str, evaluated: Collection[int] | None, name: str = "") -> str:
+    columns = [column for column in SCHEMAS[table].names if column not in IGNORED]
+    keys = [column for column in key_columns(table) if column not in IGNORED]
     hashes = [
         (tuple(row[key] for key in keys), _digest_row(row))
-        for manifest in _whole(run, table, evaluated if table == EVALUATIONS else None)
+        for manifest in _whole(run, table, evaluated if table == EVALUATIONS else None, name)
         for row in read_rows(run, manifest, columns)
         if evaluated is None or row.get("split") != HELDOUT or row["round"] in evaluated
     ]
@@ -60,9 +61,9 @@ def _digest_policies(run: RunFolder) -> str:
     return hashlib.sha256(json.dumps(weights, sort_keys=True).encode()).hexdigest()
 
 
-def _whole(run: RunFolder, table: str, rounds: Collection[int] | None = None) -> list[Manifest]:
+def _whole(run: RunFolder, table: str, rounds: Collection[int] | None = None, name: str = "") -> list[Manifest]:
     """A table's shards, of some rounds alone where they are given: others may be damaged."""
-    scanned = [scan(run, table, number) for number in ([None] if rounds is None else sorted(rounds))]
+    scanned = [scan(run, table, number, name=name) for number in ([None] if rounds is None else sorted(rounds))]
     problems = [problem for _, problems in scanned for problem in problems]
     if problems:
         raise StorageError(f"{run.path} can't be digested: {problems[0]}: run it again to repair it")

@@ -1,4 +1,4 @@
-"""The `episodes` view: one row a rollout, all stages joined."""
+"""The `episodes` view: one row a rollout, all stages joined; contexts and scores are those that the run trains on."""
 
 EPISODES = """
 SELECT
@@ -25,6 +25,8 @@ LEFT JOIN verdicts AS v
     ON v.run = r.run AND v.round = r.round AND v.prompt_id = r.prompt_id AND v.sample = r.sample
 LEFT JOIN contexts AS c
     ON c.run = r.run AND c.round = r.round AND c.prompt_id = r.prompt_id AND c.sample = r.sample
+    AND c.condition = ''
 LEFT JOIN scores AS s
     ON s.run = r.run AND s.round = r.round AND s.prompt_id = r.prompt_id AND s.sample = r.sample
+    AND s.condition = ''
 """

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from storage.files import LOCK, TEMPORARY, commit_lock, remove, temporary_path
 from storage.lineage import fork_notes, needed_by_fork
-from storage.manifests import LOGGER, POLICIES, REMOVABLE_PREFIX, Manifest, manifest_paths, relative, side_tables
+from storage.manifests import LOGGER, POLICIES, REMOVABLE_PREFIX, Manifest, manifest_paths, relative
 from storage.runs import RunFolder
 from storage.schemas import SCHEMAS
 
@@ -33,7 +33,7 @@ def _unnamed(run: RunFolder) -> Iterator[Path]:
     """What may be garbage, by name."""
     yield from (path for path in sorted((run.path / TEMPORARY).iterdir()) if path.name != LOCK)
     taken = {file for note in fork_notes(run) for file in note["files"]}
-    for table in (*SCHEMAS, *side_tables(run), POLICIES):
+    for table in (*SCHEMAS, POLICIES):
         for folder in sorted((run.path / table).glob("round=*/")):
             named = _named(run, table, int(folder.name.removeprefix("round=")))
             if named is None:

@@ -20,13 +20,15 @@ import numpy as np
 from storage.errors import StorageError
 from storage.files import sha256_file
 from storage.runs import RunFolder
-from storage.schemas import SCHEMAS, SIDE, base_table
+from storage.schemas import SCHEMAS
 
 LOGGER = logging.getLogger("mopd.storage")
 POLICIES = "policies"
 TABLES = (*SCHEMAS, POLICIES)
 REMOVABLE_PREFIX = "trainer"
 """Entries of a policy folder whose name begins so (optimizer and teacher state) may be removed later."""
+OPTIONAL = frozenset({"untimed", "name", "home"})
+"""What a manifest need not say."""
 
 
 @dataclass(frozen=True)
@@ -53,6 +55,8 @@ class Manifest:
     """Of a folder: each file's `bytes` and `sha256`."""
     untimed: str = ""
     """Of a table with timings: sha256 of its rows without them."""
+    name: str = ""
+    """Of a shard of `storage.schemas.NAME_COLUMNS`: what names its rows among others of the same rollouts."""
     home: str = ""
     """The run that `file` lies in, by its name in `lineage.homes` of run.json; "": this one."""
 
@@ -70,7 +74,7 @@ class Manifest:
         """Parse a manifest; ValueError when it is damaged."""
         content = json.loads(path.read_bytes())
         kinds = _kinds()
-        if not isinstance(content, dict) or not kinds.keys() - {"untimed", "home"} <= content.keys() <= kinds.keys():
+        if not isinstance(content, dict) or not kinds.keys() - OPTIONAL <= content.keys() <= kinds.keys():
             raise ValueError("not a manifest")
         wrong = [name for name, value in content.items() if type(value) is not kinds[name]]
         if wrong:
@@ -120,8 +124,6 @@ def find_manifest(run: RunFolder, table: str, round: int, shard: int, key: str) 
     Raises StorageError for data of an ancestor that is gone or has changed: only that run can make it again.
     """
     path = manifest_path(run, table, round, shard, key)
-    if not path.exists():
-        return None
     manifest, problem = _check(run, path)
     if manifest is not None and manifest.key != key:
         problem = f"{relative(run, path)} is for another key"
@@ -133,36 +135,42 @@ def find_manifest(run: RunFolder, table: str, round: int, shard: int, key: str) 
     return manifest
 
 
-def scan(run: RunFolder, table: str, round: int | None = None) -> tuple[list[Manifest], list[str]]:
-    """The manifests of a table's current shards sorted by (round, shard), and what is wrong with the others.
+def scan(
+    run: RunFolder, table: str, round: int | None = None, *, name: str | None = ""
+) -> tuple[list[Manifest], list[str]]:
+    """The manifests of a table's current shards sorted by (name, round, shard), and what is wrong with the others.
 
-    Of several under one (round, shard), made by different versions of a stage, the newest whole one is current.
+    Of several under one place, made by different versions of a stage, the newest whole one is current. `name`: those of
+    one name, the run's own unless it is given; None for all.
     """
-    current: dict[tuple[int, int], Manifest] = {}
+    current: dict[tuple[str, int, int], Manifest] = {}
     problems: list[str] = []
     for path in manifest_paths(run, table, round):
         manifest, problem = _check(run, path)
-        if manifest is None or problem:
+        if problem:
             problems.append(problem)
+        if manifest is None or problem:
             continue
-        place = (manifest.round, manifest.shard)
+        if name is not None and manifest.name != name:
+            continue
+        place = (manifest.name, manifest.round, manifest.shard)
         other = current.get(place)
         if other is None or (manifest.created, manifest.key) > (other.created, other.key):
             current[place] = manifest
     return [current[place] for place in sorted(current)], problems
 
 
-def manifests(run: RunFolder, table: str, round: int | None = None) -> list[Manifest]:
+def manifests(run: RunFolder, table: str, round: int | None = None, *, name: str | None = "") -> list[Manifest]:
     """What `scan` found whole; a warning for each that is not."""
-    found, problems = scan(run, table, round)
+    found, problems = scan(run, table, round, name=name)
     for problem in problems:
         LOGGER.warning("excluded: %s", problem)
     return found
 
 
-def side_tables(run: RunFolder) -> list[str]:
-    """The side tables of a run, e.g. `contexts@positive`."""
-    return sorted(path.name for path in run.path.glob(f"*{SIDE}*/") if base_table(path.name) in SCHEMAS)
+def names_of(run: RunFolder, table: str) -> list[str]:
+    """The names under which a table has rows beside the run's own."""
+    return sorted({manifest.name for manifest in scan(run, table, name=None)[0]} - {""})
 
 
 def manifest_paths(run: RunFolder, table: str, round: int | None = None) -> list[Path]:
@@ -173,9 +181,22 @@ def manifest_paths(run: RunFolder, table: str, round: int | None = None) -> list
 
 
 def _check(run: RunFolder, path: Path) -> tuple[Manifest | None, str]:
-    """A manifest, None if it is damaged; and what is wrong with it, in one line: each file must have its size."""
+    """A manifest, None if it is damaged or not there; and what is wrong with it, in one line.
+
+    No lock is held: one that is replaced while it is looked at is looked at again.
+    """
+    checked = _check_now(run, path)
+    while checked[1] and (again := _check_now(run, path)) != checked:
+        checked = again
+    return checked
+
+
+def _check_now(run: RunFolder, path: Path) -> tuple[Manifest | None, str]:
+    """`_check` at one moment: each file must have its size."""
     try:
         manifest = Manifest.read(path)
+    except FileNotFoundError:
+        return None, ""
     except (ValueError, TypeError) as error:
         return None, f"{relative(run, path)} is damaged ({error})"
     home = run.home(manifest.home)

@@ -16,7 +16,7 @@ from storage.errors import StorageError
 from storage.files import sha256_file
 from storage.manifests import Manifest, data_path, taken_over
 from storage.runs import RunFolder
-from storage.schemas import Row, column_types, is_numeric_list, schema_of
+from storage.schemas import SCHEMAS, Row, column_types, is_numeric_list
 
 
 @dataclass(frozen=True)
@@ -96,7 +96,7 @@ def read_rows(
     arrays where K differs within a row; [0, 0] for an empty one). Raises StorageError for a damaged shard, one of
     another schema, or an unknown column. Rows that were taken over from an ancestor are the run's own: `run` names it.
     """
-    names = schema_of(manifest.table).names if columns is None else columns
+    names = SCHEMAS[manifest.table].names if columns is None else columns
     _check_names(manifest, names)
     path = _checked(run, manifest)
     filters = [(name, "=", value) for name, value in where.items()] if where else None
@@ -108,7 +108,7 @@ def read_rows(
 
 
 def _check_names(manifest: Manifest, names: Sequence[str]) -> None:
-    known = schema_of(manifest.table).names
+    known = SCHEMAS[manifest.table].names
     unknown = sorted(set(names) - set(known))
     if unknown:
         raise StorageError(f"{manifest.table} has no columns {unknown}: choose from {', '.join(known)}")
@@ -121,7 +121,7 @@ def _checked(run: RunFolder, manifest: Manifest) -> Path:
         if manifest.home:
             raise StorageError(taken_over(run, f"{path} is damaged or missing"))
         raise StorageError(f"{path} is damaged or missing: remove it, run again to make it again")
-    if manifest.schema != column_types(schema_of(manifest.table)):
+    if manifest.schema != column_types(SCHEMAS[manifest.table]):
         raise StorageError(f"{path} was written by another version of mopd: use that one")
     return path
 

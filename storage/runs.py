@@ -13,7 +13,7 @@ from storage.errors import StorageError
 from storage.files import make_folder, write_exclusive
 
 RUN_FILE = "run.json"
-FORMAT = 1
+FORMAT = 2
 ABSENT = object()
 """Stands for a setting that one side doesn't have."""
 _SHOWN_DIFFERENCES = 5

@@ -7,9 +7,6 @@ from typing import Any
 import pyarrow as pa
 
 Row = dict[str, Any]
-SIDE = "@"
-"""Between a table's name and that of a side of the run: other contexts or scores of the same rollouts."""
-
 INTS = pa.list_(pa.int32())
 FLOATS = pa.list_(pa.float32())
 MESSAGES = pa.list_(pa.struct([("role", pa.string()), ("content", pa.string())]))
@@ -201,27 +198,19 @@ SCHEMAS: dict[str, pa.Schema] = {
     ),
 }
 
+NAME_COLUMNS = {
+    **dict.fromkeys(("contexts", "scores", "signals", "answers"), "condition"),
+    "evaluations": "model",
+}
+"""The column that a table has in SQL beside those of its files: the name that a shard's manifest gives all its rows, of
+the context they were made under, or of the model that was asked. "" for what the run itself trains on, or trained."""
+
 _KEYS = ("run", "round", "prompt_id", "sample", "step", "population", "candidate")
 
 
-def schema_of(table: str) -> pa.Schema:
-    """The schema of a table, or of a side table such as `scores@positive`: that of the part before the @."""
-    return SCHEMAS[base_table(table)]
-
-
-def base_table(table: str) -> str:
-    """`scores` of `scores@positive`."""
-    return table.partition(SIDE)[0]
-
-
-def side_of(table: str) -> str:
-    """`positive` of `scores@positive`; "" for a table of the run itself."""
-    return table.partition(SIDE)[2]
-
-
-def key_columns(name: str) -> list[str]:
-    """Columns of table `name` that tell its rows apart, in sorting order."""
-    return [column for column in schema_of(name).names if column in _KEYS]
+def key_columns(table: str) -> list[str]:
+    """Columns of a table that tell apart its rows of one name, in sorting order."""
+    return [column for column in SCHEMAS[table].names if column in _KEYS]
 
 
 def is_numeric_list(kind: pa.DataType) -> bool:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import hashlib
 import platform
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -51,6 +52,7 @@ __all__ = [
     "BadFile",
     "Manifest",
     "collect_garbage",
+    "commit_again",
     "commit_folder",
     "commit_shard",
     "find_manifest",
@@ -78,10 +80,11 @@ def commit_shard(
     rows: Sequence[Row],
     parents: list[str],
     info: dict[str, Any],
+    name: str = "",
 ) -> Manifest:
     """Publish rows as one immutable shard; of several commits under one key the first one's manifest is returned.
 
-    One that was made from other parents gives way.
+    One that was made from other parents gives way. `name`: of what is no table of the run's own, see NAME_COLUMNS.
     Raises StorageError for rows that don't fit the schema, OSError naming the file for a full disk or missing rights;
     either way nothing of the shard remains.
     """
@@ -107,8 +110,17 @@ def commit_shard(
             versions=_versions(),
             created=_now(),
             untimed=_untimed(content),
+            name=name,
         )
         return _publish(run, manifest, temporary, target)
+
+
+def commit_again(
+    run: RunFolder, manifest: Manifest, *, key: str, parents: list[str], info: dict[str, Any], name: str = ""
+) -> Manifest:
+    """Publish the data of a committed shard under one more key, and maybe another name: nothing is copied."""
+    again = replace(manifest, key=key, name=name, parents=list(parents), info=info, created=_now())
+    return _publish(run, again)
 
 
 def commit_folder(
@@ -154,8 +166,8 @@ def commit_folder(
         return _publish(run, manifest, temporary, target)
 
 
-def _publish(run: RunFolder, manifest: Manifest, temporary: Path, target: Path) -> Manifest:
-    """Move the data to its final name, then commit the manifest; the winner's manifest if another one came first."""
+def _publish(run: RunFolder, manifest: Manifest, temporary: Path | None = None, target: Path | None = None) -> Manifest:
+    """Move new data to its final name, then commit the manifest; the winner's manifest if another one came first."""
     place = (manifest.table, manifest.round, manifest.shard, manifest.key)
     path = manifest_path(run, *place)
     with temporary_path(run.path, path.name) as draft, commit_lock(run.path):
@@ -163,12 +175,13 @@ def _publish(run: RunFolder, manifest: Manifest, temporary: Path, target: Path) 
         winner = find_manifest(run, *place)
         if winner is not None and winner.parents == manifest.parents:
             return winner
-        if target.is_dir():
+        if target is not None and target.is_dir():
             _clear_leftover(run, manifest, target)
         path.unlink(missing_ok=True)
         make_folder(path.parent)
-        temporary.replace(target)
-        fsync_path(target.parent)
+        if temporary is not None and target is not None:
+            temporary.replace(target)
+            fsync_path(target.parent)
         link_exclusive(draft, path)
     return Manifest.read(path)
 

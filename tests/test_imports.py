@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import ast
+import importlib
 import subprocess
 import sys
+from collections.abc import Iterator
+from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 
 import pytest
@@ -33,6 +36,26 @@ def imports_of(path: Path) -> set[str]:
         elif isinstance(node, ast.ImportFrom) and node.level == 0:
             found.add((node.module or "").split(".")[0])
     return found
+
+
+def statements(tree: ast.AST) -> Iterator[ast.AST]:
+    """All that may run: what stands under TYPE_CHECKING is left out."""
+    for node in ast.iter_child_nodes(tree):
+        if not (isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING"):
+            yield node
+            yield from statements(node)
+
+
+def modules_imported(path: Path, known: set[str]) -> set[str]:
+    """Which of the known modules a file imports, also inside functions; the package around a module isn't counted."""
+    imported = set()
+    for node in statements(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            imported |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            names = {f"{node.module}.{alias.name}" for alias in node.names}
+            imported |= names & known or {node.module or ""}
+    return imported & known
 
 
 def loaded_after(code: str, suspects: tuple[str, ...]) -> set[str]:
@@ -96,12 +119,34 @@ def test_metrics_of_signals_are_cheap_to_import() -> None:
     )
 
 
+@pytest.mark.parametrize("folder", ["benchmarks", "examples", "tools"])
+def test_scripts_import_names_that_are_there(folder: str) -> None:
+    """Scripts import within functions, which nothing else runs."""
+    for path in sorted((ROOT / folder).glob("*.py")):
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.ImportFrom) and (node.module or "").split(".")[0] in ROOMS:
+                module = importlib.import_module(node.module or "")
+                missing = [alias.name for alias in node.names if not hasattr(module, alias.name)]
+                assert not missing, f"{path.relative_to(ROOT)} imports {missing} from {node.module}"
+
+
 @pytest.mark.parametrize("room", ROOMS)
 def test_arrows_between_the_rooms(room: str) -> None:
     for path in sorted((ROOT / room).rglob("*.py")):
         found = imports_of(path)
         assert found & set(ROOMS) <= MAY_IMPORT[room], f"{path.relative_to(ROOT)} imports another room"
         assert not found & FOREIGN[room], f"{path.relative_to(ROOT)} imports {found & FOREIGN[room]}"
+
+
+@pytest.mark.parametrize("room", ["mopd", "storage"])
+def test_no_circles(room: str) -> None:
+    known = {*modules_of(room), "mopd.engines.vllm_engine"}
+    paths = {name: ROOT / Path(*name.split(".")) for name in known}
+    files = {name: path / "__init__.py" if path.is_dir() else path.with_suffix(".py") for name, path in paths.items()}
+    try:
+        TopologicalSorter({name: modules_imported(path, known) for name, path in files.items()}).prepare()
+    except CycleError as error:
+        pytest.fail("modules import each other: " + " <- ".join(error.args[1]))
 
 
 def test_vllm_is_imported_in_one_module() -> None:

@@ -25,7 +25,7 @@ INTRODUCTION = """# Settings
 One tree, read from YAML; `mopd run CONFIG --set train.learning_rate=1e-5` overrides single values, and what was
 resolved is kept in the run's `run.json`. Unknown names and impossible combinations are refused before anything starts.
 A setting of several kinds may be given as the name of a kind alone: `variant: positive` is `variant: {kind: positive}`.
-`make docs` writes this page from the classes in `mopd/settings/run.py`.
+`make docs` writes this page from the classes in `mopd/settings/`.
 """
 
 

@@ -31,16 +31,16 @@ def condition(
         run: the run's folder
         round: whose rollouts
         variant: the same as --set condition.variant=VARIANT
-        name: of the side that they stand on (default: the variant)
+        name: what their rows are known by (default: the variant)
         overrides: e.g. condition.rendering=turns; may be repeated
     """
-    from flows.side import side_command
+    from flows.replay import replay_command
 
     name = name or variant
     if name is None:
         raise InputError("--name: needed where no --variant is given")
     by_variant = [] if variant is None else [f"condition.variant={variant}"]
-    return side_command(run, round, name, [*by_variant, *overrides], scores=False)
+    return replay_command(run, round, name, [*by_variant, *overrides], scores=False)
 
 
 def score(run: Path, /, *, round: Whole, name: Name, overrides: Sets = ()) -> int:
@@ -49,9 +49,9 @@ def score(run: Path, /, *, round: Whole, name: Name, overrides: Sets = ()) -> in
     Args:
         run: the run's folder
         round: whose rollouts
-        name: of the side that they stand on
+        name: what their rows are known by
         overrides: e.g. train.teacher=frozen; may be repeated
     """
-    from flows.side import side_command
+    from flows.replay import replay_command
 
-    return side_command(run, round, name, list(overrides), scores=True)
+    return replay_command(run, round, name, list(overrides), scores=True)

@@ -13,42 +13,35 @@ from dataclasses import replace
 
 from mopd.contexts.peers import Candidate, Pool, Role, Slot
 from mopd.contexts.render import Context, Section
+from mopd.registry import Registry
 
 Filler = Callable[[Pool], list[Slot]]
 Count = Callable[[tuple[Section, ...]], int]
 """Tokens of the context with these sections, whatever the budget."""
 
-CONTROLS: dict[str, Filler] = {}
+CONTROLS: Registry[Filler] = Registry("control")
 
 
-def control(filler: Filler) -> Filler:
-    """Registers a control under its function's name."""
-    name = filler.__name__
-    assert name not in CONTROLS, f"two controls are named {name}"
-    CONTROLS[name] = filler
-    return filler
-
-
-@control
+@CONTROLS.register()
 def random_peer(pool: Pool) -> list[Slot]:
     """Peers in an order drawn without a look at their outcomes, which aren't told either."""
     return [Slot("peer", peer) for peer in pool.shuffled(pool.peers)]
 
 
-@control
+@CONTROLS.register()
 def unrelated_prompt(pool: Pool) -> list[Slot]:
     """Right replies to other questions: the shape of the context without its content."""
-    return [Slot("unrelated", other) for other in pool.shuffled(pool.others)]
+    return [Slot("unrelated", candidate) for candidate in pool.shuffled(pool.others)]
 
 
-@control
+@CONTROLS.register()
 def success_only(pool: Pool) -> list[Slot]:
     """Successes all the way; where the group has no more of them, other prompts' stand in."""
-    top_ups = [Slot("unrelated", other, top_up=True) for other in pool.shuffled(pool.others)]
+    top_ups = [Slot("unrelated", candidate, top_up=True) for candidate in pool.shuffled(pool.others)]
     return [*(_ranked(rank, peer) for rank, peer in enumerate(pool.successes())), *top_ups]
 
 
-@control
+@CONTROLS.register()
 def score_ordered(pool: Pool) -> list[Slot]:
     """Peers by reward, highest first, ties by sample; which of them succeeded isn't told."""
     return [Slot("peer", peer) for peer in sorted(pool.peers, key=lambda peer: -peer.reward)]
@@ -66,12 +59,13 @@ def match_tokens(fillers: tuple[Section, ...], imitated: Context, count: Count) 
     the fillers run out.
     """
     target = len(imitated.token_ids) if imitated.shown else 0
-    whole = 0
-    while whole < len(fillers) and count(fillers[: whole + 1]) <= target:
-        whole += 1
-    taken = fillers[:whole]
-    rest = fillers[whole : whole + 1]
-    return (*taken, *(part for filler in rest for part in _cut(filler, lambda part: count((*taken, part)) <= target)))
+    num_whole = 0
+    while num_whole < len(fillers) and count(fillers[: num_whole + 1]) <= target:
+        num_whole += 1
+    taken = fillers[:num_whole]
+    partial = fillers[num_whole : num_whole + 1]
+    cut = (part for filler in partial for part in _cut(filler, lambda part: count((*taken, part)) <= target))
+    return (*taken, *cut)
 
 
 MATCHES: dict[str, Callable[[tuple[Section, ...], Context, Count], tuple[Section, ...]]] = {

@@ -11,11 +11,12 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
+from mopd.registry import Registry
 from mopd.seeds import derive_seed
 
 if TYPE_CHECKING:
     from mopd.contexts.summaries import Summary
-    from mopd.settings.condition import SummaryVariant
+    from mopd.settings.variants import SummaryVariant
 
 Role = Literal[
     "first_success", "summary", "second_success", "third_success", "failure", "peer", "unrelated", "feedback"
@@ -66,7 +67,7 @@ class Pool:
     earlier: tuple[Candidate, ...] = ()
     """Successes of the same prompt in earlier rounds, newest first; empty where the group has a success."""
     others: tuple[Candidate, ...] = ()
-    """Successes of other prompts of the shard."""
+    """Successes of other prompts of the shard, which controls alone show."""
     show_failure: Literal["always", "when_no_success"] = "always"
 
     def successes(self) -> list[Candidate]:
@@ -91,56 +92,48 @@ class Pool:
 PeerPolicy = Callable[[Pool, Any], list[Slot]]
 """Slots in the order of the roles, from a rollout's pool and the variant's settings."""
 
-VARIANTS: dict[str, PeerPolicy] = {}
+VARIANTS: Registry[PeerPolicy] = Registry("peer policy")
 
 
-def variant(policy: PeerPolicy) -> PeerPolicy:
-    """Registers a peer policy under its function's name."""
-    name = policy.__name__
-    assert name not in VARIANTS, f"two peer policies are named {name}"
-    VARIANTS[name] = policy
-    return policy
-
-
-@variant
+@VARIANTS.register()
 def none(pool: Pool, settings: Any) -> list[Slot]:
     """The prompt alone: plain on-policy distillation."""
     return []
 
 
-@variant
+@VARIANTS.register()
 def success(pool: Pool, settings: Any) -> list[Slot]:
     """One successful peer (what SDPO shows its teacher)."""
     return positive(pool, settings)[:1]
 
 
-@variant
+@VARIANTS.register()
 def positive(pool: Pool, settings: Any) -> list[Slot]:
     """Up to two successful peers: positive peer imitation."""
     roles: tuple[Role, ...] = ("first_success", "second_success")
     return [Slot(role, peer) for role, peer in zip(roles, pool.successes(), strict=False)]
 
 
-@variant
+@VARIANTS.register()
 def contrastive(pool: Pool, settings: Any) -> list[Slot]:
     """Up to two successful peers and a failed one: contrastive success-failure (arXiv 2605.12652's best)."""
     return [*positive(pool, settings), *failure(pool, settings)]
 
 
-@variant
+@VARIANTS.register()
 def failure(pool: Pool, settings: Any) -> list[Slot]:
     """One failed peer."""
     drawn = pool.failure()
     return [Slot("failure", drawn)] if drawn else []
 
 
-@variant
+@VARIANTS.register()
 def feedback(pool: Pool, settings: Any) -> list[Slot]:
     """No peer: the verifier's feedback, which every variant may show, alone."""
     return []
 
 
-@variant
+@VARIANTS.register()
 def summary(pool: Pool, settings: SummaryVariant) -> list[Slot]:
     """Up to k peers, each by one sentence."""
     sources = {"success": pool.successes(), "failure": pool.failures(), "all": [*pool.peers, *pool.earlier]}

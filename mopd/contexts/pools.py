@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from functools import cached_property
 from typing import Any
 
 from mopd.contexts.peers import Candidate, Pool, Source
-from mopd.contexts.summaries import summary_of
+from mopd.contexts.summaries import summarize
 from mopd.seeds import derive_seed
-from mopd.settings.condition import ConditionSettings
+from mopd.settings.condition import ConditionSettings, ControlVariant
 from mopd.verifiers.reply import without_thinking
 
 Row = dict[str, Any]
@@ -42,8 +41,10 @@ class Pools:
         self._settings, self._run_seed = settings, run_seed
         self._special_tokens = [token for token in tokenizer.all_special_tokens if token]
         self._candidates = {group.prompt_id: self._read(group) for group in groups}
-        newest_first = sorted(earlier, key=lambda group: -group.round)
-        self._earlier = [one for group in newest_first for one in self._read(group) if one.success]
+        self._earlier: dict[str, list[Candidate]] = {}
+        for group in sorted(earlier, key=lambda group: -group.round):
+            self._earlier.setdefault(group.prompt_id, []).extend(_successes(self._read(group)))
+        self._others: dict[str, tuple[Candidate, ...]] = {}
 
     def of(self, group: Group, sample: int) -> Pool:
         """Whom rollout `sample` of a group may be shown.
@@ -52,12 +53,12 @@ class Pools:
         what is drawn.
         """
         members = self._candidates[group.prompt_id]
-        solved = any(one.success for one in members)
+        solved = any(candidate.success for candidate in members)
         return Pool(
-            tuple(one for one in members if one.source.sample != sample or not self._settings.exclude_self),
+            tuple(peer for peer in members if peer.source.sample != sample or not self._settings.exclude_self),
             derive_seed("peers", self._run_seed, group.round, group.prompt_id, sample),
-            earlier=() if solved else tuple(one for one in self._earlier if one.source.prompt_id == group.prompt_id),
-            others=tuple(one for one in self._successes if one.source.prompt_id != group.prompt_id),
+            earlier=() if solved else tuple(self._earlier.get(group.prompt_id, ())),
+            others=self._others_of(group.prompt_id) if isinstance(self._settings.variant, ControlVariant) else (),
             show_failure=self._settings.show_failure,
         )
 
@@ -68,18 +69,21 @@ class Pools:
                 text = text.replace(token, "")
         return text.strip()
 
-    @cached_property
-    def _successes(self) -> list[Candidate]:
-        return [one for members in self._candidates.values() for one in members if one.success]
+    def _others_of(self, prompt_id: str) -> tuple[Candidate, ...]:
+        """Successes of all other prompts: listed once a group, and for controls alone, which fill their slots so."""
+        if prompt_id not in self._others:
+            groups = [members for other, members in self._candidates.items() if other != prompt_id]
+            self._others[prompt_id] = tuple(peer for members in groups for peer in _successes(members))
+        return self._others[prompt_id]
 
     def _read(self, group: Group) -> list[Candidate]:
         pairs = zip(group.rollouts, group.verdicts, strict=True)
-        return [one for pair in pairs if (one := self._candidate(group, *pair)) is not None]
+        return [candidate for pair in pairs if (candidate := self._candidate(group, *pair)) is not None]
 
     def _candidate(self, group: Group, rollout: Row, verdict: Row) -> Candidate | None:
         """None without a verdict, and without text: such a reply has nothing to show."""
-        said = self.plain(rollout["text"])
-        text = without_thinking(said).strip() if self._settings.strip_think else said
+        reply = self.plain(rollout["text"])
+        text = without_thinking(reply).strip() if self._settings.strip_think else reply
         if verdict["success"] is None or not text:
             return None
         return Candidate(
@@ -87,9 +91,13 @@ class Pools:
             success=bool(verdict["success"]),
             reward=float(verdict["reward"]),
             text=text,
-            summary=summary_of(said),
+            summary=summarize(reply),
             question=group.question,
         )
+
+
+def _successes(candidates: Iterable[Candidate]) -> list[Candidate]:
+    return [candidate for candidate in candidates if candidate.success]
 
 
 def read_groups(prompts: list[Row], rollouts: Iterable[Row], verdicts: Iterable[Row]) -> list[Group]:

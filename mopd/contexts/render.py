@@ -104,8 +104,8 @@ def render(messages: list[Message], sections: Sequence[Section], settings: Condi
         return list(messages)
     last_user = max(index for index, message in enumerate(messages) if message["role"] == "user")
     question = messages[last_user]["content"]
-    shown = _display_order(sections, settings.failure_position)
-    peers_and_question = RENDERINGS[settings.rendering](question, shown)
+    ordered = _display_order(sections, settings.failure_position)
+    peers_and_question = RENDERINGS[settings.rendering](question, ordered)
     return [*messages[:last_user], *peers_and_question, *messages[last_user + 1 :]]
 
 
@@ -117,20 +117,20 @@ def fit_context(
     `sections` come in the order of `ROLES`. The question, the closing line and the assistant header are never cut:
     a question that is over the budget by itself is an InputError.
     """
-    shown = tuple(sections)
+    kept = tuple(sections)
     dropped: list[Role] = []
     while True:
-        rendered = render(messages, shown, settings)
+        rendered = render(messages, kept, settings)
         token_ids = template_tokens(tokenizer, rendered)
         if len(token_ids) <= settings.max_context_tokens:
-            return Context(rendered, token_ids, shown, tuple(dropped))
-        if not shown:
+            return Context(rendered, token_ids, kept, tuple(dropped))
+        if not kept:
             raise InputError(
                 f"the question alone takes {len(token_ids)} tokens, over condition.max_context_tokens "
                 f"({settings.max_context_tokens}); shorten it or raise the setting"
             )
-        dropped.append(shown[-1].role)
-        shown = shown[:-1]
+        dropped.append(kept[-1].role)
+        kept = kept[:-1]
 
 
 def template_tokens(tokenizer: Any, messages: list[Message]) -> list[int]:
@@ -144,8 +144,8 @@ def check_rendering(messages: list[Message], settings: ConditionSettings, tokeni
     try:
         template_tokens(tokenizer, render(messages, peers, settings))
     except InputError as error:
-        other = next(name for name in RENDERINGS if name != settings.rendering)
-        raise InputError(f"condition.rendering: {settings.rendering}: {error}; {other} may do") from error
+        alternative = next(name for name in RENDERINGS if name != settings.rendering)
+        raise InputError(f"condition.rendering: {settings.rendering}: {error}; {alternative} may do") from error
 
 
 def context_digest(token_ids: Sequence[int]) -> str:
@@ -182,13 +182,13 @@ def _earlier_turns(question: str, sections: list[Section]) -> list[Message]:
     A reply to another question comes with that question. Notes stand under the last question.
     """
     turns: list[Message] = []
-    asked = question
-    for section in (one for one in sections if one.role not in NOTES):
-        said = section.question if section.role == "unrelated" else asked
-        turns += [{"role": "user", "content": said}, {"role": "assistant", "content": section.text.strip()}]
-        asked = f"{WRONG_TURN}\n\n{question}" if section.role == "failure" else question
+    next_request = question
+    for section in (peer for peer in sections if peer.role not in NOTES):
+        request = section.question if section.role == "unrelated" else next_request
+        turns += [{"role": "user", "content": request}, {"role": "assistant", "content": section.text.strip()}]
+        next_request = f"{WRONG_TURN}\n\n{question}" if section.role == "failure" else question
     notes = _blocks(section for section in sections if section.role in NOTES)
-    last = "\n\n".join([asked, *notes, CLOSING_LINE]) if notes else asked
+    last = "\n\n".join([next_request, *notes, CLOSING_LINE]) if notes else next_request
     return [*turns, {"role": "user", "content": last}]
 
 

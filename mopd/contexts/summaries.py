@@ -46,17 +46,17 @@ def with_instruction(messages: list[Message], instruction: str) -> list[Message]
     if not instruction:
         return messages
     last_user = max(index for index, message in enumerate(messages) if message["role"] == "user")
-    asked = {**messages[last_user], "content": f"{messages[last_user]['content']}\n\n{instruction}"}
-    return [*messages[:last_user], asked, *messages[last_user + 1 :]]
+    instructed = {**messages[last_user], "content": f"{messages[last_user]['content']}\n\n{instruction}"}
+    return [*messages[:last_user], instructed, *messages[last_user + 1 :]]
 
 
-def summary_of(reply: str) -> Summary:
+def summarize(reply: str) -> Summary:
     """What stands in the last whole <summary> outside of thoughts; else the reply's end, cut between words."""
-    said = without_thinking(reply).strip() or reply
-    found = [line for text in _TAGGED.findall(said) if (line := _line(text))]
-    if found:
-        return Summary(found[-1], True)
-    line = _line(said.replace("<summary>", " ").replace("</summary>", " "))
+    visible = without_thinking(reply).strip() or reply
+    tagged = [line for text in _TAGGED.findall(visible) if (line := _line(text))]
+    if tagged:
+        return Summary(tagged[-1], True)
+    line = _line(visible.replace("<summary>", " ").replace("</summary>", " "))
     if len(line) <= EXCERPT_CHARACTERS:
         return Summary(line, False)
     end = line[-EXCERPT_CHARACTERS:]

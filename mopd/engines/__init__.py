@@ -3,43 +3,12 @@ that was sampled from, at the request's temperature."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
 
-import numpy as np
-
+from mopd.engines.base import Engine, Request, Sample
 from mopd.settings import GenerateSettings, ModelSettings
 
-
-@dataclass(frozen=True)
-class Request:
-    """One rollout to sample."""
-
-    prompt_token_ids: tuple[int, ...]
-    seed: int
-    temperature: float
-    max_tokens: int
-
-
-@dataclass(frozen=True)
-class Sample:
-    """A sampled rollout: token ids (the end token included when it was sampled) and their log-probabilities [T]."""
-
-    token_ids: np.ndarray
-    logprobs: np.ndarray
-    finish_reason: str  # "stop" | "length"
-
-
-class Engine(Protocol):
-    """Samples requests in order; the same request gives the same rollout whatever stands beside it in the batch."""
-
-    def generate(
-        self, requests: Sequence[Request], progress: Callable[[int], None] = lambda done: None
-    ) -> list[Sample]: ...
-
-    def close(self) -> None: ...
+__all__ = ["Engine", "Request", "Sample", "make_engine"]
 
 
 def make_engine(settings: GenerateSettings, model: ModelSettings, folder: Path, *, base: Path | None = None) -> Engine:

@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from mopd.engines import Request, Sample
+from mopd.engines.base import Request, Sample
 from mopd.models.folders import load_tokenizer
 
 

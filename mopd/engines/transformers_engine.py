@@ -13,9 +13,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from mopd.engines import Request, Sample
+from mopd.engines.base import Request, Sample
+from mopd.models.device import autocast, default_device
 from mopd.models.folders import load_model
-from mopd.score import autocast, default_device
 from mopd.settings import GenerateSettings, ModelSettings
 
 
@@ -38,9 +38,9 @@ class TransformersEngine:
         samples: dict[int, Sample] = {}
         while order:
             length = len(requests[order[0]].prompt_token_ids)
-            now = [n for n in order[: self._batch] if len(requests[n].prompt_token_ids) == length]
-            order = order[len(now) :]
-            samples |= dict(zip(now, self._decode([requests[number] for number in now]), strict=True))
+            batch = [n for n in order[: self._batch] if len(requests[n].prompt_token_ids) == length]
+            order = order[len(batch) :]
+            samples |= dict(zip(batch, self._decode([requests[number] for number in batch]), strict=True))
             progress(len(samples))
         return [samples[number] for number in range(len(requests))]
 

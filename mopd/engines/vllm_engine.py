@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from mopd.engines import Request, Sample
+from mopd.engines.base import Request, Sample
 from mopd.models.folders import autocast_dtype, model_window
 from mopd.models.lora import ADAPTER, adapter_rank
 from mopd.settings import GenerateSettings, ModelSettings
@@ -74,8 +74,8 @@ class VllmEngine:
                     samples[int(output.request_id.split("-")[0])] = _sample(output.outputs[0])
                     progress(len(samples))
 
-        seen: dict[tuple[int, ...], int] = {}
-        first = [n for n, request in enumerate(requests) if seen.setdefault(request.prompt_token_ids, n) == n]
+        first_of: dict[tuple[int, ...], int] = {}
+        first = [n for n, request in enumerate(requests) if first_of.setdefault(request.prompt_token_ids, n) == n]
         self._submit(requests, first)
         step()  # prefills every prompt once, so that the rest of each group finds its prompt in the prefix cache
         self._submit(requests, sorted(set(range(len(requests))) - set(first)))

@@ -18,9 +18,7 @@ from math import exp, log
 from statistics import fmean
 from typing import Any
 
-import numpy as np
-
-from mopd.evaluate import Interval, bootstrap_interval
+from mopd.measures.estimate import Estimate, estimate_mean
 from mopd.measures.text_matching import Matcher
 from mopd.verifiers.code.blocks import find_program
 
@@ -52,15 +50,16 @@ class Diversity:
 METRICS = tuple(field.name for field in fields(Diversity))
 
 
-def prompt_diversity(rows: Iterable[Row], *, is_code: bool) -> dict[str, Diversity]:
+def prompt_diversity(rows: Iterable[Row], *, is_code: bool, function: str | None = None) -> dict[str, Diversity]:
     """The numbers of one prompt's replies, for each name in REPLIES, from rows with `sample`, `text`, `success`.
 
     Replies count in the order of their samples. One without a verdict (`success` None) is among all, and no success.
-    `is_code`: the reply is judged by the program in it, which `mopd.verifiers.code.blocks` finds.
+    `is_code`: the reply is judged by the program in it, which `mopd.verifiers.code.blocks` finds, and which is asked to
+    define `function`, or to be run whole.
     """
     replies = sorted(rows, key=lambda row: int(row["sample"]))
     texts = [str(row["text"]) for row in replies]
-    group = Group(texts, [find_program(text) for text in texts] if is_code else None)
+    group = Group(texts, [find_program(text, function) for text in texts] if is_code else None)
     return {
         "all": group.diversity(range(len(replies))),
         "successes": group.diversity([place for place, row in enumerate(replies) if row["success"]]),
@@ -205,30 +204,16 @@ def _nodes(program: str) -> Counter[str] | None:
     return Counter(type(node).__name__ for node in ast.walk(module))
 
 
-@dataclass(frozen=True)
-class Summary:
-    """The mean of one metric over prompts with its 95 % interval; None where undefined."""
-
-    mean: float | None
-    interval: Interval | None
-    num_prompts: int
-    """Prompts in the mean."""
-    num_null: int
-    """Prompts without a number, left out."""
-
-
 Values = Mapping[str, float | None]
 """One number a prompt, by a name of the prompt."""
 
 
-def summarize(values: Values, *, num_samples: int, seed: int) -> Summary:
+def summarize(values: Values, *, num_samples: int, seed: int) -> Estimate:
     """Mean and percentile interval over prompts, from `num_samples` draws of them."""
-    known = [value for _, value in sorted(values.items()) if value is not None]
-    interval = bootstrap_interval(known, num_samples=num_samples, seed=seed)
-    return Summary(float(np.mean(known)) if known else None, interval, len(known), len(values) - len(known))
+    return estimate_mean([value for _, value in sorted(values.items())], num_samples=num_samples, seed=seed)
 
 
-def paired_difference(values: Values, first: Values, *, num_samples: int, seed: int) -> Summary:
+def paired_difference(values: Values, first: Values, *, num_samples: int, seed: int) -> Estimate:
     """`values` minus `first` over the prompts that both have; null where either has no number for one."""
     pairs = {prompt: (value, first[prompt]) for prompt, value in values.items() if prompt in first}
     differences = {

@@ -13,8 +13,9 @@ from typing import Any
 import numpy as np
 
 from mopd.engines import Engine, Request
-from mopd.evaluate import Interval, bootstrap_interval, outcomes_by_prompt, prompt_mean
+from mopd.evaluate import outcomes_by_prompt, prompt_mean
 from mopd.generate import rollout_seed
+from mopd.measures.estimate import Estimate, estimate_mean
 from mopd.settings import GenerateSettings
 
 Row = dict[str, Any]
@@ -64,12 +65,8 @@ class Gain:
 
     student: float | None
     self_teacher: float | None
-    gap: float | None
-    """Self-teacher minus student, prompt by prompt."""
-    interval: Interval | None
-    """95 %, percentile bootstrap over prompts."""
-    num_prompts: int
-    """With verdicts on both sides; the means are over these."""
+    gap: Estimate
+    """Self-teacher minus student, prompt by prompt, over those with verdicts on both sides; so are both means."""
     num_null: int
     """Answers without a verdict, left out."""
 
@@ -84,13 +81,10 @@ def gain_of(verdicts: Rows, answers: Rows, *, num_samples: int, seed: int) -> Ga
     alone = _means([row for row in verdicts if (row["prompt_id"], row["sample"]) in asked])
     shown = _means(answers)
     both = [prompt for prompt in shown if prompt in alone]
-    gaps = [shown[prompt] - alone[prompt] for prompt in both]
     return Gain(
         student=_mean([alone[prompt] for prompt in both]),
         self_teacher=_mean([shown[prompt] for prompt in both]),
-        gap=_mean(gaps),
-        interval=bootstrap_interval(gaps, num_samples=num_samples, seed=seed),
-        num_prompts=len(both),
+        gap=estimate_mean((shown[prompt] - alone[prompt] for prompt in both), num_samples=num_samples, seed=seed),
         num_null=sum(row["success"] is None for row in answers),
     )
 
@@ -108,7 +102,7 @@ def choice_rows(
     """Rows of `choices`, one a candidate: by its signals and answers in `tried`, its settings in `conditions`."""
     gains = {name: gain_of(verdicts, rows, num_samples=num_samples, seed=seed) for name, (_, rows) in tried.items()}
     aucs = {name: mean_signal(signals, "success_auc") for name, (signals, _) in tried.items()}
-    best = best_context(gains, aucs)
+    best = best_context({name: gain.gap for name, gain in gains.items()}, aucs)
     return [
         {
             "run": run,
@@ -116,41 +110,41 @@ def choice_rows(
             "candidate": name,
             "chosen": name == best,
             "condition": conditions[name],
-            "num_prompts": gain.num_prompts,
+            "num_prompts": gain.gap.num,
             "num_null": gain.num_null,
             "student": gain.student,
             "self_teacher": gain.self_teacher,
-            "gap": gain.gap,
-            **dict(zip(("gap_low", "gap_high"), gain.interval or (None, None), strict=True)),
+            "gap": gain.gap.value,
+            "gap_low": gain.gap.low,
+            "gap_high": gain.gap.high,
             "success_auc": aucs[name],
             "pairwise_accuracy": mean_signal(tried[name][0], "pairwise_accuracy"),
-            "why": why_best(gains, best) if name == best else None,
+            "why": why_best(gain.gap) if name == best else None,
         }
         for name, gain in gains.items()
     ]
 
 
-def best_context(gains: Mapping[str, Gain], aucs: Mapping[str, float | None]) -> str:
+def best_context(gaps: Mapping[str, Estimate], aucs: Mapping[str, float | None]) -> str:
     """The context of the largest gap; of equal ones that of the higher AUC, then the one named first.
 
     Undefined ranks below everything.
     """
 
     def rank(name: str) -> tuple[float, float]:
-        gap, auc = gains[name].gap, aucs[name]
+        gap, auc = gaps[name].value, aucs[name]
         return (-np.inf if gap is None else gap, -np.inf if auc is None else auc)
 
-    return max(gains, key=rank)
+    return max(gaps, key=rank)
 
 
-def why_best(gains: Mapping[str, Gain], best: str) -> str:
-    """Why a context was chosen, and whether it is sure to help."""
-    gain = gains[best]
-    if gain.gap is None:
+def why_best(gap: Estimate) -> str:
+    """Why the context of the largest gap was chosen, and whether it is sure to help."""
+    if gap.value is None:
         return "no prompt has verdicts on both sides: the first candidate"
-    low, high = gain.interval or (gain.gap, gain.gap)
-    said = f"largest gap: {100 * gain.gap:+.1f} points [{100 * low:.1f}, {100 * high:.1f}]"
-    if gain.interval is None:
+    low, high = gap.interval or (gap.value, gap.value)
+    said = f"largest gap: {100 * gap.value:+.1f} points [{100 * low:.1f}, {100 * high:.1f}]"
+    if gap.interval is None:
         return f"{said}, of one prompt alone"
     if low > 0:
         return f"{said}, above zero"

@@ -15,7 +15,8 @@ import numpy as np
 from mopd.errors import InputError
 from mopd.evaluate import prompt_mean
 from mopd.measures.signal_metrics import Scored, metrics_of, reasons_of
-from mopd.settings.condition import ControlVariant, VariantSettings
+from mopd.settings.condition import VariantSettings
+from mopd.settings.variants import ControlVariant
 
 Row = dict[str, Any]
 Rows = list[Row]

@@ -22,9 +22,9 @@ def template_ids(tokenizer: Any, messages: Sequence[Message]) -> list[int]:
         )
     except TemplateError as error:
         roles = ", ".join(message["role"] for message in messages)
-        said = " ".join(str(error).split()) or type(error).__name__
+        reason = " ".join(str(error).split()) or type(error).__name__
         raise InputError(
-            f"the model's chat template refuses messages of {roles} ({said}); leave out what it does not take, or use "
-            "a model whose template takes it"
+            f"the model's chat template refuses messages of {roles} ({reason}); leave out what it does not take, or "
+            "use a model whose template takes it"
         ) from error
     return [int(token_id) for token_id in token_ids]

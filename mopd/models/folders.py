@@ -55,8 +55,8 @@ def load_tokenizer(folder: str | Path) -> PreTrainedTokenizerBase:
 
 def vocabulary(folder: str | Path) -> dict[str, int]:
     """Every token of a model folder's tokenizer with its id. Raises InputError when it can't be read."""
-    found: dict[str, int] = _any_tokenizer(folder).get_vocab()
-    return found
+    ids_by_token: dict[str, int] = _any_tokenizer(folder).get_vocab()
+    return ids_by_token
 
 
 def _any_tokenizer(folder: str | Path) -> PreTrainedTokenizerBase:

@@ -165,7 +165,7 @@ def _tree_mask(branch_BL: Tensor) -> Tensor:
 def hidden_states(model: Any, batch: Batch) -> Tensor:
     """Hidden states [N, H] that predict the batch's tokens."""
     if isinstance(model, Blend):
-        return torch.cat([hidden_states(one, batch) for one in model.models], dim=-1)
+        return torch.cat([hidden_states(part, batch) for part in model.models], dim=-1)
     attention: Tensor | None = batch.mask
     if attention is not None and model.config._attn_implementation == "eager":
         attention = torch.zeros_like(attention, dtype=torch.float32).masked_fill_(~attention, float("-inf"))
@@ -196,10 +196,10 @@ def _logits(model: Any, hidden_NH: Tensor) -> Tensor:
 
 
 def _blended_logits(blend: Blend, hidden_NH: Tensor) -> Any:
-    widths = [one.get_output_embeddings().weight.shape[1] for one in blend.models]
+    widths = [model.get_output_embeddings().weight.shape[1] for model in blend.models]
     parts = [
-        _logits(one, hidden)[:, : blend.num_ids]
-        for one, hidden in zip(blend.models, hidden_NH.split(widths, dim=-1), strict=True)
+        _logits(model, hidden)[:, : blend.num_ids]
+        for model, hidden in zip(blend.models, hidden_NH.split(widths, dim=-1), strict=True)
     ]
     if len(parts) == 1:
         return parts[0]
@@ -265,8 +265,8 @@ def check_head(model: Any, setting: str = "model.path") -> None:
     """InputError if our logits of a token are not the model's own: some architectures scale them after the head."""
     ids = torch.tensor([[1]], device=model.device)
     own = torch.log_softmax(model(ids).logits[0].float(), dim=-1)
-    ours = vocabulary_logps(model, model.base_model(ids).last_hidden_state[0], 1.0)
-    if not torch.allclose(own, ours, atol=1e-3):
+    recomputed = vocabulary_logps(model, model.base_model(ids).last_hidden_state[0], 1.0)
+    if not torch.allclose(own, recomputed, atol=1e-3):
         raise InputError(
             f"{setting}: {model.config.model_type} models change their logits in a way that mopd does not know; "
             "choose another model, or teach mopd.models.forward.vocabulary_logps"

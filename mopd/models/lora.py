@@ -150,10 +150,10 @@ def load_adapter(model: Any, folder: Path) -> None:
     """Copy the adapter of a policy folder into the model's own. InputError where it was made by other settings."""
     _check_same(folder, _config_dict(model.peft_config[NAME]))
     saved = load_file(folder / ADAPTER / WEIGHTS)
-    ours = adapter_weights(model)
-    if saved.keys() != ours.keys():
+    weights = adapter_weights(model)
+    if saved.keys() != weights.keys():
         raise InputError(f"{folder / ADAPTER}: is the adapter of another model; restore the folder")
-    for name, parameter in ours.items():
+    for name, parameter in weights.items():
         parameter.copy_(saved[name])
 
 
@@ -196,17 +196,17 @@ def seed_dropout(settings: Settings, update: int) -> None:
         torch.manual_seed(derive_seed("dropout", settings.seed, update))
 
 
-def _check_same(folder: Path, here: dict[str, Any]) -> None:
-    there = _saved_config(folder)
+def _check_same(folder: Path, config: dict[str, Any]) -> None:
+    saved = _saved_config(folder)
     for name, setting in SAME.items():
-        if there[name] != here[name]:
+        if saved[name] != config[name]:
             raise InputError(
-                f"train.lora.{setting}: is {_said(here[name])}, but training goes on with {folder / ADAPTER}, made with"
-                f" {_said(there[name])}; keep that, or begin a run from the policy as model.path"
+                f"train.lora.{setting}: is {_show(config[name])}, but training goes on with {folder / ADAPTER}, made "
+                f"with {_show(saved[name])}; keep that, or begin a run from the policy as model.path"
             )
 
 
-def _said(value: int | list[str]) -> str:
+def _show(value: int | list[str]) -> str:
     return f"[{', '.join(value)}]" if isinstance(value, list) else str(value)
 
 

@@ -16,8 +16,6 @@ from mopd.models.folders import model_digest, num_output_ids, resolve_model, voc
 
 if TYPE_CHECKING:  # this module is read where torch or pydantic is not there, or too slow to import
     from mopd.models.forward import Blend
-    from mopd.models.trainer_state import TrainerState
-    from mopd.settings import TrainSettings
     from mopd.settings.teacher import TeacherSettings
 
 TEACHER_FOLDER = "teacher"
@@ -64,7 +62,7 @@ def load_teacher(sources: tuple[Source, ...], load: Callable[[Path], Any], *, nu
     """
     from mopd.models.forward import Blend
 
-    return Blend(tuple(load(one.folder) for one in sources), tuple(one.weight for one in sources), num_ids)
+    return Blend(tuple(load(source.folder) for source in sources), tuple(source.weight for source in sources), num_ids)
 
 
 def has_weights(teacher: TeacherSettings) -> bool:
@@ -77,20 +75,6 @@ def teacher_version(teacher: TeacherSettings, policy_version: int) -> int:
     return 0 if teacher.kind in ("frozen", "external") else policy_version
 
 
-def update_teacher(state: TrainerState, settings: TrainSettings) -> None:
-    """After an optimizer step: teacher <- (1 - rate) teacher + rate student (paper: rate 0.05), for `ema` alone."""
-    if settings.teacher.kind != "ema":
-        return
-    import torch
-
-    from mopd.models.trainer_state import trained_parameters
-
-    theirs, ours = trained_parameters(state.teacher), trained_parameters(state.student)
-    with torch.no_grad():
-        for mine, new in zip(theirs.values(), ours.values(), strict=True):
-            mine.lerp_(new, settings.teacher.rate)
-
-
 def check_teacher(teacher: TeacherSettings, student_folder: Path) -> str | None:
     """Digest of an external teacher's folder, None for other teachers.
 
@@ -100,27 +84,27 @@ def check_teacher(teacher: TeacherSettings, student_folder: Path) -> str | None:
         return None
     folder = resolve_model(teacher.path, EXTERNAL_PATH)
     _check_vocabulary(folder, student_folder)
-    theirs, ours = num_output_ids(folder), num_output_ids(student_folder)
-    if theirs < ours:
+    num_teacher_ids, num_student_ids = num_output_ids(folder), num_output_ids(student_folder)
+    if num_teacher_ids < num_student_ids:
         raise InputError(
-            f"{EXTERNAL_PATH}: {folder} gives logits for {theirs} ids and the student in {student_folder} for {ours}; "
-            "choose a teacher whose vocab_size is at least the student's"
+            f"{EXTERNAL_PATH}: {folder} gives logits for {num_teacher_ids} ids and the student in {student_folder} for "
+            f"{num_student_ids}; choose a teacher whose vocab_size is at least the student's"
         )
     return model_digest(folder)
 
 
 def _check_vocabulary(folder: Path, student_folder: Path) -> None:
     """The student's tokens, which the teacher is fed, must be the teacher's, under the same ids."""
-    theirs, ours = vocabulary(folder), vocabulary(student_folder)
-    differing = sorted((number, token) for token, number in ours.items() if theirs.get(token) != number)
-    extra = sorted((number, token) for token, number in theirs.items() if token not in ours)
+    teacher_ids, student_ids = vocabulary(folder), vocabulary(student_folder)
+    differing = sorted((number, token) for token, number in student_ids.items() if teacher_ids.get(token) != number)
+    extra = sorted((number, token) for token, number in teacher_ids.items() if token not in student_ids)
     if not differing and not extra:
         return
     number, token = (differing or extra)[0]
-    there = f"id {theirs[token]}" if token in theirs else "absent"
-    here = f"id {number}" if differing else "absent"
+    in_teacher = f"id {teacher_ids[token]}" if token in teacher_ids else "absent"
+    in_student = f"id {number}" if differing else "absent"
     raise InputError(
-        f"{EXTERNAL_PATH}: {folder} has another tokenizer than the student in {student_folder}: {len(theirs)} and "
-        f"{len(ours)} tokens, {len(differing) + len(extra)} of them differ, e.g. {token!r} is {there} there and {here} "
-        "here; choose a teacher of the student's family"
+        f"{EXTERNAL_PATH}: {folder} has another tokenizer than the student in {student_folder}: {len(teacher_ids)} and "
+        f"{len(student_ids)} tokens, {len(differing) + len(extra)} of them differ, e.g. {token!r} is "
+        f"{in_teacher} there and {in_student} here; choose a teacher of the student's family"
     )

@@ -62,8 +62,8 @@ def open_state(
     `base_folder` is the model that the policy's adapter is put on, None where it has none; a new adapter is drawn by
     `seed`.
     """
-    whole = state_folder is None or settings.lora is None or not has_adapter(policy_folder)
-    assert whole or base_folder is not None, "an adapter goes on with the model that it is put on"
+    is_whole_model = state_folder is None or settings.lora is None or not has_adapter(policy_folder)
+    assert is_whole_model or base_folder is not None, "an adapter goes on with the model that it is put on"
     student = load_student(policy_folder, base_folder or policy_folder, settings.lora, device=device, seed=seed)
     student.train()
     optimizer = torch.optim.AdamW(
@@ -85,6 +85,16 @@ def _teacher(student: Any, state_folder: Path | None, settings: TrainSettings) -
     if state_folder is None or not (state_folder / TEACHER_FOLDER).is_dir():
         return copy_sharing_frozen(student)
     return load_twin(student, state_folder / TEACHER_FOLDER)
+
+
+def update_teacher(state: TrainerState, settings: TrainSettings) -> None:
+    """After an optimizer step: teacher <- (1 - rate) teacher + rate student (paper: rate 0.05), for `ema` alone."""
+    if settings.teacher.kind != "ema":
+        return
+    teacher_weights, student_weights = trained_parameters(state.teacher), trained_parameters(state.student)
+    with torch.no_grad():
+        for weight, new in zip(teacher_weights.values(), student_weights.values(), strict=True):
+            weight.lerp_(new, settings.teacher.rate)
 
 
 def save_state(state: TrainerState, source: Path, out: Path) -> None:

@@ -16,9 +16,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from mopd.models.device import autocast
 from mopd.models.forward import Batch, TokenLogps, token_logps
 from mopd.objectives.losses import importance_ratio, step_means, token_weights
-from mopd.score import autocast
 
 if TYPE_CHECKING:  # training runs where pydantic is not installed
     from mopd.settings import TrainSettings

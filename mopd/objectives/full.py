@@ -10,10 +10,10 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from mopd.models.device import autocast
 from mopd.models.forward import branches, hidden_states, in_chunks, make_batch, plan_batches, vocabulary_logps
 from mopd.objectives.base import MicroBatch
 from mopd.objectives.losses import divergence
-from mopd.score import autocast
 
 
 def full_divergence(micro: MicroBatch, teacher: Any, *, alpha: float) -> tuple[Tensor, Tensor]:
@@ -36,10 +36,10 @@ def _teacher_hidden(micro: MicroBatch, teacher: Any) -> Tensor:
     """Hidden states of the teacher, which reads each rollout after its context, in the order of the micro-batch."""
     device, rows = micro.hidden_NH.device, [micro.update.rows[row] for row, _ in micro.batch.rows]
     items = branches([row["context_token_ids"] for row in rows], [row["token_ids"] for row in rows])
-    found: dict[int, Tensor] = {}
+    hidden_of_row: dict[int, Tensor] = {}
     for trees in plan_batches(items, max_tokens=micro.batch.input_ids.numel()):
         batch = make_batch(trees, device)
         with autocast(micro.precision, device):
             parts = hidden_states(teacher, batch).split([length for _, length in batch.rows])
-        found |= {row: part for (row, _), part in zip(batch.rows, parts, strict=True)}
-    return torch.cat([found[index] for index in range(len(rows))])
+        hidden_of_row |= {row: part for (row, _), part in zip(batch.rows, parts, strict=True)}
+    return torch.cat([hidden_of_row[index] for index in range(len(rows))])

@@ -35,7 +35,7 @@ def divergence(student_logps_TK: Tensor, teacher_logps_TK: Tensor, *, alpha: flo
     A bucket that is -inf in both is padding: no mass, no gradient.
     """
     padding_TK = torch.isneginf(student_logps_TK) & torch.isneginf(teacher_logps_TK)
-    student_TK, teacher_TK = (one.masked_fill(padding_TK, 0.0) for one in (student_logps_TK, teacher_logps_TK))
+    student_TK, teacher_TK = (side_TK.masked_fill(padding_TK, 0.0) for side_TK in (student_logps_TK, teacher_logps_TK))
 
     def kl(p_logps_TK: Tensor, q_logps_TK: Tensor) -> Tensor:
         return (p_logps_TK.exp() * (p_logps_TK - q_logps_TK)).masked_fill(padding_TK, 0.0).sum(dim=-1)

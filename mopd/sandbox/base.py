@@ -9,7 +9,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, Literal, Self
 
 if TYPE_CHECKING:
-    from mopd.settings.verify import LimitSettings, VerifySettings
+    from mopd.settings.verify import LimitSettings
 
 Status = Literal["ok", "runtime_error", "crashed", "timeout", "output_limit", "protocol_error", "infrastructure_error"]
 """How an execution ended. `ok` says that there is a value, not that it is right."""
@@ -99,17 +99,3 @@ class Sandbox(ABC):
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
-
-
-def open_sandbox(settings: VerifySettings) -> Sandbox:
-    """The sandbox that the settings name. Raises InputError where it can't work here."""
-    from mopd.sandbox.backends import open_backend
-
-    return open_backend(settings)
-
-
-def probe_sandbox() -> str | None:
-    """Why programs can't be isolated here; None when they can. Tried once in a process, by running one."""
-    from mopd.sandbox.backends import probe
-
-    return probe()

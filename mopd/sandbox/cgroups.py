@@ -55,37 +55,37 @@ class ControlGroup:
         """Its processes must have ended; the kernel takes a moment to see that."""
         deadline = time.monotonic() + REMOVE_SECONDS
         while self.folders and time.monotonic() < deadline:
-            self.folders = [folder for folder in self.folders if not removed(folder)]
+            self.folders = [folder for folder in self.folders if not try_to_remove(folder)]
             if self.folders:
                 time.sleep(0.01)
 
 
 def homes() -> list[Home]:
     """Where this process's own groups are, for each controller that we may use below them."""
-    found: list[Home] = []
+    candidates: list[Home] = []
     for line in read_lines(Path("/proc/self/cgroup")):
         _, controllers, path = line.split(":", 2)
         for controller in ("memory", "pids"):
             if controller in controllers.split(","):
-                found += [(folder, 1, controller) for folder in mounted("cgroup", path, controller)]
+                candidates += [(folder, 1, controller) for folder in find_mounted("cgroup", path, controller)]
         if not controllers:
-            folders = [folder for folder in mounted("cgroup2", path, "") if delegated(folder)]
-            found += [(folder, 2, controller) for folder in folders for controller in ("memory", "pids")]
-    return [home for home in found if os.access(home[0], os.W_OK)]
+            folders = [folder for folder in find_mounted("cgroup2", path, "") if is_delegated(folder)]
+            candidates += [(folder, 2, controller) for folder in folders for controller in ("memory", "pids")]
+    return [home for home in candidates if os.access(home[0], os.W_OK)]
 
 
-def mounted(kind: str, path: str, controller: str) -> list[Path]:
+def find_mounted(kind: str, path: str, controller: str) -> list[Path]:
     """The folder of a group in the hierarchy of a controller, if that is mounted here."""
     for line in read_lines(Path("/proc/self/mountinfo")):
-        words, _, rest = line.partition(" - ")
-        fields = rest.split()
+        words, _, filesystem = line.partition(" - ")
+        fields = filesystem.split()
         if fields[:1] == [kind] and (not controller or controller in fields[-1].split(",")):
             folder = Path(words.split()[4], path.lstrip("/"))
             return [folder] if folder.is_dir() else []
     return []
 
 
-def delegated(folder: Path) -> bool:
+def is_delegated(folder: Path) -> bool:
     """Version 2: whether groups below this one have both controllers."""
     enabled = " ".join(read_lines(folder / "cgroup.subtree_control")).split()
     return {"memory", "pids"} <= set(enabled)
@@ -104,10 +104,10 @@ def remove_stale(home: Path) -> None:
     for folder in home.glob(f"{PREFIX}*"):
         owner = folder.name.removeprefix(PREFIX).partition("-")[0]
         if not Path("/proc", owner).exists():
-            removed(folder)
+            try_to_remove(folder)
 
 
-def removed(folder: Path) -> bool:
+def try_to_remove(folder: Path) -> bool:
     """Whether a group is gone now."""
     with contextlib.suppress(OSError):
         folder.rmdir()

@@ -56,8 +56,8 @@ class ZygoteSandbox(Sandbox):
     def _run(self, slot: Zygote, source: str, stdin: str, limits: Limits) -> Outcome:
         process = start(slot, limits, stdin)
         try:
-            said = process.run({"do": "run", "source": source}, Budget(limits.cpu_seconds))
-            return whole_outcome(process, said, source)
+            answer = process.run({"do": "run", "source": source}, Budget(limits.cpu_seconds))
+            return whole_outcome(process, answer, source)
         except NoAnswer as none:
             return Outcome(none.status, error=none.error, cpu_seconds=process.cpu_seconds)
         finally:
@@ -92,7 +92,7 @@ class ZygoteSandbox(Sandbox):
     def _least_used(self) -> Iterator[Zygote]:
         """The slot with the fewest programs: one to itself, as long as no thread has more than one program."""
         with self._lock:
-            slot = min(self._slots, key=lambda each: each.num_programs)
+            slot = min(self._slots, key=lambda candidate: candidate.num_programs)
             slot.num_programs += 1
         try:
             yield slot
@@ -197,16 +197,16 @@ def answer_outcome(answer: Message, source: str, cpu_seconds: float) -> Outcome:
     return Outcome("protocol_error", error="an answer with other keys than asked for", cpu_seconds=cpu_seconds)
 
 
-def whole_outcome(process: Process, said: Message | None, source: str) -> Outcome:
+def whole_outcome(process: Process, answer: Message | None, source: str) -> Outcome:
     """How a whole program ended, by its exit code; what it said about its failure."""
     code, cpu_seconds = process.exit_code, process.cpu_seconds
     if code == 0:
         return Outcome("ok", process.output.decode(errors="replace"), cpu_seconds=cpu_seconds)
     if code is None or code < 0:
         return Outcome("crashed", error=how_it_ended(code), cpu_seconds=cpu_seconds)
-    if said is None:
+    if answer is None:
         return Outcome("runtime_error", error=f"exit code {code}", cpu_seconds=cpu_seconds)
-    outcome = answer_outcome(said, source, cpu_seconds)
+    outcome = answer_outcome(answer, source, cpu_seconds)
     if outcome.status == "ok":
         return Outcome("protocol_error", error="a failure that says ok", cpu_seconds=cpu_seconds)
     return outcome

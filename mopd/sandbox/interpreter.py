@@ -59,22 +59,23 @@ def find_interpreter() -> Interpreter:
     python = prefix / "bin" / f"python{sys.version_info.major}.{sys.version_info.minor}"
     if not python.exists():
         raise SandboxFailure(f"no interpreter at {python}")
-    if os.geteuid() != 0 or reachable(python):
+    if os.geteuid() != 0 or is_reachable(python):
         return Interpreter(prefix, python)
-    copy = copied(prefix, python)
+    copy = keep_interpreter(prefix, python)
     return Interpreter(copy, copy / "bin" / python.name)
 
 
-def reachable(path: Path) -> bool:
+def is_reachable(path: Path) -> bool:
     """Whether any user can go through the folders above a file and read it."""
     folders = all(folder.stat().st_mode & stat.S_IXOTH for folder in path.resolve().parents)
     return folders and bool(path.stat().st_mode & stat.S_IROTH)
 
 
-def copied(prefix: Path, python: Path) -> Path:
+def keep_interpreter(prefix: Path, python: Path) -> Path:
     """The copy of an interpreter in a cache folder, made on first use."""
-    told = f"{prefix} {sys.version} {python.stat().st_mtime_ns} {sysconfig.get_platform()}"
-    name = f"python-{sys.version_info.major}.{sys.version_info.minor}-{hashlib.sha256(told.encode()).hexdigest()[:12]}"
+    identity = f"{prefix} {sys.version} {python.stat().st_mtime_ns} {sysconfig.get_platform()}"
+    digest = hashlib.sha256(identity.encode()).hexdigest()[:12]
+    name = f"python-{sys.version_info.major}.{sys.version_info.minor}-{digest}"
     return keep_copy(name, lambda folder: copy_interpreter(prefix, python, folder))
 
 
@@ -93,25 +94,25 @@ def keep_copy(name: str, fill: Callable[[Path], None]) -> Path:
                 raise
         finally:
             shutil.rmtree(aside, ignore_errors=True)
-    return ours(folder)
+    return require_own(folder)
 
 
 def public_cache() -> Path:
     """A folder for copies that every user can reach."""
     for base in (cache_folder(), Path("/var/cache/mopd"), Path(tempfile.gettempdir()) / f"mopd-{os.geteuid()}"):
         existing = next(folder for folder in (base, *base.parents) if folder.exists())
-        if not reachable(existing):
+        if not is_reachable(existing):
             continue
         with contextlib.suppress(OSError, SandboxFailure):
             base.mkdir(mode=0o755, parents=True, exist_ok=True)
-            return ours(base)
+            return require_own(base)
     raise SandboxFailure("no folder for a copy of the interpreter; make /var/cache/mopd")
 
 
-def ours(folder: Path) -> Path:
-    """Refuses a folder that somebody else could have written."""
-    found = folder.lstat()
-    if not stat.S_ISDIR(found.st_mode) or found.st_uid != os.geteuid() or found.st_mode & 0o022:
+def require_own(folder: Path) -> Path:
+    """The folder; SandboxFailure where somebody else could have written it."""
+    status = folder.lstat()
+    if not stat.S_ISDIR(status.st_mode) or status.st_uid != os.geteuid() or status.st_mode & 0o022:
         raise SandboxFailure(f"{folder} is not a folder of ours alone; remove it")
     return folder
 

@@ -21,30 +21,31 @@ TESTING = ("pytest",)
 
 
 @cache
-def modules_of(packages: tuple[str, ...]) -> frozenset[str]:
+def list_modules(packages: tuple[str, ...]) -> frozenset[str]:
     """What can be imported with these packages and all that they require. Raises InputError for missing ones."""
-    found = [path for each in closure(packages) for path in _contents(each)]
-    return frozenset(path.name.split(".")[0] for path in found if path.suffix != ".dist-info")
+    paths = [path for package in closure(packages) for path in _contents(package)]
+    return frozenset(path.name.split(".")[0] for path in paths if path.suffix != ".dist-info")
 
 
 @cache
 def closure(packages: tuple[str, ...]) -> tuple[Distribution, ...]:
     """These packages and what they require, by name. Raises InputError for one that isn't installed."""
     waiting = [(name, name) for name in packages]
-    seen: dict[str, Distribution] = {}
+    distributions: dict[str, Distribution] = {}
     while waiting:
-        name, asked = waiting.pop()
-        if _plain(name) in seen:
+        name, requested = waiting.pop()
+        if _plain(name) in distributions:
             continue
         try:
-            seen[_plain(name)] = distribution(name)
+            distributions[_plain(name)] = distribution(name)
         except PackageNotFoundError as error:
-            wanted = "" if name == asked else f"{name}, which it requires, "
+            required_by = "" if name == requested else f"{name}, which it requires, "
             raise InputError(
-                f"verify.packages: {asked}: {wanted or ''}is not installed here; pip install {name}, or remove {asked}"
+                f"verify.packages: {requested}: {required_by}is not installed here; pip install {name}, or remove "
+                f"{requested}"
             ) from error
-        waiting += [(required, asked) for required in _requirements(seen[_plain(name)])]
-    return tuple(seen[name] for name in sorted(seen))
+        waiting += [(required, requested) for required in _requirements(distributions[_plain(name)])]
+    return tuple(distributions[name] for name in sorted(distributions))
 
 
 @cache
@@ -58,50 +59,50 @@ def testing_packages() -> tuple[str, ...]:
 
 
 @cache
-def folder_of(packages: tuple[str, ...]) -> Path | None:
+def keep_packages(packages: tuple[str, ...]) -> Path | None:
     """A folder with copies of the packages, compiled, made on first use; None for no packages.
 
     Copies: what is installed may lie where a slot's user can't read, and may change while a run goes on.
     """
     if not packages:
         return None
-    found = closure(packages)
-    told = hashlib.sha256(repr(digest_parts(packages)).encode()).hexdigest()[:12]
+    distributions = closure(packages)
+    digest = hashlib.sha256(repr(digest_parts(packages)).encode()).hexdigest()[:12]
 
     def fill(folder: Path) -> None:
-        for each in found:
-            for path in _contents(each):
-                _copy(Path(str(each.locate_file(path))), folder / path)
+        for package in distributions:
+            for path in _contents(package):
+                _copy(Path(str(package.locate_file(path))), folder / path)
         compileall.compile_dir(folder, quiet=2)
         for path in folder.rglob("*"):
             path.chmod(0o755 if path.is_dir() else 0o644)
 
-    return keep_copy(f"packages-{told}", fill)
+    return keep_copy(f"packages-{digest}", fill)
 
 
 def digest_parts(packages: tuple[str, ...]) -> list[str]:
     """Names, versions and records of the packages: what a digest of the policy covers."""
-    return [f"{each.name} {each.version} {_digest(each)}" for each in closure(packages)]
+    return [f"{package.name} {package.version} {_digest(package)}" for package in closure(packages)]
 
 
-def _digest(each: Distribution) -> str:
-    return hashlib.sha256((each.read_text("RECORD") or "").encode()).hexdigest()[:12]
+def _digest(package: Distribution) -> str:
+    return hashlib.sha256((package.read_text("RECORD") or "").encode()).hexdigest()[:12]
 
 
-def _requirements(each: Distribution) -> Iterator[str]:
-    for line in each.requires or []:
+def _requirements(package: Distribution) -> Iterator[str]:
+    for line in package.requires or []:
         requirement = Requirement(line)
         if requirement.marker is None or requirement.marker.evaluate({"extra": ""}):
             yield requirement.name
 
 
-def _contents(each: Distribution) -> list[Path]:
+def _contents(package: Distribution) -> list[Path]:
     """Files and folders of a package at the top, its metadata among them; scripts lie elsewhere."""
-    parts = {Path(str(file)).parts[0] for file in each.files or [] if not str(file).startswith(("..", "/"))}
-    found = sorted(Path(part) for part in parts if part not in ("__pycache__", "bin"))
-    if not any("." not in path.name or path.suffix in (".py", ".so") for path in found):
-        raise InputError(f"verify.packages: {each.name} has no files to mount; install it, not as editable")
-    return found
+    parts = {Path(str(file)).parts[0] for file in package.files or [] if not str(file).startswith(("..", "/"))}
+    paths = sorted(Path(part) for part in parts if part not in ("__pycache__", "bin"))
+    if not any("." not in path.name or path.suffix in (".py", ".so") for path in paths):
+        raise InputError(f"verify.packages: {package.name} has no files to mount; install it, not as editable")
+    return paths
 
 
 def _copy(source: Path, target: Path) -> None:

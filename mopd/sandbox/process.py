@@ -82,9 +82,9 @@ class Process:
     def _wait_for_program(self, *, expendable: bool) -> None:
         self._control.settimeout(START_SECONDS)
         try:
-            said, pid = receive_report(self._control)
-            if said != b"program":
-                raise SandboxFailure(said.decode(errors="replace") or "the sandbox ended before the program began")
+            message, pid = receive_report(self._control)
+            if message != b"program":
+                raise SandboxFailure(message.decode(errors="replace") or "the sandbox ended before the program began")
             self._handle = os.pidfd_open(pid)
             self._meter = Meter(pid)
             if expendable:  # where memory of the whole slot runs out, it is the one to go
@@ -109,11 +109,11 @@ class Process:
     def run(self, question: Message, budget: Budget) -> Message | None:
         """Lets a whole program run to its end; what it told of its failure, if anything. `output` is what it wrote."""
         name = secrets.token_hex(4)
-        line = self._exchange({"id": name, **question}, budget, whole=True)
+        line = self._exchange({"id": name, **question}, budget, to_the_end=True)
         return read_answer(line, name) if line else None
 
-    def _exchange(self, question: Message, budget: Budget, *, whole: bool = False) -> bytes:
-        """Sends a question and collects one line, or with `whole` everything until the program has ended."""
+    def _exchange(self, question: Message, budget: Budget, *, to_the_end: bool = False) -> bytes:
+        """Sends a question and collects one line, or with `to_the_end` everything until the program has ended."""
         assert self._meter is not None
         self._poller = select.poll()
         self._poller.register(self._control, select.POLLIN)
@@ -123,25 +123,25 @@ class Process:
             self._poller.register(self._stdout, select.POLLIN)
         budget.begin(self._meter)
         try:
-            return self._converse(memoryview(dumps(question)), budget, self._meter, whole=whole)
+            return self._converse(memoryview(dumps(question)), budget, self._meter, to_the_end=to_the_end)
         except OutOfTime as reason:
             raise NoAnswer("timeout", str(reason)) from None
         finally:
             budget.end(self._meter)
 
-    def _converse(self, unsent: memoryview, budget: Budget, meter: Meter, *, whole: bool) -> bytes:
+    def _converse(self, unsent: memoryview, budget: Budget, meter: Meter, *, to_the_end: bool) -> bytes:
         while True:
             ready = dict(self._poller.poll(1000.0 * budget.seconds_left(meter)))
             if self._stdout in ready:
                 self._collect_output()
             if ready.get(self._talk.fileno(), 0) & ~select.POLLOUT:
                 self._collect_answer(early=bool(unsent))
-                if not whole and b"\n" in self._buffer:
+                if not to_the_end and b"\n" in self._buffer:
                     return self._take_line()
             elif self._talk.fileno() in ready:
                 unsent = self._send(unsent)
             elif self._control.fileno() in ready:
-                return self._end(meter, whole=whole)
+                return self._end(meter, to_the_end=to_the_end)
 
     def _send(self, unsent: memoryview) -> memoryview:
         with contextlib.suppress(BlockingIOError):
@@ -170,9 +170,9 @@ class Process:
             raise NoAnswer("output_limit", f"a result over {self.limits.output_bytes} bytes")
 
     def _take_line(self) -> bytes:
-        line, _, more = self._buffer.partition(b"\n")
+        line, _, surplus = self._buffer.partition(b"\n")
         self._buffer = b""
-        if more:
+        if surplus:
             raise NoAnswer("protocol_error", "more than one answer to a question")
         return line
 
@@ -187,10 +187,10 @@ class Process:
         if len(self.output) > self.limits.output_bytes:
             raise NoAnswer("output_limit", f"over {self.limits.output_bytes} bytes of output")
 
-    def _end(self, meter: Meter, *, whole: bool) -> bytes:
+    def _end(self, meter: Meter, *, to_the_end: bool) -> bytes:
         """Reads the report of the program's end; for a whole program the rest of what it wrote."""
         self._read_report(meter)
-        if not whole:
+        if not to_the_end:
             raise NoAnswer("crashed", how_it_ended(self.exit_code))
         if self._stdout is not None:
             os.set_blocking(self._stdout, False)
@@ -202,10 +202,11 @@ class Process:
         return self._take_line() if self._buffer else b""
 
     def _read_report(self, meter: Meter) -> None:
-        said, _ = receive_report(self._control)
-        if not said and self._isolated:
+        message, _ = receive_report(self._control)
+        if not message and self._isolated:
             raise SandboxFailure("the sandbox ended while a program ran")
-        report = json.loads(said) if said else {"status": -signal.SIGKILL, "cpu": 0.0}  # it took its zygote with it
+        killed = {"status": -signal.SIGKILL, "cpu": 0.0}  # it took its zygote with it
+        report = json.loads(message) if message else killed
         self.exit_code = int(report["status"])
         meter.settle(float(report["cpu"]))
 
@@ -229,9 +230,9 @@ class Process:
 
 def report_channel() -> tuple[socket.socket, socket.socket]:
     """A pair of sockets for whole messages; the first learns from the kernel who sent them."""
-    ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-    ours.setsockopt(socket.SOL_SOCKET, SO_PASSCRED, 1)
-    return ours, theirs
+    host_end, guest_end = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    host_end.setsockopt(socket.SOL_SOCKET, SO_PASSCRED, 1)
+    return host_end, guest_end
 
 
 def receive_report(channel: socket.socket) -> tuple[bytes, int]:

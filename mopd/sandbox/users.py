@@ -10,6 +10,7 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
+from mopd.sandbox.interpreter import require_own
 from mopd.sandbox.process import SandboxFailure
 
 FIRST_UID, NUM_UIDS = 64_000, 1_000
@@ -69,7 +70,4 @@ def lock_folder() -> Path:
     base = Path("/run") if Path("/run").is_dir() else Path(tempfile.gettempdir())
     folder = base / "mopd-sandbox"
     folder.mkdir(mode=0o700, exist_ok=True)
-    found = folder.lstat()
-    if folder.is_symlink() or found.st_uid != os.geteuid() or found.st_mode & 0o022:
-        raise SandboxFailure(f"{folder} is not a folder of ours alone; remove it")
-    return folder
+    return require_own(folder)

@@ -100,12 +100,12 @@ class Zygote:
         self.group.remove()
 
     def _start(self) -> None:
-        ours, theirs = report_channel()
-        self._control = ours
+        host_end, guest_end = report_channel()
+        self._control = host_end
         self._scratch = tempfile.TemporaryDirectory(prefix="mopd-sandbox-")
         config = self.backend.config | {"own_processes": self.backend.config["isolated"] or self.user.uid is not None}
-        command = [*self.backend.command, *PYTHON_OPTIONS, str(theirs.fileno())]
-        with theirs, tempfile.TemporaryFile() as source, tempfile.TemporaryFile() as errors:
+        command = [*self.backend.command, *PYTHON_OPTIONS, str(guest_end.fileno())]
+        with guest_end, tempfile.TemporaryFile() as source, tempfile.TemporaryFile() as errors:
             source.write(f"CONFIG = {config!r}\n{guest_source()}".encode())
             source.seek(0)
             try:
@@ -115,24 +115,24 @@ class Zygote:
                     stdin=source,
                     stdout=subprocess.DEVNULL,
                     stderr=errors,
-                    pass_fds=(theirs.fileno(),),
+                    pass_fds=(guest_end.fileno(),),
                     env=self.backend.environment,
                     cwd="/",
                     start_new_session=True,
                     **self.user.popen_arguments(),
                 )
-                theirs.close()
-                self._wait_until_ready(ours)
+                guest_end.close()
+                self._wait_until_ready(host_end)
             except (OSError, subprocess.SubprocessError, SandboxFailure) as error:
                 self._stop()
                 errors.seek(0)
-                said = errors.read().decode(errors="replace").strip().splitlines()
-                raise SandboxFailure(said[-1] if said else str(error)) from error
+                lines = errors.read().decode(errors="replace").strip().splitlines()
+                raise SandboxFailure(lines[-1] if lines else str(error)) from error
 
     def _wait_until_ready(self, control: socket.socket) -> None:
         control.settimeout(START_SECONDS)
-        said, pid = receive_report(control)
-        if said != b"ready":
+        message, pid = receive_report(control)
+        if message != b"ready":
             raise SandboxFailure("the warm interpreter ended at its start")
         self.group.add(pid)
         control.settimeout(None)

@@ -28,7 +28,7 @@ def choice(*classes: type[Frozen], beside: Iterable[str] = ()) -> BeforeValidato
     Write `Annotated[One | Other, Field(discriminator="kind"), choice(One, Other)]`. Another kind is refused by a list
     of those there are, and of the names `beside` them that stand for a kind and more.
     """
-    kinds = [kind for one in classes for kind in get_args(one.model_fields["kind"].annotation)]
+    kinds = [kind for settings_class in classes for kind in get_args(settings_class.model_fields["kind"].annotation)]
 
     def expand(value: Any) -> Any:
         if not isinstance(value, str | dict):

@@ -7,14 +7,13 @@ import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from itertools import product
-from typing import Any, Literal, get_args
+from typing import TYPE_CHECKING, Any, Literal, get_args
 
 import yaml
 from pydantic import TypeAdapter, ValidationError
 
 from mopd.seeds import derive_seed
-from mopd.settings.condition import (
-    ConditionSettings,
+from mopd.settings.variants import (
     ControlVariant,
     FeedbackVariant,
     FixedVariant,
@@ -22,6 +21,9 @@ from mopd.settings.condition import (
     PeerVariant,
     SummaryVariant,
 )
+
+if TYPE_CHECKING:
+    from mopd.settings.condition import ConditionSettings
 
 Rendering = Literal["sections", "turns"]
 Order = Literal["last", "first"]
@@ -56,8 +58,8 @@ class ContextChoice:
     def overrides(self) -> list[str]:
         """What sets it, as `--set` takes it."""
         variant = self.variant.model_dump(exclude_defaults=True) | {"kind": self.variant.kind}
-        given = {"variant": variant, "rendering": self.rendering, "failure_position": self.order}
-        return [f"condition.{name}={json.dumps(value)}" for name, value in given.items() if value is not None]
+        values = {"variant": variant, "rendering": self.rendering, "failure_position": self.order}
+        return [f"condition.{name}={json.dumps(value)}" for name, value in values.items() if value is not None]
 
     def condition(self, settings: ConditionSettings) -> ConditionSettings:
         """The settings with this choice in them. Raises ValueError for what can't go together."""
@@ -67,7 +69,7 @@ class ContextChoice:
         tree |= {"failure_position": self.order} if self.order else {}
         if not self.variant.shows_successes:
             tree["history_rounds"] = 0  # nothing to look for
-        return ConditionSettings.model_validate(tree)
+        return type(settings).model_validate(tree)
 
 
 def read_choice(text: str) -> ContextChoice:
@@ -79,16 +81,16 @@ def read_choice(text: str) -> ContextChoice:
     if parts is None:
         raise ValueError(f"{text!r}: {FORM}")
     variant, rendering, order = parts.groups()
-    for given, known in ((rendering, get_args(Rendering)), (order, get_args(Order))):
-        if given and given not in known:
-            raise ValueError(f"{text!r}: {given!r} is none of {', '.join(known)}; {FORM}")
-    look: tuple[Any, Any] = rendering or None, order or None
-    found = ContextChoice(_variant(text, variant), *look)
-    if order and not has_order(found.variant):
+    for name, known in ((rendering, get_args(Rendering)), (order, get_args(Order))):
+        if name and name not in known:
+            raise ValueError(f"{text!r}: {name!r} is none of {', '.join(known)}; {FORM}")
+    options: tuple[Any, Any] = rendering or None, order or None
+    choice = ContextChoice(_variant(text, variant), *options)
+    if order and not has_order(choice.variant):
         raise ValueError(
             f"{text!r}: shows no failed peer beside successful ones, so it has no order; leave {order} out"
         )
-    return found
+    return choice
 
 
 def choice_grid(texts: Iterable[str], renderings: Sequence[Rendering], orders: Sequence[Order]) -> list[ContextChoice]:
@@ -96,19 +98,21 @@ def choice_grid(texts: Iterable[str], renderings: Sequence[Rendering], orders: S
 
     Raises ValueError for what `read_choice` refuses, and for a name that stands twice.
     """
-    for given, known in ((renderings, get_args(Rendering)), (orders, get_args(Order))):
-        unknown = [one for one in given if one not in known]
+    for names, known in ((renderings, get_args(Rendering)), (orders, get_args(Order))):
+        unknown = [name for name in names if name not in known]
         if unknown:
             raise ValueError(f"{unknown[0]!r} is none of {', '.join(known)}")
-    found: list[ContextChoice] = []
+    grid: list[ContextChoice] = []
     for text in texts:
-        one = read_choice(text)
-        looks = product(
-            renderings if renderings and one.rendering is None and shows_replies(one.variant) else [one.rendering],
-            orders if orders and one.order is None and has_order(one.variant) else [one.order],
+        choice = read_choice(text)
+        takes_rendering = choice.rendering is None and shows_replies(choice.variant)
+        takes_order = choice.order is None and has_order(choice.variant)
+        pairs = product(
+            renderings if renderings and takes_rendering else [choice.rendering],
+            orders if orders and takes_order else [choice.order],
         )
-        found += [replace(one, rendering=rendering, order=order) for rendering, order in looks]
-    return different_choices(found)
+        grid += [replace(choice, rendering=rendering, order=order) for rendering, order in pairs]
+    return different_choices(grid)
 
 
 def shows_replies(variant: Any) -> bool:
@@ -123,19 +127,19 @@ def has_order(variant: Any) -> bool:
 
 def different_choices(choices: list[ContextChoice]) -> list[ContextChoice]:
     """The choices; ValueError where two have one name."""
-    names = [one.name for one in choices]
+    names = [choice.name for choice in choices]
     twice = next((name for name in names if names.count(name) > 1), None)
     if twice:
         raise ValueError(f"{twice} stands there twice; leave one out")
     return choices
 
 
-def _variant(text: str, given: str) -> Any:
+def _variant(text: str, written: str) -> Any:
     try:
-        tree = yaml.safe_load(given) if given.startswith("{") else given
+        tree = yaml.safe_load(written) if written.startswith("{") else written
         return _FIXED.validate_python(tree)
     except yaml.YAMLError:
-        raise ValueError(f"{text!r}: {given!r} is not a YAML mapping") from None
+        raise ValueError(f"{text!r}: {written!r} is not a YAML mapping") from None
     except ValidationError as error:
         problems = "; ".join(
             ": ".join([*map(str, problem["loc"][1:]), problem["msg"].removeprefix("Value error, ")])

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
+from mopd.errors import InputError
+from mopd.settings.tree import Tree, get_value, with_value
+
 OBJECTIVE, DISTILL = "train.objective", "distill"
 
 METHODS: dict[str, dict[str, str]] = {
@@ -18,48 +21,48 @@ METHODS: dict[str, dict[str, str]] = {
 """The settings that a method decides, each with the kind that it takes; what it doesn't name stays as it is set."""
 
 
-def named_method(tree: dict[str, Any]) -> str | None:
+def named_method(tree: Tree) -> str | None:
     """The method that a tree of settings names as its objective; None for a kind of objective, or nothing."""
-    name = _kind(_get(tree, OBJECTIVE))
-    return name if name in METHODS else None
+    name = _kind(get_value(tree, OBJECTIVE))
+    return name if isinstance(name, str) and name in METHODS else None
 
 
-def expand_method(tree: dict[str, Any]) -> dict[str, Any]:
+def expand_method(tree: Tree) -> Tree:
     """The tree with a method's settings in place of its name; the same tree where none is named.
 
-    Raises ValueError for a setting of the tree that is another one than the method's.
+    Raises InputError for a setting of the tree that is another one than the method's.
     """
     method = named_method(tree)
     if method is None:
         return tree
     for dotted, kind in METHODS[method].items():
-        there = _get(tree, dotted)
-        if dotted != OBJECTIVE and _kind(there) not in (None, kind):
-            raise ValueError(
-                f"{OBJECTIVE}: {method} means {dotted}: {kind}, and {dotted} is {_kind(there)}; leave {dotted} out, "
+        value = get_value(tree, dotted)
+        if dotted != OBJECTIVE and _kind(value) not in (None, kind):
+            raise InputError(
+                f"{OBJECTIVE}: {method} means {dotted}: {kind}, and {dotted} is {_kind(value)}; leave {dotted} out, "
                 f"or write {OBJECTIVE}: {METHODS[method][OBJECTIVE]}"
             )
-        tree = _put(tree, dotted, {**there, "kind": kind} if isinstance(there, dict) else kind)
+        tree = with_value(tree, dotted, {**value, "kind": kind} if isinstance(value, dict) else kind)
     return tree
 
 
-def yield_to_method(tree: dict[str, Any], given: dict[str, Any]) -> dict[str, Any]:
-    """A file's tree without what a method named in `given`, which goes before it, decides otherwise."""
-    method = named_method(given)
+def yield_to_method(tree: Tree, overrides: Tree) -> Tree:
+    """A file's tree without what a method named in `overrides`, which goes before it, decides otherwise."""
+    method = named_method(overrides)
     if method is None:
         return tree
     tree = expand_method(tree)
     for dotted, kind in METHODS[method].items():
-        if dotted != OBJECTIVE and _kind(_get(tree, dotted)) != kind:
-            tree = _put(tree, dotted, None)
+        if dotted != OBJECTIVE and _kind(get_value(tree, dotted)) != kind:
+            tree = with_value(tree, dotted, None)
     return tree
 
 
-def renamed(dotted: str, there: Any, given: Any) -> Any:
-    """`given` in place of `there`; an objective of the kind that is there already keeps its settings."""
-    if dotted != OBJECTIVE or not isinstance(there, dict) or not isinstance(given, str):
-        return given
-    return {**there, "kind": given} if _objective(given) == _objective(there.get("kind", DISTILL)) else given
+def keep_objective(dotted: str, old: Any, new: Any) -> Any:
+    """`new` in place of `old`; but an objective of the kind that is there already keeps its settings."""
+    if dotted != OBJECTIVE or not isinstance(old, dict) or not isinstance(new, str):
+        return new
+    return {**old, "kind": new} if _objective(new) == _objective(old.get("kind", DISTILL)) else new
 
 
 def _objective(name: Any) -> Any:
@@ -69,19 +72,3 @@ def _objective(name: Any) -> Any:
 def _kind(value: Any) -> Any:
     """A choice's kind, written out or as a bare name."""
     return value.get("kind") if isinstance(value, dict) else value
-
-
-def _get(tree: dict[str, Any], dotted: str) -> Any:
-    group, _, name = dotted.partition(".")
-    inner = tree.get(group)
-    return inner.get(name) if isinstance(inner, dict) else None
-
-
-def _put(tree: dict[str, Any], dotted: str, value: Any) -> dict[str, Any]:
-    """A copy with that value; without the setting for None."""
-    group, _, name = dotted.partition(".")
-    there = tree.get(group, {})
-    if not isinstance(there, dict):
-        return tree  # refused when the tree is validated
-    inner = {key: item for key, item in there.items() if key != name}
-    return {**tree, group: inner if value is None else {**inner, name: value}}

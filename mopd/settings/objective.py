@@ -13,7 +13,19 @@ Smoothing = Annotated[float, Field(ge=0.0, lt=0.5)]
 ClipRange = Annotated[float, Field(gt=0.0, lt=1.0)]
 
 
-class DistillObjective(Frozen):
+Columns = dict[str, tuple[str, ...]]
+"""Columns by table."""
+
+
+class AnyObjective(Frozen):
+    """What all objectives answer."""
+
+    def columns(self, support: str) -> Columns:
+        """What training reads for it beside the rollouts, with this `score.support`; scoring computes no more."""
+        raise NotImplementedError
+
+
+class DistillObjective(AnyObjective):
     """Distillation: the student is drawn to the teacher's distributions (the paper)."""
 
     kind: Literal["distill"] = "distill"
@@ -37,8 +49,17 @@ class DistillObjective(Frozen):
             raise ValueError("form sampled_token has no support whose tail could be left out; leave tail at bucket")
         return self
 
+    def columns(self, support: str) -> Columns:
+        """The teacher on the support, or at the sampled tokens; or contexts, where the teacher is read again."""
+        judged = ("advantage", "distill")
+        if self.form == "sampled_token":
+            return {"scores": (*judged, "teacher_logprobs")}
+        if support == "full":
+            return {"scores": judged, "contexts": ("context_token_ids",)}
+        return {"scores": (*judged, "support_ids", "support_teacher_logprobs")}
 
-class GrpoObjective(Frozen):
+
+class GrpoObjective(AnyObjective):
     """Group-relative policy gradient, its ratio clipped (arXiv 2402.03300)."""
 
     kind: Literal["grpo"]
@@ -48,8 +69,12 @@ class GrpoObjective(Frozen):
     kl_weight: NonNegative = 0.0
     """Weight of the KL to the initial policy; above 0 it is scored too."""
 
+    def columns(self, support: str) -> Columns:
+        """Advantages, and the initial policy where it is held to that."""
+        return {"scores": ("advantage", *(("reference_logprobs",) if self.kl_weight else ()))}
 
-class DpoObjective(Frozen):
+
+class DpoObjective(AnyObjective):
     """Direct preference optimization over pairs of a group, the higher reward preferred (arXiv 2305.18290)."""
 
     kind: Literal["dpo"]
@@ -59,8 +84,12 @@ class DpoObjective(Frozen):
     label_smoothing: Smoothing = 0.0
     """Share of pairs that are taken to be the wrong way round."""
 
+    def columns(self, support: str) -> Columns:
+        """Rewards, and the initial policy."""
+        return {"scores": ("reference_logprobs",), "verdicts": ("reward",)}
 
-class SimpoObjective(Frozen):
+
+class SimpoObjective(AnyObjective):
     """SimPO over pairs of a group: mean log-probabilities, without a reference (arXiv 2405.14734)."""
 
     kind: Literal["simpo"]
@@ -72,12 +101,20 @@ class SimpoObjective(Frozen):
     label_smoothing: Smoothing = 0.0
     """Share of pairs that are taken to be the wrong way round."""
 
+    def columns(self, support: str) -> Columns:
+        """Rewards."""
+        return {"verdicts": ("reward",)}
 
-class SftObjective(Frozen):
+
+class SftObjective(AnyObjective):
     """Supervised fine-tuning on the rollouts that the verifier calls a success."""
 
     kind: Literal["sft"]
     """Verified successes become likelier."""
+
+    def columns(self, support: str) -> Columns:
+        """Successes."""
+        return {"verdicts": ("success",)}
 
 
 ObjectiveSettings = Annotated[

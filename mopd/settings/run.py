@@ -15,7 +15,7 @@ from mopd.settings.base import Beta, Frozen, NonNegativeInt, PositiveInt, Temper
 from mopd.settings.condition import ConditionSettings
 from mopd.settings.generate import GenerateSettings
 from mopd.settings.lora import LoraSettings
-from mopd.settings.methods import expand_method, renamed, yield_to_method
+from mopd.settings.methods import expand_method, keep_objective, yield_to_method
 from mopd.settings.objective import (
     AggregationSettings,
     BehaviorImportance,
@@ -27,6 +27,7 @@ from mopd.settings.objective import (
 from mopd.settings.signals import SignalSettings
 from mopd.settings.tasks import NumberTasks, TaskSettings
 from mopd.settings.teacher import EmaTeacher, TeacherSettings
+from mopd.settings.tree import Tree, get_value, read_override, set_value
 from mopd.settings.verify import VerifySettings
 
 
@@ -176,17 +177,21 @@ def load_settings(path: str | Path, overrides: list[str] | None = None) -> Setti
     return parse_settings(override_tree(tree, overrides or []), source=str(path))
 
 
-def override_tree(tree: dict[str, Any], overrides: list[str]) -> dict[str, Any]:
+def override_tree(tree: Tree, overrides: list[str]) -> Tree:
     """A copy of a tree of settings with `key.subkey=value` overrides in it. Raises InputError.
 
     A method that an override names (`train.objective=sdpo`) goes before what the tree says of its settings.
     """
-    given: dict[str, Any] = {}
+    tree = deepcopy(yield_to_method(tree, _apply({}, overrides)))
+    return _apply(tree, overrides)
+
+
+def _apply(tree: Tree, overrides: list[str]) -> Tree:
+    """The tree, with the overrides in it."""
     for override in overrides:
-        _apply_override(given, override)
-    tree = deepcopy(yield_to_method(tree, given))
-    for override in overrides:
-        _apply_override(tree, override)
+        dotted, value = read_override(override)
+        kept = keep_objective(dotted, get_value(tree, dotted), value)
+        set_value(tree, dotted, kept, source=f"--set {override}")
     return tree
 
 
@@ -196,35 +201,6 @@ def parse_settings(tree: dict[str, Any], source: str = "settings") -> Settings:
         return Settings.model_validate(tree)
     except ValidationError as error:
         raise InputError(f"{source}: " + "; ".join(_explain(problem, tree) for problem in error.errors())) from None
-
-
-def _apply_override(tree: dict[str, Any], override: str) -> None:
-    dotted, equals, text = override.partition("=")
-    if not equals or not dotted:
-        raise InputError(f"--set {override}: write it as key.subkey=value, e.g. train.learning_rate=1e-5")
-    *parents, leaf = dotted.split(".")
-    node = tree
-    for name in parents:
-        if isinstance(node.get(name), str):  # a choice by its name alone, of which a value follows
-            node[name] = {"kind": node[name]}
-        node = node.setdefault(name, {})
-        if not isinstance(node, dict):
-            raise InputError(f"--set {override}: {name} is a value, not a group of settings")
-    try:
-        value = yaml.safe_load(text)
-    except yaml.YAMLError as error:
-        raise InputError(f"--set {override}: {text!r} is not a YAML value") from error
-    node[leaf] = renamed(dotted, node.get(leaf), _number(value))
-
-
-def _number(value: Any) -> Any:
-    """YAML 1.1 reads 1e-5 as text; a user means the number."""
-    if isinstance(value, str):
-        try:
-            return float(value)
-        except ValueError:
-            return value
-    return value
 
 
 def _explain(problem: Any, tree: dict[str, Any]) -> str:

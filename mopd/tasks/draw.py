@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import random
+from functools import lru_cache
 from typing import Any, Literal
 
 from mopd.errors import InputError
@@ -42,20 +43,19 @@ def draw_prompts(
     num_prompts: int,
     num_further: int = 0,
     split: Literal["train", "heldout"],
+    part: slice = slice(None),
 ) -> list[Row]:
-    """The prompt rows of a round: every task is drawn once before any is drawn twice, and never twice in one round.
+    """The prompt rows of a round, or of a `part` of it.
 
+    Every task is drawn once before any is drawn twice, and never twice in one round.
     `num_further` more follow, which a round asks only as far as it lacks useful groups. They are drawn from the other
     tasks, by each round anew, beside that walk: the first `num_prompts` of every round are the same whatever is asked
     besides, and no task waits longer for its turn. A pure function of (ids in their order, round, seed, num_prompts);
     a larger `num_further` adds prompts at the end. Raises InputError when there are too few tasks.
     """
     _check_enough(len(tasks), num_prompts, num_further, split)
-    first = round * num_prompts
-    drawn = _walk(len(tasks), num_prompts, seed, until=first + num_prompts)[first:]
-    others = sorted(set(range(len(tasks))).difference(drawn))
-    random.Random(derive_seed(seed, "further prompts", round)).shuffle(others)
-    return prompt_rows([tasks[index] for index in [*drawn, *others[:num_further]]], run=run, round=round, split=split)
+    order = _round_order(len(tasks), num_prompts, seed, round)[: num_prompts + num_further]
+    return prompt_rows([tasks[index] for index in order[part]], run=run, round=round, split=split)
 
 
 def prompt_rows(tasks: list[Task], *, run: str, round: int, split: Literal["train", "heldout"]) -> list[Row]:
@@ -90,6 +90,16 @@ def _check_enough(num_tasks: int, num_prompts: int, num_further: int, split: str
         )
 
 
+@lru_cache(maxsize=1)
+def _round_order(num_tasks: int, num_prompts: int, seed: int, round: int) -> tuple[int, ...]:
+    """Indices of all tasks as a round may ask them; kept, since a round is drawn shard by shard."""
+    first = round * num_prompts
+    drawn = _walk(num_tasks, num_prompts, seed, until=first + num_prompts)[first:]
+    others = sorted(set(range(num_tasks)).difference(drawn))
+    random.Random(derive_seed(seed, "further prompts", round)).shuffle(others)
+    return (*drawn, *others)
+
+
 def _walk(num_tasks: int, num_prompts: int, seed: int, *, until: int) -> list[int]:
     """The first `until` task indices of the endless walk: one seeded shuffle of all tasks after another.
 
@@ -102,8 +112,8 @@ def _walk(num_tasks: int, num_prompts: int, seed: int, *, until: int) -> list[in
         num_begun = len(walk) % num_prompts
         begun = set(walk[len(walk) - num_begun :])
         fresh = [index for index in order if index not in begun][: num_prompts - num_begun]
-        others = set(order).difference(fresh)
-        walk += fresh + [index for index in order if index in others]
+        later = set(order).difference(fresh)
+        walk += fresh + [index for index in order if index in later]
     return walk[:until]
 
 
@@ -121,23 +131,22 @@ def _number_tasks(settings: NumberTasks, seed: int) -> TaskSplit:
 
 
 def _check_families(names: tuple[str, ...]) -> None:
-    known = ", ".join(NUMBER_QUESTIONS)
     if not names:
-        raise InputError(f"tasks.questions: name at least one family of {known}")
+        raise InputError(f"tasks.questions: name at least one family of {', '.join(NUMBER_QUESTIONS)}")
     for name in names:
         if name not in NUMBER_QUESTIONS:
-            raise InputError(f"tasks.questions: {name!r} is unknown; choose from {known}")
+            raise InputError(f"tasks.questions: {NUMBER_QUESTIONS.unknown(name)}")
         if names.count(name) > 1:
             raise InputError(f"tasks.questions: {name!r} is named twice; name it once")
 
 
 def _draw_split(names: tuple[str, ...], count: int, split: str, seed: int, *, avoid: set[Problem]) -> list[Question]:
     """`count` questions spread evenly over the families; the first families get what does not divide."""
-    share, rest = divmod(count, len(names))
+    share, remainder = divmod(count, len(names))
     drawn: list[Question] = []
     for place, name in enumerate(names):
         rng = random.Random(derive_seed(seed, "tasks", split, name))
-        drawn += draw_questions(name, share + (place < rest), rng=rng, avoid=avoid)
+        drawn += draw_questions(name, share + (place < remainder), rng=rng, avoid=avoid)
     return drawn
 
 

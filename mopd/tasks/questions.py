@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from itertools import combinations, combinations_with_replacement
 
 from mopd.errors import InputError
+from mopd.registry import Registry
 
 Operands = tuple[int, ...]
 Problem = tuple[str, Operands]
@@ -51,7 +52,7 @@ class Question:
         return "-".join([self.family, *map(str, self.problem[1])])
 
 
-NUMBER_QUESTIONS: dict[str, Family] = {}
+NUMBER_QUESTIONS: Registry[Family] = Registry("family of questions")
 
 
 def question(
@@ -61,8 +62,7 @@ def question(
 
     def register(ask: Callable[..., tuple[str, int]]) -> Callable[..., tuple[str, int]]:
         family = name or ask.__name__
-        assert family not in NUMBER_QUESTIONS, f"two question families are named {family}"
-        NUMBER_QUESTIONS[family] = Family(family, operation or family, enumerate_operands, ask)
+        NUMBER_QUESTIONS.add(family, Family(family, operation or family, enumerate_operands, ask))
         return ask
 
     return register

@@ -27,8 +27,8 @@ class Task:
     @property
     def question(self) -> tuple[str, ...]:
         """What the user says, without case and white space: tasks that share it ask the same."""
-        said = (message["content"] for message in self.messages if message["role"] == "user")
-        return tuple(" ".join(text.casefold().split()) for text in said)
+        texts = (message["content"] for message in self.messages if message["role"] == "user")
+        return tuple(" ".join(text.casefold().split()) for text in texts)
 
 
 @dataclass(frozen=True)
@@ -41,12 +41,12 @@ class TaskSplit:
 
 def task_record(task: Task) -> dict[str, Any]:
     """A task in our own row format, without what it lacks."""
-    (first, *others) = task.messages
-    asked = {"messages": task.messages} if others or first["role"] != "user" else {"prompt": first["content"]}
+    (first, *further) = task.messages
+    prompt = {"messages": task.messages} if further or first["role"] != "user" else {"prompt": first["content"]}
     record = {
         "id": task.id,
         "dataset": task.dataset,
-        **asked,
+        **prompt,
         "answer": task.answer or None,
         "tests": task.tests,
         "verifier": task.verifier or None,

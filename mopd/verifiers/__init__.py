@@ -1,10 +1,7 @@
 """Verifiers: functions that judge one reply against what is expected of it."""
 
 from mopd.verifiers import choice, exact, numbers, numeric, tools
-from mopd.verifiers.code import verifier as code
-from mopd.verifiers.math import verifier as mathematics
-from mopd.verifiers.puzzles import verifier as puzzles
-from mopd.verifiers.registry import (
+from mopd.verifiers.base import (
     VERIFIERS,
     Judge,
     Problem,
@@ -14,6 +11,9 @@ from mopd.verifiers.registry import (
     load_function,
     verifier,
 )
+from mopd.verifiers.code import verifier as code
+from mopd.verifiers.math import verifier as mathematics
+from mopd.verifiers.puzzles import verifier as puzzles
 
 __all__ = [
     "VERIFIERS",

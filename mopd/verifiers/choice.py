@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from mopd.verifiers.registry import Problem, Verdict, verifier
+from mopd.verifiers.base import Problem, Verdict, verifier
 from mopd.verifiers.reply import tagged_answer, without_thinking
 
 FORMAT = "Write nothing but the letter of the chosen option between <answer> and </answer>."

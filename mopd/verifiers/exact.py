@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from mopd.verifiers.registry import Problem, Verdict, verifier
+from mopd.verifiers.base import Problem, Verdict, verifier
 from mopd.verifiers.reply import tagged_answer, without_thinking
 
 FORMAT = "Write the answer alone on the last line, or between <answer> and </answer>."
@@ -27,8 +27,8 @@ def exact(text: str, problem: Problem) -> Verdict:
         return Verdict(0.0, None, f"The reply has no answer. {FORMAT}")
     if _normal(prediction) == _normal(problem.answer):
         return Verdict(1.0, prediction)
-    shown = prediction if len(prediction) <= 200 else f"{prediction[:200]}..."
-    return Verdict(0.0, prediction, f"The reply's answer, {shown!r}, is wrong. {FORMAT}")
+    cut = prediction if len(prediction) <= 200 else f"{prediction[:200]}..."
+    return Verdict(0.0, prediction, f"The reply's answer, {cut!r}, is wrong. {FORMAT}")
 
 
 def _normal(text: str) -> str:

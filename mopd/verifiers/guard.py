@@ -81,14 +81,14 @@ class Guarded:
 
     def _exchange(self, request: bytes) -> bytes:
         """Everything that a fresh fork says: "+" when it begins, then its result unless it is killed."""
-        ours, theirs = socket.socketpair()
-        with ours:
-            with theirs, self._lock:
-                self._send(theirs)
-            ours.settimeout(self.wall_seconds + GRACE_SECONDS)
+        our_end, helper_end = socket.socketpair()
+        with our_end:
+            with helper_end, self._lock:
+                self._send(helper_end)
+            our_end.settimeout(self.wall_seconds + GRACE_SECONDS)
             try:
-                ours.sendall(request)
-                return b"".join(iter(lambda: ours.recv(1 << 16), b""))
+                our_end.sendall(request)
+                return b"".join(iter(lambda: our_end.recv(1 << 16), b""))
             except (BrokenPipeError, ConnectionResetError):
                 return b""
 
@@ -105,12 +105,12 @@ class Guarded:
     def _start(self) -> None:
         """Start the helper and wait until it can work. Raises RuntimeError with what it says when it can't."""
         self._end()
-        self._control, theirs = socket.socketpair()
-        with theirs:
+        self._control, helper_end = socket.socketpair()
+        with helper_end:
             self._process = subprocess.Popen(
                 [sys.executable, "-P", "-W", "ignore", str(Path(__file__).with_name("guard_process.py"))],
                 env=os.environ | _environment(),
-                stdin=theirs.fileno(),
+                stdin=helper_end.fileno(),
                 stdout=subprocess.DEVNULL,
                 stderr=subprocess.DEVNULL,
                 start_new_session=True,  # Ctrl-C is for us; the helper ends when its socket closes
@@ -118,11 +118,11 @@ class Guarded:
         settings = [self.function, self.cpu_seconds, self.wall_seconds, self.memory_bytes]
         self._control.settimeout(START_SECONDS)
         self._control.sendall(json.dumps(settings).encode() + b"\n")
-        said = self._control.recv(1 << 12)
-        if said != b"+":
+        answer = self._control.recv(1 << 12)
+        if answer != b"+":
             self._end()
             raise RuntimeError(
-                f"the helper of {self.function} can't start: {said.decode(errors='replace') or 'it died'}"
+                f"the helper of {self.function} can't start: {answer.decode(errors='replace') or 'it died'}"
             )
 
     def _end(self) -> None:

@@ -98,31 +98,31 @@ def _spelled(match: re.Match[str]) -> str:
 
 def _read(match: re.Match[str]) -> str | None:
     """The number that a run of digits and what joins them is; None where it is none."""
-    first, rest = match["first"].replace(",", "").replace(" ", ""), match["rest"]
+    first, tail = match["first"].replace(",", "").replace(" ", ""), match["rest"]
     if match["tail"] or first.count(".") > 1:
         return None
-    if not rest and not match["ten_power"]:
+    if not tail and not match["ten_power"]:
         return _signed(_decimal(first), match["minus"])
     if len(match[0]) > MAX_EXPONENT:
         return None
-    value = _value(first, match["ten_power"] or "", rest)
+    value = _value(first, match["ten_power"] or "", tail)
     return None if value is None else _signed(_canonical(value), match["minus"])
 
 
-def _value(first: str, ten_power: str, rest: str) -> Fraction | None:
+def _value(first: str, ten_power: str, tail: str) -> Fraction | None:
     exponent = int(ten_power[1:] or 0)
     if abs(exponent) > MAX_EXPONENT:
         return None
     value = Fraction(first) * Fraction(10) ** exponent
-    if not rest:
+    if not tail:
         return value
-    if match := _SCIENTIFIC.fullmatch(rest):
+    if match := _SCIENTIFIC.fullmatch(tail):
         return value * Fraction(10) ** int(match[1]) if abs(int(match[1])) <= MAX_EXPONENT else None
-    if match := _POWER.fullmatch(rest):
+    if match := _POWER.fullmatch(tail):
         return _power(value, int(match[1]))
-    if match := _FRACTION.fullmatch(rest):
+    if match := _FRACTION.fullmatch(tail):
         return value / Fraction(match[1]) if Fraction(match[1]) else None
-    if (match := _MIXED.fullmatch(rest)) and value.denominator == 1 and int(match[1]) < int(match[2]):
+    if (match := _MIXED.fullmatch(tail)) and value.denominator == 1 and int(match[1]) < int(match[2]):
         return value + Fraction(int(match[1]), int(match[2]))
     return None
 
@@ -136,9 +136,9 @@ def _power(base: Fraction, exponent: int) -> Fraction | None:
 
 def _decimal(digits: str) -> str:
     """Text, not int(): a reply of ten thousand digits is legal, and Python refuses to convert it."""
-    whole, _, fraction = digits.partition(".")
-    whole, fraction = whole.lstrip("0") or "0", fraction.rstrip("0")
-    return f"{whole}.{fraction}" if fraction else whole
+    integer, _, fraction = digits.partition(".")
+    integer, fraction = integer.lstrip("0") or "0", fraction.rstrip("0")
+    return f"{integer}.{fraction}" if fraction else integer
 
 
 def _canonical(value: Fraction) -> str:

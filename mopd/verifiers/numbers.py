@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from mopd.verifiers.base import Problem, Verdict, verifier
 from mopd.verifiers.number_text import find_numbers
-from mopd.verifiers.registry import Problem, Verdict, verifier
 
 
 def one_number(problem: Problem, name: str) -> str | None:
@@ -36,12 +36,12 @@ def only_number(text: str, problem: Problem) -> Verdict:
     return _judge(next(iter(numbers), None), problem.answer, "number")
 
 
-def _judge(prediction: str | None, answer: str, what: str) -> Verdict:
+def _judge(prediction: str | None, answer: str, description: str) -> Verdict:
     expected = find_numbers(answer)
     if len(expected) != 1:
         raise ValueError(f"the expected answer {answer!r} is not one number; mend the task's answer")
     if prediction is None:
         return Verdict(0.0, None, "The reply names no number.")
     if prediction != expected[0]:
-        return Verdict(0.0, prediction, f"The reply's {what}, {prediction}, is not the answer.")
+        return Verdict(0.0, prediction, f"The reply's {description}, {prediction}, is not the answer.")
     return Verdict(1.0, prediction)

@@ -5,9 +5,9 @@ from __future__ import annotations
 import re
 from fractions import Fraction
 
+from mopd.verifiers.base import Problem, Verdict, verifier
 from mopd.verifiers.number_text import MAX_LENGTH, find_numbers
 from mopd.verifiers.numbers import one_number
-from mopd.verifiers.registry import Problem, Verdict, verifier
 from mopd.verifiers.reply import boxed_answer, without_thinking
 
 TOLERANCE = Fraction(1, 10_000)
@@ -27,7 +27,7 @@ def numeric(text: str, problem: Problem) -> Verdict:
         return Verdict(0.0, None, "The reply names no number as its answer. End it with the answer in digits.")
     value, wanted = Fraction(number), Fraction(expected[0])
     near = 0 if wanted.denominator == 1 else TOLERANCE * abs(wanted)
-    prediction = _shown(value)
+    prediction = _write(value)
     if abs(value - wanted) <= near:
         return Verdict(1.0, prediction)
     return Verdict(0.0, prediction, f"The reply's answer, {prediction}, is wrong.")
@@ -36,9 +36,9 @@ def numeric(text: str, problem: Problem) -> Verdict:
 def _answer(reply: str) -> str | None:
     """The number that a reply gives as its answer; None where there is none, or it is too long to be one."""
     part = boxed_answer(reply)
-    _, mark, rest = reply.rpartition("####")
+    _, mark, after = reply.rpartition("####")
     if part is None and mark:
-        part = rest.strip().partition("\n")[0]
+        part = after.strip().partition("\n")[0]
     numbers = find_numbers(reply) if part is None else _named(part)
     return numbers[-1] if numbers and len(numbers[-1]) <= MAX_LENGTH else None
 
@@ -49,7 +49,7 @@ def _named(part: str) -> list[str]:
     return numbers if len(set(numbers)) == 1 else []
 
 
-def _shown(value: Fraction) -> str:
+def _write(value: Fraction) -> str:
     """Decimal where it is short, such as 18 or 0.5."""
     short = f"{float(value):.10g}" if abs(value) < 10**15 else str(value)
     return short if Fraction(short) == value else str(value)

@@ -28,8 +28,8 @@ def without_thinking(text: str) -> str:
 
 def tagged_answer(text: str) -> str | None:
     """What stands in the last <answer>, to the end where nothing closes it, stripped; None where there is none."""
-    _, tag, rest = text.rpartition("<answer>")
-    return rest.partition("</answer>")[0].strip() if tag else None
+    _, tag, after = text.rpartition("<answer>")
+    return after.partition("</answer>")[0].strip() if tag else None
 
 
 def boxed_answer(text: str) -> str | None:

@@ -8,7 +8,7 @@ from collections import Counter
 from collections.abc import Iterator
 from typing import Any, NamedTuple
 
-from mopd.verifiers.registry import Problem, Verdict, verifier
+from mopd.verifiers.base import Problem, Verdict, verifier
 from mopd.verifiers.reply import without_thinking
 
 FORMAT = (
@@ -51,26 +51,26 @@ def tool_use(text: str, problem: Problem) -> Verdict:
     for place, value in enumerate(_inputs(reply), 1):
         if value is None:
             feedback = f'Wrong format: what follows "Action Input:" in call {place} is not a JSON object. {FORMAT}'
-            return Verdict(0.0, _shown(actions), feedback)
+            return Verdict(0.0, _list(actions), feedback)
         inputs |= value
     wrong = _wrong_parts(Calls(actions, inputs), expected)
-    return Verdict(0.0, _shown(actions), " ".join(wrong)) if wrong else Verdict(1.0, _shown(actions))
+    return Verdict(0.0, _list(actions), " ".join(wrong)) if wrong else Verdict(1.0, _list(actions))
 
 
-def _wrong_parts(given: Calls, expected: Calls) -> list[str]:
+def _wrong_parts(called: Calls, expected: Calls) -> list[str]:
     """What is wrong, named by what the reply has, never by what it lacks."""
     wrong = []
-    if surplus := given.actions - expected.actions:
-        wrong.append(f"These actions are wrong or too many: {_shown(surplus)}.")
-    if missing := expected.actions - given.actions:
+    if surplus := called.actions - expected.actions:
+        wrong.append(f"These actions are wrong or too many: {_list(surplus)}.")
+    if missing := expected.actions - called.actions:
         wrong.append(f"The number of further actions needed: {missing.total()}.")
-    keys = [key for key in given.inputs if key not in expected.inputs]
+    keys = [key for key in called.inputs if key not in expected.inputs]
     if keys:
         wrong.append(f"These input parameters don't belong: {_cut(', '.join(keys))}.")
-    if lacking := sum(key not in given.inputs for key in expected.inputs):
+    if lacking := sum(key not in called.inputs for key in expected.inputs):
         wrong.append(f"The number of input parameters that are missing: {lacking}.")
-    shared = [key for key in given.inputs if key in expected.inputs]
-    values = [key for key in shared if not _same(given.inputs[key], expected.inputs[key])]
+    shared = [key for key in called.inputs if key in expected.inputs]
+    values = [key for key in shared if not _same(called.inputs[key], expected.inputs[key])]
     if values:
         wrong.append(f"These input parameters have a wrong value: {_cut(', '.join(values))}.")
     return wrong
@@ -86,8 +86,8 @@ def _expected(answer: str) -> Calls:
         for row in rows:
             inputs |= json.loads(row["Action_Input"])
     except (ValueError, TypeError, KeyError, RecursionError) as error:
-        what = f"{_cut(repr(answer))} is no list of tool calls ({type(error).__name__}: {error})"
-        raise ValueError(f"{what}; {fix}") from error
+        problem = f"{_cut(repr(answer))} is no list of tool calls ({type(error).__name__}: {error})"
+        raise ValueError(f"{problem}; {fix}") from error
     if not actions:
         raise ValueError(f"no tool call; {fix}")
     return Calls(actions, inputs)
@@ -103,16 +103,16 @@ def _inputs(reply: str) -> Iterator[dict[str, Any] | None]:
         yield value if isinstance(value, dict) else None
 
 
-def _same(one: Any, other: Any) -> bool:
+def _same(first: Any, second: Any) -> bool:
     """Equality of JSON values: 1 is 1.0, but not true."""
-    if isinstance(one, dict) and isinstance(other, dict):
-        return one.keys() == other.keys() and all(_same(value, other[key]) for key, value in one.items())
-    if isinstance(one, list) and isinstance(other, list):
-        return len(one) == len(other) and all(map(_same, one, other))
-    return isinstance(one, bool) == isinstance(other, bool) and bool(one == other)
+    if isinstance(first, dict) and isinstance(second, dict):
+        return first.keys() == second.keys() and all(_same(value, second[key]) for key, value in first.items())
+    if isinstance(first, list) and isinstance(second, list):
+        return len(first) == len(second) and all(map(_same, first, second))
+    return isinstance(first, bool) == isinstance(second, bool) and bool(first == second)
 
 
-def _shown(actions: Counter[str]) -> str:
+def _list(actions: Counter[str]) -> str:
     return _cut(", ".join(actions.elements()))
 
 

@@ -69,7 +69,7 @@ def test_policies_of_a_run_have_the_numbers_of_its_own_evaluation(
         )
         assert [float(row["mean_low"]), float(row["mean_high"])] == pytest.approx(own["mean_interval"], abs=1e-12)
     said = "SELECT policy_version, prompt_id, sample, seed, text, success FROM {} ORDER BY ALL"
-    ours_, theirs = query(RunFolder.open(out), said.format("side_evaluations")).rows, RunFolder.open(finished_run)
+    ours_, theirs = query(RunFolder.open(out), said.format("evaluations")).rows, RunFolder.open(finished_run)
     assert ours_ == query(theirs, said.format("evaluations")).rows
 
 

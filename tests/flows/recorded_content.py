@@ -23,9 +23,9 @@ import pyarrow.parquet as pq
 from safetensors.numpy import load_file
 
 from mopd.settings import load_settings
-from storage.manifests import POLICIES, TABLES, data_path, manifests, side_tables
+from storage.manifests import POLICIES, TABLES, data_path, manifests, names_of
 from storage.runs import RunFolder
-from storage.schemas import key_columns
+from storage.schemas import SIGNALS, key_columns
 from tests.flows.rounds_by_jobs import EXAMPLES, TINY, make_whole
 
 Record = dict[str, dict[str, Any]]
@@ -35,8 +35,9 @@ IGNORED = {"run", "seconds"}
 """Columns that differ between runs of the same content."""
 FOLDER = Path(__file__).parent / "recorded"
 """What holds on any machine."""
-NEARLY = ("support_ids",)
-"""Columns without a float that rounding decides all the same: which of two equally likely ids comes first."""
+NEARLY = ("support_ids", *SIGNALS, "undefined", "loss", "distill_loss", "grad_norm")
+"""Columns that rounding decides: which of two equally likely ids comes first, which of two equal scores is larger, how
+far from nothing the loss of a random model is whose teacher is itself."""
 PORTABLE_ROUNDS = {"tiny-fake": 2, "tiny-transformers": 1}
 """Rounds whose samples no rounding can change: those of the fake engine, and of a policy that isn't trained yet."""
 RUNS: dict[str, tuple[Path, list[str]]] = {
@@ -54,11 +55,14 @@ def record(name: str, folder: Path, *overrides: str) -> Record:
 
 
 def describe(run: RunFolder) -> Record:
-    """Every column of every table, its side tables and its policies' tensors, round by round."""
+    """Every column of every table, other contexts and its policies' tensors, round by round."""
     found: Record = {}
-    for table in (*(name for name in TABLES if name != POLICIES), *side_tables(run)):
-        for round in sorted({manifest.round for manifest in manifests(run, table)}):
-            found |= {f"{table}/{round}/{name}": _summary(values) for name, values in _columns(run, table, round)}
+    named = [(table, name) for table in TABLES if table != POLICIES for name in ("", *names_of(run, table))]
+    for table, name in named:
+        label = f"{table}@{name}" if name else table
+        for round in sorted({manifest.round for manifest in manifests(run, table, name=name)}):
+            columns = _columns(run, table, round, name)
+            found |= {f"{label}/{round}/{column}": _summary(values) for column, values in columns}
     for policy in manifests(run, POLICIES):
         for path in sorted(data_path(run, policy).rglob("*.safetensors")):
             place = path.relative_to(data_path(run, policy)).as_posix()
@@ -66,16 +70,16 @@ def describe(run: RunFolder) -> Record:
     return found
 
 
-def _columns(run: RunFolder, table: str, round: int) -> Iterator[tuple[str, list[Any]]]:
+def _columns(run: RunFolder, table: str, round: int, name: str) -> Iterator[tuple[str, list[Any]]]:
     """The values of each column in the order of the rows' keys, however they are divided into shards."""
     rows: list[dict[str, Any]] = []
-    for manifest in manifests(run, table, round):
+    for manifest in manifests(run, table, round, name=name):
         rows += pq.read_table(data_path(run, manifest)).to_pylist()
-    keys = [name for name in key_columns(table) if name not in IGNORED]
+    keys = [column for column in key_columns(table) if column not in IGNORED]
     rows.sort(key=lambda row: [row[key] for key in keys])
-    for name in rows[0] if rows else ():
-        if name not in IGNORED:
-            yield name, [row[name] for row in rows]
+    for column in rows[0] if rows else ():
+        if column not in IGNORED:
+            yield column, [row[column] for row in rows]
 
 
 def _summary(values: list[Any]) -> dict[str, Any]:

@@ -11,16 +11,17 @@ from typing import Any
 
 import torch
 
-from flows import jobs, measure_jobs
 from flows.plan import RunPlan
 from flows.prepare import run_document, tasks_digest
-from flows.shard import SIDE_TABLES, EvaluationPlan, RoundPlan, Shard
-from flows.stage_settings import settings_of
+from flows.shard import RoundPlan, Shard
+from flows.stage import STAGES, Stage
+from flows.work import judge_shard, load_device, make_shard, sample_shard
+from flows.worker import silent
 from mopd.models.folders import model_digest, resolve_model
 from mopd.settings import Settings, load_settings
-from mopd.tasks.draw import draw_prompts, load_tasks, prompt_rows
+from mopd.tasks.draw import load_tasks
 from storage.runs import RUN_FILE, RunFolder
-from storage.shards import commit_shard
+from storage.shards import Manifest
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
 TINY = EXAMPLES / "tiny.yaml"
@@ -45,9 +46,10 @@ def make_whole(path: Path, settings: Settings) -> RunFolder:
     )
     plan = RunPlan.of(folder)
     for part in plan.rounds:
-        _make_round(folder, part)
-    for version, evaluation in plan.evaluations.items():
-        _evaluate(folder, plan, version, evaluation)
+        make_round(folder, part)
+    for evaluation in plan.evaluations.values():
+        make_shards(folder, evaluation.prompts)
+        make_shards(folder, evaluation.evaluations)
     return folder
 
 
@@ -61,80 +63,39 @@ def inputs(settings: Settings) -> dict[str, Any]:
     }
 
 
-def _make_round(folder: RunFolder, plan: RoundPlan) -> None:
-    tried = {table: [shard for part in plan.probes for shard in getattr(part, table)] for table in SIDE_TABLES}
-    _draw(folder, plan)
-    for shards, job in (
-        (plan.rollouts, jobs.generate_shard),
-        (plan.verdicts, jobs.verify_shard),
-        (tried["contexts"], jobs.condition_shard),
-        (tried["scores"], jobs.score_shard),
-        (tried["signals"], measure_jobs.measure_shard),
-        (tried["answers"], answer),
-        ([plan.choice] if plan.choice else [], measure_jobs.choose_shard),
-        (plan.with_control("contexts"), jobs.condition_shard),
-        (plan.with_control("scores"), jobs.score_shard),
-        (plan.with_control("signals"), measure_jobs.measure_shard),
-        ([plan.policy], jobs.train_policy),
-        ([plan.updates], jobs.commit_updates),
+def make_round(folder: RunFolder, plan: RoundPlan) -> None:
+    """Make what is missing of a round, stage by stage."""
+    tried = [getattr(plan_part, table) for table in TRIED for plan_part in plan.probes]
+    for shards in (
+        *(plan.prompts, plan.rollouts, plan.verdicts, *tried, [plan.choice] if plan.choice else []),
+        *(plan.with_control("contexts"), plan.with_control("scores"), plan.with_control("signals")),
+        *([plan.policy], [plan.updates]),
     ):
-        make_shards(folder, plan.policy.round, shards, job)
+        make_shards(folder, shards)
 
 
-LOADS: dict[Any, Any] = {jobs.generate_shard: jobs.load_engine, jobs.score_shard: jobs.load_scorer}
+TRIED = ("contexts", "scores", "signals", "answers")
 
 
-def make_shards(folder: RunFolder, version: int, shards: list[Shard], job: Any) -> None:
-    """Make what is missing of some shards with policy `version`, loaded once for them all."""
-    missing, load = [shard for shard in shards if shard.find(folder) is None], LOADS.get(job)
-    loaded = load(folder.path, version) if missing and load else None
+def make_shards(folder: RunFolder, shards: list[Shard]) -> None:
+    """Make what is missing of a table's shards, with what they need loaded once for them all."""
+    missing = [shard for shard in shards if shard.find(folder) is None]
+    if not missing:
+        return
+    stage, first = STAGES[missing[0].table], missing[0]
+    loaded = load_device(stage.load, folder, first.settings, first.round) if stage.load else None
     for shard in missing:
-        job(loaded, lambda _: None, folder.path, shard)
-    if job is jobs.generate_shard and loaded is not None:
+        make(stage, folder, shard, loaded)
+    if hasattr(loaded, "close"):
         loaded.close()
 
 
-def answer(_: None, report: Any, path: Path, shard: Shard) -> None:
-    """Sample and judge one shard of answers."""
-    engine = measure_jobs.load_answerer(path, shard.round)
-    measure_jobs.judge_answers(None, report, path, shard, *measure_jobs.answer_shard(engine, report, path, shard))
-
-
-def _evaluate(folder: RunFolder, plan: RunPlan, version: int, part: EvaluationPlan) -> None:
-    """Ask a policy the held-out questions."""
-    tasks = load_tasks(plan.settings.tasks, plan.settings.seed).heldout
-    rows = prompt_rows(tasks, run=folder.run_id, round=version, split="heldout")
-    size = plan.settings.prompts_per_shard
-    for index, shard in enumerate(part.prompts):
-        _commit_prompts(folder, shard, rows[index * size : (index + 1) * size])
-    missing = [shard for shard in part.evaluations if shard.find(folder) is None]
-    engine = jobs.load_engine(folder.path, version) if missing else None
-    for shard in missing:
-        samples, seconds = jobs.sample_shard(engine, lambda _: None, folder.path, shard)  # type: ignore[arg-type]
-        jobs.judge_shard(None, lambda _: None, folder.path, shard, samples, seconds)
-    if engine is not None:
-        engine.close()
-
-
-def _draw(folder: RunFolder, plan: RoundPlan) -> None:
-    settings = settings_of(folder)
-    rows = draw_prompts(
-        load_tasks(settings.tasks, settings.seed).train,
-        run=folder.run_id,
-        round=plan.policy.round,
-        seed=settings.seed,
-        num_prompts=settings.generate.num_prompts,
-        num_further=0,
-        split="train",
-    )
-    for index, shard in enumerate(plan.prompts):
-        _commit_prompts(folder, shard, rows[plan.candidates.prompts(index)])
-
-
-def _commit_prompts(folder: RunFolder, shard: Shard, rows: list[dict[str, Any]]) -> None:
-    if shard.find(folder) is None:
-        place = {"round": shard.round, "shard": shard.shard, "key": shard.key}
-        commit_shard(folder, "prompts", **place, rows=rows, parents=shard.parents(folder), info={})
+def make(stage: Stage, folder: RunFolder, shard: Shard, loaded: Any = None) -> Manifest:
+    """One shard, as the workers make it."""
+    if not stage.judge:
+        return make_shard(loaded, silent, stage.job, folder, shard)
+    samples, seconds = sample_shard(loaded, silent, stage.job, folder, shard)
+    return judge_shard(None, silent, stage.judge, folder, shard, samples, seconds)
 
 
 if __name__ == "__main__":

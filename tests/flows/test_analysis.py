@@ -7,28 +7,29 @@ import shlex
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
-from flows import jobs, measure_jobs, stages
 from flows.analysis import Analysis, open_analysis
-from flows.analyze_signal import signal_results, write_signal_files
+from flows.analyze_signal import signal_results
 from flows.cli import demo, main
 from flows.command_text import shell_command
+from flows.other_contexts import open_contexts
 from flows.plan import RunPlan
 from flows.probe import probe_choices, read_probe
-from flows.probe_report import terminal_text, write_probe_files
-from flows.side import open_side
+from flows.probe_report import probe_report
+from flows.progress import Console
+from flows.report.table import estimate_in
+from flows.session import Run
 from flows.signal_command import signal_command
+from flows.signal_report import signal_report
 from mopd.errors import InputError
 from mopd.settings import load_settings
 from mopd.settings.context_choice import choice_grid
 from storage.catalog import query
 from storage.runs import RunFolder
-from storage.sides import read_side, side_names, write_side
-from tests.flows.rounds_by_jobs import TINY, answer, make_run, make_shards
+from tests.flows.rounds_by_jobs import TINY, make_run, make_shards
 
 VARIANTS = ("none", "positive", "contrastive", "random_peer")
 
@@ -41,7 +42,8 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunFolder]:
         folder = make_run(tmp_path_factory.mktemp("analysis") / "a run", "rounds=1")
         run_inputs = {name: folder.document[name] for name in ("model_digest", "tasks_digest", "num_heldout")}
         run_inputs["teacher_digest"] = None
-        write_side(folder, "best", ["condition.variant=positive"])
+        best = open_contexts(folder, 0, "best", ["condition.variant=positive"], scores=False)
+        make_shards(folder, best.made_by(scores=False))
         yield folder
 
 
@@ -54,42 +56,31 @@ def opened(run: RunFolder, *variants: str, answers: bool = False, **grid: Any) -
 def made(run: RunFolder) -> Analysis:
     """All contexts of the round, with signals and answers."""
     analysis = opened(run, answers=True)
-    analysis.write_sides(run)
-    probes = analysis.plan.rounds[0].probes
-    for table, job in (
-        ("contexts", jobs.condition_shard),
-        ("scores", jobs.score_shard),
-        ("signals", measure_jobs.measure_shard),
-        ("answers", answer),
-    ):
-        make_shards(run, 0, [shard for part in probes for shard in getattr(part, table)], job)
+    for table in ("contexts", "scores", "signals", "answers"):
+        make_shards(run, [shard for part in analysis.parts.values() for shard in getattr(part, table)])
     return analysis
 
 
-def test_what_training_and_earlier_sides_made_is_used(run: RunFolder) -> None:
+def test_what_training_and_others_made_is_used(run: RunFolder) -> None:
     analysis, own = opened(run), RunPlan.of(run).rounds[0]
-    assert {name: part.name for name, part in analysis.parts.items()} == {
-        "none": "none",
-        "positive": "best",
-        "contrastive": "",
-        "random_peer": "random_peer",
-    }
+    names = {name: part.scores[0].name for name, part in analysis.parts.items()}
+    assert names == {"none": "none", "positive": "best", "contrastive": "", "random_peer": "random_peer"}
     assert analysis.parts["contrastive"].scores == own.scores
     assert analysis.parts["contrastive"].signals == own.signals
-    assert set(analysis.new_sides) == {"none", "random_peer"}
+    assert analysis.parts["positive"].contexts[0].find(run) is not None
 
 
 def test_nothing_is_written_before_the_work_begins(run: RunFolder) -> None:
-    before = side_names(run)
+    before = sorted(run.path.rglob("*"))
     opened(run, "failure", "success")
-    assert side_names(run) == before
+    assert sorted(run.path.rglob("*")) == before
 
 
-def test_a_name_that_is_taken_by_other_settings_gets_a_number(run: RunFolder) -> None:
-    write_side(run, "success", ["condition.variant=failure"])
+def test_a_name_that_is_taken_by_other_settings_gets_a_number(run: RunFolder, monkeypatch: pytest.MonkeyPatch) -> None:
+    taken = {"success": ["condition.variant=failure"]}
+    monkeypatch.setattr("flows.analysis.named_conditions", lambda _: taken)
     assert opened(run, "success").parts["success"].name == "success-2"
     assert opened(run, "failure").parts["failure"].name == "success"
-    (run.path / "sides" / "success.json").unlink()
 
 
 def test_renderings_and_orders_are_tried_where_they_make_a_difference(run: RunFolder) -> None:
@@ -99,37 +90,36 @@ def test_renderings_and_orders_are_tried_where_they_make_a_difference(run: RunFo
 
 def test_a_context_by_two_names_is_made_once(run: RunFolder) -> None:
     analysis = opened(run, "contrastive", "contrastive/sections/last", "success", "success/sections")
-    assert [part.name for part in analysis.parts.values()] == ["", "", "success", "success"]
-    session = SimpleNamespace(round=lambda number: analysis.plan.rounds[number])
-    shown = stages._shown(session, "scores", 0, True)  # type: ignore[arg-type]
-    assert [one.table for one in shown] == ["scores", "scores@success"]
+    with Run.open(run, Console(), tried=list(analysis.parts.values())) as session:
+        shown = session.shown("scores", 0, tried=True)
+    assert [one.name for one in shown] == ["", "success"]
 
 
 def test_all_that_was_made_is_there_and_is_found_again(run: RunFolder, made: Analysis) -> None:
-    assert made.plan.missing_of(run, made.needed(run)) == []
+    assert made.missing(run) == []
     again = opened(run, answers=True)
-    assert {name: part.name for name, part in again.parts.items()} == {name: p.name for name, p in made.parts.items()}
-    assert again.plan.missing_of(run, again.needed(run)) == []
-    assert read_side(run, "random_peer") == ['condition.variant={"kind": "random_peer"}']
-    sides = query(run, "SELECT DISTINCT name FROM side_signals WHERE name <> 'control' ORDER BY 1").rows
-    assert sides == [("best",), ("none",), ("random_peer",)]
+    assert again.names(run) == made.names(run)
+    assert again.missing(run) == []
+    names = query(run, "SELECT DISTINCT condition FROM signals WHERE condition <> 'control' ORDER BY 1").rows
+    assert names == [("",), ("best",), ("none",), ("random_peer",)]
     assert RunPlan.of(run).missing(run) == []
 
 
 def test_the_prompt_alone_is_answered_by_the_rollouts_themselves(run: RunFolder, made: Analysis) -> None:
     same = "SELECT count(*), sum((a.token_ids = r.token_ids)::int), sum((a.seed = r.seed)::int) FROM "
     joined = "{} AS a JOIN rollouts AS r USING (run, round, prompt_id, sample)"
-    assert query(run, same + joined.format("(FROM side_answers WHERE name = 'none')")).rows == [(8, 8, 8)]
-    total, _, seeds = query(run, same + joined.format("answers")).rows[0]
+    assert query(run, same + joined.format("(FROM answers WHERE condition = 'none')")).rows == [(8, 8, 8)]
+    total, _, seeds = query(run, same + joined.format("(FROM answers WHERE condition = '')")).rows[0]
     assert (total, seeds) == (8, 8)
 
 
 def test_results_are_a_page_a_table_and_a_plot(run: RunFolder, made: Analysis, tmp_path: Path) -> None:
     results = signal_results(run, made, "none")
     assert results.names == list(VARIANTS)
-    page = write_signal_files(results, tmp_path, command="mopd analyze signal")
+    report = signal_report(results, command="mopd analyze signal")
+    report.write(tmp_path)
     assert {path.name for path in tmp_path.iterdir()} == {"signal.md", "signal.csv", "plot.png"}
-    assert "minus none" in page
+    assert "minus none" in report.page()
     rows = list(csv.DictReader((tmp_path / "signal.csv").open()))
     assert {row["name"] for row in rows} == set(VARIANTS)
     assert {row["reference"] for row in rows} == {"none", ""}
@@ -137,13 +127,14 @@ def test_results_are_a_page_a_table_and_a_plot(run: RunFolder, made: Analysis, t
 
 def test_a_probe_says_what_each_context_is_worth(run: RunFolder, made: Analysis, tmp_path: Path) -> None:
     results = read_probe(run, 0, choice_grid(VARIANTS, (), ()))
-    gains = {one.name: one.gain for one in results.contexts}
-    assert gains["none"].gap == 0.0
-    answers = query(run, "SELECT prompt_id, avg(success::int) FROM side_answers WHERE name = 'best' GROUP BY 1").rows
+    gaps = {row["context"]: estimate_in(row, "gap").value for row in results.rows}
+    assert gaps["none"] == 0.0
+    answers = query(run, "SELECT prompt_id, avg(success::int) FROM answers WHERE condition = 'best' GROUP BY 1").rows
     alone = dict(query(run, "SELECT prompt_id, avg(success::int) FROM verdicts GROUP BY 1").rows)
-    assert gains["positive"].gap == pytest.approx(sum(mean - alone[prompt] for prompt, mean in answers) / len(answers))
-    assert f"recommended: {results.best}" in terminal_text(results)
-    write_probe_files(results, tmp_path, command="mopd probe")
+    assert gaps["positive"] == pytest.approx(sum(mean - alone[prompt] for prompt, mean in answers) / len(answers))
+    report = probe_report(results, command="mopd probe")
+    assert f"recommended: {results.best}" in report.terminal()
+    assert report.write(tmp_path) == "probe.md, probe.csv, plot.png"
     rows = {row["context"]: row for row in csv.DictReader((tmp_path / "probe.csv").open())}
     assert [name for name, row in rows.items() if row["recommended"] == "True"] == [results.best]
     assert float(rows["none"]["gap"]) == 0.0
@@ -210,9 +201,8 @@ def test_the_demo_shows_commands_that_a_shell_takes(run: RunFolder, capsys: pyte
 
 
 def test_names_of_what_runs_make_by_themselves_are_refused(run: RunFolder) -> None:
-    for name in ("control", "probe.none"):
-        with pytest.raises(InputError, match="is a name of what runs make by themselves"):
-            open_side(run, 0, name, ["condition.variant=none"], scores=False)
+    with pytest.raises(InputError, match="is a name of what runs make by themselves"):
+        open_contexts(run, 0, "control", ["condition.variant=none"], scores=False)
 
 
 @pytest.mark.parametrize(

@@ -7,11 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from flows import jobs
+from flows.conditions import candidate_settings, settings_of
 from flows.fork import fork_run
 from flows.plan import RunPlan
 from flows.shard import Shard
-from flows.stage_settings import open_at, settings_of
 from mopd.contexts.summaries import SUMMARY_INSTRUCTION
 from mopd.settings.condition import ConditionSettings
 from storage.catalog import query
@@ -23,7 +22,7 @@ from tests.flows.rounds_by_jobs import make_run
 from tests.flows.test_plan import plan_of
 
 CANDIDATES = ("none", "positive", "contrastive/turns/first")
-SIDES = ("probe.none", "probe.positive", "probe.contrastive-turns-first")
+NAMES = ("none", "positive", "contrastive-turns-first")
 AUTO = f"condition.variant={json.dumps({'kind': 'auto', 'candidates': CANDIDATES, 'every': 2})}"
 
 
@@ -33,8 +32,8 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> RunFolder:
 
 
 def test_every_second_round_tries_all_candidates_and_chooses_one(run: RunFolder) -> None:
-    tried = query(run, "SELECT DISTINCT name, round FROM side_answers ORDER BY round, name").rows
-    assert tried == [(side, round) for round in (0, 2) for side in sorted(SIDES)]
+    tried = query(run, "SELECT DISTINCT condition, round FROM answers ORDER BY round, condition").rows
+    assert tried == [(name, round) for round in (0, 2) for name in sorted(NAMES)]
     rows = query(
         run, "SELECT round, count(*), sum(chosen::int), count(why) FROM choices GROUP BY round ORDER BY 1"
     ).rows
@@ -46,7 +45,8 @@ def test_the_round_trains_on_what_was_chosen_until_the_next_probe(run: RunFolder
     chosen = dict(query(run, "SELECT round, condition FROM choices WHERE chosen").rows)
     for round, of in ((0, 0), (1, 0), (2, 2)):
         condition = ConditionSettings.model_validate_json(chosen[of])
-        shown = query(run, f"SELECT DISTINCT variant, rendering FROM contexts WHERE round = {round}").rows
+        own = f"round = {round} AND condition = ''"
+        shown = query(run, f"SELECT DISTINCT variant, rendering FROM contexts WHERE {own}").rows
         assert shown == [(condition.variant.kind, condition.rendering)]
 
 
@@ -57,21 +57,24 @@ def test_the_largest_gap_is_chosen_and_the_prompt_alone_has_none(run: RunFolder)
     assert query(run, "SELECT DISTINCT gap FROM choices WHERE candidate = 'none'").rows == [(0.0,)]
 
 
-def test_scores_of_the_probe_are_those_that_are_trained_on(run: RunFolder) -> None:
+def test_what_the_probe_made_is_what_is_trained_on(run: RunFolder) -> None:
+    """One file under two keys: nothing is scored, or stored, twice."""
     names = dict(query(run, "SELECT round, candidate FROM choices WHERE chosen").rows)
     plan = RunPlan.of(run)
     for round, name in names.items():
-        side = next(part for part in plan.rounds[round].probes if part.name == f"probe.{name}")
-        own, there = (shard.find(run) for shard in (plan.rounds[round].scores[0], side.scores[0]))
-        assert own is not None and there is not None
-        assert own.sha256 == there.sha256
-        jobs.score_shard(None, print, run.path, plan.rounds[round].scores[0])  # no scorer: nothing is read again
+        part = plan.rounds[round]
+        candidate = next(tried for tried in part.probes if tried.name == name)
+        for table in ("contexts", "scores", "signals"):
+            own, there = (getattr(shards, table)[0].find(run) for shards in (part, candidate))
+            assert own is not None and there is not None
+            assert (own.file, own.sha256) == (there.file, there.sha256)
+            assert (own.name, there.name) == ("", name)
 
 
 def test_the_control_is_there_and_is_not_trained_on(run: RunFolder) -> None:
-    control = query(run, "SELECT round, count(DISTINCT prompt_id) FROM side_signals WHERE name = 'control' GROUP BY 1")
+    control = query(run, "SELECT round, count(DISTINCT prompt_id) FROM signals WHERE condition = 'control' GROUP BY 1")
     assert sorted(control.rows) == [(0, 1), (1, 1), (2, 1)]
-    assert query(run, "SELECT DISTINCT variant FROM side_contexts WHERE name = 'control'").rows == [("random_peer",)]
+    assert query(run, "SELECT DISTINCT variant FROM contexts WHERE condition = 'control'").rows == [("random_peer",)]
     policy = RunPlan.of(run).rounds[0].policy
     assert {one.table for one in policy.read} == {"scores"}
 
@@ -88,7 +91,8 @@ def test_a_fork_to_a_candidate_takes_over_what_the_probe_made(run: RunFolder, tm
     found = {table: [one.round for one in manifests(fork, table)] for table in ("contexts", "scores", "signals")}
     assert found == {"contexts": [0], "scores": [0], "signals": [0]}
     (scores,) = manifests(fork, "scores")
-    assert scores.file.startswith("scores@probe.positive/")
+    (tried,) = manifests(run, "scores", 0, name="positive")
+    assert (scores.key, scores.file) == (tried.key, tried.file)
     assert read_rows(fork, scores)
 
 
@@ -98,7 +102,7 @@ def test_lost_answers_are_made_again_and_leave_what_follows(run: RunFolder, tmp_
     manifest = lost.find(run)
     assert manifest is not None
     (run.path / manifest.file).unlink()
-    assert [(one.table, one.round) for one in plan.missing(run)] == [("answers@probe.positive", 0)]
+    assert [(one.table, one.name, one.round) for one in plan.missing(run)] == [("answers", "positive", 0)]
     make_run(run.path, AUTO, "signals.control_groups=1")
     assert plan.missing(run) == []
 
@@ -111,7 +115,8 @@ def test_one_candidate_with_summaries_asks_all_rollouts_for_them() -> None:
     assert SUMMARY_INSTRUCTION
 
 
-def test_a_sides_settings_follow_from_the_runs(run: RunFolder) -> None:
-    own, side = (settings_of(open_at(run.path, 1, name)).condition for name in ("", "probe.contrastive-turns-first"))
-    assert own.variant.kind == "auto"
-    assert (side.variant.kind, side.rendering, side.failure_position) == ("contrastive", "turns", "first")
+def test_a_candidates_settings_follow_from_the_runs(run: RunFolder) -> None:
+    settings = settings_of(run)
+    tried = candidate_settings(settings)["contrastive-turns-first"].condition
+    assert settings.condition.variant.kind == "auto"
+    assert (tried.variant.kind, tried.rendering, tried.failure_position) == ("contrastive", "turns", "first")

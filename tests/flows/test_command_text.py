@@ -13,12 +13,13 @@ from flows.compare import plan_comparison
 from flows.diversity import analyze
 from flows.eval_request import find_model
 from flows.fork import fork_command, fork_run
-from flows.side import _end_text, open_side
+from flows.other_contexts import open_contexts
+from flows.replay import _end_text
 from mopd.errors import InputError
 from storage.runs import RunFolder
 from tests.flows.rounds_by_jobs import TINY
 from tests.flows.test_fork_plan import INPUTS
-from tests.flows.test_plan import finish, run_of
+from tests.flows.test_plan import commit, finish, run_of
 
 OVERRIDES = ["condition.variant={kind: random_peer, match: tokens}"]
 
@@ -61,17 +62,19 @@ def test_what_is_missing_is_made_by_a_command(tmp_path: Path, run: RunFolder) ->
     with pytest.raises(InputError, match=f"{command} first, or fork at"):
         fork_run(empty.path, 1, ["seed=2"], tmp_path / "new")
     with pytest.raises(InputError, match=f"{command} first"):
-        open_side(empty, 0, "other", OVERRIDES, scores=False)
+        open_contexts(empty, 0, "other", OVERRIDES, scores=False)
     with pytest.raises(InputError, match=f"{command} makes them"):
         analyze([empty.path], None)
     with pytest.raises(InputError, match=f"{command} first, or name one"):
         find_model(f"{empty.path}@1")
 
 
-def test_a_side_says_how_to_look_at_it(run: RunFolder) -> None:
-    side = open_side(run, 0, "best", OVERRIDES, scores=False)
-    text = _end_text(run, side, scores=False)
-    query = "FROM side_contexts WHERE name = 'best'"
+def test_other_contexts_say_how_to_look_at_them(run: RunFolder) -> None:
+    other = open_contexts(run, 0, "best", OVERRIDES, scores=False)
+    for shard in other.made_by(scores=False):
+        commit(run, shard)
+    text = _end_text(run, other, scores=False)
+    query = "FROM contexts WHERE condition = 'best'"
     assert printed(text, "to look at them: ") == ["mopd", "sql", str(run.path), query]
     fork = ["mopd", "fork", str(run.path), "--round", "0", "--set", OVERRIDES[0], "NEW"]
     assert printed(text, "to train on them: ") == fork

@@ -12,10 +12,10 @@ import pytest
 
 from flows.arms import Arm, Job, arms_of, fork_overrides, jobs_of
 from flows.cli import main
-from flows.compare_plot import write_plot
-from flows.compare_results import Results, RunResult, csv_text, markdown, method_text, result_rows, seed_rows
+from flows.compare_results import METRICS, Results, RunResult, comparison_report, method_text, result_table, seed_table
 from flows.compare_runs import FINISHED, WAS_THERE, Runs, run_folder
 from flows.prepare import run_lock
+from flows.report.report import Report
 from mopd.errors import InputError
 from mopd.measures.comparison import Outcome, compare_arms
 from mopd.settings import Settings, load_settings, override_tree, parse_settings
@@ -228,7 +228,13 @@ def results(states: dict[str, str] | None = None) -> Results:
             Job(arm, seed, Settings()),
             (states or {}).get(f"{arm.name}-seed{seed}", FINISHED),
             {
-                version: Outcome({f"{seed}-{i}": value for i, value in enumerate(values)}, {f"{seed}-0": 1.0}, 0)
+                version: Outcome(
+                    {
+                        "mean": {f"{seed}-{i}": value for i, value in enumerate(values)},
+                        "pass": {f"{seed}-0": 1.0},
+                    },
+                    num_null=0,
+                )
                 for version, values in found[arm.name, seed].items()
             },
             {"updates": 4.0, "seconds": 90.0},
@@ -237,39 +243,47 @@ def results(states: dict[str, str] | None = None) -> Results:
         for arm in arms
     ]
     by_arm = {arm.name: {run.job.seed: run.outcomes for run in runs if run.job.arm == arm} for arm in arms}
-    return Results(runs, compare_arms(by_arm, num_samples=200, rng_seed=0), k=8)
+    return Results(runs, compare_arms(by_arm, metrics=METRICS, num_samples=200, seed=0), k=8)
+
+
+def report(found: Results) -> Report:
+    return comparison_report(found, command="mopd compare", about="about")
 
 
 def test_the_table_has_means_over_seeds_and_paired_differences() -> None:
-    rows = result_rows(results())
+    table = result_table(results())
+    titles = ("arm", "rounds", "seeds", "mean@8, %", "minus mopd", "pass@8, %", "minus mopd")
+    assert tuple(column.title for column in table.shown_columns) == titles
+    rows = table.shown()
     assert [(row["arm"], row["rounds"], row["seeds"]) for row in rows] == [
         ("mopd", 0, "2/2"),
         ("mopd", 1, "2/2"),
         ("grpo", 0, "2/2"),
         ("grpo", 1, "1/2"),
     ]
-    assert str(rows[0]["mean@8, %"]).startswith("25.0 [")
-    assert rows[0]["minus mopd"] is None
-    assert rows[2]["minus mopd"] == "+0.0 [+0.0, +0.0]"
-    assert rows[3]["mean@8, %"] == "50.0 [25.0, 75.0]"
-    assert rows[3]["minus mopd"] == "-25.0 [-25.0, -25.0]"  # on seed 0 alone
-    assert rows[3]["pass@8, %"] == "100.0"
+    assert str(rows[0]["mean"]).startswith("25.0 [")
+    assert rows[0]["mean_difference"] is None
+    assert rows[2]["mean_difference"] == "+0.0 [+0.0, +0.0]"
+    assert rows[3]["mean"] == "50.0 [25.0, 75.0]"
+    assert rows[3]["mean_difference"] == "-25.0 [-25.0, -25.0]"  # on seed 0 alone
+    assert rows[3]["pass"] == "100.0"
 
 
 def test_nothing_is_hidden() -> None:
     states = {"grpo-seed1": "failed: loss is nan"}
     found = results(states)
-    page = markdown(found, command="mopd compare", about="about")
-    assert "| grpo | 1 | 25.0 | - | failed: loss is nan |" in page
+    assert "| grpo | 1 | 25.0 | - | failed: loss is nan |" in report(found).page()
+    assert report(found).terminal().endswith("\n\ngrpo-seed1: failed: loss is nan")
     assert [run.job.name for run in found.unfinished] == ["grpo-seed1"]
-    assert [row["state"] for row in seed_rows(found)].count(FINISHED) == 3
+    assert [row["state"] for row in seed_table(found).rows].count(FINISHED) == 3
     unevaluated = replace(found.runs[-1], outcomes={}, costs={})
-    rows = list(csv.DictReader(io.StringIO(csv_text(replace(found, runs=[*found.runs[:-1], unevaluated])))))
+    numbers = report(replace(found, runs=[*found.runs[:-1], unevaluated])).numbers.csv()
+    rows = list(csv.DictReader(io.StringIO(numbers)))
     assert rows[-1]["arm"] == "grpo" and rows[-1]["mean"] == "" and rows[-1]["state"] == "failed: loss is nan"
 
 
 def test_the_csv_has_a_row_for_every_seed_and_one_over_all() -> None:
-    rows = list(csv.DictReader(io.StringIO(csv_text(results()))))
+    rows = list(csv.DictReader(io.StringIO(report(results()).numbers.csv())))
     assert len(rows) == 7 + 4
     assert rows[1]["arm"] == "mopd" and (rows[1]["seed"], rows[1]["rounds"], rows[1]["mean"]) == ("0", "1", "0.75")
     assert (rows[1]["run_updates"], rows[1]["run_seconds"]) == ("4.0", "90.0")
@@ -284,14 +298,15 @@ def test_few_seeds_are_said_to_be_few() -> None:
     assert "alone" not in method_text(5)
 
 
-def test_the_plot_is_a_picture(tmp_path: Path) -> None:
-    write_plot(results(), tmp_path / "plot.png")
-    assert (tmp_path / "plot.png").read_bytes().startswith(b"\x89PNG")
+def test_the_plot_is_a_picture() -> None:
+    (figure,) = report(results()).figures
+    assert figure.png().startswith(b"\x89PNG")
 
 
-def test_a_plot_of_nothing_is_drawn_too(tmp_path: Path) -> None:
-    write_plot(Results([replace(run, outcomes={}) for run in results().runs], [], 8), tmp_path / "plot.png")
-    assert (tmp_path / "plot.png").stat().st_size > 0
+def test_a_plot_of_nothing_is_drawn_too() -> None:
+    nothing = report(Results([replace(run, outcomes={}) for run in results().runs], [], 8))
+    assert nothing.terminal().startswith("nothing was evaluated yet\n\n")
+    assert nothing.figures[0].png()
 
 
 def test_settings_of_arms_refuse_tasks_without_heldout(tmp_path: Path) -> None:

@@ -24,7 +24,7 @@ def flow(monkeypatch: pytest.MonkeyPatch) -> Any:
         compared: list[Comparison] = []
         shown: list[dict[str, str]] = []
         monkeypatch.setattr(module, "get_run_logger", lambda: logging.getLogger("flow"))
-        monkeypatch.setattr(module, "create_markdown_artifact", lambda **given: shown.append(given))
+        monkeypatch.setattr("prefect.artifacts.create_markdown_artifact", lambda **given: shown.append(given))
         monkeypatch.setattr(module, "compare", lambda one, say: compared.append(one) or results(states))
         try:
             ended: Any = module.compare_flow.fn(str(TINY), VARY, **parameters)

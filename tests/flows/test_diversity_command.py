@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -11,8 +12,8 @@ import pytest
 
 from flows.cli import main
 from flows.diversity import analyze
+from flows.diversity_report import tables
 from flows.diversity_results import HELD_OUT, SAMPLED, Point, read_results
-from flows.diversity_tables import tables
 from mopd.errors import InputError
 from storage.errors import StorageError
 from storage.lineage import create_fork
@@ -31,11 +32,20 @@ def run_of(path: Path, settings: dict[str, Any] | None = None) -> RunFolder:
     return RunFolder.create(path, {"settings": {"evaluate": {"bootstrap_samples": 50}, **(settings or {})}})
 
 
-def add(run: RunFolder, round: int, groups: Groups, *, table: str, verifier: str = "exact", shard: int = 0) -> None:
+def add(
+    run: RunFolder,
+    round: int,
+    groups: Groups,
+    *,
+    table: str,
+    verifier: str = "exact",
+    tests: str | None = None,
+    shard: int = 0,
+) -> None:
     """Replies with verdicts in `rollouts`, or in `evaluations`, and their prompts."""
     prompts = make_rows("prompts", run.run_id, round=round, prompts=tuple(groups))
     place = {"round": round, "shard": shard}
-    commit(run, "prompts", [{**row, "verifier": verifier} for row in prompts], **place)
+    commit(run, "prompts", [{**row, "verifier": verifier, "tests": tests} for row in prompts], **place)
     for name in ("rollouts", "verdicts") if table == "rollouts" else ("evaluations",):
         (columns, *_) = make_rows(name, run.run_id, round=round)
         rows = [
@@ -74,10 +84,10 @@ def test_rounds_and_policies_have_their_means(run: RunFolder) -> None:
     numbers = [(SAMPLED, 0), (SAMPLED, 1), (HELD_OUT, 0), (HELD_OUT, 2)]
     assert places == [(*one, replies) for one in numbers for replies in ("all", "successes")]
     unique = {place: point.means["unique_ratio"] for place, point in zip(places, points, strict=True)}
-    assert unique[SAMPLED, 0, "all"].mean == pytest.approx((2 / 3 + 1) / 2)
-    assert unique[SAMPLED, 1, "all"].mean == pytest.approx((1 / 3 + 1 / 2) / 2)
+    assert unique[SAMPLED, 0, "all"].value == pytest.approx((2 / 3 + 1) / 2)
+    assert unique[SAMPLED, 1, "all"].value == pytest.approx((1 / 3 + 1 / 2) / 2)
     successes = unique[SAMPLED, 0, "successes"]  # prompt b has none: not wrong, and not judged
-    assert (successes.mean, successes.interval, successes.num_prompts, successes.num_null) == (0.5, None, 1, 1)
+    assert (successes.value, successes.interval, successes.num, successes.num_null) == (0.5, None, 1, 1)
     assert unique[HELD_OUT, 0, "all"] == unique[SAMPLED, 0, "all"]
     assert points[0].means["ast_jaccard_distance"].num_null == 2
 
@@ -88,7 +98,7 @@ def test_replies_without_a_verdict_yet_count_among_all(tmp_path: Path) -> None:
     for manifest in manifests(run, "verdicts"):
         (run.path / manifest.file).unlink()
     points = read_results([run.path]).points
-    assert [point.means["unique_ratio"].num_prompts for point in points] == [2, 0]
+    assert [point.means["unique_ratio"].num for point in points] == [2, 0]
 
 
 def test_policies_are_compared_with_the_runs_first_one_by_prompt(run: RunFolder) -> None:
@@ -98,10 +108,10 @@ def test_policies_are_compared_with_the_runs_first_one_by_prompt(run: RunFolder)
     later = point_of(points, HELD_OUT, 2)
     assert later.minus_run is None
     assert later.minus_policy is not None
-    assert later.minus_policy["unique_ratio"].mean == pytest.approx(-(1 / 3 + 1 / 2) / 2)
+    assert later.minus_policy["unique_ratio"].value == pytest.approx(-(1 / 3 + 1 / 2) / 2)
     successes = point_of(points, HELD_OUT, 2, "successes").minus_policy
     assert successes is not None
-    assert (successes["unique_ratio"].num_prompts, successes["unique_ratio"].num_null) == (1, 1)
+    assert (successes["unique_ratio"].num, successes["unique_ratio"].num_null) == (1, 1)
 
 
 def test_runs_are_compared_with_the_first_where_prompts_are_the_same(run: RunFolder, tmp_path: Path) -> None:
@@ -112,8 +122,8 @@ def test_runs_are_compared_with_the_first_where_prompts_are_the_same(run: RunFol
     minus_run = point_of(points, HELD_OUT, 2, run="other").minus_run
     assert minus_run is not None
     unique = minus_run["unique_ratio"]
-    assert (unique.num_prompts, unique.num_null) == (1, 0)  # prompt a
-    assert unique.mean == pytest.approx(2 / 3 - 1 / 3)
+    assert (unique.num, unique.num_null) == (1, 0)  # prompt a
+    assert unique.value == pytest.approx(2 / 3 - 1 / 3)
     assert point_of(points, HELD_OUT, 5, run="other").minus_run is None
 
 
@@ -126,7 +136,7 @@ def test_another_question_under_the_same_id_is_another_prompt(run: RunFolder, tm
     commit(other, "prompts", rows, round=2, key=manifest.key[::-1])
     minus_run = point_of(read_results([run.path, other.path]).points, HELD_OUT, 2, run="other").minus_run
     assert minus_run is not None
-    assert minus_run["unique_ratio"].num_prompts == minus_run["unique_ratio"].num_null == 0
+    assert minus_run["unique_ratio"].num == minus_run["unique_ratio"].num_null == 0
 
 
 def test_programs_of_code_tasks_are_compared(tmp_path: Path) -> None:
@@ -134,10 +144,10 @@ def test_programs_of_code_tasks_are_compared(tmp_path: Path) -> None:
     replies = [(f"```python\n{program}\n```", True) for program in ("1", "1 + 1")]
     add(run, 0, {"a": [*replies, ("I can't.", False)]}, table="rollouts", verifier="code")
     found = read_results([run.path])
-    assert point_of(found.points, SAMPLED, 0).means["ast_jaccard_distance"].mean is None
-    assert point_of(found.points, SAMPLED, 0, "successes").means["ast_jaccard_distance"].mean == pytest.approx(0.5)
-    (rows,) = tables(found).values()
-    assert [row["AST distance"] for row in rows] == [None, "0.500"]
+    assert point_of(found.points, SAMPLED, 0).means["ast_jaccard_distance"].value is None
+    assert point_of(found.points, SAMPLED, 0, "successes").means["ast_jaccard_distance"].value == pytest.approx(0.5)
+    (table,) = tables(found)
+    assert [row["ast_jaccard_distance"] for row in table.shown()] == [None, "0.500"]
 
 
 def test_a_fork_has_what_it_took_over(run: RunFolder, tmp_path: Path) -> None:
@@ -149,15 +159,18 @@ def test_a_fork_has_what_it_took_over(run: RunFolder, tmp_path: Path) -> None:
 
 
 def test_tables_say_where_prompts_are_missing(run: RunFolder) -> None:
-    found = tables(read_results([run.path]))
+    found = {table.title: table for table in tables(read_results([run.path]))}
     assert list(found) == ["what training sampled", "held-out", "held-out, minus the run's first policy"]
-    first, successes, *_ = found["what training sampled"]
-    assert (first["round"], first["replies"], first["prompts"], "run" in first) == (0, "all", 2, False)
-    assert str(first["unique"]).startswith("0.833 [0.667, ")
-    assert successes["unique"] == "0.500 n=1"
+    sampled = found["what training sampled"]
+    first, successes, *_ = sampled.shown()
+    assert (first["number"], first["replies"], first["prompts"], "run" in first) == (0, "all", 2, False)
+    assert str(first["unique_ratio"]).startswith("0.833 [0.667, ")
+    assert successes["unique_ratio"] == "0.500 n=1"
     assert successes["prompts"] == 2
-    assert "AST distance" not in first
-    assert str(found["held-out, minus the run's first policy"][0]["unique"]).startswith("-0.417 [-0.500, -0.333]")
+    titles = [column.title for column in sampled.shown_columns]
+    assert titles[:4] == ["round", "replies", "prompts", "distinct-1"] and "AST distance" not in titles
+    later = found["held-out, minus the run's first policy"].shown()[0]
+    assert str(later["unique_ratio"]).startswith("-0.417 [-0.500, -0.333]")
 
 
 def mopd_analyze(*arguments: str | Path) -> int:
@@ -194,18 +207,18 @@ def test_several_runs_of_one_name_go_by_their_paths(
 def test_only_replies_without_any_number_are_drawn_too(tmp_path: Path) -> None:
     run = run_of(tmp_path / "run")
     add(run, 0, {"a": [("", None)]}, table="evaluations")
-    results, out = analyze([run.path], tmp_path / "out")
-    assert [point.means["distinct_1"].num_null for point in results.points] == [1, 1]
+    assert [point.means["distinct_1"].num_null for point in read_results([run.path]).points] == [1, 1]
+    _, out = analyze([run.path], tmp_path / "out")
     assert (out / "diversity.png").stat().st_size > 0
 
 
 def test_a_mean_outside_its_interval_is_drawn(tmp_path: Path) -> None:
     run = run_of(tmp_path / "run", {"seed": 1, "evaluate": {"bootstrap_samples": 1}})
     add(run, 0, {**SOME, "c": [("5", True)] * 5}, table="rollouts")
-    results, out = analyze([run.path], tmp_path / "out")
-    unique = results.points[0].means["unique_ratio"]
-    assert unique.mean is not None and unique.interval is not None
-    assert not unique.interval[0] <= unique.mean <= unique.interval[1]
+    unique = read_results([run.path]).points[0].means["unique_ratio"]
+    assert unique.value is not None and unique.interval is not None
+    assert not unique.interval[0] <= unique.value <= unique.interval[1]
+    _, out = analyze([run.path], tmp_path / "out")
     assert (out / "diversity.png").stat().st_size > 0
 
 
@@ -213,7 +226,7 @@ def test_the_flow_publishes_the_tables(run: RunFolder, tmp_path: Path, monkeypat
     import flows.diversity_flow as module
 
     published: list[dict[str, str]] = []
-    monkeypatch.setattr(module, "create_markdown_artifact", lambda **artifact: published.append(artifact))
+    monkeypatch.setattr("prefect.artifacts.create_markdown_artifact", lambda **artifact: published.append(artifact))
     assert module.analyze_diversity.name == "mopd"
     assert module.analyze_diversity.fn([str(run.path)], str(tmp_path / "out")) == str(tmp_path / "out")
     (artifact,) = published
@@ -241,3 +254,13 @@ def test_bad_input_is_refused_before_anything_is_written(run: RunFolder, tmp_pat
     with pytest.raises(InputError, match="prompt a: round 0 has no row of it in prompts"):
         analyze([run.path], None)
     assert not (run.path / "analysis").exists()
+
+
+def test_of_a_reply_with_several_blocks_the_judged_program_is_measured(tmp_path: Path) -> None:
+    tests = json.dumps({"testtype": "functional", "fn_name": "add", "inputs": ["1\n2"], "outputs": ["3"]})
+    program = "```python\ndef add(a, b):\n    return a + b\n```"
+    use = "```python\nfor n in range(3):\n    print(add(n, n))\n```"
+    run = run_of(tmp_path / "run")
+    groups: Groups = {"a": [(f"{program}\n{use}", True), (program, True)]}
+    add(run, 0, groups, table="evaluations", verifier="code", tests=tests)
+    assert point_of(read_results([run.path]).points, HELD_OUT, 0).means["ast_jaccard_distance"].value == 0.0

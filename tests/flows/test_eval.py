@@ -13,21 +13,24 @@ from typing import Any
 
 import pytest
 
-from flows.eval_jobs import check_models, judge_model, load_model_engine, sample_model
+from flows.eval_flow import EVALUATE_MODEL
+from flows.eval_jobs import check_models, load_model_engine
 from flows.eval_plan import EvalPlan
-from flows.eval_plot import write_plot
 from flows.eval_prepare import Prepared, is_finished, names_of, note_request, open_evaluation
 from flows.eval_request import EvalRequest, find_model, resolve
-from flows.eval_results import csv_text, page, read_results, result_rows, terminal_text, write_results
+from flows.eval_results import eval_report, read_results, result_table, write_results
 from flows.plan import DIGESTS
 from flows.prepare import run_lock
+from flows.report.table import estimate_in
 from mopd.errors import InputError
+from mopd.measures.estimate import UNDEFINED
 from mopd.models.folders import resolve_model
 from mopd.tasks.draw import prompt_rows
 from storage.catalog import query
 from storage.errors import StorageError
 from storage.runs import RunFolder
 from storage.shards import commit_shard, read_rows
+from tests.flows.rounds_by_jobs import make
 from tests.flows.test_plan import SMALL, commit, finish, plan_of, run_of
 from tests.storage.storage_samples import columns_of
 
@@ -93,10 +96,10 @@ def draw(folder: RunFolder, found: Prepared) -> EvalPlan:
 
 def evaluate(folder: RunFolder, plan: EvalPlan, name: str, only: int | None = None) -> None:
     """All shards of a model, or one, by the jobs of worker processes."""
-    loaded = load_model_engine(folder.path, name)
+    loaded = load_model_engine(folder, name)
     for shard in plan.of_model(name).evaluations:
         if only in (None, shard.shard):
-            judge_model(None, print, folder.path, shard, *sample_model(loaded, print, folder.path, shard))
+            make(EVALUATE_MODEL, folder, shard, loaded)
 
 
 def test_models_are_named_after_their_last_part(tmp_path: Path) -> None:
@@ -299,7 +302,7 @@ def test_a_models_bytes_decide_its_keys_and_its_name_does_not(
     plan = EvalPlan.of(open_evaluation(prepared(asked(one, other, str(twin))), tmp_path / "out"))
     assert keys(plan, "one") == keys(plan, "twin")
     assert keys(plan, "one")[1] != keys(plan, "other")[1]
-    assert [shard.table for shard in plan.of_model("twin").evaluations] == ["evaluations@twin"] * 2
+    assert [shard.name for shard in plan.of_model("twin").evaluations] == ["twin"] * 2
 
 
 def test_shards_that_are_there_are_not_missing(asked: Callable[..., EvalRequest], tmp_path: Path) -> None:
@@ -310,9 +313,11 @@ def test_shards_that_are_there_are_not_missing(asked: Callable[..., EvalRequest]
     evaluate(folder, plan, "one")
     evaluate(folder, plan, "other", only=1)
     assert plan.missing(folder, ["one"]) == []
-    assert [(one.table, one.shard) for one in plan.missing(folder, ["one", "other"])] == [("evaluations@other", 0)]
+    assert [(one.table, one.name, one.shard) for one in plan.missing(folder, ["one", "other"])] == [
+        ("evaluations", "other", 0)
+    ]
     results = read_results(folder.path)
-    assert [one.model.name for one in results.models] == ["one"]
+    assert [row["model"] for row in results.rows] == ["one"]
     assert results.unfinished == ["other: 1 of 2 shards, name it again"]
     evaluate(folder, plan, "other", only=0)
     with run_lock(folder):
@@ -369,13 +374,11 @@ def test_models_answer_with_the_same_seeds(asked: Callable[..., EvalRequest], tm
     plan = draw(folder, found)
     for name in plan.models:
         evaluate(folder, plan, name)
-    counted = (
-        "SELECT name, policy_version, count(*), count(DISTINCT seed) FROM side_evaluations GROUP BY ALL ORDER BY 1"
-    )
+    counted = "SELECT model, policy_version, count(*), count(DISTINCT seed) FROM evaluations GROUP BY ALL ORDER BY 1"
     assert query(folder, counted).rows == [("one", 0, 6, 6), ("other", 3, 6, 6)]
-    assert query(folder, "SELECT count(DISTINCT (seed, text, success)) FROM side_evaluations").rows == [(6,)]
+    assert query(folder, "SELECT count(DISTINCT (seed, text, success)) FROM evaluations").rows == [(6,)]
     results = read_results(folder.path)
-    assert [one.differences["mean"].value for one in results.models[1:]] == [0.0]
+    assert estimate_in(results.rows[1], "mean_difference").value == 0.0
 
 
 def judged(folder: RunFolder, plan: EvalPlan, name: str, answers: dict[str, str]) -> None:
@@ -408,27 +411,28 @@ def results_folder(asked: Callable[..., EvalRequest], tmp_path: Path) -> Path:
 
 def test_numbers_and_paired_differences(results_folder: Path) -> None:
     results = read_results(results_folder)
-    one, other = results.models
-    assert (one.summary.mean_at_k, one.summary.pass_at_k, one.summary.maj_at_k) == (0.5, 2 / 3, 0.5)
-    assert (other.summary.mean_at_k, other.summary.pass_at_k, other.summary.maj_at_k) == (0.5, 0.5, 0.25)
-    assert (other.summary.num_null, other.summary.num_pass_prompts, other.summary.num_maj_prompts) == (1, 2, 2)
-    values = {metric: found.value for metric, found in other.differences.items()}
-    assert values == {"mean": pytest.approx((-0.5 - 0.5 + 1.0) / 3), "passed": -0.5, "majority": (-0.5 - 0.5) / 2}
-    assert (one.mean_tokens, one.num_cut, one.seconds) == (10.0, 2, 3.0)
-    assert one.differences == {}
+    one, other = results.rows
+    values = [{name: estimate_in(row, name).value for name in ("mean", "pass", "maj")} for row in (one, other)]
+    assert values == [{"mean": 0.5, "pass": 2 / 3, "maj": 0.5}, {"mean": 0.5, "pass": 0.5, "maj": 0.25}]
+    assert other["num_null"] == 1
+    assert (estimate_in(other, "pass").num, estimate_in(other, "maj").num) == (2, 2)
+    differences = {name: estimate_in(other, f"{name}_difference").value for name in ("mean", "pass", "maj")}
+    assert differences == {"mean": pytest.approx((-0.5 - 0.5 + 1.0) / 3), "pass": -0.5, "maj": (-0.5 - 0.5) / 2}
+    assert (one["mean_tokens"], one["cut_share"], one["seconds"]) == (10.0, 1 / 3, 3.0)
+    assert one["mean_difference"] == UNDEFINED
 
 
 def test_tables_say_what_was_counted(results_folder: Path) -> None:
     results = read_results(results_folder)
-    first, second = result_rows(results)
-    assert list(first) == [
-        *("model", "prompts", "mean@2, %", "minus one", "pass@2, %", "minus one ", "maj@2, %", "minus one  "),
+    assert [column.title for column in result_table(results).shown_columns] == [
+        *("model", "prompts", "mean@2, %", "minus one", "pass@2, %", "minus one", "maj@2, %", "minus one"),
         *("tokens", "cut", "seconds", "nulls"),
     ]
-    assert (first["minus one"], first["cut"], first["nulls"]) == (None, "33.3 %", 0)
-    assert str(second["maj@2, %"]).startswith("25.0 [")
-    assert second["minus one "] == "-50.0 [-100.0, +0.0]"
-    text, whole = terminal_text(results), page(results)
+    first, second = result_table(results).shown()
+    assert (first["mean_difference"], first["cut_share"], first["num_null"]) == (None, "33.3 %", 0)
+    assert str(second["maj"]).startswith("25.0 [")
+    assert second["pass_difference"] == "-50.0 [-100.0, +0.0]"
+    text, whole = eval_report(results).terminal(), eval_report(results).page()
     assert "3 prompts (" in text
     assert "2 samples at temperature 1, at most 32 tokens, fake, seed 0." in text
     assert "letter for letter" in text
@@ -437,7 +441,7 @@ def test_tables_say_what_was_counted(results_folder: Path) -> None:
 
 
 def test_csv_has_shares_and_blanks_where_undefined(results_folder: Path) -> None:
-    first, second = csv.DictReader(io.StringIO(csv_text(read_results(results_folder))))
+    first, second = csv.DictReader(io.StringIO(eval_report(read_results(results_folder)).numbers.csv()))
     assert (first["mean"], first["mean_difference"], second["pass_difference"]) == ("0.5", "", "-0.5")
     assert (second["maj"], second["num_null"], first["cut_share"]) == ("0.25", "1", str(1 / 3))
 
@@ -447,23 +451,24 @@ def test_without_answers_there_is_no_majority(asked: Callable[..., EvalRequest],
     folder = open_evaluation(found, tmp_path / "out")
     judged(folder, draw(folder, found), "llama", {"a": ".+ .+", "b": ".- .-", "c": ".+ .-"})
     results = read_results(folder.path)
-    assert [name for name in result_rows(results)[0] if "@" in name] == ["mean@2, %", "pass@2, %"]
-    assert "maj@k:" not in terminal_text(results)
-    (row,) = csv.DictReader(io.StringIO(csv_text(results)))
+    assert [one.title for one in result_table(results).columns if "@" in one.title] == ["mean@2, %", "pass@2, %"]
+    report = eval_report(results)
+    assert "maj@k:" not in report.terminal()
+    (row,) = csv.DictReader(io.StringIO(report.numbers.csv()))
     assert (row["mean"], row["maj"]) == ("0.5", "")
-    write_plot(results, tmp_path / "plot.png")
-    assert (tmp_path / "plot.png").read_bytes().startswith(b"\x89PNG")
+    (figure,) = report.figures
+    assert figure.png().startswith(b"\x89PNG")
 
 
 def test_results_are_written_beside_the_tables(results_folder: Path) -> None:
-    results = write_results(results_folder)
-    assert (results_folder / "results.md").read_text() == page(results)
-    assert (results_folder / "results.csv").read_text() == csv_text(results)
+    report = write_results(results_folder)
+    assert (results_folder / "results.md").read_text() == report.page()
+    assert (results_folder / "results.csv").read_text() == report.numbers.csv()
     assert (results_folder / "plot.png").read_bytes().startswith(b"\x89PNG")
 
 
 def test_nothing_evaluated_yet_is_said(asked: Callable[..., EvalRequest], tmp_path: Path) -> None:
     folder = open_evaluation(prepared(asked()), tmp_path / "out")
-    results = write_results(folder.path)
-    assert "nothing is evaluated to the end yet" in terminal_text(results)
-    assert terminal_text(results).endswith("llama: 0 of 2 shards, name it again")
+    report = write_results(folder.path)
+    assert "nothing is evaluated to the end yet" in report.terminal()
+    assert report.terminal().endswith("llama: 0 of 2 shards, name it again")

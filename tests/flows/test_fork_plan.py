@@ -10,10 +10,11 @@ from typing import Any
 import duckdb
 import pytest
 
-from flows import jobs
 from flows.cli import main
 from flows.fork import fork_run
 from flows.plan import RunPlan
+from flows.policies import policy_folder
+from flows.stage import STAGES
 from flows.status import run_status, status_text
 from mopd.errors import InputError
 from storage.catalog import connect, query, write_catalog
@@ -23,6 +24,7 @@ from storage.manifests import Manifest, manifest_paths
 from storage.runs import RunFolder
 from storage.schemas import SCHEMAS
 from storage.shards import collect_garbage, commit_shard, manifests, read_rows, verify_run
+from tests.flows.rounds_by_jobs import make
 from tests.flows.test_plan import commit, finish, run_of
 from tests.storage.storage_samples import make_rows
 
@@ -111,25 +113,24 @@ def test_rows_that_were_taken_over_are_the_forks_own(parent: RunFolder, tmp_path
     shared = ("prompts", "rollouts", "verdicts", "contexts", "scores")
     before, after = digest_tables(parent), digest_tables(fork)
     assert {table: after[table] for table in shared} == {table: before[table] for table in shared}
-    assert jobs.policy_folder(fork, 1) == parent.policy_folder(0)
+    assert policy_folder(fork, 1) == parent.policy_folder(0)
     assert fork.policy_folder(1).parent.parent == fork.path
 
 
-def test_what_stands_on_a_side_of_its_own_stays_there(parent: RunFolder, tmp_path: Path) -> None:
-    """A round's control, not in the run's own contexts and scores."""
+def test_a_rounds_control_stays_apart_from_what_is_trained_on(parent: RunFolder, tmp_path: Path) -> None:
     fork = fork_run(parent.path, 0, ALPHA, tmp_path / "fork")
+    part = RunPlan.of(fork).rounds[0]
+    assert part.control is not None
     for table in ("contexts", "scores", "signals"):
-        for name in (table, f"{table}@control"):
-            found = manifests(fork, name)
-            assert found and {one.file.split("/")[0] for one in found} == {name}
-            assert RunPlan.of(fork).rounds[0].control is not None
+        for name, shards in (("", getattr(part, table)), ("control", getattr(part.control, table))):
+            assert [one.key for one in manifests(fork, table, 0, name=name)] == [shard.key for shard in shards]
 
 
 def test_a_probe_takes_over_the_runs_own_contexts(parent: RunFolder, tmp_path: Path) -> None:
     auto = "condition.variant={kind: auto, candidates: [none, contrastive]}"
     fork = fork_run(parent.path, 0, [auto], tmp_path / "fork")
-    (found,) = manifests(fork, "contexts@probe.contrastive")
-    assert found.file.startswith("contexts/")
+    (found,), (theirs,) = manifests(fork, "contexts", name="contrastive"), manifests(parent, "contexts", 0)
+    assert (found.file, found.sha256) == (theirs.file, theirs.sha256)
 
 
 def test_earlier_rounds_keep_their_settings(parent: RunFolder, tmp_path: Path) -> None:
@@ -215,12 +216,12 @@ def test_what_the_parent_makes_anew_leaves_the_fork_what_it_took(parent: RunFold
 def test_trainer_state_stays_until_the_fork_has_trained_on_from_it(parent: RunFolder, tmp_path: Path) -> None:
     fork = fork_run(parent.path, 1, GRPO, tmp_path / "fork")
     state = parent.policy_folder(0) / "trainer"
-    jobs.commit_updates(None, print, parent.path, RunPlan.of(parent).rounds[1].updates)
+    make(STAGES["updates"], parent, RunPlan.of(parent).rounds[1].updates)
     assert state.is_dir()
     finish_rest(fork)
-    jobs.commit_updates(None, print, fork.path, RunPlan.of(fork).rounds[1].updates)
+    make(STAGES["updates"], fork, RunPlan.of(fork).rounds[1].updates)
     assert state.is_dir()  # not the fork's to remove
-    jobs.commit_updates(None, print, parent.path, RunPlan.of(parent).rounds[1].updates)
+    make(STAGES["updates"], parent, RunPlan.of(parent).rounds[1].updates)
     assert not state.exists()
 
 
@@ -299,12 +300,13 @@ def test_a_fork_that_fails_leaves_nothing(parent: RunFolder, tmp_path: Path, mon
     assert list((parent.path / "forks").iterdir()) == []
 
 
-def test_a_side_with_the_forks_settings_is_taken_over(parent: RunFolder, tmp_path: Path) -> None:
+def test_other_contexts_with_the_forks_settings_are_taken_over(parent: RunFolder, tmp_path: Path) -> None:
     wanted = fork_run(parent.path, 0, ["condition.variant=positive"], tmp_path / "plan")
     shard = RunPlan.of(wanted).rounds[0].contexts[0]
     commit_shard(
         parent,
-        "contexts@best",
+        "contexts",
+        name="best",
         round=0,
         shard=0,
         key=shard.key,
@@ -314,11 +316,11 @@ def test_a_side_with_the_forks_settings_is_taken_over(parent: RunFolder, tmp_pat
     )
     fork = fork_run(parent.path, 0, ["condition.variant=positive"], tmp_path / "fork")
     found = manifests(fork, "contexts")
-    assert [(one.round, one.file.split("/")[0]) for one in found] == [(0, "contexts@best")]
+    assert [(one.round, one.key) for one in found] == [(0, shard.key)]
     assert query(fork, "SELECT run, count(*) FROM contexts GROUP BY run").rows == [("fork", 4)]
-    others = "WHERE name <> 'control'"
-    assert query(parent, f"SELECT name, count(*) FROM side_contexts {others} GROUP BY name").rows == [("best", 4)]
-    assert query(parent, f"SELECT count(*) FROM side_scores {others}").rows == [(0,)]
+    counted = "SELECT condition, count(*) FROM {} WHERE round = 0 GROUP BY condition ORDER BY condition"
+    assert query(parent, counted.format("contexts")).rows == [("", 4), ("best", 4), ("control", 2)]
+    assert query(parent, counted.format("scores")).rows == [("", 4), ("control", 2)]
 
 
 @pytest.mark.parametrize(
@@ -351,15 +353,16 @@ def test_the_written_catalog_of_a_fork_gives_the_same_answers(
     parent: RunFolder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     fork = fork_run(parent.path, 1, GRPO, tmp_path / "it's a fork")
-    for table, side in (("contexts", "b"), ("contexts", "a"), ("scores", "a")):
+    for table, name in (("contexts", "b"), ("contexts", "a"), ("scores", "a")):
         rows = make_rows(table, fork.run_id)
-        commit_shard(fork, f"{table}@{side}", round=0, shard=0, key=side, rows=rows, parents=[], info={})
+        commit_shard(fork, table, name=name, round=0, shard=0, key=name, rows=rows, parents=[], info={})
     script = write_catalog(fork).read_text()
     monkeypatch.chdir(fork.path)
     portable, ours = duckdb.connect(), connect(fork)
     portable.execute(script)
-    for view in (*SCHEMAS, "episodes", "side_contexts", "side_scores"):
+    for view in (*SCHEMAS, "episodes"):
         for asked in (f"SELECT column_name, column_type FROM (DESCRIBE {view})", f"SELECT * FROM {view} ORDER BY ALL"):
             assert portable.execute(asked).fetchall() == ours.execute(asked).fetchall()
-    counted = "SELECT name, count(*) FROM side_contexts WHERE run = 'it''s a fork' GROUP BY name ORDER BY name"
-    assert portable.execute(counted).fetchall() == [("a", 4), ("b", 4), ("control", 8)]
+    mine = "WHERE run = 'it''s a fork' AND condition <> ''"
+    counted = f"SELECT condition, count(*) FROM contexts {mine} GROUP BY condition ORDER BY condition"
+    assert portable.execute(counted).fetchall() == [("a", 4), ("b", 4), ("control", 4)]

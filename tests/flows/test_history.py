@@ -6,8 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from flows import jobs
+from flows.jobs import earlier_groups
 from flows.plan import RunPlan
+from flows.work import Work
+from flows.worker import silent
 from storage.runs import RunFolder
 from storage.shards import read_rows
 from tests.flows.test_plan import commit, plan_of, run_of
@@ -42,9 +44,9 @@ def test_only_prompts_without_a_success_read_their_history(judged: tuple[RunFold
     manifest = shard.input("verdicts").find(folder)
     assert manifest is not None
     verdicts = [{**row, "success": row["prompt_id"] == "b"} for row in read_rows(folder, manifest)]
-    for rows in jobs.earlier_groups(folder, shard, verdicts):
+    for rows in earlier_groups(Work(folder, shard, silent), verdicts):
         assert [(row["round"], row["prompt_id"], row["sample"]) for row in rows] == [(0, "a", 0), (0, "a", 1)]
-    assert jobs.earlier_groups(folder, shard, [{**row, "success": True} for row in verdicts]) == ([], [])
+    assert earlier_groups(Work(folder, shard, silent), [{**row, "success": True} for row in verdicts]) == ([], [])
 
 
 def test_an_earlier_verdict_judged_otherwise_makes_contexts_again(judged: tuple[RunFolder, RunPlan]) -> None:

@@ -12,10 +12,10 @@ from flows.arms import arms_of, jobs_of
 from flows.cli import main
 from flows.cli.demo import verdict
 from flows.compare_results import read_results
+from flows.conditions import settings_of
 from flows.fork import fork_run
 from flows.plan import RunPlan
 from flows.prepare import open_run
-from flows.stage_settings import settings_of
 from flows.status import asked_evaluations, rounds_text, run_status, status_text
 from mopd.errors import InputError
 from mopd.settings import override_tree, parse_settings

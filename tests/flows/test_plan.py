@@ -9,15 +9,17 @@ from typing import Any
 
 import pytest
 
-from flows import jobs
+from flows import policies
 from flows.export import export_policy
 from flows.plan import DIGESTS, RunPlan, Shard
 from flows.prepare import open_run, run_lock
+from flows.stage import STAGES
 from mopd.errors import InputError
 from mopd.settings import Settings
 from storage.errors import StorageError
 from storage.runs import RunFolder
 from storage.shards import Manifest, commit_folder, commit_shard
+from tests.flows.rounds_by_jobs import make
 from tests.storage.storage_samples import make_rows, write_weights
 
 TREE: dict[str, Any] = {
@@ -27,8 +29,8 @@ TREE: dict[str, Any] = {
     "generate": {"engine": "fake", "num_prompts": 10, "num_samples": 4, "max_tokens": 16, "max_prompt_tokens": 256},
     "evaluate": {"when": "every_round"},
 }
-SCORED = {"scores", "signals", "scores@control", "signals@control"}
-SHOWN = {"contexts", "contexts@control", *SCORED}
+SCORED = {"scores", "signals", "scores of control", "signals of control"}
+SHOWN = {"contexts", "contexts of control", *SCORED}
 TABLES = ("prompts", "rollouts", "verdicts", *sorted(SHOWN), "policies", "updates", "evaluations")
 
 
@@ -47,8 +49,13 @@ def keys(plan: RunPlan, round: int) -> dict[str, list[str]]:
     """Keys of a round and of the evaluation of its policy, by table."""
     found: dict[str, list[str]] = {table: [] for table in TABLES}
     for shard in [*plan.rounds[round].all(), *plan.evaluations[round].all()]:
-        found[shard.table].append(shard.key)
+        found[table_of(shard)].append(shard.key)
     return found
+
+
+def table_of(shard: Shard) -> str:
+    """Its table, and its name where it is no row of the run's own."""
+    return f"{shard.table} of {shard.name}" if shard.name else shard.table
 
 
 def changed(plan: RunPlan, round: int = 1) -> set[str]:
@@ -191,8 +198,17 @@ def commit(folder: RunFolder, shard: Shard, **columns: Any) -> Manifest:
     place: dict[str, Any] = {"round": shard.round, "key": shard.key, "parents": shard.parents(folder)}
     if shard.table == "policies":
         return commit_folder(folder, **place, info={"updates": update_rows(shard.round)}, write=write_weights)
-    rows = [{**row, **columns} for row in make_rows(shard.table, folder.run_id, round=shard.round)]
-    return commit_shard(folder, shard.table, shard=shard.shard, **place, rows=rows, info={})
+    prompts = ("a",) if shard.name else ("a", "b")  # as a control has fewer than the round itself
+    rows = [{**row, **columns} for row in make_rows(shard.table, folder.run_id, round=shard.round, prompts=prompts)]
+    return commit_shard(
+        folder,
+        shard.table,
+        shard=shard.shard,
+        **place,
+        rows=rows,
+        info={"set": [*shard.overrides]} if shard.overrides else {},
+        name=shard.name,
+    )
 
 
 def update_rows(round: int) -> list[dict[str, Any]]:
@@ -217,7 +233,7 @@ def lose(folder: RunFolder, shard: Shard) -> None:
 
 
 def missing(folder: RunFolder, plan: RunPlan) -> list[tuple[str, int]]:
-    return [(shard.table, shard.round) for shard in plan.missing(folder)]
+    return [(table_of(shard), shard.round) for shard in plan.missing(folder)]
 
 
 def test_a_shard_made_again_alike_leaves_what_follows(tmp_path: Path) -> None:
@@ -254,7 +270,7 @@ def test_a_policy_trained_from_other_scores_is_refused_before_training(tmp_path:
     commit(folder, plan.rounds[0].scores[0], advantage=0.25)
     assert missing(folder, plan) == [("signals", 0), ("policies", 0)]
     with pytest.raises(StorageError, match="never overwritten, start a new run folder"):
-        jobs.train_policy(None, print, folder.path, plan.rounds[0].policy)
+        make(STAGES["policies"], folder, plan.rounds[0].policy)
 
 
 def test_scores_whose_teacher_was_removed_are_not_made_again(tmp_path: Path) -> None:
@@ -263,9 +279,9 @@ def test_scores_whose_teacher_was_removed_are_not_made_again(tmp_path: Path) -> 
     shutil.rmtree(folder.policy_folder(0) / "trainer")
     lose(folder, plan.rounds[1].verdicts[0])
     commit(folder, plan.rounds[1].verdicts[0], reward=0.25)
-    assert missing(folder, plan) == [("contexts", 1), ("contexts@control", 1)]
+    assert missing(folder, plan) == [("contexts", 1), ("contexts of control", 1)]
     lose(folder, plan.rounds[1].scores[0])
-    assert missing(folder, plan) == [("contexts", 1), ("contexts@control", 1)]
+    assert missing(folder, plan) == [("contexts", 1), ("contexts of control", 1)]
     lose(folder, plan.rounds[1].signals[0])
     assert ("signals", 1) not in missing(folder, plan)
 
@@ -276,7 +292,7 @@ def test_scores_of_a_teacher_without_weights_of_its_own_can_always_be_made_again
     shutil.rmtree(folder.policy_folder(0) / "trainer")
     lose(folder, plan.rounds[1].scores[0])
     assert missing(folder, plan) == [("scores", 1)]
-    assert jobs.teacher_state(folder, plan.settings, 1) is None
+    assert policies.teacher_state(folder, plan.settings, 1) is None
 
 
 def test_a_finished_run_is_recognised_fast(tmp_path: Path) -> None:
@@ -293,7 +309,7 @@ def test_lost_updates_are_made_again_after_the_trainer_state_went(tmp_path: Path
     shutil.rmtree(folder.policy_folder(0) / "trainer")
     before = plan.rounds[0].updates.find(folder)
     lose(folder, plan.rounds[0].updates)
-    after = jobs.commit_updates(None, print, folder.path, plan.rounds[0].updates)
+    after = make(STAGES["updates"], folder, plan.rounds[0].updates)
     assert before is not None
     assert after.content == before.content
 
@@ -302,11 +318,11 @@ def test_lost_updates_are_made_again_after_the_trainer_state_went(tmp_path: Path
 def test_a_flipped_bit_in_a_policy_is_named_when_it_is_loaded(tmp_path: Path, name: str) -> None:
     folder, plan = run_of(tmp_path / "run")
     finish(folder, plan)
-    assert jobs.policy_folder(folder, 1) == folder.policy_folder(0)
+    assert policies.policy_folder(folder, 1) == folder.policy_folder(0)
     damaged = folder.policy_folder(0) / name
     damaged.write_bytes(bytes([damaged.read_bytes()[0] ^ 1]) + damaged.read_bytes()[1:])
     with pytest.raises(StorageError, match=f"{name} is damaged or missing: remove .*round=0000 and .*json, then run"):
-        jobs.trainer_folder(folder, 1) if "trainer" in name else jobs.policy_folder(folder, 1)
+        policies.trainer_folder(folder, 1) if "trainer" in name else policies.policy_folder(folder, 1)
     if "trainer" in name:
         assert export_policy(folder, 0, tmp_path / "out").is_dir()
         return

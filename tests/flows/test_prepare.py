@@ -15,8 +15,9 @@ from typing import Any
 
 import pytest
 
-from flows.prepare import ended_cleanly, in_own_process, run_lock
+from flows.prepare import ended_cleanly, in_own_process, inputs_of, run_lock
 from mopd.errors import InputError
+from mopd.settings import parse_settings
 from storage.errors import StorageError
 from storage.files import commit_lock, naming
 from storage.runs import RunFolder
@@ -98,3 +99,22 @@ def test_ctrl_c_ends_a_check_at_once(tmp_path: Path) -> None:
     with pytest.raises(KeyboardInterrupt):
         in_own_process(stay, begun)
     assert time.monotonic() - sent[0] < 5
+
+
+@pytest.mark.parametrize("changed", ["tasks", "model"])
+def test_inputs_are_checked_once_and_again_when_a_file_of_theirs_changed(
+    tmp_path: Path, changed: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    checks: list[Any] = []
+    monkeypatch.setattr("flows.prepare.in_own_process", lambda check, *args: {"number": checks.append(args)})
+    tasks, model = tmp_path / "tasks.jsonl", tmp_path / "model" / "config.json"
+    model.parent.mkdir()
+    for path in (tasks, model):
+        path.write_text("{}\n")
+    settings = parse_settings({"model": {"path": str(model.parent)}, "tasks": {"kind": "file", "train": str(tasks)}})
+    inputs_of(settings)
+    inputs_of(settings)
+    assert len(checks) == 1
+    {"tasks": tasks, "model": model}[changed].write_text('{"other": 1}\n')
+    inputs_of(settings)
+    assert len(checks) == 2

@@ -10,7 +10,7 @@ import pytest
 from flows.plan import RunPlan
 from flows.round_scores import RoundScores
 from flows.shard import Shard
-from flows.stage_settings import stage_settings
+from flows.stage import STAGES, key_tree
 from mopd.settings import parse_settings
 from storage.reading import ShardFile
 from storage.runs import RunFolder
@@ -90,7 +90,8 @@ def test_scores_without_a_support_are_made_again_for_no_other_support() -> None:
     """Their keys hold it where it is kept, and nowhere else."""
 
     def key(objective: str, **score: Any) -> dict[str, Any]:
-        return stage_settings("scores", parse_settings({"score": score, "train": {"objective": objective}}))
+        settings = parse_settings({"score": score, "train": {"objective": objective}})
+        return STAGES["scores"].settings(settings, key_tree(settings))
 
     assert key("grpo") == key("grpo", support="union", top_k=7) == key("sft") == key("simpo")
     assert key("distill") != key("distill", top_k=7)

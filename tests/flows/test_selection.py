@@ -8,14 +8,13 @@ from typing import Any
 import pytest
 
 from flows.checks import check_inputs
-from flows.plan import STAGE_VERSIONS, RunPlan, Shard
+from flows.plan import RunPlan, Shard
 from flows.selection import chosen_groups, round_selection, selection_line
-from flows.stage_settings import stage_settings
+from flows.stage import STAGES, key_tree
 from flows.status import rounds_text, run_status
 from mopd.errors import InputError
 from mopd.settings import Settings, load_settings
 from storage.runs import RunFolder
-from storage.schemas import base_table
 from storage.shards import Manifest, commit_folder, commit_shard
 from tests.storage.storage_samples import make_rows, write_weights
 
@@ -67,7 +66,8 @@ def test_with_all_groups_no_key_knows_that_they_can_be_selected() -> None:
     first = plan.rounds[0]
     assert {one.shard: one.key[:16] for one in [*first.prompts, *plan.evaluations[0].prompts]} == RECORDED
     assert [[one.key for one in shard.inputs] for shard in first.contexts] == [[one.key] for one in first.verdicts]
-    assert not [table for table in STAGE_VERSIONS if "'groups'" in str(stage_settings(table, plan.settings))]
+    tree = key_tree(plan.settings)
+    assert not [table for table, stage in STAGES.items() if "'groups'" in str(stage.settings(plan.settings, tree))]
 
 
 def test_what_all_groups_have_too_keeps_its_key() -> None:
@@ -79,7 +79,7 @@ def test_what_all_groups_have_too_keeps_its_key() -> None:
         assert [shard.key for shard in shards[:2]] == [shard.key for shard in getattr(all_groups.rounds[0], table)]
     assert selected.evaluations[0] == all_groups.evaluations[0]
     assert len({shard.key for shard in selected.shards()}) == len(selected.shards())
-    assert len({(one.table, one.round, one.shard) for one in selected.shards()}) == len(selected.shards())
+    assert len({(one.table, one.name, one.round, one.shard) for one in selected.shards()}) == len(selected.shards())
 
 
 @pytest.mark.parametrize(
@@ -92,10 +92,11 @@ def test_what_all_groups_have_too_keeps_its_key() -> None:
 )
 def test_another_choice_of_groups_changes_what_is_made_from_them(groups: str, changed: set[str]) -> None:
     base, other = (
-        {(one.table, one.shard): one.key for one in plan_of(one).rounds[0].all()} for one in ("mixed", groups)
+        {(shard.table, shard.shard, shard.name): shard.key for shard in plan_of(kind).rounds[0].all()}
+        for kind in ("mixed", groups)
     )
     assert {name for name in base if name in other and base[name] != other[name]} == {
-        name for name in base if name in other and base_table(name[0]) in changed
+        name for name in base if name in other and name[0] in changed
     }
 
 

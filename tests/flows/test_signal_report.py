@@ -4,27 +4,24 @@ from __future__ import annotations
 
 import csv
 import io
-from pathlib import Path
 
 import pytest
 
-from flows.signal_plot import write_signal_plot
+from flows.report.table import Table
 from flows.signal_report import (
     SignalResults,
-    coverage_rows,
-    difficulty_rows,
-    main_rows,
-    missing_rows,
-    other_rows,
-    signal_csv,
-    signal_markdown,
+    coverage_table,
+    difficulty_table,
+    main_table,
+    missing_table,
+    other_table,
+    signal_report,
     signal_table,
-    terminal_text,
 )
 from mopd.measures.signal_metrics import METRICS
 from mopd.measures.signal_summary import POPULATIONS, SUMMARIZED, summarize_signals
 from mopd.measures.signals import Rows, signal_rows
-from mopd.settings.condition import PeerVariant
+from mopd.settings.variants import PeerVariant
 from tests.mopd.signal_samples import group, joined
 
 SUCCESS = PeerVariant(kind="success")
@@ -45,8 +42,17 @@ def rows_of(scores: list[float], other: list[float]) -> Rows:
 
 
 def results_of(rows_by_name: dict[str, Rows], reference: str | None = "none") -> SignalResults:
-    estimates = summarize_signals(rows_by_name, reference=reference, num_samples=200, seed=0)
-    return SignalResults(rows_by_name, estimates, reference)
+    signals = summarize_signals(rows_by_name, reference=reference, num_samples=200, seed=0)
+    return SignalResults(rows_by_name, signals, reference)
+
+
+def titles_of(table: Table) -> list[str]:
+    return [column.title for column in table.shown_columns]
+
+
+def titled(table: Table) -> list[dict[str, object]]:
+    """Rows by what stands above the columns."""
+    return [dict(zip(titles_of(table), row.values(), strict=True)) for row in table.shown()]
 
 
 @pytest.fixture(scope="module")
@@ -55,7 +61,7 @@ def results() -> SignalResults:
 
 
 def test_the_terminals_table(results: SignalResults) -> None:
-    first, second = signal_table(results)
+    first, second = titled(signal_table(results))
     assert first == {
         "variant": "none",
         "prompts": 3,
@@ -75,7 +81,7 @@ def test_the_terminals_table(results: SignalResults) -> None:
 
 def test_the_table_fits_a_terminal() -> None:
     names = ["none", "unrelated_prompt", "contrastive+feedback"]
-    text = terminal_text(results_of({name: rows_of(WRONG, RIGHT) for name in names}))
+    text = signal_report(results_of({name: rows_of(WRONG, RIGHT) for name in names}), command="").terminal()
     table = text.split("\n\n")[0].splitlines()
     assert len(table) == 2 + len(names)
     assert max(map(len, table)) <= 140
@@ -83,30 +89,35 @@ def test_the_table_fits_a_terminal() -> None:
 
 def test_without_a_reference_there_is_no_difference() -> None:
     lone = results_of({"success": rows_of(RIGHT, RIGHT)}, reference=None)
-    assert not [title for title in (*signal_table(lone)[0], *main_rows(lone, "mixed")[0]) if "minus" in title]
+    assert not [
+        title
+        for table in (signal_table(lone), main_table(lone, "mixed"))
+        for title in titles_of(table)
+        if "minus" in title
+    ]
 
 
 def test_nulls_stand_where_there_are_any(results: SignalResults) -> None:
-    assert "nulls" not in signal_table(results)[0]
-    part = signal_table(results, "sections")[0]
+    assert "nulls" not in titles_of(signal_table(results))
+    part = signal_table(results, "sections").shown()[0]
     assert (part["prompts"], part["nulls"]) == (2, 2)  # of the hard prompt, the only success was shown none
 
 
 def test_the_pages_tables(results: SignalResults) -> None:
-    row = main_rows(results, "mixed")[1]
-    assert [*row] == [
-        *("variant", "prompts", "success AUC", "minus none", "pairwise accuracy", "minus none ", "gain AUC"),
-        *("minus none  ", "length AUC"),
+    table = main_table(results, "mixed")
+    assert titles_of(table) == [
+        *("variant", "prompts", "success AUC", "minus none", "pairwise accuracy", "minus none", "gain AUC"),
+        *("minus none", "length AUC"),
     ]
-    assert row["gain AUC"] == "0.667 [0.000, 1.000]"
-    assert other_rows(results, "mixed")[0]["point-biserial"] == "-0.815 [-0.894, -0.775]"
+    assert table.shown()[1]["gain_auc"] == "0.667 [0.000, 1.000]"
+    assert titled(other_table(results))[0]["point-biserial"] == "-0.815 [-0.894, -0.775]"
     counts = {f"{bucket} prompts": 1 for bucket in ("hard", "medium", "easy")}
     aucs = {"hard": "1.000", "medium": "0.000", "easy": "1.000"}
-    assert difficulty_rows(results)[1] == {"variant": "positive", **counts, **aucs}
+    assert difficulty_table(results).shown()[1] == {"variant": "positive", **counts, **aucs}
 
 
 def test_coverage(results: SignalResults) -> None:
-    assert coverage_rows(results)[0] == {
+    assert titled(coverage_table(results))[0] == {
         "variant": "none",
         "prompts": 4,
         "rollouts": 18,
@@ -120,7 +131,7 @@ def test_coverage(results: SignalResults) -> None:
 
 
 def test_why_numbers_are_missing(results: SignalResults) -> None:
-    assert missing_rows(results)[:2] == [
+    assert missing_table(results).rows[:2] == [
         {"variant": "none", "rollouts": "all", "one outcome": 1, "one reward": 1},
         {
             "variant": "none",
@@ -133,7 +144,7 @@ def test_why_numbers_are_missing(results: SignalResults) -> None:
 
 
 def test_the_page(results: SignalResults) -> None:
-    page = signal_markdown(results, command="mopd signal RUN", about="Two cores.")
+    page = signal_report(results, command="mopd signal RUN", about="Two cores.").page()
     head = page.split("\n\n")
     assert head[:2] == ["# Does the teacher see what the verifier sees?", "    mopd signal RUN"]
     assert head[2:4] == [
@@ -155,7 +166,7 @@ def test_the_page(results: SignalResults) -> None:
 
 
 def test_csv_has_every_estimate_in_full(results: SignalResults) -> None:
-    lines = list(csv.DictReader(io.StringIO(signal_csv(results))))
+    lines = list(csv.DictReader(io.StringIO(signal_report(results, command="").numbers.csv())))
     assert len(lines) == 2 * len(POPULATIONS) * len(SUMMARIZED)
     assert [*lines[0]] == [
         *("name", "population", "metric", "value", "low", "high", "num_prompts", "num_null"),
@@ -175,17 +186,16 @@ def test_csv_has_every_estimate_in_full(results: SignalResults) -> None:
 
 
 @pytest.mark.parametrize("number", [1, 16])
-def test_plot(number: int, tmp_path: Path) -> None:
+def test_plot(number: int) -> None:
     names = ["none", *(f"a_variant_of_some_length_{index}" for index in range(1, number))]
-    write_signal_plot(results_of({name: rows_of(RIGHT, WRONG) for name in names}), tmp_path / "plot.png")
-    assert (tmp_path / "plot.png").read_bytes().startswith(b"\x89PNG")
+    (figure,) = signal_report(results_of({name: rows_of(RIGHT, WRONG) for name in names}), command="").figures
+    assert figure.png().startswith(b"\x89PNG")
 
 
-def test_a_plot_of_nothing_that_is_defined(tmp_path: Path) -> None:
+def test_a_plot_of_nothing_that_is_defined() -> None:
     rows = signal_rows(*group("--", [-1.0, -2.0]), SUCCESS)
     empty = results_of({"none": rows})
-    write_signal_plot(empty, tmp_path / "plot.png")
-    assert (tmp_path / "plot.png").exists()
-    (row,) = signal_table(empty)
-    assert (row["prompts"], row["success AUC"]) == (0, None)
+    assert signal_report(empty, command="").figures[0].png()
+    (row,) = signal_table(empty).shown()
+    assert (row["prompts"], row["success_auc"]) == (0, None)
     assert [empty.find("none", "mixed", metric).value for metric in METRICS] == [None] * len(METRICS)

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mopd.verifiers.code.feedback import MAX_CHARS, Failure, cut, describe, shown
+from mopd.verifiers.code.feedback import MAX_CHARS, Failure, cut, describe, show
 from mopd.verifiers.code.program import PRELUDE, Submission
 
 FUTURE = dedent("""\
@@ -79,7 +79,7 @@ def test_half_a_surrogate_pair_can_be_stored() -> None:
 
 
 def test_an_endless_integer_is_not_shown() -> None:
-    assert shown(10**5000) == "a value of type int too large to be shown"
+    assert show(10**5000) == "a value of type int too large to be shown"
 
 
 def test_the_prelude_hides_no_built_in_and_leaves_modules_by_their_names() -> None:

@@ -144,7 +144,7 @@ def test_a_class_under_test_and_its_exception(sandbox: Sandbox) -> None:
 
 def test_a_plain_test_function_is_taken_apart_into_its_asserts() -> None:
     cases = parse_tests(task("def test_f():\n    assert f(1) == 1\n    assert f(2) == 2").tests or "").cases
-    assert [case.shown() for case in cases if isinstance(case, Assertion)] == [("f(1)", "1"), ("f(2)", "2")]
+    assert [case.show() for case in cases if isinstance(case, Assertion)] == [("f(1)", "1"), ("f(2)", "2")]
 
 
 def test_further_names_of_the_program() -> None:
@@ -190,8 +190,8 @@ def test_a_proof_is_made_once_and_a_half_written_one_again(
     cache_of_its_own: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     made: list[int] = []
-    shown = code_proof._shown
-    monkeypatch.setattr(code_proof, "_shown", lambda *args: made.append(1) or shown(*args))
+    shown = code_proof._find_weakness
+    monkeypatch.setattr(code_proof, "_find_weakness", lambda *args: made.append(1) or shown(*args))
     for _ in range(2):
         assert check_tests(task(LOOP), "code") is None
         assert "never calls f" in (check_tests(task(VACUOUS), "code") or "")

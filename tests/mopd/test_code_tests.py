@@ -184,7 +184,7 @@ def check(candidate):
 check(f)
 """
     one, two = cases(check)
-    assert [one.shown(), two.shown()] == [("f(1)", "2"), ("f(2)", "3")]
+    assert [one.show(), two.show()] == [("f(1)", "2"), ("f(2)", "3")]
 
 
 def test_other_tests_run_whole_and_their_asserts_say_what_they_saw() -> None:
@@ -223,7 +223,7 @@ def test_human_eval_rows_become_one_input_an_assert() -> None:
 
 def test_shown_falls_back_to_the_whole_assert() -> None:
     (case,) = cases("assert not f(1)")
-    assert case.shown() == ("assert not f(1)", None)
+    assert case.show() == ("assert not f(1)", None)
     assert isinstance(case.test, ast.UnaryOp)
 
 

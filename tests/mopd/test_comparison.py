@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from mopd.measures.comparison import Values, difference, estimate, hierarchical_interval, outcome_of
+from mopd.measures.comparison import outcome_of, paired_difference
+from mopd.measures.estimate import Values, estimate_mean_of_seeds, hierarchical_interval
 
-DRAWS = {"num_samples": 400, "rng_seed": 7}
+DRAWS = {"num_samples": 400, "seed": 7}
 
 
 def test_outcome_of_rows_leaves_null_out_and_counts_it() -> None:
@@ -17,10 +18,8 @@ def test_outcome_of_rows_leaves_null_out_and_counts_it() -> None:
         for sample, success in enumerate(successes)
     ]
     found = outcome_of(rows[::-1], k=4)
-    assert found.mean == {"a": 0.5, "b": 1.0}
-    assert found.passed == {"a": 1.0}
+    assert found.metrics == {"mean": {"a": 0.5, "b": 1.0}, "pass": {"a": 1.0}, "maj": {}}
     assert found.num_null == 5
-    assert found.majority == {}
 
 
 def test_outcome_of_rows_that_say_what_they_found_has_the_majority() -> None:
@@ -30,18 +29,18 @@ def test_outcome_of_rows_that_say_what_they_found_has_the_majority() -> None:
         for prompt, found_there in answers.items()
         for sample, found in enumerate(found_there)
     ]
-    assert outcome_of(rows, k=3).majority == {"a": 1.0, "b": 0.0}
+    assert outcome_of(rows, k=3).metrics["maj"] == {"a": 1.0, "b": 0.0}
 
 
 def test_every_seed_weighs_the_same() -> None:
-    found = estimate([{"a": 0.0, "b": 0.5, "c": 1.0}, {"d": 0.75}, {}], **DRAWS)
+    found = estimate_mean_of_seeds([{"a": 0.0, "b": 0.5, "c": 1.0}, {"d": 0.75}, {}], **DRAWS)
     assert found.value == (0.5 + 0.75) / 2
-    assert (found.num_seeds, found.num_prompts) == (2, 4)
+    assert found.num == 4
 
 
 def test_without_numbers_there_is_no_estimate() -> None:
-    found = estimate([{}, {}], **DRAWS)
-    assert (found.value, found.interval, found.num_seeds) == (None, None, 0)
+    found = estimate_mean_of_seeds([{}, {}], **DRAWS)
+    assert (found.value, found.interval, found.num) == (None, None, 0)
 
 
 @pytest.mark.parametrize(
@@ -73,20 +72,20 @@ def test_draws_follow_from_the_seed_alone() -> None:
     seeds = [{"a": 0.1, "b": 0.7, "c": 0.4}, {"d": 0.9, "e": 0.2}]
     backwards = [dict(reversed(values.items())) for values in seeds]
     assert hierarchical_interval(seeds, **DRAWS) == hierarchical_interval(backwards, **DRAWS)
-    assert hierarchical_interval(seeds, **DRAWS) != hierarchical_interval(seeds, num_samples=400, rng_seed=8)
+    assert hierarchical_interval(seeds, **DRAWS) != hierarchical_interval(seeds, num_samples=400, seed=8)
 
 
 def test_differences_are_taken_on_the_same_seed_and_prompt() -> None:
     first = {0: {"a": 0.5, "b": 0.25, "lost": 0.0}, 1: {"c": 1.0}, 3: {"e": 0.0}}
     arm = {0: {"a": 0.75, "b": 0.5}, 1: {"c": 0.5, "new": 1.0}, 2: {"d": 1.0}}
-    found = difference(arm, first, **DRAWS)
+    found = paired_difference(arm, first, **DRAWS)
     assert found.value == (0.25 - 0.5) / 2
-    assert (found.num_seeds, found.num_prompts) == (2, 3)
+    assert found.num == 3
     assert found.interval == (-0.5, 0.25)
 
 
 def test_a_constant_lead_is_certain_however_much_prompts_differ() -> None:
     first = {seed: {f"{seed}-{prompt}": prompt / 8 for prompt in range(4)} for seed in range(3)}
     arm = {seed: {prompt: value + 0.125 for prompt, value in values.items()} for seed, values in first.items()}
-    found = difference(arm, first, **DRAWS)
+    found = paired_difference(arm, first, **DRAWS)
     assert (found.value, found.interval) == (0.125, (0.125, 0.125))

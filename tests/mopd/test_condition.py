@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 from mopd.condition import condition
+from mopd.contexts.pools import Pools, read_groups
 from mopd.contexts.render import context_digest
 from mopd.contexts.summaries import SUMMARY_INSTRUCTION, with_instruction
 from mopd.errors import InputError
@@ -384,3 +385,34 @@ def test_multi_turn_prompts_keep_their_messages() -> None:
         row = shard_contexts((prompts, rollouts, verdicts), variant=variant)[0]
         assert row["messages"][:3] == before
         assert row["messages"][3]["content"].startswith("QUESTION\n\n")
+
+
+class CountingTokenizer(ByteTokenizer):
+    """Notes which texts it is given by themselves."""
+
+    def __init__(self) -> None:
+        self.encoded: list[str] = []
+
+    def encode(self, text: str, *, add_special_tokens: bool) -> list[int]:
+        self.encoded.append(text)
+        return super().encode(text, add_special_tokens=add_special_tokens)
+
+
+def test_a_peer_is_tokenized_once_a_shard() -> None:
+    tokenizer = CountingTokenizer()
+    settings = ConditionSettings.model_validate({"variant": "unrelated_prompt"})
+    shard = joined(tables("++++----"), tables("+++-", ["a", "b", "c", "d"], prompt_id="q"))
+    rows = condition(*shard, settings, tokenizer, run_seed=0)
+    assert sum(len(row["peers"]) for row in rows) > 20
+    assert len(tokenizer.encoded) == len(set(tokenizer.encoded)) > 0
+
+
+@pytest.mark.parametrize(("variant", "others"), [("contrastive", 0), ("unrelated_prompt", 3), ("success_only", 3)])
+def test_other_prompts_successes_are_listed_once_a_group_and_only_for_controls(variant: str, others: int) -> None:
+    prompts, rollouts, verdicts = joined(tables("+--"), tables("+++", prompt_id="q"))
+    groups = read_groups(prompts, rollouts, verdicts)
+    settings = ConditionSettings.model_validate({"variant": variant})
+    pools = Pools(groups, [], settings, ByteTokenizer(), run_seed=0)
+    first, second = pools.of(groups[0], 0), pools.of(groups[0], 1)
+    assert [peer.source.prompt_id for peer in first.others] == ["q"] * others
+    assert first.others is second.others

@@ -6,8 +6,9 @@ import pytest
 
 from mopd.errors import InputError
 from mopd.settings import parse_settings
-from mopd.settings.condition import AutoVariant, ConditionSettings, ControlVariant, PeerVariant, SummaryVariant
+from mopd.settings.condition import AutoVariant, ConditionSettings
 from mopd.settings.context_choice import ContextChoice, choice_grid, read_choice
+from mopd.settings.variants import ControlVariant, PeerVariant, SummaryVariant
 
 
 @pytest.mark.parametrize(

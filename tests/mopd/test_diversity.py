@@ -17,7 +17,6 @@ from mopd.measures.diversity import (
     METRICS,
     Diversity,
     Group,
-    Summary,
     distinct,
     paired_difference,
     prompt_diversity,
@@ -26,6 +25,7 @@ from mopd.measures.diversity import (
     text_distances,
     tokenize,
 )
+from mopd.measures.estimate import Estimate
 
 GOLDEN = Path(os.environ.get("MOPD_GOLDEN", Path(__file__).parents[2] / "../shared/golden")) / "diversity.json"
 NOTHING = Diversity(None, None, None, None, None, None)
@@ -174,23 +174,31 @@ def test_programs_are_found_in_replies() -> None:
     assert texts_alone["all"].ast_jaccard_distance is None
 
 
+def test_the_program_is_the_last_block_that_defines_what_is_asked_for() -> None:
+    program = "```python\ndef add(a, b):\n    return a + b\n```"
+    use = "```python\nprint(add(1, 2))\nfor n in range(3):\n    print(n)\n```"
+    replies = rows((f"{program}\nTry it:\n{use}", True), (program, True))
+    assert prompt_diversity(replies, is_code=True, function="add")["all"].ast_jaccard_distance == 0.0
+    assert prompt_diversity(replies, is_code=True)["all"].ast_jaccard_distance != 0.0
+
+
 def test_summary_leaves_nulls_out_and_counts_them() -> None:
     values = {"a": 0.5, "b": None, "c": 1.0, "d": 0.0}
     found = summarize(values, num_samples=500, seed=0)
-    assert (found.mean, found.num_prompts, found.num_null) == (0.5, 3, 1)
+    assert (found.value, found.num, found.num_null) == (0.5, 3, 1)
     assert found.interval is not None and found.interval[0] < 0.5 < found.interval[1]
     assert found == summarize(dict(reversed(values.items())), num_samples=500, seed=0)
     same = summarize(dict.fromkeys("abcdefghij", 1 / 3), num_samples=10, seed=0)
-    assert same.interval == (same.mean, same.mean)  # whatever rounding does
-    assert summarize({"a": 0.25, "b": None}, num_samples=10, seed=0) == Summary(0.25, None, 1, 1)
-    assert summarize({}, num_samples=10, seed=0) == Summary(None, None, 0, 0)
+    assert same.interval == (same.value, same.value)  # whatever rounding does
+    assert summarize({"a": 0.25, "b": None}, num_samples=10, seed=0) == Estimate(0.25, None, None, 1, 1)
+    assert summarize({}, num_samples=10, seed=0) == Estimate(None, None, None, 0)
 
 
 def test_differences_are_paired_by_prompt() -> None:
     first = {"a": 0.1, "b": 0.9, "c": None, "d": 0.4}
     ours = {"a": 0.3, "b": 1.1, "c": 0.5, "e": 0.7}
     found = paired_difference(ours, first, num_samples=200, seed=0)
-    assert found.mean == pytest.approx(0.2, abs=1e-12)
+    assert found.value == pytest.approx(0.2, abs=1e-12)
     assert found.interval == pytest.approx((0.2, 0.2), abs=1e-12)  # though the prompts differ widely
-    assert (found.num_prompts, found.num_null) == (2, 1)
-    assert paired_difference(ours, {}, num_samples=10, seed=0) == Summary(None, None, 0, 0)
+    assert (found.num, found.num_null) == (2, 1)
+    assert paired_difference(ours, {}, num_samples=10, seed=0) == Estimate(None, None, None, 0)

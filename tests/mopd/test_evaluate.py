@@ -14,7 +14,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mopd.evaluate import (
-    bootstrap_interval,
     majorities,
     mean_at_k,
     pass_at_k,
@@ -22,6 +21,7 @@ from mopd.evaluate import (
     prompt_pass,
     summarize_evaluation,
 )
+from mopd.measures.estimate import bootstrap_interval
 from mopd.settings import EvaluateSettings
 
 GOLDEN = Path(os.environ.get("MOPD_GOLDEN", Path(__file__).parents[2] / "../shared/golden")) / "diversity.json"

@@ -66,9 +66,17 @@ def test_a_contradiction_is_refused_with_the_reason(tree: dict[str, Any], overri
     assert CONTRADICTION in str(refused.value)
 
 
+def test_a_file_that_contradicts_itself_is_refused_under_another_method_too() -> None:
+    with pytest.raises(InputError) as refused:
+        resolved({"train": {"objective": "sdpo"}, "condition": {"variant": "contrastive"}}, "train.objective=opd")
+    assert CONTRADICTION in str(refused.value)
+
+
 def test_what_is_no_mapping_is_left_to_validation() -> None:
     with pytest.raises(InputError, match="condition: Input should be a valid dictionary"):
         resolved({"train": {"objective": "mopd"}, "condition": 3})
+    with pytest.raises(InputError, match=r"train\.objective: "):
+        resolved({}, "train.objective=[1]")
 
 
 def test_trees_are_not_changed(tmp_path: Path) -> None:

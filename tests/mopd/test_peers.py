@@ -13,14 +13,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mopd.contexts.controls import CONTROLS
-from mopd.contexts.peers import VARIANTS, Pool, Slot, variant
-from mopd.settings.condition import (
-    ControlVariant,
-    FeedbackVariant,
-    NoPeers,
-    PeerVariant,
-    SummaryVariant,
-)
+from mopd.contexts.peers import VARIANTS, PeerPolicy, Pool, Slot
+from mopd.registry import Registry
+from mopd.settings.variants import ControlVariant, FeedbackVariant, NoPeers, PeerVariant, SummaryVariant
 from tests.mopd.peer_pools import candidate, pool_of
 
 GOLDEN = Path(os.environ.get("MOPD_GOLDEN", Path(__file__).parents[2] / "../shared/golden")) / "peer_selection.json"
@@ -155,11 +150,11 @@ def test_summaries_are_of_the_lowest_samples_of_their_source(changes: dict[str, 
     assert {slot.role for slot in slots} == {"summary"}
 
 
-def test_adding_a_variant_is_one_function(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("mopd.contexts.peers.VARIANTS", dict(VARIANTS))
+def test_adding_a_variant_is_one_function() -> None:
+    policies = Registry[PeerPolicy]("peer policy")
 
-    @variant
+    @policies.register()
     def last_success(pool: Pool, settings: Any) -> list[Slot]:
         return [Slot("first_success", pool.successes()[-1])]
 
-    assert [slot.candidate.source.sample for slot in last_success(pool_of("+++", 2), None)] == [1]
+    assert [slot.candidate.source.sample for slot in policies["last_success"](pool_of("+++", 2), None)] == [1]

@@ -9,6 +9,7 @@ import pytest
 
 from mopd.engines import Request, Sample
 from mopd.generate import rollout_seed
+from mopd.measures.estimate import UNDEFINED, Estimate
 from mopd.measures.probe import ANSWER_COLUMNS, Gain, answer, best_context, choice_rows, gain_of, mean_signal, why_best
 from mopd.settings import GenerateSettings
 
@@ -28,15 +29,14 @@ def outcomes(**prompts: str) -> Rows:
 
 def test_the_gap_is_a_mean_over_prompts_of_differences() -> None:
     gain = gain_of(outcomes(a="1000", b="1100"), outcomes(a="1110", b="1100"), **DRAWS)
-    assert (gain.student, gain.self_teacher, gain.gap) == (0.375, 0.625, 0.25)
-    assert gain.interval == (0.0, 0.5)
-    assert (gain.num_prompts, gain.num_null) == (2, 0)
+    assert (gain.student, gain.self_teacher, gain.num_null) == (0.375, 0.625, 0)
+    assert gain.gap == Estimate(0.25, 0.0, 0.5, 2)
 
 
 def test_what_has_no_verdict_is_left_out_and_counted() -> None:
     gain = gain_of(outcomes(a="1000", b="??", c="1"), outcomes(a="11??", b="11", c="?"), **DRAWS)
-    assert (gain.student, gain.self_teacher, gain.gap) == (0.25, 1.0, 0.75)
-    assert (gain.num_prompts, gain.num_null, gain.interval) == (1, 3, None)
+    assert (gain.student, gain.self_teacher, gain.num_null) == (0.25, 1.0, 3)
+    assert gain.gap == Estimate(0.75, None, None, 1)
 
 
 def test_a_rollout_counts_beside_the_answer_of_its_number() -> None:
@@ -46,39 +46,39 @@ def test_a_rollout_counts_beside_the_answer_of_its_number() -> None:
 
 
 def test_nothing_answered_is_undefined() -> None:
-    assert gain_of(outcomes(a="10"), [], **DRAWS) == Gain(None, None, None, None, 0, 0)
+    assert gain_of(outcomes(a="10"), [], **DRAWS) == Gain(None, None, UNDEFINED, 0)
 
 
-def gain(gap: float | None, low: float = 0.0, high: float = 0.0) -> Gain:
-    return Gain(0.5, None if gap is None else 0.5 + gap, gap, None if gap is None else (low, high), 4, 0)
+def gap(value: float | None, low: float = 0.0, high: float = 0.0) -> Estimate:
+    return UNDEFINED if value is None else Estimate(value, low, high, 4)
 
 
 @pytest.mark.parametrize(
-    ("gains", "aucs", "best"),
+    ("gaps", "aucs", "best"),
     [
-        ({"a": gain(0.1), "b": gain(0.2)}, {"a": 0.9, "b": 0.1}, "b"),
-        ({"a": gain(0.1), "b": gain(0.1)}, {"a": 0.6, "b": 0.7}, "b"),
-        ({"a": gain(0.1), "b": gain(0.1)}, {"a": 0.6, "b": None}, "a"),
-        ({"a": gain(0.1), "b": gain(0.1)}, {"a": 0.6, "b": 0.6}, "a"),
-        ({"a": gain(None), "b": gain(-0.3)}, {"a": 0.6, "b": 0.6}, "b"),
-        ({"a": gain(None), "b": gain(None)}, {"a": None, "b": None}, "a"),
+        ({"a": gap(0.1), "b": gap(0.2)}, {"a": 0.9, "b": 0.1}, "b"),
+        ({"a": gap(0.1), "b": gap(0.1)}, {"a": 0.6, "b": 0.7}, "b"),
+        ({"a": gap(0.1), "b": gap(0.1)}, {"a": 0.6, "b": None}, "a"),
+        ({"a": gap(0.1), "b": gap(0.1)}, {"a": 0.6, "b": 0.6}, "a"),
+        ({"a": gap(None), "b": gap(-0.3)}, {"a": 0.6, "b": 0.6}, "b"),
+        ({"a": gap(None), "b": gap(None)}, {"a": None, "b": None}, "a"),
     ],
 )
-def test_the_largest_gap_then_the_higher_auc_then_the_first(gains: Any, aucs: Any, best: str) -> None:
-    assert best_context(gains, aucs) == best
+def test_the_largest_gap_then_the_higher_auc_then_the_first(gaps: Any, aucs: Any, best: str) -> None:
+    assert best_context(gaps, aucs) == best
 
 
 @pytest.mark.parametrize(
     ("one", "why"),
     [
-        (gain(0.25, 0.1, 0.4), "largest gap: +25.0 points [10.0, 40.0], above zero"),
-        (gain(0.25, -0.1, 0.4), "largest gap: +25.0 points [-10.0, 40.0], not surely above zero"),
-        (gain(-0.25, -0.4, -0.1), "largest gap: -25.0 points [-40.0, -10.0], not above zero: no context helps here"),
-        (gain(None), "no prompt has verdicts on both sides: the first candidate"),
+        (gap(0.25, 0.1, 0.4), "largest gap: +25.0 points [10.0, 40.0], above zero"),
+        (gap(0.25, -0.1, 0.4), "largest gap: +25.0 points [-10.0, 40.0], not surely above zero"),
+        (gap(-0.25, -0.4, -0.1), "largest gap: -25.0 points [-40.0, -10.0], not above zero: no context helps here"),
+        (gap(None), "no prompt has verdicts on both sides: the first candidate"),
     ],
 )
-def test_why_says_how_sure_it_is(one: Gain, why: str) -> None:
-    assert why_best({"a": one}, "a") == why
+def test_why_says_how_sure_it_is(one: Estimate, why: str) -> None:
+    assert why_best(one) == why
 
 
 def signal(prompt: str, auc: float | None, population: str = "all") -> dict[str, Any]:

@@ -10,7 +10,7 @@ from mopd.contexts.summaries import (
     EXCERPT_CHARACTERS,
     SUMMARY_INSTRUCTION,
     generation_instruction,
-    summary_of,
+    summarize,
     with_instruction,
     without_summary,
 )
@@ -36,15 +36,15 @@ from tests.mopd.test_condition import ByteTokenizer
     ],
 )
 def test_a_summary_is_in_its_tag_or_an_excerpt(reply: str, expected: tuple[str, bool]) -> None:
-    assert summary_of(reply) == expected
+    assert summarize(reply) == expected
 
 
 def test_an_excerpt_is_the_end_cut_between_words() -> None:
-    text, found = summary_of("beginning " + "word " * 99 + "end")
+    text, found = summarize("beginning " + "word " * 99 + "end")
     assert text == "… " + "word " * 47 + "end"
     assert len(text) <= EXCERPT_CHARACTERS + 2
     assert not found
-    assert summary_of("x" * 999).text == "… " + "x" * EXCERPT_CHARACTERS
+    assert summarize("x" * 999).text == "… " + "x" * EXCERPT_CHARACTERS
 
 
 def test_only_the_summary_context_asks_for_one() -> None:

@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 
 from mopd.errors import InputError
 from mopd.settings.tasks import NumberTasks
+from mopd.tasks import draw as draw_module
 from mopd.tasks.draw import Task, TaskSplit, draw_prompts, load_tasks, prompt_rows
 from mopd.tasks.questions import NUMBER_QUESTIONS
 from mopd.verifiers import VERIFIERS, Problem
@@ -140,7 +141,7 @@ def test_more_problems_than_exist() -> None:
     ("names", "message"),
     [
         ((), "name at least one family of larger, "),
-        (("largest",), "'largest' is unknown; choose from larger, "),
+        (("largest",), "'largest' is unknown; choose one of first_of_three, "),
         (("sum", "sum"), "'sum' is named twice"),
     ],
 )
@@ -206,3 +207,14 @@ def test_prompt_rows() -> None:
         "tests": None,
         "metadata": json.dumps(task.metadata, sort_keys=True),
     }
+
+
+def test_a_round_drawn_part_by_part_is_the_same_and_walked_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    walks: list[int] = []
+    walk = draw_module._walk
+    monkeypatch.setattr(draw_module, "_walk", lambda *given, until: walks.append(until) or walk(*given, until=until))
+    given: dict[str, Any] = {"run": "r", "round": 5, "seed": 77, "num_prompts": 6, "num_further": 4, "split": "train"}
+    whole = draw_prompts(tasks(13), **given)
+    parts = [draw_prompts(tasks(13), **given, part=slice(first, first + 3)) for first in range(0, 10, 3)]
+    assert [row for part in parts for row in part] == whole
+    assert len(walks) == 1

@@ -20,15 +20,8 @@ from mopd.condition import condition
 from mopd.errors import InputError
 from mopd.measures.signal_metrics import METRICS, brier_sigmoid, success_auc
 from mopd.measures.signals import ROW_POPULATIONS, SECTIONS_ASKED, has_all_sections, signal_rows
-from mopd.settings.condition import (
-    ConditionSettings,
-    ControlVariant,
-    FeedbackVariant,
-    NoPeers,
-    PeerVariant,
-    SummaryVariant,
-    VariantSettings,
-)
+from mopd.settings.condition import ConditionSettings, VariantSettings
+from mopd.settings.variants import ControlVariant, FeedbackVariant, NoPeers, PeerVariant, SummaryVariant
 from tests.mopd.signal_samples import Row, Tables, group, joined
 from tests.mopd.test_condition import ByteTokenizer, tables
 

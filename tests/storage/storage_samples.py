@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from storage.runs import RunFolder
-from storage.schemas import SCHEMAS, SIGNALS, base_table
+from storage.schemas import SCHEMAS, SIGNALS
 from storage.shards import Manifest, commit_shard, shard_key
 
 Rows = list[dict[str, Any]]
@@ -68,7 +68,6 @@ def columns_of(table: str) -> dict[str, Any]:
 
 def make_rows(table: str, run: str, *, round: int = 0, prompts: tuple[str, ...] = ("a", "b"), samples: int = 2) -> Rows:
     """Rows of whole groups; one a prompt for prompts, `samples` steps for updates."""
-    table = base_table(table)
     columns = columns_of(table)
     keys = {"run": run, "round": round}
     if table == "updates":
@@ -88,10 +87,12 @@ def key_of(*parts: Any) -> str:
     return shard_key("test", version=1, settings={}, model="m", inputs=[str(part) for part in parts], seed=0, shard=0)
 
 
-def commit(run: RunFolder, table: str, rows: Rows, *, round: int = 0, shard: int = 0, key: str = "") -> Manifest:
+def commit(
+    run: RunFolder, table: str, rows: Rows, *, round: int = 0, shard: int = 0, key: str = "", name: str = ""
+) -> Manifest:
     """Commit with the defaults that most tests want."""
-    chosen = key or key_of(table, round, shard)
-    return commit_shard(run, table, round=round, shard=shard, key=chosen, rows=rows, parents=[], info={})
+    chosen = key or key_of(table, round, shard, name)
+    return commit_shard(run, table, round=round, shard=shard, key=chosen, rows=rows, parents=[], info={}, name=name)
 
 
 def fill(run: RunFolder, round: int = 0) -> None:

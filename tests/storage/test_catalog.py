@@ -152,6 +152,6 @@ def test_the_written_catalog_gives_the_same_answers(run: RunFolder, monkeypatch:
 
 def test_evaluations_of_several_models_are_one_view(run: RunFolder) -> None:
     for name in ("base", "first@2"):
-        commit(run, f"evaluations@{name}", make_rows("evaluations", run.run_id))
-    counted = "SELECT name, count(*), sum(success::int) FROM side_evaluations GROUP BY name ORDER BY name"
+        commit(run, "evaluations", make_rows("evaluations", run.run_id), name=name)
+    counted = "SELECT model, count(*), sum(success::int) FROM evaluations WHERE model <> '' GROUP BY model ORDER BY 1"
     assert query(run, counted).rows == [("base", 4, 4), ("first@2", 4, 4)]

@@ -50,13 +50,13 @@ def test_the_division_into_shards_does_not_count(tmp_path: Path) -> None:
 
 
 def test_evaluations_beside_each_other_count_and_other_contexts_do_not(run: RunFolder) -> None:
-    commit(run, "contexts@positive", make_rows("contexts", run.run_id))
+    commit(run, "contexts", make_rows("contexts", run.run_id), name="positive")
     assert tuple(digest_tables(run)) == TABLES
-    commit(run, "evaluations@base", make_rows("evaluations", run.run_id))
-    commit(run, "evaluations@tuned", make_rows("evaluations", run.run_id, prompts=("a",)))
+    commit(run, "evaluations", make_rows("evaluations", run.run_id), name="base")
+    commit(run, "evaluations", make_rows("evaluations", run.run_id, prompts=("a",)), name="tuned")
     digests = digest_tables(run)
-    assert set(digests) == {*TABLES, "evaluations@base", "evaluations@tuned"}
-    assert len({digests[f"evaluations{side}"] for side in ("", "@base", "@tuned")}) == 3
+    assert set(digests) == {*TABLES, "evaluations of base", "evaluations of tuned"}
+    assert len({digests[f"evaluations{of}"] for of in ("", " of base", " of tuned")}) == 3
 
 
 @pytest.mark.parametrize("change", [{"reward": 0.5}, {"reward": None}, {"prediction": ""}, {"weights": b"others!"}])

@@ -7,7 +7,9 @@ import logging
 import os
 import subprocess
 import sys
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -294,3 +296,35 @@ def test_garbage_beside_a_damaged_manifest_is_kept(run: RunFolder) -> None:
     next((run.path / "rollouts" / "round=0000").glob("*.json")).write_text("{")
     assert collect_garbage(run, grace_seconds=0) == []
     assert (run.path / manifest.file).exists()
+
+
+LOOKS: dict[str, Callable[[RunFolder, Manifest], list[Any]]] = {
+    "one": lambda run, made: [found for found in [find_manifest(run, made.table, 0, 0, made.key)] if found],
+    "all": lambda run, made: manifests(run, made.table),
+    "bad files": lambda run, made: list(verify_run(run)),
+}
+
+
+@pytest.mark.parametrize("look", LOOKS)
+def test_a_manifest_that_goes_while_it_is_looked_at_is_not_there(
+    run: RunFolder, look: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    made = commit(run, "prompts", make_rows("prompts", run.run_id))
+    read = Manifest.read
+
+    def read_too_late(path: Path) -> Manifest:
+        path.unlink()
+        return read(path)
+
+    monkeypatch.setattr(Manifest, "read", read_too_late)
+    assert (LOOKS[look](run, made), caplog.text) == ([], "")
+
+
+@pytest.mark.parametrize("look", ["one", "all"])
+def test_a_manifest_that_is_replaced_while_it_is_looked_at_is_the_new_one(
+    run: RunFolder, look: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    new = commit(run, "prompts", make_rows("prompts", run.run_id))
+    answers = [replace(new, file="prompts/round=0000/shard-00000-gone.parquet"), new]
+    monkeypatch.setattr(Manifest, "read", lambda path: answers.pop(0))
+    assert (LOOKS[look](run, new), caplog.text) == ([new], "")

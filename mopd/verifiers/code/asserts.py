@@ -52,7 +52,7 @@ class Assertion:
         names = {_placeholder(number): value for number, value in enumerate(values)}
         return bool(eval(self.rest, {"__builtins__": _FUNCTIONS}, names))  # white-listed nodes alone, see _check
 
-    def shown(self) -> tuple[str, str | None]:
+    def show(self) -> tuple[str, str | None]:
         """What is called and what is expected, as source: ("f(1, 2)", "3"); else the whole assert and None."""
         match self.test:
             case ast.Compare(left=ast.Name(), ops=[ast.Eq() | ast.Is()], comparators=[right]) if _is_constant(right):
@@ -106,8 +106,8 @@ def read_assert(node: ast.Assert, entry_point: str) -> Assertion | None:
         return None
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # `is 5`: the task's business
-        rest = compile(ast.Expression(test), "<assert>", "eval")
-    return Assertion(tuple(reader.calls), rest, test, tuple(reader.called), source)
+        remainder = compile(ast.Expression(test), "<assert>", "eval")
+    return Assertion(tuple(reader.calls), remainder, test, tuple(reader.called), source)
 
 
 def find_check(module: ast.Module) -> ast.FunctionDef | None:

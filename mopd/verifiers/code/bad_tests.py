@@ -11,5 +11,5 @@ class BadTests(ValueError):
 
 def brief(value: Any) -> str:
     """A value as an error message shows it."""
-    shown = repr(value)
-    return shown if len(shown) <= 60 else f"{shown[:57]}..."
+    text = repr(value)
+    return text if len(text) <= 60 else f"{text[:57]}..."

@@ -56,8 +56,8 @@ class Block:
         """What the info string names, in small letters: its first word, or the ending of a file's name."""
         word = self.info.strip().lower().strip("{}. ")
         file = re.search(r"\.(py|txt|json|sh|cpp|c|java|js|md|ya?ml)\b", word)
-        found = _LABEL.search(word)
-        return file[1] if file and (found is None or found[0] not in PYTHON) else found[0] if found else ""
+        language = _LABEL.search(word)
+        return file[1] if file and (language is None or language[0] not in PYTHON) else language[0] if language else ""
 
     @cached_property
     def module(self) -> ast.Module | None:
@@ -90,8 +90,8 @@ class Block:
         """Whether it is Python, and no stub of the function."""
         if self.module is None:
             return False
-        found = [node for node in ast.walk(self.module) if isinstance(node, FUNCTIONS) and node.name == function]
-        return not found or not all(_does_nothing(statement) for node in found for statement in node.body)
+        definitions = [node for node in ast.walk(self.module) if isinstance(node, FUNCTIONS) and node.name == function]
+        return not definitions or not all(_does_nothing(statement) for node in definitions for statement in node.body)
 
 
 def find_program(text: str, function: str | None = None) -> str | None:
@@ -108,27 +108,27 @@ def find_program(text: str, function: str | None = None) -> str | None:
 def _fitting(blocks: list[Block], function: str | None) -> Block | None:
     """The last block that does what is asked for; one that is no Python only where there is no other."""
     if function is not None:
-        found = [block for block in blocks if block.defines(function)]
+        fitting = [block for block in blocks if block.defines(function)]
     else:
-        found = [block for block in blocks if _READS.search(block.text) and not _FEEDS.search(block.text)]
-        found = found or [block for block in blocks if _PRINTS.search(block.text)]
-    return next((block for block in reversed(found) if block.is_complete(function)), next(reversed(found), None))
+        fitting = [block for block in blocks if _READS.search(block.text) and not _FEEDS.search(block.text)]
+        fitting = fitting or [block for block in blocks if _PRINTS.search(block.text)]
+    return next((block for block in reversed(fitting) if block.is_complete(function)), next(reversed(fitting), None))
 
 
 def _with_what_it_uses(chosen: Block, blocks: list[Block]) -> str:
     """The block, after what it lacks from the others: imports, then the rest in the reply's order."""
     at = next(number for number, block in enumerate(blocks) if block is chosen)
-    others = [*reversed(range(at)), *range(at + 1, len(blocks))]
+    order = [*reversed(range(at)), *range(at + 1, len(blocks))]
     taken: dict[tuple[bool, int, int], str] = {}
     lacking = _lacks(chosen.module) if chosen.module is not None else set()
     known: set[str] = set()
     while lacking - known:
         name = min(lacking - known)
         known.add(name)
-        found = next((pair for number in others if (pair := _binding(blocks[number], name)) is not None), None)
-        if found is not None:
-            block, node = found
-            taken[not isinstance(node, (ast.Import, ast.ImportFrom)), blocks.index(block), node.lineno] = _text_of(
+        binding = next((pair for number in order if (pair := _binding(blocks[number], name)) is not None), None)
+        if binding is not None:
+            block, node = binding
+            taken[not isinstance(node, (ast.Import, ast.ImportFrom)), blocks.index(block), node.lineno] = _cut_text(
                 block, node
             )
             lacking |= _lacks(ast.Module([node], []))
@@ -140,7 +140,7 @@ def _binding(block: Block, name: str) -> tuple[Block, ast.stmt] | None:
     return next(((block, node) for node, bound in reversed(block.bindings) if name in bound), None)
 
 
-def _text_of(block: Block, node: ast.stmt) -> str:
+def _cut_text(block: Block, node: ast.stmt) -> str:
     first = min([node.lineno, *(decorator.lineno for decorator in getattr(node, "decorator_list", []))])
     return "\n".join(block.text.split("\n")[first - 1 : node.end_lineno]) + "\n"
 

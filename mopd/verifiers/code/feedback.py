@@ -52,14 +52,14 @@ def describe(failure: Failure, *, number: int, num_tests: int, num_passed: int, 
 
 def ask_for_program(testtype: str, fn_name: str | None) -> str:
     """Feedback on a reply without a complete block of code."""
-    what = "reads standard input and prints its answer" if testtype == "stdin" else f"defines the function {fn_name}"
+    task = "reads standard input and prints its answer" if testtype == "stdin" else f"defines the function {fn_name}"
     return (
         "The reply holds no complete block of code. Give the whole program in one fenced block, closed at its end:\n"
-        f"```python\n# a program that {what}\n```"
+        f"```python\n# a program that {task}\n```"
     )
 
 
-def shown(value: Any) -> str:
+def show(value: Any) -> str:
     """A value as its source."""
     try:
         return repr(value)

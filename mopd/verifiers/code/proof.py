@@ -23,6 +23,7 @@ from mopd.errors import InputError
 from mopd.models.embedded import cache_folder
 from mopd.sandbox import Limits, Sandbox, open_sandbox
 from mopd.settings.verify import VerifySettings
+from mopd.verifiers.base import Problem
 from mopd.verifiers.code.asserts import Assertion
 from mopd.verifiers.code.bad_tests import BadTests
 from mopd.verifiers.code.feedback import Failure
@@ -30,7 +31,6 @@ from mopd.verifiers.code.program import Submission
 from mopd.verifiers.code.run import Run
 from mopd.verifiers.code.scripts import ScriptCase
 from mopd.verifiers.code.tests import FIELDS, Case, CodeTests, StdinCase, parse_tests
-from mopd.verifiers.registry import Problem
 
 ENDS = "import os\ndef {name}(*args, **kwargs):\n    os._exit(0)\n"
 NOTHING = "def {name}(*args, **kwargs):\n    return None\n"
@@ -103,7 +103,7 @@ class Prover:
             return None
         kept = _Kept(tests, sandbox.policy_digest)
         if not kept.is_known():
-            kept.keep(_shown(tests, scripts, undecided, sandbox, Limits.of(self.settings.limits)))
+            kept.keep(_find_weakness(tests, scripts, undecided, sandbox, Limits.of(self.settings.limits)))
             self._tell()
         return kept.problem
 
@@ -151,7 +151,7 @@ def _holds(case: Assertion, value: Any) -> bool:
         return False
 
 
-def _shown(
+def _find_weakness(
     tests: CodeTests, scripts: list[ScriptCase], undecided: bool, sandbox: Sandbox, limits: Limits
 ) -> str | None:
     """What programs that solve nothing show of the tests. Raises InputError where the sandbox fails."""
@@ -165,8 +165,8 @@ def _shown(
         error = failure.error or ""
         if failure.kind != "runtime_error" or failure.line is not None:
             continue
-        others = [_failure(program, alone, sandbox, limits) for program in (nothing, odd)]
-        if error.startswith(UNABLE) or all(other is not None and other.error == error for other in others):
+        trials = [_failure(program, alone, sandbox, limits) for program in (nothing, odd)]
+        if error.startswith(UNABLE) or all(trial is not None and trial.error == error for trial in trials):
             return f"tests.inputs[{case.number}]: fails whatever the program does ({error}); mend it"
     if undecided and all(_failure(program, tests, sandbox, limits) is None for program in (nothing, odd)):
         return NO_DIFFERENCE
@@ -191,8 +191,8 @@ class _Kept:
     def __init__(self, tests: CodeTests, policy_digest: str) -> None:
         cases = [case.source if isinstance(case, ScriptCase) else _text(case) for case in tests.cases]
         programs = [ENDS, NOTHING, ODD, FURTHER]
-        told: list[Any] = [VERSION, programs, policy_digest, tests.fn_name, tests.setup, tests.time_limit, cases]
-        name = hashlib.sha256(json.dumps(told).encode()).hexdigest()[:32]
+        content: list[Any] = [VERSION, programs, policy_digest, tests.fn_name, tests.setup, tests.time_limit, cases]
+        name = hashlib.sha256(json.dumps(content).encode()).hexdigest()[:32]
         self.path = cache_folder() / "proofs" / f"{name}.json"
         self.problem: str | None = None
 
@@ -217,4 +217,4 @@ class _Kept:
 
 
 def _text(case: Case) -> str:
-    return repr(case.shown() if isinstance(case, Assertion) else case)
+    return repr(case.show() if isinstance(case, Assertion) else case)

@@ -11,9 +11,9 @@ from typing import Any
 from mopd.sandbox import Limits, Outcome, Program, Sandbox
 from mopd.verifiers.code.asserts import Assertion
 from mopd.verifiers.code.compare import same_output, same_value
-from mopd.verifiers.code.feedback import Failure, shown
+from mopd.verifiers.code.feedback import Failure, show
 from mopd.verifiers.code.program import Submission
-from mopd.verifiers.code.scripts import ScriptCase, script_of
+from mopd.verifiers.code.scripts import ScriptCase, make_script
 from mopd.verifiers.code.tests import CallCase, Case, CodeTests, StdinCase
 
 ATTEMPTS = 3
@@ -75,12 +75,12 @@ class Run:
                 return self._assertion(case, program.get())
         except NeedsInterpreter:
             assert isinstance(case, Assertion) and self.tests.fn_name is not None
-            case = script_of(case, self.tests.fn_name, self.tests.setup)
+            case = make_script(case, self.tests.fn_name, self.tests.setup)
         program.put_away()
         return self._stdin(case) if isinstance(case, StdinCase) else self._script(case)
 
     def _stdin(self, case: StdinCase) -> Failure | None:
-        outcome = _tried(lambda: self.sandbox.run(self.submission.source, case.stdin, self.limits))
+        outcome = _try(lambda: self.sandbox.run(self.submission.source, case.stdin, self.limits))
         if outcome.status != "ok":
             return self._failed(outcome, case.stdin, case.expected)
         if same_output(outcome.value, case.expected):
@@ -91,17 +91,17 @@ class Run:
         outcome = self._value(program, case.args)
         if outcome.status == "ok" and same_value(outcome.value, case.expected):
             return None
-        given = f"{self.tests.fn_name}({', '.join(map(shown, case.args))})"
+        call = f"{self.tests.fn_name}({', '.join(map(show, case.args))})"
         if outcome.status != "ok":
-            return self._failed(outcome, given, shown(case.expected))
-        return Failure("wrong_answer", given, shown(case.expected), shown(outcome.value))
+            return self._failed(outcome, call, show(case.expected))
+        return Failure("wrong_answer", call, show(case.expected), show(outcome.value))
 
     def _assertion(self, case: Assertion, program: Program) -> Failure | None:
         values = []
         for args in case.calls:
             outcome = self._value(program, args)
             if outcome.status != "ok":
-                return self._failed(outcome, *case.shown())
+                return self._failed(outcome, *case.show())
             if not outcome.exact:
                 raise NeedsInterpreter
             values.append(outcome.value)
@@ -111,20 +111,20 @@ class Run:
             error = None
         except Exception as raised:  # an operator met a value that it is not made for: the test's own failure
             error = f"{type(raised).__name__}: {raised}"
-        return Failure("wrong_answer", *case.shown(), got=", ".join(map(shown, values)), error=error)
+        return Failure("wrong_answer", *case.show(), got=", ".join(map(show, values)), error=error)
 
     def _script(self, case: ScriptCase) -> Failure | None:
         source = self.submission.source
-        outcome = _tried(lambda: self.sandbox.run_tests(source, case.source, self._function, self.limits, case.further))
+        outcome = _try(lambda: self.sandbox.run_tests(source, case.source, self._function, self.limits, case.further))
         if outcome.status == "ok":
             return None
-        kind, _, seen = (outcome.error or "").partition(": ")
+        kind, _, asserted = (outcome.error or "").partition(": ")
         if outcome.status == "runtime_error" and kind == "AssertionError" and outcome.line is None:  # not the program's
-            return Failure("wrong_answer", f"assert {seen}" if seen else case.text)
+            return Failure("wrong_answer", f"assert {asserted}" if asserted else case.text)
         return self._failed(outcome, case.text, None)
 
     def _value(self, program: Program, args: list[Any]) -> Outcome:
-        return _tried(lambda: program.call(self._function, args))
+        return _try(lambda: program.call(self._function, args))
 
     @cached_property
     def _function(self) -> str:
@@ -132,16 +132,16 @@ class Run:
         assert self.tests.fn_name is not None, "tests that call a function name it"
         return self.submission.callable_name(self.tests.fn_name)
 
-    def _failed(self, outcome: Outcome, given: str, expected: str | None) -> Failure:
+    def _failed(self, outcome: Outcome, call: str, expected: str | None) -> Failure:
         """What an outcome without a value says, in lines of the program as the reply has it."""
         line = self.submission.line(outcome.line)
         text = self.submission.line_text(line) if line else None
         return Failure(
-            outcome.status, given, expected, error=self.submission.own_lines(outcome.error), line=line, line_text=text
+            outcome.status, call, expected, error=self.submission.own_lines(outcome.error), line=line, line_text=text
         )
 
 
-def _tried(execute: Callable[[], Outcome]) -> Outcome:
+def _try(execute: Callable[[], Outcome]) -> Outcome:
     """The outcome, tried again while the sandbox itself fails."""
     outcome = execute()
     for _ in range(ATTEMPTS - 1):

@@ -27,8 +27,8 @@ def check_that_it_tests(module: ast.Module, names: Names, helpers: Collection[st
         texts = [
             node.value for node in ast.walk(module) if isinstance(node, ast.Constant) and isinstance(node.value, str)
         ]
-        what = "a doctest, which is not run" if any(">>> " in text for text in texts) else "tests nothing"
-        raise BadTests(f"tests.{where}: {what}; write an assert")
+        problem = "a doctest, which is not run" if any(">>> " in text for text in texts) else "tests nothing"
+        raise BadTests(f"tests.{where}: {problem}; write an assert")
 
 
 def _is_always_true(test: ast.expr) -> bool:

@@ -53,26 +53,26 @@ def as_main(module: ast.Module) -> ast.Module:
 def find_entries(module: ast.Module, names: Names, where: str) -> Entries:
     """The tests that are not called by the snippet itself. Raises BadTests for those that can't be run plainly."""
     _check_skips(module, where)
-    found = Entries()
+    entries = Entries()
     case_classes = _case_classes(module, where)
     reached = _reached(module, [node for node in module.body if not isinstance(node, Definition)])
     for node in module.body:
         if isinstance(node, ast.ClassDef) and _test_methods(node):
             if node.name in case_classes or node.name not in reached:
-                _take_class(node, node.name in case_classes, found, where)
+                _take_class(node, node.name in case_classes, entries, where)
         elif isinstance(node, Function) and node.name not in reached:
-            helps = any(node.name in loaded(other) for other in module.body if other is not node)
-            _take_function(node, names, found, where, helps=helps)
-    if found.called and any(isinstance(node, Function) and node.name in SETUPS for node in module.body):
-        found.needs_pytest = True
-    if found.needs_pytest:
-        found.called = [node for node in found.called if not node.name.startswith("test")]
+            helps = any(node.name in loaded(statement) for statement in module.body if statement is not node)
+            _take_function(node, names, entries, where, helps=helps)
+    if entries.called and any(isinstance(node, Function) and node.name in SETUPS for node in module.body):
+        entries.needs_pytest = True
+    if entries.needs_pytest:
+        entries.called = [node for node in entries.called if not node.name.startswith("test")]
         if "pytest" not in names.modules:
             raise BadTests(f"tests.{where}: needs pytest, which is not installed here; pip install pytest")
         if any(name.startswith(("test", "Test")) for name in names.program):
             raise BadTests(f"tests.{where}: pytest would take {names.entry_point} for a test; rename it")
-    _check_all_run(module, found, reached, where)
-    return found
+    _check_all_run(module, entries, reached, where)
+    return entries
 
 
 def _is_main_guard(test: ast.expr) -> bool:
@@ -116,21 +116,21 @@ def _test_methods(node: ast.ClassDef) -> list[Function]:
     return [method for method in methods if method.name.startswith("test")]
 
 
-def _take_class(node: ast.ClassDef, is_case: bool, found: Entries, where: str) -> None:
+def _take_class(node: ast.ClassDef, is_case: bool, entries: Entries, where: str) -> None:
     for method in _test_methods(node):
         if isinstance(method, ast.AsyncFunctionDef):
             raise BadTests(f"tests.{where}: {node.name}.{method.name}: async tests are not run; write plain ones")
     if is_case:
-        found.cases.append(node.name)
+        entries.cases.append(node.name)
         return
     if not node.name.startswith("Test"):
         raise BadTests(f"tests.{where}: class {node.name}: nothing runs it; name it Test…, or derive it from TestCase")
     if any(isinstance(inner, ast.FunctionDef) and inner.name == "__init__" for inner in node.body):
         raise BadTests(f"tests.{where}: class {node.name}: pytest runs no class with __init__; write setup_method")
-    found.needs_pytest = True
+    entries.needs_pytest = True
 
 
-def _take_function(node: Function, names: Names, found: Entries, where: str, *, helps: bool) -> None:
+def _take_function(node: Function, names: Names, entries: Entries, where: str, *, helps: bool) -> None:
     """Sorts a function that the snippet's statements don't come to: a test to be called, one for pytest, or no test.
 
     `helps`: another function calls it, so that it may be a helper of tests.
@@ -144,9 +144,9 @@ def _take_function(node: Function, names: Names, found: Entries, where: str, *, 
     if isinstance(node, ast.AsyncFunctionDef):
         raise BadTests(f"tests.{where}: {node.name}: async tests are not run; write a plain function")
     if not node.decorator_list and is_plain:
-        found.called.append(node)
+        entries.called.append(node)
     elif is_test:
-        found.needs_pytest = True
+        entries.needs_pytest = True
     else:
         raise BadTests(
             f"tests.{where}: {node.name}({ast.unparse(node.args)}): a check is called with the program's "
@@ -157,9 +157,9 @@ def _take_function(node: Function, names: Names, found: Entries, where: str, *, 
 def _required(arguments: ast.arguments) -> list[str]:
     """Names of the parameters that a call must give."""
     positional = [*arguments.posonlyargs, *arguments.args]
-    given = positional[: len(positional) - len(arguments.defaults)]
-    keywords = [each for each, value in zip(arguments.kwonlyargs, arguments.kw_defaults) if value is None]
-    return [each.arg for each in [*given, *keywords]]
+    without_default = positional[: len(positional) - len(arguments.defaults)]
+    keywords = [argument for argument, value in zip(arguments.kwonlyargs, arguments.kw_defaults) if value is None]
+    return [argument.arg for argument in [*without_default, *keywords]]
 
 
 def _is_program(parameter: str, function: str, names: Names) -> bool:
@@ -179,10 +179,10 @@ def _reached(module: ast.Module, roots: list[ast.stmt]) -> set[str]:
     return reached
 
 
-def _check_all_run(module: ast.Module, found: Entries, reached: set[str], where: str) -> None:
+def _check_all_run(module: ast.Module, entries: Entries, reached: set[str], where: str) -> None:
     """Refuses asserts in a function that nothing ever calls."""
-    tests = {node.name for node in found.called} | set(found.cases)
-    if found.needs_pytest:
+    tests = {node.name for node in entries.called} | set(entries.cases)
+    if entries.needs_pytest:
         tests |= {node.name for node in module.body if isinstance(node, Definition) and _is_for_pytest(node)}
     definitions = [node for node in module.body if isinstance(node, Definition)]
     running = reached | tests | _reached(module, [node for node in definitions if node.name in tests])

@@ -9,7 +9,7 @@ from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 
 from mopd.sandbox.interpreter import LEFT_OUT
-from mopd.sandbox.packages import modules_of, testing_packages
+from mopd.sandbox.packages import list_modules, testing_packages
 from mopd.verifiers.code.bad_tests import BadTests, brief
 from mopd.verifiers.parsing import NOT_PYTHON, parse
 
@@ -59,7 +59,7 @@ def importable(packages: tuple[str, ...]) -> frozenset[str]:
 
 def programs_importable(packages: tuple[str, ...]) -> frozenset[str]:
     """Modules that programs can import: the standard library, and those of `packages`."""
-    return frozenset(sys.stdlib_module_names) - set(LEFT_OUT) | modules_of(packages)
+    return frozenset(sys.stdlib_module_names) - set(LEFT_OUT) | list_modules(packages)
 
 
 def lacking_import(module: ast.Module, modules: frozenset[str]) -> str | None:
@@ -166,18 +166,18 @@ def without_program_imports(module: ast.Module, names: Names, field: str) -> ast
     the snippet can do without. Raises BadTests.
     """
     aliases: dict[str, str] = {}
-    whole: set[str] = set()
+    module_names: set[str] = set()
     dropped: list[ast.stmt] = []
     for node in _imports(module, names.modules):
         if isinstance(node, ast.ImportFrom) and {alias.name for alias in node.names} <= names.program | {"*"}:
             aliases |= {alias.asname: alias.name for alias in node.names if alias.asname}
             dropped.append(node)
         elif isinstance(node, ast.Import) and _is_program(module, node, names):
-            whole |= {alias.asname or alias.name for alias in node.names}
+            module_names |= {alias.asname or alias.name for alias in node.names}
             dropped.append(node)
         else:
             raise BadTests(f"tests.{field}: {_imports_what(node, names)}")
-    return ast.fix_missing_locations(_ProgramNames(dropped, aliases, whole).visit(module)) if dropped else module
+    return ast.fix_missing_locations(_ProgramNames(dropped, aliases, module_names).visit(module)) if dropped else module
 
 
 def _imports(module: ast.Module, modules: frozenset[str]) -> Iterator[ast.Import | ast.ImportFrom]:
@@ -242,10 +242,10 @@ def lacks(module: str) -> str:
 class _ProgramNames(ast.NodeTransformer):
     """Takes imports of the program away, and calls what they named by the program's own names."""
 
-    def __init__(self, dropped: list[ast.stmt], aliases: dict[str, str], whole: set[str]) -> None:
+    def __init__(self, dropped: list[ast.stmt], aliases: dict[str, str], module_names: set[str]) -> None:
         self.dropped = dropped
         self.aliases = aliases
-        self.whole = whole
+        self.module_names = module_names
 
     def visit_Import(self, node: ast.Import) -> ast.stmt:
         return ast.Pass() if node in self.dropped else node
@@ -254,7 +254,7 @@ class _ProgramNames(ast.NodeTransformer):
         return ast.Pass() if node in self.dropped else node
 
     def visit_Attribute(self, node: ast.Attribute) -> ast.expr:
-        if isinstance(node.value, ast.Name) and node.value.id in self.whole:
+        if isinstance(node.value, ast.Name) and node.value.id in self.module_names:
             return ast.Name(node.attr, node.ctx)
         self.generic_visit(node)
         return node

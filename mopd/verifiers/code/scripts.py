@@ -65,7 +65,7 @@ def read_scripts(inputs: list[Any], names: Names, setup: str) -> Iterator[Assert
             yield _script(module, entries, names, setup, source, number)
 
 
-def script_of(assertion: Assertion, fn_name: str, setup: str) -> ScriptCase:
+def make_script(assertion: Assertion, fn_name: str, setup: str) -> ScriptCase:
     """An assert as a script: for values that only an interpreter can compare."""
     module = parse(assertion.source)
     return _script(module, Entries(), Names(fn_name, (), frozenset()), setup, assertion.source, 0)
@@ -95,8 +95,8 @@ def called_function(inputs: list[Any], modules: frozenset[str]) -> str:
     modules_of_inputs = [parsed(source, f"inputs[{number}]") for number, source in enumerate(inputs)]
     names = set().union(*(unknown_calls(module, modules) for module in modules_of_inputs))
     if len(names) != 1:
-        found = f"call {', '.join(sorted(names))}" if names else "don't name it"
-        raise BadTests(f"tests.fn_name: missing, and the tests {found}; write the program's function here")
+        problem = f"call {', '.join(sorted(names))}" if names else "don't name it"
+        raise BadTests(f"tests.fn_name: missing, and the tests {problem}; write the program's function here")
     return names.pop()
 
 
@@ -134,8 +134,8 @@ def _asserts(module: ast.Module, entry_point: str, entries: Entries) -> list[Ass
 def _is_called_plainly(name: str, module: ast.Module, entry_point: str) -> bool:
     """Whether the snippet calls its check with the program's function, and nothing else does."""
     calls = [node.value for node in module.body if is_call_of(node, name) and isinstance(node, ast.Expr)]
-    given = [ast.unparse(call)[len(name) :] for call in calls]
-    return len(calls) == 1 and given[0] in (f"({entry_point})", "(candidate)")
+    arguments = [ast.unparse(call)[len(name) :] for call in calls]
+    return len(calls) == 1 and arguments[0] in (f"({entry_point})", "(candidate)")
 
 
 def _script(module: ast.Module, entries: Entries, names: Names, setup: str, text: str, number: int) -> ScriptCase:

@@ -69,6 +69,14 @@ def parse_tests(text: str, packages: tuple[str, ...] = ()) -> CodeTests:
         return _parse_tests(text, packages)
 
 
+def asked_function(text: str | None, packages: tuple[str, ...] = ()) -> str | None:
+    """The function that tests in JSON text call; None where they call none, or aren't valid."""
+    try:
+        return parse_tests(text or "", packages).fn_name
+    except BadTests:
+        return None
+
+
 def _parse_tests(text: str, packages: tuple[str, ...]) -> CodeTests:
     tests = _mapping(text)
     testtype = tests.get("testtype")
@@ -154,15 +162,15 @@ def _stdin_case(stdin: Any, expected: Any, number: int) -> StdinCase:
     return StdinCase(stdin, expected)
 
 
-def _call_case(given: Any, expected: Any, number: int) -> CallCase:
-    if isinstance(given, list):
-        return CallCase(given, expected)
-    if not isinstance(given, str):
+def _call_case(written: Any, expected: Any, number: int) -> CallCase:
+    if isinstance(written, list):
+        return CallCase(written, expected)
+    if not isinstance(written, str):
         raise BadTests(
-            f"tests.inputs[{number}]: {brief(given)} is neither text nor a list; give one JSON value a line, or a "
+            f"tests.inputs[{number}]: {brief(written)} is neither text nor a list; give one JSON value a line, or a "
             "list of arguments"
         )
-    args = [_json(line, f"tests.inputs[{number}]") for line in given.split("\n") if line.strip()]
+    args = [_json(line, f"tests.inputs[{number}]") for line in written.split("\n") if line.strip()]
     return CallCase(args, _json(expected, f"tests.outputs[{number}]") if isinstance(expected, str) else expected)
 
 

@@ -12,13 +12,13 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from mopd.sandbox import Limits, Sandbox
+from mopd.verifiers.base import Problem, Verdict, verifier
 from mopd.verifiers.code.blocks import find_program
 from mopd.verifiers.code.feedback import ask_for_program, describe
 from mopd.verifiers.code.program import PRELUDE, Submission
 from mopd.verifiers.code.proof import check_tests
 from mopd.verifiers.code.run import ATTEMPTS, Run
 from mopd.verifiers.code.tests import parse_tests
-from mopd.verifiers.registry import Problem, Verdict, verifier
 
 if TYPE_CHECKING:
     from mopd.settings.verify import VerifySettings

@@ -35,20 +35,20 @@ def equal(prediction: str, answer: str) -> bool | None:
         return None
 
 
-def _equal(given: list[Basic | str], wanted: list[Basic | str]) -> bool | None:
-    left, right = given[0] if given else "", wanted[0] if wanted else ""
+def _equal(predicted: list[Basic | str], wanted: list[Basic | str]) -> bool | None:
+    left, right = predicted[0] if predicted else "", wanted[0] if wanted else ""
     if isinstance(left, Expr) and isinstance(right, Expr) and _is_number(left) and _is_number(right):
-        same = same_value(left, right)
-        if same is not None:
-            return same or ("%" in f"{given[-1]}{wanted[-1]}" and _verify(wanted, given))
+        equal = same_value(left, right)
+        if equal is not None:
+            return equal or ("%" in f"{predicted[-1]}{wanted[-1]}" and _verify(wanted, predicted))
     elif isinstance(left, Expr) and isinstance(right, Expr) and apart(left, right):
         return False  # to math-verify, x + 10^{-20} may be x
-    same = _verify(wanted, given) or _verify(list(map(worked_out, wanted)), list(map(worked_out, given)))
-    if not same and isinstance(left, Expr) and isinstance(right, Expr):
-        same = same_formula(left, right)
-    if not same and all(isinstance(reading, str) for reading in given):
+    equal = _verify(wanted, predicted) or _verify(list(map(worked_out, wanted)), list(map(worked_out, predicted)))
+    if not equal and isinstance(left, Expr) and isinstance(right, Expr):
+        equal = same_formula(left, right)
+    if not equal and all(isinstance(reading, str) for reading in predicted):
         return None
-    return same and _consistent(left, right, wanted)
+    return equal and _consistent(left, right, wanted)
 
 
 def _is_number(answer: Expr) -> bool:
@@ -59,8 +59,8 @@ def _read(text: str) -> list[Basic | str]:
     return parse(f"\\boxed{{{text}}}", _AS_LATEX, parsing_timeout=None)  # type: ignore[no-any-return]
 
 
-def _verify(wanted: list[Basic | str], given: list[Basic | str]) -> bool:
-    return verify(wanted, given, allow_set_relation_comp=True, timeout_seconds=None)  # type: ignore[no-any-return]
+def _verify(wanted: list[Basic | str], predicted: list[Basic | str]) -> bool:
+    return verify(wanted, predicted, allow_set_relation_comp=True, timeout_seconds=None)  # type: ignore[no-any-return]
 
 
 def _consistent(left: Basic | str, right: Basic | str, wanted: list[Basic | str]) -> bool:

@@ -24,22 +24,22 @@ def worked_out(answer: Any) -> Any:
     return answer.doit().subs({symbol: I for symbol in answer.free_symbols if symbol.name == "i"})
 
 
-def same_value(one: Expr, other: Expr) -> bool | None:
+def same_value(first: Expr, second: Expr) -> bool | None:
     """Whether two numbers are equal; None where that can't be told. A decimal by itself may be the other one cut or
     rounded, to six digits or more; a decimal within a formula is exact."""
-    if isinstance(one, Float) != isinstance(other, Float):
-        decimal, number = (one, other) if isinstance(one, Float) else (other, one)
+    if isinstance(first, Float) != isinstance(second, Float):
+        decimal, number = (first, second) if isinstance(first, Float) else (second, first)
         number = _exact(number)
         return bool(_exact(decimal) == number) if number.is_Rational else _stands_for(decimal, number)
-    one, other = _exact(one), _exact(other)
-    if (one.is_Rational and other.is_Rational) or one.is_infinite or other.is_infinite:
-        return bool(one == other)
-    return _is_zero(one - other, DIGITS)
+    first, second = _exact(first), _exact(second)
+    if (first.is_Rational and second.is_Rational) or first.is_infinite or second.is_infinite:
+        return bool(first == second)
+    return _is_zero(first - second, DIGITS)
 
 
 def _exact(formula: Any) -> Any:
     """A formula with its operations done, and its decimals as the fractions that they are."""
-    return worked_out(formula.xreplace({each: Rational(str(each)) for each in formula.atoms(Float)}))
+    return worked_out(formula.xreplace({decimal: Rational(str(decimal)) for decimal in formula.atoms(Float)}))
 
 
 def _stands_for(decimal: Float, number: Expr) -> bool | None:
@@ -64,29 +64,29 @@ def _is_zero(difference: Expr, digits: int) -> bool | None:
     return bool(value == 0) if value.is_Float or value.is_Rational else None
 
 
-def apart(one: Expr, other: Expr) -> bool:
+def apart(first: Expr, second: Expr) -> bool:
     """Whether two formulas plainly differ by a number, and by nothing else."""
-    difference = _exact(one) - _exact(other)
+    difference = _exact(first) - _exact(second)
     return bool(difference.is_Rational and difference != 0)
 
 
-def same_formula(one: Expr, other: Expr) -> bool:
+def same_formula(first: Expr, second: Expr) -> bool:
     """Whether two formulas agree wherever both are real, at points of either sign: by their values.
 
     They must be real at the same points, and at some.
     """
-    one, other = _exact(one), _exact(other)
-    symbols = sorted(one.free_symbols | other.free_symbols, key=str)
-    if not symbols or len(symbols) > MAX_SYMBOLS or one.free_symbols != other.free_symbols:
+    first, second = _exact(first), _exact(second)
+    symbols = sorted(first.free_symbols | second.free_symbols, key=str)
+    if not symbols or len(symbols) > MAX_SYMBOLS or first.free_symbols != second.free_symbols:
         return False
     num_real = 0
     for values in islice(product(POINTS, repeat=len(symbols)), MAX_POINTS):
         at = dict(zip(symbols, values))
-        left, right = (_real(formula, at) for formula in (one, other))
+        left, right = (_real(formula, at) for formula in (first, second))
         if (left is None) != (right is None):
             return False
         if left is not None:
-            if not _is_zero(one.subs(at) - other.subs(at), FORMULA_DIGITS):
+            if not _is_zero(first.subs(at) - second.subs(at), FORMULA_DIGITS):
                 return False
             num_real += 1
     return num_real >= MIN_POINTS

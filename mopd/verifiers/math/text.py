@@ -10,7 +10,7 @@ from fractions import Fraction
 from typing import Any, NamedTuple
 
 from mopd.verifiers.math.spelling import spelled, unwrapped
-from mopd.verifiers.math.units import degrees_told, same_unit, scaled, split_unit
+from mopd.verifiers.math.units import resolve_degrees, same_unit, scaled, split_unit
 
 MAX_LENGTH = 1000
 """Longer texts are no answers, and not read."""
@@ -64,15 +64,15 @@ def plain(text: str) -> str:
 def decide(prediction: str, answer: str) -> bool | tuple[str, str]:
     """Whether two plain answers are equal, where that takes no algebra; where it does, what is left to compare of them:
     without units, and without "x =" where one has it, or both."""
-    prediction, answer = degrees_told(prediction, answer)
+    prediction, answer = resolve_degrees(prediction, answer)
     if _squeeze(prediction) == _squeeze(answer):
         return True
-    given, wanted = _ASSIGNED.fullmatch(prediction), _ASSIGNED.fullmatch(answer)
-    if given and wanted and given["name"] != wanted["name"]:
+    assigned, wanted = _ASSIGNED.fullmatch(prediction), _ASSIGNED.fullmatch(answer)
+    if assigned and wanted and assigned["name"] != wanted["name"]:
         return False
-    if given and (wanted or "=" not in answer):
-        prediction = unwrapped(given["value"])
-    if wanted and (given or "=" not in prediction):
+    if assigned and (wanted or "=" not in answer):
+        prediction = unwrapped(assigned["value"])
+    if wanted and (assigned or "=" not in prediction):
         answer = unwrapped(wanted["value"])
     (prediction, unit), (answer, answer_unit) = split_unit(prediction), split_unit(answer)
     if unit and answer_unit and not same_unit(unit, answer_unit):
@@ -82,7 +82,7 @@ def decide(prediction: str, answer: str) -> bool | tuple[str, str]:
 
 def _by_kind(prediction: str, answer: str) -> bool | tuple[str, str]:
     lists = read_list(prediction), read_list(answer)
-    if any(lists) and all(each or read_number(text) for each, text in zip(lists, (prediction, answer))):
+    if any(lists) and all(as_list or read_number(text) for as_list, text in zip(lists, (prediction, answer))):
         # "376,625" is a number, unless it stands against a list
         numbers: list[Any] = [read_list(text, digits=True) or [read_number(text)] for text in (prediction, answer)]
         return _same_list(*numbers)
@@ -90,10 +90,10 @@ def _by_kind(prediction: str, answer: str) -> bool | tuple[str, str]:
     letters = [_letter(text) for text in (prediction, answer)]
     if any(choices) and all(letters):
         return str(letters[0]).casefold() == str(letters[1]).casefold()
-    for read, same in _KINDS:
-        one, other = read(prediction), read(answer)
-        if one is not None and other is not None:
-            return same(one, other)
+    for read, compare in _KINDS:
+        predicted, expected = read(prediction), read(answer)
+        if predicted is not None and expected is not None:
+            return compare(predicted, expected)
     if word(prediction) is not None or word(answer) is not None:
         return False
     return for_algebra(prediction), for_algebra(answer)
@@ -158,42 +158,42 @@ def read_list(text: str, *, digits: bool = False) -> list[Number] | None:
     return [number for number in numbers if number is not None]
 
 
-def _same_list(one: Any, other: Any) -> bool:
+def _same_list(predicted: Any, expected: Any) -> bool:
     """The same numbers, in any order."""
-    left = list(other)
-    for number in one:
-        match = next((place for place, each in enumerate(left) if same_number(number, each)), None)
+    left = list(expected)
+    for number in predicted:
+        match = next((place for place, candidate in enumerate(left) if same_number(number, candidate)), None)
         if match is None:
             return False
         del left[match]
     return not left
 
 
-def same_number(one: Number, other: Number) -> bool:
+def same_number(first: Number, second: Number) -> bool:
     """Equality by value; 50% equals 1/2, and 50 as well; 0.333333 equals 1/3, which can't be written out."""
-    if one.percent == other.percent:
-        return _same_value(one, other)
-    percent, bare = (one, other) if one.percent else (other, one)
+    if first.percent == second.percent:
+        return _same_value(first, second)
+    percent, bare = (first, second) if first.percent else (second, first)
     return _same_value(percent, bare) or _same_value(percent._replace(value=percent.value / 100), bare)
 
 
-def _same_value(one: Number, other: Number) -> bool:
-    if one.value == other.value:
+def _same_value(first: Number, second: Number) -> bool:
+    if first.value == second.value:
         return True
-    endless = [not number.decimal and not _terminates(number.value) for number in (one, other)]
-    decimal = [number.decimal for number in (one, other)]
+    endless = [not number.decimal and not _terminates(number.value) for number in (first, second)]
+    decimal = [number.decimal for number in (first, second)]
     if any(endless) and any(decimal):
-        return math.isclose(one.value, other.value, rel_tol=2e-6)
+        return math.isclose(first.value, second.value, rel_tol=2e-6)
     return False
 
 
 def _terminates(value: Fraction) -> bool:
     """Whether it has a finite decimal expansion."""
-    rest = value.denominator
+    remainder = value.denominator
     for prime in (2, 5):
-        while rest % prime == 0:
-            rest //= prime
-    return rest == 1
+        while remainder % prime == 0:
+            remainder //= prime
+    return remainder == 1
 
 
 def _letter(text: str) -> str | None:

@@ -87,14 +87,14 @@ def _is_unit(name: str) -> bool:
     return head in _KNOWN or (len(head) > 2 and head.isalpha())
 
 
-def _named(unit: str, rest: str) -> str:
-    rest = re.sub(r"\\text\s*", "", rest)
-    return re.sub(r"[{} ]", "", f"{unit.strip()}{rest}").casefold() if rest or unit else ""
+def _named(unit: str, symbols: str) -> str:
+    symbols = re.sub(r"\\text\s*", "", symbols)
+    return re.sub(r"[{} ]", "", f"{unit.strip()}{symbols}").casefold() if symbols or unit else ""
 
 
-def same_unit(one: str, other: str) -> bool:
+def same_unit(first: str, second: str) -> bool:
     """ "cm" is "centimeters", "m" isn't "cm": an abbreviation's letters stand in the word, beginning with its first."""
-    (short, power), (long, other_power) = sorted(map(_unit_and_power, (one, other)), key=lambda unit: len(unit[0]))
+    (short, power), (long, other_power) = sorted(map(_unit_and_power, (first, second)), key=lambda unit: len(unit[0]))
     if power != other_power:
         return False
     if short == long or short + "s" == long:
@@ -117,17 +117,17 @@ def _unit_and_power(unit: str) -> tuple[str, str]:
     return name, power
 
 
-def degrees_told(one: str, other: str) -> tuple[str, str]:
+def resolve_degrees(first: str, second: str) -> tuple[str, str]:
     """Both answers without degree signs: those of angles within functions, and one that stands against a multiple of
     pi, are worth pi/180; any other says no more than a unit."""
-    in_function = [_TRIGONOMETRIC.search(text) is not None for text in (one, other)]
+    in_function = [_TRIGONOMETRIC.search(text) is not None for text in (first, second)]
     against_pi = [
-        "^\\circ" in mine and "^\\circ" not in theirs and "\\pi" in theirs
-        for mine, theirs in ((one, other), (other, one))
+        "^\\circ" in angle and "^\\circ" not in opposite and "\\pi" in opposite
+        for angle, opposite in ((first, second), (second, first))
     ]
-    told = []
-    for text, inside, against in zip((one, other), in_function, against_pi):
+    texts = []
+    for text, inside, against in zip((first, second), in_function, against_pi):
         if inside or against:
             text = _DEGREES.sub(r"{(\g<angle>\\cdot\\frac{\\pi}{180})}", text)
-        told.append(re.sub(r"\s*\^\\circ ?", "", text).strip())
-    return told[0], told[1]
+        texts.append(re.sub(r"\s*\^\\circ ?", "", text).strip())
+    return texts[0], texts[1]

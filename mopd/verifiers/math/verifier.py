@@ -5,9 +5,9 @@ from __future__ import annotations
 from functools import lru_cache
 from typing import Literal
 
+from mopd.verifiers.base import Problem, Verdict, verifier
 from mopd.verifiers.guard import Guarded, UndecidedError
 from mopd.verifiers.math.text import MAX_LENGTH, decide, plain
-from mopd.verifiers.registry import Problem, Verdict, verifier
 from mopd.verifiers.reply import boxed_answer, without_thinking
 
 Finding = Literal["right", "wrong", "unreadable", "undecided"]
@@ -39,8 +39,8 @@ def math(text: str, problem: Problem) -> Verdict:
     finding = compare(prediction, problem.answer)
     if finding == "right":
         return Verdict(1.0, prediction)
-    shown = prediction if len(prediction) <= 200 else f"{prediction[:200]}..."
-    return Verdict(0.0, prediction, _FEEDBACK[finding].format(shown))
+    cut = prediction if len(prediction) <= 200 else f"{prediction[:200]}..."
+    return Verdict(0.0, prediction, _FEEDBACK[finding].format(cut))
 
 
 @lru_cache(maxsize=1 << 14)
@@ -48,16 +48,16 @@ def compare(prediction: str, answer: str) -> Finding:
     """Whether two answers are equal. Raises RuntimeError when the helper that compares formulas can't start."""
     if len(prediction) > MAX_LENGTH:
         return "right" if prediction == answer.strip() else "wrong"
-    given, wanted = plain(prediction), plain(answer)
-    same: bool | tuple[str, str] | None = decide(given, wanted)
-    if isinstance(same, tuple):
+    predicted, wanted = plain(prediction), plain(answer)
+    equal: bool | tuple[str, str] | None = decide(predicted, wanted)
+    if isinstance(equal, tuple):
         try:
-            same = algebra(*same)
+            equal = algebra(*equal)
         except UndecidedError:
             return "undecided"
-        if same is None:
+        if equal is None:
             return "unreadable"
-    return "right" if same else "wrong"
+    return "right" if equal else "wrong"
 
 
 _FEEDBACK: dict[Finding, str] = {

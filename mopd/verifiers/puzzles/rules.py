@@ -85,8 +85,8 @@ def _same_probability(answer: str, entry: dict[str, Any]) -> bool:
 
 def _same_list(answer: str, entry: dict[str, Any]) -> bool:
     """The same numbers in the same order, quoted or not."""
-    given, expected = _list(answer), _list(str(entry["answer"]))
-    return given is not None and given == expected
+    predicted, expected = _list(answer), _list(str(entry["answer"]))
+    return predicted is not None and predicted == expected
 
 
 def _list(text: str) -> list[Fraction | None] | None:
@@ -104,18 +104,18 @@ def _same_json(answer: str, entry: dict[str, Any]) -> bool:
 
 def _same_matrix(answer: str, entry: dict[str, Any]) -> bool:
     """Means may be rounded to three digits."""
-    given, expected = (
+    predicted, expected = (
         np.array([row.split() for row in text.strip().splitlines()], float) for text in (answer, entry["answer"])
     )
-    return given.shape == expected.shape and bool(np.allclose(given, expected, rtol=1e-3, atol=0))
+    return predicted.shape == expected.shape and bool(np.allclose(predicted, expected, rtol=1e-3, atol=0))
 
 
 def _same_roots(answer: str, entry: dict[str, Any]) -> bool:
     """The same numbers in any order; where there are none, nothing or an empty string."""
-    given, expected = ([_number(part) for part in text.split(",")] for text in (answer, entry["answer"]))
+    predicted, expected = ([_number(part) for part in text.split(",")] for text in (answer, entry["answer"]))
     if not entry["answer"].strip():
         return answer.strip() in ("", '""', "''")
-    return None not in given and sorted(map(str, given)) == sorted(map(str, expected))
+    return None not in predicted and sorted(map(str, predicted)) == sorted(map(str, expected))
 
 
 def _same_people(answer: str, entry: dict[str, Any]) -> bool:
@@ -153,12 +153,12 @@ def _integrates(answer: str, entry: dict[str, Any]) -> bool:
     """By its derivative. A letter is a constant, but for the variable in the other case."""
     name = entry["metadata"]["variable"]
     names = set(re.findall(r"[A-Za-z]\w*", answer)) - _NAMES
-    if any(len(other) > 1 or other == name.swapcase() for other in names):
+    if any(len(letter) > 1 or letter == name.swapcase() for letter in names):
         return False
     variable = sympy.Symbol(name)
     symbols = {letter: sympy.Symbol(letter) for letter in names | {name}}
-    given = sympy.diff(plain_formula(answer, local_dict=symbols), variable)
-    return bool(sympy.simplify(given - _parse(entry["metadata"]["integrand"], local_dict={name: variable})) == 0)
+    predicted = sympy.diff(plain_formula(answer, local_dict=symbols), variable)
+    return bool(sympy.simplify(predicted - _parse(entry["metadata"]["integrand"], local_dict={name: variable})) == 0)
 
 
 MENDED: dict[str, Callable[[str, dict[str, Any]], bool]] = {

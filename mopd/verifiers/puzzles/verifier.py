@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from importlib.util import find_spec
 
+from mopd.verifiers.base import Problem, Verdict, verifier
 from mopd.verifiers.guard import Guarded, UndecidedError
-from mopd.verifiers.registry import Problem, Verdict, verifier
 from mopd.verifiers.reply import tagged_answer, without_thinking
 
 FORMAT = "Write the final answer alone between <answer> and </answer>, in the form that the question asks for."

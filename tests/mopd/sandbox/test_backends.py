@@ -57,15 +57,17 @@ def test_copy_of_an_interpreter(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
     (prefix / "lib" / "libbig.so").write_text("")
     open_up(tmp_path)
     monkeypatch.setenv("MOPD_CACHE", str(cache))
-    copy = interpreter.copied(prefix, prefix / "bin" / "python3.11")
+    copy = interpreter.keep_interpreter(prefix, prefix / "bin" / "python3.11")
     files = sorted(str(path.relative_to(copy)) for path in copy.rglob("*") if path.is_file())
     assert files == ["bin/python3.11", "lib/libpython3.11.so.1.0", "lib/python3.11/json/__init__.py"]
     made = copy.stat().st_mtime_ns
-    assert interpreter.copied(prefix, prefix / "bin" / "python3.11") == copy and copy.stat().st_mtime_ns == made
+    assert (
+        interpreter.keep_interpreter(prefix, prefix / "bin" / "python3.11") == copy and copy.stat().st_mtime_ns == made
+    )
     assert [path.name for path in cache.iterdir()] == [copy.name]
     copy.chmod(0o777)
     with pytest.raises(SandboxFailure, match="not a folder of ours alone"):
-        interpreter.copied(prefix, prefix / "bin" / "python3.11")
+        interpreter.keep_interpreter(prefix, prefix / "bin" / "python3.11")
 
 
 @pytest.mark.parametrize(("mode", "expected"), [(0o755, True), (0o700, False), (0o711, True)])
@@ -76,7 +78,7 @@ def test_reachable(tmp_path: Path, mode: int, expected: bool) -> None:
     (home / "python").write_text("")
     (home / "python").chmod(0o755)
     home.chmod(mode)
-    assert interpreter.reachable(home / "python") is expected
+    assert interpreter.is_reachable(home / "python") is expected
 
 
 def test_filter_is_for_one_architecture() -> None:

@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+import psutil
 import pytest
 
 from mopd.sandbox import Limits, Sandbox, open_sandbox, probe_sandbox, users
@@ -161,15 +162,10 @@ def test_a_killed_host_leaves_no_process() -> None:
     with host.stdout:
         monitor = int(host.stdout.readline())
     time.sleep(0.2)
-    started = [monitor, *descendants(monitor)]
+    started = [monitor, *(process.pid for process in psutil.Process(monitor).children(recursive=True))]
     host.kill()
     host.wait()
     assert len(started) >= 3 and gone(started)
-
-
-def descendants(pid: int) -> list[int]:
-    found = [int(word) for word in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
-    return found + [deeper for child in found for deeper in descendants(child)]
 
 
 def gone(pids: list[int]) -> bool:

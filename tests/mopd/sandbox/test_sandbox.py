@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import signal
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -11,6 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
+import psutil
 import pytest
 
 from mopd.errors import InputError
@@ -228,9 +227,9 @@ def test_an_interpreter_that_dies_is_started_again(backend: str) -> None:
     with opened(backend) as sandbox:
         assert sandbox.run("print(1)", "", LIMITS).status == "ok"
         assert isinstance(sandbox, ZygoteSandbox)
-        for pid in children_of(os.getpid()):
-            os.kill(pid, signal.SIGKILL)
-            eventually(lambda pid=pid: state_of(pid) in "Z-")
+        for child in psutil.Process().children():
+            child.kill()
+            eventually(lambda pid=child.pid: state_of(pid) in "Z-")
         assert sandbox.run("print(1)", "", LIMITS).status == "ok"
 
 
@@ -242,8 +241,8 @@ def test_an_interpreter_that_dies_meanwhile_is_no_verdict(backend: str) -> None:
         running = threads.submit(sandbox.run, "import time\ntime.sleep(60)", "", LIMITS)
         eventually(lambda: len(family()) > idle)
         time.sleep(0.5)  # until the program has begun: one that dies before is started again
-        for pid in children_of(os.getpid()):
-            os.kill(pid, signal.SIGKILL)
+        for child in psutil.Process().children():
+            child.kill()
         assert running.result().status == ("infrastructure_error" if backend == "bubblewrap" else "crashed")
 
 
@@ -269,17 +268,8 @@ def descriptors() -> set[str]:
 
 
 def family() -> set[int]:
-    """This process's descendants."""
-    found, new = set(), {os.getpid()}
-    while new:
-        new = {child for pid in new for child in children_of(pid)} - found
-        found |= new
-    return found
-
-
-def children_of(pid: int) -> list[int]:
-    lists = Path("/proc", str(pid), "task").glob("*/children")
-    return [int(word) for path in lists for word in path.read_text().split()]
+    """This process's descendants; psutil bears with those that end meanwhile."""
+    return {process.pid for process in psutil.Process().children(recursive=True)}
 
 
 def state_of(pid: int) -> str:

@@ -31,6 +31,7 @@ def count_contexts(rows: Rows) -> Info:
         "tokens": sum(int(row["num_tokens"]) for row in rows),
         "with_sections": sum(bool(row["has_sections"]) for row in rows),
         "cut": sum(bool(row["truncated"]) for row in rows),
+        **count_groups(rows),
     }
 
 
@@ -42,9 +43,30 @@ def count_scores(rows: Rows) -> Info:
     }
 
 
-def count_evaluations(rows: Rows) -> Info:
+def count_judged(rows: Rows) -> Info:
     """Sampled tokens, successes, nulls."""
     return {"tokens": sum(len(row["token_ids"]) for row in rows), **_successes(rows)}
+
+
+def count_groups(rows: Rows) -> Info:
+    """Prompts."""
+    return {"groups": len({row["prompt_id"] for row in rows})}
+
+
+def count_choices(rows: Rows) -> Info:
+    """Which candidate was chosen, and why."""
+    row = chosen(rows)
+    return {"chosen": row["candidate"], "why": row["why"]}
+
+
+def chosen(choices: Rows) -> dict[str, Any]:
+    """The row of `choices` of the candidate that was chosen."""
+    return next(row for row in choices if row["chosen"])
+
+
+def count_updates(rows: Rows) -> Info:
+    """Optimizer steps."""
+    return {"steps": len(rows)}
 
 
 def _successes(rows: Rows) -> Info:

@@ -8,6 +8,7 @@ from importlib import import_module
 from typing import Any, NamedTuple
 
 from mopd.errors import InputError
+from mopd.registry import Registry
 
 
 @dataclass(frozen=True)
@@ -58,16 +59,14 @@ class Verifier:
     """Whether it runs what the model wrote, and so needs a sandbox."""
 
 
-VERIFIERS: dict[str, Verifier] = {}
+VERIFIERS: Registry[Verifier] = Registry("verifier")
 
 
 def verifier(*, check: ProblemCheck | None = None, sandboxed: bool = False) -> Callable[[Judge], Judge]:
     """Registers a judge under its function's name."""
 
     def register(function: Judge) -> Judge:
-        name = function.__name__
-        assert name not in VERIFIERS, f"two verifiers are named {name}"
-        VERIFIERS[name] = Verifier(name, function, check, sandboxed)
+        VERIFIERS.add(function.__name__, Verifier(function.__name__, function, check, sandboxed))
         return function
 
     return register
@@ -79,22 +78,19 @@ def find_verifier(name: str) -> Verifier:
         return VERIFIERS[name]
     if ":" in name:
         return Verifier(name, load_function(name, "a verifier"))
-    raise InputError(
-        f"{name!r} is unknown; choose one of {', '.join(sorted(VERIFIERS))}, or name a function of yours as "
-        "package.module:function"
-    )
+    raise InputError(f"{VERIFIERS.unknown(name)}, or name a function of yours as package.module:function")
 
 
-def load_function(name: str, what: str) -> Callable[..., Any]:
+def load_function(name: str, role: str) -> Callable[..., Any]:
     """The function `package.module:function`. Raises InputError when it can't be imported."""
     module_name, _, function_name = name.partition(":")
     try:
         function = getattr(import_module(module_name), function_name)
     except (ImportError, AttributeError, ValueError, SyntaxError) as error:
         raise InputError(
-            f"{name!r} can't be imported as {what} ({' '.join(str(error).split())}); write it as "
+            f"{name!r} can't be imported as {role} ({' '.join(str(error).split())}); write it as "
             "package.module:function, and see that the module is on PYTHONPATH"
         ) from error
     if not callable(function):
-        raise InputError(f"{name!r} is no function; {what} is wanted")
+        raise InputError(f"{name!r} is no function; {role} is wanted")
     return function  # type: ignore[no-any-return]

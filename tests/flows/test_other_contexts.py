@@ -1,4 +1,4 @@
-"""A side has the run's own rollouts and the keys of a fork; what can't be made is refused with nothing written."""
+"""Other contexts have the run's rollouts and a fork's keys; what can't be made is refused with nothing written."""
 
 from __future__ import annotations
 
@@ -7,13 +7,14 @@ from pathlib import Path
 
 import pytest
 
+from flows.conditions import named_conditions
 from flows.fork import fork_run
+from flows.other_contexts import OtherContexts, open_contexts
 from flows.plan import RunPlan
-from flows.side import open_side
+from flows.shard import Shard
 from mopd.errors import InputError
 from storage.errors import StorageError
 from storage.runs import RunFolder
-from storage.sides import read_side, write_side
 from tests.flows.test_fork_plan import INPUTS
 from tests.flows.test_plan import commit, finish, run_of
 
@@ -40,16 +41,20 @@ def run(made: Path, tmp_path: Path) -> RunFolder:
     return RunFolder.open(shutil.copytree(made, tmp_path / "run"))
 
 
-def test_a_side_has_the_keys_of_a_fork(run: RunFolder, tmp_path: Path) -> None:
-    part = open_side(run, 1, "best", POSITIVE, scores=False).plan.rounds[1]
-    wanted = RunPlan.of(run).rounds[1]
-    assert [one.key for one in part.verdicts] == [one.key for one in wanted.verdicts]
-    assert {one.table for one in part.contexts + part.scores} == {"contexts@best", "scores@best"}
-    assert part.scores[0].input("contexts") == part.contexts[0]
-    side = open_side(run, 0, "best", POSITIVE, scores=True)
-    for shard in side.shards(scores=True):
+def missing(run: RunFolder, other: OtherContexts) -> list[Shard]:
+    """What of contexts and scores is still to be made."""
+    return RunPlan.of(run).missing_of(run, other.made_by(scores=True))
+
+
+def test_other_contexts_have_the_keys_of_a_fork(run: RunFolder, tmp_path: Path) -> None:
+    later = open_contexts(run, 1, "best", POSITIVE, scores=False)
+    assert [one.key for one in later.part.verdicts] == [one.key for one in RunPlan.of(run).rounds[1].verdicts]
+    assert {one.name for one in later.made_by(scores=True)} == {"best"}
+    assert later.shards.scores[0].input("contexts") == later.shards.contexts[0]
+    other = open_contexts(run, 0, "best", POSITIVE, scores=True)
+    for shard in other.made_by(scores=True):
         commit(run, shard)
-    assert side.plan.missing_of(run, side.shards(scores=True)) == []
+    assert missing(run, other) == []
     fork = fork_run(run.path, 0, POSITIVE, tmp_path / "fork")
     ours = RunPlan.of(fork).rounds[0]
     assert [one.find(fork) is not None for one in (ours.contexts[0], ours.scores[0], ours.policy)] == [
@@ -60,8 +65,8 @@ def test_a_side_has_the_keys_of_a_fork(run: RunFolder, tmp_path: Path) -> None:
 
 
 def test_scores_of_the_runs_own_contexts_need_no_others(run: RunFolder) -> None:
-    side = open_side(run, 0, "wide", ["score.top_k=7"], scores=True)
-    assert [one.table for one in side.shards(scores=True)] == ["contexts", "scores@wide"]
+    other = open_contexts(run, 0, "wide", ["score.top_k=7"], scores=True)
+    assert [(one.table, one.name) for one in other.made_by(scores=True)] == [("contexts", ""), ("scores", "wide")]
 
 
 @pytest.mark.parametrize(
@@ -85,40 +90,41 @@ def test_what_can_not_be_made_is_one_line(
     run: RunFolder, round: int, name: str, overrides: list[str], scores: bool, message: str
 ) -> None:
     with pytest.raises((InputError, StorageError), match=message) as caught:
-        open_side(run, round, name, overrides, scores=scores)
+        open_contexts(run, round, name, overrides, scores=scores)
     assert "\n" not in str(caught.value)
 
 
 def test_scores_that_are_there_need_no_teacher(run: RunFolder) -> None:
-    side = open_side(run, 1, "best", [*POSITIVE, "train.teacher=frozen"], scores=True)
-    ema = open_side(run, 1, "ema", POSITIVE, scores=False)
-    for shard in [*side.shards(scores=True), *ema.shards(scores=True)]:
+    frozen = open_contexts(run, 1, "best", [*POSITIVE, "train.teacher=frozen"], scores=True)
+    ema = open_contexts(run, 1, "ema", POSITIVE, scores=False)
+    for shard in [*frozen.made_by(scores=True), *ema.made_by(scores=True)]:
         commit(run, shard)
-    assert open_side(run, 1, "ema", POSITIVE, scores=True).plan.missing_of(run, ema.shards(scores=True)) == []
+    assert missing(run, open_contexts(run, 1, "ema", POSITIVE, scores=True)) == []
 
 
 def test_a_teacher_without_weights_scores_any_round(run: RunFolder) -> None:
-    assert open_side(run, 1, "frozen", ["train.teacher=frozen"], scores=True).shards(scores=True)
+    assert open_contexts(run, 1, "frozen", ["train.teacher=frozen"], scores=True).made_by(scores=True)
+
+
+def test_who_asks_for_the_same_finds_it_by_any_name(run: RunFolder) -> None:
+    for shard in open_contexts(run, 0, "best", POSITIVE, scores=True).made_by(scores=True):
+        commit(run, shard)
+    assert missing(run, open_contexts(run, 0, "again", POSITIVE, scores=True)) == []
 
 
 def test_a_name_belongs_to_its_settings(run: RunFolder) -> None:
-    side = open_side(run, 0, "best", POSITIVE, scores=False)
-    write_side(run, "best", side.overrides)
-    assert read_side(run, "best") == POSITIVE
-    assert open_side(run, 0, "best", ["condition.variant=none"], scores=False).overrides[-1] == "condition.variant=none"
-    for shard in side.shards(scores=False):
+    for shard in open_contexts(run, 0, "best", POSITIVE, scores=False).made_by(scores=False):
         commit(run, shard)
+    assert named_conditions(run) == {"best": POSITIVE}
+    assert open_contexts(run, 1, "best", [], scores=False).overrides == POSITIVE
     with pytest.raises(InputError, match=r"--name best: its contexts were made with .*positive; take"):
-        open_side(run, 1, "best", ["condition.variant=none"], scores=False)
-    assert open_side(run, 0, "best", ["score.top_k=7"], scores=True).overrides == [*POSITIVE, "score.top_k=7"]
-    (run.path / "sides" / "best.json").write_text("{")
-    with pytest.raises(StorageError, match=r"best.json is damaged .*take another --name"):
-        open_side(run, 0, "best", [], scores=False)
+        open_contexts(run, 1, "best", ["condition.variant=none"], scores=False)
+    assert open_contexts(run, 0, "best", ["score.top_k=7"], scores=True).overrides == [*POSITIVE, "score.top_k=7"]
 
 
-def test_a_round_without_rollouts_has_no_sides(tmp_path: Path) -> None:
+def test_a_round_without_rollouts_has_no_other_contexts(tmp_path: Path) -> None:
     folder, plan = run_of(tmp_path / "run")
     for shard in plan.rounds[0].prompts:
         commit(folder, shard)
     with pytest.raises(InputError, match=f"rollouts are not all there and judged yet; mopd run {folder.path} first"):
-        open_side(folder, 0, "best", POSITIVE, scores=False)
+        open_contexts(folder, 0, "best", POSITIVE, scores=False)

@@ -1,0 +1,1 @@
+"""Reports: tables of values and estimates, figures, and the pages that hold them."""
