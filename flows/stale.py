@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import platform
+from collections.abc import Callable
+from functools import partial
 from typing import Any
 from uuid import UUID
 
@@ -53,21 +55,25 @@ def crash_stale_runs(folder: RunFolder) -> int:
 
 
 def _flow_runs(client: SyncPrefectClient, tag: str) -> list[tuple[str, UUID]]:
-    found: Any = client.read_flow_runs(
-        flow_run_filter=FlowRunFilter(
-            tags=FlowRunFilterTags(all_=[tag]),
-            state=FlowRunFilterState(type=FlowRunFilterStateType(any_=UNFINISHED)),
-        )
+    unfinished = FlowRunFilter(
+        tags=FlowRunFilterTags(all_=[tag]),
+        state=FlowRunFilterState(type=FlowRunFilterStateType(any_=UNFINISHED)),
     )
+    found = _all_pages(partial(client.read_flow_runs, flow_run_filter=unfinished))
     return [("flow", run.id) for run in found if str(run.id) != flow_run.id]
 
 
 def _task_runs(client: SyncPrefectClient, tag: str) -> list[tuple[str, UUID]]:
     """Steps carry no tag: each tag would be a question to the server before the step."""
-    found: Any = client.read_task_runs(
-        flow_run_filter=FlowRunFilter(tags=FlowRunFilterTags(all_=[tag])),
-        task_run_filter=TaskRunFilter(
-            state=TaskRunFilterState(name=None, type=TaskRunFilterStateType(any_=UNFINISHED)),
-        ),
-    )
+    mine = FlowRunFilter(tags=FlowRunFilterTags(all_=[tag]))
+    unfinished = TaskRunFilter(state=TaskRunFilterState(name=None, type=TaskRunFilterStateType(any_=UNFINISHED)))
+    found = _all_pages(partial(client.read_task_runs, flow_run_filter=mine, task_run_filter=unfinished))
     return [("task", run.id) for run in found]
+
+
+def _all_pages(read: Callable[..., Any]) -> list[Any]:
+    """All that a question to the server finds: an answer has 200 of them at most, newest first."""
+    found: list[Any] = []
+    while page := read(offset=len(found)):
+        found += page
+    return found

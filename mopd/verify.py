@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -40,14 +40,19 @@ def verify(
     judges = {_prompt_key(prompt): _Judge(prompt) for prompt in prompts}
     pairs = [(judges[_prompt_key(rollout)], rollout) for rollout in rollouts]
     if not any(judge.verifier.sandboxed for judge, _ in pairs):
-        return [_verify_one(judge, rollout, settings, None) for judge, rollout in pairs]
+        return _counted((_verify_one(judge, rollout, settings, None) for judge, rollout in pairs), progress)
     with open_sandbox(settings) as sandbox, ThreadPoolExecutor(sandbox.num_slots) as threads:
         futures = [threads.submit(_verify_one, judge, rollout, settings, sandbox) for judge, rollout in pairs]
-        rows = []
-        for future in futures:
-            rows.append(future.result())
-            progress(len(rows))
-        return rows
+        return _counted((future.result() for future in futures), progress)
+
+
+def _counted(verdicts: Iterable[Row], progress: Callable[[int], None]) -> list[Row]:
+    """The verdicts, as they come; `progress` is told how many there are."""
+    rows = []
+    for row in verdicts:
+        rows.append(row)
+        progress(len(rows))
+    return rows
 
 
 class _Judge:

@@ -36,7 +36,7 @@ def _quoted(text: str) -> str:
 
 
 _SETTINGS = (
-    f"SET temp_directory = {_quoted(str(Path(tempfile.gettempdir()) / 'mopd-duckdb'))}",
+    f"SET temp_directory = {_quoted(str(Path(tempfile.gettempdir()) / f'mopd-duckdb-{os.geteuid()}'))}",
     "SET python_enable_replacements = false",
     "SET enable_external_access = false",
     "SET lock_configuration = true",

@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 
 from mopd.engines.base import Request, Sample
+from mopd.engines.memory import available_memory
 from mopd.models.folders import autocast_dtype, model_window
 from mopd.models.lora import ADAPTER, adapter_rank
 from mopd.settings import GenerateSettings, ModelSettings
@@ -23,12 +24,14 @@ ENVIRONMENT = {
     "VLLM_NO_USAGE_STATS": "1",
     "VLLM_LOGGING_LEVEL": "ERROR",
     "VLLM_ENABLE_V1_MULTIPROCESSING": "0",
-    "VLLM_CPU_KVCACHE_SPACE": "2",
     "HF_HUB_OFFLINE": "1",
 }
 MIN_BATCHED_TOKENS = 8192
 CPU_ARGUMENTS: dict[str, Any] = {"distributed_executor_backend": "uni", "block_size": 32}
 """A cache block of 128 tokens, the default on the CPU, would never hold a short prompt."""
+MAX_CPU_CACHE_BYTES = 2 << 30
+CPU_CACHE_VARIABLE = "VLLM_CPU_KVCACHE_SPACE"
+"""vLLM's own setting for the cache on the CPU, in GiB; it is taken as it is."""
 LORA_RANKS = (8, 16, 32, 64, 128, 256, 320, 512)
 
 
@@ -58,7 +61,7 @@ class VllmEngine:
             enforce_eager=not on_gpu,
             logprobs_mode="processed_logprobs",
             disable_log_stats=True,
-            **({} if on_gpu else CPU_ARGUMENTS),
+            **({} if on_gpu else cpu_arguments()),
             **(_lora_arguments(folder) if base else {}),
         )
 
@@ -124,6 +127,18 @@ def _sample(output: Any) -> Sample:
     ids = np.asarray(output.token_ids, dtype=np.int32)
     logprobs = [position[token].logprob for position, token in zip(output.logprobs, output.token_ids, strict=True)]
     return Sample(ids, np.asarray(logprobs, dtype=np.float32), "length" if output.finish_reason == "length" else "stop")
+
+
+def cpu_arguments() -> dict[str, Any]:
+    """What the engine is made with on a CPU."""
+    return {**CPU_ARGUMENTS, "kv_cache_memory_bytes": cpu_cache_bytes()}
+
+
+def cpu_cache_bytes() -> int:
+    """Bytes for keys and values on a CPU: half of the memory there is, so that the model has room, at most 2 GiB."""
+    if os.environ.get(CPU_CACHE_VARIABLE):
+        return int(os.environ[CPU_CACHE_VARIABLE]) << 30
+    return min(MAX_CPU_CACHE_BYTES, available_memory() // 2)
 
 
 def all_cores() -> str:

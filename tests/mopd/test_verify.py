@@ -91,3 +91,9 @@ def test_a_summary_that_was_asked_for_is_no_part_of_the_answer(verifier: str, an
     assert noted == plain
     (row,) = verify([prompt(verifier=verifier, answer=answer)], rollouts(note), VerifySettings())
     assert row["success"] is False
+
+
+def test_progress_is_told_without_a_sandbox_too() -> None:
+    told: list[int] = []
+    verify([prompt()], rollouts("40", "27", ""), VerifySettings(), told.append)
+    assert told == [1, 2, 3]

@@ -155,3 +155,8 @@ def test_evaluations_of_several_models_are_one_view(run: RunFolder) -> None:
         commit(run, "evaluations", make_rows("evaluations", run.run_id), name=name)
     counted = "SELECT model, count(*), sum(success::int) FROM evaluations WHERE model <> '' GROUP BY model ORDER BY 1"
     assert query(run, counted).rows == [("base", 4, 4), ("first@2", 4, 4)]
+
+
+def test_what_does_not_fit_into_memory_goes_to_a_folder_of_the_users_own(run: RunFolder) -> None:
+    (found,) = query(run, "SELECT current_setting('temp_directory')").rows
+    assert found[0].endswith(f"mopd-duckdb-{os.geteuid()}")
