@@ -10,6 +10,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from flows.command_text import shell_command
 from flows.conditions import settings_of
 from mopd.errors import InputError
 from mopd.measures.diversity import (
@@ -106,7 +107,8 @@ def _measure_run(name: str, folder: RunFolder) -> list[Measured]:
     sources = ((SAMPLED, _sampled(folder)), (HELD_OUT, _held(folder)))
     measured = [group for source, shards in sources for group in _measure(name, source, questions, shards, packages)]
     if not measured:
-        raise InputError(f"{folder.path}: has no rollouts and no evaluations yet; mopd run {folder.path} makes them")
+        go_on = shell_command("run", folder.path)
+        raise InputError(f"{folder.path}: has no rollouts and no evaluations yet; {go_on} makes them")
     return measured
 
 

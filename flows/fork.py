@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from flows.checks import check_adapter
+from flows.command_text import shell_command
 from flows.plan import DIGESTS, TRAINER, RunPlan
 from flows.prepare import in_own_process, inputs_of, run_document
 from flows.shard import Shard
@@ -58,7 +59,7 @@ def fork_command(parent: Path, round: int, overrides: list[str], new: Path) -> i
     evaluations = plan.shown_evaluations(folder)
     rows += [_came_along(folder, f"policy {number}", part.all()) for number, part in evaluations.items()]
     print(f"{folder.path}: forked from {folder.lineage['path']} at round {round}; shards that came along:")
-    print(f"\n{text_table(rows)}\n\nto start it: mopd run {new}")
+    print(f"\n{text_table(rows)}\n\nto start it: {shell_command('run', new)}")
     return 0
 
 
@@ -121,7 +122,7 @@ def _check_whole(folder: RunFolder, there: RunPlan, round: int) -> None:
     if missing:
         raise InputError(
             f"--round {round}: round {missing[0].round} of {folder.path} is not finished; "
-            f"mopd run {folder.path} first, or fork at {missing[0].round} or earlier"
+            f"{shell_command('run', folder.path)} first, or fork at {missing[0].round} or earlier"
         )
 
 

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import shlex
 from pathlib import Path
 
+from flows.command_text import shell_command
 from flows.launch import command_session, launch
 from flows.other_contexts import OtherContexts, open_contexts
 from flows.plan import RunPlan
@@ -37,11 +37,8 @@ def _end_text(folder: RunFolder, other: OtherContexts, *, scores: bool) -> str:
     ]
     table = "scores" if scores else "contexts"
     name = next(manifest.name for manifest in made if manifest.table == table)
-    select = f"FROM {table} WHERE condition = '{name}'"
-    sets = [word for override in other.overrides for word in ("--set", override)]
-    fork = ["mopd", "fork", str(folder.path), "--round", str(other.round), *sets, "NEW"]
+    look = shell_command("sql", folder.path, f"FROM {table} WHERE condition = '{name}'")
+    fork = shell_command("fork", folder.path, round=other.round, set=other.overrides)
     return (
-        f"{folder.path}: round {other.round}, {', '.join(rows)}\n"
-        f"to look at them: {shlex.join(['mopd', 'sql', str(folder.path), select])}\n"
-        f"to train on them: {shlex.join(fork)}"
+        f"{folder.path}: round {other.round}, {', '.join(rows)}\nto look at them: {look}\nto train on them: {fork} NEW"
     )
