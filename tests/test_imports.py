@@ -20,6 +20,10 @@ ENGINE_MODULE = ROOT / "mopd" / "engines" / "vllm_engine.py"
 HEAVY = ("torch", "transformers", "vllm", "prefect")
 
 
+FLOORS = ("cli", "measure", "run", "execute", "report", "folder", "plan", "runtime")
+"""Rooms of flows/: each may import itself and those behind it. `run` is what stands on the first level."""
+
+
 def modules_of(room: str) -> list[str]:
     """Dotted names of a room's modules."""
     paths = sorted((ROOT / room).rglob("*.py"))
@@ -180,3 +184,34 @@ def test_vllm_is_imported_in_one_module() -> None:
 def test_no_flow_module_shadows_the_standard_library() -> None:
     names = {path.stem for path in (ROOT / "flows").glob("*.py")} - {"__init__"}
     assert not names & sys.stdlib_module_names
+
+
+def floor_of(module: str) -> str:
+    """The room of flows/ that a module stands in."""
+    room = module.split(".")[1]
+    return room if room in FLOORS else "run"
+
+
+def test_arrows_within_flows() -> None:
+    modules = set(modules_of("flows")) - {"flows"}
+    upwards = []
+    for name in sorted(modules):
+        path = ROOT.joinpath(*name.split("."))
+        text = (path / "__init__.py" if path.is_dir() else path.with_suffix(".py")).read_text()
+        floor = FLOORS.index(floor_of(name))
+        upwards += [
+            f"{name} imports {other}"
+            for other in sorted(modules_imported(text, modules))
+            if FLOORS.index(floor_of(other)) < floor
+        ]
+    assert upwards == []
+
+
+def test_no_room_of_flows_is_crowded() -> None:
+    """A stranger reads a folder's list of names at a glance."""
+    folders = [folder for folder in (ROOT / "flows").rglob("*") if folder.is_dir() and any(folder.glob("*.py"))]
+    assert {
+        folder.name: len(list(folder.glob("*.py"))) for folder in folders if len(list(folder.glob("*.py"))) > 14
+    } == {}
+    top = {path.stem for path in (ROOT / "flows").glob("*.py")}
+    assert top == {"__init__", "run", "command"}
