@@ -1,18 +1,21 @@
-"""Commands as pages and the terminal show them: they can be copied to a shell."""
+"""Commands as pages and the terminal show them: a shell takes them as they stand, also where a path has a blank."""
 
 from __future__ import annotations
 
 import shlex
-from pathlib import Path
-from typing import Any
+
+REPEATED = ("set", "vary")
 
 
-def said_command(what: str, subject: Path, **given: Any) -> str:
-    """The command as it was given, for the page: options without a value left out, lists with commas between."""
-    words = ["mopd", *what.split(), str(subject)]
-    for name, value in given.items():
-        if name == "sets":
-            words += [word for one in value for word in ("--set", one)]
-        elif value not in (None, (), []):
-            words += [f"--{name}", ",".join(value) if isinstance(value, list | tuple) else str(value)]
-    return shlex.join(words)
+def shell_command(command: str, *words: object, **options: object) -> str:
+    """`mopd COMMAND WORDS --OPTION VALUE`: options without a value left out, lists with commas between.
+
+    `set` and `vary` stand once for each of their values.
+    """
+    parts = ["mopd", *command.split(), *map(str, words)]
+    for name, value in options.items():
+        values = value if isinstance(value, list | tuple) else [] if value is None else [value]
+        texts = map(str, values)
+        for text in texts if name in REPEATED else [",".join(texts)] if values else []:
+            parts += [f"--{name}", text]
+    return shlex.join(parts)

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from flows.arms import Arm, Job, arms_of, jobs_of
+from flows.command_text import shell_command
 from flows.compare_processes import Processes
 from flows.compare_results import Results, comparison_report, read_results
 from flows.compare_runs import Runs, Say
@@ -71,8 +72,7 @@ def plan_comparison(
     if num_seeds < 1 or workers < 1:
         raise InputError("--seeds and --jobs: give a number of at least 1")
     jobs = jobs_of(config, arms_of(vary), num_seeds, overrides)
-    parts = [str(config), *(f"--vary {one}" for one in vary), f"--seeds {num_seeds}"]
-    command = " ".join(["mopd compare", *parts, *(f"--set {one}" for one in overrides)])
+    command = shell_command("compare", config, vary=vary, seeds=num_seeds, set=overrides)
     return Comparison(out or Path("runs") / f"compare-{config.stem}", config, jobs, command, workers)
 
 

@@ -6,6 +6,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from flows.command_text import shell_command
+
 if TYPE_CHECKING:
     from flows.report.report import Report
 
@@ -28,7 +30,7 @@ def analyze(runs: Sequence[Path], out: Path | None) -> tuple[Report, Path]:
 
 def command_text(runs: Sequence[Path]) -> str:
     """The command that measures these runs."""
-    return f"mopd analyze diversity {' '.join(map(str, runs))}"
+    return shell_command("analyze diversity", *runs)
 
 
 def diversity_command(runs: Sequence[Path], out: Path | None) -> int:

@@ -10,6 +10,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+from flows.command_text import shell_command
 from flows.eval_settings import eval_settings
 from flows.plan import RunPlan
 from flows.prepare import tasks_digest
@@ -119,8 +120,8 @@ def _policy(text: str, run: RunFolder, number: str | None) -> Named:
     there = [0, *(n for n, part in enumerate(plan.rounds, start=1) if part.policy.committed(run) is not None)]
     if version not in there:
         raise InputError(
-            f"{text}: policy {version} is not trained yet; mopd run {run.path} first, or name one that is there, "
-            f"e.g. {run.path}{AT}{there[-1]}"
+            f"{text}: policy {version} is not trained yet; {shell_command('run', run.path)} first, "
+            f"or name one that is there, e.g. {run.path}{AT}{there[-1]}"
         )
     return Named(text, f"{_name(run.path.name)}{AT}{version}", run, version)
 

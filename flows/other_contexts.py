@@ -10,6 +10,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
+from flows.command_text import shell_command
 from flows.conditions import CONTROL, candidate_settings, named_conditions
 from flows.fork import check_inputs_unchanged, has_trainer_state, overridden
 from flows.plan import DIGESTS, RunPlan
@@ -112,7 +113,8 @@ def check_rollouts(folder: RunFolder, run: RunPlan, other: OtherContexts) -> Non
         )
     if any(shard.find(folder) is None for shard in own.needed(folder).verdicts):
         raise InputError(
-            f"--round {other.round}: its rollouts are not all there and judged yet; mopd run {folder.path} first"
+            f"--round {other.round}: its rollouts are not all there and judged yet; "
+            f"{shell_command('run', folder.path)} first"
         )
 
 
@@ -120,7 +122,8 @@ def check_teacher(folder: RunFolder, run: RunPlan, other: OtherContexts) -> None
     """Scores need the round's policy, and the teacher as it was then."""
     round = other.round
     if round and run.rounds[round - 1].policy.find(folder) is None:
-        raise InputError(f"--round {round}: its policy is not trained yet; mopd run {folder.path} first")
+        command = shell_command("run", folder.path)
+        raise InputError(f"--round {round}: its policy is not trained yet; {command} first")
     if has_weights(other.settings.train.teacher) and not has_trainer_state(folder, round):
         raise InputError(
             f"--round {round}: the teacher of this round was removed (train.keep_trainer_states); score a round "

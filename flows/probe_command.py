@@ -7,7 +7,7 @@ from pathlib import Path
 
 from flows.analysis import open_analysis
 from flows.command import check_out, what_to_run
-from flows.command_text import said_command
+from flows.command_text import shell_command
 from flows.launch import command_session, launch
 from flows.other_contexts import check_round
 from flows.plan import RunPlan
@@ -53,7 +53,7 @@ def probe_command(
                 out=str(target),
             )
         results = read_probe(folder, round, choices)
-        command = said_command(
+        command = shell_command(
             "probe",
             config,
             run=run_dir,
@@ -61,7 +61,7 @@ def probe_command(
             variants=variants,
             renderings=renderings,
             orders=orders,
-            sets=overrides,
+            set=overrides,
             out=out,
         )
         report = probe_report(results, command=command)
@@ -84,4 +84,4 @@ def _check_policy(folder: RunFolder, round: int) -> None:
     plan = RunPlan.of(folder)
     check_round(folder, plan, round)
     if round and plan.rounds[round - 1].policy.find(folder) is None:
-        raise InputError(f"--round {round}: its policy is not trained yet; mopd run {folder.path} first")
+        raise InputError(f"--round {round}: its policy is not trained yet; {shell_command('run', folder.path)} first")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass
 
+from flows.command_text import shell_command
 from flows.fork import has_trainer_state
 from flows.report.figure import Figure, Mark, Panel, Series
 from flows.report.report import Report
@@ -68,8 +69,9 @@ class ProbeResults:
                 "train.objective.policy_gradient_weight blends it in"
             )
         round = self.round if has_trainer_state(self.folder, self.round) else 0
-        sets = " ".join(f"--set {_shell(override)}" for override in self.choices[best].overrides)
-        lines.append(f"to train with it: mopd fork {self.folder.path} --round {round} {sets} NEW && mopd run NEW")
+        overrides = [_shortened(override) for override in self.choices[best].overrides]
+        fork = shell_command("fork", self.folder.path, round=round, set=overrides)
+        lines.append(f"to train with it: {fork} NEW && mopd run NEW")
         if round != self.round:
             lines.append(
                 f"from round 0 on: the trainer state of round {self.round} was removed (train.keep_trainer_states)"
@@ -149,10 +151,10 @@ def _figure(results: ProbeResults) -> Figure:
     )
 
 
-def _shell(override: str) -> str:
-    """A setting as a shell takes it: `condition.variant=positive` where a name says it all, else quoted."""
+def _shortened(override: str) -> str:
+    """A setting as one writes it: `condition.variant=positive` where a name says it all."""
     key, _, text = override.partition("=")
     value = json.loads(text)
     if isinstance(value, dict) and value.keys() == {"kind"}:
         value = value["kind"]
-    return f"{key}={value}" if isinstance(value, str) else f"'{override}'"
+    return f"{key}={value}" if isinstance(value, str) else override

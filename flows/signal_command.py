@@ -8,7 +8,7 @@ from pathlib import Path
 from flows.analysis import Analysis, open_analysis
 from flows.analyze_signal import read_choices, reference_of, signal_folder, signal_results
 from flows.command import check_out
-from flows.command_text import said_command
+from flows.command_text import shell_command
 from flows.launch import command_session, launch
 from flows.signal_report import signal_report
 from storage.runs import RunFolder
@@ -42,7 +42,7 @@ def signal_command(
                 contexts=contexts,
                 overrides=overrides,
             )
-        command = said_command(
+        command = shell_command(
             "analyze signal",
             run_dir,
             round=round,
@@ -50,7 +50,7 @@ def signal_command(
             renderings=renderings,
             orders=orders,
             reference=reference,
-            sets=overrides,
+            set=overrides,
             out=out,
         )
         results = signal_results(folder, analysis, against)

@@ -76,17 +76,17 @@ class _Conditioner:
             "variant": variant.kind,
             "rendering": self._settings.rendering,
             **{role: self._selected(role, sections) for role in ("first_success", "second_success", "failure")},
-            "peers": [self._peer(section) for section in context.shown],
-            "top_ups": sum(section.top_up for section in context.shown),
-            "imitated_sections": len(imitated.shown) if imitated else None,
+            "peers": [self._peer(section) for section in context.sections],
+            "top_ups": sum(section.top_up for section in context.sections),
+            "imitated_sections": len(imitated.sections) if imitated else None,
             "imitated_tokens": len(imitated.token_ids) if imitated else None,
             "messages": context.messages,
             "context_token_ids": context.token_ids,
             "num_tokens": len(context.token_ids),
             "dropped": list(context.dropped),
             "truncated": bool(context.dropped),
-            "has_sections": bool(context.shown),
-            "no_section_reason": None if context.shown else self._why_nothing(context, pool, imitated),
+            "has_sections": bool(context.sections),
+            "no_section_reason": None if context.sections else self._why_nothing(context, pool, imitated),
             "context_digest": context_digest(context.token_ids),
         }
 
@@ -154,7 +154,7 @@ class _Conditioner:
         return "; ".join(reasons)
 
     def _why_no_filler(self, imitated: Context, pool: Pool) -> str:
-        if not imitated.shown:
+        if not imitated.sections:
             return f"nothing to imitate: {'over budget' if imitated.dropped else _why_no_peer(pool)}"
         if self._settings.variant.kind == "unrelated_prompt" and not pool.others:
             return "no success of another prompt"

@@ -5,6 +5,7 @@ python -m flows.cli.demo RUN
 
 from __future__ import annotations
 
+import shlex
 import sys
 from pathlib import Path
 from typing import Any
@@ -40,16 +41,15 @@ def main(argv: list[str] | None = None) -> int:
     """Print the report of a run folder."""
     (path,) = sys.argv[1:] if argv is None else argv
     folder = RunFolder.open(Path(path))
-    command, run = _from_here(Path(sys.executable).with_name("mopd")), _from_here(folder.path)
     status = run_status(folder)
     print(f"\n{verdict(status)}")
     print(f"\nEverything is in {folder.path}: Parquet for every stage, the policies, the settings.")
     for number, (question, sql) in enumerate(QUERIES.items(), start=1):
         result = query(folder, sql)
-        print(f'\n{number}. {question}\n\n   {command} sql {run} "{" ".join(sql.split())}"\n')
+        print(f"\n{number}. {question}\n\n   {_command('sql', folder, ' '.join(sql.split()))}\n")
         print(format_result(result.columns, result.rows, "table"))
-    where = f"{run} --round 0 --prompt {_a_prompt(folder)} --sample 0"
-    print(f"\nOne rollout in the teacher's eyes:\n\n   {command} show {where}")
+    show = _command("show", folder, "--round", "0", "--prompt", _a_prompt(folder), "--sample", "0")
+    print(f"\nOne rollout in the teacher's eyes:\n\n   {show}")
     return 0
 
 
@@ -68,9 +68,14 @@ def verdict(status: dict[str, Any]) -> str:
     )
 
 
-def _from_here(path: Path) -> Path:
+def _command(name: str, folder: RunFolder, *words: str) -> str:
+    """A command of this environment on the run, with short paths."""
+    return shlex.join([_from_here(Path(sys.executable).with_name("mopd")), name, _from_here(folder.path), *words])
+
+
+def _from_here(path: Path) -> str:
     """Relative to the working directory where it lies below it: short enough to be copied."""
-    return path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path
+    return str(path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path)
 
 
 def _a_prompt(folder: RunFolder) -> str:

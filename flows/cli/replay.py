@@ -17,7 +17,7 @@ def fork(run: Path, new: Path, /, *, round: Whole, overrides: Sets = ()) -> int:
         round: the first round that is run again, from 0 on
         overrides: e.g. train.objective=grpo; may be repeated
     """
-    from flows.fork import fork_command
+    from flows.replay import fork_command
 
     return fork_command(run, round, list(overrides), new)
 
@@ -31,8 +31,8 @@ def condition(
         run: the run's folder
         round: whose rollouts
         variant: the same as --set condition.variant=VARIANT
-        name: of the side that they stand on (default: the variant)
-        overrides: e.g. condition.num_peers=2; may be repeated
+        name: what their rows are known by (default: the variant)
+        overrides: e.g. condition.rendering=turns; may be repeated
     """
     from flows.replay import replay_command
 
@@ -49,7 +49,7 @@ def score(run: Path, /, *, round: Whole, name: Name, overrides: Sets = ()) -> in
     Args:
         run: the run's folder
         round: whose rollouts
-        name: of the side that they stand on
+        name: what their rows are known by
         overrides: e.g. train.teacher=frozen; may be repeated
     """
     from flows.replay import replay_command

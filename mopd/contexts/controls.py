@@ -49,7 +49,7 @@ def score_ordered(pool: Pool) -> list[Slot]:
 
 def match_blocks(fillers: tuple[Section, ...], imitated: Context, count: Count) -> tuple[Section, ...]:
     """As many whole fillers as the imitated context has sections, or all there are."""
-    return fillers[: len(imitated.shown)]
+    return fillers[: len(imitated.sections)]
 
 
 def match_tokens(fillers: tuple[Section, ...], imitated: Context, count: Count) -> tuple[Section, ...]:
@@ -58,7 +58,7 @@ def match_tokens(fillers: tuple[Section, ...], imitated: Context, count: Count) 
     The context never has more tokens than the imitated one. It has fewer by no more than a heading and a word, unless
     the fillers run out.
     """
-    target = len(imitated.token_ids) if imitated.shown else 0
+    target = len(imitated.token_ids) if imitated.sections else 0
     num_whole = 0
     while num_whole < len(fillers) and count(fillers[: num_whole + 1]) <= target:
         num_whole += 1

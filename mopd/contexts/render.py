@@ -65,7 +65,7 @@ class Context:
 
     messages: list[Message]
     token_ids: list[int]
-    shown: tuple[Section, ...]
+    sections: tuple[Section, ...]
     """In the order of the roles."""
     dropped: tuple[Role, ...]
     """Sections that the budget had no room for, in the order they were dropped."""
@@ -85,7 +85,7 @@ def _section(slot: Slot) -> Section:
         peer.summary.text if short else peer.text,
         success=peer.success,
         question=peer.question,
-        fallback=short and not peer.summary.found,
+        fallback=short and not peer.summary.tagged,
         top_up=slot.top_up,
     )
 

@@ -26,7 +26,7 @@ class Summary(NamedTuple):
     """A reply in one line."""
 
     text: str
-    found: bool
+    tagged: bool
     """Whether the reply gave it in its tag, or it is an excerpt."""
 
 

@@ -13,8 +13,8 @@ import pytest
 
 from flows.analysis import Analysis, open_analysis
 from flows.analyze_signal import signal_results
-from flows.cli import main
-from flows.command_text import said_command
+from flows.cli import demo, main
+from flows.command_text import shell_command
 from flows.other_contexts import open_contexts
 from flows.plan import RunPlan
 from flows.probe import probe_choices, read_probe
@@ -41,7 +41,7 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunFolder]:
     """A run of one round and two prompts with contrastive contexts, which has been asked for positive ones before."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("flows.fork.inputs_of", lambda _: run_inputs)
-        folder = make_run(tmp_path_factory.mktemp("analysis") / "run", "rounds=1")
+        folder = make_run(tmp_path_factory.mktemp("analysis") / "a run", "rounds=1")
         run_inputs = {name: folder.document[name] for name in ("model_digest", "tasks_digest", "num_heldout")}
         run_inputs["teacher_digest"] = None
         best = open_contexts(folder, 0, "best", ["condition.variant=positive"], scores=False)
@@ -193,8 +193,8 @@ def test_one_prompt_alone_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyP
 
 def test_a_page_says_the_command_as_it_was_given() -> None:
     variants = ["none", "{kind: summary, num_summaries: 2}"]
-    said = said_command(
-        "analyze signal", Path("runs/a b"), round=0, variants=variants, orders=(), sets=["x=1"], out=None
+    said = shell_command(
+        "analyze signal", Path("runs/a b"), round=0, variants=variants, orders=(), set=["x=1"], out=None
     )
     words = ["mopd", "analyze", "signal", "runs/a b", "--round", "0", "--variants", ",".join(variants), "--set", "x=1"]
     assert shlex.split(said) == words
@@ -202,7 +202,8 @@ def test_a_page_says_the_command_as_it_was_given() -> None:
 
 def test_a_recommendation_can_be_followed(run: RunFolder, made: Analysis) -> None:
     results = read_probe(run, 0, choice_grid(VARIANTS, (), ()))
-    assert f"mopd fork {run.path} --round 0 --set condition.variant={results.best} NEW" in results.recommendation()
+    fork = shell_command("fork", run.path, round=0, set=[f"condition.variant={results.best}"])
+    assert f"to train with it: {fork} NEW && mopd run NEW" in results.recommendation()
     removed = replace(results, round=1)  # no policy was trained in this run: its state is not there
     (run.path / "policies" / "round=0000" / "trainer").rename(run.path / "aside")
     try:
@@ -210,6 +211,12 @@ def test_a_recommendation_can_be_followed(run: RunFolder, made: Analysis) -> Non
     finally:
         (run.path / "aside").rename(run.path / "policies" / "round=0000" / "trainer")
     assert "--round 0" in said and "the trainer state of round 1 was removed" in said
+
+
+def test_the_demo_shows_commands_that_a_shell_takes(run: RunFolder, capsys: pytest.CaptureFixture[str]) -> None:
+    assert demo.main([str(run.path)]) == 0
+    shown = [shlex.split(line) for line in capsys.readouterr().out.splitlines() if "/mopd " in line]
+    assert [words[1:3] for words in shown] == [["sql", str(run.path)]] * 3 + [["show", str(run.path)]]
 
 
 def test_names_of_what_runs_make_by_themselves_are_refused(run: RunFolder) -> None:

@@ -38,7 +38,7 @@ class Assertion:
 
     calls: tuple[list[Any], ...]
     """The arguments of each call, in the order of evaluation."""
-    rest: CodeType
+    code: CodeType
     """The expression, with the name `<N>` for what call N returned."""
     test: ast.expr
     """The same as a tree, for people."""
@@ -50,7 +50,7 @@ class Assertion:
     def holds(self, values: list[Any]) -> bool:
         """Whether the assert passes on these values, by Python's own operators. Raises what they raise."""
         names = {_placeholder(number): value for number, value in enumerate(values)}
-        return bool(eval(self.rest, {"__builtins__": _FUNCTIONS}, names))  # white-listed nodes alone, see _check
+        return bool(eval(self.code, {"__builtins__": _FUNCTIONS}, names))  # white-listed nodes alone, see _check
 
     def show(self) -> tuple[str, str | None]:
         """What is called and what is expected, as source: ("f(1, 2)", "3"); else the whole assert and None."""

@@ -26,7 +26,7 @@ class Failure:
 
     kind: str
     """A verdict's kind."""
-    given: str
+    input: str
     """The input, or the call, as text."""
     expected: str | None = None
     got: str | None = None
@@ -40,7 +40,7 @@ def describe(failure: Failure, *, number: int, num_tests: int, num_passed: int, 
     """Feedback on test `number` (from 1) of `num_tests`; `limit` says which limit was passed, where one was."""
     headline = _HEADLINES[failure.kind] + (f" ({limit})" if limit else "")
     parts = [f"{headline} in test {number} of {num_tests}; {num_passed} passed."]
-    fields = {"Input": failure.given, "Expected": failure.expected, "Got": failure.got, "Error": failure.error}
+    fields = {"Input": failure.input, "Expected": failure.expected, "Got": failure.got, "Error": failure.error}
     parts += [f"{name}: {cut(value.rstrip(), FIELD_CHARS)}" for name, value in fields.items() if value is not None]
     if failure.line is not None:
         parts.append(

@@ -20,7 +20,7 @@ from mopd.contexts.render import (
 )
 from mopd.errors import InputError
 from mopd.settings.condition import ConditionSettings
-from tests.mopd.peer_pools import candidate
+from tests.mopd.contexts.peer_pools import candidate
 
 SYSTEM = {"role": "system", "content": "Be brief."}
 QUESTION = {"role": "user", "content": "QUESTION"}
@@ -162,7 +162,7 @@ def test_over_budget_whole_sections_go_last_role_first(rendering: str, position:
     form = {"rendering": rendering, "failure_position": position}
     exact = budget_for(EVERYTHING[:num_kept], **form)
     context = fit_context([QUESTION], EVERYTHING, settings(**form, max_context_tokens=exact), WordTokenizer())
-    assert context.shown == EVERYTHING[:num_kept]
+    assert context.sections == EVERYTHING[:num_kept]
     assert context.dropped == tuple(one.role for one in reversed(EVERYTHING[num_kept:]))
     assert context.messages == render([QUESTION], EVERYTHING[:num_kept], settings(**form))
     assert len(context.token_ids) == exact
@@ -172,7 +172,7 @@ def test_over_budget_whole_sections_go_last_role_first(rendering: str, position:
 def test_one_token_less_costs_one_section(num_kept: int) -> None:
     budget = budget_for(EVERYTHING[:num_kept]) - 1
     context = fit_context([QUESTION], EVERYTHING, settings(max_context_tokens=budget), WordTokenizer())
-    assert context.shown == EVERYTHING[: num_kept - 1]
+    assert context.sections == EVERYTHING[: num_kept - 1]
 
 
 @pytest.mark.parametrize("sections", [(), SECTIONS])

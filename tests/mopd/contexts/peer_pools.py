@@ -20,7 +20,7 @@ def candidate(
         success,
         float(success) if reward is None else reward,
         text,
-        summary=Summary(f"sum of {text}", found=success),
+        summary=Summary(f"sum of {text}", tagged=success),
         question=f"Q {prompt_id}",
     )
 
