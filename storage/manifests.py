@@ -9,7 +9,7 @@ import hashlib
 import json
 import logging
 import math
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import asdict, dataclass, field
 from functools import cache
 from pathlib import Path
@@ -25,8 +25,12 @@ from storage.schemas import SCHEMAS
 LOGGER = logging.getLogger("mopd.storage")
 POLICIES = "policies"
 TABLES = (*SCHEMAS, POLICIES)
+KEY_LETTERS = 12
+"""How much of its key stands in the name of a manifest's file."""
 REMOVABLE_PREFIX = "trainer"
 """Entries of a policy folder whose name begins so (optimizer and teacher state) may be removed later."""
+_TOLD: dict[Path, str] = {}
+"""Manifests that were warned of, with what is wrong with them."""
 OPTIONAL = frozenset({"untimed", "name", "home"})
 """What a manifest need not say."""
 
@@ -114,8 +118,8 @@ def manifest_path(run: RunFolder, table: str, round: int, shard: int, key: str) 
     """Where the manifest of a shard lies."""
     folder = run.path / table
     if table == POLICIES:
-        return folder / f"round={round:04d}-{key[:12]}.json"
-    return folder / f"round={round:04d}" / f"shard-{shard:05d}-{key[:12]}.json"
+        return folder / f"round={round:04d}-{key[:KEY_LETTERS]}.json"
+    return folder / f"round={round:04d}" / f"shard-{shard:05d}-{key[:KEY_LETTERS]}.json"
 
 
 def find_manifest(run: RunFolder, table: str, round: int, shard: int, key: str) -> Manifest | None:
@@ -129,23 +133,38 @@ def find_manifest(run: RunFolder, table: str, round: int, shard: int, key: str) 
         problem = f"{relative(run, path)} is for another key"
     if problem and manifest is not None and manifest.home:
         raise StorageError(taken_over(run, problem))
-    if problem:
+    _tell_once(path, problem)
+    return None if problem else manifest
+
+
+def _tell_once(path: Path, problem: str) -> None:
+    """Warn of what is wrong with a manifest: one that many ask for is told of once, until it is whole again."""
+    if problem and _TOLD.get(path) != problem:
         LOGGER.warning("%s: it will be made again", problem)
-        return None
-    return manifest
+        _TOLD[path] = problem
+    elif not problem:
+        _TOLD.pop(path, None)
 
 
 def scan(
-    run: RunFolder, table: str, round: int | None = None, *, name: str | None = ""
+    run: RunFolder,
+    table: str,
+    round: int | None = None,
+    *,
+    name: str | None = "",
+    unneeded: Collection[str] = (),
 ) -> tuple[list[Manifest], list[str]]:
     """The manifests of a table's current shards sorted by (name, round, shard), and what is wrong with the others.
 
     Of several under one place, made by different versions of a stage, the newest whole one is current. `name`: those of
-    one name, the run's own unless it is given; None for all.
+    one name, the run's own unless it is given; None for all. `unneeded`: keys that aren't looked at.
     """
     current: dict[tuple[str, int, int], Manifest] = {}
     problems: list[str] = []
+    passed_over = {key[:KEY_LETTERS] for key in unneeded}
     for path in manifest_paths(run, table, round):
+        if path.stem.rpartition("-")[2] in passed_over:
+            continue
         manifest, problem = _check(run, path)
         if problem:
             problems.append(problem)

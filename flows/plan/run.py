@@ -127,6 +127,10 @@ class RunPlan:
             if version in self.evaluations or part.is_there(folder)
         }
 
+    def unasked_evaluations(self) -> list[EvaluationPlan]:
+        """The evaluations that these settings don't ask for; earlier ones may have."""
+        return [part for version, part in self._any_evaluations.items() if version not in self.evaluations]
+
     @cached_property
     def _any_evaluations(self) -> dict[int, EvaluationPlan]:
         """One plan for each policy version."""
