@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from flows.arms import Arm, Job, differences
+from flows.arms import Arm, Job
 from flows.artifacts import total
 from flows.compare_runs import FINISHED, WAS_THERE, run_folder
 from flows.plan import RunPlan
@@ -17,6 +17,7 @@ from flows.report.report import Report
 from flows.report.table import Column, Row, Table, with_difference
 from mopd.measures.comparison import FEW_SEEDS, METHOD, Outcome, Point, compare_arms, outcome_of
 from mopd.measures.estimate import Values
+from mopd.settings.tree import differences
 from storage.runs import RUN_FILE, RunFolder
 from storage.shards import read_rows
 

@@ -7,7 +7,8 @@ from typing import Any
 from mopd.contexts.summaries import instruction_of
 from mopd.errors import InputError
 from mopd.settings import Settings, parse_settings
-from mopd.settings.condition import AutoVariant, ConditionSettings, ControlVariant, PeerVariant
+from mopd.settings.condition import AutoVariant, ConditionSettings
+from mopd.settings.variants import ControlVariant, PeerVariant
 from storage.errors import StorageError
 from storage.manifests import scan
 from storage.runs import RUN_FILE, RunFolder

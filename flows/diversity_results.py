@@ -48,7 +48,7 @@ class Measured:
 
     def values(self, replies: str, metric: str) -> Values:
         """One metric by prompt."""
-        return {prompt: getattr(found[replies], metric) for prompt, found in self.prompts.items()}
+        return {prompt: getattr(numbers[replies], metric) for prompt, numbers in self.prompts.items()}
 
 
 @dataclass(frozen=True)
@@ -87,7 +87,7 @@ def read_results(paths: Sequence[Path]) -> Results:
     """
     folders = [RunFolder.open(path) for path in paths]
     names = _names(paths, folders)
-    measured = [one for name, folder in zip(names, folders, strict=True) for one in _measure_run(name, folder)]
+    measured = [group for name, folder in zip(names, folders, strict=True) for group in _measure_run(name, folder)]
     settings = settings_of(folders[0])
     draws = settings.evaluate.bootstrap_samples
     return Results(names, _points(measured, draws, settings.seed), draws)
@@ -105,12 +105,11 @@ def _names(paths: Sequence[Path], folders: Sequence[RunFolder]) -> list[str]:
 def _measure_run(name: str, folder: RunFolder) -> list[Measured]:
     questions, packages = _questions(folder), settings_of(folder).verify.packages
     sources = ((SAMPLED, _sampled(folder)), (HELD_OUT, _held(folder)))
-    found = [one for source, shards in sources for one in _measure(name, source, questions, shards, packages)]
-    if not found:
-        raise InputError(
-            f"{folder.path}: has no rollouts and no evaluations yet; {shell_command('run', folder.path)} makes them"
-        )
-    return found
+    measured = [group for source, shards in sources for group in _measure(name, source, questions, shards, packages)]
+    if not measured:
+        go_on = shell_command("run", folder.path)
+        raise InputError(f"{folder.path}: has no rollouts and no evaluations yet; {go_on} makes them")
+    return measured
 
 
 def _measure(
@@ -142,56 +141,61 @@ def _measure(
 def _questions(folder: RunFolder) -> dict[tuple[int, str], Row]:
     """Messages and verifier of each prompt; held-out ones stand in the round of the policy that is asked."""
     columns = ["round", "prompt_id", "messages", "verifier", "tests"]
-    rows = [row for one in manifests(folder, "prompts") for row in read_rows(folder, one, columns)]
+    rows = [row for manifest in manifests(folder, "prompts") for row in read_rows(folder, manifest, columns)]
     return {(row["round"], row["prompt_id"]): row for row in rows}
 
 
 def _sampled(folder: RunFolder) -> Iterator[list[Row]]:
     """Rollouts, shard by shard, with their verdicts' `success`; None where there is no verdict (yet)."""
     keys = ["round", "prompt_id", "sample"]
-    verdicts = [row for one in manifests(folder, "verdicts") for row in read_rows(folder, one, [*keys, "success"])]
-    success = {tuple(row[key] for key in keys): row["success"] for row in verdicts}
-    for one in manifests(folder, "rollouts"):
-        rows = read_rows(folder, one, REPLY)
+    success = {
+        tuple(row[key] for key in keys): row["success"]
+        for manifest in manifests(folder, "verdicts")
+        for row in read_rows(folder, manifest, [*keys, "success"])
+    }
+    for manifest in manifests(folder, "rollouts"):
+        rows = read_rows(folder, manifest, REPLY)
         yield [{**row, "success": success.get(tuple(row[key] for key in keys))} for row in rows]
 
 
 def _held(folder: RunFolder) -> Iterator[list[Row]]:
-    for one in manifests(folder, "evaluations"):
-        yield read_rows(folder, one, [*REPLY, "success"])
+    for manifest in manifests(folder, "evaluations"):
+        yield read_rows(folder, manifest, [*REPLY, "success"])
 
 
 def _points(measured: list[Measured], draws: int, seed: int) -> list[Point]:
     mean = partial(summarize, num_samples=draws, seed=seed)
     difference = partial(paired_difference, num_samples=draws, seed=seed)
 
-    def minus(one: Measured, first: Measured | None, replies: str) -> Estimates | None:
-        if first is None or first is one:
+    def minus(group: Measured, first: Measured | None, replies: str) -> Estimates | None:
+        if first is None or first is group:
             return None
-        return {metric: difference(one.values(replies, metric), first.values(replies, metric)) for metric in METRICS}
+        return {metric: difference(group.values(replies, metric), first.values(replies, metric)) for metric in METRICS}
 
     return [
         Point(
-            one.run,
-            one.source,
-            one.number,
+            group.run,
+            group.source,
+            group.number,
             replies,
-            means={metric: mean(one.values(replies, metric)) for metric in METRICS},
-            minus_policy=minus(one, _first_policy(measured, one), replies),
-            minus_run=minus(one, _first_run(measured, one), replies),
+            means={metric: mean(group.values(replies, metric)) for metric in METRICS},
+            minus_policy=minus(group, _first_policy(measured, group), replies),
+            minus_run=minus(group, _first_run(measured, group), replies),
         )
-        for one in measured
+        for group in measured
         for replies in REPLIES
     ]
 
 
-def _first_policy(measured: list[Measured], one: Measured) -> Measured | None:
-    if one.source == SAMPLED:
+def _first_policy(measured: list[Measured], group: Measured) -> Measured | None:
+    """The first evaluated policy of a group's run; None for what was sampled."""
+    if group.source == SAMPLED:
         return None
-    return next(other for other in measured if (other.run, other.source) == (one.run, HELD_OUT))
+    return next(first for first in measured if (first.run, first.source) == (group.run, HELD_OUT))
 
 
-def _first_run(measured: list[Measured], one: Measured) -> Measured | None:
-    place = (measured[0].run, HELD_OUT, one.number)
-    found = (other for other in measured if (other.run, other.source, other.number) == place)
-    return None if one.source == SAMPLED else next(found, None)
+def _first_run(measured: list[Measured], group: Measured) -> Measured | None:
+    """The first run's evaluation of a policy of this number; None where there is none, and for what was sampled."""
+    place = (measured[0].run, HELD_OUT, group.number)
+    firsts = (first for first in measured if (first.run, first.source, first.number) == place)
+    return None if group.source == SAMPLED else next(firsts, None)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from flows.choices import condition_of, publish_chosen
 from flows.jobs import LoadedEngine, judged_rows, load_engine
 from flows.work import Rows, Work, read_shard
@@ -11,6 +13,7 @@ from mopd.settings.condition import AutoVariant
 from storage.runs import RunFolder
 from storage.shards import Manifest
 
+OUTCOME = ("prompt_id", "sample", "success")
 CONTEXT_COLUMNS = ("run", "round", "prompt_id", "sample", "peers", "num_tokens", "truncated")
 SCORE_COLUMNS = (
     *("prompt_id", "sample", "teacher", "teacher_version"),
@@ -71,11 +74,10 @@ def choose(_: None, work: Work) -> Rows:
     variant = settings.condition.variant
     assert isinstance(variant, AutoVariant), "only a probe chooses"
     verdicts = {tried.input("verdicts").key: tried.input("verdicts") for tried in shard.inputs}
-    columns = ("prompt_id", "sample", "success")
-    judged = [row for verdict_shard in verdicts.values() for row in read_shard(work.folder, verdict_shard, columns)]
+    judged = [row for verdict_shard in verdicts.values() for row in read_shard(work.folder, verdict_shard, OUTCOME)]
     candidates = {candidate.name: candidate for candidate in variant.choices()}
     return choice_rows(
-        {name: (_tried(work, "signals", name), _tried(work, "answers", name)) for name in candidates},
+        {name: (_tried(work, "signals", name), _tried(work, "answers", name, OUTCOME)) for name in candidates},
         judged,
         conditions={
             name: candidate.condition(settings.condition).model_dump_json() for name, candidate in candidates.items()
@@ -87,7 +89,7 @@ def choose(_: None, work: Work) -> Rows:
     )
 
 
-def _tried(work: Work, table: str, name: str) -> Rows:
+def _tried(work: Work, table: str, name: str, columns: Sequence[str] | None = None) -> Rows:
     """The rows of one candidate."""
     shards = [tried for tried in work.shard.inputs if (tried.table, tried.name) == (table, name)]
-    return [row for tried in shards for row in read_shard(work.folder, tried)]
+    return [row for tried in shards for row in read_shard(work.folder, tried, columns)]

@@ -18,6 +18,13 @@ from mopd.settings.condition import AutoVariant
 from mopd.settings.context_choice import ContextChoice
 from storage.runs import RunFolder
 
+OUTCOME = ("prompt_id", "sample", "success")
+COLUMNS_READ: dict[str, Sequence[str] | None] = {
+    "answers": (*OUTCOME, "token_ids"),
+    "contexts": ("prompt_id", "sample", "peers", "num_tokens"),
+    "signals": None,
+}
+"""Of each table what the results are made of; None: all."""
 DEFAULT_VARIANTS = ("none", "success", "positive", "failure", "contrastive")
 
 
@@ -48,8 +55,8 @@ def probe_folder(folder: RunFolder, round: int) -> Path:
 def read_probe(folder: RunFolder, round: int, choices: list[ContextChoice]) -> ProbeResults:
     """What every context came to. Raises StorageError where a shard has gone."""
     analysis = open_analysis(folder, round, choices, [], answers=True)
-    verdicts = analysis.verdicts(folder)
-    tables = {table: analysis.rows(folder, table) for table in ("answers", "contexts", "signals")}
+    verdicts = analysis.verdicts(folder, OUTCOME)
+    tables = {table: analysis.rows(folder, table, columns) for table, columns in COLUMNS_READ.items()}
     rows = [_row(analysis, name, verdicts, *(tables[table][name] for table in tables)) for name in analysis.parts]
     return ProbeResults(folder, round, rows, choices={one.name: one for one in choices})
 

@@ -7,8 +7,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from functools import reduce
-from operator import getitem
 from typing import Any
 
 from flows import counts
@@ -16,6 +14,7 @@ from mopd.contexts.summaries import instruction_of
 from mopd.objectives import needs_reference, needs_support
 from mopd.settings import Settings
 from mopd.settings.condition import AutoVariant
+from mopd.settings.tree import with_value
 
 Json = dict[str, Any]
 Rows = list[dict[str, Any]]
@@ -225,8 +224,7 @@ def key_tree(settings: Settings) -> Json:
     """The settings as `Stage.settings` is given them: those that can decide what a shard holds."""
     tree = settings.model_dump(mode="json")
     for dotted in FREE_SETTINGS:
-        *groups, name = dotted.split(".")
-        del reduce(getitem, groups, tree)[name]
+        tree = with_value(tree, dotted, None)
     return tree
 
 

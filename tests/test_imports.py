@@ -39,23 +39,24 @@ def imports_of(path: Path) -> set[str]:
 
 
 def statements(tree: ast.AST) -> Iterator[ast.AST]:
-    """All that may run: what stands under TYPE_CHECKING is left out."""
+    """All that may run: what stands under TYPE_CHECKING is left out, what stands in its `else` isn't."""
     for node in ast.iter_child_nodes(tree):
-        if not (isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING"):
-            yield node
-            yield from statements(node)
+        if isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING":
+            node = ast.Module(node.orelse, [])
+        yield node
+        yield from statements(node)
 
 
-def modules_imported(path: Path, known: set[str]) -> set[str]:
-    """Which of the known modules a file imports, also inside functions; the package around a module isn't counted."""
-    imported = set()
-    for node in statements(ast.parse(path.read_text())):
+def modules_imported(text: str, known: set[str]) -> set[str]:
+    """Which of the known modules are imported, also inside functions; the package around a module isn't counted."""
+    modules: set[str] = set()
+    for node in statements(ast.parse(text)):
         if isinstance(node, ast.Import):
-            imported |= {alias.name for alias in node.names}
+            modules |= {alias.name for alias in node.names} & known
         elif isinstance(node, ast.ImportFrom):
-            names = {f"{node.module}.{alias.name}" for alias in node.names}
-            imported |= names & known or {node.module or ""}
-    return imported & known
+            submodules = {f"{node.module}.{alias.name}" for alias in node.names} & known
+            modules |= submodules or {str(node.module)} & known
+    return modules
 
 
 def loaded_after(code: str, suspects: tuple[str, ...]) -> set[str]:
@@ -138,13 +139,34 @@ def test_arrows_between_the_rooms(room: str) -> None:
         assert not found & FOREIGN[room], f"{path.relative_to(ROOT)} imports {found & FOREIGN[room]}"
 
 
-@pytest.mark.parametrize("room", ["mopd", "storage"])
-def test_no_circles(room: str) -> None:
-    known = {*modules_of(room), "mopd.engines.vllm_engine"}
-    paths = {name: ROOT / Path(*name.split(".")) for name in known}
-    files = {name: path / "__init__.py" if path.is_dir() else path.with_suffix(".py") for name, path in paths.items()}
+def import_graph(files: dict[str, str]) -> dict[str, set[str]]:
+    """What each module imports, of the modules that there are; `files`: their text by dotted name."""
+    return {name: modules_imported(text, set(files)) - {name} for name, text in files.items()}
+
+
+@pytest.mark.parametrize(
+    ("files", "circle"),
+    [
+        ({"a": "import b", "b": "def late():\n    from c import name", "c": "from a import name"}, {"a", "b", "c"}),
+        ({"p": "from p.q import name", "p.q": "from p import r", "p.r": "from p import name"}, {"p", "p.q", "p.r"}),
+        ({"d": "if TYPE_CHECKING:\n    import e\nelse:\n    import a", "e": "import d", "a": ""}, None),
+    ],
+)
+def test_circles_are_found(files: dict[str, str], circle: set[str] | None) -> None:
     try:
-        TopologicalSorter({name: modules_imported(path, known) for name, path in files.items()}).prepare()
+        TopologicalSorter(import_graph(files)).prepare()
+    except CycleError as error:
+        assert set(error.args[1]) == circle
+    else:
+        assert circle is None
+
+
+def test_no_import_circles() -> None:
+    paths = {name: ROOT.joinpath(*name.split(".")) for room in ROOMS for name in modules_of(room)}
+    files = {name: (path / "__init__.py" if path.is_dir() else path.with_suffix(".py")) for name, path in paths.items()}
+    files["mopd.engines.vllm_engine"] = ENGINE_MODULE
+    try:
+        TopologicalSorter(import_graph({name: path.read_text() for name, path in files.items()})).prepare()
     except CycleError as error:
         pytest.fail("modules import each other: " + " <- ".join(error.args[1]))
 
@@ -157,82 +179,3 @@ def test_vllm_is_imported_in_one_module() -> None:
 def test_no_flow_module_shadows_the_standard_library() -> None:
     names = {path.stem for path in (ROOT / "flows").glob("*.py")} - {"__init__"}
     assert not names & sys.stdlib_module_names
-
-
-class ModuleImports(ast.NodeVisitor):
-    """The modules that a module imports, also inside functions; not what only a type checker imports."""
-
-    def __init__(self, known: set[str]) -> None:
-        self.known, self.modules = known, set[str]()
-
-    def visit_If(self, node: ast.If) -> None:
-        for child in (
-            node.orelse if ast.unparse(node.test) == "TYPE_CHECKING" else [node.test, *node.body, *node.orelse]
-        ):
-            self.visit(child)
-
-    def visit_Import(self, node: ast.Import) -> None:
-        self.modules |= {alias.name for alias in node.names} & self.known
-
-    def visit_ImportFrom(self, node: ast.ImportFrom) -> None:
-        submodules = {f"{node.module}.{alias.name}" for alias in node.names} & self.known
-        self.modules |= submodules or {str(node.module)} & self.known
-
-
-def import_graph(files: dict[str, str]) -> dict[str, set[str]]:
-    """What each module imports, of the modules that there are; `files`: their text by dotted name."""
-    graph = {}
-    for name, text in files.items():
-        imports = ModuleImports(set(files))
-        imports.visit(ast.parse(text))
-        graph[name] = imports.modules - {name}
-    return graph
-
-
-def circles(graph: dict[str, set[str]]) -> list[set[str]]:
-    """Sets of more than one module in which each leads to each, by Tarjan's algorithm."""
-    numbers: dict[str, int] = {}
-    lowest: dict[str, int] = {}
-    stack: list[str] = []
-    components: list[set[str]] = []
-
-    def visit(name: str) -> None:
-        numbers[name] = lowest[name] = len(numbers)
-        stack.append(name)
-        for other in sorted(graph[name]):
-            if other not in numbers:
-                visit(other)
-                lowest[name] = min(lowest[name], lowest[other])
-            elif other in stack:
-                lowest[name] = min(lowest[name], numbers[other])
-        if lowest[name] == numbers[name]:
-            start = stack.index(name)
-            components.append(set(stack[start:]))
-            del stack[start:]
-
-    for name in sorted(graph):
-        if name not in numbers:
-            visit(name)
-    return [component for component in components if len(component) > 1]
-
-
-def test_circles_are_found() -> None:
-    files = {
-        "a": "import b",
-        "b": "def late():\n    from c import name",
-        "c": "from a import name",
-        "d": "if TYPE_CHECKING:\n    import e\nelse:\n    import a",
-        "e": "import d",
-        "p": "from p.q import name",
-        "p.q": "from p import r",
-        "p.r": "from p import name",
-    }
-    assert sorted(map(sorted, circles(import_graph(files)))) == [["a", "b", "c"], ["p", "p.q", "p.r"]]
-
-
-def test_no_import_circles() -> None:
-    """Modules that import each other can't be read, tested or moved one without the other."""
-    paths = {name: ROOT.joinpath(*name.split(".")) for room in ROOMS for name in modules_of(room)}
-    files = {name: (path / "__init__.py" if path.is_dir() else path.with_suffix(".py")) for name, path in paths.items()}
-    files["mopd.engines.vllm_engine"] = ENGINE_MODULE
-    assert circles(import_graph({name: path.read_text() for name, path in files.items()})) == []

@@ -72,7 +72,7 @@ class Pools:
     def _others_of(self, prompt_id: str) -> tuple[Candidate, ...]:
         """Successes of all other prompts: listed once a group, and for controls alone, which fill their slots so."""
         if prompt_id not in self._others:
-            groups = [members for other, members in self._candidates.items() if other != prompt_id]
+            groups = [members for other_id, members in self._candidates.items() if other_id != prompt_id]
             self._others[prompt_id] = tuple(peer for members in groups for peer in _successes(members))
         return self._others[prompt_id]
 

@@ -89,16 +89,18 @@ def compare_arms(outcomes: Outcomes, *, metrics: Sequence[str], num_samples: int
     draws = {"num_samples": num_samples, "seed": seed}
 
     def point(arm: str, policy: int) -> Point:
-        ours, theirs = (_at(outcomes[name], policy) for name in (arm, first or arm))
+        at_arm, at_first = (_at(outcomes[name], policy) for name in (arm, first or arm))
         estimates: dict[str, Estimate] = {}
         for metric in metrics:
-            mine, others = (
-                {number: outcome.metrics[metric] for number, outcome in at.items()} for at in (ours, theirs)
+            values, first_values = (
+                {number: outcome.metrics[metric] for number, outcome in at.items()} for at in (at_arm, at_first)
             )
-            estimates[metric] = estimate_mean_of_seeds(list(mine.values()), **draws)
-            estimates[f"{metric}_difference"] = UNDEFINED if arm == first else paired_difference(mine, others, **draws)
-        num_seeds = sum(bool(outcome.metrics["mean"]) for outcome in ours.values())
-        num_null = sum(outcome.num_null for outcome in ours.values())
+            estimates[metric] = estimate_mean_of_seeds(list(values.values()), **draws)
+            estimates[f"{metric}_difference"] = (
+                UNDEFINED if arm == first else paired_difference(values, first_values, **draws)
+            )
+        num_seeds = sum(bool(outcome.metrics["mean"]) for outcome in at_arm.values())
+        num_null = sum(outcome.num_null for outcome in at_arm.values())
         return Point(arm, policy, num_seeds, estimates, num_null)
 
     return [point(arm, policy) for arm, seeds in outcomes.items() for policy in sorted(set().union(*seeds.values()))]

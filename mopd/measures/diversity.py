@@ -155,8 +155,8 @@ def ast_distances(programs: Sequence[str | None]) -> Pairs:
     """
     bags = [None if program is None else _nodes(program) for program in programs]
     return {
-        (one, other): None if a is None or b is None else 1.0 - (a & b).total() / (a | b).total()
-        for (one, a), (other, b) in combinations(enumerate(bags), 2)
+        (row, column): None if a is None or b is None else 1.0 - (a & b).total() / (a | b).total()
+        for (row, a), (column, b) in combinations(enumerate(bags), 2)
     }
 
 
@@ -183,13 +183,13 @@ def _log_precisions(counts: Sequence[Counter[tuple[str, ...]]]) -> list[float]:
         sum(min(times, next_most[gram] if times == most[gram] else most[gram]) for gram, times in count.items())
         for count in counts
     ]
-    return [log((found + 1) / (count.total() + 1)) for found, count in zip(matches, counts, strict=True)]
+    return [log((matched + 1) / (count.total() + 1)) for matched, count in zip(matches, counts, strict=True)]
 
 
 def _log_brevity(lengths: Sequence[int], place: int) -> float:
     own = lengths[place]
-    others = [length for other, length in enumerate(lengths) if other != place]
-    closest = min(others, key=lambda length: (abs(length - own), length))
+    reference_lengths = [length for index, length in enumerate(lengths) if index != place]
+    closest = min(reference_lengths, key=lambda length: (abs(length - own), length))
     return min(0.0, 1.0 - closest / own)
 
 
@@ -217,6 +217,7 @@ def paired_difference(values: Values, first: Values, *, num_samples: int, seed: 
     """`values` minus `first` over the prompts that both have; null where either has no number for one."""
     pairs = {prompt: (value, first[prompt]) for prompt, value in values.items() if prompt in first}
     differences = {
-        prompt: None if ours is None or theirs is None else ours - theirs for prompt, (ours, theirs) in pairs.items()
+        prompt: None if own_value is None or first_value is None else own_value - first_value
+        for prompt, (own_value, first_value) in pairs.items()
     }
     return summarize(differences, num_samples=num_samples, seed=seed)

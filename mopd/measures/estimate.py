@@ -57,10 +57,10 @@ UNDEFINED = Estimate(None, None, None, 0)
 
 def estimate_mean(values: Iterable[float | None], *, num_samples: int, seed: int) -> Estimate:
     """The mean of numbers, one a prompt, with its interval from `num_samples` draws of prompts."""
-    given = list(values)
-    known = [value for value in given if value is not None]
+    listed = list(values)
+    known = [value for value in listed if value is not None]
     interval = bootstrap_interval(known, num_samples=num_samples, seed=seed)
-    return Estimate.of(float(np.mean(known)) if known else None, interval, len(known), len(given) - len(known))
+    return Estimate.of(float(np.mean(known)) if known else None, interval, len(known), len(listed) - len(known))
 
 
 def estimate_mean_of_seeds(seeds: Sequence[Values], *, num_samples: int, seed: int) -> Estimate:

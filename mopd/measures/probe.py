@@ -43,8 +43,8 @@ def answer(
     """
     seeds = [rollout_seed(seed, row["round"], row["prompt_id"], row["sample"]) for row in contexts]
     requests = [
-        Request(tuple(map(int, row["context_token_ids"])), one, settings.temperature, settings.max_tokens)
-        for row, one in zip(contexts, seeds, strict=True)
+        Request(tuple(map(int, row["context_token_ids"])), sample_seed, settings.temperature, settings.max_tokens)
+        for row, sample_seed in zip(contexts, seeds, strict=True)
     ]
     return [
         {
@@ -77,14 +77,15 @@ def gain_of(verdicts: Rows, answers: Rows, *, num_samples: int, seed: int) -> Ga
     Rows have `prompt_id`, `sample` and `success`; a rollout counts beside the answer of its number, so that both means
     of a prompt are over as many.
     """
-    asked = {(row["prompt_id"], row["sample"]) for row in answers}
-    alone = _means([row for row in verdicts if (row["prompt_id"], row["sample"]) in asked])
-    shown = _means(answers)
-    both = [prompt for prompt in shown if prompt in alone]
+    answered = {(row["prompt_id"], row["sample"]) for row in answers}
+    alone = _means([row for row in verdicts if (row["prompt_id"], row["sample"]) in answered])
+    in_context = _means(answers)
+    prompts = [prompt for prompt in in_context if prompt in alone]
+    gaps = [in_context[prompt] - alone[prompt] for prompt in prompts]
     return Gain(
-        student=_mean([alone[prompt] for prompt in both]),
-        self_teacher=_mean([shown[prompt] for prompt in both]),
-        gap=estimate_mean((shown[prompt] - alone[prompt] for prompt in both), num_samples=num_samples, seed=seed),
+        student=_mean([alone[prompt] for prompt in prompts]),
+        self_teacher=_mean([in_context[prompt] for prompt in prompts]),
+        gap=estimate_mean(gaps, num_samples=num_samples, seed=seed),
         num_null=sum(row["success"] is None for row in answers),
     )
 
@@ -143,12 +144,12 @@ def why_best(gap: Estimate) -> str:
     if gap.value is None:
         return "no prompt has verdicts on both sides: the first candidate"
     low, high = gap.interval or (gap.value, gap.value)
-    said = f"largest gap: {100 * gap.value:+.1f} points [{100 * low:.1f}, {100 * high:.1f}]"
+    reason = f"largest gap: {100 * gap.value:+.1f} points [{100 * low:.1f}, {100 * high:.1f}]"
     if gap.interval is None:
-        return f"{said}, of one prompt alone"
+        return f"{reason}, of one prompt alone"
     if low > 0:
-        return f"{said}, above zero"
-    return f"{said}, not surely above zero" if high > 0 else f"{said}, not above zero: no context helps here"
+        return f"{reason}, above zero"
+    return f"{reason}, not surely above zero" if high > 0 else f"{reason}, not above zero: no context helps here"
 
 
 def mean_signal(signals: Rows, metric: str) -> float | None:

@@ -48,8 +48,8 @@ def kendall_tau_b(scores_N: Floats, rewards_N: Floats) -> Metric:
 
 def goodman_kruskal_gamma(scores_N: Floats, rewards_N: Floats) -> Metric:
     """(C - D) / (C + D) over pairs, C in the same order, D in opposite order, ties in neither; None without C and D."""
-    same, opposite, _ = _pairs(scores_N, rewards_N)
-    return (same - opposite) / (same + opposite) if same + opposite else None
+    concordant, discordant, _ = _pairs(scores_N, rewards_N)
+    return (concordant - discordant) / (concordant + discordant) if concordant + discordant else None
 
 
 def pairwise_accuracy(scores_N: Floats, rewards_N: Floats) -> Metric:
@@ -57,8 +57,8 @@ def pairwise_accuracy(scores_N: Floats, rewards_N: Floats) -> Metric:
 
     Equal scores don't tell the two apart and count as wrong.
     """
-    same, _, unequal = _pairs(scores_N, rewards_N)
-    return same / unequal if unequal else None
+    concordant, _, unequal = _pairs(scores_N, rewards_N)
+    return concordant / unequal if unequal else None
 
 
 def success_auc(scores_N: Floats, successes_N: Floats) -> Metric:

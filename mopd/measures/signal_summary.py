@@ -66,10 +66,11 @@ def summarize_signals(
     for name, rows in rows_by_name.items():
         reference_rows = [] if reference in (None, name) else rows_by_name[str(reference)]
         for population in POPULATIONS:
-            own, others = _of(population, rows), _of(population, reference_rows)
+            own, compared = _of(population, rows), _of(population, reference_rows)
             for metric in SUMMARIZED:
-                theirs = _values(others, metric)
-                paired = [v - theirs[prompt] for prompt, v in _values(own, metric).items() if prompt in theirs]
+                baseline = _values(compared, metric)
+                values = _values(own, metric)
+                paired = [value - baseline[prompt] for prompt, value in values.items() if prompt in baseline]
                 signals[name, population, metric] = Signal(mean(row[metric] for row in own.values()), mean(paired))
     return signals
 

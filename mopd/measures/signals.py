@@ -45,15 +45,15 @@ def signal_rows(verdicts: Rows, contexts: Rows, scores: Rows, variant: VariantSe
     `truncated`; of scores `teacher`, `teacher_version`, `mean_teacher_logprob`, `teacher_logprobs`,
     `proximal_logprobs`. Raises InputError for a score that is not a finite number.
     """
-    judged, shown = _by_prompt(verdicts), _by_prompt(contexts)
-    said = {(row["prompt_id"], row["sample"]): row for row in scores}
+    judged, contexts_by_prompt = _by_prompt(verdicts), _by_prompt(contexts)
+    score_of = {(row["prompt_id"], row["sample"]): row for row in scores}
     rows = []
-    for prompt_id, group in shown.items():
+    for prompt_id, group in contexts_by_prompt.items():
         verdict_of = {verdict["sample"]: verdict for verdict in judged.get(prompt_id, [])}
-        missing = [row["sample"] for row in group if (prompt_id, row["sample"]) not in said]
+        missing = [row["sample"] for row in group if (prompt_id, row["sample"]) not in score_of]
         assert len(group) == len(verdict_of) and not missing, f"the group of prompt {prompt_id} is not whole"
         rollouts = [
-            _Rollout(verdict_of[row["sample"]], row, said[prompt_id, row["sample"]], has_all_sections(row, variant))
+            _Rollout(verdict_of[row["sample"]], row, score_of[prompt_id, row["sample"]], has_all_sections(row, variant))
             for row in group
         ]
         rows += [_row(rollouts, population, variant) for population in ROW_POPULATIONS]
@@ -66,11 +66,11 @@ def has_all_sections(context: Row, variant: VariantSettings) -> bool:
     Of summaries, one is enough. Feedback is asked for where it is `always` shown. A control is complete with as many
     peers as a full context of the imitated variant, whether they match its blocks or its tokens; a cut peer counts.
     """
-    shown = [peer["role"] for peer in context["peers"]]
+    roles = [peer["role"] for peer in context["peers"]]
     if isinstance(variant, ControlVariant):
-        return len(shown) >= len(SECTIONS_ASKED[variant.imitates])
+        return len(roles) >= len(SECTIONS_ASKED[variant.imitates])
     feedback = {"feedback"} if variant.feedback_when == "always" else set()
-    return SECTIONS_ASKED[variant.kind] | feedback <= set(shown)
+    return SECTIONS_ASKED[variant.kind] | feedback <= set(roles)
 
 
 @dataclass(frozen=True)
@@ -104,8 +104,8 @@ class _Rollout:
 
 def _row(group: Sequence[_Rollout], population: str, variant: VariantSettings) -> Row:
     """The row of one population of a group; `success_share` and `sections_share` are of the whole group."""
-    chosen = [one for one in group if one.complete or population == "all"]
-    scored = _scored([one for one in chosen if one.is_scored])
+    chosen = [rollout for rollout in group if rollout.complete or population == "all"]
+    scored = _scored([rollout for rollout in chosen if rollout.is_scored])
     reasons = reasons_of(scored) if chosen else ["no rollout with the sections"]
     first = group[0]
     return {
@@ -116,12 +116,12 @@ def _row(group: Sequence[_Rollout], population: str, variant: VariantSettings) -
         "num_rollouts": len(group),
         "num_scored": len(scored.scores_N),
         "num_successes": int(scored.successes_N.sum()),
-        "success_share": prompt_mean([one.verdict["success"] for one in group]),
+        "success_share": prompt_mean([rollout.verdict["success"] for rollout in group]),
         **metrics_of(scored),
-        "context_tokens": _mean([one.context["num_tokens"] for one in chosen]),
-        "response_tokens": _mean([one.num_tokens for one in chosen]),
-        "cut_share": _mean([one.context["truncated"] for one in chosen]),
-        "sections_share": _mean([one.complete for one in group]),
+        "context_tokens": _mean([rollout.context["num_tokens"] for rollout in chosen]),
+        "response_tokens": _mean([rollout.num_tokens for rollout in chosen]),
+        "cut_share": _mean([rollout.context["truncated"] for rollout in chosen]),
+        "sections_share": _mean([rollout.complete for rollout in group]),
         "undefined": "; ".join(reasons) or None,
     }
 
@@ -129,17 +129,17 @@ def _row(group: Sequence[_Rollout], population: str, variant: VariantSettings) -
 def _scored(rollouts: Sequence[_Rollout]) -> Scored:
     """The numbers of rollouts that have a score and a verdict."""
     group = Scored(
-        scores_N=np.asarray([one.score["mean_teacher_logprob"] for one in rollouts], dtype=np.float64),
-        gains_N=np.asarray([one.gain() for one in rollouts], dtype=np.float64),
-        lengths_N=np.asarray([one.num_tokens for one in rollouts], dtype=np.float64),
-        rewards_N=np.asarray([one.verdict["reward"] for one in rollouts], dtype=np.float64),
-        successes_N=np.asarray([one.verdict["success"] for one in rollouts], dtype=bool),
+        scores_N=np.asarray([rollout.score["mean_teacher_logprob"] for rollout in rollouts], dtype=np.float64),
+        gains_N=np.asarray([rollout.gain() for rollout in rollouts], dtype=np.float64),
+        lengths_N=np.asarray([rollout.num_tokens for rollout in rollouts], dtype=np.float64),
+        rewards_N=np.asarray([rollout.verdict["reward"] for rollout in rollouts], dtype=np.float64),
+        successes_N=np.asarray([rollout.verdict["success"] for rollout in rollouts], dtype=bool),
     )
-    for one, score, gain in zip(rollouts, group.scores_N, group.gains_N, strict=True):
+    for rollout, score, gain in zip(rollouts, group.scores_N, group.gains_N, strict=True):
         if not np.isfinite([score, gain]).all():
             raise InputError(
-                f"scores, prompt {one.score['prompt_id']}, sample {one.score['sample']}: mean_teacher_logprob {score}, "
-                f"above the policy's by {gain}: not finite; look at the teacher's weights, or score it in fp32"
+                f"scores, prompt {rollout.score['prompt_id']}, sample {rollout.score['sample']}: mean_teacher_logprob "
+                f"{score}, above the policy's by {gain}: not finite; look at the teacher's weights, or score it in fp32"
             )
     return group
 

@@ -52,10 +52,10 @@ def _sweep(first: str, second: str, reaches: Sequence[int]) -> int:
             begin, end, low, high = gaps.around(place)
             reach = min(end - place, high - low)
             if reach >= length:
-                found = second.find(first[place : place + length], low, high)
-                if found >= 0:
+                match = second.find(first[place : place + length], low, high)
+                if match >= 0:
                     matched += length
-                    gaps.split(begin, place, found, length)
+                    gaps.split(begin, place, match, length)
                     continue
                 reach = _longest(first[place : place + length - 1], second, low, high)
             places[reach].append(place)
@@ -86,11 +86,11 @@ class _Gaps:
         begin = self._begins[bisect_right(self._begins, place) - 1]
         return begin, *self._rest[begin]
 
-    def split(self, begin: int, place: int, found: int, length: int) -> None:
-        """Take a block at `place` in the first text, `found` in the second, out of the gap at `begin`."""
+    def split(self, begin: int, place: int, match: int, length: int) -> None:
+        """Take a block at `place` in the first text, `match` in the second, out of the gap at `begin`."""
         end, low, high = self._rest[begin]
-        self._rest[begin] = (place, low, found)
-        self._rest[place + length] = (end, found + length, high)
+        self._rest[begin] = (place, low, match)
+        self._rest[place + length] = (end, match + length, high)
         insort(self._begins, place + length)
 
 
@@ -138,12 +138,12 @@ class _Automaton:
 
     def _state_of(self, state: int, character: str) -> int:
         """The state of the longest substring of `state` with a character more; split off where it has none yet."""
-        other = self._next[state][character]
-        if self._length[other] == self._length[state] + 1:
-            return other
-        part = self._add(self._next[other].copy(), self._length[state] + 1, self._link[other])
-        self._link[other] = part
-        while state >= 0 and self._next[state].get(character) == other:
+        target = self._next[state][character]
+        if self._length[target] == self._length[state] + 1:
+            return target
+        part = self._add(self._next[target].copy(), self._length[state] + 1, self._link[target])
+        self._link[target] = part
+        while state >= 0 and self._next[state].get(character) == target:
             self._next[state][character] = part
             state = self._link[state]
         return part

@@ -95,9 +95,9 @@ def _round_order(num_tasks: int, num_prompts: int, seed: int, round: int) -> tup
     """Indices of all tasks as a round may ask them; kept, since a round is drawn shard by shard."""
     first = round * num_prompts
     drawn = _walk(num_tasks, num_prompts, seed, until=first + num_prompts)[first:]
-    others = sorted(set(range(num_tasks)).difference(drawn))
-    random.Random(derive_seed(seed, "further prompts", round)).shuffle(others)
-    return (*drawn, *others)
+    remaining = sorted(set(range(num_tasks)).difference(drawn))
+    random.Random(derive_seed(seed, "further prompts", round)).shuffle(remaining)
+    return (*drawn, *remaining)
 
 
 def _walk(num_tasks: int, num_prompts: int, seed: int, *, until: int) -> list[int]:

@@ -76,11 +76,17 @@ class Commands:
 
 
 def answer(arguments: list[str]) -> tuple[int, str, str]:
-    """Exit code, stdout and stderr of a command, as a process of its own would have them."""
+    """Exit code, stdout and stderr of a command, as a process of its own would have them.
+
+    Without heartbeats: every flow, one a stage, would wait at its end up to a second for the thread that sends them.
+    """
+    from prefect.settings import PREFECT_FLOWS_HEARTBEAT_FREQUENCY, temporary_settings
+
     from flows.cli import main
 
     out, err = io.StringIO(), io.StringIO()
-    with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
+    silent = temporary_settings({PREFECT_FLOWS_HEARTBEAT_FREQUENCY: None})
+    with silent, contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
         try:
             code = main(arguments)
         except SystemExit as end:

@@ -62,6 +62,20 @@ def deployment(deployments: dict[str, Any]) -> Any:
 
 
 @pytest.fixture(scope="module")
+def deployed(prefect: Prefect, deployment: Any, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A run that the deployment was triggered for, at its end."""
+    run = tmp_path_factory.mktemp("runs") / "deployed"
+    ended = trigger(prefect, deployment, parameters_of(run))
+    assert ended["state_type"] == "COMPLETED", logs(prefect, ended)
+    return run
+
+
+def parameters_of(run: Path) -> dict[str, Any]:
+    settings = load_settings(TINY, [*FAKE[1:], "rounds=1"]).model_dump(mode="json")
+    return {"settings": settings, "run_dir": str(run)}
+
+
+@pytest.fixture(scope="module")
 def compared(prefect: Prefect, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The folder of a comparison of two arms by `mopd compare`."""
     out = tmp_path_factory.mktemp("compared") / "out"
@@ -91,15 +105,12 @@ def test_the_deployment_has_a_form_a_schedule_and_limits(prefect: Prefect, deplo
 
 
 def test_a_triggered_run_completes_and_does_nothing_the_second_time(
-    prefect: Prefect, deployment: Any, tmp_path: Path
+    prefect: Prefect, deployment: Any, deployed: Path
 ) -> None:
-    settings = load_settings(TINY, [*FAKE[1:], "rounds=1"]).model_dump(mode="json")
-    parameters = {"settings": settings, "run_dir": str(tmp_path / "deployed")}
-    first = trigger(prefect, deployment, parameters)
-    assert first["state_type"] == "COMPLETED", logs(prefect, first)
+    (first,) = (one for one in prefect.flow_runs(deployed) if one["deployment_id"])
     assert first["name"] == "run-deployed"
-    assert json.loads(prefect.mopd("status", tmp_path / "deployed", "--json").stdout)["finished"]
-    second = trigger(prefect, deployment, parameters)
+    assert json.loads(prefect.mopd("status", deployed, "--json").stdout)["finished"]
+    second = trigger(prefect, deployment, parameters_of(deployed))
     assert second["state_type"] == "COMPLETED"
     assert second["total_run_time"] < 10
     wait_for(lambda: any("nothing to do" in line for line in logs(prefect, second)), 20)
@@ -107,20 +118,22 @@ def test_a_triggered_run_completes_and_does_nothing_the_second_time(
     assert limit["active_slots"] == 0
 
 
-def test_what_looks_at_runs_is_deployed_too(prefect: Prefect, deployments: dict[str, Any], finished_run: Path) -> None:
+def test_what_looks_at_runs_is_deployed_too(prefect: Prefect, deployments: dict[str, Any], deployed: Path) -> None:
     forms = {name: set(one["parameter_openapi_schema"]["properties"]) for name, one in deployments.items()}
     looks = {"run_dir", "round", "variants", "renderings", "orders", "reference", "overrides", "out"}
     assert forms["analyze-signal"] == looks
     assert forms["probe"] == looks - {"reference", "overrides"} | {"settings"}
     assert forms["analyze-diversity"] == {"runs", "out"}
-    parameters = {"run_dir": str(finished_run), "round": 0, "variants": ["none", "contrastive"]}
+    parameters = {"run_dir": str(deployed), "round": 0, "variants": ["none", "contrastive"]}
     ended = trigger(prefect, deployments["analyze-signal"], parameters)
     assert ended["state_type"] == "COMPLETED", logs(prefect, ended)
     filtered = {"artifacts": {"flow_run_id": {"any_": [ended["id"]]}}}
     (artifact,) = prefect.post("artifacts/filter", filtered)
     assert (artifact["key"], artifact["type"]) == ("mopd-signal", "markdown")
-    page = (finished_run / "analysis" / "signal-round=0000" / "signal.md").read_text()
-    picture = "![success AUC and pairwise accuracy by context](plot.png)\n\n"
+    page = (deployed / "analysis" / "signal-round=0000" / "signal.md").read_text()
+    picture = "![success AUC and pairwise accuracy by context](plot.png)
+
+"
     assert artifact["data"] == page.replace(picture, "") != page  # the UI has no picture beside it
 
 

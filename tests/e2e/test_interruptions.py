@@ -27,7 +27,7 @@ def test_after_kill_9_the_run_continues_where_it_was_lost(prefect: Prefect, fini
     assert stale
     assert not committed(run, "policies", 1)
 
-    done = prefect.own_mopd("run", TINY, "--run", run, *FAKE)
+    done = prefect.mopd("run", TINY, "--run", run, *FAKE)
     assert done.returncode == 0, done.stdout + done.stderr
     assert {path: time for path, time in written(run).items() if path in kept} == kept
     states = {one["id"]: one["state_type"] for one in prefect.flow_runs(run)}
@@ -103,9 +103,12 @@ def test_a_killed_worker_costs_its_shard_a_retry(prefect: Prefect, tmp_path: Pat
     assert json.loads(prefect.mopd("status", run, "--json").stdout)["finished"]
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGKILL])
 def test_nothing_of_a_comparison_stays_behind(prefect: Prefect, tmp_path: Path, number: int) -> None:
-    """Two runs at once; killed, the comparison can end nothing, and its runs see that it is gone."""
+    """Two runs at once; killed, the comparison can end nothing, and its runs see that it is gone.
+
+    Each signal at each moment is tested with runs that do nothing, in tests/flows/test_compare_signals.py.
+    """
     out = tmp_path / "compared"
     arguments = ("compare", TINY, "--vary", "train.objective=sdpo,grpo", "--seeds", "2", "--jobs", "2", "--out", out)
     with prefect.start_mopd(*arguments, *FAKE) as process:

@@ -22,6 +22,10 @@ from tests.e2e.harness import FAKE, TINY, Prefect, answers, free_port, wait_for
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
 END_SECONDS = 20.0
 """How long Ctrl-C and SIGTERM may take, whatever the server does."""
+LONG = ("--set", "rounds=40")
+"""A run that is still under way when another has started."""
+WAITING_SECONDS = 6.0
+"""After these, a run whose server has stopped waits for it."""
 
 
 class Server:
@@ -81,12 +85,12 @@ def server(own_server: Server) -> Server:
 
 
 class Going:
-    """A run under way on a server, in the middle of its first round."""
+    """A run under way on a server, once it has a shard of its first round."""
 
-    def __init__(self, server: Server, run: Path, patience: float, table: str = "rollouts") -> None:
+    def __init__(self, server: Server, run: Path, *overrides: str, patience: float, table: str = "rollouts") -> None:
         self.run = run
         self.process = subprocess.Popen(
-            [sys.executable, "-m", "flows.cli", "run", str(TINY), "--run", str(run), *FAKE],
+            [sys.executable, "-m", "flows.cli", "run", str(TINY), "--run", str(run), *FAKE, *overrides],
             env={**server.env, "MOPD_SERVER_PATIENCE": str(patience)},
             cwd=ROOT,
             stdout=subprocess.PIPE,
@@ -116,18 +120,8 @@ def digest(prefect: Prefect, run: Path) -> str:
     return prefect.mopd("digest", run).stdout
 
 
-@pytest.mark.parametrize(
-    ("state", "number"), [("stopped", signal.SIGINT), ("stopped", signal.SIGTERM), ("dead", signal.SIGTERM)], ids=str
-)
-def test_a_signal_ends_the_run_whatever_the_server_does(
-    server: Server, tmp_path: Path, state: str, number: signal.Signals
-) -> None:
-    going = Going(server, tmp_path / "run", patience=90.0)
-    if state == "dead":
-        server.kill()
-    else:
-        server.signal(signal.SIGSTOP)
-    time.sleep(6.0)  # by now it waits for the server
+def end_by_signal(going: Going, number: signal.Signals) -> None:
+    """Sends the run a signal while it waits for its server: it ends in time, and says how to go on."""
     started = time.monotonic()
     os.kill(going.process.pid, number)
     output = going.ended(60.0)
@@ -135,6 +129,15 @@ def test_a_signal_ends_the_run_whatever_the_server_does(
     assert going.process.returncode == 128 + number, output
     assert "start the same command again to continue" in output.splitlines()[-1]
     assert "Traceback" not in output
+
+
+def test_a_signal_ends_the_run_whatever_a_stopped_server_does(server: Server, tmp_path: Path) -> None:
+    numbers = (signal.SIGINT, signal.SIGTERM)
+    runs = {number: Going(server, tmp_path / number.name, *LONG, patience=90.0) for number in numbers}
+    server.signal(signal.SIGSTOP)
+    time.sleep(WAITING_SECONDS)
+    for number, going in runs.items():
+        end_by_signal(going, number)
 
 
 def test_away_for_a_while_costs_waiting_alone(
@@ -157,7 +160,8 @@ def test_away_for_a_while_costs_waiting_alone(
 def test_away_for_good_ends_the_run_with_a_line(
     prefect: Prefect, server: Server, finished_run: Path, tmp_path: Path
 ) -> None:
-    """The same command completes it, once there is a server."""
+    """The same command completes it, once there is a server. One that still waits is ended by a signal."""
+    waits = Going(server, tmp_path / "waits", *LONG, patience=90.0)
     going = Going(server, tmp_path / "run", patience=5.0)
     server.kill()
     output = going.ended(90.0)
@@ -165,6 +169,7 @@ def test_away_for_good_ends_the_run_with_a_line(
     last = output.splitlines()[-1]
     assert last.startswith("mopd: Prefect's server has not answered for 5 s; start it, then the same command again")
     assert "Traceback" not in output
+    end_by_signal(waits, signal.SIGTERM)
     done = prefect.mopd("run", TINY, "--run", going.run, *FAKE)
     assert done.returncode == 0, done.stdout + done.stderr
     assert digest(prefect, going.run) == digest(prefect, finished_run)

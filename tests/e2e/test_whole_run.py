@@ -86,28 +86,6 @@ def test_status_knows_stages_and_results(prefect: Prefect, finished_run: Path) -
     assert "mean@4" in text
 
 
-def test_a_run_that_is_extended_is_the_run_that_had_all_rounds_at_once(
-    prefect: Prefect, finished_run: Path, tmp_path: Path
-) -> None:
-    """The policy where it ended before keeps its evaluation, beside what the settings ask for."""
-    run = tmp_path / "extended"
-    for rounds in range(1, ROUNDS + 1):
-        done = prefect.mopd("run", TINY, "--run", run, *FAKE, "--set", f"rounds={rounds}")
-        assert done.returncode == 0, done.stdout + done.stderr
-    assert prefect.mopd("digest", run).stdout == prefect.mopd("digest", finished_run).stdout
-    status = json.loads(prefect.mopd("status", run, "--json").stdout)
-    assert [entry["policy"] for entry in status["evaluations"]] == [0, 1, 2]
-    assert all(entry["mean_at_k"] is not None for entry in status["evaluations"])
-
-
-def test_a_second_run_has_the_same_digest(prefect: Prefect, finished_run: Path, tmp_path: Path) -> None:
-    done = prefect.mopd("run", TINY, "--run", tmp_path / "again", *FAKE)
-    assert done.returncode == 0, done.stdout + done.stderr
-    digests = [prefect.mopd("digest", run).stdout for run in (finished_run, tmp_path / "again")]
-    assert digests[0] == digests[1]
-    assert len(digests[0].splitlines()) == 11
-
-
 def test_a_finished_run_starts_and_ends_at_once(prefect: Prefect, finished_run: Path) -> None:
     before = children_seconds()
     done = prefect.own_mopd("run", TINY, "--run", finished_run, *FAKE)
@@ -192,30 +170,26 @@ def test_export_copies_the_policy_alone(prefect: Prefect, finished_run: Path, tm
     assert not (tmp_path / "policy" / "trainer").exists()
 
 
-def test_more_rounds_continue_the_run_and_fewer_are_refused(prefect: Prefect, tmp_path: Path) -> None:
-    small = (*FAKE, "--set", "evaluate.when=never", "--set", "train.updates_per_round=1")
-    run = tmp_path / "run"
-    for rounds in (1, 2):
-        done = prefect.mopd("run", TINY, "--run", run, *small, "--set", f"rounds={rounds}")
-        assert done.returncode == 0, done.stdout + done.stderr
-        assert len(list((run / "policies").glob("*.json"))) == rounds
-    assert json.loads((run / "run.json").read_text())["extended"] == [{"from": 1, "to": 2}]
-    fewer = prefect.mopd("run", TINY, "--run", run, *small, "--set", "rounds=1")
-    assert fewer.returncode == 2
-    assert "has 2 rounds" in fewer.stderr
-
-
 def test_rounds_one_after_the_other_are_the_run_that_had_them_at_once(
     prefect: Prefect, finished_run: Path, tmp_path: Path
 ) -> None:
+    """Fewer are refused. The policy where it ended before keeps its evaluation, beside what the settings ask for."""
     run = tmp_path / "run"
     for rounds in range(1, ROUNDS + 1):
         done = prefect.mopd("run", TINY, "--run", run, *FAKE, "--set", f"rounds={rounds}")
         assert done.returncode == 0, done.stdout + done.stderr
-    assert prefect.mopd("digest", run).stdout == prefect.mopd("digest", finished_run).stdout
+        assert len(list((run / "policies").glob("*.json"))) == rounds
+    assert json.loads((run / "run.json").read_text())["extended"] == [{"from": 1, "to": ROUNDS}]
+    fewer = prefect.mopd("run", TINY, "--run", run, *FAKE, "--set", "rounds=1")
+    assert fewer.returncode == 2
+    assert f"has {ROUNDS} rounds" in fewer.stderr
+    digests = [prefect.mopd("digest", path).stdout for path in (finished_run, run)]
+    assert digests[0] == digests[1]
+    assert len(digests[0].splitlines()) == 11
     status = json.loads(prefect.mopd("status", run, "--json").stdout)
     assert status["finished"]
     assert [entry["policy"] for entry in status["evaluations"]] == [0, 1, ROUNDS]
+    assert all(entry["mean_at_k"] is not None for entry in status["evaluations"])
     assert [line.split()[0] for line in done.stdout.split("held-out")[1].splitlines()[-5:-2]] == ["0", "1", "2"]
 
 

@@ -22,8 +22,10 @@ from flows.probe_report import probe_report
 from flows.progress import Console
 from flows.report.table import estimate_in
 from flows.session import Run
+from flows.shard import Shard
 from flows.signal_command import signal_command
 from flows.signal_report import signal_report
+from flows.work import Rows, read_shard
 from mopd.errors import InputError
 from mopd.settings import load_settings
 from mopd.settings.context_choice import choice_grid
@@ -123,6 +125,23 @@ def test_results_are_a_page_a_table_and_a_plot(run: RunFolder, made: Analysis, t
     rows = list(csv.DictReader((tmp_path / "signal.csv").open()))
     assert {row["name"] for row in rows} == set(VARIANTS)
     assert {row["reference"] for row in rows} == {"none", ""}
+
+
+def test_a_probe_reads_the_columns_that_it_needs(
+    run: RunFolder, made: Analysis, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    read: set[tuple[str, str]] = set()
+
+    def noted(folder: RunFolder, shard: Shard, columns: Any = None) -> Rows:
+        rows = read_shard(folder, shard, columns)
+        read.update((shard.table, column) for row in rows for column in row)
+        return rows
+
+    monkeypatch.setattr("flows.analysis.read_shard", noted)
+    read_probe(run, 0, choice_grid(VARIANTS, (), ()))
+    large = {"messages", "context_token_ids", "text", "feedback"}
+    assert {column for _, column in read} & large == set()
+    assert ("answers", "token_ids") in read  # whose lengths are told
 
 
 def test_a_probe_says_what_each_context_is_worth(run: RunFolder, made: Analysis, tmp_path: Path) -> None:

@@ -22,7 +22,7 @@ from mopd.measures.signal_metrics import METRICS
 from mopd.measures.signal_summary import POPULATIONS, SUMMARIZED, summarize_signals
 from mopd.measures.signals import Rows, signal_rows
 from mopd.settings.variants import PeerVariant
-from tests.mopd.signal_samples import group, joined
+from tests.mopd.measures.signal_samples import group, joined
 
 SUCCESS = PeerVariant(kind="success")
 RIGHT, WRONG = [-1.0, -2.0, -3.0, -4.0], [-4.0, -3.0, -2.0, -1.0]

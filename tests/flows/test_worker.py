@@ -108,8 +108,9 @@ def test_killing_a_worker_on_purpose_is_no_death(worker: Worker) -> None:
 
 def test_a_worker_ends_with_its_parent(tmp_path: Path) -> None:
     script = (
-        "import sys; from pathlib import Path; from flows.worker import Worker\n"
+        "import sys; from pathlib import Path; from flows.worker import CONTEXT, Worker\n"
         "from tests.flows import worker_jobs as j\n"
+        "CONTEXT.set_forkserver_preload([])\n"  # no model is loaded here
         "Worker('orphan', j.load, Path(sys.argv[1])).run(j.sleep, report=lambda r: print(r['pid'], flush=True))"
     )
     command = [sys.executable, "-c", script, str(tmp_path / "notes")]

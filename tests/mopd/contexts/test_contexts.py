@@ -20,7 +20,7 @@ from mopd.contexts.render import (
 )
 from mopd.errors import InputError
 from mopd.settings.condition import ConditionSettings
-from tests.mopd.peer_pools import candidate
+from tests.mopd.contexts.peer_pools import candidate
 
 SYSTEM = {"role": "system", "content": "Be brief."}
 QUESTION = {"role": "user", "content": "QUESTION"}

@@ -22,10 +22,10 @@ from mopd.measures.signal_metrics import METRICS, brier_sigmoid, success_auc
 from mopd.measures.signals import ROW_POPULATIONS, SECTIONS_ASKED, has_all_sections, signal_rows
 from mopd.settings.condition import ConditionSettings, VariantSettings
 from mopd.settings.variants import ControlVariant, FeedbackVariant, NoPeers, PeerVariant, SummaryVariant
-from tests.mopd.signal_samples import Row, Tables, group, joined
+from tests.mopd.measures.signal_samples import Row, Tables, group, joined
 from tests.mopd.test_condition import ByteTokenizer, tables
 
-GOLDEN = Path(os.environ.get("MOPD_GOLDEN", Path(__file__).parents[2] / "../shared/golden")) / "signal_metrics.json"
+GOLDEN = Path(os.environ.get("MOPD_GOLDEN", Path(__file__).parents[3] / "../shared/golden")) / "signal_metrics.json"
 NAMES = {
     "spearman": "spearman",
     "kendall_tau": "goodman_kruskal_gamma",

@@ -16,9 +16,9 @@ from mopd.contexts.controls import CONTROLS
 from mopd.contexts.peers import VARIANTS, PeerPolicy, Pool, Slot
 from mopd.registry import Registry
 from mopd.settings.variants import ControlVariant, FeedbackVariant, NoPeers, PeerVariant, SummaryVariant
-from tests.mopd.peer_pools import candidate, pool_of
+from tests.mopd.contexts.peer_pools import candidate, pool_of
 
-GOLDEN = Path(os.environ.get("MOPD_GOLDEN", Path(__file__).parents[2] / "../shared/golden")) / "peer_selection.json"
+GOLDEN = Path(os.environ.get("MOPD_GOLDEN", Path(__file__).parents[3] / "../shared/golden")) / "peer_selection.json"
 OUTCOMES = st.lists(st.sampled_from([True, False, None]), min_size=1, max_size=10)
 NAMES = ["none", "success", "positive", "contrastive", "failure"]
 

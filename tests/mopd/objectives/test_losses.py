@@ -1,4 +1,4 @@
-"""Divergences and weights by hand; tests/mopd/test_objectives.py holds them to values computed independently."""
+"""Divergences and weights by hand; test_objectives.py beside it holds them to values computed independently."""
 
 from __future__ import annotations
 

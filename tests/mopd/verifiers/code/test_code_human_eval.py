@@ -1,7 +1,7 @@
 """HumanEval through the code verifier: 164 of 164 reference solutions pass, and none of 164 mutated ones.
 
-`python tests/mopd/test_code_human_eval.py` finds the mutants again: for each problem the first change that its own
-`check` refuses with an AssertionError, by plain exec. It prints the numbers of those that are not 0.
+`python tests/mopd/verifiers/code/test_code_human_eval.py` finds the mutants again: for each problem the first change
+that its own `check` refuses with an AssertionError, by plain exec. It prints the numbers of those that are not 0.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from mopd.settings.verify import VerifySettings
 from mopd.verifiers import Problem, Verdict
 from mopd.verifiers.code.scripts import human_eval_tests
 from mopd.verifiers.code.verifier import code
-from tests.mopd.code_sandboxes import opened
+from tests.mopd.verifiers.code.code_sandboxes import opened
 
 COMPARISONS: dict[type[ast.cmpop], type[ast.cmpop]] = {
     ast.Eq: ast.NotEq,

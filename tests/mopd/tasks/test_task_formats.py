@@ -15,7 +15,7 @@ from mopd.tasks.files import read_tasks
 from mopd.tasks.formats import BOXED, WHOLE_FUNCTION, read_record
 from mopd.tasks.task import Task, task_record
 
-DATA = Path(os.environ.get("MOPD_DATA", Path(__file__).parents[2] / "../shared/data"))
+DATA = Path(os.environ.get("MOPD_DATA", Path(__file__).parents[3] / "../shared/data"))
 TESTS = {"testtype": "stdin", "inputs": ["1 2\n", "3 4\n"], "outputs": ["3\n", "7\n"], "time_limit": 2}
 HUMAN_EVAL = {
     "task_id": "HumanEval/1000",

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from mopd.contexts.controls import CONTROLS, match_blocks, match_tokens
 from mopd.contexts.peers import Source
 from mopd.contexts.render import Context, Section, make_sections
-from tests.mopd.peer_pools import candidate, pool_of
+from tests.mopd.contexts.peer_pools import candidate, pool_of
 
 OTHERS = tuple(candidate(sample, True, prompt_id=prompt_id) for prompt_id in "qr" for sample in (0, 1))
 HEADING = 3

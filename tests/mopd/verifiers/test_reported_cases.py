@@ -15,7 +15,7 @@ from mopd.settings.verify import VerifySettings
 from mopd.tasks.generators import generated_rows
 from mopd.verifiers import Problem, Verdict, find_verifier
 
-CASES = Path(os.environ.get("MOPD_CASES", Path(__file__).parents[2] / "../shared/cases")) / "grading.jsonl"
+CASES = Path(os.environ.get("MOPD_CASES", Path(__file__).parents[3] / "../shared/cases")) / "grading.jsonl"
 
 
 def read_cases() -> list[dict[str, Any]]:

@@ -16,7 +16,7 @@ from mopd.tasks.draw import Task, load_tasks, read_tasks
 from mopd.tasks.files import read_good_tasks, sources_digest
 from mopd.verifiers import Problem, find_verifier
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 GOOD = {"id": "a", "prompt": "1 + 1?", "answer": "2", "verifier": "last_number"}
 USER = {"role": "user", "content": "1 + 1?"}
 

@@ -153,9 +153,9 @@ def test_junk_scores_nothing(name: str) -> None:
 
 @pytest.mark.slow
 @pytest.mark.timeout(1200)  # all data sets, each reply in a process of its own
-def test_junk_scores_nothing_in_any_dataset() -> None:
+def test_junk_scores_nothing_in_any_other_dataset() -> None:
     wrong = []
-    for name in sorted(set(gym.factory.DATASETS) - {"composite"}):
+    for name in sorted(set(gym.factory.DATASETS) - set(SOME) - {"composite"}):
         task = problem(name, seed=100)
         for text in junk(task.answer):
             reward = judge(f"<answer>{text}</answer>", task).reward

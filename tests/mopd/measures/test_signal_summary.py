@@ -14,7 +14,7 @@ from mopd.measures.signal_metrics import METRICS
 from mopd.measures.signal_summary import POPULATIONS, SUMMARIZED, Signal, summarize_signals
 from mopd.measures.signals import Row, Rows, signal_rows
 from mopd.settings.variants import NoPeers
-from tests.mopd.signal_samples import group, joined
+from tests.mopd.measures.signal_samples import group, joined
 
 NOTHING = NoPeers(kind="none")
 DRAWS = {"num_samples": 1000, "seed": 5}

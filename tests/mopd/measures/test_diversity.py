@@ -27,7 +27,7 @@ from mopd.measures.diversity import (
 )
 from mopd.measures.estimate import Estimate
 
-GOLDEN = Path(os.environ.get("MOPD_GOLDEN", Path(__file__).parents[2] / "../shared/golden")) / "diversity.json"
+GOLDEN = Path(os.environ.get("MOPD_GOLDEN", Path(__file__).parents[3] / "../shared/golden")) / "diversity.json"
 NOTHING = Diversity(None, None, None, None, None, None)
 GROUPS = st.lists(st.text("ab .\né", max_size=12), max_size=6)
 

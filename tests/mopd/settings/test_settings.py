@@ -14,7 +14,7 @@ from mopd.settings import Settings, load_settings, parse_settings
 from mopd.settings.objective import BehaviorImportance, DistillObjective, DpoObjective, GrpoObjective
 from mopd.settings.teacher import EmaTeacher
 
-ROOT = Path(__file__).resolve().parents[2]
+ROOT = Path(__file__).resolve().parents[3]
 EXAMPLES = sorted((ROOT / "examples").rglob("*.yaml"))
 
 

@@ -17,7 +17,7 @@ from mopd.settings.verify import VerifySettings
 from mopd.verifiers import Problem, Verdict
 from mopd.verifiers.code.program import PRELUDE
 from mopd.verifiers.code.verifier import code
-from tests.mopd.code_sandboxes import BACKENDS, opened
+from tests.mopd.verifiers.code.code_sandboxes import BACKENDS, opened
 
 
 class Scripted(Sandbox, Program):

@@ -25,7 +25,7 @@ from mopd.verifiers.code.proof import NO_DIFFERENCE, Prover, check_tests
 from mopd.verifiers.code.scripts import ScriptCase
 from mopd.verifiers.code.tests import parse_tests
 from mopd.verifiers.code.verifier import code
-from tests.mopd.code_sandboxes import BACKENDS, opened
+from tests.mopd.verifiers.code.code_sandboxes import BACKENDS, opened
 
 ROWS: list[dict[str, Any]] = json.loads(Path(__file__).with_name("code_task_cases.json").read_text(encoding="utf-8"))
 RIGHT, WRONG, EMPTY = "def f(x):\n    return x\n", "def f(x):\n    return x + 1\n", "x = 0\n"
