@@ -19,8 +19,7 @@ from flows.prepare import open_run
 from flows.probe import probe_choices, probe_folder, read_probe
 from flows.probe_report import probe_report
 from flows.progress import Console
-from flows.round import try_contexts
-from flows.run import in_charge
+from flows.run import in_charge, try_contexts
 from flows.session import Run
 from flows.signal_report import signal_report
 from flows.stages import draw, generate

@@ -20,7 +20,7 @@ from flows.arms import Job, fork_overrides
 from flows.command import run_command
 from flows.compare_runs import Say, run_folder
 from flows.exit_code import run_to_exit_code
-from flows.fork import fork_command
+from flows.fork import fork_run
 from mopd.errors import InputError
 from storage.files import make_folder
 from storage.runs import RUN_FILE
@@ -133,7 +133,7 @@ def _run(config: str, folder: str, origin: str = "", *overrides: str) -> int:
 
     def fork_and_run() -> int:
         if origin:
-            fork_command(Path(origin), 0, list(overrides), Path(folder))
+            fork_run(Path(origin), 0, list(overrides), Path(folder))
         return run_command(Path(config), Path(folder), [])
 
     return run_to_exit_code(fork_and_run)

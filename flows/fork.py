@@ -10,17 +10,12 @@ from flows.checks import check_adapter
 from flows.command_text import shell_command
 from flows.plan import DIGESTS, TRAINER, RunPlan
 from flows.prepare import in_own_process, inputs_of, run_document
-from flows.shard import Shard
 from flows.stage import free_settings
-from flows.text import Cell, text_table
 from mopd.errors import InputError
 from mopd.settings import Settings, override_tree, parse_settings
 from storage.lineage import create_fork
 from storage.manifests import POLICIES, Manifest
 from storage.runs import RUN_FILE, RunFolder
-
-BESIDE = "control, probe"
-"""The heading of what isn't trained on."""
 
 
 def fork_run(parent: Path, round: int, overrides: list[str], new: Path) -> RunFolder:
@@ -49,28 +44,6 @@ def fork_run(parent: Path, round: int, overrides: list[str], new: Path) -> RunFo
     document = run_document(settings, str(folder.document.get("config")), inputs)
     lineage = {"round": round, "set": overrides, "earlier": _earlier(plan)}
     return create_fork(folder, new, document, lineage, taken)
-
-
-def fork_command(parent: Path, round: int, overrides: list[str], new: Path) -> int:
-    """Fork, and say what came along and how to go on. Returns the exit code."""
-    folder = fork_run(parent, round, overrides, new)
-    plan = RunPlan.of(folder)
-    rows = [_came_along(folder, f"round {number}", part.all()) for number, part in enumerate(plan.rounds)]
-    evaluations = plan.shown_evaluations(folder)
-    rows += [_came_along(folder, f"policy {number}", part.all()) for number, part in evaluations.items()]
-    print(f"{folder.path}: forked from {folder.lineage['path']} at round {round}; shards that came along:")
-    print(f"\n{text_table(rows)}\n\nto start it: {shell_command('run', new)}")
-    return 0
-
-
-def _came_along(folder: RunFolder, where: str, shards: list[Shard]) -> dict[str, Cell]:
-    """How many of some shards are there, by table; of control and probe, all together."""
-    row: dict[str, Cell] = {"": where}
-    columns = [(shard, BESIDE if shard.name else shard.table) for shard in shards]
-    for column in sorted(dict.fromkeys(name for _, name in columns), key=lambda name: name == BESIDE):
-        there = [shard.find(folder) is not None for shard, name in columns if name == column]
-        row[column] = f"{sum(there)}/{len(there)}"
-    return row
 
 
 def overridden(folder: RunFolder, settings: Settings, overrides: list[str]) -> Settings:

@@ -19,8 +19,7 @@ from typing import Any
 from flows.checks import check_inputs
 from flows.plan import RunPlan
 from flows.stage import free_settings
-from flows.work import load_nothing
-from flows.worker import Worker
+from flows.worker import Worker, load_nothing
 from mopd.errors import InputError
 from mopd.settings import Settings
 from mopd.settings.tasks import FileTasks

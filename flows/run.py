@@ -1,4 +1,4 @@
-"""The run flow: rounds, and evaluations between them."""
+"""The flows of a run on one screen: rounds, evaluations between them, other contexts of what is there."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from typing import Any
 from prefect import flow, tags
 from prefect.runtime import flow_run
 
+from flows.other_contexts import open_contexts
 from flows.patience import be_patient
 from flows.prepare import open_run, run_lock
 from flows.progress import Console
-from flows.round import round_flow
 from flows.session import Run
-from flows.stages import evaluate
+from flows.stages import answer, choose, condition, draw, evaluate, generate, measure, score, train
 from flows.stale import crash_stale_runs, run_tag, tag_this_run
 from mopd.settings import Settings
 from storage.catalog import write_catalog
@@ -49,6 +49,57 @@ def run_flow(settings: Settings, run_dir: str | None = None) -> str:
     return str(folder.path)
 
 
+def _work(run: Run) -> None:
+    """All rounds; the first and the last policy, or each, are evaluated before they are trained on."""
+    for number in range(run.settings.rounds + 1):
+        plan = run.plan.evaluations.get(number)
+        if plan and run.missing(plan.all()):
+            evaluate(run, number)
+        if number < run.settings.rounds and run.pending(number):
+            round_flow(run, number)
+
+
+@flow(name="round", flow_run_name="round-{round:04d}", validate_parameters=False, persist_result=False)
+def round_flow(run: Run, round: int) -> None:
+    """Policy `round` samples, is judged, shown its peers, scored and trained: policy `round + 1`."""
+    draw(run, round)
+    generate(run, round)
+    if run.round(round).probes:
+        try_contexts(run, round)
+        choose(run, round)
+    condition(run, round)
+    score(run, round)
+    measure(run, round)
+    train(run, round)
+
+
+@flow(name="try", flow_run_name="try-r{round:04d}", validate_parameters=False, persist_result=False)
+def try_contexts(run: Run, round: int, answers: bool = True) -> None:
+    """The round's rollouts under several contexts: what the teacher says of them and, with `answers`, what the student
+    replies when it is shown these contexts."""
+    condition(run, round, tried=True)
+    if answers:
+        answer(run, round)
+    score(run, round, tried=True)
+    measure(run, round, tried=True)
+
+
+@flow(name="replay", flow_run_name="{name}-r{round:04d}", persist_result=False)
+def replay_flow(run_dir: str, round: int, name: str, overrides: list[str], scores: bool) -> None:
+    """Contexts, and scores if asked for, of the rollouts of `round` under the run's settings with `overrides`.
+
+    Their rows stand in the tables of the run in `run_dir`, with `name` in the column `condition`.
+    """
+    folder = RunFolder.open(Path(run_dir))
+    with in_charge(folder):
+        other = open_contexts(folder, round, name, overrides, scores=scores)
+        with Run.open(folder, Console(), tried=[other.shards]) as run:
+            condition(run, round, tried=True)
+            if scores:
+                score(run, round, tried=True)
+        write_catalog(folder)
+
+
 @contextmanager
 def in_charge(folder: RunFolder) -> Iterator[None]:
     """Hold the run folder, and clear up what a killed process left in it and on Prefect's server."""
@@ -58,16 +109,6 @@ def in_charge(folder: RunFolder) -> Iterator[None]:
         tag_this_run(folder)
         crash_stale_runs(folder)
         yield
-
-
-def _work(run: Run) -> None:
-    """All rounds; the first and the last policy, or each, are evaluated before they are trained on."""
-    for number in range(run.settings.rounds + 1):
-        plan = run.plan.evaluations.get(number)
-        if plan and run.missing(plan.all()):
-            evaluate(run, number)
-        if number < run.settings.rounds and run.pending(number):
-            round_flow(run, number)
 
 
 def default_dir(prefix: str = "") -> Path:

@@ -15,8 +15,8 @@ from flows.progress import Console
 from flows.shard import ContextShards, RoundPlan, Shard
 from flows.signals import raise_if_interrupted
 from flows.stage import Stage
-from flows.work import judge_shard, load_device, load_nothing, make_shard, sample_shard
-from flows.worker import Report, Worker
+from flows.work import judge_shard, load_device, make_shard, sample_shard
+from flows.worker import Report, Worker, load_nothing
 from mopd.settings import Settings
 from storage.runs import RunFolder
 from storage.shards import Manifest

@@ -68,10 +68,6 @@ def load_device(load: str, folder: RunFolder, settings: Settings, version: int) 
     return load_function(load)(folder, settings, version)
 
 
-def load_nothing(*_: Any) -> None:
-    """For workers whose jobs load what they need."""
-
-
 def load_function(name: str) -> Callable[..., Any]:
     """The function `module:function` of a stage."""
     module, _, function = name.partition(":")

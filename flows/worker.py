@@ -42,6 +42,10 @@ def warm_up() -> None:
     forkserver.ensure_running()
 
 
+def load_nothing(*_: Any) -> None:
+    """For workers whose jobs load what they need."""
+
+
 def silent(_: dict[str, Any]) -> None:
     """Ignore reports."""
 

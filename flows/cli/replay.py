@@ -17,7 +17,7 @@ def fork(run: Path, new: Path, /, *, round: Whole, overrides: Sets = ()) -> int:
         round: the first round that is run again, from 0 on
         overrides: e.g. train.objective=grpo; may be repeated
     """
-    from flows.fork import fork_command
+    from flows.replay import fork_command
 
     return fork_command(run, round, list(overrides), new)
 

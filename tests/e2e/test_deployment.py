@@ -131,9 +131,7 @@ def test_what_looks_at_runs_is_deployed_too(prefect: Prefect, deployments: dict[
     (artifact,) = prefect.post("artifacts/filter", filtered)
     assert (artifact["key"], artifact["type"]) == ("mopd-signal", "markdown")
     page = (deployed / "analysis" / "signal-round=0000" / "signal.md").read_text()
-    picture = "![success AUC and pairwise accuracy by context](plot.png)
-
-"
+    picture = "![success AUC and pairwise accuracy by context](plot.png)\n\n"
     assert artifact["data"] == page.replace(picture, "") != page  # the UI has no picture beside it
 
 

@@ -12,9 +12,9 @@ from flows.command_text import shell_command
 from flows.compare import plan_comparison
 from flows.diversity import analyze
 from flows.eval_request import find_model
-from flows.fork import fork_command, fork_run
+from flows.fork import fork_run
 from flows.other_contexts import open_contexts
-from flows.replay import _end_text
+from flows.replay import _end_text, fork_command
 from mopd.errors import InputError
 from storage.runs import RunFolder
 from tests.flows.rounds_by_jobs import TINY
