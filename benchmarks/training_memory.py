@@ -178,11 +178,11 @@ def train_apart(path: Path) -> dict[str, float]:
     """The peak of this process, in bytes, after it has trained the round of a run."""
     import torch
 
-    from flows.conditions import settings_of
-    from flows.jobs import train
-    from flows.shard import Shard
-    from flows.work import Work
-    from flows.worker import silent
+    from flows.execute.jobs import train
+    from flows.execute.work import Work
+    from flows.plan.conditions import settings_of
+    from flows.plan.shard import Shard
+    from flows.runtime.worker import silent
     from storage.runs import RunFolder
 
     torch.set_num_threads(1)
@@ -199,7 +199,7 @@ def train_apart(path: Path) -> dict[str, float]:
 
 
 def rollouts_of(number: int, settings: Any) -> Any:
-    from flows.shard import Shard
+    from flows.plan.shard import Shard
 
     return Shard("rollouts", ROUND, number, key_of("rollouts", number), settings)
 

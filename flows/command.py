@@ -6,11 +6,11 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from flows.fork import overridden
-from flows.launch import command_session, launch
-from flows.patience import PATIENCE
-from flows.plan import RunPlan
-from flows.prepare import ended_cleanly, open_run
+from flows.folder.fork import overridden
+from flows.folder.open import ended_cleanly, open_run
+from flows.plan.run import RunPlan
+from flows.runtime.launch import command_session, launch
+from flows.runtime.patience import PATIENCE
 from mopd.errors import InputError
 from mopd.settings import Settings, load_settings
 from storage.runs import RunFolder
@@ -83,6 +83,6 @@ def _sizes(settings: Any) -> str:
 
 
 def _show_end(folder: RunFolder) -> None:
-    from flows.status import rounds_text, run_status
+    from flows.report.status import rounds_text, run_status
 
     print(f"\n{rounds_text(run_status(folder))}\n\nrun: {folder.path}")

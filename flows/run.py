@@ -11,13 +11,13 @@ from typing import Any
 from prefect import flow, tags
 from prefect.runtime import flow_run
 
-from flows.other_contexts import open_contexts
-from flows.patience import be_patient
-from flows.prepare import open_run, run_lock
-from flows.progress import Console
-from flows.session import Run
-from flows.stages import answer, choose, condition, draw, evaluate, generate, measure, score, train
-from flows.stale import crash_stale_runs, run_tag, tag_this_run
+from flows.execute.session import Run
+from flows.execute.stages import answer, choose, condition, draw, evaluate, generate, measure, score, train
+from flows.folder.open import open_run, run_lock
+from flows.folder.other_contexts import open_contexts
+from flows.runtime.console import Console
+from flows.runtime.patience import be_patient
+from flows.runtime.stale_runs import crash_stale_runs, run_tag, tag_this_run
 from mopd.settings import Settings
 from storage.catalog import write_catalog
 from storage.runs import RunFolder

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Sequence
 
-from flows.exit_code import run_to_exit_code
+from flows.runtime.exit_code import run_to_exit_code
 from mopd.errors import InputError
 
 

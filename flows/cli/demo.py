@@ -10,8 +10,8 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from flows.sql import format_result
-from flows.status import run_status
+from flows.report.sql import format_result
+from flows.report.status import run_status
 from storage.catalog import query
 from storage.runs import RunFolder
 

@@ -9,7 +9,7 @@ from typing import Annotated, Literal
 from cyclopts import Parameter
 
 from flows.cli.options import Whole
-from flows.exit_code import FAILURE
+from flows.runtime.exit_code import FAILURE
 
 
 def status(run: Path, /, *, json: bool = False) -> int:
@@ -21,7 +21,7 @@ def status(run: Path, /, *, json: bool = False) -> int:
     """
     from json import dumps
 
-    from flows.status import run_status, status_text
+    from flows.report.status import run_status, status_text
     from storage.runs import RunFolder
 
     state = run_status(RunFolder.open(run))
@@ -43,7 +43,7 @@ def sql(
         query: one statement that reads
         format: of what is printed
     """
-    from flows.sql import format_result
+    from flows.report.sql import format_result
     from storage import catalog
     from storage.runs import RunFolder
 
@@ -64,7 +64,7 @@ def show(
         prompt: the id of the group's prompt
         sample: a rollout of the group, from 0 on
     """
-    from flows.show import show_group, show_sample
+    from flows.report.show import show_group, show_sample
     from storage.runs import RunFolder
 
     if sample is None:
@@ -80,7 +80,7 @@ def digest(run: Path, /) -> int:
     Args:
         run: the run's folder
     """
-    from flows.status import asked_evaluations
+    from flows.report.status import asked_evaluations
     from storage.digest import digest_tables
     from storage.runs import RunFolder
 
@@ -98,7 +98,7 @@ def export(run: Path, folder: Path, /, *, round: Whole) -> int:
         folder: a new one for the policy
         round: from 0 on
     """
-    from flows.export import export_policy
+    from flows.folder.export import export_policy
     from storage.runs import RunFolder
 
     print(export_policy(RunFolder.open(run), round, folder))
@@ -107,6 +107,6 @@ def export(run: Path, folder: Path, /, *, round: Whole) -> int:
 
 def doctor() -> int:
     """Show what was found on this machine, and what would stop a run."""
-    from flows import doctor
+    from flows.cli import doctor
 
     return doctor.doctor()

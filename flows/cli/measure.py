@@ -34,8 +34,8 @@ def signal(
         overrides: for all contexts; may be repeated
         out: for table, page, CSV and plot (default: in the run)
     """
-    from flows.analyze_signal import DEFAULT_VARIANTS
-    from flows.signal_command import signal_command
+    from flows.measure.contexts.signal import DEFAULT_VARIANTS
+    from flows.measure.contexts.signal_command import signal_command
 
     return signal_command(
         run,
@@ -56,7 +56,7 @@ def diversity(runs: Annotated[list[Path], Parameter(name="RUN")], /, *, out: Fol
         runs: several: compared with the first
         out: for the page, the table and the plot (default: RUN/analysis/diversity; of several runs runs/diversity)
     """
-    from flows.diversity import diversity_command
+    from flows.measure.diversity.command import diversity_command
 
     return diversity_command(runs, out)
 
@@ -85,7 +85,7 @@ def probe(
         overrides: for all contexts; may be repeated
         out: for table, page, CSV and plot (default: in the run)
     """
-    from flows.probe_command import probe_command
+    from flows.measure.contexts.probe_command import probe_command
 
     return probe_command(
         config,
@@ -123,8 +123,8 @@ def eval_(
         overrides: e.g. generate.temperature=0.6; may be repeated
         out: continued if it is there (default: a new one)
     """
-    from flows.eval_command import eval_command
-    from flows.eval_request import EvalRequest
+    from flows.measure.eval.command import eval_command
+    from flows.measure.eval.request import EvalRequest
 
     return eval_command(EvalRequest(tuple(models), tasks, reader, verifier, limit, k, overrides), out)
 
@@ -149,6 +149,6 @@ def compare(
         out: default: runs/compare-CONFIG
         jobs: runs at once, sharing out the cores
     """
-    from flows.compare import compare_command
+    from flows.measure.compare.command import compare_command
 
     return compare_command(config, vary=list(vary), num_seeds=seeds, overrides=list(overrides), out=out, workers=jobs)

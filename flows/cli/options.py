@@ -19,7 +19,7 @@ def _whole_number(_: object, tokens: tuple[Token, ...]) -> int:
 
 def _names(_: object, tokens: tuple[Token, ...]) -> tuple[str, ...]:
     """The parts between commas, but for those within brackets. None may be empty."""
-    from flows.arms import split_values
+    from flows.measure.compare.arms import split_values
 
     text = tokens[-1].value
     parts = tuple(part.strip() for part in split_values(text))

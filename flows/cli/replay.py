@@ -17,7 +17,7 @@ def fork(run: Path, new: Path, /, *, round: Whole, overrides: Sets = ()) -> int:
         round: the first round that is run again, from 0 on
         overrides: e.g. train.objective=grpo; may be repeated
     """
-    from flows.replay import fork_command
+    from flows.cli.replay_text import fork_command
 
     return fork_command(run, round, list(overrides), new)
 
@@ -34,7 +34,7 @@ def condition(
         name: what their rows are known by (default: the variant)
         overrides: e.g. condition.rendering=turns; may be repeated
     """
-    from flows.replay import replay_command
+    from flows.cli.replay_text import replay_command
 
     name = name or variant
     if name is None:
@@ -52,6 +52,6 @@ def score(run: Path, /, *, round: Whole, name: Name, overrides: Sets = ()) -> in
         name: what their rows are known by
         overrides: e.g. train.teacher=frozen; may be repeated
     """
-    from flows.replay import replay_command
+    from flows.cli.replay_text import replay_command
 
     return replay_command(run, round, name, list(overrides), scores=True)

@@ -7,7 +7,7 @@ import io
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
-from flows.text import Cell, text_lines
+from flows.report.text import Cell, text_lines
 from mopd.measures.estimate import UNDEFINED, Estimate
 
 Value = Cell | Estimate

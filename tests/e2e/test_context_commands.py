@@ -10,7 +10,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from flows.shard import CONTEXT_TABLES
+from flows.plan.shard import CONTEXT_TABLES
 from storage.catalog import query
 from storage.manifests import names_of
 from storage.runs import RunFolder

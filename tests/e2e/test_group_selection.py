@@ -8,8 +8,8 @@ from pathlib import Path
 
 import psutil
 
-from flows.plan import RunPlan
-from flows.status import run_status
+from flows.plan.run import RunPlan
+from flows.report.status import run_status
 from mopd.groups import useful_groups
 from storage.catalog import query
 from storage.runs import RunFolder

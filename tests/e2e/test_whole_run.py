@@ -101,7 +101,7 @@ def test_the_flow_of_a_finished_run_removes_garbage_and_loads_no_model(prefect: 
 import sys
 from time import process_time
 import flows.run
-from flows.progress import Console
+from flows.runtime.console import Console
 from flows.run import run_flow
 from mopd.settings import load_settings
 Console.terminal = sys.stdout

@@ -16,11 +16,12 @@ import time
 from pathlib import Path
 from typing import Any
 
-from flows import compare_processes, compare_runs
-from flows.arms import arms_of, jobs_of
-from flows.compare_processes import Processes
-from flows.compare_runs import Runs
-from flows.signals import Terminated, orderly_end
+from flows.measure.compare import processes as compare_processes
+from flows.measure.compare import runs as compare_runs
+from flows.measure.compare.arms import arms_of, jobs_of
+from flows.measure.compare.processes import Processes
+from flows.measure.compare.runs import Runs
+from flows.runtime.interrupts import Terminated, orderly_end
 from tests.e2e.harness import TINY
 
 STAY = """

@@ -11,12 +11,12 @@ from typing import Any
 
 import torch
 
-from flows.plan import RunPlan
-from flows.prepare import run_document, tasks_digest
-from flows.shard import RoundPlan, Shard
-from flows.stage import STAGES, Stage
-from flows.work import judge_shard, load_device, make_shard, sample_shard
-from flows.worker import silent
+from flows.execute.work import judge_shard, load_device, make_shard, sample_shard
+from flows.folder.open import run_document, tasks_digest
+from flows.plan.run import RunPlan
+from flows.plan.shard import RoundPlan, Shard
+from flows.plan.stage import STAGES, Stage
+from flows.runtime.worker import silent
 from mopd.models.folders import model_digest, resolve_model
 from mopd.settings import Settings, load_settings
 from mopd.tasks.draw import load_tasks
@@ -54,7 +54,7 @@ def make_whole(path: Path, settings: Settings) -> RunFolder:
 
 
 def inputs(settings: Settings) -> dict[str, Any]:
-    """What `flows.prepare.inputs_of` finds in a process of its own."""
+    """What `flows.folder.open.inputs_of` finds in a process of its own."""
     return {
         "model_digest": model_digest(resolve_model(settings.model.path)),
         "teacher_digest": None,

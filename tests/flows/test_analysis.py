@@ -11,21 +11,21 @@ from typing import Any
 
 import pytest
 
-from flows.analysis import Analysis, open_analysis
-from flows.analyze_signal import signal_results
 from flows.cli import demo, main
-from flows.command_text import shell_command
-from flows.other_contexts import open_contexts
-from flows.plan import RunPlan
-from flows.probe import probe_choices, read_probe
-from flows.probe_report import probe_report
-from flows.progress import Console
+from flows.execute.session import Run
+from flows.execute.work import Rows, read_shard
+from flows.folder.other_contexts import open_contexts
+from flows.measure.contexts.analysis import Analysis, open_analysis
+from flows.measure.contexts.probe import probe_choices, read_probe
+from flows.measure.contexts.probe_report import probe_report
+from flows.measure.contexts.signal import signal_results
+from flows.measure.contexts.signal_command import signal_command
+from flows.measure.contexts.signal_report import signal_report
+from flows.plan.run import RunPlan
+from flows.plan.shard import Shard
 from flows.report.table import estimate_in
-from flows.session import Run
-from flows.shard import Shard
-from flows.signal_command import signal_command
-from flows.signal_report import signal_report
-from flows.work import Rows, read_shard
+from flows.runtime.console import Console
+from flows.runtime.shell import shell_command
 from mopd.errors import InputError
 from mopd.settings import load_settings
 from mopd.settings.context_choice import choice_grid
@@ -40,7 +40,7 @@ VARIANTS = ("none", "positive", "contrastive", "random_peer")
 def run(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunFolder]:
     """A run of one round and two prompts with contrastive contexts, which has been asked for positive ones before."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("flows.fork.inputs_of", lambda _: run_inputs)
+        patch.setattr("flows.folder.fork.inputs_of", lambda _: run_inputs)
         folder = make_run(tmp_path_factory.mktemp("analysis") / "a run", "rounds=1")
         run_inputs = {name: folder.document[name] for name in ("model_digest", "tasks_digest", "num_heldout")}
         run_inputs["teacher_digest"] = None
@@ -80,7 +80,7 @@ def test_nothing_is_written_before_the_work_begins(run: RunFolder) -> None:
 
 def test_a_name_that_is_taken_by_other_settings_gets_a_number(run: RunFolder, monkeypatch: pytest.MonkeyPatch) -> None:
     taken = {"success": ["condition.variant=failure"]}
-    monkeypatch.setattr("flows.analysis.named_conditions", lambda _: taken)
+    monkeypatch.setattr("flows.measure.contexts.analysis.named_conditions", lambda _: taken)
     assert opened(run, "success").parts["success"].name == "success-2"
     assert opened(run, "failure").parts["failure"].name == "success"
 
@@ -137,7 +137,7 @@ def test_a_probe_reads_the_columns_that_it_needs(
         read.update((shard.table, column) for row in rows for column in row)
         return rows
 
-    monkeypatch.setattr("flows.analysis.read_shard", noted)
+    monkeypatch.setattr("flows.measure.contexts.analysis.read_shard", noted)
     read_probe(run, 0, choice_grid(VARIANTS, (), ()))
     large = {"messages", "context_token_ids", "text", "feedback"}
     assert {column for _, column in read} & large == set()

@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from flows.conditions import candidate_settings, settings_of
-from flows.fork import fork_run
-from flows.plan import RunPlan
-from flows.shard import Shard
+from flows.folder.fork import fork_run
+from flows.plan.conditions import candidate_settings, settings_of
+from flows.plan.run import RunPlan
+from flows.plan.shard import Shard
 from mopd.contexts.summaries import SUMMARY_INSTRUCTION
 from mopd.settings.condition import ConditionSettings
 from storage.catalog import query

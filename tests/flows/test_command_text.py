@@ -8,13 +8,13 @@ from typing import Any
 
 import pytest
 
-from flows.command_text import shell_command
-from flows.compare import plan_comparison
-from flows.diversity import analyze
-from flows.eval_request import find_model
-from flows.fork import fork_run
-from flows.other_contexts import open_contexts
-from flows.replay import _end_text, fork_command
+from flows.cli.replay_text import _end_text, fork_command
+from flows.folder.fork import fork_run
+from flows.folder.other_contexts import open_contexts
+from flows.measure.compare.command import plan_comparison
+from flows.measure.diversity.command import analyze
+from flows.measure.eval.request import find_model
+from flows.runtime.shell import shell_command
 from mopd.errors import InputError
 from storage.runs import RunFolder
 from tests.flows.rounds_by_jobs import TINY
@@ -27,7 +27,7 @@ OVERRIDES = ["condition.variant={kind: random_peer, match: tokens}"]
 @pytest.fixture
 def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> RunFolder:
     """A finished run of two rounds, in a folder with a blank."""
-    monkeypatch.setattr("flows.fork.inputs_of", lambda _: INPUTS)
+    monkeypatch.setattr("flows.folder.fork.inputs_of", lambda _: INPUTS)
     folder, plan = run_of(tmp_path / "my runs" / "first")
     finish(folder, plan)
     return folder

@@ -10,11 +10,19 @@ from pathlib import Path
 
 import pytest
 
-from flows.arms import Arm, Job, arms_of, fork_overrides, jobs_of
 from flows.cli import main
-from flows.compare_results import METRICS, Results, RunResult, comparison_report, method_text, result_table, seed_table
-from flows.compare_runs import FINISHED, WAS_THERE, Runs, run_folder
-from flows.prepare import run_lock
+from flows.folder.open import run_lock
+from flows.measure.compare.arms import Arm, Job, arms_of, fork_overrides, jobs_of
+from flows.measure.compare.results import (
+    METRICS,
+    Results,
+    RunResult,
+    comparison_report,
+    method_text,
+    result_table,
+    seed_table,
+)
+from flows.measure.compare.runs import FINISHED, WAS_THERE, Runs, run_folder
 from flows.report.report import Report
 from mopd.errors import InputError
 from mopd.measures.comparison import Outcome, compare_arms
@@ -163,8 +171,8 @@ class FakeLauncher:
 @pytest.fixture
 def simple_runs(monkeypatch: pytest.MonkeyPatch) -> None:
     """A run is done when it has a file `done`."""
-    monkeypatch.setattr("flows.compare_runs.is_finished", lambda folder, _: (folder / "done").exists())
-    monkeypatch.setattr("flows.compare_runs.has_rollouts", lambda folder: (folder / "done").exists())
+    monkeypatch.setattr("flows.measure.compare.runs.is_finished", lambda folder, _: (folder / "done").exists())
+    monkeypatch.setattr("flows.measure.compare.runs.has_rollouts", lambda folder: (folder / "done").exists())
 
 
 def runs_in(out: Path, said: list[str] | None = None, workers: int = 1) -> Runs:

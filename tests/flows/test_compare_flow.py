@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from flows.compare import Comparison
+from flows.measure.compare.command import Comparison
 from tests.e2e.harness import TINY
 from tests.flows.test_compare import results
 
@@ -18,7 +18,9 @@ VARY = ["train.objective=mopd,grpo"]
 @pytest.fixture
 def flow(monkeypatch: pytest.MonkeyPatch) -> Any:
     """The flow's function, its comparison done by `states`; returns what was compared, what was shown, and the rest."""
-    from flows import compare_flow as module  # brings Prefect along, which no other test of this folder waits for
+    from flows.measure.compare import (
+        flow as module,  # brings Prefect along, which no other test of this folder waits for
+    )
 
     def run(states: dict[str, str], **parameters: Any) -> tuple[list[Comparison], list[dict[str, str]], Any]:
         compared: list[Comparison] = []

@@ -12,10 +12,10 @@ from pathlib import Path
 import psutil
 import pytest
 
-from flows.arms import arms_of, jobs_of
-from flows.compare_processes import Processes
-from flows.compare_runs import PATIENCE_SECONDS
-from flows.signals import END_SECONDS, noted_signals
+from flows.measure.compare.arms import arms_of, jobs_of
+from flows.measure.compare.processes import Processes
+from flows.measure.compare.runs import PATIENCE_SECONDS
+from flows.runtime.interrupts import END_SECONDS, noted_signals
 from tests.e2e.harness import ROOT, TINY
 
 INT, TERM = signal.SIGINT, signal.SIGTERM
@@ -86,7 +86,7 @@ def test_a_run_that_can_not_be_followed_is_ended(tmp_path: Path, monkeypatch: py
         started.append(start([sys.executable, "-c", "import time; time.sleep(120)"], **how))  # type: ignore[call-overload]
         return started[-1]
 
-    monkeypatch.setattr("flows.compare_processes.subprocess.Popen", stay)
+    monkeypatch.setattr("flows.measure.compare.processes.subprocess.Popen", stay)
     (job, *_) = jobs_of(TINY, arms_of(["train.objective=mopd,grpo"]), 1, [])
     with pytest.raises(OSError, match="logs"):
         Processes(tmp_path, lambda _: None).launch(job, None)
@@ -96,7 +96,14 @@ def test_a_run_that_can_not_be_followed_is_ended(tmp_path: Path, monkeypatch: py
 def test_a_run_of_a_comparison_that_was_killed_ends_by_itself(tmp_path: Path) -> None:
     """It looks for its parent: here for one that is not there any more."""
     gone = subprocess.run([sys.executable, "-c", "import os; print(os.getpid())"], capture_output=True, text=True)
-    command = [sys.executable, "-m", "flows.compare_processes", gone.stdout.strip(), str(TINY), str(tmp_path / "run")]
+    command = [
+        sys.executable,
+        "-m",
+        "flows.measure.compare.processes",
+        gone.stdout.strip(),
+        str(TINY),
+        str(tmp_path / "run"),
+    ]
     done = subprocess.run(command, cwd=ROOT, timeout=60, check=False, capture_output=True)
     assert done.returncode == 1
     assert not (tmp_path / "run").exists()

@@ -11,9 +11,9 @@ from typing import Any
 import pytest
 
 from flows.cli import main
-from flows.diversity import analyze
-from flows.diversity_report import tables
-from flows.diversity_results import HELD_OUT, SAMPLED, Point, read_results
+from flows.measure.diversity.command import analyze
+from flows.measure.diversity.report import tables
+from flows.measure.diversity.results import HELD_OUT, SAMPLED, Point, read_results
 from mopd.errors import InputError
 from storage.errors import StorageError
 from storage.lineage import create_fork
@@ -223,7 +223,7 @@ def test_a_mean_outside_its_interval_is_drawn(tmp_path: Path) -> None:
 
 
 def test_the_flow_publishes_the_tables(run: RunFolder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    import flows.diversity_flow as module
+    import flows.measure.diversity.flow as module
 
     published: list[dict[str, str]] = []
     monkeypatch.setattr("prefect.artifacts.create_markdown_artifact", lambda **artifact: published.append(artifact))

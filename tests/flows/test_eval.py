@@ -13,14 +13,14 @@ from typing import Any
 
 import pytest
 
-from flows.eval_flow import EVALUATE_MODEL
-from flows.eval_jobs import check_models, load_model_engine
-from flows.eval_plan import EvalPlan
-from flows.eval_prepare import Prepared, is_finished, names_of, note_request, open_evaluation
-from flows.eval_request import EvalRequest, find_model, resolve
-from flows.eval_results import eval_report, read_results, result_table, write_results
-from flows.plan import DIGESTS
-from flows.prepare import run_lock
+from flows.folder.open import run_lock
+from flows.measure.eval.flow import EVALUATE_MODEL
+from flows.measure.eval.jobs import check_models, load_model_engine
+from flows.measure.eval.plan import EvalPlan
+from flows.measure.eval.prepare import Prepared, is_finished, names_of, note_request, open_evaluation
+from flows.measure.eval.request import EvalRequest, find_model, resolve
+from flows.measure.eval.results import eval_report, read_results, result_table, write_results
+from flows.plan.run import DIGESTS
 from flows.report.table import estimate_in
 from mopd.errors import InputError
 from mopd.measures.estimate import UNDEFINED

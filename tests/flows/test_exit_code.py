@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from flows.exit_code import run_to_exit_code
-from flows.signals import Terminated
-from flows.worker import WorkerDied
+from flows.runtime.exit_code import run_to_exit_code
+from flows.runtime.interrupts import Terminated
+from flows.runtime.worker import WorkerDied
 from mopd.errors import InputError
 from storage.errors import StorageError
 

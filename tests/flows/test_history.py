@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from flows.jobs import earlier_groups
-from flows.plan import RunPlan
-from flows.work import Work
-from flows.worker import silent
+from flows.execute.jobs import earlier_groups
+from flows.execute.work import Work
+from flows.plan.run import RunPlan
+from flows.runtime.worker import silent
 from storage.runs import RunFolder
 from storage.shards import read_rows
 from tests.flows.test_plan import commit, plan_of, run_of

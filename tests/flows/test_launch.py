@@ -8,8 +8,8 @@ from types import ModuleType
 
 import pytest
 
-from flows.launch import command_session, launch
-from flows.progress import Console
+from flows.runtime.console import Console
+from flows.runtime.launch import command_session, launch
 from mopd.errors import InputError
 
 
@@ -36,8 +36,8 @@ def log(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     module = ModuleType("a_flow")
     module.run = lambda **given: events.append(f"runs {given}")  # type: ignore[attr-defined]
     monkeypatch.setitem(sys.modules, "a_flow", module)
-    monkeypatch.setattr("flows.server.start_prefect_server", start)
-    monkeypatch.setattr("flows.launch.warm_up", lambda: events.append("warms up"))
+    monkeypatch.setattr("flows.runtime.prefect_server.start_prefect_server", start)
+    monkeypatch.setattr("flows.runtime.launch.warm_up", lambda: events.append("warms up"))
     return events
 
 

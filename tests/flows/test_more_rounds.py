@@ -8,15 +8,15 @@ from pathlib import Path
 
 import pytest
 
-from flows.arms import arms_of, jobs_of
 from flows.cli import main
 from flows.cli.demo import verdict
-from flows.compare_results import read_results
-from flows.conditions import settings_of
-from flows.fork import fork_run
-from flows.plan import RunPlan
-from flows.prepare import open_run
-from flows.status import asked_evaluations, rounds_text, run_status, status_text
+from flows.folder.fork import fork_run
+from flows.folder.open import open_run
+from flows.measure.compare.arms import arms_of, jobs_of
+from flows.measure.compare.results import read_results
+from flows.plan.conditions import settings_of
+from flows.plan.run import RunPlan
+from flows.report.status import asked_evaluations, rounds_text, run_status, status_text
 from mopd.errors import InputError
 from mopd.settings import override_tree, parse_settings
 from storage.digest import digest_tables
@@ -30,8 +30,8 @@ ENDS, EACH, NEVER = (f"evaluate.when={when}" for when in ("first_and_last", "eve
 
 @pytest.fixture(autouse=True)
 def inputs_in_this_process(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("flows.prepare.inputs_of", inputs)
-    monkeypatch.setattr("flows.fork.inputs_of", inputs)
+    monkeypatch.setattr("flows.folder.open.inputs_of", inputs)
+    monkeypatch.setattr("flows.folder.fork.inputs_of", inputs)
 
 
 @pytest.fixture(scope="module")

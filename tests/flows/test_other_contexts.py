@@ -7,11 +7,11 @@ from pathlib import Path
 
 import pytest
 
-from flows.conditions import named_conditions
-from flows.fork import fork_run
-from flows.other_contexts import OtherContexts, open_contexts
-from flows.plan import RunPlan
-from flows.shard import Shard
+from flows.folder.fork import fork_run
+from flows.folder.other_contexts import OtherContexts, open_contexts
+from flows.plan.conditions import named_conditions
+from flows.plan.run import RunPlan
+from flows.plan.shard import Shard
 from mopd.errors import InputError
 from storage.errors import StorageError
 from storage.runs import RunFolder
@@ -23,7 +23,7 @@ POSITIVE = ["condition.variant=positive"]
 
 @pytest.fixture(autouse=True)
 def _inputs(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("flows.fork.inputs_of", lambda _: INPUTS)
+    monkeypatch.setattr("flows.folder.fork.inputs_of", lambda _: INPUTS)
 
 
 @pytest.fixture(scope="module")

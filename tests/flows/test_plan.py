@@ -9,11 +9,11 @@ from typing import Any
 
 import pytest
 
-from flows import policies
-from flows.export import export_policy
-from flows.plan import DIGESTS, RunPlan, Shard
-from flows.prepare import open_run, run_lock
-from flows.stage import STAGES
+from flows.folder import policies
+from flows.folder.export import export_policy
+from flows.folder.open import open_run, run_lock
+from flows.plan.run import DIGESTS, RunPlan, Shard
+from flows.plan.stage import STAGES
 from mopd.errors import InputError
 from mopd.settings import Settings
 from storage.errors import StorageError
@@ -368,7 +368,7 @@ def test_a_refused_start_writes_nothing(tmp_path: Path, monkeypatch: pytest.Monk
     more = plan_of({**SMALL, "rounds": 5}).settings
     with run_lock(folder), pytest.raises(InputError, match="is being run by"):
         open_run(more, folder.path, config="")
-    monkeypatch.setattr("flows.prepare.inputs_of", lambda _: {"model_digest": "other", "tasks_digest": "tasks"})
+    monkeypatch.setattr("flows.folder.open.inputs_of", lambda _: {"model_digest": "other", "tasks_digest": "tasks"})
     with pytest.raises(InputError, match="the model tiny:llama changed"):
         open_run(more, folder.path, config="")
     assert (folder.path / "run.json").read_bytes() == before

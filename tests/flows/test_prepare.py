@@ -15,7 +15,7 @@ from typing import Any
 
 import pytest
 
-from flows.prepare import ended_cleanly, in_own_process, inputs_of, run_lock
+from flows.folder.open import ended_cleanly, in_own_process, inputs_of, run_lock
 from mopd.errors import InputError
 from mopd.settings import parse_settings
 from storage.errors import StorageError
@@ -58,7 +58,7 @@ def test_the_holder_is_named(tmp_path: Path) -> None:
 
 def test_a_killed_holder_is_noticed(tmp_path: Path) -> None:
     script = (
-        "import os, sys; from pathlib import Path; from flows.prepare import run_lock; from storage.runs import "
+        "import os, sys; from pathlib import Path; from flows.folder.open import run_lock; from storage.runs import "
         "RunFolder\nwith run_lock(RunFolder(Path(sys.argv[1]), {})): os.kill(os.getpid(), 9)"
     )
     killed = subprocess.run([sys.executable, "-c", script, str(tmp_path)], cwd=Path(__file__).parents[2], check=False)
@@ -106,7 +106,7 @@ def test_inputs_are_checked_once_and_again_when_a_file_of_theirs_changed(
     tmp_path: Path, changed: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     checks: list[Any] = []
-    monkeypatch.setattr("flows.prepare.in_own_process", lambda check, *args: {"number": checks.append(args)})
+    monkeypatch.setattr("flows.folder.open.in_own_process", lambda check, *args: {"number": checks.append(args)})
     tasks, model = tmp_path / "tasks.jsonl", tmp_path / "model" / "config.json"
     model.parent.mkdir()
     for path in (tasks, model):

@@ -7,10 +7,10 @@ from typing import Any
 import numpy as np
 import pytest
 
-from flows.plan import RunPlan
-from flows.round_scores import RoundScores
-from flows.shard import Shard
-from flows.stage import STAGES, key_tree
+from flows.execute.round_scores import RoundScores
+from flows.plan.run import RunPlan
+from flows.plan.shard import Shard
+from flows.plan.stage import STAGES, key_tree
 from mopd.settings import parse_settings
 from storage.reading import ShardFile
 from storage.runs import RunFolder

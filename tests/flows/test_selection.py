@@ -7,11 +7,11 @@ from typing import Any
 
 import pytest
 
-from flows.checks import check_inputs
-from flows.plan import RunPlan, Shard
-from flows.selection import chosen_groups, round_selection, selection_line
-from flows.stage import STAGES, key_tree
-from flows.status import rounds_text, run_status
+from flows.folder.inputs import check_inputs
+from flows.plan.run import RunPlan, Shard
+from flows.plan.selection import chosen_groups, round_selection, selection_line
+from flows.plan.stage import STAGES, key_tree
+from flows.report.status import rounds_text, run_status
 from mopd.errors import InputError
 from mopd.settings import Settings, load_settings
 from storage.runs import RunFolder

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from flows.show import _peers_line, show_group, show_sample
+from flows.report.show import _peers_line, show_group, show_sample
 from mopd.errors import InputError
 from mopd.models.folders import resolve_model
 from mopd.settings import parse_settings
@@ -62,7 +62,7 @@ def test_a_sample_is_shown_from_its_own_rows_and_the_columns_that_are_shown(
         read.append((manifest.table, len(rows), max((array.ndim for array in arrays), default=0)))
         return rows
 
-    monkeypatch.setattr("flows.show.read_rows", watched)
+    monkeypatch.setattr("flows.report.show.read_rows", watched)
     show_sample(run, 0, "a", 1)
     assert read == [("rollouts", 1, 1), ("verdicts", 1, 0), ("contexts", 1, 0), ("scores", 1, 1)]
 

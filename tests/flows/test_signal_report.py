@@ -7,8 +7,7 @@ import io
 
 import pytest
 
-from flows.report.table import Table
-from flows.signal_report import (
+from flows.measure.contexts.signal_report import (
     SignalResults,
     coverage_table,
     difficulty_table,
@@ -18,6 +17,7 @@ from flows.signal_report import (
     signal_report,
     signal_table,
 )
+from flows.report.table import Table
 from mopd.measures.signal_metrics import METRICS
 from mopd.measures.signal_summary import POPULATIONS, SUMMARIZED, summarize_signals
 from mopd.measures.signals import Rows, signal_rows

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from flows.progress import Console
-from flows.signals import Terminated, orderly_end, raise_if_interrupted
+from flows.runtime.console import Console
+from flows.runtime.interrupts import Terminated, orderly_end, raise_if_interrupted
 from tests.flows.test_plan import run_of
 
 
@@ -27,7 +27,7 @@ def test_a_ctrl_c_whose_exception_was_swallowed_is_raised_again() -> None:
 
 def test_a_run_that_fails_of_ctrl_c_was_interrupted_whatever_it_says(tmp_path: Path) -> None:
     """Prefect raises an error of its own where Ctrl-C comes while it prepares a step."""
-    from flows.session import Run
+    from flows.execute.session import Run
 
     folder, _ = run_of(tmp_path / "run")
     for number, expected in ((signal.SIGINT, KeyboardInterrupt), (0, ValueError)):

@@ -9,7 +9,7 @@ from uuid import UUID
 
 import pytest
 
-from flows import stale
+from flows.runtime import stale_runs as stale
 from storage.runs import RunFolder
 
 PAGE = 200

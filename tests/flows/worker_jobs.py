@@ -9,7 +9,7 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
-from flows.worker import Report
+from flows.runtime.worker import Report
 from mopd.errors import InputError
 
 

@@ -11,7 +11,7 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from flows.policies import base_folder
+from flows.folder.policies import base_folder
 from mopd.errors import InputError
 from mopd.models.folders import load_model, resolve_model
 from mopd.models.lora import ADAPTER, CONFIG, check_targets, linear_layers, load_student, merged, save_model

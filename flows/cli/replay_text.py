@@ -1,0 +1,72 @@
+"""What `mopd fork`, `mopd condition` and `mopd score` do: what is there, under other settings."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from flows.folder.fork import fork_run
+from flows.folder.other_contexts import OtherContexts, open_contexts
+from flows.plan.run import RunPlan
+from flows.plan.shard import Shard
+from flows.report.text import Cell, text_table
+from flows.runtime.launch import command_session, launch
+from flows.runtime.shell import shell_command
+from storage.runs import RunFolder
+
+BESIDE = "control, probe"
+"""The heading of what isn't trained on."""
+
+
+def fork_command(parent: Path, round: int, overrides: list[str], new: Path) -> int:
+    """Fork, and say what came along and how to go on. Returns the exit code."""
+    folder = fork_run(parent, round, overrides, new)
+    plan = RunPlan.of(folder)
+    rows = [_came_along(folder, f"round {number}", part.all()) for number, part in enumerate(plan.rounds)]
+    evaluations = plan.shown_evaluations(folder)
+    rows += [_came_along(folder, f"policy {number}", part.all()) for number, part in evaluations.items()]
+    print(f"{folder.path}: forked from {folder.lineage['path']} at round {round}; shards that came along:")
+    print(f"\n{text_table(rows)}\n\nto start it: {shell_command('run', new)}")
+    return 0
+
+
+def _came_along(folder: RunFolder, where: str, shards: list[Shard]) -> dict[str, Cell]:
+    """How many of some shards are there, by table; of control and probe, all together."""
+    row: dict[str, Cell] = {"": where}
+    columns = [(shard, BESIDE if shard.name else shard.table) for shard in shards]
+    for column in sorted(dict.fromkeys(name for _, name in columns), key=lambda name: name == BESIDE):
+        there = [shard.find(folder) is not None for shard, name in columns if name == column]
+        row[column] = f"{sum(there)}/{len(there)}"
+    return row
+
+
+def replay_command(run_dir: Path, round: int, name: str, overrides: list[str], *, scores: bool) -> int:
+    """Make the contexts, and the scores where they are asked for, under a name. Returns the exit code."""
+    with command_session():
+        folder = RunFolder.open(run_dir)
+        other = open_contexts(folder, round, name, overrides, scores=scores)
+        if RunPlan.of(folder).missing_of(folder, other.made_by(scores=scores)):
+            launch(
+                "flows.run:replay_flow",
+                run_dir=str(folder.path),
+                round=round,
+                name=name,
+                overrides=other.overrides,
+                scores=scores,
+            )
+        print(_end_text(folder, other, scores=scores))
+    return 0
+
+
+def _end_text(folder: RunFolder, other: OtherContexts, *, scores: bool) -> str:
+    made = [manifest for shard in other.made_by(scores=scores) if (manifest := shard.find(folder)) is not None]
+    rows = [
+        f"{sum(manifest.rows for manifest in made if manifest.table == table)} rows in {table}"
+        for table in dict.fromkeys(manifest.table for manifest in made)
+    ]
+    table = "scores" if scores else "contexts"
+    name = next(manifest.name for manifest in made if manifest.table == table)
+    look = shell_command("sql", folder.path, f"FROM {table} WHERE condition = '{name}'")
+    fork = shell_command("fork", folder.path, round=other.round, set=other.overrides)
+    return (
+        f"{folder.path}: round {other.round}, {', '.join(rows)}\nto look at them: {look}\nto train on them: {fork} NEW"
+    )

@@ -1,0 +1,244 @@
+"""What worker processes do for a round: what they need on the device, and the jobs that `flows.plan.stage` names.
+
+A job is given what was loaded and its work, and returns the rows of its shard. torch, transformers and vLLM are
+imported here only, never in the process that runs the flows.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from flows.execute.chosen import condition_of, publish_chosen
+from flows.execute.round_scores import RoundScores
+from flows.execute.work import Rows, Work, commit, manifest_of, of_groups, read_shard
+from flows.folder.policies import base_folder, gather_trainer_state, policy_folder, teacher_state, trainer_folder
+from flows.plan.conditions import CONTROL
+from flows.plan.selection import chosen_groups, control_groups
+from mopd.contexts.summaries import instruction_of
+from mopd.objectives import columns_read
+from mopd.settings import GenerateSettings, Settings
+from storage.runs import RunFolder
+from storage.shards import Manifest, commit_folder, refuse_committed, remove_trainer_state
+
+
+@dataclass(frozen=True)
+class LoadedEngine:
+    """A generation engine with the tokenizer of its model."""
+
+    engine: Any
+    tokenizer: Any
+
+    def close(self) -> None:
+        """Free the device."""
+        self.engine.close()
+
+
+def load_engine(
+    folder: RunFolder, settings: Settings, version: int, generate: GenerateSettings | None = None
+) -> LoadedEngine:
+    """The engine with policy `version` of a run, sampling by the settings, or by `generate` in place of theirs."""
+    from mopd.engines import make_engine
+    from mopd.models.folders import load_tokenizer
+
+    policy, base = policy_folder(folder, version), base_folder(folder, version)
+    engine = make_engine(generate or settings.generate, settings.model, policy, base=base)
+    return LoadedEngine(engine, load_tokenizer(policy))
+
+
+def load_scorer(folder: RunFolder, settings: Settings, version: int) -> Any:
+    """Student and teacher of policy `version`, as one scorer."""
+    from mopd.score import Scorer
+
+    return Scorer(
+        settings,
+        policy_folder=policy_folder(folder, version),
+        state_folder=teacher_state(folder, settings, version),
+        reference_folder=policy_folder(folder, 0),
+    )
+
+
+def generate(loaded: LoadedEngine, work: Work) -> Rows:
+    """prompts -> rollouts."""
+    from mopd.generate import generate
+
+    prompts, settings = work.read("prompts"), work.settings
+    return generate(
+        prompts,
+        loaded.engine,
+        loaded.tokenizer,
+        settings.generate,
+        run=work.folder.run_id,
+        round=work.shard.round,
+        seed=settings.seed,
+        policy_version=work.shard.round,
+        instruction=instruction_of(settings),
+        progress=work.progress(len(prompts) * settings.generate.num_samples, "rollouts"),
+    )
+
+
+def sample_heldout(loaded: LoadedEngine, work: Work) -> Rows:
+    """Held-out prompts -> samples, not judged yet."""
+    from mopd.generate import sample_evaluation
+
+    return sample_evaluation(
+        work.read("prompts"),
+        loaded.engine,
+        loaded.tokenizer,
+        work.settings,
+        run=work.folder.run_id,
+        policy_version=work.shard.round,
+    )
+
+
+def verify(_: None, work: Work) -> Rows:
+    """rollouts -> verdicts."""
+    from mopd.verify import verify
+
+    rollouts = work.read("rollouts", ("run", "round", "prompt_id", "sample", "text", "finish_reason"))
+    return verify(
+        work.read("prompts"),
+        rollouts,
+        work.settings.verify,
+        progress=work.progress(len(rollouts), "verdicts"),
+        summarized=bool(instruction_of(work.settings)),
+    )
+
+
+def judge_heldout(samples: Rows, work: Work) -> Rows:
+    """Held-out samples -> evaluations."""
+    prompts = work.read("prompts")
+    datasets = {prompt["prompt_id"]: prompt["dataset"] for prompt in prompts}
+    kept = ("run", "round", "prompt_id", "sample", "policy_version", "token_ids", "text", "finish_reason", "seed")
+    judged = judged_rows(prompts, samples, work.settings, kept=kept)
+    return [row | {"dataset": datasets[row["prompt_id"]]} for row in judged]
+
+
+def judged_rows(
+    prompts: Rows, samples: Rows, settings: Settings, *, kept: Sequence[str], summarized: bool = False
+) -> Rows:
+    """Samples with what the verifiers of their prompts say of them; of the samples the columns `kept`.
+
+    `summarized`: they were asked for a summary, which is not judged.
+    """
+    from mopd.verify import verify
+
+    verdicts = verify(prompts, samples, settings.verify, summarized=summarized)
+    judged = ("reward", "success", "prediction", "kind", "sandbox", "sandbox_policy", "error")
+    return [
+        {name: sample[name] for name in kept} | {name: verdict[name] for name in judged}
+        for sample, verdict in zip(samples, verdicts, strict=True)
+    ]
+
+
+def condition(_: None, work: Work) -> Rows | Manifest:
+    """verdicts (and the rollouts and prompts they judge) -> contexts; a probe's, where it chose one in this round."""
+    from mopd.condition import condition
+
+    published = publish_chosen(work)
+    if published is not None:
+        return published
+    folder, shard, settings = work.folder, work.shard, work.settings
+    judged = work.read("verdicts")
+    chosen = chosen_groups(folder, shard, judged, settings.generate)
+    if shard.name == CONTROL:
+        chosen = control_groups(judged, chosen, settings, round=shard.round)
+    prompts, rollouts, verdicts = (
+        of_groups(rows, chosen) for rows in (work.read("prompts"), work.read("rollouts"), judged)
+    )
+    return condition(
+        prompts,
+        rollouts,
+        verdicts,
+        condition_of(folder, shard),
+        _tokenizer(policy_folder(folder, 0)),
+        run_seed=settings.seed,
+        earlier=earlier_groups(work, verdicts),
+    )
+
+
+def earlier_groups(work: Work, verdicts: Rows) -> tuple[Rows, Rows]:
+    """Rollouts and verdicts of earlier rounds for the prompts of a contexts shard that have no success now."""
+    folder, history = work.folder, work.shard.history
+    unsolved = {row["prompt_id"] for row in verdicts} - {row["prompt_id"] for row in verdicts if row["success"]}
+    rollouts: Rows = []
+    judged: Rows = []
+    for verdict_shard, rollout_shard in zip(history[::2], history[1::2], strict=True):
+        if unsolved and verdict_shard.committed(folder) is not None:  # a round may have needed fewer shards
+            known = of_groups(read_shard(folder, verdict_shard), unsolved)
+            rollouts += of_groups(read_shard(folder, rollout_shard), unsolved) if known else []
+            judged += known
+    return rollouts, judged
+
+
+def score(scorer: Any, work: Work) -> Rows | Manifest:
+    """contexts (and what they stand beside) -> scores; those of the candidate that a probe chose are there already."""
+    published = publish_chosen(work)
+    if published is not None:
+        return published
+    contexts = work.read("contexts")
+    if not contexts:
+        return []
+    chosen = {row["prompt_id"] for row in contexts}
+    rollouts, verdicts = (of_groups(work.read(table), chosen) for table in ("rollouts", "verdicts"))
+    scored: Rows = scorer.score(rollouts, verdicts, contexts, policy_version=work.shard.round)
+    return scored
+
+
+def load_trainer(folder: RunFolder, settings: Settings, version: int) -> None:
+    """Training has the device to itself, and loads what it needs round by round."""
+
+
+def train(_: None, work: Work) -> Manifest:
+    """Scores of a round -> the next policy, with teacher and optimizer beside it, update rows in its manifest."""
+    from mopd.train import train_round
+
+    folder, shard, settings, began = work.folder, work.shard, work.settings, time.monotonic()
+    refuse_committed(folder, shard.round)  # trained from other scores: said now, not after hours of training
+    inputs = [scores for scores in shard.inputs if scores.table == "scores"]
+    scores = RoundScores(folder, inputs, columns_read(settings))
+    num_groups = len({row["prompt_id"] for row in scores.rows})
+    groups = {"groups": num_groups, "groups_wanted": settings.generate.num_prompts}
+    info: dict[str, Any] = {"version": shard.round + 1, **groups}
+
+    def write(out: Path) -> None:
+        updates = train_round(
+            scores.rows,
+            settings,
+            read=scores.read,
+            policy_folder=policy_folder(folder, shard.round),
+            state_folder=trainer_folder(folder, shard.round) if shard.round else None,
+            base_folder=base_folder(folder, shard.round),
+            reference_folder=policy_folder(folder, 0),
+            out=out,
+            round=shard.round,
+            progress=work.report,
+        )
+        gather_trainer_state(out)
+        info.update(steps=len(updates), tokens=sum(row["tokens"] for row in updates), seconds=time.monotonic() - began)
+        info["updates"] = updates
+
+    parents = shard.parents(folder)
+    return commit_folder(folder, round=shard.round, key=shard.key, parents=parents, info=info, write=write)
+
+
+def record(_: None, work: Work) -> Manifest:
+    """The update rows in the policy's manifest -> updates; then older trainer states are removed."""
+    folder, shard = work.folder, work.shard
+    policy = manifest_of(folder, shard.input("policies"))
+    rows = [{"run": folder.run_id, **row} for row in policy.info["updates"]]
+    manifest = commit(folder, shard, rows, time.monotonic())
+    for old in range(shard.round - work.settings.train.keep_trainer_states + 1):
+        remove_trainer_state(folder, old)
+    return manifest
+
+
+@cache
+def _tokenizer(folder: Path) -> Any:
+    from mopd.models.folders import load_tokenizer
+
+    return load_tokenizer(folder)

@@ -1,0 +1,95 @@
+"""Jobs that measure contexts: signals, the student's answers under a context, the choice among candidates."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from flows.execute.chosen import condition_of, publish_chosen
+from flows.execute.jobs import LoadedEngine, judged_rows, load_engine
+from flows.execute.work import Rows, Work, read_shard
+from mopd.contexts.summaries import instruction_of
+from mopd.settings import Settings
+from mopd.settings.condition import AutoVariant
+from storage.runs import RunFolder
+from storage.shards import Manifest
+
+OUTCOME = ("prompt_id", "sample", "success")
+CONTEXT_COLUMNS = ("run", "round", "prompt_id", "sample", "peers", "num_tokens", "truncated")
+SCORE_COLUMNS = (
+    *("prompt_id", "sample", "teacher", "teacher_version"),
+    *("mean_teacher_logprob", "teacher_logprobs", "proximal_logprobs"),
+)
+
+
+def measure(_: None, work: Work) -> Rows | Manifest:
+    """scores (with the verdicts and contexts that they stand beside) -> signals."""
+    from mopd.measures.signals import signal_rows
+
+    published = publish_chosen(work)
+    if published is not None:
+        return published
+    return signal_rows(
+        work.read("verdicts", ("prompt_id", "sample", "reward", "success")),
+        work.read("contexts", CONTEXT_COLUMNS),
+        work.read("scores", SCORE_COLUMNS),
+        condition_of(work.folder, work.shard.input("contexts")).variant,
+    )
+
+
+def load_answerer(folder: RunFolder, settings: Settings, version: int) -> LoadedEngine:
+    """The engine with policy `version`, with room for a context before the reply."""
+    room = {"max_prompt_tokens": settings.condition.max_context_tokens}
+    return load_engine(folder, settings, version, settings.generate.model_copy(update=room))
+
+
+def answer(loaded: LoadedEngine, work: Work) -> Rows:
+    """contexts -> what the student replies under them, not judged yet."""
+    from mopd.measures.probe import answer
+
+    contexts = work.read("contexts")
+    return answer(
+        contexts,
+        loaded.engine,
+        loaded.tokenizer,
+        work.settings.generate,
+        seed=work.settings.seed,
+        policy_version=work.shard.round,
+        progress=work.progress(len(contexts), "answers"),
+    )
+
+
+def judge_answers(samples: Rows, work: Work) -> Rows:
+    """Answers with verdicts."""
+    from mopd.measures.probe import ANSWER_COLUMNS
+
+    summarized = bool(instruction_of(work.settings))
+    return judged_rows(work.read("prompts"), samples, work.settings, kept=ANSWER_COLUMNS, summarized=summarized)
+
+
+def choose(_: None, work: Work) -> Rows:
+    """signals and answers of all candidates (and the verdicts before them) -> choices."""
+    from mopd.measures.probe import choice_rows
+
+    shard, settings = work.shard, work.settings
+    variant = settings.condition.variant
+    assert isinstance(variant, AutoVariant), "only a probe chooses"
+    verdicts = {tried.input("verdicts").key: tried.input("verdicts") for tried in shard.inputs}
+    judged = [row for verdict_shard in verdicts.values() for row in read_shard(work.folder, verdict_shard, OUTCOME)]
+    candidates = {candidate.name: candidate for candidate in variant.choices()}
+    return choice_rows(
+        {name: (_tried(work, "signals", name), _tried(work, "answers", name, OUTCOME)) for name in candidates},
+        judged,
+        conditions={
+            name: candidate.condition(settings.condition).model_dump_json() for name, candidate in candidates.items()
+        },
+        run=work.folder.run_id,
+        round=shard.round,
+        num_samples=settings.evaluate.bootstrap_samples,
+        seed=settings.seed,
+    )
+
+
+def _tried(work: Work, table: str, name: str, columns: Sequence[str] | None = None) -> Rows:
+    """The rows of one candidate."""
+    shards = [tried for tried in work.shard.inputs if (tried.table, tried.name) == (table, name)]
+    return [row for tried in shards for row in read_shard(work.folder, tried, columns)]

@@ -1,0 +1,21 @@
+"""What worker processes need and take seconds to import: imported once, in the process that they are forked from.
+
+Nothing here may touch a device or start threads.
+"""
+
+import signal
+
+signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the run's own process, which ends this one
+
+# ruff: noqa: E402
+import transformers.models.llama.modeling_llama
+from transformers import AutoModelForCausalLM, AutoTokenizer
+
+import flows.execute.jobs
+import mopd.condition
+import mopd.generate
+import mopd.score
+import mopd.train
+import mopd.verify
+
+__all__ = ["AutoModelForCausalLM", "AutoTokenizer", "flows", "mopd", "transformers"]

@@ -1,0 +1,198 @@
+"""Work in progress on a run folder: its plan, and the processes that work for it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from contextlib import ExitStack, nullcontext
+from pathlib import Path
+from typing import Any, Self
+
+from pydantic import BaseModel, PrivateAttr
+
+from flows.execute.work import judge_shard, load_device, make_shard, sample_shard
+from flows.plan.run import RunPlan
+from flows.plan.shard import ContextShards, RoundPlan, Shard
+from flows.plan.stage import Stage
+from flows.runtime.console import Console
+from flows.runtime.interrupts import raise_if_interrupted
+from flows.runtime.patience import is_temporary
+from flows.runtime.worker import Report, Worker, load_nothing
+from mopd.settings import Settings
+from storage.runs import RunFolder
+from storage.shards import Manifest
+
+DEVICE_LIMIT = "mopd-device"
+LEASE_SECONDS = 60.0
+"""A killed holder's slot comes free after this time and a few seconds."""
+
+
+class Session(BaseModel):
+    """A run folder that is worked on. Prefect stores the public fields as parameters of what is given one."""
+
+    path: Path
+    _folder: RunFolder = PrivateAttr()
+    _workers: Workers = PrivateAttr()
+    _console: Console = PrivateAttr()
+
+    @property
+    def folder(self) -> RunFolder:
+        """The run on disk."""
+        return self._folder
+
+    @property
+    def workers(self) -> Workers:
+        """The processes that work for the run."""
+        return self._workers
+
+    @property
+    def console(self) -> Console:
+        """Where progress is shown."""
+        return self._console
+
+    @property
+    def settings(self) -> Settings:
+        """The run's settings."""
+        raise NotImplementedError
+
+    def find(self, shard: Shard) -> Manifest | None:
+        """The shard's manifest, if it is done."""
+        return shard.find(self._folder)
+
+    def missing(self, shards: list[Shard]) -> list[Shard]:
+        """Those that are still to be made."""
+        return [shard for shard in shards if self.find(shard) is None]
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: Any, value: Any, trace: Any) -> None:
+        if kind is None:
+            self._workers.close()
+        else:
+            self._workers.kill()
+            raise_if_interrupted()  # where Ctrl-C comes while Prefect prepares a step, it raises an error of its own
+
+
+class Run(Session):
+    """What the flows and steps of `mopd run` are given."""
+
+    _plan: RunPlan = PrivateAttr()
+    _tried: list[ContextShards] = PrivateAttr()
+
+    @classmethod
+    def open(cls, folder: RunFolder, console: Console, *, tried: Sequence[ContextShards] = ()) -> Run:
+        """The session of an opened run folder; processes start when they are needed.
+
+        `tried`: contexts of a round in place of those that its probe tries.
+        """
+        run = cls(path=folder.path)
+        run._folder, run._plan, run._console = folder, RunPlan.of(folder), console
+        run._workers, run._tried = Workers(folder), list(tried)
+        return run
+
+    @property
+    def plan(self) -> RunPlan:
+        """What the run will have."""
+        return self._plan
+
+    @property
+    def settings(self) -> Settings:
+        """The run's settings."""
+        return self._plan.settings
+
+    def missing(self, shards: list[Shard]) -> list[Shard]:
+        """Those that are still to be made."""
+        return self._plan.missing_of(self._folder, shards)
+
+    def finished(self) -> bool:
+        """Whether nothing is left to do."""
+        return not self._plan.missing(self._folder)
+
+    def round(self, number: int) -> RoundPlan:
+        """The shards that a round is known to need by now."""
+        return self._plan.rounds[number].needed(self._folder)
+
+    def pending(self, round: int) -> bool:
+        """Whether anything of the round is left to do."""
+        return bool(self.missing(self.round(round).all()))
+
+    def shown(self, table: str, round: int, *, tried: bool) -> list[Shard]:
+        """A table's shards of the round: its own and its control's, or those of what is tried, shard by shard."""
+        part = self.round(round)
+        if not tried:
+            return part.with_control(table)
+        shards = {shard.key: shard for contexts in self._tried or part.probes for shard in getattr(contexts, table)}
+        return sorted(shards.values(), key=lambda shard: shard.shard)
+
+
+class Workers:
+    """At most one process holds the device at a time; one more works on the CPU."""
+
+    def __init__(self, folder: RunFolder) -> None:
+        self._folder = folder
+        self._log = folder.path / "logs" / "workers.log"
+        self._device: Worker | None = None
+        self._slot = ExitStack()
+        self.cpu = Worker("cpu", load_nothing, log=self._log)
+
+    @property
+    def device(self) -> Worker:
+        """The worker that holds the device, as the stage asked for it."""
+        assert self._device is not None, "a stage asks for the device before its steps use it"
+        return self._device
+
+    def make(self, stage: Stage, shard: Shard, report: Report) -> Manifest:
+        """One shard of a stage, made by the workers that its jobs want."""
+        if stage.judge:
+            samples, seconds = self.device.run(sample_shard, stage.job, self._folder, shard, report=report)
+            made = self.cpu.run(judge_shard, stage.judge, self._folder, shard, samples, seconds)
+        else:
+            worker = self.device if stage.load else self.cpu
+            made = worker.run(make_shard, stage.job, self._folder, shard, report=report)
+        assert isinstance(made, Manifest)
+        return made
+
+    def hold_for(self, stage: Stage, shard: Shard) -> Worker:
+        """The device, with what a stage needs for its shards of this one's policy and settings."""
+        what = stage.load.partition(":load_")[2]
+        name = f"{what} of policy {shard.round}"
+        return self.hold(name, load_device, stage.load, self._folder, shard.settings, shard.round)
+
+    def release(self) -> None:
+        """Free the device."""
+        if self._device is not None:
+            self._device.close()
+            self._device = None
+        self._slot.close()
+
+    def close(self) -> None:
+        """End all processes; what they hold closes itself."""
+        self.release()
+        self.cpu.close()
+
+    def kill(self) -> None:
+        """End all processes now; jobs that run raise WorkerStopped."""
+        for worker in (self._device, self.cpu):
+            if worker is not None:
+                worker.kill()
+        self._slot.close()
+
+    def hold(self, name: str, load: Any, *args: Any) -> Worker:
+        """The worker of that name; another one that holds the device is closed first."""
+        if self._device is None or self._device.name != name:
+            self.release()
+            self._slot.enter_context(_device_slot())
+            self._device = Worker(name, load, *args, log=self._log)
+        return self._device
+
+
+def _device_slot() -> Any:
+    """One of the slots of the server's `mopd-device` limit; at once where the server has no such limit.
+
+    A temporary server keeps leases in its memory only: there a killed holder's slot would never come free.
+    """
+    from prefect.concurrency.sync import concurrency
+
+    if is_temporary():
+        return nullcontext()
+    return concurrency(DEVICE_LIMIT, occupy=1, lease_duration=LEASE_SECONDS)

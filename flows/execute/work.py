@@ -1,0 +1,109 @@
+"""What a job is given: one shard to be made, with the settings that it is made by, and its way to its inputs."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Collection, Sequence
+from dataclasses import dataclass
+from importlib import import_module
+from typing import Any
+
+from flows.plan.shard import Shard
+from flows.plan.stage import STAGES
+from flows.runtime.worker import Report
+from mopd.settings import Settings
+from storage.errors import StorageError
+from storage.runs import RunFolder
+from storage.shards import Manifest, commit_shard, read_rows
+
+Rows = list[dict[str, Any]]
+
+
+@dataclass(frozen=True)
+class Work:
+    """A shard that a worker makes."""
+
+    folder: RunFolder
+    shard: Shard
+    report: Report
+    """Takes a dict such as `{"done": 3, "of": 8, "what": "rollouts"}`."""
+
+    @property
+    def settings(self) -> Settings:
+        """Those that the shard is made by: in a fork, and under other contexts, not always those of run.json."""
+        return self.shard.settings
+
+    def read(self, table: str, columns: Sequence[str] | None = None) -> Rows:
+        """The rows of the input shard of `table`. Raises StorageError for one that is not there, or is damaged."""
+        return read_shard(self.folder, self.shard.input(table), columns)
+
+    def progress(self, total: int, what: str) -> Callable[[int], None]:
+        """Reports how many of `total` are done."""
+        return lambda done: self.report({"done": done, "of": total, "what": what})
+
+
+def make_shard(loaded: Any, report: Report, job: str, folder: RunFolder, shard: Shard) -> Manifest:
+    """A shard of a stage: its job, then the commit; some jobs publish what they make themselves."""
+    began = time.monotonic()
+    made = load_function(job)(loaded, Work(folder, shard, report))
+    return made if isinstance(made, Manifest) else commit(folder, shard, made, began)
+
+
+def sample_shard(loaded: Any, report: Report, job: str, folder: RunFolder, shard: Shard) -> tuple[Rows, float]:
+    """The first half of a stage that samples and judges: samples, and the seconds that they took."""
+    began = time.monotonic()
+    return load_function(job)(loaded, Work(folder, shard, report)), time.monotonic() - began
+
+
+def judge_shard(
+    _: None, report: Report, judge: str, folder: RunFolder, shard: Shard, samples: Rows, seconds: float
+) -> Manifest:
+    """The second half: `samples`, which took `seconds`, are judged and published."""
+    began = time.monotonic() - seconds
+    return commit(folder, shard, load_function(judge)(samples, Work(folder, shard, report)), began)
+
+
+def load_device(load: str, folder: RunFolder, settings: Settings, version: int) -> Any:
+    """What the jobs of a stage need on the device: policy `version` as an engine, or as a scorer."""
+    return load_function(load)(folder, settings, version)
+
+
+def load_function(name: str) -> Callable[..., Any]:
+    """The function `module:function` of a stage."""
+    module, _, function = name.partition(":")
+    found: Callable[..., Any] = getattr(import_module(module), function)
+    return found
+
+
+def read_shard(folder: RunFolder, shard: Shard, columns: Sequence[str] | None = None) -> Rows:
+    """A shard's rows. Raises StorageError for one that is not there, or is damaged."""
+    return read_rows(folder, manifest_of(folder, shard), list(columns) if columns else None)
+
+
+def of_groups(rows: Rows, prompt_ids: Collection[str]) -> Rows:
+    """The rows of some prompts."""
+    return [row for row in rows if row["prompt_id"] in prompt_ids]
+
+
+def manifest_of(folder: RunFolder, shard: Shard) -> Manifest:
+    """The manifest of a shard that was made. Raises StorageError where it has gone."""
+    manifest = shard.find(folder)
+    if manifest is None:
+        raise StorageError(f"{folder.path}: shard {shard.shard} of {shard.table}, round {shard.round}, has gone")
+    return manifest
+
+
+def commit(folder: RunFolder, shard: Shard, rows: Rows, began: float) -> Manifest:
+    """Publish a shard's rows, made since `began` (monotonic seconds)."""
+    made_under = {"set": list(shard.overrides)} if shard.overrides else {}
+    return commit_shard(
+        folder,
+        shard.table,
+        round=shard.round,
+        shard=shard.shard,
+        key=shard.key,
+        name=shard.name,
+        rows=rows,
+        parents=shard.parents(folder),
+        info={**STAGES[shard.table].count(rows), **made_under, "seconds": time.monotonic() - began},
+    )

@@ -1,0 +1,144 @@
+"""`mopd fork`: a new run that takes over another one's rounds by reference and goes on under other settings."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from flows.folder.inputs import check_adapter
+from flows.folder.open import in_own_process, inputs_of, run_document
+from flows.plan.run import DIGESTS, TRAINER, RunPlan
+from flows.plan.stage import free_settings
+from flows.runtime.shell import shell_command
+from mopd.errors import InputError
+from mopd.settings import Settings, override_tree, parse_settings
+from storage.lineage import create_fork
+from storage.manifests import POLICIES, Manifest
+from storage.runs import RUN_FILE, RunFolder
+
+
+def fork_run(parent: Path, round: int, overrides: list[str], new: Path) -> RunFolder:
+    """A run in `new` that has the parent's rounds below `round`, and from there on its settings with `overrides`.
+
+    Of later rounds, what the settings leave as it is comes along too: prompts, rollouts, verdicts, evaluations, and
+    contexts and scores, whatever they were made for there. Nothing is copied, nothing is run.
+    Raises InputError or StorageError, one line, with nothing created, for what can't be forked.
+    """
+    folder = RunFolder.open(parent)
+    there = RunPlan.of(folder)
+    settings = overridden(folder, there.settings, overrides)
+    if new.exists() and (not new.is_dir() or any(new.iterdir())):
+        raise InputError(f"{new}: is there already and not empty; name a new folder for the fork")
+    _check_round(folder, there, round, settings)
+    _check_whole(folder, there, round)
+    _check_differs(folder, settings)
+    inputs = check_inputs_unchanged(folder, there, settings)
+    _check_policy(there, round, settings)
+    plan = there.forked(round, RunPlan(settings, **{name: inputs[name] for name in DIGESTS}))
+    there_already = [(shard.name, shard.find(folder)) for shard in plan.shards()]
+    taken = [replace(manifest, name=name) for name, manifest in there_already if manifest is not None]
+    first = _first_trained(plan, taken)
+    _check_trainer_state(folder, plan, first)
+    _check_adapter(folder, settings, first)
+    document = run_document(settings, str(folder.document.get("config")), inputs)
+    lineage = {"round": round, "set": overrides, "earlier": _earlier(plan)}
+    return create_fork(folder, new, document, lineage, taken)
+
+
+def overridden(folder: RunFolder, settings: Settings, overrides: list[str]) -> Settings:
+    """A run's settings with `key=value` overrides. Raises InputError."""
+    tree = override_tree(settings.model_dump(mode="json"), overrides)
+    return parse_settings(tree, source=f"{folder.path / RUN_FILE} with --set")
+
+
+def check_inputs_unchanged(folder: RunFolder, plan: RunPlan, settings: Settings) -> dict[str, Any]:
+    """Digests and counts for these settings, checked. Raises InputError where model or tasks changed on disk since."""
+    inputs = inputs_of(settings)
+    before = plan.settings
+    parts = (
+        ("model_digest", settings.model.path == before.model.path, f"the model {settings.model.path}"),
+        ("teacher_digest", settings.train.teacher == before.train.teacher, "the model of train.teacher.path"),
+        ("tasks_digest", settings.tasks == before.tasks, "the task source"),
+    )
+    for name, same, what in parts:
+        if same and inputs[name] != getattr(plan, name):
+            raise InputError(f"{folder.path}: {what} changed since the run was made; restore it or start a new run")
+    return inputs
+
+
+def _earlier(plan: RunPlan) -> list[dict[str, Any]]:
+    return [
+        {
+            "below": below,
+            "settings": part.settings.model_dump(mode="json"),
+            **{name: getattr(part, name) for name in DIGESTS},
+        }
+        for below, part in plan.earlier
+    ]
+
+
+def _check_round(folder: RunFolder, there: RunPlan, round: int, settings: Settings) -> None:
+    last = there.settings.rounds
+    if not 0 <= round <= last:
+        raise InputError(f"--round {round}: {folder.path} has rounds 0 to {last - 1}; fork at 0 to {last}")
+    if round >= settings.rounds:
+        raise InputError(
+            f"--round {round}: nothing is left to run with rounds: {settings.rounds}; --set rounds={round + 1} or more"
+        )
+
+
+def _check_whole(folder: RunFolder, there: RunPlan, round: int) -> None:
+    """Everything below `round` must be there: it can't be made under the fork's settings."""
+    before = [shard for part in there.rounds[:round] for shard in part.needed(folder).all()]
+    missing = there.missing_of(folder, before)
+    if missing:
+        raise InputError(
+            f"--round {round}: round {missing[0].round} of {folder.path} is not finished; "
+            f"{shell_command('run', folder.path)} first, or fork at {missing[0].round} or earlier"
+        )
+
+
+def _check_differs(folder: RunFolder, settings: Settings) -> None:
+    differences = folder.differences(settings.model_dump(mode="json"))
+    if not set(differences) - set(free_settings(settings)):
+        raise InputError(
+            f"{folder.path}: no setting that decides a result differs; give --set KEY=VALUE, or continue the run itself"
+        )
+
+
+def _check_policy(there: RunPlan, round: int, settings: Settings) -> None:
+    """A policy that was trained goes on from its own weights and tokenizer."""
+    if round and settings.model.path != there.settings.model.path:
+        raise InputError(
+            f"--set model.path: at round {round} the run goes on from its own policy, {there.settings.model.path} "
+            "trained; fork at round 0 for another model"
+        )
+
+
+def _first_trained(plan: RunPlan, taken: list[Manifest]) -> int:
+    """The first round that the fork has to train; 0 also where it has none to train."""
+    policies = {manifest.round for manifest in taken if manifest.table == POLICIES}
+    return next((number for number in range(plan.settings.rounds) if number not in policies), 0)
+
+
+def _check_trainer_state(folder: RunFolder, plan: RunPlan, first: int) -> None:
+    """The first round that the fork has to train needs the state that the one before it left."""
+    if not first or has_trainer_state(folder, first):
+        return
+    kept = [0, *(number for number in range(1, plan.settings.rounds + 1) if has_trainer_state(folder, number))]
+    raise InputError(
+        f"--round {first}: the trainer state that round {first} begins with was removed from {folder.path}; fork at "
+        f"{' or '.join(map(str, kept))}, or run it again in another folder with a larger train.keep_trainer_states"
+    )
+
+
+def _check_adapter(folder: RunFolder, settings: Settings, first: int) -> None:
+    """That round also goes on with the adapter that the one before it left: it must fit `train.lora`."""
+    if first and settings.train.lora is not None:
+        in_own_process(check_adapter, settings, folder.policy_folder(first - 1))
+
+
+def has_trainer_state(folder: RunFolder, version: int) -> bool:
+    """Whether optimizer and teacher of policy `version` are there; the initial one needs none."""
+    return not version or (folder.policy_folder(version - 1) / TRAINER).is_dir()

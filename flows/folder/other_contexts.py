@@ -1,0 +1,151 @@
+"""Other contexts of rollouts that are there: what they would be in a fork of the run that has other settings.
+
+They have the keys that they would have there, so that a fork takes them over, and whoever asks for the same finds them.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any
+
+from flows.folder.fork import check_inputs_unchanged, has_trainer_state, overridden
+from flows.plan.conditions import CONTROL, candidate_settings, named_conditions
+from flows.plan.run import DIGESTS, RunPlan
+from flows.plan.shard import ContextShards, RoundPlan, Shard
+from flows.runtime.shell import shell_command
+from mopd.errors import InputError
+from mopd.models.teachers import has_weights
+from mopd.settings import Settings
+from storage.manifests import scan
+from storage.runs import RunFolder
+
+_NAME = re.compile(r"[a-z0-9][a-z0-9_.-]{0,39}")
+
+
+@dataclass(frozen=True)
+class OtherContexts:
+    """A round's rollouts under other settings than the run's."""
+
+    name: str
+    """That their rows get in the tables."""
+    overrides: list[str]
+    settings: Settings
+    part: RoundPlan
+    """The round as a fork with these settings would have it."""
+    shards: ContextShards
+    """Under the name, but for what the run itself has; of the candidates that the round needs."""
+
+    @property
+    def round(self) -> int:
+        """Whose rollouts they are shown for."""
+        return self.part.policy.round
+
+    def made_by(self, *, scores: bool) -> list[Shard]:
+        """What `mopd condition`, or `mopd score`, makes."""
+        return [*self.shards.contexts, *self.shards.scores] if scores else self.shards.contexts
+
+
+def plan_contexts(
+    folder: RunFolder,
+    run: RunPlan,
+    round: int,
+    name: str,
+    overrides: list[str],
+    digests: dict[str, Any] | None = None,
+) -> OtherContexts:
+    """The contexts of a round under these overrides, not checked; `digests` where they are not those of the run.
+
+    Raises InputError for settings that are impossible.
+    """
+    before = run.at(round)
+    settings = overridden(folder, before.settings, overrides).model_copy(update={"rounds": round + 1})
+    known = digests or {key: getattr(before, key) for key in DIGESTS}
+    part = run.forked(round, RunPlan(settings, **known)).rounds[round]
+    own = run.rounds[round].needed(folder)
+    theirs = ContextShards("", part.contexts, part.scores, part.signals).first(len(own.verdicts))
+    shards = theirs.named(name, tuple(overrides)).known_as({shard.key: shard for shard in own.all()})
+    return OtherContexts(name, overrides, settings, part, shards)
+
+
+def open_contexts(folder: RunFolder, round: int, name: str, overrides: list[str], *, scores: bool) -> OtherContexts:
+    """The contexts `name` of a round: by the settings that others were made by, with `overrides`. Nothing is written.
+
+    Raises InputError or StorageError for what can't be made: no rollouts, other settings than the name stands for, a
+    teacher that was removed.
+    """
+    if not _NAME.fullmatch(name):
+        raise InputError(
+            f"--name {name!r}: must be up to 40 small letters, digits and any of _ . -, the first a letter or digit"
+        )
+    run = RunPlan.of(folder)
+    check_round(folder, run, round)
+    if name in (CONTROL, *candidate_settings(run.at(round).settings)):
+        raise InputError(f"--name {name}: is a name of what runs make by themselves; take another one")
+    before = named_conditions(folder).get(name, [])
+    sets = [*before, *(override for override in overrides if override not in before)]
+    planned = plan_contexts(folder, run, round, name, sets)
+    inputs = check_inputs_unchanged(folder, run.at(round), planned.settings)
+    other = plan_contexts(folder, run, round, name, sets, {key: inputs[key] for key in DIGESTS})
+    check_rollouts(folder, run, other)
+    _check_differs(run, other, scores=scores)
+    if before and other.overrides != before:
+        _check_same(folder, plan_contexts(folder, run, round, name, before), other)
+    if scores and run.missing_of(folder, other.shards.scores):
+        check_teacher(folder, run, other)
+    return other
+
+
+def check_round(folder: RunFolder, run: RunPlan, round: int) -> None:
+    """Raises InputError for a round that the run won't have."""
+    if not 0 <= round < run.settings.rounds:
+        raise InputError(f"--round {round}: {folder.path} has rounds 0 to {run.settings.rounds - 1}")
+
+
+def check_rollouts(folder: RunFolder, run: RunPlan, other: OtherContexts) -> None:
+    """Other contexts are shown for the run's own rollouts and verdicts, and these are there."""
+    own = run.rounds[other.round]
+    if _keys(other.part.verdicts) != _keys(own.verdicts):
+        raise InputError(
+            f"--set {' --set '.join(other.overrides)}: would give other rollouts or verdicts, and contexts are made of "
+            "the run's own; fork the run instead"
+        )
+    if any(shard.find(folder) is None for shard in own.needed(folder).verdicts):
+        raise InputError(
+            f"--round {other.round}: its rollouts are not all there and judged yet; "
+            f"{shell_command('run', folder.path)} first"
+        )
+
+
+def check_teacher(folder: RunFolder, run: RunPlan, other: OtherContexts) -> None:
+    """Scores need the round's policy, and the teacher as it was then."""
+    round = other.round
+    if round and run.rounds[round - 1].policy.find(folder) is None:
+        command = shell_command("run", folder.path)
+        raise InputError(f"--round {round}: its policy is not trained yet; {command} first")
+    if has_weights(other.settings.train.teacher) and not has_trainer_state(folder, round):
+        raise InputError(
+            f"--round {round}: the teacher of this round was removed (train.keep_trainer_states); score a round "
+            "that still has it, or --set train.teacher to one without weights of its own, e.g. frozen"
+        )
+
+
+def _keys(shards: Iterable[Shard]) -> list[str]:
+    return [shard.key for shard in shards]
+
+
+def _check_differs(run: RunPlan, other: OtherContexts, *, scores: bool) -> None:
+    table = "scores" if scores else "contexts"
+    if _keys(getattr(other.part, table)) == _keys(getattr(run.rounds[other.round], table)):
+        raise InputError(f"--name {other.name}: these are the settings of the run's own {table}; --set something else")
+
+
+def _check_same(folder: RunFolder, before: OtherContexts, other: OtherContexts) -> None:
+    """A name that has shards keeps the settings that these were made by."""
+    for table in ("contexts", "scores"):
+        old, new = (_keys(getattr(contexts.part, table)) for contexts in (before, other))
+        if old != new and scan(folder, table, name=other.name)[0]:
+            raise InputError(
+                f"--name {other.name}: its {table} were made with {', '.join(before.overrides)}; take another name"
+            )

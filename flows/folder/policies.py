@@ -1,0 +1,67 @@
+"""Where a run's policies lie, and what stands beside them: an adapter's base, the trainer's state, the teacher."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from flows.plan.conditions import settings_of
+from flows.plan.run import TRAINER
+from mopd.models.teachers import TEACHER_FOLDER, has_weights
+from mopd.settings import Settings
+from storage.errors import StorageError
+from storage.manifests import POLICIES, check_folder, manifests
+from storage.runs import RunFolder
+from storage.shards import Manifest
+
+
+def policy_folder(folder: RunFolder, version: int) -> Path:
+    """Where policy `version` lies: the initial model, or what round `version - 1` trained, its bytes checked."""
+    if version:
+        check_folder(folder, _policy(folder, version), removable=False)
+        return folder.policy_folder(version - 1)
+    from mopd.models.folders import resolve_model
+
+    return resolve_model(settings_of(folder).model.path)
+
+
+def base_folder(folder: RunFolder, version: int) -> Path | None:
+    """What the adapter of policy `version` is put on: the newest policy without an adapter. None where it has none."""
+    from mopd.models.lora import has_adapter
+
+    base = version
+    while base and has_adapter(folder.policy_folder(base - 1)):
+        base -= 1
+    return policy_folder(folder, base) if base < version else None
+
+
+def trainer_folder(folder: RunFolder, version: int) -> Path:
+    """Trainer state of policy `version` > 0, its bytes checked. Raises StorageError where it was removed."""
+    state = folder.policy_folder(version - 1) / TRAINER
+    if not state.is_dir():
+        raise StorageError(
+            f"{state} was removed (train.keep_trainer_states): what needs it can't be made again; start a new run"
+        )
+    check_folder(folder, _policy(folder, version), removable=True)
+    return state
+
+
+def teacher_state(folder: RunFolder, settings: Settings, version: int) -> Path | None:
+    """The trainer state with the weights of policy `version`'s teacher; None at first, and where it has none."""
+    return trainer_folder(folder, version) if version and has_weights(settings.train.teacher) else None
+
+
+def gather_trainer_state(out: Path) -> None:
+    """Put what may be removed later under one name, apart from the policy."""
+    target = out / TRAINER
+    target.mkdir()
+    for name in ("optimizer.safetensors", "trainer.json"):
+        (out / name).rename(target / name)
+    if (out / TEACHER_FOLDER).is_dir():
+        (out / TEACHER_FOLDER).rename(target / TEACHER_FOLDER)
+
+
+def _policy(folder: RunFolder, version: int) -> Manifest:
+    found = manifests(folder, POLICIES, version - 1)
+    if not found:
+        raise StorageError(f"{folder.policy_folder(version - 1)}: is not a whole policy; run again to make it again")
+    return found[0]

@@ -1,0 +1,1 @@
+"""One config in several ways, and which does better."""

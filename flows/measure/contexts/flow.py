@@ -1,0 +1,99 @@
+"""Flows that look at one round of a run under several contexts: `mopd analyze signal` and `mopd probe`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from prefect import flow
+from prefect.runtime import flow_run
+
+from flows.execute.session import Run
+from flows.execute.stages import draw, generate
+from flows.folder.open import open_run
+from flows.measure.contexts.analysis import open_analysis
+from flows.measure.contexts.probe import probe_choices, probe_folder, read_probe
+from flows.measure.contexts.probe_report import probe_report
+from flows.measure.contexts.signal import (
+    DEFAULT_VARIANTS,
+    read_choices,
+    reference_of,
+    signal_folder,
+    signal_results,
+)
+from flows.measure.contexts.signal_report import signal_report
+from flows.run import in_charge, try_contexts
+from flows.runtime.console import Console
+from mopd.settings import Settings
+from mopd.settings.context_choice import read_choice
+from storage.catalog import write_catalog
+from storage.runs import RunFolder
+
+
+@flow(name="contexts", flow_run_name="contexts-r{round:04d}", persist_result=False)
+def contexts_flow(run_dir: str, round: int, contexts: list[str], overrides: list[str], answers: bool = False) -> None:
+    """A round's rollouts under several contexts: scored, measured, and (`answers`) answered again by the student."""
+    folder = RunFolder.open(Path(run_dir))
+    with in_charge(folder):
+        analysis = open_analysis(folder, round, [read_choice(text) for text in contexts], overrides, answers=answers)
+        with Run.open(folder, Console(), tried=list(analysis.parts.values())) as run:
+            try_contexts(run, round, answers)
+        write_catalog(folder)
+
+
+@flow(name="mopd", flow_run_name="signal-r{round:04d}", persist_result=False)
+def analyze_signal_flow(
+    run_dir: str,
+    round: int = 0,
+    variants: tuple[str, ...] = DEFAULT_VARIANTS,
+    renderings: tuple[str, ...] = (),
+    orders: tuple[str, ...] = (),
+    reference: str | None = None,
+    overrides: tuple[str, ...] = (),
+    out: str | None = None,
+) -> str:
+    """Does the teacher see what the verifier sees? The stored rollouts of a round, scored under several contexts.
+
+    `variants`, each under all `renderings` and `orders` that make a difference to it (none: as the run has them);
+    differences are taken from `reference`. Returns the folder with signal.md, signal.csv and plot.png.
+    """
+    choices = read_choices(variants, renderings, orders)
+    against = reference_of(choices, reference)
+    folder = RunFolder.open(Path(run_dir))
+    contexts_flow(run_dir, round, [one.text for one in choices], list(overrides))
+    analysis = open_analysis(folder, round, choices, list(overrides))
+    target = Path(out) if out else signal_folder(folder, round)
+    results = signal_results(folder, analysis, against)
+    report = signal_report(results, command=f"deployment mopd/analyze-signal, run {folder.path}")
+    report.write(target)
+    report.publish("mopd-signal", f"{folder.run_id}, round {round}")
+    return str(target)
+
+
+@flow(name="mopd", flow_run_name="probe-r{round:04d}", persist_result=False)
+def probe_flow(
+    settings: Settings,
+    run_dir: str,
+    round: int = 0,
+    variants: tuple[str, ...] = (),
+    renderings: tuple[str, ...] = (),
+    orders: tuple[str, ...] = (),
+    out: str | None = None,
+) -> str:
+    """Which context does the student gain most from? One round of rollouts, answered again under each context.
+
+    `run_dir` is a run folder like any other: `mopd run` goes on with it. Returns the folder with probe.md, probe.csv
+    and plot.png.
+    """
+    choices = probe_choices(settings, variants, renderings, orders)
+    folder = open_run(settings, Path(run_dir), config=f"flow run {flow_run.name}")
+    with in_charge(folder), Run.open(folder, Console()) as run:
+        if run.missing(run.round(round).verdicts):
+            draw(run, round)
+            generate(run, round)
+        write_catalog(folder)
+    contexts_flow(str(folder.path), round, [one.text for one in choices], [], answers=True)
+    target = Path(out) if out else probe_folder(folder, round)
+    report = probe_report(read_probe(folder, round, choices), command=f"mopd/probe, run {folder.path}")
+    report.write(target)
+    report.publish("mopd-probe", f"{folder.run_id}, round {round}")
+    return str(target)

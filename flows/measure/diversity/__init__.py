@@ -1,0 +1,1 @@
+"""How varied a run's replies are."""

@@ -1,0 +1,133 @@
+"""The flow behind `mopd eval`: several models answer the same prompts; one engine at a time holds the device."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import replace
+from pathlib import Path
+
+from prefect import flow
+from prefect.runtime import flow_run
+from prefect.task_runners import ThreadPoolTaskRunner
+from pydantic import PrivateAttr
+
+from flows.execute.session import Session, Workers
+from flows.execute.stages import THREADS, submit, wait
+from flows.execute.work import Rows, commit
+from flows.measure.eval import jobs as eval_jobs
+from flows.measure.eval.plan import EvalPlan
+from flows.measure.eval.prepare import Prepared, names_of, note_request, open_evaluation, prepare
+from flows.measure.eval.request import EvalRequest
+from flows.measure.eval.results import write_results
+from flows.plan.shard import Shard
+from flows.plan.stage import STAGES
+from flows.report.artifacts import write_artifact
+from flows.run import default_dir, in_charge
+from flows.runtime.console import Console, Meter
+from mopd.settings import Settings
+from mopd.tasks.draw import prompt_rows
+from mopd.tasks.task import Task
+from storage.catalog import write_catalog
+from storage.runs import RunFolder
+
+EVALUATE_MODEL = replace(STAGES["evaluations"], job="flows.measure.eval.jobs:sample_model")
+"""As the run's own stage, but for a model that has a name."""
+
+
+class EvalRun(Session):
+    """What the flows and steps of an evaluation are given."""
+
+    _plan: EvalPlan = PrivateAttr()
+    _tasks: list[Task] = PrivateAttr()
+
+    @classmethod
+    def open(cls, folder: RunFolder, tasks: list[Task], console: Console) -> EvalRun:
+        """The session of an evaluation's folder; processes start when they are needed."""
+        run = cls(path=folder.path)
+        run._folder, run._plan, run._tasks, run._console = folder, EvalPlan.of(folder), tasks, console
+        run._workers = Workers(folder)
+        return run
+
+    @property
+    def plan(self) -> EvalPlan:
+        """What the evaluation will have."""
+        return self._plan
+
+    @property
+    def settings(self) -> Settings:
+        """The evaluation's settings."""
+        return self._plan.settings
+
+    def prompts(self, shard: Shard) -> Rows:
+        """Some of what all models are asked."""
+        size = self.settings.prompts_per_shard
+        tasks = self._tasks[shard.shard * size : (shard.shard + 1) * size]
+        return prompt_rows(tasks, run=self.folder.run_id, round=shard.round, split="heldout")
+
+
+def _name() -> str:
+    out = flow_run.parameters.get("out")
+    return f"eval-{Path(out).name}" if out else "eval"
+
+
+@flow(name="mopd", flow_run_name=_name, persist_result=False)
+def eval_flow(
+    models: tuple[str, ...],
+    tasks: str | None = None,
+    k: int = 8,
+    overrides: tuple[str, ...] = (),
+    out: str | None = None,
+    reader: str | None = None,
+    verifier: str | None = None,
+    limit: int | None = None,
+) -> str:
+    """mean@k, pass@k and maj@k of models and runs beside each other; the page with the results is an artifact.
+
+    `models`: folders, `embedded:…`, run folders or `RUN@N`. `tasks`: a source; null takes the held-out tasks of the
+    first run. `overrides`: `key=value`, e.g. `generate.temperature=0.6`. `out`: the folder, continued if it is there;
+    null makes a new one under `runs/`. Returns its path.
+    """
+    request = EvalRequest(models, tasks, reader, verifier, limit, k, overrides)
+    prepared = prepare(request)
+    folder = open_evaluation(prepared, Path(out) if out else default_dir("eval-"))
+    with in_charge(folder):
+        _evaluate_all(note_request(folder, prepared), prepared)
+        write_results(folder.path).publish("mopd-eval", f"models side by side, {folder.path}")
+        write_catalog(folder)
+    return str(folder.path)
+
+
+def _evaluate_all(folder: RunFolder, prepared: Prepared) -> None:
+    with EvalRun.open(folder, prepared.resolved.tasks, Console()) as run:
+        names = names_of(folder, prepared)
+        if not run.plan.missing(folder, names):
+            run.console.say(f"{folder.path}: finished already, nothing to do")
+        for name in names:
+            if run.plan.missing(folder, [name]):
+                evaluate_model(run, name)
+
+
+@flow(
+    name="evaluate",
+    flow_run_name="evaluate-{name}",
+    task_runner=ThreadPoolTaskRunner(max_workers=THREADS),  # type: ignore[arg-type]
+    validate_parameters=False,
+    persist_result=False,
+)
+def evaluate_model(run: EvalRun, name: str) -> None:
+    """Prompts -> judged samples of one model: a shard is judged while the next is sampled."""
+    part = run.plan.of_model(name)
+    with _meter(run, name, part.evaluations) as meter:
+        for shard in run.missing(part.prompts):
+            commit(run.folder, shard, run.prompts(shard), time.monotonic())
+        if run.missing(part.evaluations):
+            run.workers.hold(f"engine of {name}", eval_jobs.load_model_engine, run.folder, name)
+        wait(run, submit(run, part.evaluations, meter, stage=EVALUATE_MODEL))
+        run.workers.release()
+    made = [manifest for shard in part.evaluations if (manifest := run.find(shard)) is not None]
+    write_artifact(EVALUATE_MODEL, name, made)
+
+
+def _meter(run: EvalRun, where: str, shards: list[Shard]) -> Meter:
+    done = len(shards) - len(run.missing(shards))
+    return Meter(run.console, where=where, stage="evaluate", total=len(shards), done=done)

@@ -1,0 +1,91 @@
+"""What worker processes do for an evaluation: look at models, sample with one, judge what it said."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from flows.execute.jobs import LoadedEngine
+from flows.execute.work import Rows, Work
+from flows.folder.inputs import check_sandbox
+from flows.folder.policies import policy_folder
+from flows.measure.eval.plan import EvalPlan, Model
+from flows.measure.eval.request import Named
+from flows.runtime.worker import Report
+from mopd.errors import InputError
+from mopd.settings import Settings
+from mopd.tasks.task import Task
+from storage.runs import RunFolder
+
+
+def check_models(
+    _: None, report: Report, models: Sequence[Named], tasks: list[Task], settings: Settings
+) -> list[Model]:
+    """Where the models lie and what they hash to. Raises InputError or StorageError for what would fail later."""
+    check_sandbox(tasks, settings)
+    return [_check_model(model, tasks, settings) for model in models]
+
+
+def load_model_engine(folder: RunFolder, name: str) -> LoadedEngine:
+    """The engine with a model of the evaluation."""
+    from mopd.engines import make_engine
+    from mopd.models.folders import load_tokenizer
+
+    plan = EvalPlan.of(folder)
+    settings, path = plan.settings, Path(plan.models[name].folder)
+    return LoadedEngine(make_engine(settings.generate, settings.model, path), load_tokenizer(path))
+
+
+def sample_model(loaded: LoadedEngine, work: Work) -> Rows:
+    """Prompts -> samples, not judged yet."""
+    from mopd.generate import sample_evaluation
+
+    prompts, settings = work.read("prompts"), work.settings
+    return sample_evaluation(
+        prompts,
+        loaded.engine,
+        loaded.tokenizer,
+        settings,
+        run=work.folder.run_id,
+        policy_version=EvalPlan.of(work.folder).models[work.shard.name].version,
+        round=work.shard.round,
+        progress=work.progress(len(prompts) * settings.evaluate.num_samples, "samples"),
+    )
+
+
+def _check_model(model: Named, tasks: list[Task], settings: Settings) -> Model:
+    from mopd.models.folders import model_digest, resolve_model
+
+    if model.run is None:
+        folder = resolve_model(model.text, setting="model")
+    else:
+        folder = policy_folder(model.run, model.version)
+    digest = model_digest(folder)
+    if model.run is not None and not model.version and digest != model.run.document["model_digest"]:
+        raise InputError(f"{model.text}: the model {folder} changed since the run was made; restore it")
+    _check_prompts(model.text, folder, tasks, settings)
+    return Model(name=model.name, source=model.source, folder=str(folder), digest=digest, version=model.version)
+
+
+def _check_prompts(model: str, folder: Path, tasks: list[Task], settings: Settings) -> None:
+    """Every prompt under the model's chat template, with the longest response, must fit into its window."""
+    from mopd.generate import prompt_ids
+    from mopd.models.folders import load_tokenizer, model_window
+
+    tokenizer, room = load_tokenizer(folder), model_window(folder) - settings.generate.max_tokens
+    if room < 1:
+        raise InputError(
+            f"{model}: generate.max_tokens: {settings.generate.max_tokens} leaves no room in its window of "
+            f"{model_window(folder)} tokens; lower it"
+        )
+    for task in tasks:
+        prompt = {"prompt_id": task.id, "messages": task.messages}
+        try:
+            ids = prompt_ids(prompt, tokenizer, settings.generate.max_prompt_tokens)
+        except InputError as error:
+            raise InputError(f"{model}: {error}") from error
+        if len(ids) > room:
+            raise InputError(
+                f"{model}: prompt {task.id}: {len(ids)} tokens, and its window leaves room for {room} beside "
+                f"generate.max_tokens: {settings.generate.max_tokens}; lower that setting, or leave the task out"
+            )

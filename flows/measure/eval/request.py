@@ -1,0 +1,174 @@
+"""What an evaluation is asked for: models, tasks and settings, as far as they are known without opening a model."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from flows.folder.open import tasks_digest
+from flows.measure.eval.settings import eval_settings
+from flows.plan.run import RunPlan
+from flows.runtime.shell import shell_command
+from mopd.errors import InputError
+from mopd.models.embedded import BUILDERS
+from mopd.settings import Settings
+from mopd.tasks.draw import load_tasks
+from mopd.tasks.files import read_tasks
+from mopd.tasks.task import Task, record_line, task_record
+from storage.runs import RUN_FILE, RunFolder
+
+AT = "@"
+"""Between a run's folder and the number of one of its policies."""
+LONGEST_NAME = 60
+
+
+@dataclass(frozen=True)
+class EvalRequest:
+    """What the user wrote."""
+
+    models: tuple[str, ...]
+    """Folders in Hugging Face format, names of models that are made, run folders, `RUN@N`."""
+    tasks: str | None = None
+    """A task source; None: the held-out tasks of the first run among the models."""
+    reader: str | None = None
+    verifier: str | None = None
+    limit: int | None = None
+    """The first so many tasks alone."""
+    k: int = 8
+    """Samples a prompt."""
+    overrides: tuple[str, ...] = ()
+    """`key=value` settings."""
+
+
+@dataclass(frozen=True)
+class Named:
+    """A model by what the user called it."""
+
+    text: str
+    name: str
+    """What it is called in tables, unless another model is called so already."""
+    run: RunFolder | None = None
+    version: int = 0
+    """Of the run's policy; 0 for any other model."""
+
+    @property
+    def source(self) -> str:
+        """The same wherever the command is started from."""
+        if self.run is not None:
+            return f"{self.run.path}{AT}{self.version}"
+        return self.text if self.text in BUILDERS else str(Path(self.text).expanduser().resolve())
+
+
+@dataclass(frozen=True)
+class Resolved:
+    """A request whose settings are checked and whose tasks are read."""
+
+    settings: Settings
+    models: list[Named]
+    tasks: list[Task]
+    described: dict[str, Any]
+    """Where the tasks come from, for `run.json`."""
+
+    @property
+    def tasks_digest(self) -> str:
+        """sha256 (hex) of all that the tasks say."""
+        return _digest(self.tasks)
+
+
+@cache
+def resolve(request: EvalRequest) -> Resolved:
+    """Raises InputError or StorageError, one line, for what there is not and for settings that can't be."""
+    models = [find_model(text) for text in request.models]
+    _check_twice(models)
+    runs = list({one.run.path: one.run for one in models if one.run is not None}.values())
+    base = RunPlan.of(runs[0]).settings if runs else Settings()
+    settings = eval_settings(base, request.overrides, request.k)
+    if request.limit is not None and request.limit < 1:
+        raise InputError(f"--limit {request.limit}: give a number of at least 1, or leave it out")
+    tasks, described = _tasks_of(request, runs, settings)
+    return Resolved(settings, models, tasks[: request.limit], {**described, "limit": request.limit})
+
+
+def find_model(text: str) -> Named:
+    """What `text` names. Raises InputError or StorageError where there is no such model or run, or no such policy."""
+    path = Path(text).expanduser()
+    before, _, number = text.rpartition(AT)
+    if (path / RUN_FILE).is_file():
+        return _policy(text, RunFolder.open(path), None)
+    if before and not path.exists() and (Path(before).expanduser() / RUN_FILE).is_file():
+        return _policy(text, RunFolder.open(Path(before).expanduser()), number)
+    if text not in BUILDERS and not path.exists():
+        raise InputError(
+            f"{text}: no such model or run; give a folder in Hugging Face format, a run's folder, RUN{AT}N for its "
+            f"policy N, or {' or '.join(sorted(BUILDERS))}"
+        )
+    return Named(text, _name(text if text in BUILDERS else path.resolve().name))
+
+
+def _policy(text: str, run: RunFolder, number: str | None) -> Named:
+    """A policy of a run: the last one where no number is given."""
+    plan = RunPlan.of(run)
+    last = len(plan.rounds)
+    if number is not None and not (number.isdecimal() and int(number) <= last):
+        raise InputError(f"{text}: {run.path} has policies 0 to {last} (0 is the initial model); name one of them")
+    version = last if number is None else int(number)
+    there = [0, *(n for n, part in enumerate(plan.rounds, start=1) if part.policy.committed(run) is not None)]
+    if version not in there:
+        raise InputError(
+            f"{text}: policy {version} is not trained yet; {shell_command('run', run.path)} first, "
+            f"or name one that is there, e.g. {run.path}{AT}{there[-1]}"
+        )
+    return Named(text, f"{_name(run.path.name)}{AT}{version}", run, version)
+
+
+def _name(text: str) -> str:
+    """The last part of a path or of a model's name, without what a folder's name can't have everywhere."""
+    last = re.split(r"[/:]", text)[-1]
+    return re.sub(r"[^A-Za-z0-9_.-]+", "-", last).strip("-.")[:LONGEST_NAME] or "model"
+
+
+def _check_twice(models: Sequence[Named]) -> None:
+    if not models:
+        raise InputError("name at least one model or run")
+    sources = [one.source for one in models]
+    twice = next((one for one in models if sources.count(one.source) > 1), None)
+    if twice is not None:
+        raise InputError(f"{twice.text}: is named twice; name it once")
+
+
+def _tasks_of(request: EvalRequest, runs: list[RunFolder], settings: Settings) -> tuple[list[Task], dict[str, Any]]:
+    if request.tasks is not None:
+        named = {"reader": request.reader, "verifier": request.verifier}
+        return read_tasks(request.tasks, **named, verify=settings.verify), {"source": request.tasks, **named}
+    if request.reader or request.verifier:
+        raise InputError("--reader and --verifier: are for the source that --tasks names; add it, or leave them out")
+    if not runs:
+        raise InputError("--tasks: is needed where no run is named: a file, a folder or a name such as human-eval")
+    first, *others = runs
+    tasks = _heldout(first)
+    for other in others:
+        if _digest(_heldout(other)) != _digest(tasks):
+            raise InputError(
+                f"{other.path}: its held-out tasks are not those of {first.path}; say by --tasks what both are asked"
+            )
+    return tasks, {"heldout_of": str(first.path)}
+
+
+def _heldout(run: RunFolder) -> list[Task]:
+    """The held-out tasks of a run, as they were when it was made."""
+    settings = RunPlan.of(run).settings
+    if tasks_digest(settings) != run.document["tasks_digest"]:
+        raise InputError(f"{run.path}: the task source changed since the run was made; restore it, or give --tasks")
+    heldout = load_tasks(settings.tasks, settings.seed, settings.verify).heldout
+    if not heldout:
+        raise InputError(f"{run.path}: has no held-out tasks; give some by --tasks")
+    return heldout
+
+
+def _digest(tasks: Sequence[Task]) -> str:
+    return hashlib.sha256("".join(record_line(task_record(task)) for task in tasks).encode()).hexdigest()

@@ -1,0 +1,234 @@
+"""What a stage is, said once: the table that it fills, what its keys hold, and the jobs that make a shard of it.
+
+Adding a stage is a record here, a module of `mopd` with the work, and a schema in `storage.schemas`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+from flows.plan import counts
+from mopd.contexts.summaries import instruction_of
+from mopd.objectives import needs_reference, needs_support
+from mopd.settings import Settings
+from mopd.settings.condition import AutoVariant
+from mopd.settings.tree import with_value
+
+Json = dict[str, Any]
+Rows = list[dict[str, Any]]
+
+FREE_SETTINGS = (
+    "shard_retries",
+    "generate.max_num_seqs",
+    "verify.sandbox_slots",
+    "score.max_tokens_per_pass",
+    "score.chunk_positions",
+    "train.max_tokens_per_pass",
+    "train.keep_trainer_states",
+    "train.max_staleness",
+    "evaluate.when",
+    "evaluate.bootstrap_samples",
+)
+"""Settings that change no shard's content, so that a run may continue with other ones: no key holds them.
+
+But for `choices`, which hold `evaluate.bootstrap_samples`: see `free_settings`.
+"""
+
+
+@dataclass(frozen=True)
+class Stage:
+    """One step of a round: it turns shards of earlier tables into those of its own.
+
+    Jobs and loads are named as `module:function`, and imported by the process that runs them. A job is
+    `job(loaded, work) -> rows`, where `work` (`flows.execute.work.Work`) holds the shard, its settings and its inputs.
+    """
+
+    name: str
+    """A verb: of the flow, of its steps, and in the lines of progress."""
+    table: str
+    version: int
+    """Raise it when the code changes what the stage writes."""
+    settings: Callable[[Settings, Json], Json]
+    """The part of the settings that enters its keys, of their tree without FREE_SETTINGS."""
+    job: str
+    load: str = ""
+    """What the job needs on the device, `load(folder, settings, version) -> loaded`; "" for a job of the CPU."""
+    judge: str = ""
+    """Where `job` samples on the device: `judge(samples, work) -> rows`, on the CPU while the next shard is sampled."""
+    reads: tuple[str, ...] = ()
+    """Tables that it reads besides those of its inputs."""
+    count: Callable[[Rows], Json] = lambda rows: {}
+    """What the manifest says of the rows, so that nobody has to read them to tell how far a run is."""
+    columns: dict[str, str] = field(default_factory=dict, hash=False)
+    """Of the stage's table for people: headings, and the counts that stand under them."""
+
+
+def _generate(tree: Json) -> Json:
+    return _without(tree["generate"], "num_prompts", "groups", "ask_for_summary")
+
+
+def _prompts(settings: Settings, tree: Json) -> Json:
+    num_prompts = tree["generate"]["num_prompts"]
+    return {"tasks": tree["tasks"], "num_prompts": num_prompts, "prompts_per_shard": tree["prompts_per_shard"]}
+
+
+def _rollouts(settings: Settings, tree: Json) -> Json:
+    return {**_generate(tree), "precision": tree["model"]["precision"], "instruction": instruction_of(settings)}
+
+
+def _verdicts(settings: Settings, tree: Json) -> Json:
+    verify: Json = tree["verify"]
+    return verify
+
+
+def _contexts(settings: Settings, tree: Json) -> Json:
+    return {**tree["condition"], **_selection(settings)}
+
+
+def _scores(settings: Settings, tree: Json) -> Json:
+    return {
+        "support": tree["score"] if needs_support(settings) else None,
+        "precision": tree["model"]["precision"],
+        "normalize_advantage_std": tree["train"]["normalize_advantage_std"],
+        # An EMA's rate decides the teachers of later rounds, whose keys hold the policy that they came with.
+        "teacher": _without(tree["train"]["teacher"], *({"rate"} & tree["train"]["teacher"].keys())),
+        "reference": needs_reference(settings),
+    }
+
+
+def _nothing(settings: Settings, tree: Json) -> Json:
+    return {}
+
+
+def _answers(settings: Settings, tree: Json) -> Json:
+    return {"generate": _generate(tree), "verify": tree["verify"], "precision": tree["model"]["precision"]}
+
+
+def _choices(settings: Settings, tree: Json) -> Json:
+    return {"bootstrap_samples": settings.evaluate.bootstrap_samples}
+
+
+def _policies(settings: Settings, tree: Json) -> Json:
+    return {**tree["train"], "precision": tree["model"]["precision"]}
+
+
+def _evaluations(settings: Settings, tree: Json) -> Json:
+    return {**tree["evaluate"], **_answers(settings, tree)}
+
+
+def _selection(settings: Settings) -> Json:
+    """What decides, beside the verdicts, which groups have contexts: nothing where all have."""
+    generate = settings.generate
+    if generate.groups.kind == "all":
+        return {}
+    return {"groups": generate.groups.kind, "num_prompts": generate.num_prompts}
+
+
+def _without(tree: Json, *names: str) -> Json:
+    assert set(names) <= tree.keys(), f"no such settings: {set(names) - tree.keys()}"
+    return {name: value for name, value in tree.items() if name not in names}
+
+
+_STAGES = (
+    Stage("draw", "prompts", 2, _prompts, job="flows.execute.prompt_jobs:draw"),
+    Stage(
+        name="generate",
+        table="rollouts",
+        version=1,
+        settings=_rollouts,
+        load="flows.execute.jobs:load_engine",
+        job="flows.execute.jobs:generate",
+        count=counts.count_rollouts,
+        columns={"cut at the longest response": "cut"},
+    ),
+    Stage(
+        name="verify",
+        table="verdicts",
+        version=4,
+        settings=_verdicts,
+        reads=("prompts",),
+        job="flows.execute.jobs:verify",
+        count=counts.count_verdicts,
+        columns={"groups": "groups", "groups with both outcomes": "mixed"},
+    ),
+    Stage(
+        name="condition",
+        table="contexts",
+        version=2,
+        settings=_contexts,
+        reads=("prompts", "rollouts"),
+        job="flows.execute.jobs:condition",
+        count=counts.count_contexts,
+        columns={"with peer sections": "with_sections", "cut contexts": "cut"},
+    ),
+    Stage(
+        name="score",
+        table="scores",
+        version=3,
+        settings=_scores,
+        reads=("rollouts", "verdicts"),
+        load="flows.execute.jobs:load_scorer",
+        job="flows.execute.jobs:score",
+        count=counts.count_scores,
+        columns={"with distillation loss": "distilled"},
+    ),
+    Stage(
+        name="measure",
+        table="signals",
+        version=1,
+        settings=_nothing,
+        reads=("contexts", "verdicts"),
+        job="flows.execute.measure_jobs:measure",
+        count=counts.count_groups,
+    ),
+    Stage(
+        name="answer",
+        table="answers",
+        version=2,
+        settings=_answers,
+        reads=("prompts",),
+        load="flows.execute.measure_jobs:load_answerer",
+        job="flows.execute.measure_jobs:answer",
+        judge="flows.execute.measure_jobs:judge_answers",
+        count=counts.count_judged,
+    ),
+    Stage("choose", "choices", 1, _choices, job="flows.execute.measure_jobs:choose", count=counts.count_choices),
+    Stage(
+        name="train",
+        table="policies",
+        version=3,
+        settings=_policies,
+        load="flows.execute.jobs:load_trainer",
+        job="flows.execute.jobs:train",
+        columns={"steps": "steps"},
+    ),
+    Stage("record", "updates", 3, _nothing, job="flows.execute.jobs:record", count=counts.count_updates),
+    Stage(
+        name="evaluate",
+        table="evaluations",
+        version=3,
+        settings=_evaluations,
+        load="flows.execute.jobs:load_engine",
+        job="flows.execute.jobs:sample_heldout",
+        judge="flows.execute.jobs:judge_heldout",
+        count=counts.count_judged,
+    ),
+)
+STAGES = {stage.table: stage for stage in _STAGES}
+"""By table, in the order of a round."""
+
+
+def key_tree(settings: Settings) -> Json:
+    """The settings as `Stage.settings` is given them: those that can decide what a shard holds."""
+    tree = settings.model_dump(mode="json")
+    for dotted in FREE_SETTINGS:
+        tree = with_value(tree, dotted, None)
+    return tree
+
+
+def free_settings(settings: Settings) -> tuple[str, ...]:
+    """FREE_SETTINGS of a run with these settings: where a probe chooses its contexts, the choice holds intervals."""
+    probes = isinstance(settings.condition.variant, AutoVariant)
+    return tuple(name for name in FREE_SETTINGS if not (probes and name == "evaluate.bootstrap_samples"))

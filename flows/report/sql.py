@@ -1,0 +1,65 @@
+"""Query results as a table, CSV or JSON."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import math
+from collections.abc import Sequence
+from typing import Any, Literal
+
+from flows.report.text import text_table
+
+
+def format_result(columns: Sequence[str], rows: Sequence[Sequence[Any]], form: Literal["table", "csv", "json"]) -> str:
+    """Rows as text. Nulls are `NULL` in a table, empty in CSV, null in JSON, and so are NaN and infinities in JSON."""
+    columns = _distinct(columns)
+    if form == "json":
+        records = [_finite(dict(zip(columns, row, strict=True))) for row in rows]
+        return json.dumps(records, indent=1, default=str, ensure_ascii=False)
+    if form == "csv":
+        out = io.StringIO()
+        writer = csv.writer(out, lineterminator="\n")
+        writer.writerow(columns)
+        writer.writerows([[_plain(value) for value in row] for row in rows])
+        return out.getvalue().rstrip("\n")
+    if not rows:
+        return f"{'  '.join(columns)}\n(no rows)"
+    return text_table([dict(zip(columns, map(_cell, row), strict=True)) for row in rows])
+
+
+def _distinct(columns: Sequence[str]) -> list[str]:
+    """Column names with `_1`, `_2`, … where an earlier column has the name already."""
+    names: list[str] = []
+    for column in columns:
+        name, count = column, 0
+        while name in names:
+            count += 1
+            name = f"{column}_{count}"
+        names.append(name)
+    return names
+
+
+def _finite(value: Any) -> Any:
+    """The value with None for what JSON has no number for."""
+    if isinstance(value, dict):
+        return {key: _finite(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_finite(item) for item in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
+
+
+def _plain(value: Any) -> Any:
+    return json.dumps(_finite(value), default=str, ensure_ascii=False) if isinstance(value, list | dict) else value
+
+
+def _cell(value: Any) -> Any:
+    """One line each; plain numbers stay numbers."""
+    if value is None:
+        return "NULL"
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, int | float):
+        return value
+    return " ".join(str(_plain(value)).split())

@@ -1,0 +1,212 @@
+"""Where a run stands: stages, rates and results by round, from manifests and the two small tables."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from typing import Any
+
+from flows.plan.run import DIGESTS, RunPlan
+from flows.plan.selection import round_selection, selection_line
+from flows.plan.shard import EvaluationPlan, Shard
+from flows.report.artifacts import total
+from flows.report.status_signals import choice_status, signal_row, signals_status
+from flows.report.table import Column, Table
+from flows.report.text import Cell, number, text_table
+from flows.runtime.console import clock
+from mopd.evaluate import summarize_evaluation
+from mopd.measures.comparison import METRICS
+from mopd.measures.estimate import Estimate
+from storage.runs import RunFolder
+from storage.shards import Manifest, read_rows
+
+STAGES = ("rollouts", "verdicts", "contexts", "scores", "signals", "policy")
+JUDGED = ["prompt_id", "sample", "success", "prediction", "sandbox"]
+STAGE_NAMES = {
+    "rollouts": "generate",
+    "verdicts": "verify",
+    "contexts": "condition",
+    "scores": "score",
+    "signals": "measure",
+    "policy": "train",
+}
+
+
+def run_status(folder: RunFolder) -> dict[str, Any]:
+    """The state of a run as plain JSON: what `mopd status --json` prints."""
+    plan = RunPlan.of(folder)
+    return {
+        "run": str(folder.path),
+        "config": folder.document.get("config"),
+        "lineage": _lineage(folder),
+        "model": plan.settings.model.path,
+        "variant": plan.settings.condition.variant.kind,
+        "finished": not plan.missing(folder),
+        "rounds": [_round_status(folder, plan, round) for round in range(len(plan.rounds))],
+        "evaluations": [_evaluation_status(folder, plan, *entry) for entry in plan.shown_evaluations(folder).items()],
+    }
+
+
+def asked_evaluations(folder: RunFolder) -> list[int] | None:
+    """The policies whose evaluations a run's settings ask for; None for a folder that `mopd run` didn't make."""
+    return list(RunPlan.of(folder).evaluations) if folder.document.keys() >= set(DIGESTS) else None
+
+
+def status_text(status: dict[str, Any]) -> str:
+    """The state for people: stages first, then results."""
+    state = "finished" if status["finished"] else "not finished"
+    head = f"{status['run']}: {state}; {status['model']}, {status['variant']} contexts"
+    return "\n\n".join([head + _lineage_text(status["lineage"]), _stages_text(status), rounds_text(status)])
+
+
+def _lineage(folder: RunFolder) -> dict[str, Any] | None:
+    """Where a fork comes from; None for a run of its own."""
+    lineage = folder.lineage
+    return {name: lineage[name] for name in ("path", "run_id", "round", "set")} if lineage else None
+
+
+def _lineage_text(lineage: dict[str, Any] | None) -> str:
+    if lineage is None:
+        return ""
+    return f"\nforked from {lineage['path']} at round {lineage['round']} with {', '.join(lineage['set'])}"
+
+
+def rounds_text(status: dict[str, Any]) -> str:
+    """The table by round, and held-out results under it."""
+    parts = [text_table([_round_row(entry) for entry in status["rounds"]])]
+    short = [entry for entry in status["rounds"] if entry["selection"] is not None and entry["selection"]["short"]]
+    parts += [f"round {entry['round']}: {selection_line(entry['selection'])}" for entry in short]
+    chosen = [(entry["round"], entry["choice"]) for entry in status["rounds"] if entry["choice"] is not None]
+    parts += [f"round {round}: {choice['candidate']} contexts, {choice['why']}" for round, choice in chosen]
+    measured = [(entry["round"], entry["signals"]) for entry in status["rounds"] if entry["signals"] is not None]
+    if measured:
+        table = text_table([signal_row(round, found) for round, found in measured])
+        parts.append(f"teacher against verifier, means over prompts with both outcomes\n{table}")
+    evaluated = [entry for entry in status["evaluations"] if entry["mean_at_k"] is not None]
+    return "\n\n".join([*parts, *([_evaluation_table(evaluated).terminal()] if evaluated else [])])
+
+
+def _round_status(folder: RunFolder, plan: RunPlan, round: int) -> dict[str, Any]:
+    part = plan.rounds[round].needed(folder)
+    found = {name: _found(folder, _shards(part, name)) for name in STAGES}
+    verdicts = found["verdicts"]
+    judged = sum(one.rows for one in verdicts) - int(total(verdicts, "nulls"))
+    return {
+        "round": round,
+        "stages": {STAGE_NAMES[name]: _stage_status(found[name], len(_shards(part, name))) for name in STAGES},
+        "pass_rate": total(verdicts, "successes") / judged if judged else None,
+        "null_verdicts": int(total(verdicts, "nulls")),
+        "groups": int(total(verdicts, "groups")),
+        "mixed_groups": int(total(verdicts, "mixed")),
+        "selection": round_selection(plan.rounds[round], folder),
+        "signals": signals_status(folder, plan, round),
+        "choice": choice_status(folder, plan, round),
+        **_updates_status(folder, part.updates),
+    }
+
+
+def _stage_status(found: list[Manifest], planned: int) -> dict[str, Any]:
+    seconds, tokens = total(found, "seconds"), int(total(found, "tokens"))
+    return {
+        "shards_done": len(found),
+        "shards": planned,
+        "seconds": seconds,
+        "tokens": tokens,
+        "tokens_per_second": tokens / seconds if tokens and seconds else None,
+    }
+
+
+def _updates_status(folder: RunFolder, updates: Shard) -> dict[str, Any]:
+    """Means over the round's optimizer steps; a step without a signal has nulls, which stay out."""
+    manifest = updates.find(folder)
+    rows = read_rows(folder, manifest) if manifest else []
+    names = ("loss", "distill_loss", "policy_loss", "grad_norm")
+    return {"steps": len(rows), **{name: _mean([row[name] for row in rows]) for name in names}}
+
+
+def _evaluation_status(folder: RunFolder, plan: RunPlan, version: int, part: EvaluationPlan) -> dict[str, Any]:
+    found = _found(folder, part.evaluations)
+    whole = len(found) == len(part.evaluations)
+    rows = judged_rows(folder, part) if whole else []
+    settings = plan.at(version).settings
+    summary = asdict(summarize_evaluation(rows, settings.evaluate, settings.seed))
+    return {"policy": version, **_stage_status(found, len(part.evaluations)), **summary}
+
+
+def judged_rows(folder: RunFolder, part: EvaluationPlan) -> list[dict[str, Any]]:
+    """What `summarize_evaluation` reads of a policy's evaluation, whose shards are all there."""
+    prompts = [row for one in _found(folder, part.prompts) for row in read_rows(folder, one, ["prompt_id", "verifier"])]
+    verifiers = {row["prompt_id"]: row["verifier"] for row in prompts}
+    rows = [row for one in _found(folder, part.evaluations) for row in read_rows(folder, one, JUDGED)]
+    return [{**row, "verifier": verifiers.get(row["prompt_id"])} for row in rows]
+
+
+def _found(folder: RunFolder, shards: list[Shard]) -> list[Manifest]:
+    return [manifest for shard in shards if (manifest := shard.find(folder)) is not None]
+
+
+def _shards(part: Any, name: str) -> list[Shard]:
+    shards = getattr(part, name)
+    return shards if isinstance(shards, list) else [shards]
+
+
+def _mean(values: list[float | None]) -> float | None:
+    there = [value for value in values if value is not None]
+    return sum(there) / len(there) if there else None
+
+
+def _stages_text(status: dict[str, Any]) -> str:
+    rows: list[dict[str, Cell]] = []
+    for entry in status["rounds"]:
+        rows += [_stage_row(f"round {entry['round']}", name, stage) for name, stage in entry["stages"].items()]
+    rows += [_stage_row(f"policy {entry['policy']}", "evaluate", entry) for entry in status["evaluations"]]
+    begun = [row for row in rows if row["seconds"] is not None]
+    return text_table(begun or rows)
+
+
+def _stage_row(where: str, name: str, stage: dict[str, Any]) -> dict[str, Cell]:
+    return {
+        "": where,
+        "stage": name,
+        "shards": f"{stage['shards_done']}/{stage['shards']}",
+        "seconds": round(stage["seconds"], 2) if stage["shards_done"] else None,
+        "tokens": stage["tokens"] or None,
+        "tokens/s": round(stage["tokens_per_second"]) if stage["tokens_per_second"] else None,
+    }
+
+
+def _round_row(entry: dict[str, Any]) -> dict[str, Cell]:
+    seconds = {name: stage["seconds"] for name, stage in entry["stages"].items() if stage["shards_done"]}
+    return {
+        "round": entry["round"],
+        "pass rate": None if entry["pass_rate"] is None else f"{100 * entry['pass_rate']:.1f} %",
+        "mixed groups": f"{entry['mixed_groups']}/{entry['groups']}" if entry["groups"] else None,
+        **_selection_column(entry["selection"]),
+        "loss": number(entry["loss"]),
+        "distill loss": number(entry["distill_loss"]),
+        "grad norm": number(entry["grad_norm"]),
+        **{
+            name: clock(seconds[name]) if name in seconds else None
+            for name in STAGE_NAMES.values()
+            if name != "measure"
+        },
+        **({"nulls": entry["null_verdicts"]} if entry["null_verdicts"] else {}),
+    }
+
+
+def _selection_column(selection: dict[str, Any] | None) -> dict[str, Cell]:
+    return {} if selection is None else {"trained groups": f"{selection['useful']}/{selection['wanted']}"}
+
+
+def _evaluation_table(entries: list[dict[str, Any]]) -> Table:
+    """One row a policy; a fork may have other numbers of samples than what it took over."""
+    columns = [Column("policy")]
+    for k in dict.fromkeys(entry["k"] for entry in entries):
+        columns += [Column(f"{name}@{k}", form=".1f", scale=100, unit=" %", optional=name == "maj") for name in METRICS]
+    columns += [Column("num_prompts", "prompts"), Column("seconds", form=clock)]
+    rows = [{**entry, **{f"{name}@{entry['k']}": _estimate(entry, name) for name in METRICS}} for entry in entries]
+    title = "held-out, with 95 % intervals over prompts"
+    return Table([*columns, Column("num_null", "nulls", optional=True)], rows, title)
+
+
+def _estimate(entry: dict[str, Any], name: str) -> Estimate:
+    return Estimate.of(entry[f"{name}_at_k"], entry[f"{name}_interval"], entry[f"num_{name}_prompts"])

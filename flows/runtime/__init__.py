@@ -1,0 +1,1 @@
+"""What everything runs in: workers, Prefect's server, signals, progress, the end of a command."""

@@ -1,0 +1,57 @@
+"""How a command ends: what a user can mend is one line on stderr, and the exit code says what kind of end it was."""
+
+from __future__ import annotations
+
+import io
+import os
+import signal
+import sys
+import traceback
+from collections.abc import Callable
+
+from flows.runtime.interrupts import WORDS, Terminated
+from flows.runtime.patience import PATIENCE, gone, is_temporary
+from flows.runtime.worker import WorkerDied
+from mopd.errors import InputError
+from storage.errors import StorageError
+
+USER_ERROR, FAILURE, INTERRUPTED, TERMINATED = 2, 1, 130, 143
+TRACEBACK = "MOPD_TRACEBACK"
+"""An environment variable: where it is set, a traceback stands before each line that tells of an error."""
+
+
+def run_to_exit_code(command: Callable[[], int]) -> int:
+    """Run a command; its exit code, or that of the error it ended with. Bugs are raised."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):  # a terminal may lack characters that models write
+            stream.reconfigure(errors="backslashreplace")
+    try:
+        code = command()
+        sys.stdout.flush()  # here a reader that went away is noticed, and not while Python ends
+        return code
+    except (InputError, StorageError) as error:
+        return _tell(str(error), USER_ERROR)
+    except BrokenPipeError:
+        sys.stderr.close()  # the reader of a pipe went away: nothing is left to say, and nobody to say it to
+        return FAILURE
+    except OSError as error:
+        where = f"{error.filename}: " if error.filename else ""
+        return _tell(f"{where}{error.strerror or error}", USER_ERROR)
+    except WorkerDied as error:
+        return _tell(f"{error}; start the same command again to continue", FAILURE)
+    except Terminated:
+        return _tell(WORDS[signal.SIGTERM], TERMINATED)
+    except KeyboardInterrupt:
+        return _tell(WORDS[signal.SIGINT], INTERRUPTED)
+    except Exception:
+        if not PATIENCE.given_up:
+            raise
+        start = "start" if is_temporary() else "start it, then"
+        return _tell(f"{gone()}; {start} the same command again to continue", FAILURE)
+
+
+def _tell(message: str, code: int) -> int:
+    if os.environ.get(TRACEBACK):
+        traceback.print_exc()
+    print(f"mopd: {' '.join(message.split())}", file=sys.stderr)
+    return code

@@ -1,0 +1,173 @@
+"""Worker processes: a resource (an engine, a model) is loaded once, then jobs run on it one after another.
+
+A worker can be killed without taking the run along, frees the device when it ends, and ends by itself when its parent
+dies. Workers are forked from a server process that has torch imported: that costs seconds once, not once a stage.
+Jobs are importable functions `job(resource, report, *args)`.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import multiprocessing
+import os
+import signal
+import threading
+from collections.abc import Callable
+from multiprocessing import forkserver
+from multiprocessing.connection import Connection
+from multiprocessing.context import ForkServerProcess
+from pathlib import Path
+from typing import Any
+
+from flows.runtime.worker_process import serve
+
+CONTEXT = multiprocessing.get_context("forkserver")
+CONTEXT.set_forkserver_preload(["flows.execute.preload"])
+PATIENCE_SECONDS = 20.0
+POLL_SECONDS = 0.2
+
+Report = Callable[[dict[str, Any]], None]
+
+
+class WorkerDied(RuntimeError):
+    """The process ended without an answer (killed, out of memory, crashed): the job can be tried again."""
+
+
+class WorkerStopped(RuntimeError):
+    """The run is ending and took its worker down on purpose: the job must not be tried again."""
+
+
+def warm_up() -> None:
+    """Begin to import what workers need, ahead of the first one."""
+    forkserver.ensure_running()
+
+
+def load_nothing(*_: Any) -> None:
+    """For workers whose jobs load what they need."""
+
+
+def silent(_: dict[str, Any]) -> None:
+    """Ignore reports."""
+
+
+class Worker:
+    """A process that loads `load(*args)` on first use and runs jobs on it; started again after a death."""
+
+    def __init__(self, name: str, load: Callable[..., Any], *args: Any, log: Path | None = None) -> None:
+        self.name = name
+        self._load = (load, args)
+        self._log = log
+        self._lock = threading.Lock()
+        self._process: ForkServerProcess | None = None
+        self._connection: Connection | None = None
+        self._stopped = False
+
+    def run(self, job: Callable[..., Any], *args: Any, report: Report = silent) -> Any:
+        """The job's result; its exceptions are raised here. Raises WorkerDied or WorkerStopped. One job at a time."""
+        with self._lock:
+            if self._stopped:
+                raise WorkerStopped(f"{self.name}: stopped")
+            if self._process is None:
+                self._start()
+                self._load_resource(report)
+            return self._call(job, args, report=report)
+
+    def _load_resource(self, report: Report) -> None:
+        """Load; a process that failed to is taken down, so that the next job loads again and sees the same error."""
+        try:
+            self._call(*self._load, report=report)
+        except Exception:
+            self._reap(0.0)
+            raise
+
+    @property
+    def pid(self) -> int | None:
+        """The live process, if there is one."""
+        return self._process.pid if self._process else None
+
+    def close(self) -> None:
+        """Let the resource close itself and end the process."""
+        with self._lock:
+            self._stopped = True
+            if self._connection is not None:
+                self._connection.close()
+            self._reap(PATIENCE_SECONDS)
+
+    def kill(self) -> None:
+        """End the process now, from any thread; a job that runs raises WorkerStopped in its own."""
+        self._stopped = True
+        process = self._process
+        if process is not None:
+            _kill_group(process)
+
+    def _start(self) -> None:
+        if self._log is not None:
+            self._log.parent.mkdir(parents=True, exist_ok=True)
+        ours, theirs = CONTEXT.Pipe()
+        process = CONTEXT.Process(target=serve, args=(theirs, self._log), name=f"mopd {self.name}")
+        process.start()
+        self._process, self._connection = process, ours
+        theirs.close()
+        if self._stopped:  # `kill` came while there was no process yet
+            raise self._death()
+
+    def _call(self, function: Callable[..., Any], args: tuple[Any, ...], *, report: Report) -> Any:
+        assert self._connection is not None
+        try:
+            self._connection.send((function, args))
+            while True:
+                kind, value = self._receive(self._connection)
+                if kind == "error":
+                    raise value
+                if kind == "result":
+                    return value
+                report(value)
+        except (EOFError, ConnectionError) as error:
+            raise self._death() from error
+
+    def _receive(self, connection: Connection) -> tuple[str, Any]:
+        """The next message. Watches the process too: its own children may hold the connection open after its death."""
+        assert self._process is not None
+        while not connection.poll(POLL_SECONDS):
+            if not self._process.is_alive() and not connection.poll(0):
+                raise EOFError
+        message: tuple[str, Any] = connection.recv()
+        return message
+
+    def _death(self) -> Exception:
+        code = self._reap(POLL_SECONDS)
+        if self._stopped:
+            return WorkerStopped(f"{self.name}: stopped")
+        how = f"killed by {signal.Signals(-code).name}" if code < 0 else f"ended with exit code {code}"
+        where = f"; see {self._log}" if self._log else ""
+        return WorkerDied(f"{self.name}: the worker process was {how}{where}")
+
+    def _reap(self, patience: float) -> int:
+        """Wait for the end, force it after `patience` seconds, and take down what the process started."""
+        if self._process is None:
+            return 0
+        process, self._process, self._connection = self._process, None, None
+        process.join(patience)
+        _kill_group(process)
+        process.join()
+        return process.exitcode or 0
+
+
+def _kill_group(process: ForkServerProcess) -> None:
+    """The process and what it started; by its own id too, in case it had no time to found its group.
+
+    The id of a dead process may belong to a stranger. It can't while the group lives on: then no process has the id.
+    """
+    assert process.pid is not None
+    alive = process.is_alive()
+    for kill in (os.killpg, os.kill) if alive else () if _exists(process.pid) else (os.killpg,):
+        with contextlib.suppress(ProcessLookupError):
+            kill(process.pid, signal.SIGKILL)
+
+
+def _exists(pid: int) -> bool:
+    try:
+        os.getpgid(pid)
+    except ProcessLookupError:
+        return False
+    return True
