@@ -9,9 +9,12 @@ import hashlib
 import json
 import logging
 import math
+import sys
 from collections.abc import Collection, Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import asdict, dataclass, field
-from functools import cache
+from functools import cache, cached_property
 from pathlib import Path
 from typing import Any, get_origin, get_type_hints
 
@@ -33,6 +36,9 @@ _TOLD: dict[Path, str] = {}
 """Manifests that were warned of, with what is wrong with them."""
 OPTIONAL = frozenset({"untimed", "name", "home"})
 """What a manifest need not say."""
+
+_LOOKED: ContextVar[dict[tuple[Path, str], Manifest | None] | None] = ContextVar("looked", default=None)
+"""What `looking_once` has seen."""
 
 
 @dataclass(frozen=True)
@@ -64,6 +70,11 @@ class Manifest:
     home: str = ""
     """The run that `file` lies in, by its name in `lineage.homes` of run.json; "": this one."""
 
+    @cached_property
+    def as_parent(self) -> str:
+        """What a shard that was made from this one keeps of it."""
+        return sys.intern(f"{self.key}:{self.content}")
+
     @property
     def content(self) -> str:
         """What a shard made from this one depends on: sha256 of the data, timings apart."""
@@ -83,6 +94,7 @@ class Manifest:
         wrong = [name for name, value in content.items() if type(value) is not kinds[name]]
         if wrong:
             raise ValueError(f"not a manifest: {wrong[0]} is no {kinds[wrong[0]].__name__}")
+        content["parents"] = [sys.intern(str(parent)) for parent in content["parents"]]  # many name the same ones
         return cls(**content)
 
 
@@ -127,7 +139,28 @@ def find_manifest(run: RunFolder, table: str, round: int, shard: int, key: str) 
 
     Raises StorageError for data of an ancestor that is gone or has changed: only that run can make it again.
     """
-    path = manifest_path(run, table, round, shard, key)
+    looked = _LOOKED.get()
+    if looked is None:
+        return _find(run, manifest_path(run, table, round, shard, key), key)
+    if (run.path, key) not in looked:
+        looked[run.path, key] = _find(run, manifest_path(run, table, round, shard, key), key)
+    return looked[run.path, key]
+
+
+@contextmanager
+def looking_once() -> Iterator[None]:
+    """Within it, this thread looks at each manifest once: for questions about many shards at one moment."""
+    if _LOOKED.get() is not None:
+        yield
+        return
+    token = _LOOKED.set({})
+    try:
+        yield
+    finally:
+        _LOOKED.reset(token)
+
+
+def _find(run: RunFolder, path: Path, key: str) -> Manifest | None:
     manifest, problem = _check(run, path)
     if manifest is not None and manifest.key != key:
         problem = f"{relative(run, path)} is for another key"
