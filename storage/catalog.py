@@ -31,12 +31,12 @@ from storage.schemas import NAME_COLUMNS, SCHEMAS, column_types
 CATALOG_FILE = "catalog.sql"
 
 
-def _quoted(text: str) -> str:
+def _quote(text: str) -> str:
     return "'" + text.replace("'", "''") + "'"
 
 
 _SETTINGS = (
-    f"SET temp_directory = {_quoted(str(Path(tempfile.gettempdir()) / f'mopd-duckdb-{os.geteuid()}'))}",
+    f"SET temp_directory = {_quote(str(Path(tempfile.gettempdir()) / f'mopd-duckdb-{os.geteuid()}'))}",
     "SET python_enable_replacements = false",
     "SET enable_external_access = false",
     "SET lock_configuration = true",
@@ -70,8 +70,7 @@ def connect(run: RunFolder) -> duckdb.DuckDBPyConnection:
 
     Statements can't reach any file. A shard damaged inside raises duckdb.InvalidInputException when it is read.
     """
-    connection, _ = _open(run, bad_files=frozenset())
-    return connection
+    return _open(run)[0]
 
 
 def query(run: RunFolder, sql: str) -> QueryResult:
@@ -80,7 +79,7 @@ def query(run: RunFolder, sql: str) -> QueryResult:
     When a shard turns out to be damaged, all are checked, the damaged ones are left out and the query is run again.
     """
     try:
-        return _answer(*_open(run, bad_files=frozenset()), sql)
+        return _answer(*_open(run), sql)
     except (duckdb.InvalidInputException, duckdb.IOException) as error:
         bad_files = frozenset(bad.file for bad in verify_run(run))
         if not bad_files:
@@ -88,7 +87,7 @@ def query(run: RunFolder, sql: str) -> QueryResult:
     except duckdb.Error as error:
         raise _sql_error(error) from error
     try:
-        return _answer(*_open(run, bad_files=bad_files), sql)
+        return _answer(*_open(run, bad_files), sql)
     except duckdb.Error as error:
         raise _sql_error(error) from error
 
@@ -98,7 +97,7 @@ def write_catalog(run: RunFolder) -> Path:
 
     In the run folder, `duckdb -init catalog.sql` opens it. Make it again after a commit to see the new shard.
     """
-    views = [_portable_view(run, name, _current(run, name, frozenset())[0]) for name in SCHEMAS]
+    views = [_render_view(run, table, _find_current(run, table)[0]) for table in SCHEMAS]
     head = "-- Written by mopd; run it in this folder: duckdb -init catalog.sql\n"
     views.append(f"CREATE OR REPLACE VIEW episodes AS{EPISODES.rstrip()};\n")
     content = (head + "\n".join(views)).encode()
@@ -108,12 +107,12 @@ def write_catalog(run: RunFolder) -> Path:
     return path
 
 
-def _open(run: RunFolder, bad_files: frozenset[str]) -> tuple[duckdb.DuckDBPyConnection, list[str]]:
+def _open(run: RunFolder, bad_files: frozenset[str] = frozenset()) -> tuple[duckdb.DuckDBPyConnection, list[str]]:
     """A connection, and a line for each shard left out; `bad_files` are known to be damaged."""
     connection = duckdb.connect()
     excluded: list[str] = []
     for table in SCHEMAS:
-        current, problems = _current(run, table, bad_files)
+        current, problems = _find_current(run, table, bad_files)
         connection.register(table, _dataset(run, current, table))
         excluded += problems
     connection.execute(f"CREATE VIEW episodes AS {EPISODES}")
@@ -139,20 +138,22 @@ def _dataset(run: RunFolder, current: list[Manifest], table: str) -> ds.Dataset:
     form, system = ds.ParquetFileFormat(default_fragment_scan_options=checked), LocalFileSystem()
     fragments = []
     for manifest in current:
-        known = {NAME_COLUMNS[table]: manifest.name} if table in NAME_COLUMNS else {}
-        known |= {"run": run.run_id} if manifest.home else {}
-        said = [ds.field(column) == value for column, value in known.items()]
-        extra = {"partition_expression": reduce(and_, said)} if said else {}
-        fragments.append(form.make_fragment(str(data_path(run, manifest)), filesystem=system, **extra))
+        constants = {NAME_COLUMNS[table]: manifest.name} if table in NAME_COLUMNS else {}
+        constants |= {"run": run.run_id} if manifest.home else {}
+        conditions = [ds.field(column) == value for column, value in constants.items()]
+        options = {"partition_expression": reduce(and_, conditions)} if conditions else {}
+        fragments.append(form.make_fragment(str(data_path(run, manifest)), filesystem=system, **options))
     return ds.FileSystemDataset(fragments, _view_schema(table), form, system)
 
 
-def _current(run: RunFolder, name: str, bad_files: frozenset[str]) -> tuple[list[Manifest], list[str]]:
+def _find_current(
+    run: RunFolder, table: str, bad_files: frozenset[str] = frozenset()
+) -> tuple[list[Manifest], list[str]]:
     """The shards of a table that can be read together, and a line for each other one."""
-    found, problems = scan(run, name, name=None)
-    expected = column_types(SCHEMAS[name])
+    manifests, problems = scan(run, table, name=None)
+    expected = column_types(SCHEMAS[table])
     current = []
-    for manifest in found:
+    for manifest in manifests:
         file = data_name(run, manifest)
         if file in bad_files:
             problems.append(f"{file} is damaged: its bytes are not those that were committed")
@@ -190,29 +191,24 @@ def _sql_error(error: duckdb.Error) -> StorageError:
     return StorageError(f"SQL: {' '.join(message.split())}")
 
 
-def _portable_view(run: RunFolder, table: str, current: list[Manifest]) -> str:
+def _render_view(run: RunFolder, table: str, current: list[Manifest]) -> str:
     """The rows of each name, one below the other; a fork's ancestors are named by their place beside it."""
     names = sorted({manifest.name for manifest in current})
-    parts = [_portable_rows(run, table, name, [one for one in current if one.name == name]) for name in names]
-    rows = "\nUNION ALL\n".join(parts) or _no_rows(table)
+    parts = [_render_rows(run, table, name, [shard for shard in current if shard.name == name]) for name in names]
+    rows = "\nUNION ALL\n".join(parts) or _render_no_rows(table)
     return f"CREATE OR REPLACE VIEW {table} AS\n{rows};\n"
 
 
-def _no_rows(table: str) -> str:
+def _render_no_rows(table: str) -> str:
     columns = ", ".join(f'CAST(NULL AS {_sql_type(field.type)}) AS "{field.name}"' for field in _view_schema(table))
     return f"SELECT {columns} WHERE false"
 
 
-def _portable_rows(run: RunFolder, table: str, name: str, current: list[Manifest]) -> str:
-    files = ",\n    ".join(_quoted(_portable_file(run, manifest)) for manifest in current)
-    taken = any(manifest.home for manifest in current)
-    rows = f"* REPLACE ({_quoted(run.run_id)} AS run)" if taken else "*"
-    rows += f", {_quoted(name)} AS {NAME_COLUMNS[table]}" if table in NAME_COLUMNS else ""
+def _render_rows(run: RunFolder, table: str, name: str, current: list[Manifest]) -> str:
+    files = ",\n    ".join(_quote(os.path.relpath(data_path(run, manifest), run.path)) for manifest in current)
+    rows = f"* REPLACE ({_quote(run.run_id)} AS run)" if any(manifest.home for manifest in current) else "*"
+    rows += f", {_quote(name)} AS {NAME_COLUMNS[table]}" if table in NAME_COLUMNS else ""
     return f"SELECT {rows} FROM read_parquet([\n    {files}\n], hive_partitioning = false)"
-
-
-def _portable_file(run: RunFolder, manifest: Manifest) -> str:
-    return os.path.relpath(data_path(run, manifest), run.path) if manifest.home else manifest.file
 
 
 def _sql_type(kind: pa.DataType) -> str:

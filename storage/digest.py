@@ -45,7 +45,7 @@ def _digest_table(
     keys = [column for column in key_columns(table) if column not in IGNORED]
     hashes = [
         (tuple(row[key] for key in keys), _digest_row(row))
-        for manifest in _whole(run, table, evaluated if table == EVALUATIONS else None, unneeded, name)
+        for manifest in _find_needed(run, table, evaluated if table == EVALUATIONS else None, unneeded, name)
         for row in read_rows(run, manifest, columns)
         if evaluated is None or row.get("split") != HELDOUT or row["round"] in evaluated
     ]
@@ -59,14 +59,14 @@ def _digest_policies(run: RunFolder) -> str:
     """Of the weight files' hashes alone: configs and tokenizers name paths and versions."""
     weights = {
         f"{manifest.round}/{name}": entry["sha256"]
-        for manifest in _whole(run, POLICIES)
+        for manifest in _find_needed(run, POLICIES)
         for name, entry in manifest.files.items()
         if "/" not in name and name.endswith(".safetensors") and not is_removable(name)
     }
     return hashlib.sha256(json.dumps(weights, sort_keys=True).encode()).hexdigest()
 
 
-def _whole(
+def _find_needed(
     run: RunFolder,
     table: str,
     rounds: Collection[int] | None = None,
@@ -79,22 +79,22 @@ def _whole(
     problems = [problem for _, problems in scanned for problem in problems]
     if problems:
         raise StorageError(f"{run.path} can't be digested: {problems[0]}: run it again to repair it")
-    return [manifest for found, _ in scanned for manifest in found]
+    return [manifest for manifests, _ in scanned for manifest in manifests]
 
 
 def _digest_row(row: Row) -> bytes:
     """Every value with its type and length, so that no two rows run together alike."""
     total = hashlib.sha256()
     for value in row.values():
-        for part in _parts(value):
+        for part in _encode(value):
             total.update(len(part).to_bytes(8, "little"))
             total.update(part)
     return total.digest()
 
 
-def _parts(value: Any) -> list[bytes]:
+def _encode(value: Any) -> list[bytes]:
     if isinstance(value, np.ndarray):
         return [f"{value.dtype.str}{value.shape}".encode(), np.ascontiguousarray(value).tobytes()]
     if isinstance(value, list) and any(isinstance(item, np.ndarray) for item in value):
-        return [str(len(value)).encode(), *(part for item in value for part in _parts(item))]
+        return [str(len(value)).encode(), *(part for item in value for part in _encode(item))]
     return [json.dumps(value, sort_keys=True).encode()]

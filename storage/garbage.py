@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from storage.files import LOCK, TEMPORARY, commit_lock, remove, temporary_path
-from storage.lineage import fork_notes, needed_by_fork
+from storage.lineage import find_dependent_fork, read_fork_notes
 from storage.manifests import LOGGER, POLICIES, REMOVABLE_PREFIX, Manifest, manifest_paths, relative
 from storage.runs import RunFolder
 from storage.schemas import SCHEMAS
@@ -22,27 +22,27 @@ def collect_garbage(run: RunFolder, grace_seconds: float) -> list[str]:
     """
     removed = []
     with commit_lock(run.path):
-        for path in _unnamed(run):
+        for path in _list_unnamed(run):
             if time.time() - _last_change(path) >= grace_seconds:
                 remove(path)
                 removed.append(relative(run, path))
     return removed
 
 
-def _unnamed(run: RunFolder) -> Iterator[Path]:
+def _list_unnamed(run: RunFolder) -> Iterator[Path]:
     """What may be garbage, by name."""
     yield from (path for path in sorted((run.path / TEMPORARY).iterdir()) if path.name != LOCK)
-    taken = {file for note in fork_notes(run) for file in note["files"]}
+    kept_for_forks = {file for note in read_fork_notes(run) for file in note["files"]}
     for table in (*SCHEMAS, POLICIES):
         for folder in sorted((run.path / table).glob("round=*/")):
-            named = _named(run, table, int(folder.name.removeprefix("round=")))
+            named = _read_named(run, table, int(folder.name.removeprefix("round=")))
             if named is None:
                 continue
             candidates = [folder] if table == POLICIES else sorted(folder.glob("shard-*.parquet"))
-            yield from (path for path in candidates if relative(run, path) not in named | taken)
+            yield from (path for path in candidates if relative(run, path) not in named | kept_for_forks)
 
 
-def _named(run: RunFolder, table: str, round: int) -> set[str] | None:
+def _read_named(run: RunFolder, table: str, round: int) -> set[str] | None:
     """The data that a round's manifests name; None where one is damaged."""
     try:
         return {Manifest.read(path).file for path in manifest_paths(run, table, round)}
@@ -53,8 +53,8 @@ def _named(run: RunFolder, table: str, round: int) -> set[str] | None:
 
 def _last_change(path: Path) -> float:
     """Seconds since the epoch of the latest write to, or renaming of, anything below `path`."""
-    found = [path, *path.rglob("*")] if path.is_dir() else [path]
-    return max(max(stat.st_mtime, stat.st_ctime) for stat in (item.lstat() for item in found))
+    paths = [path, *path.rglob("*")] if path.is_dir() else [path]
+    return max(max(stat.st_mtime, stat.st_ctime) for stat in (item.lstat() for item in paths))
 
 
 def remove_trainer_state(run: RunFolder, round: int) -> None:
@@ -63,7 +63,7 @@ def remove_trainer_state(run: RunFolder, round: int) -> None:
     Each entry vanishes at once: a killed process leaves no half state that could be loaded. An ancestor's state, and
     one that a fork still has to train on from, stay.
     """
-    fork = needed_by_fork(run, round)
+    fork = find_dependent_fork(run, round)
     if fork is not None:
         LOGGER.info("trainer state of round %d is kept for %s", round, fork)
         return

@@ -7,15 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from storage.files import sha256_file
-from storage.manifests import (
-    POLICIES,
-    TABLES,
-    Manifest,
-    data_path,
-    is_removable,
-    manifest_paths,
-    relative,
-)
+from storage.manifests import TABLES, Manifest, manifest_paths, relative
 from storage.runs import RunFolder
 
 
@@ -48,23 +40,16 @@ def _verify_table(run: RunFolder, table: str) -> Iterator[BadFile]:
         except (ValueError, TypeError) as error:
             yield BadFile(relative(run, path), f"damaged manifest ({error})")
             continue
-        for file, sha256, removable in _expected(data_path(run, manifest), manifest):
+        for name, _, sha256, removable in manifest.list_files():
+            file = run.home(manifest.home) / name
             reason = _compare(file, sha256, removable)
             if reason:
                 yield BadFile(str(file) if manifest.home else relative(run, file), reason)
 
 
-def _expected(path: Path, manifest: Manifest) -> Iterator[tuple[Path, str, bool]]:
-    """Each file with its sha256, and whether it may have been removed."""
-    if manifest.table != POLICIES:
-        yield path, manifest.sha256, False
-    for name, entry in manifest.files.items():
-        yield path / name, entry["sha256"], is_removable(name)
-
-
 def _compare(file: Path, sha256: str, removable: bool) -> str:
     try:
-        found = sha256_file(file)
+        actual = sha256_file(file)
     except FileNotFoundError:
         return "" if removable else "missing"
-    return "" if found == sha256 else f"sha256 is {found[:12]}…, committed was {sha256[:12]}…"
+    return "" if actual == sha256 else f"sha256 is {actual[:12]}…, committed was {sha256[:12]}…"

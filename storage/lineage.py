@@ -15,15 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from storage.errors import StorageError
-from storage.files import (
-    fsync_path,
-    fsync_tree,
-    make_folder,
-    naming,
-    remove,
-    write_durably,
-    write_replacing,
-)
+from storage.files import fsync_path, fsync_tree, make_folder, naming, remove, write_durably, write_replacing
 from storage.manifests import LOGGER, POLICIES, Manifest, manifest_path
 from storage.runs import RUN_FILE, RunFolder
 
@@ -40,22 +32,18 @@ def create_fork(
     path = path.resolve()
     if path.exists() and (not path.is_dir() or any(path.iterdir())):
         raise StorageError(f"{path}: is there already and not empty; name a new folder for the fork")
-    own = [replace(manifest, home=manifest.home or _name(parent.document)) for manifest in taken]
-    whole = {
-        **document,
-        "run_id": path.name,
-        "lineage": {**_origin(parent, path), **lineage, **_homes(parent, path, own)},
-    }
-    notes = _write_notes(parent, path, own)
+    manifests = [replace(manifest, home=manifest.home or _home_name(parent)) for manifest in taken]
+    lineage = {**_describe_origin(parent, path), **lineage, **_describe_homes(parent, path, manifests)}
+    notes = _write_notes(parent, path, manifests)
     try:
-        return _publish(path, whole, own)
+        return _publish(path, {**document, "run_id": path.name, "lineage": lineage}, manifests)
     except BaseException:
         for note in notes:
             note.unlink(missing_ok=True)
         raise
 
 
-def _publish(path: Path, document: dict[str, Any], own: Sequence[Manifest]) -> RunFolder:
+def _publish(path: Path, document: dict[str, Any], manifests: Sequence[Manifest]) -> RunFolder:
     """Written aside, then renamed: a killed fork leaves a hidden folder, never half a run."""
     make_folder(path.parent)
     aside = path.parent / f".{path.name}-{os.getpid()}.fork"
@@ -63,10 +51,10 @@ def _publish(path: Path, document: dict[str, Any], own: Sequence[Manifest]) -> R
     try:
         with naming(aside):
             draft = RunFolder.create(aside, document)
-        for manifest in own:
-            place = manifest_path(draft, manifest.table, manifest.round, manifest.shard, manifest.key)
-            make_folder(place.parent)
-            write_durably(place, manifest.to_json().encode())
+        for manifest in manifests:
+            file = manifest_path(draft, manifest.table, manifest.round, manifest.shard, manifest.key)
+            make_folder(file.parent)
+            write_durably(file, manifest.to_json().encode())
         fsync_tree(aside)
         aside.replace(path)
         fsync_path(path.parent)
@@ -75,7 +63,7 @@ def _publish(path: Path, document: dict[str, Any], own: Sequence[Manifest]) -> R
     return RunFolder.open(path)
 
 
-def _origin(parent: RunFolder, path: Path) -> dict[str, str]:
+def _describe_origin(parent: RunFolder, path: Path) -> dict[str, str]:
     """The parent as `lineage` and `lineage.homes` name a run, for the fork in `path`."""
     return {
         "path": str(parent.path),
@@ -85,46 +73,49 @@ def _origin(parent: RunFolder, path: Path) -> dict[str, str]:
     }
 
 
-def _homes(parent: RunFolder, path: Path, own: Sequence[Manifest]) -> dict[str, Any]:
+def _describe_homes(parent: RunFolder, path: Path, manifests: Sequence[Manifest]) -> dict[str, Any]:
     """The runs that hold what was taken over, and which of them holds which round's policy."""
     homes = {
-        name: _origin(parent if name == _name(parent.document) else RunFolder.open(parent.home(name)), path)
-        for name in sorted({manifest.home for manifest in own})
+        name: _describe_origin(parent if name == _home_name(parent) else RunFolder.open(parent.home(name)), path)
+        for name in sorted({manifest.home for manifest in manifests})
     }
-    policies = {str(manifest.round): manifest.home for manifest in own if manifest.table == POLICIES}
+    policies = {str(manifest.round): manifest.home for manifest in manifests if manifest.table == POLICIES}
     return {"homes": homes, "policies": policies}
 
 
-def _name(document: dict[str, Any]) -> str:
+def _home_name(run: RunFolder) -> str:
     """A run's name among a fork's homes: two folders of one name are told apart by when they were made."""
-    made = hashlib.sha256(str(document.get("created")).encode()).hexdigest()
-    return f"{document['run_id']}-{made[:8]}"
+    return f"{run.run_id}-{_short_hash(str(run.document.get('created')))}"
 
 
-def _write_notes(parent: RunFolder, path: Path, own: Sequence[Manifest]) -> list[Path]:
+def _short_hash(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()[:8]
+
+
+def _write_notes(parent: RunFolder, path: Path, manifests: Sequence[Manifest]) -> list[Path]:
     """Leave a note in each run that something is taken from; a run that can't be written to keeps nothing for us."""
     written = []
-    for name in sorted({manifest.home for manifest in own}):
-        home = parent.path if name == _name(parent.document) else parent.home(name)
-        there = [manifest for manifest in own if manifest.home == name]
-        policies = [manifest.round for manifest in there if manifest.table == POLICIES]
+    for name in sorted({manifest.home for manifest in manifests}):
+        home = parent.path if name == _home_name(parent) else parent.home(name)
+        taken = [manifest for manifest in manifests if manifest.home == name]
+        policies = [manifest.round for manifest in taken if manifest.table == POLICIES]
         note = {
             "fork": str(path),
             "policy": max(policies, default=None),
-            "files": sorted(manifest.file for manifest in there),
+            "files": sorted(manifest.file for manifest in taken),
         }
-        place = home / NOTES / f"{path.name}-{hashlib.sha256(str(path).encode()).hexdigest()[:8]}.json"
+        file = home / NOTES / f"{path.name}-{_short_hash(str(path))}.json"
         try:
-            make_folder(place.parent)
-            write_replacing(home, place, json.dumps(note, indent=1).encode())
+            make_folder(file.parent)
+            write_replacing(home, file, json.dumps(note, indent=1).encode())
         except OSError as error:
             LOGGER.warning("%s: can't be noted that %s uses it (%s): keep what it holds", home, path, error.strerror)
         else:
-            written.append(place)
+            written.append(file)
     return written
 
 
-def fork_notes(run: RunFolder) -> list[dict[str, Any]]:
+def read_fork_notes(run: RunFolder) -> list[dict[str, Any]]:
     """What forks took over from this run: `fork` (a path), `files`, and `policy`, the last round of a policy."""
     notes = []
     for path in sorted((run.path / NOTES).glob("*.json")):
@@ -136,9 +127,9 @@ def fork_notes(run: RunFolder) -> list[dict[str, Any]]:
     return notes
 
 
-def needed_by_fork(run: RunFolder, round: int) -> Path | None:
+def find_dependent_fork(run: RunFolder, round: int) -> Path | None:
     """A fork that has yet to train on from the policy of `round`, and needs its trainer state; None without one."""
-    for note in fork_notes(run):
+    for note in read_fork_notes(run):
         fork = Path(note["fork"])
         trained = any((fork / POLICIES).glob(f"round={round + 1:04d}-*.json"))
         if note["policy"] == round and (fork / RUN_FILE).is_file() and not trained:

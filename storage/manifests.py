@@ -32,12 +32,12 @@ KEY_LETTERS = 12
 """How much of its key stands in the name of a manifest's file."""
 REMOVABLE_PREFIX = "trainer"
 """Entries of a policy folder whose name begins so (optimizer and teacher state) may be removed later."""
-_TOLD: dict[Path, str] = {}
+_WARNED: dict[Path, str] = {}
 """Manifests that were warned of, with what is wrong with them."""
 OPTIONAL = frozenset({"untimed", "name", "home"})
 """What a manifest need not say."""
 
-_LOOKED: ContextVar[dict[tuple[Path, str], Manifest | None] | None] = ContextVar("looked", default=None)
+_SEEN: ContextVar[dict[tuple[Path, str], Manifest | None] | None] = ContextVar("seen", default=None)
 """What `looking_once` has seen."""
 
 
@@ -79,6 +79,13 @@ class Manifest:
     def content(self) -> str:
         """What a shard made from this one depends on: sha256 of the data, timings apart."""
         return self.untimed or self.sha256
+
+    def list_files(self) -> Iterator[tuple[str, int, str, bool]]:
+        """Each file: its path in the run folder, its bytes and sha256, and whether it may be gone."""
+        if self.table != POLICIES:
+            yield self.file, self.bytes, self.sha256, False
+        for name, entry in self.files.items():
+            yield f"{self.file}/{name}", entry["bytes"], entry["sha256"], is_removable(name)
 
     def to_json(self) -> str:
         """The manifest's file content; NaN and infinity become null. TypeError where `info` holds other objects."""
@@ -139,25 +146,25 @@ def find_manifest(run: RunFolder, table: str, round: int, shard: int, key: str) 
 
     Raises StorageError for data of an ancestor that is gone or has changed: only that run can make it again.
     """
-    looked = _LOOKED.get()
-    if looked is None:
+    seen = _SEEN.get()
+    if seen is None:
         return _find(run, manifest_path(run, table, round, shard, key), key)
-    if (run.path, key) not in looked:
-        looked[run.path, key] = _find(run, manifest_path(run, table, round, shard, key), key)
-    return looked[run.path, key]
+    if (run.path, key) not in seen:
+        seen[run.path, key] = _find(run, manifest_path(run, table, round, shard, key), key)
+    return seen[run.path, key]
 
 
 @contextmanager
 def looking_once() -> Iterator[None]:
     """Within it, this thread looks at each manifest once: for questions about many shards at one moment."""
-    if _LOOKED.get() is not None:
+    if _SEEN.get() is not None:
         yield
         return
-    token = _LOOKED.set({})
+    token = _SEEN.set({})
     try:
         yield
     finally:
-        _LOOKED.reset(token)
+        _SEEN.reset(token)
 
 
 def _find(run: RunFolder, path: Path, key: str) -> Manifest | None:
@@ -165,18 +172,18 @@ def _find(run: RunFolder, path: Path, key: str) -> Manifest | None:
     if manifest is not None and manifest.key != key:
         problem = f"{relative(run, path)} is for another key"
     if problem and manifest is not None and manifest.home:
-        raise StorageError(taken_over(run, problem))
+        raise ancestor_error(run, problem)
     _tell_once(path, problem)
     return None if problem else manifest
 
 
 def _tell_once(path: Path, problem: str) -> None:
     """Warn of what is wrong with a manifest: one that many ask for is told of once, until it is whole again."""
-    if problem and _TOLD.get(path) != problem:
+    if problem and _WARNED.get(path) != problem:
         LOGGER.warning("%s: it will be made again", problem)
-        _TOLD[path] = problem
+        _WARNED[path] = problem
     elif not problem:
-        _TOLD.pop(path, None)
+        _WARNED.pop(path, None)
 
 
 def scan(
@@ -206,18 +213,18 @@ def scan(
         if name is not None and manifest.name != name:
             continue
         place = (manifest.name, manifest.round, manifest.shard)
-        other = current.get(place)
-        if other is None or (manifest.created, manifest.key) > (other.created, other.key):
+        newest = current.get(place)
+        if newest is None or (manifest.created, manifest.key) > (newest.created, newest.key):
             current[place] = manifest
     return [current[place] for place in sorted(current)], problems
 
 
 def manifests(run: RunFolder, table: str, round: int | None = None, *, name: str | None = "") -> list[Manifest]:
     """What `scan` found whole; a warning for each that is not."""
-    found, problems = scan(run, table, round, name=name)
+    current, problems = scan(run, table, round, name=name)
     for problem in problems:
         LOGGER.warning("excluded: %s", problem)
-    return found
+    return current
 
 
 def names_of(run: RunFolder, table: str) -> list[str]:
@@ -238,8 +245,8 @@ def _check(run: RunFolder, path: Path) -> tuple[Manifest | None, str]:
     No lock is held: one that is replaced while it is looked at is looked at again.
     """
     checked = _check_now(run, path)
-    while checked[1] and (again := _check_now(run, path)) != checked:
-        checked = again
+    while checked[1] and (latest := _check_now(run, path)) != checked:
+        checked = latest
     return checked
 
 
@@ -252,25 +259,17 @@ def _check_now(run: RunFolder, path: Path) -> tuple[Manifest | None, str]:
     except (ValueError, TypeError) as error:
         return None, f"{relative(run, path)} is damaged ({error})"
     home = run.home(manifest.home)
-    for file, size, removable in _expected_sizes(manifest):
-        where = home / file if manifest.home else file
+    for file, size, _, removable in manifest.list_files():
+        shown = home / file if manifest.home else file
         try:
-            found = (home / file).stat().st_size
+            actual = (home / file).stat().st_size
         except FileNotFoundError:
             if removable:
                 continue
-            return manifest, f"{where} is missing"
-        if found != size:
-            return manifest, f"{where} has {found} bytes instead of {size}"
+            return manifest, f"{shown} is missing"
+        if actual != size:
+            return manifest, f"{shown} has {actual} bytes instead of {size}"
     return manifest, ""
-
-
-def _expected_sizes(manifest: Manifest) -> Iterator[tuple[str, int, bool]]:
-    """Each file by its path in the run folder, its bytes, and whether it may be gone."""
-    if manifest.table != POLICIES:
-        yield manifest.file, manifest.bytes, False
-    for name, entry in manifest.files.items():
-        yield f"{manifest.file}/{name}", entry["bytes"], is_removable(name)
 
 
 def data_path(run: RunFolder, manifest: Manifest) -> Path:
@@ -283,9 +282,11 @@ def data_name(run: RunFolder, manifest: Manifest) -> str:
     return str(data_path(run, manifest)) if manifest.home else manifest.file
 
 
-def taken_over(run: RunFolder, problem: str) -> str:
-    """What to say about data of an ancestor that isn't what was taken over."""
-    return f"{run.path}: {problem}; it was taken over when the run was forked: restore that file, or fork again"
+def ancestor_error(run: RunFolder, problem: str) -> StorageError:
+    """What is raised for data of an ancestor that isn't what was taken over."""
+    return StorageError(
+        f"{run.path}: {problem}; it was taken over when the run was forked: restore that file, or fork again"
+    )
 
 
 def is_removable(name: str) -> bool:
@@ -298,14 +299,14 @@ def check_folder(run: RunFolder, manifest: Manifest, *, removable: bool) -> None
 
     Raises StorageError naming the first file that differs or is missing.
     """
+    folder = data_path(run, manifest)
     for name, entry in manifest.files.items():
-        folder = data_path(run, manifest)
         path = folder / name
         if is_removable(name) == removable and (not path.is_file() or sha256_file(path) != entry["sha256"]):
             if manifest.home:
-                raise StorageError(taken_over(run, f"{path} is damaged or missing"))
-            beside = manifest_path(run, manifest.table, manifest.round, manifest.shard, manifest.key)
-            raise StorageError(f"{path} is damaged or missing: remove {folder} and {beside}, then run again")
+                raise ancestor_error(run, f"{path} is damaged or missing")
+            file = manifest_path(run, manifest.table, manifest.round, manifest.shard, manifest.key)
+            raise StorageError(f"{path} is damaged or missing: remove {folder} and {file}, then run again")
 
 
 def relative(run: RunFolder, path: Path) -> str:

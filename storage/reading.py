@@ -14,7 +14,7 @@ import pyarrow.parquet as pq
 
 from storage.errors import StorageError
 from storage.files import sha256_file
-from storage.manifests import Manifest, data_path, taken_over
+from storage.manifests import Manifest, ancestor_error, data_path
 from storage.runs import RunFolder
 from storage.schemas import SCHEMAS, Row, column_types, is_numeric_list
 
@@ -49,7 +49,7 @@ class ShardFile:
     def __init__(self, run: RunFolder, manifest: Manifest) -> None:
         """Raises StorageError for a damaged shard, or one of another schema."""
         self._run, self._manifest = run, manifest
-        self.path = _checked(run, manifest)
+        self.path = _check_file(run, manifest)
 
     def parts(self, columns: Sequence[str], rows: Collection[int] | None = None) -> Iterator[tuple[int, Columns]]:
         """The number of its first row and the columns of each row group, or of those that hold one of `rows`.
@@ -78,10 +78,10 @@ class ShardFile:
     def _column(self, table: pa.Table, name: str) -> Lists | list[Any]:
         if name == "run" and self._manifest.home:
             return [self._run.run_id] * table.num_rows
-        array = _one_array(table[name])
+        array = _combine(table[name])
         if not is_numeric_list(array.type):
             return array.to_pylist()  # type: ignore[no-any-return]
-        lists = _lists(array)
+        lists = _flatten(array)
         if lists is None:
             raise StorageError(f"{self.path}: {name} has lists of unlike lengths in a row; read it as rows")
         return lists
@@ -98,40 +98,40 @@ def read_rows(
     """
     names = SCHEMAS[manifest.table].names if columns is None else columns
     _check_names(manifest, names)
-    path = _checked(run, manifest)
+    path = _check_file(run, manifest)
     filters = [(name, "=", value) for name, value in where.items()] if where else None
     table = pq.read_table(path, columns=names, filters=filters, partitioning=None)
-    values = [_values(_one_array(table[name])) for name in names]
+    values = [_convert(_combine(table[name])) for name in names]
     if manifest.home and "run" in names:
         values[names.index("run")] = [run.run_id] * table.num_rows
     return [dict(zip(names, row, strict=True)) for row in zip(*values, strict=True)]
 
 
 def _check_names(manifest: Manifest, names: Sequence[str]) -> None:
-    known = SCHEMAS[manifest.table].names
-    unknown = sorted(set(names) - set(known))
+    columns = SCHEMAS[manifest.table].names
+    unknown = sorted(set(names) - set(columns))
     if unknown:
-        raise StorageError(f"{manifest.table} has no columns {unknown}: choose from {', '.join(known)}")
+        raise StorageError(f"{manifest.table} has no columns {unknown}: choose from {', '.join(columns)}")
 
 
-def _checked(run: RunFolder, manifest: Manifest) -> Path:
+def _check_file(run: RunFolder, manifest: Manifest) -> Path:
     """The file of a shard, its bytes those that were committed, its columns those of today."""
     path = data_path(run, manifest)
     if not path.exists() or sha256_file(path) != manifest.sha256:
         if manifest.home:
-            raise StorageError(taken_over(run, f"{path} is damaged or missing"))
+            raise ancestor_error(run, f"{path} is damaged or missing")
         raise StorageError(f"{path} is damaged or missing: remove it, run again to make it again")
     if manifest.schema != column_types(SCHEMAS[manifest.table]):
         raise StorageError(f"{path} was written by another version of mopd: use that one")
     return path
 
 
-def _one_array(column: pa.ChunkedArray) -> pa.Array:
+def _combine(column: pa.ChunkedArray) -> pa.Array:
     """A column as one array, without a copy where it is one already."""
     return column.chunk(0) if column.num_chunks == 1 else column.combine_chunks()
 
 
-def _lists(array: pa.Array) -> Lists | None:
+def _flatten(array: pa.Array) -> Lists | None:
     """Numeric lists, flat; None for lists of lists that differ in length."""
     offsets = array.offsets.to_numpy()
     valid = array.is_valid().to_numpy(zero_copy_only=False)
@@ -147,22 +147,22 @@ def _lists(array: pa.Array) -> Lists | None:
     return Lists(flat.reshape(len(starts) - 1, width), offsets, valid)
 
 
-def _values(array: pa.Array) -> list[Any]:
+def _convert(array: pa.Array) -> list[Any]:
     """One Python value or numpy array a row."""
     if not is_numeric_list(array.type):
         return array.to_pylist()  # type: ignore[no-any-return]
-    lists = _lists(array)
+    lists = _flatten(array)
     if lists is None:
-        return _ragged(array)
-    own = replace(lists, values=np.array(lists.values))
-    rows = [own.row(index) for index in range(len(array))]
+        return _stack_rows(array)
+    writable = replace(lists, values=np.array(lists.values))
+    rows = [writable.row(index) for index in range(len(array))]
     nested = pa.types.is_list(array.type.value_type)
     return [row[:, :0] if nested and row is not None and not len(row) else row for row in rows]
 
 
-def _ragged(array: pa.Array) -> list[Any]:
+def _stack_rows(array: pa.Array) -> list[Any]:
     """Rows of lists of lists: a matrix [T, K] where they have one length within the row, a list of vectors else."""
-    vectors = _values(array.values)
+    vectors = _convert(array.values)
     rows = [_stack(vectors[start:end], array.type) for start, end in pairwise(array.offsets.to_numpy())]
     return [row if valid else None for row, valid in zip(rows, array.is_valid().to_pylist(), strict=True)]
 

@@ -114,16 +114,18 @@ class RunFolder:
 
     def differences(self, settings: dict[str, Any]) -> dict[str, tuple[Any, Any]]:
         """Dotted keys of settings that differ from the run's, with the value there and the one given (or ABSENT)."""
-        there, here = _flatten(self.document["settings"]), _flatten(json.loads(json.dumps(settings)))
-        keys = [key for key in {**there, **here} if key not in there or key not in here or there[key] != here[key]]
-        return {key: (there.get(key, ABSENT), here.get(key, ABSENT)) for key in keys}
+        recorded, given = _flatten(self.document["settings"]), _flatten(json.loads(json.dumps(settings)))
+        pairs = {key: (recorded.get(key, ABSENT), given.get(key, ABSENT)) for key in {**recorded, **given}}
+        return {key: pair for key, pair in pairs.items() if pair[0] != pair[1]}
 
     def refusal(self, differences: dict[str, tuple[Any, Any]]) -> str:
         """What to say, in one line, when these settings may not differ."""
-        said = [f"{key} is {_said(there)} there, {_said(here)} here" for key, (there, here) in differences.items()]
-        more = len(said) - _SHOWN_DIFFERENCES
+        lines = [
+            f"{key} is {_show(recorded)} there, {_show(given)} here" for key, (recorded, given) in differences.items()
+        ]
+        more = len(lines) - _SHOWN_DIFFERENCES
         return (
-            f"{self.path} was made with other settings: {'; '.join(said[:_SHOWN_DIFFERENCES])}"
+            f"{self.path} was made with other settings: {'; '.join(lines[:_SHOWN_DIFFERENCES])}"
             f"{f'; and {more} more' if more > 0 else ''}: give the same settings to continue it, or another run folder"
         )
 
@@ -131,10 +133,10 @@ class RunFolder:
 def _is_run(path: Path, entry: dict[str, Any]) -> bool:
     """Whether the run that an entry of `lineage.homes` names lies there."""
     try:
-        found = RunFolder.open(path).document
+        document = RunFolder.open(path).document
     except StorageError:
         return False
-    return all(found.get(name) == entry[name] for name in ("run_id", "created"))
+    return all(document.get(name) == entry[name] for name in ("run_id", "created"))
 
 
 def _flatten(value: Any, prefix: str = "") -> dict[str, Any]:
@@ -147,5 +149,5 @@ def _flatten(value: Any, prefix: str = "") -> dict[str, Any]:
     return flat
 
 
-def _said(value: Any) -> str:
+def _show(value: Any) -> str:
     return "absent" if value is ABSENT else json.dumps(value, ensure_ascii=False)

@@ -107,9 +107,9 @@ def commit_shard(
             schema=column_types(content.schema),
             parents=list(parents),
             info=info,
-            versions=_versions(),
+            versions=_read_versions(),
             created=_now(),
-            untimed=_untimed(content),
+            untimed=_hash_untimed(content),
             name=name,
         )
         return _publish(run, manifest, temporary, target)
@@ -119,13 +119,11 @@ def commit_again(
     run: RunFolder, manifest: Manifest, *, key: str, parents: list[str], info: dict[str, Any], name: str = ""
 ) -> Manifest:
     """Publish the data of a committed shard under one more key, and maybe another name: nothing is copied."""
-    again = replace(manifest, key=key, name=name, parents=list(parents), info=info, created=_now())
-    return _publish(run, again)
+    return _publish(run, replace(manifest, key=key, name=name, parents=list(parents), info=info, created=_now()))
 
 
 def commit_folder(
     run: RunFolder,
-    table: str = POLICIES,
     *,
     round: int,
     key: str,
@@ -138,9 +136,8 @@ def commit_folder(
     Files and folders at its top whose name begins with `trainer` count as trainer state: they may be removed later.
     Raises StorageError when another policy of this round is already committed: policies are never overwritten.
     """
-    assert table == POLICIES, f"only policies are folders, not {table}"
-    target = run.path / table / f"round={round:04d}"
-    with temporary_path(run.path, f"{table}-{round:04d}") as temporary:
+    target = run.path / POLICIES / f"round={round:04d}"
+    with temporary_path(run.path, f"{POLICIES}-{round:04d}") as temporary:
         temporary.mkdir()
         with naming(target):
             write(temporary)
@@ -148,7 +145,7 @@ def commit_folder(
         files = _describe_files(temporary)
         weights = {name: entry["sha256"] for name, entry in files.items() if not is_removable(name)}
         manifest = Manifest(
-            table=table,
+            table=POLICIES,
             round=round,
             shard=0,
             key=key,
@@ -159,7 +156,7 @@ def commit_folder(
             schema={},
             parents=list(parents),
             info=info,
-            versions=_versions(),
+            versions=_read_versions(),
             created=_now(),
             files=files,
         )
@@ -212,23 +209,23 @@ def _write_parquet(table: pa.Table, path: Path) -> None:
             path,
             compression="zstd",
             write_page_checksum=True,
-            row_group_size=_group_rows(table),
+            row_group_size=_choose_group_rows(table),
             store_schema=True,
         )
         fsync_path(path)
         with pq.ParquetFile(path) as file:
-            whole = file.metadata.num_rows == table.num_rows and file.schema_arrow.equals(table.schema)
-    if not whole:
+            is_whole = file.metadata.num_rows == table.num_rows and file.schema_arrow.equals(table.schema)
+    if not is_whole:
         raise OSError(f"{path} was written, but reads back differently: check the disk")
 
 
-def _group_rows(table: pa.Table) -> int:
+def _choose_group_rows(table: pa.Table) -> int:
     """Rows of a row group."""
     bytes_per_row = table.nbytes // max(table.num_rows, 1)
     return max(1, min(ROW_GROUP_ROWS, ROW_GROUP_BYTES // max(bytes_per_row, 1)))
 
 
-def _untimed(table: pa.Table) -> str:
+def _hash_untimed(table: pa.Table) -> str:
     """sha256 of the rows without timings; "" where a table has none."""
     if TIMING not in table.column_names:
         return ""
@@ -239,9 +236,9 @@ def _untimed(table: pa.Table) -> str:
 
 
 def _check_round(table: str, round: int, content: pa.Table) -> None:
-    others = set(content["round"].unique().to_pylist()) - {round}
-    if others:
-        raise StorageError(f"{table}: rows of rounds {sorted(others)} in a shard of round {round}")
+    wrong = set(content["round"].unique().to_pylist()) - {round}
+    if wrong:
+        raise StorageError(f"{table}: rows of rounds {sorted(wrong)} in a shard of round {round}")
 
 
 def _describe_files(folder: Path) -> dict[str, dict[str, Any]]:
@@ -253,13 +250,13 @@ def _describe_files(folder: Path) -> dict[str, dict[str, Any]]:
     }
 
 
-def _versions() -> dict[str, str]:
-    found = {"python": platform.python_version(), "pyarrow": pa.__version__}
+def _read_versions() -> dict[str, str]:
+    versions = {"python": platform.python_version(), "pyarrow": pa.__version__}
     try:
-        found["mopd"] = version("mopd")
+        versions["mopd"] = version("mopd")
     except PackageNotFoundError:
-        found["mopd"] = "not installed"
-    return found
+        versions["mopd"] = "not installed"
+    return versions
 
 
 def _now() -> str:
