@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from flows.folder.inputs import check_adapter
-from flows.folder.open import in_own_process, inputs_of, run_document
+from flows.folder.open import check_inputs_unchanged, in_own_process, run_document
 from flows.plan.run import DIGESTS, TRAINER, RunPlan
 from flows.plan.stage import free_settings
 from flows.runtime.shell import shell_command
@@ -26,23 +26,23 @@ def fork_run(parent: Path, round: int, overrides: list[str], new: Path) -> RunFo
     Raises InputError or StorageError, one line, with nothing created, for what can't be forked.
     """
     folder = RunFolder.open(parent)
-    there = RunPlan.of(folder)
-    settings = overridden(folder, there.settings, overrides)
+    parent_plan = RunPlan.of(folder)
+    settings = overridden(folder, parent_plan.settings, overrides)
     if new.exists() and (not new.is_dir() or any(new.iterdir())):
         raise InputError(f"{new}: is there already and not empty; name a new folder for the fork")
-    _check_round(folder, there, round, settings)
-    _check_whole(folder, there, round)
+    _check_round(folder, parent_plan, round, settings)
+    _check_finished(folder, parent_plan, round)
     _check_differs(folder, settings)
-    inputs = check_inputs_unchanged(folder, there, settings)
-    _check_policy(there, round, settings)
-    plan = there.forked(round, RunPlan(settings, **{name: inputs[name] for name in DIGESTS}))
-    there_already = [(shard.name, shard.find(folder)) for shard in plan.shards()]
-    taken = [replace(manifest, name=name) for name, manifest in there_already if manifest is not None]
-    first = _first_trained(plan, taken)
+    inputs = check_inputs_unchanged(folder, parent_plan, settings)
+    _check_policy(parent_plan, round, settings)
+    plan = parent_plan.forked(round, RunPlan(settings, **{name: inputs[name] for name in DIGESTS}))
+    committed = [(shard.name, shard.find(folder)) for shard in plan.shards()]
+    taken = [replace(manifest, name=name) for name, manifest in committed if manifest is not None]
+    first = _find_first_trained(plan, taken)
     _check_trainer_state(folder, plan, first)
     _check_adapter(folder, settings, first)
     document = run_document(settings, str(folder.document.get("config")), inputs)
-    lineage = {"round": round, "set": overrides, "earlier": _earlier(plan)}
+    lineage = {"round": round, "set": overrides, "earlier": _describe_earlier(plan)}
     return create_fork(folder, new, document, lineage, taken)
 
 
@@ -52,22 +52,7 @@ def overridden(folder: RunFolder, settings: Settings, overrides: list[str]) -> S
     return parse_settings(tree, source=f"{folder.path / RUN_FILE} with --set")
 
 
-def check_inputs_unchanged(folder: RunFolder, plan: RunPlan, settings: Settings) -> dict[str, Any]:
-    """Digests and counts for these settings, checked. Raises InputError where model or tasks changed on disk since."""
-    inputs = inputs_of(settings)
-    before = plan.settings
-    parts = (
-        ("model_digest", settings.model.path == before.model.path, f"the model {settings.model.path}"),
-        ("teacher_digest", settings.train.teacher == before.train.teacher, "the model of train.teacher.path"),
-        ("tasks_digest", settings.tasks == before.tasks, "the task source"),
-    )
-    for name, same, what in parts:
-        if same and inputs[name] != getattr(plan, name):
-            raise InputError(f"{folder.path}: {what} changed since the run was made; restore it or start a new run")
-    return inputs
-
-
-def _earlier(plan: RunPlan) -> list[dict[str, Any]]:
+def _describe_earlier(plan: RunPlan) -> list[dict[str, Any]]:
     return [
         {
             "below": below,
@@ -78,8 +63,8 @@ def _earlier(plan: RunPlan) -> list[dict[str, Any]]:
     ]
 
 
-def _check_round(folder: RunFolder, there: RunPlan, round: int, settings: Settings) -> None:
-    last = there.settings.rounds
+def _check_round(folder: RunFolder, parent_plan: RunPlan, round: int, settings: Settings) -> None:
+    last = parent_plan.settings.rounds
     if not 0 <= round <= last:
         raise InputError(f"--round {round}: {folder.path} has rounds 0 to {last - 1}; fork at 0 to {last}")
     if round >= settings.rounds:
@@ -88,10 +73,10 @@ def _check_round(folder: RunFolder, there: RunPlan, round: int, settings: Settin
         )
 
 
-def _check_whole(folder: RunFolder, there: RunPlan, round: int) -> None:
+def _check_finished(folder: RunFolder, parent_plan: RunPlan, round: int) -> None:
     """Everything below `round` must be there: it can't be made under the fork's settings."""
-    before = [shard for part in there.rounds[:round] for shard in part.needed(folder).all()]
-    missing = there.missing_of(folder, before)
+    shards = [shard for part in parent_plan.rounds[:round] for shard in part.needed(folder).all()]
+    missing = parent_plan.missing_of(folder, shards)
     if missing:
         raise InputError(
             f"--round {round}: round {missing[0].round} of {folder.path} is not finished; "
@@ -107,16 +92,17 @@ def _check_differs(folder: RunFolder, settings: Settings) -> None:
         )
 
 
-def _check_policy(there: RunPlan, round: int, settings: Settings) -> None:
+def _check_policy(parent_plan: RunPlan, round: int, settings: Settings) -> None:
     """A policy that was trained goes on from its own weights and tokenizer."""
-    if round and settings.model.path != there.settings.model.path:
+    model = parent_plan.settings.model.path
+    if round and settings.model.path != model:
         raise InputError(
-            f"--set model.path: at round {round} the run goes on from its own policy, {there.settings.model.path} "
-            "trained; fork at round 0 for another model"
+            f"--set model.path: at round {round} the run goes on from its own policy, {model} trained; "
+            "fork at round 0 for another model"
         )
 
 
-def _first_trained(plan: RunPlan, taken: list[Manifest]) -> int:
+def _find_first_trained(plan: RunPlan, taken: list[Manifest]) -> int:
     """The first round that the fork has to train; 0 also where it has none to train."""
     policies = {manifest.round for manifest in taken if manifest.table == POLICIES}
     return next((number for number in range(plan.settings.rounds) if number not in policies), 0)

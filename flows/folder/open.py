@@ -61,7 +61,7 @@ def run_lock(folder: RunFolder) -> Iterator[None]:
 
     The system frees a killed holder's lock; what it wrote into the lock file tells that it never finished.
     """
-    with _locked(folder) as descriptor:
+    with _lock(folder) as descriptor:
         _rewrite(descriptor, f"process {os.getpid()} on {platform.node()}")
         yield
         _rewrite(descriptor, "")
@@ -69,21 +69,21 @@ def run_lock(folder: RunFolder) -> Iterator[None]:
 
 def ended_cleanly(folder: RunFolder) -> bool:
     """Whether the last process that held the run came to its end. Raises InputError while one holds it."""
-    with _locked(folder) as descriptor:
+    with _lock(folder) as descriptor:
         return not _read(descriptor)
 
 
 @contextmanager
-def _locked(folder: RunFolder) -> Iterator[int]:
+def _lock(folder: RunFolder) -> Iterator[int]:
     descriptor = os.open(folder.path / LOCK_FILE, os.O_RDWR | os.O_CREAT, 0o644)
     try:
-        _take(descriptor, folder)
+        _take_lock(descriptor, folder)
         yield descriptor
     finally:
         os.close(descriptor)
 
 
-def _take(descriptor: int, folder: RunFolder) -> None:
+def _take_lock(descriptor: int, folder: RunFolder) -> None:
     """Lock, or say who holds it: apart from what is done under the lock, whose errors are its own."""
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -97,16 +97,16 @@ def inputs_of(settings: Settings) -> dict[str, Any]:
 
     Raises InputError.
     """
-    return _checked_inputs(settings, _file_stamps(settings))
+    return _check_inputs_once(settings, _read_file_stamps(settings))
 
 
 @lru_cache(maxsize=32)
-def _checked_inputs(settings: Settings, stamps: FileStamps) -> dict[str, Any]:
-    found: dict[str, Any] = in_own_process(check_inputs, settings, tasks_digest(settings))
-    return found
+def _check_inputs_once(settings: Settings, stamps: FileStamps) -> dict[str, Any]:
+    inputs: dict[str, Any] = in_own_process(check_inputs, settings, tasks_digest(settings))
+    return inputs
 
 
-def _file_stamps(settings: Settings) -> FileStamps:
+def _read_file_stamps(settings: Settings) -> FileStamps:
     """The files that models and tasks are read from, as they are now; of a model that has a name alone, none."""
     tasks, teacher = settings.tasks, settings.train.teacher
     sources = [tasks.train, tasks.heldout] if isinstance(tasks, FileTasks) else []
@@ -131,104 +131,103 @@ def in_own_process(check: Callable[..., Any], *args: Any) -> Any:
 
 def tasks_digest(settings: Settings) -> str:
     """What the sources of tasks hold, as a hash; of nothing for tasks that the settings generate. Raises InputError."""
-    return (
-        sources_digest(settings.tasks, settings.verify)
-        if isinstance(settings.tasks, FileTasks)
-        else hashlib.sha256().hexdigest()
-    )
+    if isinstance(settings.tasks, FileTasks):
+        return sources_digest(settings.tasks, settings.verify)
+    return hashlib.sha256().hexdigest()
 
 
 def _reopen(run_dir: Path, settings: Settings) -> RunFolder:
     """Everything is checked under the lock; then `run.json` notes what changed."""
-    with _locked(RunFolder.open(run_dir)):
-        there = RunFolder.open(run_dir)
-        here = _continued(there, settings)
-        if RunPlan.of(here).missing(here):
-            _check_unchanged(here, settings)
-        if here != there:
-            write_replacing(here.path, here.path / RUN_FILE, json_bytes(here.document))
-        return here
+    with _lock(RunFolder.open(run_dir)):
+        before = RunFolder.open(run_dir)
+        folder = _continue(before, settings)
+        plan = RunPlan.of(folder)
+        if plan.missing(folder):
+            check_inputs_unchanged(folder, plan, settings)
+        if folder != before:
+            write_replacing(folder.path, folder.path / RUN_FILE, json_bytes(folder.document))
+        return folder
 
 
-def _continued(folder: RunFolder, settings: Settings) -> RunFolder:
+def _continue(folder: RunFolder, settings: Settings) -> RunFolder:
     """The run with these settings, not written yet: more rounds, and settings that change no result, may differ."""
     rounds = RunPlan.of(folder).settings.rounds
     if settings.rounds < rounds:
         raise InputError(
             f"{folder.path}: has {rounds} rounds; rounds: {settings.rounds} is less, give at least as many"
         )
-    here = settings.model_dump(mode="json")
-    differences = folder.differences(here)
+    given = settings.model_dump(mode="json")
+    differences = folder.differences(given)
     refused = {key: pair for key, pair in differences.items() if key not in ("rounds", *free_settings(settings))}
     if refused:
         raise StorageError(folder.refusal(refused))
     document = folder.document
     if settings.rounds > rounds:
-        document = _noted(document, "extended", [{"from": rounds, "to": settings.rounds}])
+        document = _note(document, "extended", [{"from": rounds, "to": settings.rounds}])
     changed = [
-        {"setting": key, "from": None if there is ABSENT else there, "to": given}
-        for key, (there, given) in differences.items()
+        {"setting": key, "from": None if old is ABSENT else old, "to": new}
+        for key, (old, new) in differences.items()
         if key != "rounds"
     ]
     if changed:
-        document = _noted(document, "changed", changed)
-    return replace(folder, document={**document, "settings": here} if differences else document)
+        document = _note(document, "changed", changed)
+    return replace(folder, document={**document, "settings": given} if differences else document)
 
 
-def _noted(document: dict[str, Any], name: str, entries: list[dict[str, Any]]) -> dict[str, Any]:
+def _note(document: dict[str, Any], name: str, entries: list[dict[str, Any]]) -> dict[str, Any]:
     return {**document, name: [*document.get(name, []), *entries]}
 
 
-def _check_unchanged(folder: RunFolder, settings: Settings) -> None:
-    """A run continues with the model and the tasks that it began with, or not at all."""
-    found = inputs_of(settings)
-    described = {
-        "model_digest": f"the model {settings.model.path}",
-        "teacher_digest": "the model of train.teacher.path",
-        "tasks_digest": "the task source",
-    }
-    for name, what in described.items():
-        if found[name] != folder.document[name]:
-            raise InputError(f"{folder.path}: {what} changed since the run was made; restore it or start a new run")
+def check_inputs_unchanged(folder: RunFolder, plan: RunPlan, settings: Settings) -> dict[str, Any]:
+    """Digests and counts for these settings, checked. Raises InputError where model or tasks changed on disk since.
+
+    Those that the settings of `plan` name too must be what they were: a run goes on with what it began with.
+    """
+    inputs = inputs_of(settings)
+    planned = plan.settings
+    sources = (
+        ("model_digest", settings.model.path == planned.model.path, f"the model {settings.model.path}"),
+        ("teacher_digest", settings.train.teacher == planned.train.teacher, "the model of train.teacher.path"),
+        ("tasks_digest", settings.tasks == planned.tasks, "the task source"),
+    )
+    for name, is_same, source in sources:
+        if is_same and inputs[name] != getattr(plan, name):
+            raise InputError(f"{folder.path}: {source} changed since the run was made; restore it or start a new run")
+    return inputs
 
 
 def run_document(settings: Settings, config: str, inputs: dict[str, Any]) -> dict[str, Any]:
     """What run.json says of a new run; `inputs` as `inputs_of` gives them."""
-    return {
-        "config": config,
-        "settings": settings.model_dump(mode="json"),
-        **inputs,
-        **made_by(),
-    }
+    return {"config": config, "settings": settings.model_dump(mode="json"), **inputs, **made_by()}
 
 
 def made_by() -> dict[str, Any]:
     """What run.json says of the code that made a folder."""
-    return {"versions": _versions(), "code_revision": _code_revision()}
+    return {"versions": _read_versions(), "code_revision": _read_code_revision()}
 
 
-def _versions() -> dict[str, str]:
-    found = {"python": platform.python_version()}
+def _read_versions() -> dict[str, str]:
+    versions = {"python": platform.python_version()}
     for name in PACKAGES:
         with suppress(PackageNotFoundError):
-            found[name] = version(name)
-    return found
+            versions[name] = version(name)
+    return versions
 
 
-def _code_revision() -> str:
+def _read_code_revision() -> str:
     """The git commit of the code (`+` where files differ from it), or the package's version."""
     root = Path(__file__).resolve().parents[2]
     if (root / ".git").exists():
         # No git here, or no commit yet: the version says what there is to say.
         with suppress(OSError, subprocess.CalledProcessError):
-            return _git(root, "rev-parse", "HEAD") + ("+" if _git(root, "status", "--porcelain") else "")
+            return _run_git(root, "rev-parse", "HEAD") + ("+" if _run_git(root, "status", "--porcelain") else "")
     try:
         return f"mopd {version('mopd')}"
     except PackageNotFoundError:
         return "unknown"
 
 
-def _git(root: Path, *arguments: str) -> str:
+def _run_git(root: Path, *arguments: str) -> str:
     done = subprocess.run(["git", "-C", str(root), *arguments], capture_output=True, text=True, check=True)
     return done.stdout.strip()
 

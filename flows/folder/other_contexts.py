@@ -10,7 +10,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
-from flows.folder.fork import check_inputs_unchanged, has_trainer_state, overridden
+from flows.folder.fork import has_trainer_state, overridden
+from flows.folder.open import check_inputs_unchanged
 from flows.plan.conditions import CONTROL, candidate_settings, named_conditions
 from flows.plan.run import DIGESTS, RunPlan
 from flows.plan.shard import ContextShards, RoundPlan, Shard
@@ -59,13 +60,13 @@ def plan_contexts(
 
     Raises InputError for settings that are impossible.
     """
-    before = run.at(round)
-    settings = overridden(folder, before.settings, overrides).model_copy(update={"rounds": round + 1})
-    known = digests or {key: getattr(before, key) for key in DIGESTS}
-    part = run.forked(round, RunPlan(settings, **known)).rounds[round]
-    own = run.rounds[round].needed(folder)
-    theirs = ContextShards("", part.contexts, part.scores, part.signals).first(len(own.verdicts))
-    shards = theirs.named(name, tuple(overrides)).known_as({shard.key: shard for shard in own.all()})
+    plan = run.at(round)
+    settings = overridden(folder, plan.settings, overrides).model_copy(update={"rounds": round + 1})
+    digests = digests or {key: getattr(plan, key) for key in DIGESTS}
+    part = run.forked(round, RunPlan(settings, **digests)).rounds[round]
+    needed = run.rounds[round].needed(folder)
+    shards = ContextShards("", part.contexts, part.scores, part.signals).first(len(needed.verdicts))
+    shards = shards.named(name, tuple(overrides)).known_as({shard.key: shard for shard in needed.all()})
     return OtherContexts(name, overrides, settings, part, shards)
 
 
@@ -83,18 +84,18 @@ def open_contexts(folder: RunFolder, round: int, name: str, overrides: list[str]
     check_round(folder, run, round)
     if name in (CONTROL, *candidate_settings(run.at(round).settings)):
         raise InputError(f"--name {name}: is a name of what runs make by themselves; take another one")
-    before = named_conditions(folder).get(name, [])
-    sets = [*before, *(override for override in overrides if override not in before)]
-    planned = plan_contexts(folder, run, round, name, sets)
+    earlier = named_conditions(folder).get(name, [])
+    overrides = [*earlier, *(override for override in overrides if override not in earlier)]
+    planned = plan_contexts(folder, run, round, name, overrides)
     inputs = check_inputs_unchanged(folder, run.at(round), planned.settings)
-    other = plan_contexts(folder, run, round, name, sets, {key: inputs[key] for key in DIGESTS})
-    check_rollouts(folder, run, other)
-    _check_differs(run, other, scores=scores)
-    if before and other.overrides != before:
-        _check_same(folder, plan_contexts(folder, run, round, name, before), other)
-    if scores and run.missing_of(folder, other.shards.scores):
-        check_teacher(folder, run, other)
-    return other
+    contexts = plan_contexts(folder, run, round, name, overrides, {key: inputs[key] for key in DIGESTS})
+    check_rollouts(folder, run, contexts)
+    _check_differs(run, contexts, scores=scores)
+    if earlier and overrides != earlier:
+        _check_same(folder, plan_contexts(folder, run, round, name, earlier), contexts)
+    if scores and run.missing_of(folder, contexts.shards.scores):
+        check_teacher(folder, run, contexts)
+    return contexts
 
 
 def check_round(folder: RunFolder, run: RunPlan, round: int) -> None:
@@ -103,28 +104,28 @@ def check_round(folder: RunFolder, run: RunPlan, round: int) -> None:
         raise InputError(f"--round {round}: {folder.path} has rounds 0 to {run.settings.rounds - 1}")
 
 
-def check_rollouts(folder: RunFolder, run: RunPlan, other: OtherContexts) -> None:
+def check_rollouts(folder: RunFolder, run: RunPlan, contexts: OtherContexts) -> None:
     """Other contexts are shown for the run's own rollouts and verdicts, and these are there."""
-    own = run.rounds[other.round]
-    if _keys(other.part.verdicts) != _keys(own.verdicts):
+    part = run.rounds[contexts.round]
+    if _keys(contexts.part.verdicts) != _keys(part.verdicts):
         raise InputError(
-            f"--set {' --set '.join(other.overrides)}: would give other rollouts or verdicts, and contexts are made of "
-            "the run's own; fork the run instead"
+            f"--set {' --set '.join(contexts.overrides)}: would give other rollouts or verdicts, and contexts are made "
+            "of the run's own; fork the run instead"
         )
-    if any(shard.find(folder) is None for shard in own.needed(folder).verdicts):
+    if any(shard.find(folder) is None for shard in part.needed(folder).verdicts):
         raise InputError(
-            f"--round {other.round}: its rollouts are not all there and judged yet; "
+            f"--round {contexts.round}: its rollouts are not all there and judged yet; "
             f"{shell_command('run', folder.path)} first"
         )
 
 
-def check_teacher(folder: RunFolder, run: RunPlan, other: OtherContexts) -> None:
+def check_teacher(folder: RunFolder, run: RunPlan, contexts: OtherContexts) -> None:
     """Scores need the round's policy, and the teacher as it was then."""
-    round = other.round
+    round = contexts.round
     if round and run.rounds[round - 1].policy.find(folder) is None:
         command = shell_command("run", folder.path)
         raise InputError(f"--round {round}: its policy is not trained yet; {command} first")
-    if has_weights(other.settings.train.teacher) and not has_trainer_state(folder, round):
+    if has_weights(contexts.settings.train.teacher) and not has_trainer_state(folder, round):
         raise InputError(
             f"--round {round}: the teacher of this round was removed (train.keep_trainer_states); score a round "
             "that still has it, or --set train.teacher to one without weights of its own, e.g. frozen"
@@ -135,17 +136,19 @@ def _keys(shards: Iterable[Shard]) -> list[str]:
     return [shard.key for shard in shards]
 
 
-def _check_differs(run: RunPlan, other: OtherContexts, *, scores: bool) -> None:
+def _check_differs(run: RunPlan, contexts: OtherContexts, *, scores: bool) -> None:
     table = "scores" if scores else "contexts"
-    if _keys(getattr(other.part, table)) == _keys(getattr(run.rounds[other.round], table)):
-        raise InputError(f"--name {other.name}: these are the settings of the run's own {table}; --set something else")
+    if _keys(getattr(contexts.part, table)) == _keys(getattr(run.rounds[contexts.round], table)):
+        raise InputError(
+            f"--name {contexts.name}: these are the settings of the run's own {table}; --set something else"
+        )
 
 
-def _check_same(folder: RunFolder, before: OtherContexts, other: OtherContexts) -> None:
+def _check_same(folder: RunFolder, old: OtherContexts, new: OtherContexts) -> None:
     """A name that has shards keeps the settings that these were made by."""
     for table in ("contexts", "scores"):
-        old, new = (_keys(getattr(contexts.part, table)) for contexts in (before, other))
-        if old != new and scan(folder, table, name=other.name)[0]:
+        is_same = _keys(getattr(old.part, table)) == _keys(getattr(new.part, table))
+        if not is_same and scan(folder, table, name=new.name)[0]:
             raise InputError(
-                f"--name {other.name}: its {table} were made with {', '.join(before.overrides)}; take another name"
+                f"--name {new.name}: its {table} were made with {', '.join(old.overrides)}; take another name"
             )

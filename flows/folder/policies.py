@@ -17,7 +17,7 @@ from storage.shards import Manifest
 def policy_folder(folder: RunFolder, version: int) -> Path:
     """Where policy `version` lies: the initial model, or what round `version - 1` trained, its bytes checked."""
     if version:
-        check_folder(folder, _policy(folder, version), removable=False)
+        check_folder(folder, _find_policy(folder, version), removable=False)
         return folder.policy_folder(version - 1)
     from mopd.models.folders import resolve_model
 
@@ -41,7 +41,7 @@ def trainer_folder(folder: RunFolder, version: int) -> Path:
         raise StorageError(
             f"{state} was removed (train.keep_trainer_states): what needs it can't be made again; start a new run"
         )
-    check_folder(folder, _policy(folder, version), removable=True)
+    check_folder(folder, _find_policy(folder, version), removable=True)
     return state
 
 
@@ -60,8 +60,8 @@ def gather_trainer_state(out: Path) -> None:
         (out / TEACHER_FOLDER).rename(target / TEACHER_FOLDER)
 
 
-def _policy(folder: RunFolder, version: int) -> Manifest:
-    found = manifests(folder, POLICIES, version - 1)
-    if not found:
+def _find_policy(folder: RunFolder, version: int) -> Manifest:
+    policies = manifests(folder, POLICIES, version - 1)
+    if not policies:
         raise StorageError(f"{folder.policy_folder(version - 1)}: is not a whole policy; run again to make it again")
-    return found[0]
+    return policies[0]

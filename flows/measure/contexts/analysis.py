@@ -12,7 +12,8 @@ from itertools import count
 from typing import Any
 
 from flows.execute.work import Rows, read_shard
-from flows.folder.fork import check_inputs_unchanged, overridden
+from flows.folder.fork import overridden
+from flows.folder.open import check_inputs_unchanged
 from flows.folder.other_contexts import check_rollouts, check_round, check_teacher, plan_contexts
 from flows.plan.conditions import CONTROL, candidate_settings, named_conditions
 from flows.plan.run import DIGESTS, RunPlan
