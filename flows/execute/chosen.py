@@ -30,13 +30,13 @@ def publish_chosen(work: Work) -> Manifest | None:
     if choice is None or not choice.inputs:
         return None  # nothing was chosen, or in an earlier round
     name = chosen(read_shard(work.folder, choice))["candidate"]
-    candidate = _candidate(choice, shard, str(name))
+    candidate = _find_candidate(choice, shard, str(name))
     manifest = manifest_of(work.folder, candidate)
     info = {**manifest.info, "seconds": 0.0}
     return commit_again(work.folder, manifest, key=shard.key, parents=shard.parents(work.folder), info=info)
 
 
-def _candidate(choice: Shard, shard: Shard, name: str) -> Shard:
+def _find_candidate(choice: Shard, shard: Shard, name: str) -> Shard:
     """The candidate's shard of the same table and place. Raises StorageError where the choice knows none."""
     for signals in choice.inputs:
         if (signals.table, signals.shard, signals.name) == ("signals", shard.shard, name):

@@ -15,7 +15,7 @@ from typing import Any
 
 from flows.execute.chosen import condition_of, publish_chosen
 from flows.execute.round_scores import RoundScores
-from flows.execute.work import Rows, Work, commit, manifest_of, of_groups, read_shard
+from flows.execute.work import Rows, Work, commit, manifest_of, read_shard, select_groups
 from flows.folder.policies import base_folder, gather_trainer_state, policy_folder, teacher_state, trainer_folder
 from flows.plan.conditions import CONTROL
 from flows.plan.selection import chosen_groups, control_groups
@@ -113,24 +113,24 @@ def judge_heldout(samples: Rows, work: Work) -> Rows:
     """Held-out samples -> evaluations."""
     prompts = work.read("prompts")
     datasets = {prompt["prompt_id"]: prompt["dataset"] for prompt in prompts}
-    kept = ("run", "round", "prompt_id", "sample", "policy_version", "token_ids", "text", "finish_reason", "seed")
-    judged = judged_rows(prompts, samples, work.settings, kept=kept)
+    columns = ("run", "round", "prompt_id", "sample", "policy_version", "token_ids", "text", "finish_reason", "seed")
+    judged = judge_rows(prompts, samples, work.settings, columns=columns)
     return [row | {"dataset": datasets[row["prompt_id"]]} for row in judged]
 
 
-def judged_rows(
-    prompts: Rows, samples: Rows, settings: Settings, *, kept: Sequence[str], summarized: bool = False
+def judge_rows(
+    prompts: Rows, samples: Rows, settings: Settings, *, columns: Sequence[str], summarized: bool = False
 ) -> Rows:
-    """Samples with what the verifiers of their prompts say of them; of the samples the columns `kept`.
+    """Samples with what the verifiers of their prompts say of them; of the samples the columns named.
 
     `summarized`: they were asked for a summary, which is not judged.
     """
     from mopd.verify import verify
 
     verdicts = verify(prompts, samples, settings.verify, summarized=summarized)
-    judged = ("reward", "success", "prediction", "kind", "sandbox", "sandbox_policy", "error")
+    verdict_columns = ("reward", "success", "prediction", "kind", "sandbox", "sandbox_policy", "error")
     return [
-        {name: sample[name] for name in kept} | {name: verdict[name] for name in judged}
+        {name: sample[name] for name in columns} | {name: verdict[name] for name in verdict_columns}
         for sample, verdict in zip(samples, verdicts, strict=True)
     ]
 
@@ -148,20 +148,20 @@ def condition(_: None, work: Work) -> Rows | Manifest:
     if shard.name == CONTROL:
         chosen = control_groups(judged, chosen, settings, round=shard.round)
     prompts, rollouts, verdicts = (
-        of_groups(rows, chosen) for rows in (work.read("prompts"), work.read("rollouts"), judged)
+        select_groups(rows, chosen) for rows in (work.read("prompts"), work.read("rollouts"), judged)
     )
     return condition(
         prompts,
         rollouts,
         verdicts,
         condition_of(folder, shard),
-        _tokenizer(policy_folder(folder, 0)),
+        _load_tokenizer(policy_folder(folder, 0)),
         run_seed=settings.seed,
-        earlier=earlier_groups(work, verdicts),
+        earlier=read_earlier(work, verdicts),
     )
 
 
-def earlier_groups(work: Work, verdicts: Rows) -> tuple[Rows, Rows]:
+def read_earlier(work: Work, verdicts: Rows) -> tuple[Rows, Rows]:
     """Rollouts and verdicts of earlier rounds for the prompts of a contexts shard that have no success now."""
     folder, history = work.folder, work.shard.history
     unsolved = {row["prompt_id"] for row in verdicts} - {row["prompt_id"] for row in verdicts if row["success"]}
@@ -169,9 +169,9 @@ def earlier_groups(work: Work, verdicts: Rows) -> tuple[Rows, Rows]:
     judged: Rows = []
     for verdict_shard, rollout_shard in zip(history[::2], history[1::2], strict=True):
         if unsolved and verdict_shard.committed(folder) is not None:  # a round may have needed fewer shards
-            known = of_groups(read_shard(folder, verdict_shard), unsolved)
-            rollouts += of_groups(read_shard(folder, rollout_shard), unsolved) if known else []
-            judged += known
+            rows = select_groups(read_shard(folder, verdict_shard), unsolved)
+            rollouts += select_groups(read_shard(folder, rollout_shard), unsolved) if rows else []
+            judged += rows
     return rollouts, judged
 
 
@@ -184,7 +184,7 @@ def score(scorer: Any, work: Work) -> Rows | Manifest:
     if not contexts:
         return []
     chosen = {row["prompt_id"] for row in contexts}
-    rollouts, verdicts = (of_groups(work.read(table), chosen) for table in ("rollouts", "verdicts"))
+    rollouts, verdicts = (select_groups(work.read(table), chosen) for table in ("rollouts", "verdicts"))
     scored: Rows = scorer.score(rollouts, verdicts, contexts, policy_version=work.shard.round)
     return scored
 
@@ -238,7 +238,7 @@ def record(_: None, work: Work) -> Manifest:
 
 
 @cache
-def _tokenizer(folder: Path) -> Any:
+def _load_tokenizer(folder: Path) -> Any:
     from mopd.models.folders import load_tokenizer
 
     return load_tokenizer(folder)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from flows.execute.chosen import condition_of, publish_chosen
-from flows.execute.jobs import LoadedEngine, judged_rows, load_engine
+from flows.execute.jobs import LoadedEngine, judge_rows, load_engine
 from flows.execute.work import Rows, Work, read_shard
 from mopd.contexts.summaries import instruction_of
 from mopd.settings import Settings
@@ -63,7 +63,7 @@ def judge_answers(samples: Rows, work: Work) -> Rows:
     from mopd.measures.probe import ANSWER_COLUMNS
 
     summarized = bool(instruction_of(work.settings))
-    return judged_rows(work.read("prompts"), samples, work.settings, kept=ANSWER_COLUMNS, summarized=summarized)
+    return judge_rows(work.read("prompts"), samples, work.settings, columns=ANSWER_COLUMNS, summarized=summarized)
 
 
 def choose(_: None, work: Work) -> Rows:
@@ -73,11 +73,11 @@ def choose(_: None, work: Work) -> Rows:
     shard, settings = work.shard, work.settings
     variant = settings.condition.variant
     assert isinstance(variant, AutoVariant), "only a probe chooses"
-    verdicts = {tried.input("verdicts").key: tried.input("verdicts") for tried in shard.inputs}
-    judged = [row for verdict_shard in verdicts.values() for row in read_shard(work.folder, verdict_shard, OUTCOME)]
+    verdict_shards = {verdicts.key: verdicts for verdicts in (inputs.input("verdicts") for inputs in shard.inputs)}
+    judged = [row for verdicts in verdict_shards.values() for row in read_shard(work.folder, verdicts, OUTCOME)]
     candidates = {candidate.name: candidate for candidate in variant.choices()}
     return choice_rows(
-        {name: (_tried(work, "signals", name), _tried(work, "answers", name, OUTCOME)) for name in candidates},
+        {name: (_read(work, "signals", name), _read(work, "answers", name, OUTCOME)) for name in candidates},
         judged,
         conditions={
             name: candidate.condition(settings.condition).model_dump_json() for name, candidate in candidates.items()
@@ -89,7 +89,7 @@ def choose(_: None, work: Work) -> Rows:
     )
 
 
-def _tried(work: Work, table: str, name: str, columns: Sequence[str] | None = None) -> Rows:
+def _read(work: Work, table: str, name: str, columns: Sequence[str] | None = None) -> Rows:
     """The rows of one candidate."""
-    shards = [tried for tried in work.shard.inputs if (tried.table, tried.name) == (table, name)]
-    return [row for tried in shards for row in read_shard(work.folder, tried, columns)]
+    shards = [shard for shard in work.shard.inputs if (shard.table, shard.name) == (table, name)]
+    return [row for shard in shards for row in read_shard(work.folder, shard, columns)]

@@ -15,15 +15,15 @@ def draw(_: None, work: Work) -> Rows:
 
     In a table of prompts, those of training come first, then the held-out ones, then what a round may ask besides.
     """
-    settings, size, place = work.settings, work.settings.prompts_per_shard, work.shard.shard
+    settings, size, index = work.settings, work.settings.prompts_per_shard, work.shard.shard
     heldout = _load_tasks(settings).heldout
     first = -(-settings.generate.num_prompts // size)
     num_heldout = -(-len(heldout) // size)
-    if first <= place < first + num_heldout:
-        begin = (place - first) * size
+    if first <= index < first + num_heldout:
+        begin = (index - first) * size
         tasks = heldout[begin : begin + size]
         return prompt_rows(tasks, run=work.folder.run_id, round=work.shard.round, split="heldout")
-    candidate = place if place < first else place - num_heldout
+    candidate = index if index < first else index - num_heldout
     return draw_prompts(
         _load_tasks(settings).train,
         run=work.folder.run_id,

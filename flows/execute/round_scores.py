@@ -27,28 +27,27 @@ class RoundScores:
         """`columns` are those to be read, by table. Raises StorageError for a shard that is damaged, or not there."""
         self._columns = columns
         self._files = {table: [_open(folder, shard, table) for shard in shards] for table in columns}
-        self._numbers = {table: self._numbers_of(table) for table in columns}
-        self.rows: Rows = self._light_rows()
+        self._numbers = {table: self._number_rows(table) for table in columns}
+        self.rows: Rows = self._read_light_rows()
         """Place, key and policy version of each row, in the order of the shards."""
 
     def read(self, rows: Rows) -> Rows:
         """Some of `rows` with all their columns, in their order; arrays are copies, so that no file stays in memory."""
-        whole: dict[Key, dict[str, Any]] = {_key(row): {} for row in rows}
+        full_rows: dict[Key, dict[str, Any]] = {_key(row): {} for row in rows}
         for table in self._columns:
             for place in sorted({row["place"] for row in rows}):
-                self._fill(whole, table, place)
-        return [whole[_key(row)] for row in rows]
+                self._fill(full_rows, table, place)
+        return [full_rows[_key(row)] for row in rows]
 
-    def _fill(self, whole: dict[Key, dict[str, Any]], table: str, place: int) -> None:
+    def _fill(self, full_rows: dict[Key, dict[str, Any]], table: str, place: int) -> None:
         """Add the columns of one table that the rows of one shard have."""
-        wanted = {self._numbers[table][key]: row for key, row in whole.items() if key[0] == place}
-        for first, part in self._files[table][place].parts(self._columns[table], wanted):
+        rows = {self._numbers[table][key]: row for key, row in full_rows.items() if key[0] == place}
+        for first, part in self._files[table][place].parts(self._columns[table], rows):
             count = len(next(iter(part.values())))
-            for number in range(first, first + count):
-                if number in wanted:
-                    wanted[number].update({name: _value(column, number - first) for name, column in part.items()})
+            for number in rows.keys() & range(first, first + count):
+                rows[number].update({name: _value(column, number - first) for name, column in part.items()})
 
-    def _numbers_of(self, table: str) -> dict[Key, int]:
+    def _number_rows(self, table: str) -> dict[Key, int]:
         """The number of each row in its shard."""
         return {
             (place, prompt, sample): number
@@ -56,7 +55,7 @@ class RoundScores:
             for number, (prompt, sample) in enumerate(file.plain(KEY))
         }
 
-    def _light_rows(self) -> Rows:
+    def _read_light_rows(self) -> Rows:
         versions = [[version for (version,) in file.plain(("policy_version",))] for file in self._files["rollouts"]]
         return [
             {

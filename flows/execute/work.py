@@ -45,8 +45,8 @@ class Work:
 def make_shard(loaded: Any, report: Report, job: str, folder: RunFolder, shard: Shard) -> Manifest:
     """A shard of a stage: its job, then the commit; some jobs publish what they make themselves."""
     began = time.monotonic()
-    made = load_function(job)(loaded, Work(folder, shard, report))
-    return made if isinstance(made, Manifest) else commit(folder, shard, made, began)
+    result = load_function(job)(loaded, Work(folder, shard, report))
+    return result if isinstance(result, Manifest) else commit(folder, shard, result, began)
 
 
 def sample_shard(loaded: Any, report: Report, job: str, folder: RunFolder, shard: Shard) -> tuple[Rows, float]:
@@ -70,9 +70,9 @@ def load_device(load: str, folder: RunFolder, settings: Settings, version: int) 
 
 def load_function(name: str) -> Callable[..., Any]:
     """The function `module:function` of a stage."""
-    module, _, function = name.partition(":")
-    found: Callable[..., Any] = getattr(import_module(module), function)
-    return found
+    module, _, attribute = name.partition(":")
+    function: Callable[..., Any] = getattr(import_module(module), attribute)
+    return function
 
 
 def read_shard(folder: RunFolder, shard: Shard, columns: Sequence[str] | None = None) -> Rows:
@@ -80,7 +80,7 @@ def read_shard(folder: RunFolder, shard: Shard, columns: Sequence[str] | None = 
     return read_rows(folder, manifest_of(folder, shard), list(columns) if columns else None)
 
 
-def of_groups(rows: Rows, prompt_ids: Collection[str]) -> Rows:
+def select_groups(rows: Rows, prompt_ids: Collection[str]) -> Rows:
     """The rows of some prompts."""
     return [row for row in rows if row["prompt_id"] in prompt_ids]
 
@@ -95,7 +95,7 @@ def manifest_of(folder: RunFolder, shard: Shard) -> Manifest:
 
 def commit(folder: RunFolder, shard: Shard, rows: Rows, began: float) -> Manifest:
     """Publish a shard's rows, made since `began` (monotonic seconds)."""
-    made_under = {"set": list(shard.overrides)} if shard.overrides else {}
+    overrides = {"set": list(shard.overrides)} if shard.overrides else {}
     return commit_shard(
         folder,
         shard.table,
@@ -105,5 +105,5 @@ def commit(folder: RunFolder, shard: Shard, rows: Rows, began: float) -> Manifes
         name=shard.name,
         rows=rows,
         parents=shard.parents(folder),
-        info={**STAGES[shard.table].count(rows), **made_under, "seconds": time.monotonic() - began},
+        info={**STAGES[shard.table].count(rows), **overrides, "seconds": time.monotonic() - began},
     )

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from flows.execute.jobs import earlier_groups
+from flows.execute.jobs import read_earlier
 from flows.execute.work import Work
 from flows.plan.run import RunPlan
 from flows.runtime.worker import silent
@@ -44,9 +44,9 @@ def test_only_prompts_without_a_success_read_their_history(judged: tuple[RunFold
     manifest = shard.input("verdicts").find(folder)
     assert manifest is not None
     verdicts = [{**row, "success": row["prompt_id"] == "b"} for row in read_rows(folder, manifest)]
-    for rows in earlier_groups(Work(folder, shard, silent), verdicts):
+    for rows in read_earlier(Work(folder, shard, silent), verdicts):
         assert [(row["round"], row["prompt_id"], row["sample"]) for row in rows] == [(0, "a", 0), (0, "a", 1)]
-    assert earlier_groups(Work(folder, shard, silent), [{**row, "success": True} for row in verdicts]) == ([], [])
+    assert read_earlier(Work(folder, shard, silent), [{**row, "success": True} for row in verdicts]) == ([], [])
 
 
 def test_an_earlier_verdict_judged_otherwise_makes_contexts_again(judged: tuple[RunFolder, RunPlan]) -> None:
