@@ -83,15 +83,23 @@ def generate(loaded: LoadedEngine, work: Work) -> Rows:
 
 def sample_heldout(loaded: LoadedEngine, work: Work) -> Rows:
     """Held-out prompts -> samples, not judged yet."""
+    return sample_prompts(loaded, work, policy_version=work.shard.round)
+
+
+def sample_prompts(loaded: LoadedEngine, work: Work, *, policy_version: int) -> Rows:
+    """The samples of an evaluation, not judged yet."""
     from mopd.generate import sample_evaluation
 
+    prompts, settings = work.read("prompts"), work.settings
     return sample_evaluation(
-        work.read("prompts"),
+        prompts,
         loaded.engine,
         loaded.tokenizer,
-        work.settings,
+        settings,
         run=work.folder.run_id,
-        policy_version=work.shard.round,
+        policy_version=policy_version,
+        round=work.shard.round,
+        progress=work.progress(len(prompts) * settings.evaluate.num_samples, "samples"),
     )
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from flows.execute.jobs import LoadedEngine
+from flows.execute.jobs import LoadedEngine, sample_prompts
 from flows.execute.work import Rows, Work
 from flows.folder.inputs import check_sandbox
 from flows.folder.policies import policy_folder
@@ -38,19 +38,7 @@ def load_model_engine(folder: RunFolder, name: str) -> LoadedEngine:
 
 def sample_model(loaded: LoadedEngine, work: Work) -> Rows:
     """Prompts -> samples, not judged yet."""
-    from mopd.generate import sample_evaluation
-
-    prompts, settings = work.read("prompts"), work.settings
-    return sample_evaluation(
-        prompts,
-        loaded.engine,
-        loaded.tokenizer,
-        settings,
-        run=work.folder.run_id,
-        policy_version=EvalPlan.of(work.folder).models[work.shard.name].version,
-        round=work.shard.round,
-        progress=work.progress(len(prompts) * settings.evaluate.num_samples, "samples"),
-    )
+    return sample_prompts(loaded, work, policy_version=EvalPlan.of(work.folder).models[work.shard.name].version)
 
 
 def _check_model(model: Named, tasks: list[Task], settings: Settings) -> Model:
