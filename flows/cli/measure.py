@@ -34,19 +34,12 @@ def signal(
         overrides: for all contexts; may be repeated
         out: for table, page, CSV and plot (default: in the run)
     """
+    from flows.measure.contexts.commands import signal_command
+    from flows.measure.contexts.request import ContextsRequest
     from flows.measure.contexts.signal import DEFAULT_VARIANTS
-    from flows.measure.contexts.signal_command import signal_command
 
-    return signal_command(
-        run,
-        round,
-        variants=variants or DEFAULT_VARIANTS,
-        renderings=renderings,
-        orders=orders,
-        reference=reference,
-        overrides=list(overrides),
-        out=out,
-    )
+    request = ContextsRequest(round, variants or DEFAULT_VARIANTS, renderings, orders, overrides, out)
+    return signal_command(run, request, reference)
 
 
 def diversity(runs: Annotated[list[Path], Parameter(name="RUN")], /, *, out: Folder | None = None) -> int:
@@ -85,18 +78,10 @@ def probe(
         overrides: for all contexts; may be repeated
         out: for table, page, CSV and plot (default: in the run)
     """
-    from flows.measure.contexts.probe_command import probe_command
+    from flows.measure.contexts.commands import probe_command
+    from flows.measure.contexts.request import ContextsRequest
 
-    return probe_command(
-        config,
-        run_dir,
-        round,
-        variants=variants,
-        renderings=renderings,
-        orders=orders,
-        overrides=list(overrides),
-        out=out,
-    )
+    return probe_command(config, run_dir, ContextsRequest(round, variants, renderings, orders, overrides, out))
 
 
 def eval_(
