@@ -134,6 +134,8 @@ def compare(
         out: default: runs/compare-CONFIG
         jobs: runs at once, sharing out the cores
     """
-    from flows.measure.compare.command import compare_command
+    from flows.measure.compare.command import compare_command, plan_comparison
 
-    return compare_command(config, vary=list(vary), num_seeds=seeds, overrides=list(overrides), out=out, workers=jobs)
+    return compare_command(
+        plan_comparison(config, vary=vary, num_seeds=seeds, overrides=overrides, out=out, workers=jobs)
+    )

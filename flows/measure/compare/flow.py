@@ -32,10 +32,8 @@ def compare_flow(
     `--set` takes them. `out`: the comparison's folder, continued if it is there; null is `runs/compare-CONFIG`.
     `jobs`: runs at once. Returns the folder. Fails, behind the results, where a run did.
     """
-    folder = Path(out) if out else None
-    comparison = plan_comparison(
-        Path(config), vary=vary, num_seeds=seeds, overrides=overrides or [], out=folder, workers=jobs
-    )
+    folder, sets = Path(out) if out else None, overrides or []
+    comparison = plan_comparison(Path(config), vary=vary, num_seeds=seeds, overrides=sets, out=folder, workers=jobs)
     results = compare(comparison, get_run_logger().info)
     report = report_of(comparison, results)
     where = f"`{comparison.out.resolve()}`: results.md, results.csv, plot.png"

@@ -10,7 +10,7 @@ from typing import Any
 from flows.measure.compare.arms import Arm, Job
 from flows.measure.compare.runs import FINISHED, WAS_THERE, run_folder
 from flows.plan.run import RunPlan
-from flows.report.artifacts import total
+from flows.report.artifacts import find_manifests, total
 from flows.report.figure import Figure, Panel, Series
 from flows.report.report import Report
 from flows.report.table import Column, Row, Table, with_difference
@@ -84,7 +84,7 @@ def _read_run(folder: Path, job: Job, state: str) -> RunResult:
     outcomes: dict[int, Outcome] = {}
     for version, part in plan.shown_evaluations(run).items():
         if part.is_there(run):
-            manifests = [manifest for shard in part.evaluations if (manifest := shard.find(run)) is not None]
+            manifests = find_manifests(run, part.evaluations)
             rows = [row for manifest in manifests for row in read_rows(run, manifest, JUDGED)]
             outcomes[version] = outcome_of(rows, job.settings.evaluate.num_samples)
     return RunResult(job, state, outcomes, _costs(run, plan))
@@ -92,7 +92,7 @@ def _read_run(folder: Path, job: Job, state: str) -> RunResult:
 
 def _costs(run: RunFolder, plan: RunPlan) -> dict[str, float]:
     """Updates, tokens and seconds of a run, from its manifests; those that it took over name another home."""
-    manifests = [manifest for shard in plan.shards() if (manifest := shard.find(run)) is not None]
+    manifests = find_manifests(run, plan.shards())
 
     def total_of(what: str, table: str) -> float:
         return total([manifest for manifest in manifests if manifest.table == table], what)
@@ -139,8 +139,7 @@ def result_table(results: Results) -> Table:
     """The table of arms: mean@k and pass@k by round, and how far they are from the first arm's."""
     columns = [Column("arm"), Column("rounds"), Column("seeds")]
     for metric in METRICS:
-        column = Column(metric, f"{metric}@{results.k}, %", "z.1f", 100)
-        columns += with_difference(column, results.arms[0].name)
+        columns += with_difference(Column(metric, f"{metric}@{results.k}, %", "z.1f", 100), results.arms[0].name)
     rows = [{**_numbers_of(point), "seeds": f"{point.num_seeds}/{results.num_seeds}"} for point in results.points]
     return Table([*columns, Column("num_null", "nulls", optional=True)], rows)
 
@@ -170,12 +169,12 @@ def _cost_table(results: Results) -> Table:
 
 def _difference_table(results: Results) -> Table:
     """In which settings each arm differs from the first one."""
-    first, *others = (next(run.job for run in results.runs if run.job.arm == arm) for arm in results.arms)
+    first, *rest = (next(run.job for run in results.runs if run.job.arm == arm) for arm in results.arms)
     return Table(
         [Column("arm"), Column("setting"), Column("first", first.arm.name), Column("here")],
         [
             {"arm": job.arm.name, "setting": key, "first": _value(before), "here": _value(after)}
-            for job in others
+            for job in rest
             for key, (before, after) in differences(first.settings, job.settings).items()
         ],
     )

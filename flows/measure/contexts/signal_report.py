@@ -86,11 +86,11 @@ class SignalResults:
         """One row a variant: each metric, and `METRIC_difference` from the reference."""
         rows: list[Row] = []
         for name in self.names:
-            own = {metric: self.signals[name, population, metric] for metric in SUMMARIZED}
-            auc = own["success_auc"].mean
+            signals = {metric: self.signals[name, population, metric] for metric in SUMMARIZED}
+            auc = signals["success_auc"].mean
             row: Row = {"variant": name, "prompts": auc.num, "nulls": auc.num_null}
-            row |= {metric: signal.mean for metric, signal in own.items()}
-            rows.append(row | {f"{metric}_difference": signal.difference for metric, signal in own.items()})
+            row |= {metric: signal.mean for metric, signal in signals.items()}
+            rows.append(row | {f"{metric}_difference": signal.difference for metric, signal in signals.items()})
         return rows
 
 
@@ -253,14 +253,14 @@ CHANCE = Mark(0.5, {"color": "black", "linestyle": "--", "linewidth": 1, "label"
 
 def _figure(results: SignalResults) -> Figure:
     """Success AUC and pairwise accuracy by variant, and the AUC by difficulty."""
-    both = ("mixed", "sections")
+    populations = ("mixed", "sections")
     return Figure(
         alt="success AUC and pairwise accuracy by context",
         title="Means over prompts; bars: 95 % bootstrap intervals over prompts",
         panels=[
             [
-                _panel(results, "success_auc", "success AUC", both, _shortness(results)),
-                _panel(results, "pairwise_accuracy", "pairwise accuracy", both),
+                _panel(results, "success_auc", "success AUC", populations, _shortness(results)),
+                _panel(results, "pairwise_accuracy", "pairwise accuracy", populations),
                 _panel(results, "success_auc", "success AUC by difficulty", DIFFICULTIES),
             ]
         ],

@@ -97,7 +97,7 @@ def _names(paths: Sequence[Path], folders: Sequence[RunFolder]) -> list[str]:
     """The names of folders; of those that share theirs, the paths as given."""
     names = [folder.path.name for folder in folders]
     for index, folder in enumerate(folders):
-        if any(folder.path == other.path for other in folders[:index]):
+        if folder.path in [earlier.path for earlier in folders[:index]]:
             raise InputError(f"{paths[index]}: is named twice; name each run once")
     return [str(path) if names.count(name) > 1 else name for path, name in zip(paths, names, strict=True)]
 

@@ -85,7 +85,7 @@ def resolve(request: EvalRequest) -> Resolved:
     """Raises InputError or StorageError, one line, for what there is not and for settings that can't be."""
     models = [find_model(text) for text in request.models]
     _check_twice(models)
-    runs = list({one.run.path: one.run for one in models if one.run is not None}.values())
+    runs = list({model.run.path: model.run for model in models if model.run is not None}.values())
     base = RunPlan.of(runs[0]).settings if runs else Settings()
     settings = eval_settings(base, request.overrides, request.k)
     if request.limit is not None and request.limit < 1:
@@ -117,11 +117,11 @@ def _policy(text: str, run: RunFolder, number: str | None) -> Named:
     if number is not None and not (number.isdecimal() and int(number) <= last):
         raise InputError(f"{text}: {run.path} has policies 0 to {last} (0 is the initial model); name one of them")
     version = last if number is None else int(number)
-    there = [0, *(n for n, part in enumerate(plan.rounds, start=1) if part.policy.committed(run) is not None)]
-    if version not in there:
+    trained = [0, *(n for n, part in enumerate(plan.rounds, start=1) if part.policy.committed(run) is not None)]
+    if version not in trained:
         raise InputError(
             f"{text}: policy {version} is not trained yet; {shell_command('run', run.path)} first, "
-            f"or name one that is there, e.g. {run.path}{AT}{there[-1]}"
+            f"or name one that is there, e.g. {run.path}{AT}{trained[-1]}"
         )
     return Named(text, f"{_name(run.path.name)}{AT}{version}", run, version)
 
@@ -135,8 +135,8 @@ def _name(text: str) -> str:
 def _check_twice(models: Sequence[Named]) -> None:
     if not models:
         raise InputError("name at least one model or run")
-    sources = [one.source for one in models]
-    twice = next((one for one in models if sources.count(one.source) > 1), None)
+    sources = [model.source for model in models]
+    twice = next((model for model in models if sources.count(model.source) > 1), None)
     if twice is not None:
         raise InputError(f"{twice.text}: is named twice; name it once")
 
@@ -149,12 +149,12 @@ def _tasks_of(request: EvalRequest, runs: list[RunFolder], settings: Settings) -
         raise InputError("--reader and --verifier: are for the source that --tasks names; add it, or leave them out")
     if not runs:
         raise InputError("--tasks: is needed where no run is named: a file, a folder or a name such as human-eval")
-    first, *others = runs
+    first, *rest = runs
     tasks = _heldout(first)
-    for other in others:
-        if _digest(_heldout(other)) != _digest(tasks):
+    for run in rest:
+        if _digest(_heldout(run)) != _digest(tasks):
             raise InputError(
-                f"{other.path}: its held-out tasks are not those of {first.path}; say by --tasks what both are asked"
+                f"{run.path}: its held-out tasks are not those of {first.path}; say by --tasks what both are asked"
             )
     return tasks, {"heldout_of": str(first.path)}
 
