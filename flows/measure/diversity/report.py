@@ -114,11 +114,8 @@ def _numbers(point: Point, metric: str) -> Row:
     """One row of the CSV, for each run, round or policy, replies and metric."""
     number = {name: point.number if name == NUMBER[point.source] else None for name in NUMBER.values()}
     row: Row = {"run": point.run, "source": point.source, **number, "replies": point.replies, "metric": metric}
-    for prefix, estimates in (
-        ("", point.means),
-        ("minus_policy_", point.minus_policy),
-        ("minus_run_", point.minus_run),
-    ):
+    parts = {"": point.means, "minus_policy_": point.minus_policy, "minus_run_": point.minus_run}
+    for prefix, estimates in parts.items():
         mean = estimates[metric] if estimates else None
         values = (mean.value, mean.low, mean.high, mean.num, mean.num_null) if mean else (None,) * 5
         names = ("mean", "low", "high", "num_prompts", "num_null")

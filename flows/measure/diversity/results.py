@@ -13,15 +13,7 @@ from typing import Any
 from flows.plan.conditions import settings_of
 from flows.runtime.shell import shell_command
 from mopd.errors import InputError
-from mopd.measures.diversity import (
-    METRICS,
-    REPLIES,
-    Diversity,
-    Values,
-    paired_difference,
-    prompt_diversity,
-    summarize,
-)
+from mopd.measures.diversity import METRICS, REPLIES, Diversity, Values, paired_difference, prompt_diversity, summarize
 from mopd.measures.estimate import Estimate
 from mopd.verifiers.code.tests import asked_function
 from storage.runs import RunFolder
@@ -166,9 +158,10 @@ def _held(folder: RunFolder) -> Iterator[list[Row]]:
 def _points(measured: list[Measured], draws: int, seed: int) -> list[Point]:
     mean = partial(summarize, num_samples=draws, seed=seed)
     difference = partial(paired_difference, num_samples=draws, seed=seed)
+    held_out = {(group.run, group.number): group for group in measured if group.source == HELD_OUT}
 
     def minus(group: Measured, first: Measured | None, replies: str) -> Estimates | None:
-        if first is None or first is group:
+        if group.source == SAMPLED or first is None or first is group:
             return None
         return {metric: difference(group.values(replies, metric), first.values(replies, metric)) for metric in METRICS}
 
@@ -179,23 +172,9 @@ def _points(measured: list[Measured], draws: int, seed: int) -> list[Point]:
             group.number,
             replies,
             means={metric: mean(group.values(replies, metric)) for metric in METRICS},
-            minus_policy=minus(group, _first_policy(measured, group), replies),
-            minus_run=minus(group, _first_run(measured, group), replies),
+            minus_policy=minus(group, next((held_out[key] for key in held_out if key[0] == group.run), None), replies),
+            minus_run=minus(group, held_out.get((measured[0].run, group.number)), replies),
         )
         for group in measured
         for replies in REPLIES
     ]
-
-
-def _first_policy(measured: list[Measured], group: Measured) -> Measured | None:
-    """The first evaluated policy of a group's run; None for what was sampled."""
-    if group.source == SAMPLED:
-        return None
-    return next(first for first in measured if (first.run, first.source) == (group.run, HELD_OUT))
-
-
-def _first_run(measured: list[Measured], group: Measured) -> Measured | None:
-    """The first run's evaluation of a policy of this number; None where there is none, and for what was sampled."""
-    place = (measured[0].run, HELD_OUT, group.number)
-    firsts = (first for first in measured if (first.run, first.source, first.number) == place)
-    return None if group.source == SAMPLED else next(firsts, None)
