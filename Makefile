@@ -20,7 +20,7 @@ demo: environment ## multi-rollout distillation of a real model, end to end (RUN
 	@$(BIN)/python -m flows.cli.demo $(RUN)
 
 test: environment ## the whole test suite
-	@$(BIN)/python -m pytest
+	@$(BIN)/python -m pytest --durations=25
 
 lint: environment ## ruff (rules and format) and mypy
 	@$(BIN)/ruff check .

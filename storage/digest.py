@@ -20,27 +20,32 @@ IGNORED = {"run", "seconds"}
 """Columns that differ between runs of the same content."""
 
 
-def digest_tables(run: RunFolder, evaluated: Collection[int] | None = None) -> dict[str, str]:
+def digest_tables(
+    run: RunFolder, evaluated: Collection[int] | None = None, *, unneeded: Collection[str] = ()
+) -> dict[str, str]:
     """sha256 (hex) of each table's rows, sorted by key, and of `policies`: the weights as committed.
 
     `evaluated`: the policies whose evaluations count, with the held-out prompts drawn for them; None for all.
+    `unneeded`: keys of shards that don't count, be they damaged.
     Evaluations of models beside each other count, each by its name; other contexts and scores leave a run as it is.
     Neither the run's name nor timings, nor the division into shards, count. Raises StorageError when a shard is
     damaged: a digest of the rest would be that of another run.
     """
-    digests = {table: _digest_table(run, table, evaluated) for table in SCHEMAS}
+    digests = {table: _digest_table(run, table, evaluated, unneeded) for table in SCHEMAS}
     for name in names_of(run, EVALUATIONS):
-        digests[f"{EVALUATIONS} of {name}"] = _digest_table(run, EVALUATIONS, None, name)
+        digests[f"{EVALUATIONS} of {name}"] = _digest_table(run, EVALUATIONS, None, unneeded, name)
     digests[POLICIES] = _digest_policies(run)
     return digests
 
 
-def _digest_table(run: RunFolder, table: str, evaluated: Collection[int] | None, name: str = "") -> str:
+def _digest_table(
+    run: RunFolder, table: str, evaluated: Collection[int] | None, unneeded: Collection[str], name: str = ""
+) -> str:
     columns = [column for column in SCHEMAS[table].names if column not in IGNORED]
     keys = [column for column in key_columns(table) if column not in IGNORED]
     hashes = [
         (tuple(row[key] for key in keys), _digest_row(row))
-        for manifest in _whole(run, table, evaluated if table == EVALUATIONS else None, name)
+        for manifest in _whole(run, table, evaluated if table == EVALUATIONS else None, unneeded, name)
         for row in read_rows(run, manifest, columns)
         if evaluated is None or row.get("split") != HELDOUT or row["round"] in evaluated
     ]
@@ -61,9 +66,16 @@ def _digest_policies(run: RunFolder) -> str:
     return hashlib.sha256(json.dumps(weights, sort_keys=True).encode()).hexdigest()
 
 
-def _whole(run: RunFolder, table: str, rounds: Collection[int] | None = None, name: str = "") -> list[Manifest]:
-    """A table's shards, of some rounds alone where they are given: others may be damaged."""
-    scanned = [scan(run, table, number, name=name) for number in ([None] if rounds is None else sorted(rounds))]
+def _whole(
+    run: RunFolder,
+    table: str,
+    rounds: Collection[int] | None = None,
+    unneeded: Collection[str] = (),
+    name: str = "",
+) -> list[Manifest]:
+    """A table's shards that are needed, of some rounds alone where they are given: others may be damaged."""
+    numbers = [None] if rounds is None else sorted(rounds)
+    scanned = [scan(run, table, number, name=name, unneeded=unneeded) for number in numbers]
     problems = [problem for _, problems in scanned for problem in problems]
     if problems:
         raise StorageError(f"{run.path} can't be digested: {problems[0]}: run it again to repair it")

@@ -9,9 +9,12 @@ import hashlib
 import json
 import logging
 import math
-from collections.abc import Iterator
+import sys
+from collections.abc import Collection, Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import asdict, dataclass, field
-from functools import cache
+from functools import cache, cached_property
 from pathlib import Path
 from typing import Any, get_origin, get_type_hints
 
@@ -25,10 +28,17 @@ from storage.schemas import SCHEMAS
 LOGGER = logging.getLogger("mopd.storage")
 POLICIES = "policies"
 TABLES = (*SCHEMAS, POLICIES)
+KEY_LETTERS = 12
+"""How much of its key stands in the name of a manifest's file."""
 REMOVABLE_PREFIX = "trainer"
 """Entries of a policy folder whose name begins so (optimizer and teacher state) may be removed later."""
+_TOLD: dict[Path, str] = {}
+"""Manifests that were warned of, with what is wrong with them."""
 OPTIONAL = frozenset({"untimed", "name", "home"})
 """What a manifest need not say."""
+
+_LOOKED: ContextVar[dict[tuple[Path, str], Manifest | None] | None] = ContextVar("looked", default=None)
+"""What `looking_once` has seen."""
 
 
 @dataclass(frozen=True)
@@ -60,6 +70,11 @@ class Manifest:
     home: str = ""
     """The run that `file` lies in, by its name in `lineage.homes` of run.json; "": this one."""
 
+    @cached_property
+    def as_parent(self) -> str:
+        """What a shard that was made from this one keeps of it."""
+        return sys.intern(f"{self.key}:{self.content}")
+
     @property
     def content(self) -> str:
         """What a shard made from this one depends on: sha256 of the data, timings apart."""
@@ -79,6 +94,7 @@ class Manifest:
         wrong = [name for name, value in content.items() if type(value) is not kinds[name]]
         if wrong:
             raise ValueError(f"not a manifest: {wrong[0]} is no {kinds[wrong[0]].__name__}")
+        content["parents"] = [sys.intern(str(parent)) for parent in content["parents"]]  # many name the same ones
         return cls(**content)
 
 
@@ -114,8 +130,8 @@ def manifest_path(run: RunFolder, table: str, round: int, shard: int, key: str) 
     """Where the manifest of a shard lies."""
     folder = run.path / table
     if table == POLICIES:
-        return folder / f"round={round:04d}-{key[:12]}.json"
-    return folder / f"round={round:04d}" / f"shard-{shard:05d}-{key[:12]}.json"
+        return folder / f"round={round:04d}-{key[:KEY_LETTERS]}.json"
+    return folder / f"round={round:04d}" / f"shard-{shard:05d}-{key[:KEY_LETTERS]}.json"
 
 
 def find_manifest(run: RunFolder, table: str, round: int, shard: int, key: str) -> Manifest | None:
@@ -123,29 +139,65 @@ def find_manifest(run: RunFolder, table: str, round: int, shard: int, key: str) 
 
     Raises StorageError for data of an ancestor that is gone or has changed: only that run can make it again.
     """
-    path = manifest_path(run, table, round, shard, key)
+    looked = _LOOKED.get()
+    if looked is None:
+        return _find(run, manifest_path(run, table, round, shard, key), key)
+    if (run.path, key) not in looked:
+        looked[run.path, key] = _find(run, manifest_path(run, table, round, shard, key), key)
+    return looked[run.path, key]
+
+
+@contextmanager
+def looking_once() -> Iterator[None]:
+    """Within it, this thread looks at each manifest once: for questions about many shards at one moment."""
+    if _LOOKED.get() is not None:
+        yield
+        return
+    token = _LOOKED.set({})
+    try:
+        yield
+    finally:
+        _LOOKED.reset(token)
+
+
+def _find(run: RunFolder, path: Path, key: str) -> Manifest | None:
     manifest, problem = _check(run, path)
     if manifest is not None and manifest.key != key:
         problem = f"{relative(run, path)} is for another key"
     if problem and manifest is not None and manifest.home:
         raise StorageError(taken_over(run, problem))
-    if problem:
+    _tell_once(path, problem)
+    return None if problem else manifest
+
+
+def _tell_once(path: Path, problem: str) -> None:
+    """Warn of what is wrong with a manifest: one that many ask for is told of once, until it is whole again."""
+    if problem and _TOLD.get(path) != problem:
         LOGGER.warning("%s: it will be made again", problem)
-        return None
-    return manifest
+        _TOLD[path] = problem
+    elif not problem:
+        _TOLD.pop(path, None)
 
 
 def scan(
-    run: RunFolder, table: str, round: int | None = None, *, name: str | None = ""
+    run: RunFolder,
+    table: str,
+    round: int | None = None,
+    *,
+    name: str | None = "",
+    unneeded: Collection[str] = (),
 ) -> tuple[list[Manifest], list[str]]:
     """The manifests of a table's current shards sorted by (name, round, shard), and what is wrong with the others.
 
     Of several under one place, made by different versions of a stage, the newest whole one is current. `name`: those of
-    one name, the run's own unless it is given; None for all.
+    one name, the run's own unless it is given; None for all. `unneeded`: keys that aren't looked at.
     """
     current: dict[tuple[str, int, int], Manifest] = {}
     problems: list[str] = []
+    passed_over = {key[:KEY_LETTERS] for key in unneeded}
     for path in manifest_paths(run, table, round):
+        if path.stem.rpartition("-")[2] in passed_over:
+            continue
         manifest, problem = _check(run, path)
         if problem:
             problems.append(problem)

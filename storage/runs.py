@@ -61,7 +61,8 @@ class RunFolder:
             raise StorageError(f"{folder / RUN_FILE} is not the description of a run: name another folder")
         if document["format"] != FORMAT:
             raise StorageError(
-                f"{folder} has run format {document['format']}, this mopd reads {FORMAT}: use its version"
+                f"{folder} has run format {document['format']}, this mopd reads format {FORMAT}: go on with the "
+                "version of mopd that made it, or start a new run"
             )
         return cls(folder, document)
 

@@ -80,12 +80,13 @@ def digest(run: Path, /) -> int:
     Args:
         run: the run's folder
     """
-    from flows.report.status import asked_evaluations
+    from flows.report.status import asked_evaluations, unasked_keys
     from storage.digest import digest_tables
     from storage.runs import RunFolder
 
     folder = RunFolder.open(run)
-    for table, table_digest in digest_tables(folder, asked_evaluations(folder)).items():
+    digests = digest_tables(folder, asked_evaluations(folder), unneeded=unasked_keys(folder))
+    for table, table_digest in digests.items():
         print(f"{table_digest}  {table}")
     return 0
 

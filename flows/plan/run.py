@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
-from functools import cached_property
+from functools import cached_property, lru_cache
 from typing import Any
 
 from flows.plan.conditions import CONTROL, candidate_settings, control_settings, settings_of
@@ -21,7 +21,7 @@ from mopd.seeds import derive_seed
 from mopd.settings import Settings
 from mopd.settings.condition import AutoVariant
 from storage.errors import StorageError
-from storage.manifests import shard_key
+from storage.manifests import looking_once, shard_key
 from storage.runs import RUN_FILE, RunFolder
 
 DIGESTS = ("model_digest", "tasks_digest", "num_heldout", "teacher_digest")
@@ -55,7 +55,7 @@ class RunPlan:
                 "mopd sql reads it, another command needs a run of mopd run"
             )
         digests = {name: folder.document[name] for name in names}
-        return cls(settings_of(folder), **digests, earlier=_earlier(folder))
+        return _planned_once(cls(settings_of(folder), **digests, earlier=_earlier(folder)))
 
     def at(self, round: int) -> RunPlan:
         """The plan that a round, and the evaluation of its policy, follow: in a fork maybe an ancestor's."""
@@ -79,9 +79,10 @@ class RunPlan:
 
     def missing(self, folder: RunFolder) -> list[Shard]:
         """What is still to be made; nothing for a finished run."""
-        shards = [shard for part in self.rounds for shard in part.needed(folder).all()]
-        shards += [shard for part in self.evaluations.values() for shard in part.all()]
-        return self.missing_of(folder, shards)
+        with looking_once():
+            shards = [shard for part in self.rounds for shard in part.needed(folder).all()]
+            shards += [shard for part in self.evaluations.values() for shard in part.all()]
+            return self.missing_of(folder, shards)
 
     def missing_of(self, folder: RunFolder, shards: list[Shard]) -> list[Shard]:
         """Those of `shards` that are still to be made.
@@ -89,7 +90,8 @@ class RunPlan:
         Scores that trained their policy, and whose teacher's own weights were removed since, can't be made again and
         aren't needed.
         """
-        return [shard for shard in shards if shard.find(folder) is None and self._makeable(folder, shard)]
+        with looking_once():
+            return [shard for shard in shards if shard.find(folder) is None and self._makeable(folder, shard)]
 
     def _makeable(self, folder: RunFolder, shard: Shard) -> bool:
         if shard.table == "signals" and shard.input("scores").find(folder) is None:
@@ -126,6 +128,10 @@ class RunPlan:
             for version, part in self._any_evaluations.items()
             if version in self.evaluations or part.is_there(folder)
         }
+
+    def unasked_evaluations(self) -> list[EvaluationPlan]:
+        """The evaluations that these settings don't ask for; earlier ones may have."""
+        return [part for version, part in self._any_evaluations.items() if version not in self.evaluations]
 
     @cached_property
     def _any_evaluations(self) -> dict[int, EvaluationPlan]:
@@ -294,6 +300,12 @@ class RunPlan:
     @cached_property
     def _slices(self) -> dict[str, dict[str, Any]]:
         return {}
+
+
+@lru_cache(maxsize=2)
+def _planned_once(plan: RunPlan) -> RunPlan:
+    """An equal plan whose shards may be known already: a start asks for it several times."""
+    return plan
 
 
 def _earlier(folder: RunFolder) -> tuple[tuple[int, RunPlan], ...]:

@@ -67,7 +67,7 @@ class Shard:
     def parents(self, folder: RunFolder) -> list[str]:
         """`key:content` of each shard it is made from, for the manifest."""
         there = [one.committed(folder) for one in self.read]
-        return [f"{manifest.key}:{manifest.content}" for manifest in there if manifest is not None]
+        return [manifest.as_parent for manifest in there if manifest is not None]
 
     def find(self, folder: RunFolder) -> Manifest | None:
         """Its manifest, if it is committed, whole, and made from what its parents hold now.
@@ -77,12 +77,10 @@ class Shard:
         manifest = self.committed(folder)
         if manifest is None:
             return None
-        made_from = dict(parent.split(":") for parent in manifest.parents if ":" in parent)
-        for one in self.read:
-            parent = one.committed(folder) if one.key in made_from else None
-            if parent is not None and parent.content != made_from[one.key]:
-                return None
-        return manifest
+        made_from = set(manifest.parents)
+        parents = [shard.committed(folder) for shard in self.read]
+        changed = {parent.key for parent in parents if parent is not None and parent.as_parent not in made_from}
+        return None if changed & {parent.partition(":")[0] for parent in made_from if changed} else manifest
 
     def committed(self, folder: RunFolder) -> Manifest | None:
         """Its manifest, if it is committed and whole, whatever it was made from."""

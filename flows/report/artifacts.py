@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from flows.plan.shard import Shard
 from flows.plan.stage import STAGES, Stage
 from flows.report.text import Cell, percent
+from storage.manifests import looking_once
 from storage.runs import RunFolder
 from storage.shards import Manifest
 
@@ -36,7 +37,8 @@ def describe(name: str, manifests: list[Manifest]) -> dict[str, Cell]:
 
 def find_manifests(folder: RunFolder, shards: Iterable[Shard]) -> list[Manifest]:
     """The manifests of those shards that are committed."""
-    return [manifest for shard in shards if (manifest := shard.find(folder)) is not None]
+    with looking_once():
+        return [manifest for shard in shards if (manifest := shard.find(folder)) is not None]
 
 
 def total(manifests: list[Manifest], name: str) -> float:

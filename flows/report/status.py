@@ -52,6 +52,13 @@ def asked_evaluations(folder: RunFolder) -> list[int] | None:
     return list(RunPlan.of(folder).evaluations) if folder.document.keys() >= set(DIGESTS) else None
 
 
+def unasked_keys(folder: RunFolder) -> list[str]:
+    """Keys of the shards of all other evaluations."""
+    if not folder.document.keys() >= set(DIGESTS):
+        return []
+    return [shard.key for part in RunPlan.of(folder).unasked_evaluations() for shard in part.all()]
+
+
 def status_text(status: dict[str, Any]) -> str:
     """The state for people: stages first, then results."""
     state = "finished" if status["finished"] else "not finished"

@@ -18,4 +18,9 @@ def shell_command(command: str, *words: object, **options: object) -> str:
         texts = map(str, values)
         for text in texts if name in REPEATED else [",".join(texts)] if values else []:
             parts += [f"--{name}", text]
-    return shlex.join(parts)
+    return " ".join(map(_quoted, parts))
+
+
+def _quoted(word: str) -> str:
+    """As a shell takes it; what has single quotes, a query for one, is easier to read within double ones."""
+    return f'"{word}"' if "'" in word and not set(word) & set('"$`\\!') else shlex.quote(word)

@@ -27,7 +27,7 @@ def probed(prefect: Prefect, tmp_path_factory: pytest.TempPathFactory) -> Path:
     run = tmp_path_factory.mktemp("probed") / "run"
     arguments = ("probe", TINY, "--run", run, *SMALL, *VARIANTS)
     with prefect.start_mopd(*arguments) as process:
-        wait_for(lambda: (run / "run.json").exists() and manifests(RunFolder.open(run), "scores@none", 0), 120)
+        wait_for(lambda: (run / "run.json").exists() and manifests(RunFolder.open(run), "scores", name="none"), 120)
         family = psutil.Process(process.pid).children(recursive=True)
         os.kill(process.pid, signal.SIGKILL)
     wait_for(lambda: not any(one.is_running() and one.status() != psutil.STATUS_ZOMBIE for one in family))
@@ -94,9 +94,9 @@ def test_prefect_has_the_probes_page(prefect: Prefect, probed: Path) -> None:
 def test_a_probe_goes_on_as_a_run_and_its_contexts_as_a_fork(prefect: Prefect, probed: Path, tmp_path: Path) -> None:
     fork = prefect.mopd("fork", probed, "--round", "0", "--set", "condition.variant=success", tmp_path / "fork")
     assert fork.returncode == 0, fork.stderr
-    for name, there in (("contexts", "contexts@success"), ("scores", "scores@success")):
-        found = manifests(RunFolder.open(tmp_path / "fork"), name)
-        assert {one.file.partition("/")[0] for one in found} == {there}
+    for table in ("contexts", "scores"):
+        theirs = {shard.key for shard in manifests(RunFolder.open(probed), table, name="success")}
+        assert {shard.key for shard in manifests(RunFolder.open(tmp_path / "fork"), table)} == theirs != set()
     kept = written(probed)
     done = prefect.mopd("run", TINY, "--run", probed, *SMALL)
     assert done.returncode == 0, done.stdout + done.stderr

@@ -167,10 +167,16 @@ def test_the_deployment_of_compare_goes_on_with_a_comparison(
     assert table in (compared / "results.md").read_text()
 
 
-def test_all_deployments_are_of_a_flow_mopd(prefect: Prefect, deployments: dict[str, Any]) -> None:
-    (flow,) = prefect.post("flows/filter", {"flows": {"name": {"any_": ["mopd"]}}})
-    names = ("run", "compare", "eval", "analyze-signal", "analyze-diversity", "probe")
-    assert {name: one["flow_id"] for name, one in deployments.items()} == dict.fromkeys(names, flow["id"])
+def test_deployments_are_of_flows_that_say_what_they_do(prefect: Prefect, deployments: dict[str, Any]) -> None:
+    flows = {flow["id"]: flow["name"] for flow in prefect.post("flows/filter")}
+    assert {name: flows[deployment["flow_id"]] for name, deployment in deployments.items()} == {
+        "run": "mopd",
+        "compare": "mopd-compare",
+        "eval": "mopd-eval",
+        "analyze-signal": "mopd-signal",
+        "analyze-diversity": "mopd-diversity",
+        "probe": "mopd-probe",
+    }
 
 
 def written(out: Path) -> dict[Path, int]:

@@ -23,7 +23,7 @@ SHARDS = ("--set", "prompts_per_shard=1", *FAKE)
 
 def shards(out: Path, name: str) -> int:
     """Shards of a model that are committed."""
-    return len(manifests(RunFolder.open(out), f"evaluations@{name}")) if (out / "run.json").exists() else 0
+    return len(manifests(RunFolder.open(out), "evaluations", name=name)) if (out / "run.json").exists() else 0
 
 
 @pytest.mark.timeout(600)

@@ -16,11 +16,12 @@ from flows.measure.compare.arms import arms_of, jobs_of
 from flows.measure.compare.results import read_results
 from flows.plan.conditions import settings_of
 from flows.plan.run import RunPlan
-from flows.report.status import asked_evaluations, rounds_text, run_status, status_text
+from flows.report.status import asked_evaluations, rounds_text, run_status, status_text, unasked_keys
 from mopd.errors import InputError
 from mopd.settings import override_tree, parse_settings
 from storage.digest import digest_tables
 from storage.errors import StorageError
+from storage.manifests import manifest_path
 from storage.runs import RunFolder
 from tests.flows.rounds_by_jobs import SMALL, TINY, inputs, make_run
 from tests.flows.test_plan import lose
@@ -58,7 +59,7 @@ def continued(path: Path, *overrides: str) -> RunFolder:
 
 def digests(path: Path) -> dict[str, str]:
     folder = RunFolder.open(path)
-    return digest_tables(folder, asked_evaluations(folder))
+    return digest_tables(folder, asked_evaluations(folder), unneeded=unasked_keys(folder))
 
 
 def evaluated(folder: RunFolder) -> list[int]:
@@ -158,10 +159,29 @@ def test_the_command_counts_what_is_asked_for(
     assert digest_tables(folder) != digests(two)  # policy 2's is on disk, for SQL too
 
 
-def test_a_damaged_evaluation_that_is_not_asked_for_does_not_hide_the_digest(two: Path, ready: dict[str, Path]) -> None:
+@pytest.mark.parametrize("table", ["evaluations", "prompts"])
+@pytest.mark.parametrize("part", ["data", "manifest"])
+def test_a_damaged_evaluation_that_is_not_asked_for_does_not_hide_the_digest(
+    two: Path, ready: dict[str, Path], table: str, part: str
+) -> None:
     folder = continued(two, "rounds=3")
-    manifest = RunPlan.of(folder).shown_evaluations(folder)[2].evaluations[0].committed(folder)
+    shard = getattr(RunPlan.of(folder).shown_evaluations(folder)[2], table)[0]
+    manifest = shard.committed(folder)
+    assert manifest is not None
+    place = (table, shard.round, shard.shard, shard.key)
+    os.truncate(folder.path / manifest.file if part == "data" else manifest_path(folder, *place), 10)
+    assert digests(two) == digests(ready["three"])
+    assert 2 not in evaluated(folder) or table == "prompts"
+
+
+def test_status_tells_once_what_is_damaged(two: Path, caplog: pytest.LogCaptureFixture) -> None:
+    folder = RunFolder.open(two)
+    manifest = RunPlan.of(folder).rounds[0].rollouts[0].committed(folder)
     assert manifest is not None
     os.truncate(folder.path / manifest.file, 10)
-    assert digests(two) == digests(ready["three"])
-    assert evaluated(folder) == [0, 3]
+    run_status(folder)
+    assert caplog.text.count("it will be made again") == 1
+    make_run(two)
+    os.truncate(folder.path / manifest.file, 10)
+    run_status(folder)
+    assert caplog.text.count("it will be made again") == 2

@@ -17,7 +17,7 @@ def _name() -> str:
     return f"compare-{Path(out).name if out else Path(config).stem}"
 
 
-@flow(name="mopd", flow_run_name=_name, persist_result=False)
+@flow(name="mopd-compare", flow_run_name=_name, persist_result=False)
 def compare_flow(
     config: str,
     vary: list[str],

@@ -35,7 +35,7 @@ def contexts_flow(run_dir: str, round: int, contexts: list[str], overrides: list
         write_catalog(folder)
 
 
-@flow(name="mopd", flow_run_name="signal-r{round:04d}", persist_result=False)
+@flow(name="mopd-signal", flow_run_name="signal-r{round:04d}", persist_result=False)
 def analyze_signal_flow(
     run_dir: str,
     round: int = 0,
@@ -58,14 +58,14 @@ def analyze_signal_flow(
     contexts_flow(run_dir, round, [choice.text for choice in choices], list(overrides))
     analysis = open_analysis(folder, round, choices, list(overrides))
     results = signal_results(folder, analysis, against)
-    report = signal_report(results, command=f"deployment mopd/analyze-signal, run {folder.path}")
+    report = signal_report(results, command=f"deployment mopd-signal/analyze-signal, run {folder.path}")
     target = request.folder(folder, "signal")
     report.write(target)
     report.publish("mopd-signal", f"{folder.run_id}, round {round}")
     return str(target)
 
 
-@flow(name="mopd", flow_run_name="probe-r{round:04d}", persist_result=False)
+@flow(name="mopd-probe", flow_run_name="probe-r{round:04d}", persist_result=False)
 def probe_flow(
     settings: Settings,
     run_dir: str,
@@ -90,7 +90,7 @@ def probe_flow(
         write_catalog(folder)
     contexts_flow(str(folder.path), round, [choice.text for choice in choices], [], answers=True)
     target = request.folder(folder, "probe")
-    report = probe_report(read_probe(folder, round, choices), command=f"mopd/probe, run {folder.path}")
+    report = probe_report(read_probe(folder, round, choices), command=f"mopd-probe/probe, run {folder.path}")
     report.write(target)
     report.publish("mopd-probe", f"{folder.run_id}, round {round}")
     return str(target)

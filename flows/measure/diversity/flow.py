@@ -12,7 +12,7 @@ from mopd.errors import InputError
 KEY = "mopd-diversity"
 
 
-@flow(name="mopd", persist_result=False)
+@flow(name="mopd-diversity", persist_result=False)
 def analyze_diversity(runs: list[str], out: str | None = None) -> str:
     """How varied the replies of `runs` (folders) are, by round and policy, as a Markdown artifact and as files.
 

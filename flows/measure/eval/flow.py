@@ -70,7 +70,7 @@ def _name() -> str:
     return f"eval-{Path(out).name}" if out else "eval"
 
 
-@flow(name="mopd", flow_run_name=_name, persist_result=False)
+@flow(name="mopd-eval", flow_run_name=_name, persist_result=False)
 def eval_flow(
     models: tuple[str, ...],
     tasks: str | None = None,
