@@ -7,14 +7,14 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
-from flows.cli.options import Folder, Name, Names, Reader, RunFolder, Sets, Whole
+from flows.cli.options import Folder, Name, Names, Reader, RunFolder, Sets, WholeNumber
 
 
 def signal(
     run: Path,
     /,
     *,
-    round: Whole,
+    round: WholeNumber,
     variants: Names = (),
     renderings: Names = (),
     orders: Names = (),
@@ -59,7 +59,7 @@ def probe(
     /,
     *,
     run_dir: RunFolder | None = None,
-    round: Whole = 0,
+    round: WholeNumber = 0,
     variants: Names = (),
     renderings: Names = (),
     orders: Names = (),
@@ -91,8 +91,8 @@ def eval_(
     tasks: Annotated[str | None, Parameter(metavar="SRC")] = None,
     reader: Reader | None = None,
     verifier: Name | None = None,
-    limit: Whole | None = None,
-    k: Annotated[Whole, Parameter(name="-k")] = 8,
+    limit: WholeNumber | None = None,
+    k: Annotated[WholeNumber, Parameter(name="-k")] = 8,
     overrides: Sets = (),
     out: Folder | None = None,
 ) -> int:
@@ -119,10 +119,10 @@ def compare(
     /,
     *,
     vary: Annotated[tuple[str, ...], Parameter(metavar="KEY=A,B")],
-    seeds: Whole = 1,
+    seeds: WholeNumber = 1,
     overrides: Sets = (),
     out: Folder | None = None,
-    jobs: Whole = 1,
+    jobs: WholeNumber = 1,
 ) -> int:
     """Run a config in several ways and say which does better.
 

@@ -14,9 +14,9 @@ from flows.folder.policies import policy_folder
 from flows.report.text import text_table
 from mopd.errors import InputError
 from storage.runs import RunFolder
+from storage.schemas import Row
 from storage.shards import manifests, read_rows
 
-Row = dict[str, Any]
 SHADES = ((3.0, "bold {} reverse"), (1.0, "bold {}"), (0.3, "{}"))
 """Styles from a difference of so many nats on; less is not coloured."""
 KEYS = ("prompt_id", "sample")

@@ -100,4 +100,4 @@ def mean(rows: list[dict[str, Any]], metric: str) -> float | None:
 
 def _interval(rows: list[dict[str, Any]], settings: Settings) -> tuple[float, float] | None:
     values = [row["success_auc"] for row in rows if row["success_auc"] is not None]
-    return bootstrap_interval(values, num_samples=settings.evaluate.bootstrap_samples, seed=settings.seed)
+    return bootstrap_interval(values, **settings.draws)

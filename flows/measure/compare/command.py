@@ -13,7 +13,7 @@ from typing import Any
 from flows.folder.open import run_lock
 from flows.measure.compare.arms import Arm, Job, arms_of, jobs_of
 from flows.measure.compare.processes import Processes
-from flows.measure.compare.results import Results, comparison_report, read_results
+from flows.measure.compare.results import ComparisonResults, comparison_report, read_results
 from flows.measure.compare.runs import Runs, Say
 from flows.plan.stage import free_settings
 from flows.report.report import Report, machine
@@ -72,7 +72,7 @@ def plan_comparison(
     return Comparison(out or Path("runs") / f"compare-{config.stem}", config, jobs, command, workers)
 
 
-def compare(comparison: Comparison, say: Say) -> Results:
+def compare(comparison: Comparison, say: Say) -> ComparisonResults:
     """Do what is missing of a comparison; its results, as they were written.
 
     Raises InputError or StorageError for a folder that is not of this comparison, and for what is wrong with all runs.
@@ -89,14 +89,14 @@ def compare(comparison: Comparison, say: Say) -> Results:
         return write_results(comparison, runs.states)
 
 
-def write_results(comparison: Comparison, states: dict[str, str]) -> Results:
+def write_results(comparison: Comparison, states: dict[str, str]) -> ComparisonResults:
     """Write table, page and plot from what is on disk now."""
     results = read_results(comparison.out, comparison.jobs, states)
     report_of(comparison, results).write(comparison.out)
     return results
 
 
-def report_of(comparison: Comparison, results: Results) -> Report:
+def report_of(comparison: Comparison, results: ComparisonResults) -> Report:
     """The report on a comparison's results."""
     return comparison_report(results, command=comparison.command, about=_about(comparison))
 

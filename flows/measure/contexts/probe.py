@@ -57,8 +57,7 @@ def _row(analysis: Analysis, name: str, verdicts: Rows, answers: Rows, contexts:
     variant = settings.condition.variant
     with_all = {(row["prompt_id"], row["sample"]) for row in contexts if has_all_sections(row, variant)}
     full = [row for row in answers if (row["prompt_id"], row["sample"]) in with_all]
-    draws = {"num_samples": settings.evaluate.bootstrap_samples, "seed": settings.seed}
-    gain = gain_of(verdicts, answers, **draws)
+    gain = gain_of(verdicts, answers, **settings.draws)
     return {
         "context": name,
         "num_prompts": gain.gap.num,
@@ -66,8 +65,8 @@ def _row(analysis: Analysis, name: str, verdicts: Rows, answers: Rows, contexts:
         "student": gain.student,
         "self_teacher": gain.self_teacher,
         "gap": gain.gap,
-        "full_gap": gain_of(verdicts, full, **draws).gap,
-        **measure_signals(signals, **draws),
+        "full_gap": gain_of(verdicts, full, **settings.draws).gap,
+        **measure_signals(signals, **settings.draws),
         "full_share": len(full) / len(answers) if answers else None,
         "context_tokens": sum(row["num_tokens"] for row in contexts) / len(contexts) if contexts else None,
         "answer_tokens": sum(len(row["token_ids"]) for row in answers) / len(answers) if answers else None,

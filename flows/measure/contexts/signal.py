@@ -25,6 +25,5 @@ def reference_of(choices: list[ContextChoice], wanted: str | None) -> str:
 def signal_results(folder: RunFolder, analysis: Analysis, reference: str) -> SignalResults:
     """All that the signals of the contexts come to. Raises StorageError where a shard has gone."""
     rows = analysis.rows(folder, "signals")
-    settings = analysis.settings
-    draws = {"num_samples": settings.evaluate.bootstrap_samples, "seed": settings.seed}
-    return SignalResults(rows, summarize_signals(rows, reference=reference, **draws), reference)
+    signals = summarize_signals(rows, reference=reference, **analysis.settings.draws)
+    return SignalResults(rows, signals, reference)

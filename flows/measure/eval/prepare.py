@@ -12,7 +12,7 @@ from typing import Any
 from flows.folder.open import ended_cleanly, in_own_process, json_bytes, made_by
 from flows.measure.eval.jobs import check_models
 from flows.measure.eval.plan import EvalPlan, Model
-from flows.measure.eval.request import EvalRequest, Resolved, resolve
+from flows.measure.eval.request import EvalRequest, ResolvedRequest, resolve
 from flows.measure.eval.settings import kept_settings
 from flows.plan.stage import FREE_SETTINGS
 from mopd.errors import InputError
@@ -25,7 +25,7 @@ from storage.runs import RUN_FILE, RunFolder
 class Prepared:
     """A request with all that it names looked at."""
 
-    resolved: Resolved
+    resolved: ResolvedRequest
     models: list[Model]
 
     @property

@@ -46,7 +46,7 @@ class EvalRequest:
 
 
 @dataclass(frozen=True)
-class Named:
+class NamedModel:
     """A model by what the user called it."""
 
     text: str
@@ -65,11 +65,11 @@ class Named:
 
 
 @dataclass(frozen=True)
-class Resolved:
+class ResolvedRequest:
     """A request whose settings are checked and whose tasks are read."""
 
     settings: Settings
-    models: list[Named]
+    models: list[NamedModel]
     tasks: list[Task]
     described: dict[str, Any]
     """Where the tasks come from, for `run.json`."""
@@ -81,7 +81,7 @@ class Resolved:
 
 
 @cache
-def resolve(request: EvalRequest) -> Resolved:
+def resolve(request: EvalRequest) -> ResolvedRequest:
     """Raises InputError or StorageError, one line, for what there is not and for settings that can't be."""
     models = [find_model(text) for text in request.models]
     _check_twice(models)
@@ -91,10 +91,10 @@ def resolve(request: EvalRequest) -> Resolved:
     if request.limit is not None and request.limit < 1:
         raise InputError(f"--limit {request.limit}: give a number of at least 1, or leave it out")
     tasks, described = _tasks_of(request, runs, settings)
-    return Resolved(settings, models, tasks[: request.limit], {**described, "limit": request.limit})
+    return ResolvedRequest(settings, models, tasks[: request.limit], {**described, "limit": request.limit})
 
 
-def find_model(text: str) -> Named:
+def find_model(text: str) -> NamedModel:
     """What `text` names. Raises InputError or StorageError where there is no such model or run, or no such policy."""
     path = Path(text).expanduser()
     before, _, number = text.rpartition(AT)
@@ -107,10 +107,10 @@ def find_model(text: str) -> Named:
             f"{text}: no such model or run; give a folder in Hugging Face format, a run's folder, RUN{AT}N for its "
             f"policy N, or {' or '.join(sorted(BUILDERS))}"
         )
-    return Named(text, _name(text if text in BUILDERS else path.resolve().name))
+    return NamedModel(text, _name(text if text in BUILDERS else path.resolve().name))
 
 
-def _policy(text: str, run: RunFolder, number: str | None) -> Named:
+def _policy(text: str, run: RunFolder, number: str | None) -> NamedModel:
     """A policy of a run: the last one where no number is given."""
     plan = RunPlan.of(run)
     last = len(plan.rounds)
@@ -123,7 +123,7 @@ def _policy(text: str, run: RunFolder, number: str | None) -> Named:
             f"{text}: policy {version} is not trained yet; {shell_command('run', run.path)} first, "
             f"or name one that is there, e.g. {run.path}{AT}{trained[-1]}"
         )
-    return Named(text, f"{_name(run.path.name)}{AT}{version}", run, version)
+    return NamedModel(text, f"{_name(run.path.name)}{AT}{version}", run, version)
 
 
 def _name(text: str) -> str:
@@ -132,7 +132,7 @@ def _name(text: str) -> str:
     return re.sub(r"[^A-Za-z0-9_.-]+", "-", last).strip("-.")[:LONGEST_NAME] or "model"
 
 
-def _check_twice(models: Sequence[Named]) -> None:
+def _check_twice(models: Sequence[NamedModel]) -> None:
     if not models:
         raise InputError("name at least one model or run")
     sources = [model.source for model in models]

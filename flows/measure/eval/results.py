@@ -86,11 +86,10 @@ def _model(model: Model, plan: EvalPlan) -> Row:
 
 def _estimates(outcome: Outcome, first: Outcome, settings: Settings) -> Row:
     """Each metric over prompts and, but for the first model, its difference from that one's."""
-    draws = {"num_samples": settings.evaluate.bootstrap_samples, "seed": settings.seed}
     row: Row = {}
     for metric, values in outcome.metrics.items():
-        difference = paired_difference({0: values}, {0: first.metrics[metric]}, **draws)
-        row[metric] = estimate_mean(values.values(), **draws)
+        difference = paired_difference({0: values}, {0: first.metrics[metric]}, **settings.draws)
+        row[metric] = estimate_mean(values.values(), **settings.draws)
         row[f"{metric}_difference"] = UNDEFINED if outcome is first else difference
     return row
 
