@@ -63,19 +63,15 @@ def status_text(status: dict[str, Any]) -> str:
     """The state for people: stages first, then results."""
     state = "finished" if status["finished"] else "not finished"
     head = f"{status['run']}: {state}; {status['model']}, {status['variant']} contexts"
-    return "\n\n".join([head + _lineage_text(status["lineage"]), _stages_text(status), rounds_text(status)])
+    if lineage := status["lineage"]:
+        head += f"\nforked from {lineage['path']} at round {lineage['round']} with {', '.join(lineage['set'])}"
+    return "\n\n".join([head, _stages_text(status), rounds_text(status)])
 
 
 def _lineage(folder: RunFolder) -> dict[str, Any] | None:
     """Where a fork comes from; None for a run of its own."""
     lineage = folder.lineage
     return {name: lineage[name] for name in ("path", "run_id", "round", "set")} if lineage else None
-
-
-def _lineage_text(lineage: dict[str, Any] | None) -> str:
-    if lineage is None:
-        return ""
-    return f"\nforked from {lineage['path']} at round {lineage['round']} with {', '.join(lineage['set'])}"
 
 
 def rounds_text(status: dict[str, Any]) -> str:
@@ -85,12 +81,12 @@ def rounds_text(status: dict[str, Any]) -> str:
     parts += [f"round {entry['round']}: {selection_line(entry['selection'])}" for entry in short]
     chosen = [(entry["round"], entry["choice"]) for entry in status["rounds"] if entry["choice"] is not None]
     parts += [f"round {round}: {choice['candidate']} contexts, {choice['why']}" for round, choice in chosen]
-    measured = [(entry["round"], entry["signals"]) for entry in status["rounds"] if entry["signals"] is not None]
-    if measured:
-        table = text_table([signal_row(round, signals) for round, signals in measured])
-        parts.append(f"teacher against verifier, means over prompts with both outcomes\n{table}")
+    signals = [signal_row(entry["round"], entry["signals"]) for entry in status["rounds"] if entry["signals"]]
+    if signals:
+        parts.append(f"teacher against verifier, means over prompts with both outcomes\n{text_table(signals)}")
     evaluated = [entry for entry in status["evaluations"] if entry["mean_at_k"] is not None]
-    return "\n\n".join([*parts, *([_evaluation_table(evaluated).terminal()] if evaluated else [])])
+    parts += [_evaluation_table(evaluated).terminal()] if evaluated else []
+    return "\n\n".join(parts)
 
 
 def _round_status(folder: RunFolder, plan: RunPlan, round: int) -> dict[str, Any]:
@@ -177,21 +173,18 @@ def _stage_row(where: str, name: str, stage: dict[str, Any]) -> dict[str, Cell]:
 
 def _round_row(entry: dict[str, Any]) -> dict[str, Cell]:
     seconds = {name: stage["seconds"] for name, stage in entry["stages"].items() if stage["shards_done"]}
+    selection = entry["selection"]
     return {
         "round": entry["round"],
         "pass rate": None if entry["pass_rate"] is None else f"{100 * entry['pass_rate']:.1f} %",
         "mixed groups": f"{entry['mixed_groups']}/{entry['groups']}" if entry["groups"] else None,
-        **_selection_column(entry["selection"]),
+        **({"trained groups": f"{selection['useful']}/{selection['wanted']}"} if selection else {}),
         "loss": number(entry["loss"]),
         "distill loss": number(entry["distill_loss"]),
         "grad norm": number(entry["grad_norm"]),
         **{name: clock(seconds[name]) if name in seconds else None for name in TIMED_STAGES},
         **({"nulls": entry["null_verdicts"]} if entry["null_verdicts"] else {}),
     }
-
-
-def _selection_column(selection: dict[str, Any] | None) -> dict[str, Cell]:
-    return {} if selection is None else {"trained groups": f"{selection['useful']}/{selection['wanted']}"}
 
 
 def _evaluation_table(entries: list[dict[str, Any]]) -> Table:

@@ -55,9 +55,8 @@ def compare_command(comparison: Comparison) -> int:
     """Run what is missing of a comparison, write its results, print its table. Returns the exit code."""
     say = partial(print, flush=True)
     with orderly_end():
-        results = compare(comparison, say)
-    text = report_of(comparison, results).terminal()
-    say(f"\n{text}\n\nresults: {comparison.out / 'results.md'}, results.csv, plot.png")
+        results, report = compare(comparison, say)
+    say(f"\n{report.terminal()}\n\nresults: {comparison.out / 'results.md'}, results.csv, plot.png")
     return FAILURE if results.unfinished else 0
 
 
@@ -72,8 +71,8 @@ def plan_comparison(
     return Comparison(out or Path("runs") / f"compare-{config.stem}", config, jobs, command, workers)
 
 
-def compare(comparison: Comparison, say: Say) -> ComparisonResults:
-    """Do what is missing of a comparison; its results, as they were written.
+def compare(comparison: Comparison, say: Say) -> tuple[ComparisonResults, Report]:
+    """Do what is missing of a comparison; its results, and the report on them as it was written.
 
     Raises InputError or StorageError for a folder that is not of this comparison, and for what is wrong with all runs.
     """
@@ -89,16 +88,12 @@ def compare(comparison: Comparison, say: Say) -> ComparisonResults:
         return write_results(comparison, runs.states)
 
 
-def write_results(comparison: Comparison, states: dict[str, str]) -> ComparisonResults:
+def write_results(comparison: Comparison, states: dict[str, str]) -> tuple[ComparisonResults, Report]:
     """Write table, page and plot from what is on disk now."""
     results = read_results(comparison.out, comparison.jobs, states)
-    report_of(comparison, results).write(comparison.out)
-    return results
-
-
-def report_of(comparison: Comparison, results: ComparisonResults) -> Report:
-    """The report on a comparison's results."""
-    return comparison_report(results, command=comparison.command, about=_about(comparison))
+    report = comparison_report(results, command=comparison.command, about=_about(comparison))
+    report.write(comparison.out)
+    return results, report
 
 
 def _about(comparison: Comparison) -> str:
