@@ -55,7 +55,7 @@ def main(argv: list[str] | None = None) -> int:
 
 def verdict(status: dict[str, Any]) -> str:
     """One line: held-out mean@k before and after, in points."""
-    done = [one for one in status["evaluations"] if one["mean_at_k"] is not None]
+    done = [evaluation for evaluation in status["evaluations"] if evaluation["mean_at_k"] is not None]
     if len(done) < 2:
         return "No held-out comparison: evaluation is off or not finished."
     first, last = done[0], done[-1]

@@ -8,7 +8,7 @@ from typing import Annotated, Literal
 
 from cyclopts import Parameter
 
-from flows.cli.options import Whole
+from flows.cli.options import WholeNumber
 from flows.runtime.exit_code import FAILURE
 
 
@@ -54,7 +54,12 @@ def sql(
 
 
 def show(
-    run: Path, /, *, round: Whole, prompt: Annotated[str, Parameter(metavar="ID")], sample: Whole | None = None
+    run: Path,
+    /,
+    *,
+    round: WholeNumber,
+    prompt: Annotated[str, Parameter(metavar="ID")],
+    sample: WholeNumber | None = None,
 ) -> int:
     """Show a group of rollouts; with --sample, what the teacher was shown and said.
 
@@ -91,7 +96,7 @@ def digest(run: Path, /) -> int:
     return 0
 
 
-def export(run: Path, folder: Path, /, *, round: Whole) -> int:
+def export(run: Path, folder: Path, /, *, round: WholeNumber) -> int:
     """Copy the policy that a round trained to a folder.
 
     Args:

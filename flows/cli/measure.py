@@ -7,14 +7,14 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
-from flows.cli.options import Folder, Name, Names, Reader, RunFolder, Sets, Whole
+from flows.cli.options import Folder, Name, Names, Reader, RunFolder, Sets, WholeNumber
 
 
 def signal(
     run: Path,
     /,
     *,
-    round: Whole,
+    round: WholeNumber,
     variants: Names = (),
     renderings: Names = (),
     orders: Names = (),
@@ -34,19 +34,12 @@ def signal(
         overrides: for all contexts; may be repeated
         out: for table, page, CSV and plot (default: in the run)
     """
+    from flows.measure.contexts.commands import signal_command
+    from flows.measure.contexts.request import ContextsRequest
     from flows.measure.contexts.signal import DEFAULT_VARIANTS
-    from flows.measure.contexts.signal_command import signal_command
 
-    return signal_command(
-        run,
-        round,
-        variants=variants or DEFAULT_VARIANTS,
-        renderings=renderings,
-        orders=orders,
-        reference=reference,
-        overrides=list(overrides),
-        out=out,
-    )
+    request = ContextsRequest(round, variants or DEFAULT_VARIANTS, renderings, orders, overrides, out)
+    return signal_command(run, request, reference)
 
 
 def diversity(runs: Annotated[list[Path], Parameter(name="RUN")], /, *, out: Folder | None = None) -> int:
@@ -66,7 +59,7 @@ def probe(
     /,
     *,
     run_dir: RunFolder | None = None,
-    round: Whole = 0,
+    round: WholeNumber = 0,
     variants: Names = (),
     renderings: Names = (),
     orders: Names = (),
@@ -85,18 +78,10 @@ def probe(
         overrides: for all contexts; may be repeated
         out: for table, page, CSV and plot (default: in the run)
     """
-    from flows.measure.contexts.probe_command import probe_command
+    from flows.measure.contexts.commands import probe_command
+    from flows.measure.contexts.request import ContextsRequest
 
-    return probe_command(
-        config,
-        run_dir,
-        round,
-        variants=variants,
-        renderings=renderings,
-        orders=orders,
-        overrides=list(overrides),
-        out=out,
-    )
+    return probe_command(config, run_dir, ContextsRequest(round, variants, renderings, orders, overrides, out))
 
 
 def eval_(
@@ -106,8 +91,8 @@ def eval_(
     tasks: Annotated[str | None, Parameter(metavar="SRC")] = None,
     reader: Reader | None = None,
     verifier: Name | None = None,
-    limit: Whole | None = None,
-    k: Annotated[Whole, Parameter(name="-k")] = 8,
+    limit: WholeNumber | None = None,
+    k: Annotated[WholeNumber, Parameter(name="-k")] = 8,
     overrides: Sets = (),
     out: Folder | None = None,
 ) -> int:
@@ -134,10 +119,10 @@ def compare(
     /,
     *,
     vary: Annotated[tuple[str, ...], Parameter(metavar="KEY=A,B")],
-    seeds: Whole = 1,
+    seeds: WholeNumber = 1,
     overrides: Sets = (),
     out: Folder | None = None,
-    jobs: Whole = 1,
+    jobs: WholeNumber = 1,
 ) -> int:
     """Run a config in several ways and say which does better.
 
@@ -149,6 +134,8 @@ def compare(
         out: default: runs/compare-CONFIG
         jobs: runs at once, sharing out the cores
     """
-    from flows.measure.compare.command import compare_command
+    from flows.measure.compare.command import compare_command, plan_comparison
 
-    return compare_command(config, vary=list(vary), num_seeds=seeds, overrides=list(overrides), out=out, workers=jobs)
+    return compare_command(
+        plan_comparison(config, vary=vary, num_seeds=seeds, overrides=overrides, out=out, workers=jobs)
+    )

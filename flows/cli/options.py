@@ -28,7 +28,7 @@ def _names(_: object, tokens: tuple[Token, ...]) -> tuple[str, ...]:
     return parts
 
 
-Whole = Annotated[int, Parameter(metavar="N", converter=_whole_number)]
+WholeNumber = Annotated[int, Parameter(metavar="N", converter=_whole_number)]
 Names = Annotated[tuple[str, ...], Parameter(metavar="A,B", converter=_names)]
 Sets = Annotated[tuple[str, ...], Parameter(name="--set", metavar="KEY=VALUE")]
 Folder = Annotated[Path, Parameter(metavar="DIR")]

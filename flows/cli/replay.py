@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from flows.cli.options import Name, Sets, Whole
+from flows.cli.options import Name, Sets, WholeNumber
 from mopd.errors import InputError
 
 
-def fork(run: Path, new: Path, /, *, round: Whole, overrides: Sets = ()) -> int:
+def fork(run: Path, new: Path, /, *, round: WholeNumber, overrides: Sets = ()) -> int:
     """Make a new run that goes on from a round under other settings.
 
     Args:
@@ -23,7 +23,7 @@ def fork(run: Path, new: Path, /, *, round: Whole, overrides: Sets = ()) -> int:
 
 
 def condition(
-    run: Path, /, *, round: Whole, variant: Name | None = None, name: Name | None = None, overrides: Sets = ()
+    run: Path, /, *, round: WholeNumber, variant: Name | None = None, name: Name | None = None, overrides: Sets = ()
 ) -> int:
     """Make other contexts of rollouts that are there.
 
@@ -43,7 +43,7 @@ def condition(
     return replay_command(run, round, name, [*by_variant, *overrides], scores=False)
 
 
-def score(run: Path, /, *, round: Whole, name: Name, overrides: Sets = ()) -> int:
+def score(run: Path, /, *, round: WholeNumber, name: Name, overrides: Sets = ()) -> int:
     """Make scores of other contexts, or by another teacher.
 
     Args:

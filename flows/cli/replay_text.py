@@ -8,6 +8,7 @@ from flows.folder.fork import fork_run
 from flows.folder.other_contexts import OtherContexts, open_contexts
 from flows.plan.run import RunPlan
 from flows.plan.shard import Shard
+from flows.report.artifacts import find_manifests
 from flows.report.text import Cell, text_table
 from flows.runtime.launch import command_session, launch
 from flows.runtime.shell import shell_command
@@ -34,8 +35,8 @@ def _came_along(folder: RunFolder, where: str, shards: list[Shard]) -> dict[str,
     row: dict[str, Cell] = {"": where}
     columns = [(shard, BESIDE if shard.name else shard.table) for shard in shards]
     for column in sorted(dict.fromkeys(name for _, name in columns), key=lambda name: name == BESIDE):
-        there = [shard.find(folder) is not None for shard, name in columns if name == column]
-        row[column] = f"{sum(there)}/{len(there)}"
+        planned = [shard for shard, name in columns if name == column]
+        row[column] = f"{len(find_manifests(folder, planned))}/{len(planned)}"
     return row
 
 
@@ -43,22 +44,22 @@ def replay_command(run_dir: Path, round: int, name: str, overrides: list[str], *
     """Make the contexts, and the scores where they are asked for, under a name. Returns the exit code."""
     with command_session():
         folder = RunFolder.open(run_dir)
-        other = open_contexts(folder, round, name, overrides, scores=scores)
-        if RunPlan.of(folder).missing_of(folder, other.made_by(scores=scores)):
+        contexts = open_contexts(folder, round, name, overrides, scores=scores)
+        if RunPlan.of(folder).missing_of(folder, contexts.made_by(scores=scores)):
             launch(
                 "flows.run:replay_flow",
                 run_dir=str(folder.path),
                 round=round,
                 name=name,
-                overrides=other.overrides,
+                overrides=contexts.overrides,
                 scores=scores,
             )
-        print(_end_text(folder, other, scores=scores))
+        print(_end_text(folder, contexts, scores=scores))
     return 0
 
 
-def _end_text(folder: RunFolder, other: OtherContexts, *, scores: bool) -> str:
-    made = [manifest for shard in other.made_by(scores=scores) if (manifest := shard.find(folder)) is not None]
+def _end_text(folder: RunFolder, contexts: OtherContexts, *, scores: bool) -> str:
+    made = find_manifests(folder, contexts.made_by(scores=scores))
     rows = [
         f"{sum(manifest.rows for manifest in made if manifest.table == table)} rows in {table}"
         for table in dict.fromkeys(manifest.table for manifest in made)
@@ -66,7 +67,6 @@ def _end_text(folder: RunFolder, other: OtherContexts, *, scores: bool) -> str:
     table = "scores" if scores else "contexts"
     name = next(manifest.name for manifest in made if manifest.table == table)
     look = shell_command("sql", folder.path, f"FROM {table} WHERE condition = '{name}'")
-    fork = shell_command("fork", folder.path, round=other.round, set=other.overrides)
-    return (
-        f"{folder.path}: round {other.round}, {', '.join(rows)}\nto look at them: {look}\nto train on them: {fork} NEW"
-    )
+    fork = shell_command("fork", folder.path, round=contexts.round, set=contexts.overrides)
+    head = f"{folder.path}: round {contexts.round}, {', '.join(rows)}"
+    return f"{head}\nto look at them: {look}\nto train on them: {fork} NEW"

@@ -6,7 +6,7 @@ import json
 import re
 import statistics
 import uuid
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 from rich.console import Console
@@ -132,7 +132,7 @@ def _write(files: dict[Path, list[Task]], *, force: bool) -> None:
     try:
         for path, tasks in files.items():
             path.parent.mkdir(parents=True, exist_ok=True)
-            write_durably(aside[path], _lines(tasks))
+            write_durably(aside[path], "".join(record_line(task_record(task)) for task in tasks).encode())
         for path, written in aside.items():
             if force:
                 written.replace(path)
@@ -146,7 +146,3 @@ def _write(files: dict[Path, list[Task]], *, force: bool) -> None:
 
 def _is_there(path: Path) -> InputError:
     return InputError(f"{path}: is there already; name another file, or give --force to write over it")
-
-
-def _lines(tasks: Iterable[Task]) -> bytes:
-    return "".join(record_line(task_record(task)) for task in tasks).encode()

@@ -7,7 +7,7 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
-from flows.cli.options import Name, Reader, Source, Whole
+from flows.cli.options import Name, Reader, Source, WholeNumber
 
 Packages = Annotated[str, Parameter(metavar="NAMES")]
 
@@ -19,7 +19,7 @@ def import_(
     out: Annotated[Path, Parameter(metavar="FILE")],
     split: Annotated[str | None, Parameter(metavar="SHARES")] = None,
     hide_tests: Annotated[float | None, Parameter(metavar="SHARE")] = None,
-    seed: Whole = 0,
+    seed: WholeNumber = 0,
     force: bool = False,
     reader: Reader | None = None,
     verifier: Name | None = None,
@@ -51,7 +51,7 @@ def show(
     source: Source,
     /,
     *,
-    num: Whole = 5,
+    num: WholeNumber = 5,
     reader: Reader | None = None,
     verifier: Name | None = None,
     packages: Packages = "",

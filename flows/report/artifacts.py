@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
+from flows.plan.shard import Shard
 from flows.plan.stage import STAGES, Stage
 from flows.report.text import Cell, percent
+from storage.manifests import looking_once
+from storage.runs import RunFolder
 from storage.shards import Manifest
 
 COLUMNS = ("shard", "rows", "seconds", "tokens", "tokens/s")
@@ -28,6 +33,12 @@ def describe(name: str, manifests: list[Manifest]) -> dict[str, Cell]:
         tokens = int(total(manifests, "tokens"))
         table |= {"tokens": tokens, "tokens/s": round(tokens / seconds, 1) if seconds else None}
     return table | _particular(manifests, rows)
+
+
+def find_manifests(folder: RunFolder, shards: Iterable[Shard]) -> list[Manifest]:
+    """The manifests of those shards that are committed."""
+    with looking_once():
+        return [manifest for shard in shards if (manifest := shard.find(folder)) is not None]
 
 
 def total(manifests: list[Manifest], name: str) -> float:

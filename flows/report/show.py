@@ -14,9 +14,9 @@ from flows.folder.policies import policy_folder
 from flows.report.text import text_table
 from mopd.errors import InputError
 from storage.runs import RunFolder
+from storage.schemas import Row
 from storage.shards import manifests, read_rows
 
-Row = dict[str, Any]
 SHADES = ((3.0, "bold {} reverse"), (1.0, "bold {}"), (0.3, "{}"))
 """Styles from a difference of so many nats on; less is not coloured."""
 KEYS = ("prompt_id", "sample")
@@ -131,11 +131,11 @@ def _verdict_line(rollout: Row, verdict: Row | None) -> str:
     if verdict["success"] is None:
         return f"{head}, no verdict ({verdict['error']})"
     outcome = "success" if verdict["success"] else "failure"
-    found = f"prediction {_one_line(verdict['prediction'])}" if verdict["kind"] is None else verdict["kind"]
-    return f"{head}, {outcome}, reward {verdict['reward']:g}, {found}"
+    judged = f"prediction {_heading(verdict['prediction'])}" if verdict["kind"] is None else verdict["kind"]
+    return f"{head}, {outcome}, reward {verdict['reward']:g}, {judged}"
 
 
-def _one_line(prediction: str | None) -> str:
+def _heading(prediction: str | None) -> str:
     """The prediction as a heading has room for it."""
     if prediction is None:
         return "none"
@@ -158,11 +158,11 @@ def _peer_text(peer: Row, context: Row) -> str:
 
 
 def _group(folder: RunFolder, table: str, round: int, prompt_id: str) -> list[Row]:
-    found = sorted(_rows(folder, table, round, prompt_id=prompt_id), key=lambda row: row["sample"])
-    if found:
-        return found
-    rows = [row for one in manifests(folder, table, round) for row in read_rows(folder, one, ["prompt_id"])]
-    known = sorted({row["prompt_id"] for row in rows})
+    group = sorted(_rows(folder, table, round, prompt_id=prompt_id), key=lambda row: row["sample"])
+    if group:
+        return group
+    shards = manifests(folder, table, round)
+    known = sorted({row["prompt_id"] for shard in shards for row in read_rows(folder, shard, ["prompt_id"])})
     if not known:
         raise InputError(f"--round {round}: the run has no rollouts of this round")
     raise InputError(f"--prompt {prompt_id}: not in round {round}; it has {', '.join(known)}")
@@ -171,7 +171,7 @@ def _group(folder: RunFolder, table: str, round: int, prompt_id: str) -> list[Ro
 def _rows(folder: RunFolder, table: str, round: int, **where: Any) -> list[Row]:
     """The rows with these values, as far as they are shown."""
     columns = list(COLUMNS[table])
-    return [row for one in manifests(folder, table, round) for row in read_rows(folder, one, columns, where)]
+    return [row for shard in manifests(folder, table, round) for row in read_rows(folder, shard, columns, where)]
 
 
 def _tokenizer_folder(folder: RunFolder) -> Path:

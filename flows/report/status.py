@@ -8,8 +8,8 @@ from typing import Any
 from flows.plan.run import DIGESTS, RunPlan
 from flows.plan.selection import round_selection, selection_line
 from flows.plan.shard import EvaluationPlan, Shard
-from flows.report.artifacts import total
-from flows.report.status_signals import choice_status, signal_row, signals_status
+from flows.report.artifacts import find_manifests, total
+from flows.report.status_signals import choice_status, mean, signal_row, signals_status
 from flows.report.table import Column, Table
 from flows.report.text import Cell, number, text_table
 from flows.runtime.console import clock
@@ -19,7 +19,6 @@ from mopd.measures.estimate import Estimate
 from storage.runs import RunFolder
 from storage.shards import Manifest, read_rows
 
-STAGES = ("rollouts", "verdicts", "contexts", "scores", "signals", "policy")
 JUDGED = ["prompt_id", "sample", "success", "prediction", "sandbox"]
 STAGE_NAMES = {
     "rollouts": "generate",
@@ -29,6 +28,8 @@ STAGE_NAMES = {
     "signals": "measure",
     "policy": "train",
 }
+"""Parts of a round, by what commands call their stages."""
+TIMED_STAGES = tuple(name for name in STAGE_NAMES.values() if name != "measure")
 
 
 def run_status(folder: RunFolder) -> dict[str, Any]:
@@ -62,19 +63,15 @@ def status_text(status: dict[str, Any]) -> str:
     """The state for people: stages first, then results."""
     state = "finished" if status["finished"] else "not finished"
     head = f"{status['run']}: {state}; {status['model']}, {status['variant']} contexts"
-    return "\n\n".join([head + _lineage_text(status["lineage"]), _stages_text(status), rounds_text(status)])
+    if lineage := status["lineage"]:
+        head += f"\nforked from {lineage['path']} at round {lineage['round']} with {', '.join(lineage['set'])}"
+    return "\n\n".join([head, _stages_text(status), rounds_text(status)])
 
 
 def _lineage(folder: RunFolder) -> dict[str, Any] | None:
     """Where a fork comes from; None for a run of its own."""
     lineage = folder.lineage
     return {name: lineage[name] for name in ("path", "run_id", "round", "set")} if lineage else None
-
-
-def _lineage_text(lineage: dict[str, Any] | None) -> str:
-    if lineage is None:
-        return ""
-    return f"\nforked from {lineage['path']} at round {lineage['round']} with {', '.join(lineage['set'])}"
 
 
 def rounds_text(status: dict[str, Any]) -> str:
@@ -84,22 +81,23 @@ def rounds_text(status: dict[str, Any]) -> str:
     parts += [f"round {entry['round']}: {selection_line(entry['selection'])}" for entry in short]
     chosen = [(entry["round"], entry["choice"]) for entry in status["rounds"] if entry["choice"] is not None]
     parts += [f"round {round}: {choice['candidate']} contexts, {choice['why']}" for round, choice in chosen]
-    measured = [(entry["round"], entry["signals"]) for entry in status["rounds"] if entry["signals"] is not None]
-    if measured:
-        table = text_table([signal_row(round, found) for round, found in measured])
-        parts.append(f"teacher against verifier, means over prompts with both outcomes\n{table}")
+    signals = [signal_row(entry["round"], entry["signals"]) for entry in status["rounds"] if entry["signals"]]
+    if signals:
+        parts.append(f"teacher against verifier, means over prompts with both outcomes\n{text_table(signals)}")
     evaluated = [entry for entry in status["evaluations"] if entry["mean_at_k"] is not None]
-    return "\n\n".join([*parts, *([_evaluation_table(evaluated).terminal()] if evaluated else [])])
+    parts += [_evaluation_table(evaluated).terminal()] if evaluated else []
+    return "\n\n".join(parts)
 
 
 def _round_status(folder: RunFolder, plan: RunPlan, round: int) -> dict[str, Any]:
     part = plan.rounds[round].needed(folder)
-    found = {name: _found(folder, _shards(part, name)) for name in STAGES}
-    verdicts = found["verdicts"]
-    judged = sum(one.rows for one in verdicts) - int(total(verdicts, "nulls"))
+    shards = {name: _shards(part, name) for name in STAGE_NAMES}
+    manifests = {name: find_manifests(folder, planned) for name, planned in shards.items()}
+    verdicts = manifests["verdicts"]
+    judged = sum(manifest.rows for manifest in verdicts) - int(total(verdicts, "nulls"))
     return {
         "round": round,
-        "stages": {STAGE_NAMES[name]: _stage_status(found[name], len(_shards(part, name))) for name in STAGES},
+        "stages": {title: _stage_status(manifests[name], len(shards[name])) for name, title in STAGE_NAMES.items()},
         "pass_rate": total(verdicts, "successes") / judged if judged else None,
         "null_verdicts": int(total(verdicts, "nulls")),
         "groups": int(total(verdicts, "groups")),
@@ -111,10 +109,10 @@ def _round_status(folder: RunFolder, plan: RunPlan, round: int) -> dict[str, Any
     }
 
 
-def _stage_status(found: list[Manifest], planned: int) -> dict[str, Any]:
-    seconds, tokens = total(found, "seconds"), int(total(found, "tokens"))
+def _stage_status(manifests: list[Manifest], planned: int) -> dict[str, Any]:
+    seconds, tokens = total(manifests, "seconds"), int(total(manifests, "tokens"))
     return {
-        "shards_done": len(found),
+        "shards_done": len(manifests),
         "shards": planned,
         "seconds": seconds,
         "tokens": tokens,
@@ -127,38 +125,30 @@ def _updates_status(folder: RunFolder, updates: Shard) -> dict[str, Any]:
     manifest = updates.find(folder)
     rows = read_rows(folder, manifest) if manifest else []
     names = ("loss", "distill_loss", "policy_loss", "grad_norm")
-    return {"steps": len(rows), **{name: _mean([row[name] for row in rows]) for name in names}}
+    return {"steps": len(rows), **{name: mean(rows, name) for name in names}}
 
 
 def _evaluation_status(folder: RunFolder, plan: RunPlan, version: int, part: EvaluationPlan) -> dict[str, Any]:
-    found = _found(folder, part.evaluations)
-    whole = len(found) == len(part.evaluations)
-    rows = judged_rows(folder, part) if whole else []
+    manifests = find_manifests(folder, part.evaluations)
+    rows = judged_rows(folder, part) if len(manifests) == len(part.evaluations) else []
     settings = plan.at(version).settings
     summary = asdict(summarize_evaluation(rows, settings.evaluate, settings.seed))
-    return {"policy": version, **_stage_status(found, len(part.evaluations)), **summary}
+    return {"policy": version, **_stage_status(manifests, len(part.evaluations)), **summary}
 
 
 def judged_rows(folder: RunFolder, part: EvaluationPlan) -> list[dict[str, Any]]:
     """What `summarize_evaluation` reads of a policy's evaluation, whose shards are all there."""
-    prompts = [row for one in _found(folder, part.prompts) for row in read_rows(folder, one, ["prompt_id", "verifier"])]
-    verifiers = {row["prompt_id"]: row["verifier"] for row in prompts}
-    rows = [row for one in _found(folder, part.evaluations) for row in read_rows(folder, one, JUDGED)]
-    return [{**row, "verifier": verifiers.get(row["prompt_id"])} for row in rows]
 
+    def rows(shards: list[Shard], columns: list[str]) -> list[dict[str, Any]]:
+        return [row for manifest in find_manifests(folder, shards) for row in read_rows(folder, manifest, columns)]
 
-def _found(folder: RunFolder, shards: list[Shard]) -> list[Manifest]:
-    return [manifest for shard in shards if (manifest := shard.find(folder)) is not None]
+    verifiers = {row["prompt_id"]: row["verifier"] for row in rows(part.prompts, ["prompt_id", "verifier"])}
+    return [{**row, "verifier": verifiers.get(row["prompt_id"])} for row in rows(part.evaluations, JUDGED)]
 
 
 def _shards(part: Any, name: str) -> list[Shard]:
     shards = getattr(part, name)
     return shards if isinstance(shards, list) else [shards]
-
-
-def _mean(values: list[float | None]) -> float | None:
-    there = [value for value in values if value is not None]
-    return sum(there) / len(there) if there else None
 
 
 def _stages_text(status: dict[str, Any]) -> str:
@@ -183,25 +173,18 @@ def _stage_row(where: str, name: str, stage: dict[str, Any]) -> dict[str, Cell]:
 
 def _round_row(entry: dict[str, Any]) -> dict[str, Cell]:
     seconds = {name: stage["seconds"] for name, stage in entry["stages"].items() if stage["shards_done"]}
+    selection = entry["selection"]
     return {
         "round": entry["round"],
         "pass rate": None if entry["pass_rate"] is None else f"{100 * entry['pass_rate']:.1f} %",
         "mixed groups": f"{entry['mixed_groups']}/{entry['groups']}" if entry["groups"] else None,
-        **_selection_column(entry["selection"]),
+        **({"trained groups": f"{selection['useful']}/{selection['wanted']}"} if selection else {}),
         "loss": number(entry["loss"]),
         "distill loss": number(entry["distill_loss"]),
         "grad norm": number(entry["grad_norm"]),
-        **{
-            name: clock(seconds[name]) if name in seconds else None
-            for name in STAGE_NAMES.values()
-            if name != "measure"
-        },
+        **{name: clock(seconds[name]) if name in seconds else None for name in TIMED_STAGES},
         **({"nulls": entry["null_verdicts"]} if entry["null_verdicts"] else {}),
     }
-
-
-def _selection_column(selection: dict[str, Any] | None) -> dict[str, Cell]:
-    return {} if selection is None else {"trained groups": f"{selection['useful']}/{selection['wanted']}"}
 
 
 def _evaluation_table(entries: list[dict[str, Any]]) -> Table:

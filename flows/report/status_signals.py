@@ -7,6 +7,7 @@ from typing import Any
 from flows.plan.counts import chosen
 from flows.plan.run import RunPlan
 from flows.plan.shard import Shard
+from flows.report.artifacts import find_manifests
 from flows.report.text import Cell
 from mopd.measures.estimate import Estimate, bootstrap_interval
 from mopd.settings import Settings
@@ -23,14 +24,17 @@ def signals_status(folder: RunFolder, plan: RunPlan, round: int) -> dict[str, An
     `control` has the control's mean, and that of the context in use over the very same prompts.
     """
     part = plan.rounds[round].needed(folder)
-    own = _mixed(folder, part.signals)
-    if own is None:
+    rows = _mixed(folder, part.signals)
+    if rows is None:
         return None
-    settings = plan.at(round).settings
     control = _mixed(folder, part.control.signals) if part.control else None
-    found: dict[str, Any] = {"variant": _variant(own), "num_prompts": len(own)}
-    found |= {metric: _mean(own, metric) for metric in METRICS}
-    return found | {"interval": _interval(own, settings), "control": _beside(own, control)}
+    return {
+        "variant": _variant(rows),
+        "num_prompts": len(rows),
+        **{metric: mean(rows, metric) for metric in METRICS},
+        "interval": _interval(rows, plan.at(round).settings),
+        "control": _control_status(rows, control) if control else None,
+    }
 
 
 def choice_status(folder: RunFolder, plan: RunPlan, round: int) -> dict[str, Any] | None:
@@ -43,19 +47,21 @@ def choice_status(folder: RunFolder, plan: RunPlan, round: int) -> dict[str, Any
     return {name: row[name] for name in ("candidate", "why")}
 
 
-def signal_row(round: int, found: dict[str, Any]) -> dict[str, Cell]:
-    """The round in the table of signals."""
-    auc = Estimate.of(found["success_auc"], found["interval"], found["num_prompts"])
-    row: dict[str, Cell] = {"round": round, "context": found["variant"], "prompts": found["num_prompts"]}
-    row["success AUC"] = auc.text(".2f")
-    row |= {"pairs": _two_digits(found["pairwise_accuracy"]), "gain AUC": _two_digits(found["gain_auc"])}
-    control = found["control"]
+def signal_row(round: int, signals: dict[str, Any]) -> dict[str, Cell]:
+    """The round in the table of signals, by what `signals_status` says of it."""
+    row: dict[str, Cell] = {
+        "round": round,
+        "context": signals["variant"],
+        "prompts": signals["num_prompts"],
+        "success AUC": Estimate.of(signals["success_auc"], signals["interval"], signals["num_prompts"]).text(".2f"),
+        "pairs": _two_digits(signals["pairwise_accuracy"]),
+        "gain AUC": _two_digits(signals["gain_auc"]),
+    }
+    control = signals["control"]
     if control is not None:
-        row |= {f"AUC of {control['variant']}": _two_digits(control["success_auc"])}
-        row |= {
-            "here, same prompts": _two_digits(control["own_success_auc"]),
-            "control prompts": control["num_prompts"],
-        }
+        row[f"AUC of {control['variant']}"] = _two_digits(control["success_auc"])
+        row["here, same prompts"] = _two_digits(control["own_success_auc"])
+        row["control prompts"] = control["num_prompts"]
     return row
 
 
@@ -65,30 +71,33 @@ def _two_digits(value: float | None) -> str | None:
 
 def _mixed(folder: RunFolder, shards: list[Shard]) -> list[dict[str, Any]] | None:
     """Rows of whole groups with both outcomes; None while a shard is missing."""
-    found = [shard.find(folder) for shard in shards]
-    rows = [row for one in found if one is not None for row in read_rows(folder, one, COLUMNS)]
-    whole = [row for row in rows if row["population"] == "all"]
-    return None if None in found else [row for row in whole if 0 < (row["success_share"] or 0) < 1]
-
-
-def _beside(own: list[dict[str, Any]], control: list[dict[str, Any]] | None) -> dict[str, Any] | None:
-    if not control:
+    manifests = find_manifests(folder, shards)
+    if len(manifests) < len(shards):
         return None
+    rows = [row for manifest in manifests for row in read_rows(folder, manifest, COLUMNS)]
+    return [row for row in rows if row["population"] == "all" and 0 < (row["success_share"] or 0) < 1]
+
+
+def _control_status(rows: list[dict[str, Any]], control: list[dict[str, Any]]) -> dict[str, Any]:
     prompts = {row["prompt_id"] for row in control}
-    same = [row for row in own if row["prompt_id"] in prompts]
-    found = {"variant": _variant(control), "num_prompts": len(control), "success_auc": _mean(control, "success_auc")}
-    return found | {"own_success_auc": _mean(same, "success_auc")}
+    return {
+        "variant": _variant(control),
+        "num_prompts": len(control),
+        "success_auc": mean(control, "success_auc"),
+        "own_success_auc": mean([row for row in rows if row["prompt_id"] in prompts], "success_auc"),
+    }
 
 
 def _variant(rows: list[dict[str, Any]]) -> str | None:
     return rows[0]["variant"] if rows else None
 
 
-def _mean(rows: list[dict[str, Any]], metric: str) -> float | None:
+def mean(rows: list[dict[str, Any]], metric: str) -> float | None:
+    """Over the rows that have a number; None where none has."""
     values = [row[metric] for row in rows if row[metric] is not None]
     return sum(values) / len(values) if values else None
 
 
 def _interval(rows: list[dict[str, Any]], settings: Settings) -> tuple[float, float] | None:
     values = [row["success_auc"] for row in rows if row["success_auc"] is not None]
-    return bootstrap_interval(values, num_samples=settings.evaluate.bootstrap_samples, seed=settings.seed)
+    return bootstrap_interval(values, **settings.draws)

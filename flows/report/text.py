@@ -8,9 +8,9 @@ Cell = str | int | float | None
 MISSING = "-"
 
 
-def percent(part: int, whole: int) -> str | None:
+def percent(part: int, total: int) -> str | None:
     """25.0 %; None of nothing."""
-    return f"{100 * part / whole:.1f} %" if whole else None
+    return f"{100 * part / total:.1f} %" if total else None
 
 
 def number(value: float | None, digits: int = 4) -> str | None:

@@ -121,6 +121,11 @@ class Settings(Frozen):
     signals: SignalSettings = SignalSettings()
     evaluate: EvaluateSettings = EvaluateSettings()
 
+    @property
+    def draws(self) -> dict[str, int]:
+        """What intervals over prompts are drawn by: `num_samples` and `seed`."""
+        return {"num_samples": self.evaluate.bootstrap_samples, "seed": self.seed}
+
     @model_validator(mode="before")
     @classmethod
     def _methods(cls, tree: Any) -> Any:

@@ -16,10 +16,11 @@ from flows.execute.session import Run
 from flows.execute.work import Rows, read_shard
 from flows.folder.other_contexts import open_contexts
 from flows.measure.contexts.analysis import Analysis, open_analysis
+from flows.measure.contexts.commands import signal_command
 from flows.measure.contexts.probe import probe_choices, read_probe
 from flows.measure.contexts.probe_report import probe_report
+from flows.measure.contexts.request import ContextsRequest
 from flows.measure.contexts.signal import signal_results
-from flows.measure.contexts.signal_command import signal_command
 from flows.measure.contexts.signal_report import signal_report
 from flows.plan.run import RunPlan
 from flows.plan.shard import Shard
@@ -174,7 +175,7 @@ def test_a_probe_says_what_each_context_is_worth(run: RunFolder, made: Analysis,
 def test_what_the_rollouts_lack_is_refused(run: RunFolder, variants: tuple[str, ...], message: str) -> None:
     before = sorted(run.path.rglob("*"))
     with pytest.raises(InputError, match=message):
-        signal_command(run.path, 0, variants=variants, renderings=(), orders=(), reference=None, overrides=[], out=None)
+        signal_command(run.path, ContextsRequest(0, variants), None)
     assert sorted(run.path.rglob("*")) == before
 
 
@@ -188,7 +189,7 @@ def test_one_prompt_alone_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyP
         opened(one, "none")
     settings = load_settings(TINY, ["generate.num_prompts=1", "train.updates_per_round=1"])
     with pytest.raises(InputError, match=r"generate.num_prompts: 1 is too few, .* set it to 2 or more"):
-        probe_choices(settings, (), (), ())
+        probe_choices(settings, ContextsRequest(0))
 
 
 def test_a_page_says_the_command_as_it_was_given() -> None:

@@ -15,7 +15,7 @@ from flows.folder.open import run_lock
 from flows.measure.compare.arms import Arm, Job, arms_of, fork_overrides, jobs_of
 from flows.measure.compare.results import (
     METRICS,
-    Results,
+    ComparisonResults,
     RunResult,
     comparison_report,
     method_text,
@@ -222,7 +222,7 @@ def test_a_failed_arm_is_named_and_the_others_go_on(tmp_path: Path) -> None:
     }
 
 
-def results(states: dict[str, str] | None = None) -> Results:
+def results(states: dict[str, str] | None = None) -> ComparisonResults:
     """Two arms, two seeds, two prompts; grpo-seed1 has not been evaluated after its round."""
     arms = [Arm("mopd", ()), Arm("grpo", ())]
     found = {
@@ -251,10 +251,10 @@ def results(states: dict[str, str] | None = None) -> Results:
         for arm in arms
     ]
     by_arm = {arm.name: {run.job.seed: run.outcomes for run in runs if run.job.arm == arm} for arm in arms}
-    return Results(runs, compare_arms(by_arm, metrics=METRICS, num_samples=200, seed=0), k=8)
+    return ComparisonResults(runs, compare_arms(by_arm, metrics=METRICS, num_samples=200, seed=0), k=8)
 
 
-def report(found: Results) -> Report:
+def report(found: ComparisonResults) -> Report:
     return comparison_report(found, command="mopd compare", about="about")
 
 
@@ -312,7 +312,7 @@ def test_the_plot_is_a_picture() -> None:
 
 
 def test_a_plot_of_nothing_is_drawn_too() -> None:
-    nothing = report(Results([replace(run, outcomes={}) for run in results().runs], [], 8))
+    nothing = report(ComparisonResults([replace(run, outcomes={}) for run in results().runs], [], 8))
     assert nothing.terminal().startswith("nothing was evaluated yet\n\n")
     assert nothing.figures[0].png()
 

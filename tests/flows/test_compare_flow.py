@@ -10,7 +10,7 @@ import pytest
 
 from flows.measure.compare.command import Comparison
 from tests.e2e.harness import TINY
-from tests.flows.test_compare import results
+from tests.flows.test_compare import report, results
 
 VARY = ["train.objective=mopd,grpo"]
 
@@ -27,7 +27,8 @@ def flow(monkeypatch: pytest.MonkeyPatch) -> Any:
         shown: list[dict[str, str]] = []
         monkeypatch.setattr(module, "get_run_logger", lambda: logging.getLogger("flow"))
         monkeypatch.setattr("prefect.artifacts.create_markdown_artifact", lambda **given: shown.append(given))
-        monkeypatch.setattr(module, "compare", lambda one, say: compared.append(one) or results(states))
+        done = results(states), report(results(states))
+        monkeypatch.setattr(module, "compare", lambda comparison, say: compared.append(comparison) or done)
         try:
             ended: Any = module.compare_flow.fn(str(TINY), VARY, **parameters)
         except RuntimeError as error:

@@ -13,7 +13,7 @@ import pytest
 from flows.cli import main
 from flows.measure.diversity.command import analyze
 from flows.measure.diversity.report import tables
-from flows.measure.diversity.results import HELD_OUT, SAMPLED, Point, read_results
+from flows.measure.diversity.results import HELD_OUT, SAMPLED, DiversityPoint, read_results
 from mopd.errors import InputError
 from storage.errors import StorageError
 from storage.lineage import create_fork
@@ -69,7 +69,9 @@ def run(tmp_path: Path) -> RunFolder:
     return run
 
 
-def point_of(points: list[Point], source: str, number: int, replies: str = "all", run: str = "run") -> Point:
+def point_of(
+    points: list[DiversityPoint], source: str, number: int, replies: str = "all", run: str = "run"
+) -> DiversityPoint:
     (found,) = (
         point
         for point in points
@@ -227,7 +229,7 @@ def test_the_flow_publishes_the_tables(run: RunFolder, tmp_path: Path, monkeypat
 
     published: list[dict[str, str]] = []
     monkeypatch.setattr("prefect.artifacts.create_markdown_artifact", lambda **artifact: published.append(artifact))
-    assert module.analyze_diversity.name == "mopd"
+    assert module.analyze_diversity.name == "mopd-diversity"
     assert module.analyze_diversity.fn([str(run.path)], str(tmp_path / "out")) == str(tmp_path / "out")
     (artifact,) = published
     assert artifact["key"] == "mopd-diversity"

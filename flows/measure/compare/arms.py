@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import combinations, product
 from pathlib import Path
@@ -43,23 +44,17 @@ class Job:
         return f"{self.arm.name}-seed{self.seed}"
 
 
-def arms_of(vary: list[str]) -> list[Arm]:
+def arms_of(vary: Sequence[str]) -> list[Arm]:
     """The arms of `--vary KEY=A,B,…`; several of them make a grid. Raises InputError."""
     axes = [_axis(text) for text in vary]
     keys = [key for key, _ in axes]
-    twice = next((key for key in keys if keys.count(key) > 1), None)
-    if twice:
+    if twice := _repeated(keys):
         raise InputError(f"--vary {twice}: is given twice; give all its values at once, separated by commas")
+    grid = product(*([(key, value) for value in values] for key, values in axes))
     arms = [
-        Arm(
-            "+".join(_name(key, value) for key, value in zip(keys, values, strict=True)),
-            tuple(f"{key}={value}" for key, value in zip(keys, values, strict=True)),
-        )
-        for values in product(*(values for _, values in axes))
+        Arm("+".join(_name(*pair) for pair in pairs), tuple(f"{key}={value}" for key, value in pairs)) for pairs in grid
     ]
-    names = [arm.name for arm in arms]
-    same = next((name for name in names if names.count(name) > 1), None)
-    if same:
+    if same := _repeated([arm.name for arm in arms]):
         raise InputError(f"--vary: two arms would be called {same}; leave one of them out")
     return arms
 
@@ -67,14 +62,10 @@ def arms_of(vary: list[str]) -> list[Arm]:
 def jobs_of(config: Path, arms: list[Arm], num_seeds: int, overrides: list[str]) -> list[Job]:
     """All runs, seed by seed, the first arm of a seed before its others. Raises InputError for bad settings."""
     _check_overrides(arms, overrides)
-    found = [arm_settings(config, arm, overrides) for arm in arms]
-    _check_different(arms, found)
-    first = found[0].seed
-    return [
-        Job(arm, seed, arm_settings(config, arm, [*overrides, f"seed={seed}"]))
-        for seed in range(first, first + num_seeds)
-        for arm in arms
-    ]
+    settings = [arm_settings(config, arm, overrides) for arm in arms]
+    _check_different(arms, settings)
+    seeds = range(settings[0].seed, settings[0].seed + num_seeds)
+    return [Job(arm, seed, arm_settings(config, arm, [*overrides, f"seed={seed}"])) for seed in seeds for arm in arms]
 
 
 def arm_settings(config: Path, arm: Arm, overrides: list[str]) -> Settings:
@@ -89,9 +80,13 @@ def arm_settings(config: Path, arm: Arm, overrides: list[str]) -> Settings:
     return settings
 
 
-def fork_overrides(there: Settings, here: Settings) -> list[str]:
+def fork_overrides(before: Settings, after: Settings) -> list[str]:
     """What turns the settings of one arm's run into those of another's, as `--set` takes it."""
-    return [f"{key}={json.dumps(new)}" for key, (_, new) in differences(there, here).items()]
+    return [f"{key}={json.dumps(new)}" for key, (_, new) in differences(before, after).items()]
+
+
+def _repeated(names: list[str]) -> str | None:
+    return next((name for name in names if names.count(name) > 1), None)
 
 
 def _axis(text: str) -> tuple[str, list[str]]:
@@ -120,9 +115,9 @@ def _name(key: str, value: str) -> str:
 
 
 def _check_different(arms: list[Arm], settings: list[Settings]) -> None:
-    for (arm, one), (other, another) in combinations(zip(arms, settings, strict=True), 2):
-        if not differences(one, another).keys() - FREE_SETTINGS:
-            raise InputError(f"--vary: {arm.name} and {other.name} come to the same results; leave one of them out")
+    for (first, before), (second, after) in combinations(zip(arms, settings, strict=True), 2):
+        if not differences(before, after).keys() - FREE_SETTINGS:
+            raise InputError(f"--vary: {first.name} and {second.name} come to the same results; leave one of them out")
 
 
 def _check_overrides(arms: list[Arm], overrides: list[str]) -> None:

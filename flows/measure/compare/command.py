@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from flows.folder.open import run_lock
 from flows.measure.compare.arms import Arm, Job, arms_of, jobs_of
 from flows.measure.compare.processes import Processes
-from flows.measure.compare.results import Results, comparison_report, read_results
+from flows.measure.compare.results import ComparisonResults, comparison_report, read_results
 from flows.measure.compare.runs import Runs, Say
 from flows.plan.stage import free_settings
 from flows.report.report import Report, machine
+from flows.runtime.exit_code import FAILURE
 from flows.runtime.interrupts import orderly_end
 from flows.runtime.launch import prefect_server, set_environment
 from flows.runtime.shell import shell_command
@@ -24,7 +27,6 @@ from storage.runs import RUN_FILE, RunFolder
 
 COMPARE_FILE = "compare.json"
 FORMAT = 1
-FAILURE = 1
 
 
 @dataclass(frozen=True)
@@ -49,35 +51,28 @@ class Comparison:
         return list(dict.fromkeys(job.seed for job in self.jobs))
 
 
-def compare_command(
-    config: Path, *, vary: list[str], num_seeds: int, overrides: list[str], out: Path | None, workers: int
-) -> int:
+def compare_command(comparison: Comparison) -> int:
     """Run what is missing of a comparison, write its results, print its table. Returns the exit code."""
-
-    def say(line: str) -> None:
-        print(line, flush=True)
-
-    comparison = plan_comparison(config, vary=vary, num_seeds=num_seeds, overrides=overrides, out=out, workers=workers)
+    say = partial(print, flush=True)
     with orderly_end():
-        results = compare(comparison, say)
-    text = report_of(comparison, results).terminal()
-    say(f"\n{text}\n\nresults: {comparison.out / 'results.md'}, results.csv, plot.png")
+        results, report = compare(comparison, say)
+    say(f"\n{report.terminal()}\n\nresults: {comparison.out / 'results.md'}, results.csv, plot.png")
     return FAILURE if results.unfinished else 0
 
 
 def plan_comparison(
-    config: Path, *, vary: list[str], num_seeds: int, overrides: list[str], out: Path | None, workers: int
+    config: Path, *, vary: Sequence[str], num_seeds: int, overrides: Sequence[str], out: Path | None, workers: int
 ) -> Comparison:
     """What these arguments ask for; nothing is written. Raises InputError."""
     if num_seeds < 1 or workers < 1:
         raise InputError("--seeds and --jobs: give a number of at least 1")
-    jobs = jobs_of(config, arms_of(vary), num_seeds, overrides)
+    jobs = jobs_of(config, arms_of(vary), num_seeds, list(overrides))
     command = shell_command("compare", config, vary=vary, seeds=num_seeds, set=overrides)
     return Comparison(out or Path("runs") / f"compare-{config.stem}", config, jobs, command, workers)
 
 
-def compare(comparison: Comparison, say: Say) -> Results:
-    """Do what is missing of a comparison; its results, as they were written.
+def compare(comparison: Comparison, say: Say) -> tuple[ComparisonResults, Report]:
+    """Do what is missing of a comparison; its results, and the report on them as it was written.
 
     Raises InputError or StorageError for a folder that is not of this comparison, and for what is wrong with all runs.
     """
@@ -93,16 +88,12 @@ def compare(comparison: Comparison, say: Say) -> Results:
         return write_results(comparison, runs.states)
 
 
-def write_results(comparison: Comparison, states: dict[str, str]) -> Results:
+def write_results(comparison: Comparison, states: dict[str, str]) -> tuple[ComparisonResults, Report]:
     """Write table, page and plot from what is on disk now."""
     results = read_results(comparison.out, comparison.jobs, states)
-    report_of(comparison, results).write(comparison.out)
-    return results
-
-
-def report_of(comparison: Comparison, results: Results) -> Report:
-    """The report on a comparison's results."""
-    return comparison_report(results, command=comparison.command, about=_about(comparison))
+    report = comparison_report(results, command=comparison.command, about=_about(comparison))
+    report.write(comparison.out)
+    return results, report
 
 
 def _about(comparison: Comparison) -> str:
@@ -119,7 +110,7 @@ def _about(comparison: Comparison) -> str:
 def _open(comparison: Comparison) -> None:
     """Make the folder, or check that it is of this comparison. Raises InputError or StorageError."""
     out = comparison.out
-    here = {
+    document = {
         "format": FORMAT,
         "config": str(comparison.config),
         "arms": {arm.name: list(arm.overrides) for arm in comparison.arms},
@@ -127,22 +118,22 @@ def _open(comparison: Comparison) -> None:
         "command": comparison.command,
     }
     if (out / COMPARE_FILE).exists():
-        _check_same(out, json.loads((out / COMPARE_FILE).read_text()), here)
+        _check_same(out, json.loads((out / COMPARE_FILE).read_text()), document)
     elif out.exists() and (not out.is_dir() or any(out.iterdir())):
         raise InputError(f"{out}: is not empty and was not made by mopd compare; choose another --out")
     for job in comparison.jobs:
         _check_run(out / "runs" / job.name, job)
     make_folder(out)
-    write_replacing(out, out / COMPARE_FILE, json.dumps(here, indent=2).encode())
+    write_replacing(out, out / COMPARE_FILE, json.dumps(document, indent=2).encode())
 
 
-def _check_same(out: Path, there: dict[str, Any], here: dict[str, Any]) -> None:
+def _check_same(out: Path, kept: dict[str, Any], asked: dict[str, Any]) -> None:
     """The first arm is the one that the others were forked from; no arm or seed is left out that was run."""
-    first, ours = next(iter(there["arms"])), next(iter(here["arms"]))
-    if first != ours:
-        raise InputError(f"{out}: its first arm is {first}, not {ours}; name that one first, or choose another --out")
+    first, wanted = next(iter(kept["arms"])), next(iter(asked["arms"]))
+    if first != wanted:
+        raise InputError(f"{out}: its first arm is {first}, not {wanted}; name that one first, or choose another --out")
     for what in ("arms", "seeds"):
-        left_out = [str(one) for one in there[what] if one not in here[what]]
+        left_out = [str(item) for item in kept[what] if item not in asked[what]]
         if left_out:
             raise InputError(f"{out}: has {what} {', '.join(left_out)} too; keep them, or choose another --out")
 
@@ -151,7 +142,7 @@ def _check_run(folder: Path, job: Job) -> None:
     """A run that is there has the job's settings, but for those with which a run may be continued."""
     if (folder / RUN_FILE).exists():
         run = RunFolder.open(folder)
-        found = run.differences(job.settings.model_dump(mode="json"))
-        refused = {key: pair for key, pair in found.items() if key not in ("rounds", *free_settings(job.settings))}
+        changed = run.differences(job.settings.model_dump(mode="json"))
+        refused = {key: pair for key, pair in changed.items() if key not in ("rounds", *free_settings(job.settings))}
         if refused:
             raise InputError(run.refusal(refused))

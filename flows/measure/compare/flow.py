@@ -7,7 +7,7 @@ from pathlib import Path
 from prefect import flow, get_run_logger
 from prefect.runtime import flow_run
 
-from flows.measure.compare.command import compare, plan_comparison, report_of
+from flows.measure.compare.command import compare, plan_comparison
 
 ARTIFACT = "mopd-compare"
 
@@ -32,12 +32,9 @@ def compare_flow(
     `--set` takes them. `out`: the comparison's folder, continued if it is there; null is `runs/compare-CONFIG`.
     `jobs`: runs at once. Returns the folder. Fails, behind the results, where a run did.
     """
-    folder = Path(out) if out else None
-    comparison = plan_comparison(
-        Path(config), vary=vary, num_seeds=seeds, overrides=overrides or [], out=folder, workers=jobs
-    )
-    results = compare(comparison, get_run_logger().info)
-    report = report_of(comparison, results)
+    folder, sets = Path(out) if out else None, overrides or []
+    comparison = plan_comparison(Path(config), vary=vary, num_seeds=seeds, overrides=sets, out=folder, workers=jobs)
+    results, report = compare(comparison, get_run_logger().info)
     where = f"`{comparison.out.resolve()}`: results.md, results.csv, plot.png"
     report.publish(ARTIFACT, comparison.command, [*report.brief[:2], where])
     if results.unfinished:

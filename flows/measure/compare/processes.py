@@ -83,14 +83,14 @@ class Processes:
     def _follow(self, job: Job, process: subprocess.Popen[str], log: Path) -> str:
         """The last line of a process; its lines go to the log, some of them to the terminal."""
         make_folder(log.parent)
-        last, said = "no word", time.monotonic()
+        last, time_shown = "no word", time.monotonic()
         assert process.stdout is not None
         with log.open("a", encoding="utf-8") as file:
             for line in process.stdout:
                 print(line, end="", file=file, flush=True)
                 last = line.strip() or last
-                if time.monotonic() - said > QUIET_SECONDS and line.strip():
-                    said = time.monotonic()
+                if time.monotonic() - time_shown > QUIET_SECONDS and line.strip():
+                    time_shown = time.monotonic()
                     self._say(f"{job.name}: {last}")
         return last.removeprefix("mopd: ")
 

@@ -10,7 +10,7 @@ from typing import Any
 from flows.measure.compare.arms import Arm, Job
 from flows.measure.compare.runs import FINISHED, WAS_THERE, run_folder
 from flows.plan.run import RunPlan
-from flows.report.artifacts import total
+from flows.report.artifacts import find_manifests, total
 from flows.report.figure import Figure, Panel, Series
 from flows.report.report import Report
 from flows.report.table import Column, Row, Table, with_difference
@@ -41,7 +41,7 @@ class RunResult:
 
 
 @dataclass(frozen=True)
-class Results:
+class ComparisonResults:
     """All runs of a comparison and what they say of its arms."""
 
     runs: list[RunResult]
@@ -64,16 +64,16 @@ class Results:
         return len({run.job.seed for run in self.runs})
 
 
-def read_results(out: Path, jobs: list[Job], states: dict[str, str]) -> Results:
+def read_results(out: Path, jobs: list[Job], states: dict[str, str]) -> ComparisonResults:
     """Everything from disk; `states` says why runs are as they are. A run that it lacks has not been come to yet."""
     done = {name: FINISHED if state == WAS_THERE else state for name, state in states.items()}
     runs = [_read_run(run_folder(out, job), job, done.get(job.name, "not finished yet")) for job in jobs]
     outcomes: dict[str, dict[int, dict[int, Outcome]]] = {}
     for run in runs:
         outcomes.setdefault(run.job.arm.name, {})[run.job.seed] = run.outcomes
-    evaluate = jobs[0].settings.evaluate
-    draws = {"num_samples": evaluate.bootstrap_samples, "seed": jobs[0].settings.seed}
-    return Results(runs, compare_arms(outcomes, metrics=METRICS, **draws), evaluate.num_samples)
+    settings = jobs[0].settings
+    points = compare_arms(outcomes, metrics=METRICS, **settings.draws)
+    return ComparisonResults(runs, points, settings.evaluate.num_samples)
 
 
 def _read_run(folder: Path, job: Job, state: str) -> RunResult:
@@ -84,7 +84,7 @@ def _read_run(folder: Path, job: Job, state: str) -> RunResult:
     outcomes: dict[int, Outcome] = {}
     for version, part in plan.shown_evaluations(run).items():
         if part.is_there(run):
-            manifests = [manifest for shard in part.evaluations if (manifest := shard.find(run)) is not None]
+            manifests = find_manifests(run, part.evaluations)
             rows = [row for manifest in manifests for row in read_rows(run, manifest, JUDGED)]
             outcomes[version] = outcome_of(rows, job.settings.evaluate.num_samples)
     return RunResult(job, state, outcomes, _costs(run, plan))
@@ -92,7 +92,7 @@ def _read_run(folder: Path, job: Job, state: str) -> RunResult:
 
 def _costs(run: RunFolder, plan: RunPlan) -> dict[str, float]:
     """Updates, tokens and seconds of a run, from its manifests; those that it took over name another home."""
-    manifests = [manifest for shard in plan.shards() if (manifest := shard.find(run)) is not None]
+    manifests = find_manifests(run, plan.shards())
 
     def total_of(what: str, table: str) -> float:
         return total([manifest for manifest in manifests if manifest.table == table], what)
@@ -108,7 +108,7 @@ def _costs(run: RunFolder, plan: RunPlan) -> dict[str, float]:
     }
 
 
-def comparison_report(results: Results, *, command: str, about: str) -> Report:
+def comparison_report(results: ComparisonResults, *, command: str, about: str) -> Report:
     """The arms beside each other, and what lies behind their means."""
     table, method = result_table(results), method_text(results.num_seeds)
     states = "\n".join(f"{run.job.name}: {run.state}" for run in results.unfinished)
@@ -135,17 +135,16 @@ def comparison_report(results: Results, *, command: str, about: str) -> Report:
     )
 
 
-def result_table(results: Results) -> Table:
+def result_table(results: ComparisonResults) -> Table:
     """The table of arms: mean@k and pass@k by round, and how far they are from the first arm's."""
     columns = [Column("arm"), Column("rounds"), Column("seeds")]
     for metric in METRICS:
-        column = Column(metric, f"{metric}@{results.k}, %", "z.1f", 100)
-        columns += with_difference(column, results.arms[0].name)
+        columns += with_difference(Column(metric, f"{metric}@{results.k}, %", "z.1f", 100), results.arms[0].name)
     rows = [{**_numbers_of(point), "seeds": f"{point.num_seeds}/{results.num_seeds}"} for point in results.points]
     return Table([*columns, Column("num_null", "nulls", optional=True)], rows)
 
 
-def seed_table(results: Results) -> Table:
+def seed_table(results: ComparisonResults) -> Table:
     """mean@k of each seed by round: what lies behind the means."""
     versions = sorted({version for run in results.runs for version in run.outcomes})
     columns = [Column("arm"), Column("seed")]
@@ -157,7 +156,7 @@ def seed_table(results: Results) -> Table:
     return Table([*columns, Column("state")], rows)
 
 
-def _cost_table(results: Results) -> Table:
+def _cost_table(results: ComparisonResults) -> Table:
     """What a run of each arm takes, on average over those that finished."""
     rows: list[Row] = []
     for arm in results.arms:
@@ -168,14 +167,14 @@ def _cost_table(results: Results) -> Table:
     return Table.of(rows)
 
 
-def _difference_table(results: Results) -> Table:
+def _difference_table(results: ComparisonResults) -> Table:
     """In which settings each arm differs from the first one."""
-    first, *others = (next(run.job for run in results.runs if run.job.arm == arm) for arm in results.arms)
+    first, *rest = (next(run.job for run in results.runs if run.job.arm == arm) for arm in results.arms)
     return Table(
         [Column("arm"), Column("setting"), Column("first", first.arm.name), Column("here")],
         [
             {"arm": job.arm.name, "setting": key, "first": _value(before), "here": _value(after)}
-            for job in others
+            for job in rest
             for key, (before, after) in differences(first.settings, job.settings).items()
         ],
     )
@@ -196,7 +195,7 @@ def method_text(num_seeds: int) -> str:
     return METHOD + (few if num_seeds < FEW_SEEDS else "")
 
 
-def _figure(results: Results) -> Figure:
+def _figure(results: ComparisonResults) -> Figure:
     """mean@k and pass@k by round, one colour an arm; each seed as a faint dot."""
     last = max((point.policy for point in results.points), default=0)
 
@@ -219,7 +218,7 @@ def _figure(results: Results) -> Figure:
     )
 
 
-def _series(results: Results, arm: str, metric: str, color: str) -> Series:
+def _series(results: ComparisonResults, arm: str, metric: str, color: str) -> Series:
     estimates = [(point.policy, point.estimates[metric]) for point in results.points if point.arm == arm]
     runs = [run for run in results.runs if run.job.arm.name == arm]
     means = [(version, _mean(outcome.metrics[metric])) for run in runs for version, outcome in run.outcomes.items()]
@@ -227,7 +226,7 @@ def _series(results: Results, arm: str, metric: str, color: str) -> Series:
     return Series(arm, estimates, {"color": color, "linewidth": 1.8}, dots)
 
 
-def _numbers(results: Results) -> Table:
+def _numbers(results: ComparisonResults) -> Table:
     """One row for each arm, seed and round, one over all seeds, one for a run without any; shares in [0, 1]."""
     rows = [_seed_numbers(run, version) for run in results.runs for version in sorted(run.outcomes)]
     rows += [_numbers_of(point) for point in results.points]

@@ -85,8 +85,8 @@ class Runs:
     ) -> list[Future[None]]:
         firsts: dict[int, Future[None]] = {}
         futures: list[Future[None]] = []
-        for job in sorted((job for job in self.jobs if job.name not in self.states), key=self._is_other):
-            futures.append(pool.submit(self._one, job, firsts.get(job.seed), launcher, after_each))
+        for job in sorted((job for job in self.jobs if job.name not in self.states), key=self._is_fork):
+            futures.append(pool.submit(self._run_job, job, firsts.get(job.seed), launcher, after_each))
             if job.arm == self.jobs[0].arm:
                 firsts[job.seed] = futures[-1]
         return futures
@@ -109,10 +109,12 @@ class Runs:
             if len(signals) > heard or time.monotonic() > deadline:
                 launcher.stop(signal.SIGKILL)
 
-    def _is_other(self, job: Job) -> bool:
+    def _is_fork(self, job: Job) -> bool:
         return job.arm != self.jobs[0].arm
 
-    def _one(self, job: Job, first: Future[None] | None, launcher: Launcher, after_each: Callable[[], object]) -> None:
+    def _run_job(
+        self, job: Job, first: Future[None] | None, launcher: Launcher, after_each: Callable[[], object]
+    ) -> None:
         if first is not None:
             first.result()  # it was begun before this one: a thread works on it, or has
         if self._over.is_set():
@@ -137,7 +139,7 @@ class Runs:
 
     def _origin(self, job: Job) -> Job | None:
         """The job whose run this one's is a fork of; None for a first arm, and for a fork that is there."""
-        first = next(one for one in self.jobs if one.seed == job.seed)
+        first = next(candidate for candidate in self.jobs if candidate.seed == job.seed)
         return None if first is job or (self.folder(job) / RUN_FILE).exists() else first
 
     def _note(self, job: Job, state: str, seconds: float) -> None:

@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import count
-from typing import Any
 
 from flows.execute.work import Rows, read_shard
 from flows.folder.fork import overridden
@@ -69,50 +68,34 @@ def open_analysis(
     """
     run = RunPlan.of(folder)
     check_round(folder, run, round)
-    base = overridden(folder, run.at(round).settings, overrides)
+    settings = run.at(round).settings
+    base = overridden(folder, settings, overrides)
     inputs = check_inputs_unchanged(folder, run.at(round), base)
-    opened = _Opened(folder, run, round, overrides, {key: inputs[key] for key in DIGESTS})
-    parts, settings = {}, {}
+    digests = {key: inputs[key] for key in DIGESTS}
+    taken = candidate_settings(settings)
+    taken |= {name: overridden(folder, settings, made_by) for name, made_by in named_conditions(folder).items()}
+    analysis = Analysis(round, run, {}, {})
     for choice in choices:
-        parts[choice.name], settings[choice.name] = opened.part(choice)
-    if answers:
-        parts = {name: _with_answers(run, round, part, settings[name]) for name, part in parts.items()}
+        chosen = [*overrides, *choice.overrides, *asked_alike(base, choice, str(folder.path))]
+        name = _name_for(overridden(folder, settings, chosen), choice.name, taken)
+        contexts = plan_contexts(folder, run, round, name, chosen, digests)
+        check_rollouts(folder, run, contexts)
+        if run.missing_of(folder, contexts.shards.scores):
+            check_teacher(folder, run, contexts)
+        part = _with_answers(run, round, contexts.shards, contexts.settings) if answers else contexts.shards
+        analysis.parts[choice.name], analysis.conditions[choice.name] = part, contexts.settings
     _check_prompts(folder, run, round)
-    return Analysis(round, run, parts, settings)
+    return analysis
 
 
-class _Opened:
-    """Plans each context, under a name that stands for its settings alone."""
-
-    def __init__(
-        self, folder: RunFolder, run: RunPlan, round: int, overrides: list[str], digests: dict[str, Any]
-    ) -> None:
-        self._folder, self._run, self._round, self._overrides = folder, run, round, overrides
-        self._digests = digests
-        self._base = run.at(round).settings
-        self._names = candidate_settings(self._base)
-        for name, made_by in named_conditions(folder).items():
-            self._names[name] = overridden(folder, self._base, made_by)
-
-    def part(self, choice: ContextChoice) -> tuple[ContextShards, Settings]:
-        """The shards of a context, and its settings."""
-        before = overridden(self._folder, self._base, self._overrides)
-        pinned = asked_alike(before, choice, str(self._folder.path))
-        overrides = [*self._overrides, *choice.overrides, *pinned]
-        name = self._name(choice.name, overridden(self._folder, self._base, overrides))
-        other = plan_contexts(self._folder, self._run, self._round, name, overrides, self._digests)
-        check_rollouts(self._folder, self._run, other)
-        if self._run.missing_of(self._folder, other.shards.scores):
-            check_teacher(self._folder, self._run, other)
-        return other.shards, other.settings
-
-    def _name(self, wanted: str, settings: Settings) -> str:
-        """A name that stands for these settings already, or a free one: the context's own, where nobody took it."""
-        same = (name for name, known in self._names.items() if known == settings)
-        free = (name for number in count(1) if (name := _numbered(wanted, number)) not in (CONTROL, *self._names))
-        name = next(same, None) or next(free)
-        self._names[name] = settings
-        return name
+def _name_for(settings: Settings, wanted: str, taken: dict[str, Settings]) -> str:
+    """A name that stands for these settings already, or a free one: the wanted one, where nobody took it."""
+    same = (name for name, known in taken.items() if known == settings)
+    numbered = (wanted if number == 1 else f"{wanted}-{number}" for number in count(1))
+    free = (name for name in numbered if name not in (CONTROL, *taken))
+    name = next(same, None) or next(free)
+    taken[name] = settings
+    return name
 
 
 def _read(folder: RunFolder, shards: list[Shard], columns: Sequence[str] | None) -> Rows:
@@ -134,10 +117,6 @@ def asked_alike(settings: Settings, choice: ContextChoice, where: str) -> list[s
         f"--variants {choice.name}: the rollouts of {where} are not asked for summaries; leave it out, show excerpts "
         "of replies instead by --set generate.ask_for_summary=never, or begin with generate.ask_for_summary: always"
     )
-
-
-def _numbered(name: str, number: int) -> str:
-    return name if number == 1 else f"{name}-{number}"
 
 
 def _with_answers(run: RunPlan, round: int, part: ContextShards, settings: Settings) -> ContextShards:

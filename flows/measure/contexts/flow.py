@@ -11,15 +11,10 @@ from flows.execute.session import Run
 from flows.execute.stages import draw, generate
 from flows.folder.open import open_run
 from flows.measure.contexts.analysis import open_analysis
-from flows.measure.contexts.probe import probe_choices, probe_folder, read_probe
+from flows.measure.contexts.probe import probe_choices, read_probe
 from flows.measure.contexts.probe_report import probe_report
-from flows.measure.contexts.signal import (
-    DEFAULT_VARIANTS,
-    read_choices,
-    reference_of,
-    signal_folder,
-    signal_results,
-)
+from flows.measure.contexts.request import ContextsRequest
+from flows.measure.contexts.signal import DEFAULT_VARIANTS, reference_of, signal_results
 from flows.measure.contexts.signal_report import signal_report
 from flows.run import in_charge, try_contexts
 from flows.runtime.console import Console
@@ -56,14 +51,15 @@ def analyze_signal_flow(
     `variants`, each under all `renderings` and `orders` that make a difference to it (none: as the run has them);
     differences are taken from `reference`. Returns the folder with signal.md, signal.csv and plot.png.
     """
-    choices = read_choices(variants, renderings, orders)
+    request = ContextsRequest(round, variants, renderings, orders, overrides, Path(out) if out else None)
+    choices = request.choices()
     against = reference_of(choices, reference)
     folder = RunFolder.open(Path(run_dir))
-    contexts_flow(run_dir, round, [one.text for one in choices], list(overrides))
+    contexts_flow(run_dir, round, [choice.text for choice in choices], list(overrides))
     analysis = open_analysis(folder, round, choices, list(overrides))
-    target = Path(out) if out else signal_folder(folder, round)
     results = signal_results(folder, analysis, against)
     report = signal_report(results, command=f"deployment mopd-signal/analyze-signal, run {folder.path}")
+    target = request.folder(folder, "signal")
     report.write(target)
     report.publish("mopd-signal", f"{folder.run_id}, round {round}")
     return str(target)
@@ -84,15 +80,16 @@ def probe_flow(
     `run_dir` is a run folder like any other: `mopd run` goes on with it. Returns the folder with probe.md, probe.csv
     and plot.png.
     """
-    choices = probe_choices(settings, variants, renderings, orders)
+    request = ContextsRequest(round, variants, renderings, orders, out=Path(out) if out else None)
+    choices = probe_choices(settings, request)
     folder = open_run(settings, Path(run_dir), config=f"flow run {flow_run.name}")
     with in_charge(folder), Run.open(folder, Console()) as run:
         if run.missing(run.round(round).verdicts):
             draw(run, round)
             generate(run, round)
         write_catalog(folder)
-    contexts_flow(str(folder.path), round, [one.text for one in choices], [], answers=True)
-    target = Path(out) if out else probe_folder(folder, round)
+    contexts_flow(str(folder.path), round, [choice.text for choice in choices], [], answers=True)
+    target = request.folder(folder, "probe")
     report = probe_report(read_probe(folder, round, choices), command=f"mopd-probe/probe, run {folder.path}")
     report.write(target)
     report.publish("mopd-probe", f"{folder.run_id}, round {round}")

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from pathlib import Path
 
 from flows.execute.work import Rows
 from flows.measure.contexts.analysis import Analysis, asked_alike, open_analysis
 from flows.measure.contexts.probe_report import ProbeResults, measure_signals
-from flows.measure.contexts.signal import read_choices
+from flows.measure.contexts.request import ContextsRequest
 from flows.report.table import Row
 from mopd.errors import InputError
 from mopd.measures.probe import gain_of
@@ -28,16 +27,13 @@ COLUMNS_READ: dict[str, Sequence[str] | None] = {
 DEFAULT_VARIANTS = ("none", "success", "positive", "failure", "contrastive")
 
 
-def probe_choices(
-    settings: Settings, variants: Sequence[str], renderings: Sequence[str], orders: Sequence[str]
-) -> list[ContextChoice]:
+def probe_choices(settings: Settings, request: ContextsRequest) -> list[ContextChoice]:
     """What is compared: what was asked for, else the candidates of `condition.variant: auto`, else the usual ones.
 
     Raises InputError for a context that can't be, or that needs what the rollouts will lack.
     """
     auto = settings.condition.variant
-    own = auto.candidates if isinstance(auto, AutoVariant) else DEFAULT_VARIANTS
-    choices = read_choices(variants or own, renderings, orders)
+    choices = request.choices(auto.candidates if isinstance(auto, AutoVariant) else DEFAULT_VARIANTS)
     for choice in choices:
         asked_alike(settings, choice, "the run")
         if settings.generate.num_samples == 1 and choice.variant.needs_peers:
@@ -47,27 +43,21 @@ def probe_choices(
     return choices
 
 
-def probe_folder(folder: RunFolder, round: int) -> Path:
-    """Where a probe's page, table and plot lie, unless told otherwise."""
-    return folder.path / "analysis" / f"probe-round={round:04d}"
-
-
 def read_probe(folder: RunFolder, round: int, choices: list[ContextChoice]) -> ProbeResults:
     """What every context came to. Raises StorageError where a shard has gone."""
     analysis = open_analysis(folder, round, choices, [], answers=True)
     verdicts = analysis.verdicts(folder, OUTCOME)
     tables = {table: analysis.rows(folder, table, columns) for table, columns in COLUMNS_READ.items()}
     rows = [_row(analysis, name, verdicts, *(tables[table][name] for table in tables)) for name in analysis.parts]
-    return ProbeResults(folder, round, rows, choices={one.name: one for one in choices})
+    return ProbeResults(folder, round, rows, choices={choice.name: choice for choice in choices})
 
 
 def _row(analysis: Analysis, name: str, verdicts: Rows, answers: Rows, contexts: Rows, signals: Rows) -> Row:
     settings = analysis.conditions[name]
     variant = settings.condition.variant
-    whole = {(row["prompt_id"], row["sample"]) for row in contexts if has_all_sections(row, variant)}
-    full = [row for row in answers if (row["prompt_id"], row["sample"]) in whole]
-    draws = {"num_samples": settings.evaluate.bootstrap_samples, "seed": settings.seed}
-    gain = gain_of(verdicts, answers, **draws)
+    with_all = {(row["prompt_id"], row["sample"]) for row in contexts if has_all_sections(row, variant)}
+    full = [row for row in answers if (row["prompt_id"], row["sample"]) in with_all]
+    gain = gain_of(verdicts, answers, **settings.draws)
     return {
         "context": name,
         "num_prompts": gain.gap.num,
@@ -75,8 +65,8 @@ def _row(analysis: Analysis, name: str, verdicts: Rows, answers: Rows, contexts:
         "student": gain.student,
         "self_teacher": gain.self_teacher,
         "gap": gain.gap,
-        "full_gap": gain_of(verdicts, full, **draws).gap,
-        **measure_signals(signals, **draws),
+        "full_gap": gain_of(verdicts, full, **settings.draws).gap,
+        **measure_signals(signals, **settings.draws),
         "full_share": len(full) / len(answers) if answers else None,
         "context_tokens": sum(row["num_tokens"] for row in contexts) / len(contexts) if contexts else None,
         "answer_tokens": sum(len(row["token_ids"]) for row in answers) / len(answers) if answers else None,

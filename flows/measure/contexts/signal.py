@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from pathlib import Path
-
 from flows.measure.contexts.analysis import Analysis
 from flows.measure.contexts.signal_report import SignalResults
 from mopd.errors import InputError
 from mopd.measures.signal_summary import summarize_signals
-from mopd.settings.context_choice import ContextChoice, choice_grid
+from mopd.settings.context_choice import ContextChoice
 from storage.runs import RunFolder
 
 DEFAULT_VARIANTS = ("none", "success", "positive", "failure", "contrastive", "random_peer", "score_ordered")
@@ -17,22 +14,9 @@ DEFAULT_VARIANTS = ("none", "success", "positive", "failure", "contrastive", "ra
 REFERENCE = "none"
 
 
-def read_choices(variants: Sequence[str], renderings: Sequence[str], orders: Sequence[str]) -> list[ContextChoice]:
-    """The contexts of `--variants`, `--renderings` and `--orders`. Raises InputError."""
-    try:
-        return choice_grid(variants, renderings, orders)  # type: ignore[arg-type]
-    except ValueError as error:
-        raise InputError(f"--variants: {error}") from None
-
-
-def signal_folder(folder: RunFolder, round: int) -> Path:
-    """Where an analysis's page, table and plot lie, unless told otherwise."""
-    return folder.path / "analysis" / f"signal-round={round:04d}"
-
-
 def reference_of(choices: list[ContextChoice], wanted: str | None) -> str:
     """What differences are taken from: what was asked for, else `none` where it is there, else the first context."""
-    names = [one.name for one in choices]
+    names = [choice.name for choice in choices]
     if wanted is not None and wanted not in names:
         raise InputError(f"--reference {wanted}: is none of the contexts; choose one of {', '.join(names)}")
     return wanted or (REFERENCE if REFERENCE in names else names[0])
@@ -41,6 +25,5 @@ def reference_of(choices: list[ContextChoice], wanted: str | None) -> str:
 def signal_results(folder: RunFolder, analysis: Analysis, reference: str) -> SignalResults:
     """All that the signals of the contexts come to. Raises StorageError where a shard has gone."""
     rows = analysis.rows(folder, "signals")
-    settings = analysis.settings
-    draws = {"num_samples": settings.evaluate.bootstrap_samples, "seed": settings.seed}
-    return SignalResults(rows, summarize_signals(rows, reference=reference, **draws), reference)
+    signals = summarize_signals(rows, reference=reference, **analysis.settings.draws)
+    return SignalResults(rows, signals, reference)

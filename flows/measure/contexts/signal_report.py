@@ -86,18 +86,18 @@ class SignalResults:
         """One row a variant: each metric, and `METRIC_difference` from the reference."""
         rows: list[Row] = []
         for name in self.names:
-            own = {metric: self.signals[name, population, metric] for metric in SUMMARIZED}
-            auc = own["success_auc"].mean
+            signals = {metric: self.signals[name, population, metric] for metric in SUMMARIZED}
+            auc = signals["success_auc"].mean
             row: Row = {"variant": name, "prompts": auc.num, "nulls": auc.num_null}
-            row |= {metric: signal.mean for metric, signal in own.items()}
-            rows.append(row | {f"{metric}_difference": signal.difference for metric, signal in own.items()})
+            row |= {metric: signal.mean for metric, signal in signals.items()}
+            rows.append(row | {f"{metric}_difference": signal.difference for metric, signal in signals.items()})
         return rows
 
 
 def signal_report(results: SignalResults, *, command: str, about: str = "") -> Report:
     """The whole of the results. `about`: further lines on top."""
     missing = missing_table(results)
-    reasons: list[Part] = ["## What is missing", MISSING, missing]
+    reasons: list[Part] = ["## What is missing", MISSING, missing] if missing.rows else []
     return Report(
         title="Does the teacher see what the verifier sees?",
         parts=[
@@ -114,7 +114,7 @@ def signal_report(results: SignalResults, *, command: str, about: str = "") -> R
             "## Contexts and lengths",
             COVERAGE,
             coverage_table(results),
-            *(reasons if missing.rows else []),
+            *reasons,
             "## How to read this",
             HOW_TO_READ,
         ],
@@ -177,8 +177,7 @@ def coverage_table(results: SignalResults) -> Table:
     rows = []
     for row in results.rows_of("all"):
         groups = _groups(results, str(row["variant"]))
-        num_rollouts = sum(group["num_rollouts"] for group in groups)
-        not_scored = num_rollouts - sum(group["num_scored"] for group in groups)
+        num_rollouts, not_scored = _num_rollouts(groups)
         rows.append({**row, "prompts": len(groups), "rollouts": num_rollouts, "not scored": not_scored})
     return Table(columns, rows)
 
@@ -211,8 +210,7 @@ def _head(results: SignalResults) -> str:
     """Where the numbers are from, and how many prompts and rollouts there are."""
     rows = [row for name in results.names for row in _groups(results, name)]
     groups = list({(row["round"], row["prompt_id"]): row for row in rows}.values())
-    num_rollouts = sum(row["num_rollouts"] for row in groups)
-    not_scored = num_rollouts - sum(row["num_scored"] for row in groups)
+    num_rollouts, not_scored = _num_rollouts(groups)
     mixed = sum(0 < (row["success_share"] or 0) < 1 for row in groups)
     runs, rounds = (_listed(row[key] for row in rows) for key in ("run", "round"))
     teachers = _listed(f"{row['teacher']} (version {row['teacher_version']})" for row in rows)
@@ -229,6 +227,12 @@ def _listed(values: Iterable[object]) -> str:
 def _groups(results: SignalResults, name: str) -> Rows:
     """A variant's rows of all rollouts, one a prompt."""
     return [row for row in results.rows_by_name[name] if row["population"] == "all"]
+
+
+def _num_rollouts(groups: Rows) -> tuple[int, int]:
+    """All rollouts, and those without a score or a verdict."""
+    num_rollouts = sum(group["num_rollouts"] for group in groups)
+    return num_rollouts, num_rollouts - sum(group["num_scored"] for group in groups)
 
 
 def _with_minus(results: SignalResults, metric: str, title: str) -> list[Column]:
@@ -253,14 +257,14 @@ CHANCE = Mark(0.5, {"color": "black", "linestyle": "--", "linewidth": 1, "label"
 
 def _figure(results: SignalResults) -> Figure:
     """Success AUC and pairwise accuracy by variant, and the AUC by difficulty."""
-    both = ("mixed", "sections")
+    populations = ("mixed", "sections")
     return Figure(
         alt="success AUC and pairwise accuracy by context",
         title="Means over prompts; bars: 95 % bootstrap intervals over prompts",
         panels=[
             [
-                _panel(results, "success_auc", "success AUC", both, _shortness(results)),
-                _panel(results, "pairwise_accuracy", "pairwise accuracy", both),
+                _panel(results, "success_auc", "success AUC", populations, _shortness(results)),
+                _panel(results, "pairwise_accuracy", "pairwise accuracy", populations),
                 _panel(results, "success_auc", "success AUC by difficulty", DIFFICULTIES),
             ]
         ],

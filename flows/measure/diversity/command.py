@@ -4,33 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
 
+from flows.command import check_out
+from flows.measure.diversity.report import diversity_report
+from flows.measure.diversity.results import read_results
+from flows.report.report import Report
 from flows.runtime.shell import shell_command
-
-if TYPE_CHECKING:
-    from flows.report.report import Report
-
-
-def analyze(runs: Sequence[Path], out: Path | None) -> tuple[Report, Path]:
-    """Measure runs and write page, table and plot to `out`; returns the report and that folder.
-
-    Raises InputError or StorageError for runs that can't be measured; then nothing is written.
-    """
-    from flows.command import check_out
-    from flows.measure.diversity.report import diversity_report
-    from flows.measure.diversity.results import read_results
-
-    folder = out or _default_out(runs)
-    check_out(folder)
-    report = diversity_report(read_results(runs), command=command_text(runs))
-    report.write(folder)
-    return report, folder
-
-
-def command_text(runs: Sequence[Path]) -> str:
-    """The command that measures these runs."""
-    return shell_command("analyze diversity", *runs)
 
 
 def diversity_command(runs: Sequence[Path], out: Path | None) -> int:
@@ -40,5 +19,14 @@ def diversity_command(runs: Sequence[Path], out: Path | None) -> int:
     return 0
 
 
-def _default_out(runs: Sequence[Path]) -> Path:
-    return runs[0] / "analysis" / "diversity" if len(runs) == 1 else Path("runs") / "diversity"
+def analyze(runs: Sequence[Path], out: Path | None) -> tuple[Report, Path]:
+    """Measure runs and write page, table and plot to `out`; returns the report and that folder.
+
+    Raises InputError or StorageError for runs that can't be measured; then nothing is written.
+    """
+    usual = runs[0] / "analysis" / "diversity" if len(runs) == 1 else Path("runs") / "diversity"
+    folder = out or usual
+    check_out(folder)
+    report = diversity_report(read_results(runs), command=shell_command("analyze diversity", *runs))
+    report.write(folder)
+    return report, folder

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from flows.measure.diversity.results import HELD_OUT, SAMPLED, Estimates, Point, Results
+from flows.measure.diversity.results import HELD_OUT, SAMPLED, DiversityPoint, DiversityResults, Estimates
 from flows.report.figure import Figure, Panel, Series
 from flows.report.report import Report
 from flows.report.table import Column, Row, Table
@@ -24,7 +24,7 @@ PLACES = {SAMPLED: "round", HELD_OUT: "rounds of training"}
 STYLES = {"all": {"linestyle": "-"}, "successes": {"linestyle": "--", "markerfacecolor": "white"}}
 
 
-def diversity_report(results: Results, *, command: str) -> Report:
+def diversity_report(results: DiversityResults, *, command: str) -> Report:
     """How varied replies are, by round and policy."""
     shown, method = tables(results), method_text(results)
     return Report(
@@ -36,7 +36,7 @@ def diversity_report(results: Results, *, command: str) -> Report:
     )
 
 
-def method_text(results: Results) -> str:
+def method_text(results: DiversityResults) -> str:
     """How the numbers were made, in a few lines."""
     return (
         f"Means over prompts, with 95 % percentile bootstrap intervals over prompts ({results.num_draws} draws). "
@@ -45,7 +45,7 @@ def method_text(results: Results) -> str:
     )
 
 
-def tables(results: Results) -> list[Table]:
+def tables(results: DiversityResults) -> list[Table]:
     """Each table that has any rows."""
     first = results.runs[0]
     possible = [
@@ -58,7 +58,12 @@ def tables(results: Results) -> list[Table]:
 
 
 def _table(
-    results: Results, source: str, title: str, part: Callable[[Point], Estimates | None], *, sign: str = ""
+    results: DiversityResults,
+    source: str,
+    title: str,
+    part: Callable[[DiversityPoint], Estimates | None],
+    *,
+    sign: str = "",
 ) -> Table:
     """One row a point that has this part; metrics that none of them has are left out."""
     columns = [Column("run")] if len(results.runs) > 1 else []
@@ -77,7 +82,7 @@ def _num_asked(estimates: Estimates) -> int:
     return next(estimate.num + estimate.num_null for estimate in estimates.values())
 
 
-def _figure(results: Results) -> Figure:
+def _figure(results: DiversityResults) -> Figure:
     """A panel for each metric, what training sampled above, held-out replies below; successes alone are dashed."""
     metrics = [metric for metric in METRICS if any(point.means[metric].num for point in results.points)] or METRICS[:1]
     sources = [source for source in NUMBER if results.of(source)]
@@ -90,7 +95,7 @@ def _figure(results: Results) -> Figure:
     )
 
 
-def _panel(results: Results, source: str, metric: str, first: str) -> Panel:
+def _panel(results: DiversityResults, source: str, metric: str, first: str) -> Panel:
     points = results.of(source)
     series = [
         Series(
@@ -110,15 +115,12 @@ def _panel(results: Results, source: str, metric: str, first: str) -> Panel:
     )
 
 
-def _numbers(point: Point, metric: str) -> Row:
+def _numbers(point: DiversityPoint, metric: str) -> Row:
     """One row of the CSV, for each run, round or policy, replies and metric."""
     number = {name: point.number if name == NUMBER[point.source] else None for name in NUMBER.values()}
     row: Row = {"run": point.run, "source": point.source, **number, "replies": point.replies, "metric": metric}
-    for prefix, estimates in (
-        ("", point.means),
-        ("minus_policy_", point.minus_policy),
-        ("minus_run_", point.minus_run),
-    ):
+    parts = {"": point.means, "minus_policy_": point.minus_policy, "minus_run_": point.minus_run}
+    for prefix, estimates in parts.items():
         mean = estimates[metric] if estimates else None
         values = (mean.value, mean.low, mean.high, mean.num, mean.num_null) if mean else (None,) * 5
         names = ("mean", "low", "high", "num_prompts", "num_null")

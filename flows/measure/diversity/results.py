@@ -6,28 +6,18 @@ import json
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
-from typing import Any
 
 from flows.plan.conditions import settings_of
 from flows.runtime.shell import shell_command
 from mopd.errors import InputError
-from mopd.measures.diversity import (
-    METRICS,
-    REPLIES,
-    Diversity,
-    Values,
-    paired_difference,
-    prompt_diversity,
-    summarize,
-)
+from mopd.measures.diversity import METRICS, REPLIES, Diversity, Values, paired_difference, prompt_diversity, summarize
 from mopd.measures.estimate import Estimate
 from mopd.verifiers.code.tests import asked_function
 from storage.runs import RunFolder
+from storage.schemas import Row
 from storage.shards import manifests, read_rows
 
-Row = dict[str, Any]
 Estimates = dict[str, Estimate]
 """By metric."""
 
@@ -52,7 +42,7 @@ class Measured:
 
 
 @dataclass(frozen=True)
-class Point:
+class DiversityPoint:
     """Means over the prompts of one `Measured`, for all replies or for successes."""
 
     run: str
@@ -67,20 +57,20 @@ class Point:
 
 
 @dataclass(frozen=True)
-class Results:
+class DiversityResults:
     """All points of some runs, run by run."""
 
     runs: list[str]
-    points: list[Point]
+    points: list[DiversityPoint]
     num_draws: int
     """Of the bootstrap."""
 
-    def of(self, source: str) -> list[Point]:
+    def of(self, source: str) -> list[DiversityPoint]:
         """The points of what training sampled, or of held-out replies."""
         return [point for point in self.points if point.source == source]
 
 
-def read_results(paths: Sequence[Path]) -> Results:
+def read_results(paths: Sequence[Path]) -> DiversityResults:
     """Measure the runs in these folders; intervals are drawn as the first one's settings say.
 
     Raises StorageError for a folder that is no run, InputError for one without replies and for one named twice.
@@ -88,16 +78,15 @@ def read_results(paths: Sequence[Path]) -> Results:
     folders = [RunFolder.open(path) for path in paths]
     names = _names(paths, folders)
     measured = [group for name, folder in zip(names, folders, strict=True) for group in _measure_run(name, folder)]
-    settings = settings_of(folders[0])
-    draws = settings.evaluate.bootstrap_samples
-    return Results(names, _points(measured, draws, settings.seed), draws)
+    draws = settings_of(folders[0]).draws
+    return DiversityResults(names, _points(measured, draws), draws["num_samples"])
 
 
 def _names(paths: Sequence[Path], folders: Sequence[RunFolder]) -> list[str]:
     """The names of folders; of those that share theirs, the paths as given."""
     names = [folder.path.name for folder in folders]
     for index, folder in enumerate(folders):
-        if any(folder.path == other.path for other in folders[:index]):
+        if folder.path in [earlier.path for earlier in folders[:index]]:
             raise InputError(f"{paths[index]}: is named twice; name each run once")
     return [str(path) if names.count(name) > 1 else name for path, name in zip(paths, names, strict=True)]
 
@@ -163,39 +152,27 @@ def _held(folder: RunFolder) -> Iterator[list[Row]]:
         yield read_rows(folder, manifest, [*REPLY, "success"])
 
 
-def _points(measured: list[Measured], draws: int, seed: int) -> list[Point]:
-    mean = partial(summarize, num_samples=draws, seed=seed)
-    difference = partial(paired_difference, num_samples=draws, seed=seed)
+def _points(measured: list[Measured], draws: dict[str, int]) -> list[DiversityPoint]:
+    held_out = {(group.run, group.number): group for group in measured if group.source == HELD_OUT}
 
     def minus(group: Measured, first: Measured | None, replies: str) -> Estimates | None:
-        if first is None or first is group:
+        if group.source == SAMPLED or first is None or first is group:
             return None
-        return {metric: difference(group.values(replies, metric), first.values(replies, metric)) for metric in METRICS}
+        return {
+            metric: paired_difference(group.values(replies, metric), first.values(replies, metric), **draws)
+            for metric in METRICS
+        }
 
     return [
-        Point(
+        DiversityPoint(
             group.run,
             group.source,
             group.number,
             replies,
-            means={metric: mean(group.values(replies, metric)) for metric in METRICS},
-            minus_policy=minus(group, _first_policy(measured, group), replies),
-            minus_run=minus(group, _first_run(measured, group), replies),
+            means={metric: summarize(group.values(replies, metric), **draws) for metric in METRICS},
+            minus_policy=minus(group, next((held_out[key] for key in held_out if key[0] == group.run), None), replies),
+            minus_run=minus(group, held_out.get((measured[0].run, group.number)), replies),
         )
         for group in measured
         for replies in REPLIES
     ]
-
-
-def _first_policy(measured: list[Measured], group: Measured) -> Measured | None:
-    """The first evaluated policy of a group's run; None for what was sampled."""
-    if group.source == SAMPLED:
-        return None
-    return next(first for first in measured if (first.run, first.source) == (group.run, HELD_OUT))
-
-
-def _first_run(measured: list[Measured], group: Measured) -> Measured | None:
-    """The first run's evaluation of a policy of this number; None where there is none, and for what was sampled."""
-    place = (measured[0].run, HELD_OUT, group.number)
-    firsts = (first for first in measured if (first.run, first.source, first.number) == place)
-    return None if group.source == SAMPLED else next(firsts, None)

@@ -21,7 +21,7 @@ from flows.measure.eval.request import EvalRequest
 from flows.measure.eval.results import write_results
 from flows.plan.shard import Shard
 from flows.plan.stage import STAGES
-from flows.report.artifacts import write_artifact
+from flows.report.artifacts import find_manifests, write_artifact
 from flows.run import default_dir, in_charge
 from flows.runtime.console import Console, Meter
 from mopd.settings import Settings
@@ -124,8 +124,7 @@ def evaluate_model(run: EvalRun, name: str) -> None:
             run.workers.hold(f"engine of {name}", eval_jobs.load_model_engine, run.folder, name)
         wait(run, submit(run, part.evaluations, meter, stage=EVALUATE_MODEL))
         run.workers.release()
-    made = [manifest for shard in part.evaluations if (manifest := run.find(shard)) is not None]
-    write_artifact(EVALUATE_MODEL, name, made)
+    write_artifact(EVALUATE_MODEL, name, find_manifests(run.folder, part.evaluations))
 
 
 def _meter(run: EvalRun, where: str, shards: list[Shard]) -> Meter:

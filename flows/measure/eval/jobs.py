@@ -10,7 +10,7 @@ from flows.execute.work import Rows, Work
 from flows.folder.inputs import check_sandbox
 from flows.folder.policies import policy_folder
 from flows.measure.eval.plan import EvalPlan, Model
-from flows.measure.eval.request import Named
+from flows.measure.eval.request import NamedModel
 from flows.runtime.worker import Report
 from mopd.errors import InputError
 from mopd.settings import Settings
@@ -19,7 +19,7 @@ from storage.runs import RunFolder
 
 
 def check_models(
-    _: None, report: Report, models: Sequence[Named], tasks: list[Task], settings: Settings
+    _: None, report: Report, models: Sequence[NamedModel], tasks: list[Task], settings: Settings
 ) -> list[Model]:
     """Where the models lie and what they hash to. Raises InputError or StorageError for what would fail later."""
     check_sandbox(tasks, settings)
@@ -41,7 +41,7 @@ def sample_model(loaded: LoadedEngine, work: Work) -> Rows:
     return sample_prompts(loaded, work, policy_version=EvalPlan.of(work.folder).models[work.shard.name].version)
 
 
-def _check_model(model: Named, tasks: list[Task], settings: Settings) -> Model:
+def _check_model(model: NamedModel, tasks: list[Task], settings: Settings) -> Model:
     from mopd.models.folders import model_digest, resolve_model
 
     if model.run is None:

@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from functools import cache
+from itertools import count
 from pathlib import Path
 from typing import Any
 
 from flows.folder.open import ended_cleanly, in_own_process, json_bytes, made_by
 from flows.measure.eval.jobs import check_models
 from flows.measure.eval.plan import EvalPlan, Model
-from flows.measure.eval.request import EvalRequest, Resolved, resolve
+from flows.measure.eval.request import EvalRequest, ResolvedRequest, resolve
 from flows.measure.eval.settings import kept_settings
 from flows.plan.stage import FREE_SETTINGS
 from mopd.errors import InputError
@@ -24,7 +25,7 @@ from storage.runs import RUN_FILE, RunFolder
 class Prepared:
     """A request with all that it names looked at."""
 
-    resolved: Resolved
+    resolved: ResolvedRequest
     models: list[Model]
 
     @property
@@ -43,8 +44,9 @@ class Prepared:
 @cache
 def prepare(request: EvalRequest) -> Prepared:
     """Models, prompts and sandbox are checked in a process of its own. Raises InputError or StorageError."""
-    found = resolve(request)
-    return Prepared(found, in_own_process(check_models, found.models, found.tasks, found.settings))
+    resolved = resolve(request)
+    models = in_own_process(check_models, resolved.models, resolved.tasks, resolved.settings)
+    return Prepared(resolved, models)
 
 
 def open_evaluation(prepared: Prepared, out: Path) -> RunFolder:
@@ -65,62 +67,57 @@ def open_evaluation(prepared: Prepared, out: Path) -> RunFolder:
 
 def note_request(folder: RunFolder, prepared: Prepared) -> RunFolder:
     """The folder with the models of the request in its `run.json`. The caller holds the folder's lock."""
-    there = RunFolder.open(folder.path)
-    here = _merged(there, prepared)
-    if here != there:
-        write_replacing(here.path, here.path / RUN_FILE, json_bytes(here.document))
-    return here
+    kept = RunFolder.open(folder.path)
+    merged = _merged(kept, prepared)
+    if merged != kept:
+        write_replacing(merged.path, merged.path / RUN_FILE, json_bytes(merged.document))
+    return merged
 
 
 def is_finished(folder: RunFolder, prepared: Prepared) -> bool:
     """Whether the last process ended well, and nothing that is asked for is new or left to do."""
-    here = _merged(folder, prepared)
-    return ended_cleanly(folder) and here == folder and not EvalPlan.of(here).missing(here, names_of(here, prepared))
+    same = _merged(folder, prepared) == folder
+    return ended_cleanly(folder) and same and not EvalPlan.of(folder).missing(folder, names_of(folder, prepared))
 
 
 def names_of(folder: RunFolder, prepared: Prepared) -> list[str]:
     """What the models of the request are called in the folder, whose `run.json` may not have them yet."""
-    plan = EvalPlan.of(_merged(folder, prepared))
-    return [next(name for name, there in plan.models.items() if _same(there, model)) for model in prepared.models]
+    models = EvalPlan.of(_merged(folder, prepared)).models.values()
+    names = {_identity(model): model.name for model in models}
+    return [names[_identity(model)] for model in prepared.models]
 
 
 def _merged(folder: RunFolder, prepared: Prepared) -> RunFolder:
     """The folder with more models, and with settings that change no sample; not written."""
     EvalPlan.of(folder)
-    here = prepared.document
-    refused = {key: both for key, both in folder.differences(here["settings"]).items() if key not in FREE_SETTINGS}
-    if refused:
+    asked = prepared.document
+    changed = folder.differences(asked["settings"])
+    if refused := {key: pair for key, pair in changed.items() if key not in FREE_SETTINGS}:
         raise StorageError(folder.refusal(refused))
-    if folder.document["tasks_digest"] != here["tasks_digest"]:
+    if folder.document["tasks_digest"] != asked["tasks_digest"]:
         raise InputError(f"{folder.path}: was made with other tasks; give the same ones, or choose another --out")
     models = _entries([Model(**entry) for entry in folder.document["models"]], prepared.models)
-    return replace(folder, document={**folder.document, "settings": here["settings"], "models": models})
+    return replace(folder, document={**folder.document, "settings": asked["settings"], "models": models})
 
 
-def _entries(there: Sequence[Model], named: Sequence[Model]) -> list[dict[str, Any]]:
+def _entries(kept: Sequence[Model], asked: Sequence[Model]) -> list[dict[str, Any]]:
     """The models that there are, then the new ones, each by a name of its own."""
-    found = list(there)
-    for model in named:
-        known = next((index for index, one in enumerate(found) if _same(one, model)), None)
-        changed = next((one for one in found if one.source == model.source and one.digest != model.digest), None)
-        if changed is not None:
+    models = {_identity(model): model for model in kept}
+    for model in asked:
+        if any(known.source == model.source and known.digest != model.digest for known in models.values()):
             raise InputError(f"{model.source}: changed since it was evaluated; restore it, or choose another --out")
-        if known is None:
-            found.append(replace(model, name=_free_name(model.name, [one.name for one in found])))
-        else:
-            found[known] = replace(model, name=found[known].name)
-    return [asdict(model) for model in found]
+        known = models.get(_identity(model))
+        name = known.name if known else _free_name(model.name, [taken.name for taken in models.values()])
+        models[_identity(model)] = replace(model, name=name)
+    return [asdict(model) for model in models.values()]
 
 
-def _same(one: Model, other: Model) -> bool:
-    return (one.source, one.digest) == (other.source, other.digest)
+def _identity(model: Model) -> tuple[str, str]:
+    return model.source, model.digest
 
 
 def _free_name(name: str, taken: list[str]) -> str:
     """The name, with -2, -3, … behind it while it is taken; capitals make no other name."""
-    lower = {one.lower() for one in taken}
-    number, free = 1, name
-    while free.lower() in lower:
-        number += 1
-        free = f"{name}-{number}"
-    return free
+    lower = {taken_name.lower() for taken_name in taken}
+    numbered = (name if number == 1 else f"{name}-{number}" for number in count(1))
+    return next(free for free in numbered if free.lower() not in lower)

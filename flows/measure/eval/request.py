@@ -46,7 +46,7 @@ class EvalRequest:
 
 
 @dataclass(frozen=True)
-class Named:
+class NamedModel:
     """A model by what the user called it."""
 
     text: str
@@ -65,11 +65,11 @@ class Named:
 
 
 @dataclass(frozen=True)
-class Resolved:
+class ResolvedRequest:
     """A request whose settings are checked and whose tasks are read."""
 
     settings: Settings
-    models: list[Named]
+    models: list[NamedModel]
     tasks: list[Task]
     described: dict[str, Any]
     """Where the tasks come from, for `run.json`."""
@@ -81,20 +81,20 @@ class Resolved:
 
 
 @cache
-def resolve(request: EvalRequest) -> Resolved:
+def resolve(request: EvalRequest) -> ResolvedRequest:
     """Raises InputError or StorageError, one line, for what there is not and for settings that can't be."""
     models = [find_model(text) for text in request.models]
     _check_twice(models)
-    runs = list({one.run.path: one.run for one in models if one.run is not None}.values())
+    runs = list({model.run.path: model.run for model in models if model.run is not None}.values())
     base = RunPlan.of(runs[0]).settings if runs else Settings()
     settings = eval_settings(base, request.overrides, request.k)
     if request.limit is not None and request.limit < 1:
         raise InputError(f"--limit {request.limit}: give a number of at least 1, or leave it out")
     tasks, described = _tasks_of(request, runs, settings)
-    return Resolved(settings, models, tasks[: request.limit], {**described, "limit": request.limit})
+    return ResolvedRequest(settings, models, tasks[: request.limit], {**described, "limit": request.limit})
 
 
-def find_model(text: str) -> Named:
+def find_model(text: str) -> NamedModel:
     """What `text` names. Raises InputError or StorageError where there is no such model or run, or no such policy."""
     path = Path(text).expanduser()
     before, _, number = text.rpartition(AT)
@@ -107,23 +107,23 @@ def find_model(text: str) -> Named:
             f"{text}: no such model or run; give a folder in Hugging Face format, a run's folder, RUN{AT}N for its "
             f"policy N, or {' or '.join(sorted(BUILDERS))}"
         )
-    return Named(text, _name(text if text in BUILDERS else path.resolve().name))
+    return NamedModel(text, _name(text if text in BUILDERS else path.resolve().name))
 
 
-def _policy(text: str, run: RunFolder, number: str | None) -> Named:
+def _policy(text: str, run: RunFolder, number: str | None) -> NamedModel:
     """A policy of a run: the last one where no number is given."""
     plan = RunPlan.of(run)
     last = len(plan.rounds)
     if number is not None and not (number.isdecimal() and int(number) <= last):
         raise InputError(f"{text}: {run.path} has policies 0 to {last} (0 is the initial model); name one of them")
     version = last if number is None else int(number)
-    there = [0, *(n for n, part in enumerate(plan.rounds, start=1) if part.policy.committed(run) is not None)]
-    if version not in there:
+    trained = [0, *(n for n, part in enumerate(plan.rounds, start=1) if part.policy.committed(run) is not None)]
+    if version not in trained:
         raise InputError(
             f"{text}: policy {version} is not trained yet; {shell_command('run', run.path)} first, "
-            f"or name one that is there, e.g. {run.path}{AT}{there[-1]}"
+            f"or name one that is there, e.g. {run.path}{AT}{trained[-1]}"
         )
-    return Named(text, f"{_name(run.path.name)}{AT}{version}", run, version)
+    return NamedModel(text, f"{_name(run.path.name)}{AT}{version}", run, version)
 
 
 def _name(text: str) -> str:
@@ -132,11 +132,11 @@ def _name(text: str) -> str:
     return re.sub(r"[^A-Za-z0-9_.-]+", "-", last).strip("-.")[:LONGEST_NAME] or "model"
 
 
-def _check_twice(models: Sequence[Named]) -> None:
+def _check_twice(models: Sequence[NamedModel]) -> None:
     if not models:
         raise InputError("name at least one model or run")
-    sources = [one.source for one in models]
-    twice = next((one for one in models if sources.count(one.source) > 1), None)
+    sources = [model.source for model in models]
+    twice = next((model for model in models if sources.count(model.source) > 1), None)
     if twice is not None:
         raise InputError(f"{twice.text}: is named twice; name it once")
 
@@ -149,12 +149,12 @@ def _tasks_of(request: EvalRequest, runs: list[RunFolder], settings: Settings) -
         raise InputError("--reader and --verifier: are for the source that --tasks names; add it, or leave them out")
     if not runs:
         raise InputError("--tasks: is needed where no run is named: a file, a folder or a name such as human-eval")
-    first, *others = runs
+    first, *rest = runs
     tasks = _heldout(first)
-    for other in others:
-        if _digest(_heldout(other)) != _digest(tasks):
+    for run in rest:
+        if _digest(_heldout(run)) != _digest(tasks):
             raise InputError(
-                f"{other.path}: its held-out tasks are not those of {first.path}; say by --tasks what both are asked"
+                f"{run.path}: its held-out tasks are not those of {first.path}; say by --tasks what both are asked"
             )
     return tasks, {"heldout_of": str(first.path)}
 

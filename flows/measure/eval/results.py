@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from flows.measure.eval.plan import EvalPlan, Model
-from flows.report.artifacts import total
+from flows.report.artifacts import find_manifests, total
 from flows.report.figure import Figure, Mark, Panel, Series
 from flows.report.report import Report, machine
 from flows.report.status import judged_rows
@@ -67,7 +67,7 @@ def read_results(path: Path) -> EvalResults:
     rows, unfinished = [], []
     for model in plan.models.values():
         part = plan.of_model(model.name)
-        manifests = [manifest for shard in part.evaluations if (manifest := shard.find(folder)) is not None]
+        manifests = find_manifests(folder, part.evaluations)
         if len(manifests) == len(part.evaluations):
             judged = judged_rows(folder, part)
             outcomes.append(outcome_of(judged, plan.settings.evaluate.num_samples))
@@ -86,11 +86,10 @@ def _model(model: Model, plan: EvalPlan) -> Row:
 
 def _estimates(outcome: Outcome, first: Outcome, settings: Settings) -> Row:
     """Each metric over prompts and, but for the first model, its difference from that one's."""
-    draws = {"num_samples": settings.evaluate.bootstrap_samples, "seed": settings.seed}
     row: Row = {}
     for metric, values in outcome.metrics.items():
-        difference = paired_difference({0: values}, {0: first.metrics[metric]}, **draws)
-        row[metric] = estimate_mean(values.values(), **draws)
+        difference = paired_difference({0: values}, {0: first.metrics[metric]}, **settings.draws)
+        row[metric] = estimate_mean(values.values(), **settings.draws)
         row[f"{metric}_difference"] = UNDEFINED if outcome is first else difference
     return row
 

