@@ -68,5 +68,6 @@ def _end_text(folder: RunFolder, contexts: OtherContexts, *, scores: bool) -> st
     name = next(manifest.name for manifest in made if manifest.table == table)
     look = shell_command("sql", folder.path, f"FROM {table} WHERE condition = '{name}'")
     fork = shell_command("fork", folder.path, round=contexts.round, set=contexts.overrides)
-    head = f"{folder.path}: round {contexts.round}, {', '.join(rows)}"
+    known = f"; they were made before, and are known as '{name}'" if name != contexts.name else ""
+    head = f"{folder.path}: round {contexts.round}, {', '.join(rows)}{known}"
     return f"{head}\nto look at them: {look}\nto train on them: {fork} NEW"
