@@ -15,6 +15,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import psutil
+
 from tests.e2e.commands import ROOT, Commands
 
 FAKE = ("--set", "generate.engine=fake")
@@ -113,3 +115,11 @@ def wait_for(condition: Any, seconds: float = 60.0) -> None:
 def run_tag_of(run: Path) -> str:
     """What all Prefect runs for a run folder carry; the server answers with 200 rows at most, so it has to filter."""
     return f"mopd-run:{platform.node()}:{run}"
+
+
+def is_alive(process: psutil.Process) -> bool:
+    """It may end while it is looked at."""
+    try:
+        return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return False

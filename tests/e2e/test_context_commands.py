@@ -15,7 +15,7 @@ from storage.catalog import query
 from storage.manifests import names_of
 from storage.runs import RunFolder
 from storage.shards import manifests, read_rows, verify_run
-from tests.e2e.harness import FAKE, TINY, Prefect, wait_for
+from tests.e2e.harness import FAKE, TINY, Prefect, is_alive, wait_for
 
 SMALL = (*FAKE, "--set", "prompts_per_shard=2", "--set", "rounds=1")
 VARIANTS = ("--variants", "none,success,contrastive/turns/first")
@@ -30,7 +30,7 @@ def probed(prefect: Prefect, tmp_path_factory: pytest.TempPathFactory) -> Path:
         wait_for(lambda: (run / "run.json").exists() and manifests(RunFolder.open(run), "scores", name="none"), 120)
         family = psutil.Process(process.pid).children(recursive=True)
         os.kill(process.pid, signal.SIGKILL)
-    wait_for(lambda: not any(one.is_running() and one.status() != psutil.STATUS_ZOMBIE for one in family))
+    wait_for(lambda: not any(is_alive(child) for child in family))
     kept = written(run)
     done = prefect.mopd(*arguments)
     assert done.returncode == 0, done.stdout + done.stderr

@@ -16,7 +16,7 @@ from flows.folder.fork import fork_run
 from storage.catalog import query
 from storage.runs import RunFolder
 from storage.shards import manifests, verify_run
-from tests.e2e.harness import Prefect, wait_for
+from tests.e2e.harness import Prefect, is_alive, wait_for
 
 TABLES = ("prompts", "rollouts", "verdicts", "contexts", "scores")
 LATER = ("--set", "rounds=2", "--set", "evaluate.when=first_and_last")
@@ -47,7 +47,7 @@ def fork(prefect: Prefect, parent: Path) -> Path:
         wait_for(lambda: own(new, "rollouts"), 120)
         children = psutil.Process(process.pid).children(recursive=True)
         os.kill(process.pid, signal.SIGKILL)
-    wait_for(lambda: not any(one.is_running() and one.status() != psutil.STATUS_ZOMBIE for one in children))
+    wait_for(lambda: not any(is_alive(child) for child in children))
     done = prefect.mopd("run", new)
     assert done.returncode == 0, done.stdout + done.stderr
     return new

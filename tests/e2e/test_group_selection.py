@@ -14,7 +14,7 @@ from mopd.groups import useful_groups
 from storage.catalog import query
 from storage.runs import RunFolder
 from storage.shards import manifests, read_rows
-from tests.e2e.harness import FAKE, TINY, Prefect, wait_for
+from tests.e2e.harness import FAKE, TINY, Prefect, is_alive, wait_for
 
 SMALL = ("rounds=1", "evaluate.when=never", "prompts_per_shard=1", "train.updates_per_round=1")
 PROMPTS, SAMPLES = 4, 2
@@ -31,7 +31,7 @@ def test_a_run_killed_while_it_samples_trains_on_the_first_useful_groups(prefect
         wait_for(lambda: (run / "run.json").exists() and manifests(RunFolder.open(run), "verdicts", 0), 120)
         family = psutil.Process(process.pid).children(recursive=True)
         os.kill(process.pid, signal.SIGKILL)
-    wait_for(lambda: not any(child.is_running() and child.status() != psutil.STATUS_ZOMBIE for child in family))
+    wait_for(lambda: not any(is_alive(child) for child in family))
     done = prefect.mopd(*command)
     assert done.returncode == 0, done.stdout + done.stderr
 

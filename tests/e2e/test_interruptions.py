@@ -12,7 +12,7 @@ import pytest
 
 from storage.runs import RunFolder
 from storage.shards import manifests
-from tests.e2e.harness import FAKE, TINY, Prefect, wait_for
+from tests.e2e.harness import FAKE, TINY, Prefect, is_alive, wait_for
 
 pytestmark = pytest.mark.timeout(600)  # each starts a run, and some wait for a second one
 
@@ -138,4 +138,4 @@ def leaders(pid: int) -> list[psutil.Process]:
 
 def ours(process: psutil.Process) -> bool:
     """Whether the process still works for a run."""
-    return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
+    return is_alive(process)

@@ -17,7 +17,7 @@ import pytest
 from storage.runs import RunFolder
 from storage.shards import manifests
 from tests.e2e.commands import ROOT
-from tests.e2e.harness import FAKE, TINY, Prefect, answers, free_port, wait_for
+from tests.e2e.harness import FAKE, TINY, Prefect, answers, free_port, is_alive, wait_for
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
 END_SECONDS = 20.0
@@ -113,7 +113,7 @@ def committed(run: Path, table: str) -> bool:
 
 
 def alive(process: psutil.Process) -> bool:
-    return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
+    return is_alive(process)
 
 
 def digest(prefect: Prefect, run: Path) -> str:
