@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from storage.errors import StorageError
-from storage.files import make_folder, write_exclusive
+from storage.files import make_folder, write_exclusive, write_replacing
 
 RUN_FILE = "run.json"
 FORMAT = 2
@@ -38,7 +38,7 @@ class RunFolder:
             raise StorageError(f"{path} is a file: name a folder for the run")
         make_folder(folder)
         added = {"run_id": folder.name, "format": FORMAT, "created": datetime.now(UTC).isoformat()}
-        content = json.dumps({**added, **document}, indent=2, ensure_ascii=False).encode()
+        content = _to_json({**added, **document})
         if not (folder / RUN_FILE).exists():
             write_exclusive(folder, folder / RUN_FILE, content)
         run = cls.open(folder)
@@ -65,6 +65,10 @@ class RunFolder:
                 "version of mopd that made it, or start a new run"
             )
         return cls(folder, document)
+
+    def save(self) -> None:
+        """Write `run.json` anew, with this document."""
+        write_replacing(self.path, self.path / RUN_FILE, _to_json(self.document))
 
     @property
     def run_id(self) -> str:
@@ -128,6 +132,10 @@ class RunFolder:
             f"{self.path} was made with other settings: {'; '.join(lines[:_SHOWN_DIFFERENCES])}"
             f"{f'; and {more} more' if more > 0 else ''}: give the same settings to continue it, or another run folder"
         )
+
+
+def _to_json(document: dict[str, Any]) -> bytes:
+    return json.dumps(document, indent=2, ensure_ascii=False).encode()
 
 
 def _is_run(path: Path, entry: dict[str, Any]) -> bool:

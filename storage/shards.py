@@ -112,7 +112,7 @@ def commit_shard(
             untimed=_hash_untimed(content),
             name=name,
         )
-        return _publish(run, manifest, temporary, target)
+        return _publish(run, manifest, (temporary, target))
 
 
 def commit_again(
@@ -160,11 +160,14 @@ def commit_folder(
             created=_now(),
             files=files,
         )
-        return _publish(run, manifest, temporary, target)
+        return _publish(run, manifest, (temporary, target))
 
 
-def _publish(run: RunFolder, manifest: Manifest, temporary: Path | None = None, target: Path | None = None) -> Manifest:
-    """Move new data to its final name, then commit the manifest; the winner's manifest if another one came first."""
+def _publish(run: RunFolder, manifest: Manifest, data: tuple[Path, Path] | None = None) -> Manifest:
+    """Move new data to its final name, then commit the manifest; the winner's manifest if another one came first.
+
+    `data`: where it lies and where it goes; None for what is there already.
+    """
     place = (manifest.table, manifest.round, manifest.shard, manifest.key)
     path = manifest_path(run, *place)
     with temporary_path(run.path, path.name) as draft, commit_lock(run.path):
@@ -172,11 +175,12 @@ def _publish(run: RunFolder, manifest: Manifest, temporary: Path | None = None, 
         winner = find_manifest(run, *place)
         if winner is not None and winner.parents == manifest.parents:
             return winner
-        if target is not None and target.is_dir():
-            _clear_leftover(run, manifest, target)
+        if data is not None and data[1].is_dir():
+            _clear_leftover(run, manifest, data[1])
         path.unlink(missing_ok=True)
         make_folder(path.parent)
-        if temporary is not None and target is not None:
+        if data is not None:
+            temporary, target = data
             temporary.replace(target)
             fsync_path(target.parent)
         link_exclusive(draft, path)

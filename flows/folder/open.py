@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import fcntl
 import hashlib
-import json
 import os
 import platform
 import subprocess
@@ -27,7 +26,6 @@ from mopd.settings.teacher import ExternalTeacher
 from mopd.tasks.files import sources_digest
 from mopd.tasks.sources import expand, split_suffix
 from storage.errors import StorageError
-from storage.files import write_replacing
 from storage.runs import ABSENT, RUN_FILE, RunFolder
 
 FileStamps = tuple[tuple[str, int, int], ...]
@@ -145,7 +143,7 @@ def _reopen(run_dir: Path, settings: Settings) -> RunFolder:
         if plan.missing(folder):
             check_inputs_unchanged(folder, plan, settings)
         if folder != before:
-            write_replacing(folder.path, folder.path / RUN_FILE, json_bytes(folder.document))
+            folder.save()
         return folder
 
 
@@ -239,8 +237,3 @@ def _read(descriptor: int) -> str:
 def _rewrite(descriptor: int, text: str) -> None:
     os.ftruncate(descriptor, 0)
     os.pwrite(descriptor, text.encode(), 0)
-
-
-def json_bytes(document: dict[str, Any]) -> bytes:
-    """A document as `run.json` holds it."""
-    return json.dumps(document, indent=2, ensure_ascii=False).encode()

@@ -86,8 +86,8 @@ def open_contexts(folder: RunFolder, round: int, name: str, overrides: list[str]
         raise InputError(f"--name {name}: is a name of what runs make by themselves; take another one")
     earlier = named_conditions(folder).get(name, [])
     overrides = [*earlier, *(override for override in overrides if override not in earlier)]
-    planned = plan_contexts(folder, run, round, name, overrides)
-    inputs = check_inputs_unchanged(folder, run.at(round), planned.settings)
+    settings = overridden(folder, run.at(round).settings, overrides)
+    inputs = check_inputs_unchanged(folder, run.at(round), settings)
     contexts = plan_contexts(folder, run, round, name, overrides, {key: inputs[key] for key in DIGESTS})
     check_rollouts(folder, run, contexts)
     _check_differs(run, contexts, scores=scores)

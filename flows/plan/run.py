@@ -198,15 +198,11 @@ class RunPlan:
 
     def with_answers(self, judged: Judged, part: ContextShards) -> ContextShards:
         """The part with what the student replies under its contexts, keyed by these settings, named as they are."""
-        answers = [
-            (
-                context,
-                self._shard("answers", judged.round, context.shard, judged.model, (context,), policy=judged.state),
-            )
-            for context in part.contexts
-        ]
-        named = [replace(shard, name=context.name, overrides=context.overrides) for context, shard in answers]
-        return replace(part, answers=named)
+        return replace(part, answers=[self._answers(judged, context) for context in part.contexts])
+
+    def _answers(self, judged: Judged, context: Shard) -> Shard:
+        shard = self._shard("answers", judged.round, context.shard, judged.model, (context,), policy=judged.state)
+        return replace(shard, name=context.name, overrides=context.overrides)
 
     def by(self, settings: Settings) -> RunPlan:
         """The plan under other settings."""

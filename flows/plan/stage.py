@@ -7,6 +7,8 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import reduce
+from operator import getitem
 from typing import Any
 
 from flows.plan import counts
@@ -14,7 +16,6 @@ from mopd.contexts.summaries import instruction_of
 from mopd.objectives import needs_reference, needs_support
 from mopd.settings import Settings
 from mopd.settings.condition import AutoVariant
-from mopd.settings.tree import with_value
 
 Json = dict[str, Any]
 Rows = list[dict[str, Any]]
@@ -224,7 +225,8 @@ def key_tree(settings: Settings) -> Json:
     """The settings as `Stage.settings` is given them: those that can decide what a shard holds."""
     tree = settings.model_dump(mode="json")
     for dotted in FREE_SETTINGS:
-        tree = with_value(tree, dotted, None)
+        *groups, name = dotted.split(".")
+        del reduce(getitem, groups, tree)[name]
     return tree
 
 

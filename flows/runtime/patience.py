@@ -122,12 +122,8 @@ def _patient(send: Callable[..., Any]) -> Callable[..., Any]:
             since = time.monotonic()
             try:
                 answer = send(self, request, *args, **kwargs)
-                if answer.status_code not in BUSY:
-                    PATIENCE.answered()
+                if _is_answer(answer, since):
                     return answer
-                PATIENCE.missed(since, f"it answers {answer.status_code}")
-            except ServerGone:
-                raise
             except Exception as error:
                 _missed(error, since)
             time.sleep(PAUSE_SECONDS)
@@ -143,17 +139,22 @@ def _patiently(send: Callable[..., Any]) -> Callable[..., Any]:
             since = time.monotonic()
             try:
                 answer = await send(self, request, *args, **kwargs)
-                if answer.status_code not in BUSY:
-                    PATIENCE.answered()
+                if _is_answer(answer, since):
                     return answer
-                PATIENCE.missed(since, f"it answers {answer.status_code}")
-            except ServerGone:
-                raise
             except Exception as error:
                 _missed(error, since)
             await asyncio.sleep(PAUSE_SECONDS)
 
     return patient_send
+
+
+def _is_answer(answer: Any, since: float) -> bool:
+    """Whether the server has dealt with a request; notes that it came to nothing where it is too busy."""
+    if answer.status_code in BUSY:
+        PATIENCE.missed(since, f"it answers {answer.status_code}")
+        return False
+    PATIENCE.answered()
+    return True
 
 
 def _missed(error: Exception, since: float) -> None:

@@ -9,7 +9,7 @@ from itertools import count
 from pathlib import Path
 from typing import Any
 
-from flows.folder.open import ended_cleanly, in_own_process, json_bytes, made_by
+from flows.folder.open import ended_cleanly, in_own_process, made_by
 from flows.measure.eval.jobs import check_models
 from flows.measure.eval.plan import EvalPlan, Model
 from flows.measure.eval.request import EvalRequest, ResolvedRequest, resolve
@@ -17,7 +17,6 @@ from flows.measure.eval.settings import kept_settings
 from flows.plan.stage import FREE_SETTINGS
 from mopd.errors import InputError
 from storage.errors import StorageError
-from storage.files import write_replacing
 from storage.runs import RUN_FILE, RunFolder
 
 
@@ -70,7 +69,7 @@ def note_request(folder: RunFolder, prepared: Prepared) -> RunFolder:
     kept = RunFolder.open(folder.path)
     merged = _merged(kept, prepared)
     if merged != kept:
-        write_replacing(merged.path, merged.path / RUN_FILE, json_bytes(merged.document))
+        merged.save()
     return merged
 
 
