@@ -107,7 +107,7 @@ def test_a_killed_worker_costs_its_shard_a_retry(prefect: Prefect, tmp_path: Pat
 def test_nothing_of_a_comparison_stays_behind(prefect: Prefect, tmp_path: Path, number: int) -> None:
     """Two runs at once; killed, the comparison can end nothing, and its runs see that it is gone.
 
-    Each signal at each moment is tested with runs that do nothing, in tests/flows/test_compare_signals.py.
+    Each signal at each moment is tested with runs that do nothing, in test_compare_signals.py.
     """
     out = tmp_path / "compared"
     arguments = ("compare", TINY, "--vary", "train.objective=sdpo,grpo", "--seeds", "2", "--jobs", "2", "--out", out)

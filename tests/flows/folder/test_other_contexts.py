@@ -15,8 +15,8 @@ from flows.plan.shard import Shard
 from mopd.errors import InputError
 from storage.errors import StorageError
 from storage.runs import RunFolder
-from tests.flows.test_fork_plan import INPUTS
-from tests.flows.test_plan import commit, finish, run_of
+from tests.flows.folder.test_fork_plan import INPUTS
+from tests.flows.plan.test_plan import commit, finish, run_of
 
 POSITIVE = ["condition.variant=positive"]
 

@@ -61,7 +61,7 @@ def test_a_killed_holder_is_noticed(tmp_path: Path) -> None:
         "import os, sys; from pathlib import Path; from flows.folder.open import run_lock; from storage.runs import "
         "RunFolder\nwith run_lock(RunFolder(Path(sys.argv[1]), {})): os.kill(os.getpid(), 9)"
     )
-    killed = subprocess.run([sys.executable, "-c", script, str(tmp_path)], cwd=Path(__file__).parents[2], check=False)
+    killed = subprocess.run([sys.executable, "-c", script, str(tmp_path)], cwd=Path(__file__).parents[3], check=False)
     assert killed.returncode == -signal.SIGKILL
     assert not ended_cleanly(RunFolder(tmp_path, {}))
 

@@ -18,8 +18,8 @@ from storage.digest import digest_tables
 from storage.manifests import manifests
 from storage.runs import RunFolder
 from storage.shards import read_rows, verify_run
+from tests.flows.plan.test_plan import plan_of
 from tests.flows.rounds_by_jobs import make_run
-from tests.flows.test_plan import plan_of
 
 CANDIDATES = ("none", "positive", "contrastive/turns/first")
 NAMES = ("none", "positive", "contrastive-turns-first")

@@ -10,7 +10,7 @@ import pytest
 
 from flows.measure.compare.command import Comparison
 from tests.e2e.harness import TINY
-from tests.flows.test_compare import report, results
+from tests.flows.measure.compare.test_compare import report, results
 
 VARY = ["train.objective=mopd,grpo"]
 

@@ -30,8 +30,8 @@ from storage.catalog import query
 from storage.errors import StorageError
 from storage.runs import RunFolder
 from storage.shards import commit_shard, read_rows
+from tests.flows.plan.test_plan import SMALL, commit, finish, plan_of, run_of
 from tests.flows.rounds_by_jobs import make
-from tests.flows.test_plan import SMALL, commit, finish, plan_of, run_of
 from tests.storage.storage_samples import columns_of
 
 TASKS = [

@@ -12,7 +12,7 @@ from flows.plan.run import RunPlan
 from flows.runtime.worker import silent
 from storage.runs import RunFolder
 from storage.shards import read_rows
-from tests.flows.test_plan import commit, plan_of, run_of
+from tests.flows.plan.test_plan import commit, plan_of, run_of
 
 HISTORY = {"condition.history_rounds": 1}
 

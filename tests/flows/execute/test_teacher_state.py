@@ -15,7 +15,7 @@ from storage.runs import RunFolder
 from storage.shards import manifests, read_rows
 from tests.flows.rounds_by_jobs import make_run
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 ROUNDS = range(3)
 
 

@@ -24,8 +24,8 @@ from storage.manifests import Manifest, manifest_paths
 from storage.runs import RunFolder
 from storage.schemas import SCHEMAS
 from storage.shards import collect_garbage, commit_shard, manifests, read_rows, verify_run
+from tests.flows.plan.test_plan import commit, finish, run_of
 from tests.flows.rounds_by_jobs import make
-from tests.flows.test_plan import commit, finish, run_of
 from tests.storage.storage_samples import make_rows
 
 INPUTS = {"model_digest": "model", "tasks_digest": "tasks", "num_heldout": 6, "num_train": 9, "teacher_digest": None}

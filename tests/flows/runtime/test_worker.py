@@ -17,9 +17,9 @@ import pytest
 
 from flows.runtime.worker import Worker, WorkerDied, WorkerStopped, _kill_group
 from mopd.errors import InputError
-from tests.flows import worker_jobs as jobs
+from tests.flows.runtime import worker_jobs as jobs
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 
 
 @pytest.fixture
@@ -109,7 +109,7 @@ def test_killing_a_worker_on_purpose_is_no_death(worker: Worker) -> None:
 def test_a_worker_ends_with_its_parent(tmp_path: Path) -> None:
     script = (
         "import sys; from pathlib import Path; from flows.runtime.worker import CONTEXT, Worker\n"
-        "from tests.flows import worker_jobs as j\n"
+        "from tests.flows.runtime import worker_jobs as j\n"
         "CONTEXT.set_forkserver_preload([])\n"  # no model is loaded here
         "Worker('orphan', j.load, Path(sys.argv[1])).run(j.sleep, report=lambda r: print(r['pid'], flush=True))"
     )

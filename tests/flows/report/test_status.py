@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from flows.report.status import rounds_text, run_status
-from tests.flows.test_plan import commit, run_of
+from tests.flows.plan.test_plan import commit, run_of
 
 KEYS = ("policy", "shards_done", "mean_at_k", "mean_interval", "pass_at_k", "pass_interval", "k", "num_prompts")
 """What scripts have read since the first version."""

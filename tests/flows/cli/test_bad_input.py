@@ -24,7 +24,7 @@ from mopd.models.folders import resolve_model
 from mopd.settings import load_settings
 from storage.runs import RunFolder
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 TINY = ROOT / "examples" / "tiny.yaml"
 GOOD = {"id": "a", "prompt": "What is 1 + 1?", "answer": "2", "verifier": "last_number"}
 

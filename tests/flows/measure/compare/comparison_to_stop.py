@@ -1,8 +1,10 @@
 """A comparison whose runs do nothing but stay, and which is sent signals at a chosen place.
 
-python -m tests.flows.comparison_to_stop OUT RUN WORKERS PLACE SIGNAL…: RUN is `polite` or `deaf` (to SIGINT and
-SIGTERM). At PLACE `start`, the signals come between the question whether to go on and the start of the first process;
-at `running`, when WORKERS processes run. OUT/pids has a file for each process that was started.
+    python -m tests.flows.measure.compare.comparison_to_stop OUT RUN WORKERS PLACE SIGNAL…
+
+RUN is `polite` or `deaf` (to SIGINT and SIGTERM). At PLACE `start`, the signals come between the question whether to
+go on and the start of the first process; at `running`, when WORKERS processes run. OUT/pids has a file for each process
+that was started.
 """
 
 from __future__ import annotations

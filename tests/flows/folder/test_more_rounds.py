@@ -23,8 +23,8 @@ from storage.digest import digest_tables
 from storage.errors import StorageError
 from storage.manifests import manifest_path
 from storage.runs import RunFolder
+from tests.flows.plan.test_plan import lose
 from tests.flows.rounds_by_jobs import SMALL, TINY, inputs, make_run
-from tests.flows.test_plan import lose
 
 ENDS, EACH, NEVER = (f"evaluate.when={when}" for when in ("first_and_last", "every_round", "never"))
 

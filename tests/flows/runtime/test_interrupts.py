@@ -11,7 +11,7 @@ import pytest
 
 from flows.runtime.console import Console
 from flows.runtime.interrupts import Terminated, orderly_end, raise_if_interrupted
-from tests.flows.test_plan import run_of
+from tests.flows.plan.test_plan import run_of
 
 
 def test_a_ctrl_c_whose_exception_was_swallowed_is_raised_again() -> None:

@@ -18,7 +18,7 @@ from storage.runs import RunFolder
 from storage.shards import Manifest, commit_folder, commit_shard
 from tests.storage.storage_samples import make_rows, write_weights
 
-TINY = Path(__file__).parents[2] / "examples" / "tiny.yaml"
+TINY = Path(__file__).parents[3] / "examples" / "tiny.yaml"
 TABLES = ("prompts", "rollouts", "verdicts", "contexts", "scores", "signals")
 DIGESTS: dict[str, Any] = {"model_digest": "model", "tasks_digest": "tasks", "num_heldout": 4, "teacher_digest": None}
 

@@ -33,7 +33,8 @@ def _ctrl_c_is_heard() -> Iterator[None]:
 
 def stopped(out: Path, run: str, workers: int, place: str, *signals: int) -> tuple[int, float, int]:
     """The exit code of a comparison that is sent signals, the seconds that it took, and how many processes it began."""
-    command = [sys.executable, "-m", "tests.flows.comparison_to_stop", str(out), run, str(workers), place]
+    program = "tests.flows.measure.compare.comparison_to_stop"
+    command = [sys.executable, "-m", program, str(out), run, str(workers), place]
     began = time.monotonic()
     done = subprocess.run([*command, *(str(int(number)) for number in signals)], cwd=ROOT, timeout=60, check=False)
     seconds = time.monotonic() - began

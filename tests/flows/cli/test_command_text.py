@@ -17,9 +17,9 @@ from flows.measure.eval.request import find_model
 from flows.runtime.shell import shell_command
 from mopd.errors import InputError
 from storage.runs import RunFolder
+from tests.flows.folder.test_fork_plan import INPUTS
+from tests.flows.plan.test_plan import commit, finish, run_of
 from tests.flows.rounds_by_jobs import TINY
-from tests.flows.test_fork_plan import INPUTS
-from tests.flows.test_plan import commit, finish, run_of
 
 OVERRIDES = ["condition.variant={kind: random_peer, match: tokens}"]
 
