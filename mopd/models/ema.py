@@ -112,7 +112,7 @@ def _weight_files(folder: Path) -> list[Path]:
 
 def _holds(folder: Path, weights: dict[str, Tensor]) -> bool:
     """Whether the folder's files have these weights under these names, in float32."""
-    shapes = {}
+    shapes: dict[str, tuple[int, ...]] = {}
     for path in _weight_files(folder):
         with TensorFile(path) as file:
             shapes |= {name: place.shape for name, place in file.places.items() if place.dtype == torch.float32}

@@ -27,7 +27,7 @@ from mopd.models.ema import Pieces, Teacher, open_teacher
 from mopd.models.folders import autocast_dtype
 from mopd.models.lora import has_adapter, load_student, save_model, trained_parameters
 from mopd.models.narrow import linear_parameters, narrow
-from mopd.models.teachers import TEACHER_FOLDER, has_weights
+from mopd.models.teachers import TEACHER_FOLDER
 from mopd.optimizers.make import make_optimizer, named_state, rejoin, restore
 from mopd.optimizers.piecewise import weight_pieces
 
@@ -98,7 +98,7 @@ def _narrow(student: Any, optimizer: Any, dtype: torch.dtype) -> None:
 def _open_teacher(
     settings: TrainSettings, student: Any, policy_folder: Path, state_folder: Path | None, out: Path | None
 ) -> Teacher | None:
-    if not has_weights(settings.teacher):
+    if settings.teacher.kind != "ema":
         return None
     saved = state_folder / TEACHER_FOLDER if state_folder is not None else None
     return open_teacher(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from importlib import import_module
 from typing import Any, Protocol
 
 import torch
@@ -59,13 +60,13 @@ class EightBitMoments:
     def __init__(self) -> None:
         """Raises InputError where bitsandbytes is not installed."""
         try:
-            import bitsandbytes.functional as functional
+            self._functional: Any = import_module("bitsandbytes.functional")
         except ImportError as error:
             raise InputError(
-                f"train.optimizer: adamw_8bit needs bitsandbytes ({error}); pip install mopd[memory], or set it to adamw"
+                f"train.optimizer: adamw_8bit needs bitsandbytes ({error}); "
+                "pip install mopd[memory], or set train.optimizer to adamw"
             ) from error
-        self._functional: Any = functional
-        self._codes = {name: functional.create_dynamic_map(signed=signed) for name, signed in SIGNED.items()}
+        self._codes = {name: self._functional.create_dynamic_map(signed=signed) for name, signed in SIGNED.items()}
         self._float32 = Float32Moments()
 
     def make(self, state: State, name: str, weight: Tensor, home: torch.device) -> None:

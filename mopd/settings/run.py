@@ -88,10 +88,10 @@ class TrainSettings(Frozen):
     """Activations are computed again in the backward pass instead of kept, layer by layer: less memory, a third more
     time, the same result. `auto`: where those of `max_tokens_per_pass` would take more than 1 GB."""
     optimizer: Literal["adamw", "adamw_8bit"] = "adamw"
-    """`adamw_8bit` keeps the moments in 8 bits, in blocks (torchao's): a quarter of their memory, other numbers."""
+    """`adamw_8bit` keeps the moments in 8 bits, in blocks (by bitsandbytes): a quarter of their memory."""
     master_weights: Literal["float32", "bfloat16"] = "float32"
-    """`bfloat16`: weights and gradients of linear layers have 16 bits, and the 16 bits that rounding takes from a weight
-    are kept beside its moments, so that no update is lost. Passes must be in bfloat16 too."""
+    """`bfloat16`: weights and gradients of linear layers have 16 bits, and the 16 bits that rounding takes from a
+    weight are kept beside its moments, so that no update is lost. Passes must be in bfloat16 too."""
     offload_optimizer: bool = False
     """Keep the optimizer's state out of the device's memory between steps, in the host's; the same result."""
     teacher: TeacherSettings = EmaTeacher()
