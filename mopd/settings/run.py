@@ -192,7 +192,8 @@ def load_settings(path: str | Path, overrides: list[str] | None = None) -> Setti
         raise InputError(f"{path}: not valid YAML ({' '.join(str(error).split())})") from error
     if not isinstance(tree, dict):
         raise InputError(f"{path}: must be a mapping of settings, e.g. 'rounds: 4'")
-    return parse_settings(override_tree(tree, overrides or []), source=str(path))
+    source = f"{path} with --set" if overrides else str(path)
+    return parse_settings(override_tree(tree, overrides or []), source=source)
 
 
 def override_tree(tree: Tree, overrides: list[str]) -> Tree:
