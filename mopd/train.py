@@ -129,7 +129,7 @@ def take_step(
         return {**report, "skipped": NO_SIGNAL, "seconds": time.monotonic() - began}
     ratios_T = accumulate_gradients(state.student, objective, settings, device, number=report["step"])
     report |= objective.report()
-    norm = float(torch.nn.utils.clip_grad_norm_(state.student.parameters(), train.max_grad_norm))
+    norm = clip_gradients(list(trained_parameters(state.student).values()), train.max_grad_norm)
     if not math.isfinite(report["loss"] + norm):
         raise InputError(
             f"update {report['step']}: the loss ({report['loss']}) or its gradient ({norm}) is not finite; "
@@ -156,6 +156,16 @@ def _move(state: TrainerState, train: TrainSettings, rate: float) -> None:
     state.optimizer.step()
     update_teacher(state, train)
     state.step += 1
+
+
+def clip_gradients(weights: list[Tensor], max_norm: float) -> float:
+    """Scale gradients down to a norm that they are not to exceed; returns the one they had, in at least float32."""
+    gradients = [weight.grad for weight in weights if weight.grad is not None]
+    wide = [torch.promote_types(gradient.dtype, torch.float32) for gradient in gradients]
+    norms = [torch.linalg.vector_norm(gradient, dtype=dtype) for gradient, dtype in zip(gradients, wide)]
+    norm = torch.linalg.vector_norm(torch.stack(norms))
+    torch.nn.utils.clip_grads_with_norm_(weights, max_norm, norm)
+    return float(norm)
 
 
 def precision(student: Any) -> float:
