@@ -12,7 +12,7 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from mopd.errors import InputError
-from mopd.models.folders import resolve_model
+from mopd.models.folders import load_model, resolve_model
 from mopd.models.trainer_state import TrainerState, open_state, save_state, student_pieces
 from mopd.optimizers import piecewise
 from mopd.optimizers.make import named_state, rejoin, restore
@@ -106,22 +106,24 @@ def folder() -> Path:
     return resolve_model("tiny:llama")
 
 
-def test_training_in_bfloat16_is_training_in_float32(folder: Path) -> None:
-    """Autocast rounds a weight at each use; gradients of one micro-batch have 16 bits anyway."""
+def test_a_step_in_bfloat16_is_one_in_float32(folder: Path, tmp_path: Path) -> None:
+    """Autocast rounds a weight at each use, and the gradients of one micro-batch have 16 bits anyway.
+
+    But for weights half-way between two numbers, which it rounds to the even one: there are none here.
+    """
+    model = load_model(folder)
+    for parameter in model.parameters():
+        bits = parameter.data.view(torch.int32)
+        bits += (bits & 0xFFFF) == 2**15
+    model.save_pretrained(tmp_path)
     narrow, wide = settings(master_weights="bfloat16"), settings()
-    states = [opened(folder, chosen) for chosen in (narrow, wide)]
+    states = [opened(tmp_path, chosen) for chosen in (narrow, wide)]
     sizes = [sum(part.nbytes for part in state.student.parameters()) for state in states]
     assert sizes[0] < 0.8 * sizes[1]
-    start = whole_weights(states[1])
-    for _ in range(5):
-        reports = [take_step(state, score_rows(), chosen, CPU) for state, chosen in zip(states, (narrow, wide))]
-        for name in ("loss", "grad_norm"):  # three weights lie half-way between two numbers: rounded up, not to even
-            assert reports[0][name] == pytest.approx(reports[1][name], rel=2e-3)
+    reports = [take_step(state, score_rows(), chosen, CPU) for state, chosen in zip(states, (narrow, wide))]
+    assert reports[0] | {"seconds": 0} == reports[1] | {"seconds": 0}
     first, second = map(whole_weights, states)
-    for name, values in first.items():
-        assert values.dtype == torch.float32
-        difference = (values - second[name]).abs()
-        assert difference.norm() < 0.02 * (second[name] - start[name]).norm(), name
+    assert all(torch.equal(values, second[name]) for name, values in first.items())
 
 
 EIGHT_BIT = pytest.mark.skipif(not find_spec("bitsandbytes"), reason="needs bitsandbytes")
