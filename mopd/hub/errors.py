@@ -22,7 +22,12 @@ def hub_errors(name: HubName, setting: str) -> Iterator[None]:
     except InputError:
         raise
     except (OSError, errors.HTTPError, errors.RevisionResolutionError, errors.EntryNotFoundError) as error:
-        raise InputError(f"{setting}: {name}: {_problem(name, error)}") from error
+        raise InputError(f"{where(setting, name)}: {_problem(name, error)}") from error
+
+
+def where(setting: str, name: HubName) -> str:
+    """How an error begins: the setting, where there is one, and what it names."""
+    return f"{setting}: {name}" if setting else str(name)
 
 
 def endpoint() -> str:
@@ -67,8 +72,8 @@ def _answer(name: HubName, error: BaseException) -> str:
     if isinstance(error, errors.RevisionNotFoundError):
         return f"{name.repo} has no revision {name.revision}; name a branch, a tag or a commit of {page}"
     if isinstance(error, errors.RepositoryNotFoundError):
-        thing = "a folder here nor a model" if name.kind == "model" else "public nor known as a data set"
-        return f"is neither {thing} of {endpoint()}; mind the spelling or, if it is private, {_private()}"
+        what = "neither a folder here nor a model" if name.kind == "model" else "no public data set"
+        return f"is {what} of {endpoint()}; mind the spelling or, if it is private, {_private()}"
     if status == 401:
         return f"the hub refuses your token; {TOKEN}"
     if status == 403:

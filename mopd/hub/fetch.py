@@ -10,17 +10,21 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 from mopd.errors import InputError
-from mopd.hub.errors import cache, hub_errors
+from mopd.hub.errors import cache, hub_errors, where
 from mopd.hub.load import load_file
 from mopd.hub.names import HubName
 
 Progress = Callable[[dict[str, Any]], None]
-"""Takes `{"transfer": "org/name", "done": 3, "of": 8}`, in bytes."""
+"""Takes `{"transfer": "org/name", "done": 3, "of": 8, "begun": 1}`: bytes, `begun` from an earlier start."""
 NUM_CONNECTIONS = 4
+SHORT_COMMIT = 12
 
 
 def silent(_: dict[str, Any]) -> None:
     """Ignore progress."""
+
+
+def _ignore(_: int) -> None: ...
 
 
 def pin(name: HubName, setting: str) -> HubName:
@@ -50,7 +54,7 @@ def fetch_matching(name: HubName, setting: str, patterns: list[str]) -> Path:
                 repo_type=name.kind,
                 revision=name.commit,
                 allow_patterns=patterns,
-                tqdm_class=_bar(lambda num_bytes: None),
+                tqdm_class=_bar(),
             )
         )
 
@@ -79,28 +83,36 @@ def fetch_files(
     total = sum(sizes[file] for file in missing)
     if missing:
         _check_room(name, setting, total)
-        progress({"transfer": str(name), "done": 0, "of": total})
-        _load(name, setting, missing, Counter(str(name), total, progress))
+        _load(name, setting, missing, Counter(name, total, progress))
     return [snapshot / file for file in files]
 
 
 class Counter:
     """Bytes that have come, of several files at once."""
 
-    def __init__(self, label: str, total: int, progress: Progress) -> None:
-        self._label, self._total, self._progress = label, total, progress
-        self._done = 0
+    def __init__(self, name: HubName, total: int, progress: Progress) -> None:
+        self._label = f"{name.repo}@{(name.commit or '')[:SHORT_COMMIT]}"
+        self._total, self._progress = total, progress
+        self._done = self._begun = 0
         self._lock = threading.Lock()
+        self.add(0)
+
+    def begin(self, num_bytes: int) -> None:
+        """So many of a file were there."""
+        with self._lock:
+            self._begun += num_bytes
+        self.add(num_bytes)
 
     def add(self, num_bytes: int) -> None:
-        """More have come; fewer, where the hub begins a file again."""
+        """More have come; fewer, where a file is begun again."""
         with self._lock:
             self._done += num_bytes
-            self._progress({"transfer": self._label, "done": self._done, "of": self._total})
+            counts = {"done": self._done, "of": self._total, "begun": self._begun}
+            self._progress({"transfer": self._label, **counts})
 
 
 def _load(name: HubName, setting: str, files: Collection[str], counter: Counter) -> None:
-    bar = _bar(counter.add)
+    bar = _bar(counter.begin, counter.add)
     with hub_errors(name, setting), ThreadPoolExecutor(NUM_CONNECTIONS) as pool:
         for done in [pool.submit(load_file, name, file, bar) for file in files]:
             done.result()
@@ -113,8 +125,8 @@ def _check_room(name: HubName, setting: str, num_bytes: int) -> None:
     free = shutil.disk_usage(folder).free
     if num_bytes > free:
         raise InputError(
-            f"{setting}: {name}: {_size(num_bytes)} are to be loaded into {cache()}, where {_size(free)} are free; "
-            "make room, or set HF_HUB_CACHE to a folder that has it"
+            f"{where(setting, name)}: {_size(num_bytes)} are to be loaded into {cache()}, where {_size(free)} are "
+            "free; make room, or set HF_HUB_CACHE to a folder that has it"
         )
 
 
@@ -122,7 +134,7 @@ def _size(num_bytes: int) -> str:
     return f"{num_bytes / 1e9:.1f} GB" if num_bytes >= 1e8 else f"{num_bytes / 1e6:.1f} MB"
 
 
-def _bar(add: Callable[[int], None]) -> Any:
+def _bar(begin: Callable[[int], None] = _ignore, add: Callable[[int], None] = _ignore) -> Any:
     """What the hub's client takes for a progress bar: a class like tqdm's, that shows nothing itself."""
 
     class Bar:
@@ -131,8 +143,7 @@ def _bar(add: Callable[[int], None]) -> Any:
         format_dict: ClassVar[dict[str, Any]] = {}
 
         def __init__(self, *_: Any, **options: Any) -> None:
-            if options.get("initial"):
-                add(options["initial"])
+            begin(int(options.get("initial") or 0))
 
         def __enter__(self) -> Bar:
             return self

@@ -49,15 +49,18 @@ def _complete(blob: Path, url: str, *, headers: dict[str, str], size: int, bar: 
             return
         begun = _size_to_go_on_from(file, size)
         progress = bar(total=size, initial=begun)
-        options = {"headers": headers | {"Accept-Encoding": "identity"}, "expected_size": size}
-        http_get(url, file, resume_size=begun, _tqdm_bar=progress, **options)
-        file.flush()
-        os.fsync(file.fileno())
+
+        def load(start: int) -> None:
+            plain = headers | {"Accept-Encoding": "identity"}
+            http_get(url, file, resume_size=start, headers=plain, expected_size=size, _tqdm_bar=progress)
+            file.flush()
+            os.fsync(file.fileno())
+
+        load(begun)
         if begun and not _is_whole(partial, blob.name):
             file.truncate(0)
-            progress.update(-begun)
-            http_get(url, file, _tqdm_bar=progress, **options)
-            file.flush()
+            progress.update(-size)
+            load(0)
         partial.rename(blob)
 
 

@@ -16,15 +16,15 @@ def check_weights_format(folder: Path, setting: str, *, allow_pickled: bool) -> 
         raise refuse_pickled(f"{setting}: {folder}")
 
 
-def refuse_pickled(where: str) -> InputError:
+def refuse_pickled(place: str) -> InputError:
     """The error for weights that are pickled."""
     return InputError(
-        f"{where}: has its weights in pytorch_model.bin alone, a pickle, which may hold code; choose a copy in "
+        f"{place}: has its weights in pytorch_model.bin alone, a pickle, which may hold code; choose a copy in "
         f"safetensors, or set {ALLOW_PICKLED} to true (they are read with weights_only)"
     )
 
 
-def check_code(folder: Path, where: str) -> None:
+def check_code(folder: Path, place: str) -> None:
     """Raises InputError for a model that only code in its own folder can load; such code is never run."""
     path = folder / "config.json"
     try:
@@ -37,6 +37,6 @@ def check_code(folder: Path, where: str) -> None:
 
     if config.get("model_type") not in MODEL_FOR_CAUSAL_LM_MAPPING_NAMES:
         raise InputError(
-            f"{where}: needs code of its own (auto_map), which mopd does not run, and transformers has no model_type "
+            f"{place}: needs code of its own (auto_map), which mopd does not run, and transformers has no model_type "
             f"{config.get('model_type')!r}; choose a model that transformers knows"
         )

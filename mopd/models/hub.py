@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from mopd.errors import InputError
+from mopd.hub.errors import where
 from mopd.hub.fetch import Progress, fetch_files, fetch_matching, list_files, pin, silent
 from mopd.hub.names import HubName
 from mopd.hub.views import is_there, publish_view, view_folder
@@ -33,8 +34,8 @@ def fetch_model(name: HubName, setting: str, *, allow_pickled: bool = False, pro
         return name
     snapshot = fetch_matching(name, setting, list(SMALL_FILES))
     sizes = list_files(name, snapshot)
-    check_code(snapshot, f"{setting}: {name}")
-    weights = _choose_weights(f"{setting}: {name}", sizes, snapshot, allow_pickled=allow_pickled)
+    check_code(snapshot, where(setting, name))
+    weights = _choose_weights(where(setting, name), sizes, snapshot, allow_pickled=allow_pickled)
     small = [path for path in snapshot.iterdir() if any(path.match(pattern) for pattern in SMALL_FILES)]
     large = fetch_files(name, setting, weights, sizes=sizes, snapshot=snapshot, progress=progress)
     publish_view(view_folder(name), [*small, *large])
@@ -47,20 +48,20 @@ def hub_folder(name: HubName, setting: str) -> Path:
     return view_folder(pinned)
 
 
-def _choose_weights(where: str, sizes: dict[str, int], snapshot: Path, *, allow_pickled: bool) -> list[str]:
+def _choose_weights(place: str, sizes: dict[str, int], snapshot: Path, *, allow_pickled: bool) -> list[str]:
     """The files of the weights: safetensors, else pickled ones, and no copies in other formats."""
     for first in (SAFETENSORS, PICKLED):
         names = [first] if first in sizes else _indexed(snapshot / f"{first}.index.json")
         absent = [name for name in names if name not in sizes]
         if absent:
             raise InputError(
-                f"{where}: its index names {absent[0]}, which the repository lacks; choose another revision"
+                f"{place}: its index names {absent[0]}, which the repository lacks; choose another revision"
             )
         if names and first == PICKLED and not allow_pickled:
-            raise refuse_pickled(where)
+            raise refuse_pickled(place)
         if names:
             return names
-    raise InputError(f"{where}: holds no {SAFETENSORS}; choose a repository with weights for transformers")
+    raise InputError(f"{place}: holds no {SAFETENSORS}; choose a repository with weights for transformers")
 
 
 def _indexed(index: Path) -> list[str]:

@@ -1,4 +1,4 @@
-"""A process that loads a model by its name, since the hub's client reads the environment once, when it is imported.
+"""A process that loads a model or a data set by name: the hub's client reads the environment once, at its import.
 
 python -m tests.mopd.hub.client NAME [ALLOW_PICKLED]: writes what came of it as JSON.
 """
@@ -14,9 +14,10 @@ from pathlib import Path
 from typing import Any
 
 from mopd.errors import InputError
-from mopd.hub.names import model_name
+from mopd.hub.names import dataset_name, model_name
 from mopd.hub.views import view_folder
 from mopd.models.hub import fetch_model
+from mopd.tasks.hub import fetch_dataset, rows_file
 
 ROOT = Path(__file__).parents[3]
 
@@ -37,13 +38,14 @@ class Fetched:
     name: str
     """Pinned."""
     folder: Path
+    """Of a model; of a data set, the file with its rows."""
     error: str
     progress: list[dict[str, Any]]
     printed: str
 
 
 def fetch(name: str, url: str, home: Path, *, allow_pickled: bool = False, **variables: str) -> Fetched:
-    """Load a model in a process of its own."""
+    """Load a model or a data set in a process of its own."""
     command = [sys.executable, "-m", "tests.mopd.hub.client", name, *(["pickled"] if allow_pickled else [])]
     environment = hub_environment(url, home, **variables)
     done = subprocess.run(command, env=environment, cwd=ROOT, capture_output=True, text=True, check=False)
@@ -55,12 +57,16 @@ def fetch(name: str, url: str, home: Path, *, allow_pickled: bool = False, **var
 def main(name: str, *pickled: str) -> None:
     """Load, and say what came of it."""
     progress: list[dict[str, Any]] = []
-    repository = model_name(name)
-    assert repository is not None, f"{name} is no name of the hub"
     answer = {"name": "", "folder": "", "error": "", "progress": progress}
     try:
-        pinned = fetch_model(repository, "model.path", allow_pickled=bool(pickled), progress=progress.append)
-        answer |= {"name": str(pinned), "folder": str(view_folder(pinned))}
+        if (dataset := dataset_name(name)) is not None:
+            pinned = fetch_dataset(dataset, "tasks.train", progress=progress.append)
+            answer |= {"name": str(pinned), "folder": str(rows_file(pinned))}
+        else:
+            model = model_name(name)
+            assert model is not None, f"{name} is no name of the hub"
+            pinned = fetch_model(model, "model.path", allow_pickled=bool(pickled), progress=progress.append)
+            answer |= {"name": str(pinned), "folder": str(view_folder(pinned))}
     except InputError as error:
         answer["error"] = str(error)
     print(json.dumps(answer))
