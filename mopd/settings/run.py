@@ -35,9 +35,13 @@ class ModelSettings(Frozen):
     """The student, and where the initial weights come from."""
 
     path: str = EMBEDDED_MODEL
-    """A Hugging Face folder, `embedded:smollm2-135m-instruct`, or `tiny:llama` (random weights, for tests)."""
+    """A Hugging Face folder, a name on the hub (`org/name`, `org/name@revision`), `embedded:smollm2-135m-instruct`, or
+    `tiny:llama` (random weights, for tests)."""
     precision: Literal["auto", "float32", "bfloat16"] = "auto"
     """Autocast precision of forward passes; master weights stay fp32. `auto`: bfloat16 where the hardware has it."""
+    allow_pickled_weights: bool = False
+    """Whether a model, or an external teacher, may have its weights in `pytorch_model.bin` alone; they are read with
+    `weights_only`. Safetensors go first wherever there are some."""
 
 
 class ScoreSettings(Frozen):
