@@ -70,13 +70,20 @@ def _generate(tree: Json) -> Json:
     return _without(tree["generate"], "num_prompts", "groups", "ask_for_summary")
 
 
+def _words(tree: Json) -> Json:
+    """What a model is asked in, as far as that isn't its own chat template."""
+    names = ("chat_template", "chat_template_kwargs", "system_prompt")
+    return {name: tree["model"][name] for name in names if tree["model"][name]}
+
+
 def _prompts(settings: Settings, tree: Json) -> Json:
     num_prompts = tree["generate"]["num_prompts"]
     return {"tasks": tree["tasks"], "num_prompts": num_prompts, "prompts_per_shard": tree["prompts_per_shard"]}
 
 
 def _rollouts(settings: Settings, tree: Json) -> Json:
-    return {**_generate(tree), "precision": tree["model"]["precision"], "instruction": instruction_of(settings)}
+    instruction = instruction_of(settings)
+    return {**_generate(tree), **_words(tree), "precision": tree["model"]["precision"], "instruction": instruction}
 
 
 def _verdicts(settings: Settings, tree: Json) -> Json:
@@ -85,7 +92,7 @@ def _verdicts(settings: Settings, tree: Json) -> Json:
 
 
 def _contexts(settings: Settings, tree: Json) -> Json:
-    return {**tree["condition"], **_selection(settings)}
+    return {**tree["condition"], **_words(tree), **_selection(settings)}
 
 
 def _scores(settings: Settings, tree: Json) -> Json:
@@ -104,7 +111,8 @@ def _nothing(settings: Settings, tree: Json) -> Json:
 
 
 def _answers(settings: Settings, tree: Json) -> Json:
-    return {"generate": _generate(tree), "verify": tree["verify"], "precision": tree["model"]["precision"]}
+    precision = tree["model"]["precision"]
+    return {"generate": _generate(tree), **_words(tree), "verify": tree["verify"], "precision": precision}
 
 
 def _choices(settings: Settings, tree: Json) -> Json:
