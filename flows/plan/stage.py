@@ -145,7 +145,7 @@ _STAGES = (
     Stage(
         name="generate",
         table="rollouts",
-        version=1,
+        version=2,
         settings=_rollouts,
         load="flows.execute.jobs:load_engine",
         job="flows.execute.jobs:generate",
@@ -155,7 +155,7 @@ _STAGES = (
     Stage(
         name="verify",
         table="verdicts",
-        version=4,
+        version=5,
         settings=_verdicts,
         reads=("prompts",),
         job="flows.execute.jobs:verify",
@@ -195,7 +195,7 @@ _STAGES = (
     Stage(
         name="answer",
         table="answers",
-        version=2,
+        version=3,
         settings=_answers,
         reads=("prompts",),
         load="flows.execute.measure_jobs:load_answerer",
@@ -217,7 +217,7 @@ _STAGES = (
     Stage(
         name="evaluate",
         table="evaluations",
-        version=3,
+        version=4,
         settings=_evaluations,
         load="flows.execute.jobs:load_engine",
         job="flows.execute.jobs:sample_heldout",

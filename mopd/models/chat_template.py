@@ -112,9 +112,18 @@ class ChatTemplate:
         """Whether the header of a reply leaves a <think> open, so that the reply itself has the closing tag alone."""
         if not self.knows_thinking:
             return False
-        header = self.rendered([{"role": "user", "content": _QUESTION}]).rpartition(_QUESTION)[2]
+        header = self._rendered_question.rpartition(_QUESTION)[2]
         opened, closed = map(header.rfind, THINK_TAGS)
         return opened > closed
+
+    @cached_property
+    def _rendered_question(self) -> str:
+        """A question as the template writes it: alone, or after a system message where it wants one."""
+        question = {"role": "user", "content": _QUESTION}
+        try:
+            return self.rendered([question])
+        except TemplateRefusal:
+            return self.rendered([{"role": "system", "content": "Reply."}, question])
 
     @cached_property
     def special_tokens(self) -> list[str]:
@@ -134,15 +143,13 @@ class ChatTemplate:
     def check(self) -> None:
         """What the settings say must be something that the template takes. Raises InputError, naming the setting."""
         self._check_arguments()
-        asked = [{"role": "user", "content": _QUESTION}]
-        alone = ChatTemplate(self.tokenizer, arguments=self._arguments, text=self._replacement.get("chat_template"))
-        if _QUESTION not in alone.rendered(asked):
+        if self.system_prompt is not None:
+            self._check_system_prompt(self.system_prompt)
+        if _QUESTION not in self._rendered_question:
             raise InputError(
                 "the model's chat template leaves out what the user says, as those do that want a message in parts; "
                 "name a file with another template in model.chat_template"
             )
-        if self.system_prompt is not None:
-            self._check_system_prompt(asked)
 
     def standalone(self) -> str:
         """The template for those who render without the settings: they stand in it."""
@@ -158,13 +165,13 @@ class ChatTemplate:
                 there = f"it knows {', '.join(sorted(known))}" if known else "it knows none"
                 raise InputError(f"model.chat_template_kwargs: {name} is nothing that the chat template knows; {there}")
 
-    def _check_system_prompt(self, asked: list[Message]) -> None:
+    def _check_system_prompt(self, system_prompt: str) -> None:
         way_out = "write it into the questions instead, or name a file with another template in model.chat_template"
         try:
-            rendered = self.rendered(asked)
+            rendered = self.rendered([{"role": "user", "content": _QUESTION}])
         except TemplateRefusal as error:
             raise InputError(f"model.system_prompt: {error.problem}; {way_out}") from error
-        if not is_shown(str(self.system_prompt), rendered):
+        if not is_shown(system_prompt, rendered):
             raise InputError(f"model.system_prompt: the model's chat template leaves out system messages; {way_out}")
 
     def _apply(self, messages: Sequence[Message], **options: Any) -> Any:

@@ -97,7 +97,7 @@ def test_settings_are_frozen() -> None:
         ("rounds=1000000000000", "rounds: .*less than or equal to 100000"),
         (
             "train.objective=ppo",
-            "train.objective: 'ppo' is unknown; choose one of distill, dpo, grpo, mopd, opd, opsd, sdft",
+            "train.objective: 'ppo' is unknown; choose one of distill, dpo, grpo, mopd, opd, opsd, sd",
         ),
         ("train.objective={kind: sft, alpha: 0.5}", "train.objective.alpha: no such setting"),
         ("train.objective.form=sampled_token", "train.objective: .*reverse KL and alpha is 0.5; set alpha to 1.0"),
