@@ -11,7 +11,7 @@ from rich.rule import Rule
 from rich.text import Text
 
 from flows.folder.policies import policy_folder
-from flows.plan.run import RunPlan
+from flows.plan.conditions import settings_of
 from flows.report.text import text_table
 from flows.runtime.shell import shell_command
 from mopd.errors import InputError
@@ -186,7 +186,9 @@ def _rows(folder: RunFolder, table: str, round: int, **where: Any) -> list[Row]:
 
 def _system_prompt(folder: RunFolder, round: int) -> str | None:
     """What the prompts of a round are asked under."""
-    return RunPlan.of(folder).at(round).settings.model.system_prompt
+    earlier = folder.lineage.get("earlier", [])  # of a fork
+    settings = next((part["settings"] for part in earlier if round < part["below"]), None)
+    return settings_of(folder, settings).model.system_prompt
 
 
 def _tokenizer_folder(folder: RunFolder) -> Path:
