@@ -18,6 +18,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from mopd.engines.stops import LENGTH
 from mopd.errors import InputError
 from mopd.models.device import autocast, default_device
 from mopd.models.folders import load_model, load_tokenizer, num_output_ids
@@ -109,7 +110,7 @@ def take_step(
     loss or gradient is not finite, before the weights are touched.
     """
     began, train = time.monotonic(), settings.train
-    rows = [row for row in rows if len(row["token_ids"])]
+    rows = [row for row in rows if len(row["token_ids"]) and not (train.mask_truncated and is_cut(row))]
     learning_rate = train.learning_rate * min(1.0, (state.step + 1) / max(train.warmup_steps, 1))
     report = _first_columns(state.updates, rows, train, learning_rate)
     state.updates += 1
@@ -136,6 +137,11 @@ def take_step(
         _move(state, train, learning_rate)
     state.optimizer.zero_grad(set_to_none=True)
     return {**report, "seconds": time.monotonic() - began}
+
+
+def is_cut(row: dict[str, Any]) -> bool:
+    """Whether a reply was cut at the longest response."""
+    return bool(row["finish_reason"] == LENGTH)
 
 
 def _move(state: TrainerState, train: TrainSettings, learning_rate: float) -> None:

@@ -7,6 +7,7 @@ from typing import Any
 
 from mopd.contexts.peers import Candidate, Pool, Source
 from mopd.contexts.summaries import summarize
+from mopd.engines.stops import LENGTH
 from mopd.seeds import derive_seed
 from mopd.settings.condition import ConditionSettings, ControlVariant
 from mopd.verifiers.reply import without_thinking
@@ -81,7 +82,9 @@ class Pools:
         return [candidate for pair in pairs if (candidate := self._candidate(group, *pair)) is not None]
 
     def _candidate(self, group: Group, rollout: Row, verdict: Row) -> Candidate | None:
-        """None without a verdict, and without text: such a reply has nothing to show."""
+        """None without a verdict, and without text: such a reply has nothing to show. Nor a cut one, where so set."""
+        if not self._settings.show_truncated and rollout["finish_reason"] == LENGTH:
+            return None
         reply = self.plain(rollout["text"])
         text = without_thinking(reply).strip() if self._settings.strip_think else reply
         if verdict["success"] is None or not text:

@@ -72,6 +72,8 @@ class ConditionSettings(Frozen):
     """A rollout never sees itself as a peer."""
     strip_think: bool = False
     """Whether `<think>…</think>` is left out of peers' replies; one that is nothing else is no peer then."""
+    show_truncated: bool = True
+    """Whether replies that were cut at the longest response may be shown as peers."""
     history_rounds: NonNegativeInt = 0
     """Prompts without a success now are shown successes of up to so many earlier rounds, newest first."""
     max_context_tokens: PositiveInt = 10240
