@@ -18,6 +18,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from mopd.engines.stops import LENGTH
 from mopd.errors import InputError
 from mopd.models.checkpointing import set_checkpointing
 from mopd.models.device import autocast, default_device
@@ -120,7 +121,7 @@ def take_step(
     loss or gradient is not finite, before the weights are touched.
     """
     began, train = time.monotonic(), settings.train
-    rows = [row for row in rows if len(row["token_ids"])]
+    rows = [row for row in rows if len(row["token_ids"]) and not (train.mask_truncated and is_cut(row))]
     rate = learning_rate(train, step=state.step, update=state.updates, num_updates=updates_of_run(settings))
     report = _first_columns(state.updates, rows, train, rate)
     state.updates += 1
@@ -147,6 +148,11 @@ def take_step(
         _move(state, train, rate)
     state.optimizer.zero_grad(set_to_none=True)
     return {**report, "seconds": time.monotonic() - began}
+
+
+def is_cut(row: dict[str, Any]) -> bool:
+    """Whether a reply was cut at the longest response."""
+    return bool(row["finish_reason"] == LENGTH)
 
 
 def _move(state: TrainerState, train: TrainSettings, rate: float) -> None:

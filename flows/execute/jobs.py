@@ -43,11 +43,13 @@ class LoadedEngine:
 def load_engine(
     folder: RunFolder, settings: Settings, version: int, generate: GenerateSettings | None = None
 ) -> LoadedEngine:
-    """The engine with policy `version` of a run, sampling by the settings, or by `generate` in place of theirs."""
+    """The engine with policy `version` of a run, with room for what rollouts and evaluations, or `generate`, ask."""
     from mopd.engines import make_engine
 
     policy, base = policy_folder(folder, version), base_folder(folder, version)
-    engine = make_engine(generate or settings.generate, settings.model, policy, base=base)
+    longest = max(settings.generate.max_tokens, settings.evaluation_sampling.max_tokens)
+    generate = generate or settings.generate.model_copy(update={"max_tokens": longest})
+    engine = make_engine(generate, settings.model, policy, base=base)
     return LoadedEngine(engine, run_template(folder, settings))
 
 

@@ -39,6 +39,7 @@ def check_inputs(_: None, report: Report, settings: Settings, tasks_digest: str)
     check_lora(settings, model)
     template = load_chat_template(model, settings.model)
     template.check()
+    check_sampling(settings, template.tokenizer)
     check_prompts([*tasks.train, *tasks.heldout], template, settings)
     check_sandbox([*tasks.train, *tasks.heldout], settings)
     return {
@@ -64,20 +65,33 @@ def check_weights(settings: Settings, model: Path) -> None:
 
 def check_budgets(settings: Settings, *, window: int, teacher_window: int) -> None:
     """What student and teacher read, with the response, must fit into their windows (in tokens)."""
-    response, context = settings.generate.max_tokens, settings.condition.max_context_tokens
-    prompt = settings.generate.max_prompt_tokens
-    if response >= window:
-        raise InputError(f"generate.max_tokens: {response} leaves no room in the model's window of {window}; lower it")
+    responses = {"generate.max_tokens": settings.generate.max_tokens}
+    if settings.evaluate.max_tokens is not None:
+        responses["evaluate.max_tokens"] = settings.evaluate.max_tokens
     teacher = "teacher" if settings.train.teacher.kind == "external" else "model"
-    for name, length, reader, room in (
-        ("condition.max_context_tokens", context, teacher, teacher_window),
-        ("generate.max_prompt_tokens", prompt, "model", window),
-    ):
-        if length + response > room:
-            raise InputError(
-                f"{name}: {length} and generate.max_tokens: {response} exceed the {reader}'s window of {room}; "
-                f"set the first to at most {room - response}, or lower the second"
-            )
+    context = ("condition.max_context_tokens", settings.condition.max_context_tokens, teacher, teacher_window)
+    prompt = ("generate.max_prompt_tokens", settings.generate.max_prompt_tokens, "model", window)
+    for bound, response in responses.items():
+        if response >= window:
+            raise InputError(f"{bound}: {response} leaves no room in the model's window of {window}; lower it")
+        for name, length, reader, room in [context, prompt] if bound == "generate.max_tokens" else [prompt]:
+            if length + response > room:
+                raise InputError(
+                    f"{name}: {length} and {bound}: {response} exceed the {reader}'s window of {room}; "
+                    f"set the first to at most {room - response}, or lower the second"
+                )
+
+
+def check_sampling(settings: Settings, tokenizer: Any) -> None:
+    """Stops must be what can be sampled, arguments what the engine knows. Raises InputError."""
+    from mopd.engines.stops import check_stops
+
+    for name, sampling in (("generate", settings.generate), ("evaluate", settings.evaluation_sampling)):
+        check_stops(sampling.stop, sampling.stop_token_ids, tokenizer, setting=name)
+    if settings.generate.engine_arguments:
+        from mopd.engines.vllm_engine import check_arguments
+
+        check_arguments(settings.generate.engine_arguments)
 
 
 def check_sandbox(tasks: list[Task], settings: Settings) -> None:

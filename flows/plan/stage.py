@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from functools import reduce
+from functools import cache, reduce
 from operator import getitem
 from typing import Any
 
@@ -41,6 +41,16 @@ FREE_SETTINGS = (
 
 But for `choices`, which hold `evaluate.bootstrap_samples`: see `free_settings`.
 """
+
+
+LATER_SETTINGS = (
+    *(f"generate.{name}" for name in ("top_p", "top_k", "min_p", "repetition_penalty", "presence_penalty")),
+    *(f"evaluate.{name}" for name in ("top_p", "top_k", "min_p", "repetition_penalty", "presence_penalty")),
+    *("generate.stop", "generate.stop_token_ids", "generate.engine_arguments"),
+    *("evaluate.stop", "evaluate.stop_token_ids", "evaluate.max_tokens"),
+    *("condition.show_truncated", "train.mask_truncated"),
+)
+"""Settings that came when there were shards already: at its default none is in a key, so that those are still found."""
 
 
 @dataclass(frozen=True)
@@ -244,13 +254,19 @@ STAGES = {stage.table: stage for stage in _STAGES}
 
 def key_tree(settings: Settings) -> Json:
     """The settings as `Stage.settings` is given them: those that can decide what a shard holds."""
-    tree = settings.model_dump(mode="json")
-    for dotted in FREE_SETTINGS:
+    tree, defaults = settings.model_dump(mode="json"), _default_tree()
+    for dotted in (*FREE_SETTINGS, *LATER_SETTINGS):
         *groups, name = dotted.split(".")
         group = reduce(getitem, groups, tree)
         assert name in group or "kind" in group, f"no such setting: {dotted}"  # a choice has those of its kind
-        group.pop(name, None)
+        if dotted in FREE_SETTINGS or group[name] == reduce(getitem, groups, defaults)[name]:
+            group.pop(name, None)
     return tree
+
+
+@cache
+def _default_tree() -> Json:
+    return Settings().model_dump(mode="json")
 
 
 def free_settings(settings: Settings) -> tuple[str, ...]:
