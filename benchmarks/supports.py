@@ -31,7 +31,8 @@ from mopd.condition import condition
 from mopd.engines import make_engine
 from mopd.generate import generate
 from mopd.models.folders import load_model, load_tokenizer, resolve_model
-from mopd.models.forward import branches, hidden_states, make_batch, plan_batches, vocabulary_logps
+from mopd.models.forward import branches, hidden_states, make_batch, plan_batches
+from mopd.models.head import vocabulary_logps
 from mopd.score import Scorer
 from mopd.settings import Settings, load_settings
 from mopd.tasks.draw import draw_prompts, load_tasks

@@ -16,17 +16,8 @@ import torch
 from mopd.errors import InputError
 from mopd.models.device import autocast, default_device
 from mopd.models.folders import load_model, model_window
-from mopd.models.forward import (
-    Branch,
-    branches,
-    check_head,
-    check_window,
-    hidden_states,
-    make_batch,
-    num_ids,
-    plan_batches,
-    token_logps,
-)
+from mopd.models.forward import Branch, branches, check_window, hidden_states, make_batch, plan_batches
+from mopd.models.head import check_head, num_ids, token_logps
 from mopd.models.teachers import EXTERNAL_PATH, load_teacher, teacher_sources, teacher_version
 from mopd.objectives import needs_reference, needs_support
 
