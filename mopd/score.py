@@ -16,7 +16,7 @@ import torch
 from mopd.errors import InputError
 from mopd.models.device import autocast, default_device
 from mopd.models.folders import load_model, model_window
-from mopd.models.forward import Branch, branches, check_window, hidden_states, make_batch, plan_batches
+from mopd.models.forward import Branch, branches, check_window, hidden_states, make_batch, plan_batches, tree_tokens
 from mopd.models.head import check_head, num_ids, token_logps
 from mopd.models.teachers import EXTERNAL_PATH, load_teacher, teacher_sources, teacher_version
 from mopd.objectives import needs_reference, needs_support
@@ -168,7 +168,9 @@ class Scorer:
     ) -> Reading:
         """Read rollouts after their prefixes, on a support as in `token_logps`."""
         settings, out = self.settings.score, Reading({}, {}, {})
-        for trees in plan_batches(items, max_tokens=settings.max_tokens_per_pass):
+        for trees in plan_batches(
+            items, max_tokens=settings.max_tokens_per_pass, shared_tokens=tree_tokens(model, items)
+        ):
             batch = make_batch(trees, self.device)
             ids = None
             if support_ids is not None:

@@ -21,7 +21,7 @@ from torch import Tensor
 from mopd.errors import InputError
 from mopd.models.device import autocast, default_device
 from mopd.models.folders import load_model, load_tokenizer, num_output_ids
-from mopd.models.forward import branches, hidden_states, make_batch, plan_batches
+from mopd.models.forward import branches, hidden_states, make_batch, plan_batches, tree_tokens
 from mopd.models.lora import seed_dropout
 from mopd.models.teachers import load_teacher, teacher_sources
 from mopd.models.trainer_state import TrainerState, open_state, save_state, trained_parameters, update_teacher
@@ -204,7 +204,9 @@ def _micro_batches(student: Any, update: Update, settings: Settings, device: tor
     """The update cut into parts of bounded size, each read by the student."""
     rows = update.rows
     items = branches([row["prompt_token_ids"] for row in rows], [row["token_ids"] for row in rows])
-    for trees in plan_batches(items, max_tokens=settings.train.max_tokens_per_pass):
+    for trees in plan_batches(
+        items, max_tokens=settings.train.max_tokens_per_pass, shared_tokens=tree_tokens(student, items)
+    ):
         batch = make_batch(trees, device)
         with autocast(settings.model.precision, device):
             hidden_NH = hidden_states(student, batch)

@@ -9,6 +9,7 @@ Axes: B trees, L tokens of a tree, N predicted tokens of a batch, H hidden size,
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
@@ -18,6 +19,7 @@ import torch
 from torch import Tensor
 
 from mopd.errors import InputError
+from mopd.models.attention import PADDING, PREFIX, attention_mask, most_shared
 
 
 @dataclass(frozen=True, eq=False)
@@ -54,7 +56,8 @@ class Batch(NamedTuple):
 
     input_ids: Tensor  # [B, L]
     position_ids: Tensor  # [B, L]
-    mask: Tensor | None  # [B, 1, L, L] bool, true where attention is allowed; None: plain causal
+    branch_of: Tensor | None  # [B, L] number of the branch, PREFIX or PADDING; None: every tree has one branch
+    longest: int  # tokens of the longest sequence, a prefix and one branch
     source: Tensor  # [N] index into the flattened B * L positions whose hidden state predicts the token
     targets: Tensor  # [N] the sampled token ids
     rows: list[tuple[int, int]]  # (row, number of tokens), in the order of N
@@ -82,31 +85,38 @@ def branches(prefixes: Sequence[np.ndarray], responses: Sequence[np.ndarray]) ->
     ]
 
 
-def plan_batches(items: Sequence[Branch], *, max_tokens: int) -> list[list[Tree]]:
+def plan_batches(items: Sequence[Branch], *, max_tokens: int, shared_tokens: int = sys.maxsize) -> list[list[Tree]]:
     """Group branches into trees by prefix and trees into batches of at most `max_tokens` padded tokens.
 
-    A branch that alone exceeds the bound gets a batch of its own. Every branch appears exactly once.
+    A branch that alone exceeds the bound gets a batch of its own. Every branch appears exactly once. Where a tree has
+    several branches, no tree of its batch has more than `shared_tokens` (of `tree_tokens`).
     """
     by_prefix: dict[bytes, list[Branch]] = {}
     for branch in items:
         by_prefix.setdefault(branch.prefix.tobytes(), []).append(branch)
-    trees = [tree for group in by_prefix.values() for tree in _split(group, max_tokens)]
+    trees = [tree for group in by_prefix.values() for tree in _split(group, max_tokens, shared_tokens)]
     trees.sort(key=lambda tree: (tree.length, tree.branches[0].row))
     batches: list[list[Tree]] = []
     for tree in trees:
-        if batches and (len(batches[-1]) + 1) * tree.length <= max_tokens:
+        fits = batches and (len(batches[-1]) + 1) * tree.length <= max_tokens
+        if fits and (tree.length <= shared_tokens or all_plain([*batches[-1], tree])):
             batches[-1].append(tree)
         else:
             batches.append([tree])
     return batches
 
 
-def _split(group: list[Branch], max_tokens: int) -> Iterator[Tree]:
+def all_plain(trees: Sequence[Tree]) -> bool:
+    """Whether each tree is one sequence."""
+    return all(len(tree.branches) == 1 for tree in trees)
+
+
+def _split(group: list[Branch], max_tokens: int, shared_tokens: int) -> Iterator[Tree]:
     prefix, length = group[0].prefix, len(group[0].prefix)
     taken: list[Branch] = []
     for branch in group:
         fed = len(branch.tokens) - 1
-        if taken and length + fed > max_tokens:
+        if taken and length + fed > min(max_tokens, shared_tokens):
             yield Tree(prefix, tuple(taken))
             taken, length = [], len(prefix)
         taken.append(branch)
@@ -118,13 +128,13 @@ def make_batch(trees: Sequence[Tree], device: torch.device | str = "cpu") -> Bat
     """Pad trees on the right and say which position predicts which token."""
     length = max(tree.length for tree in trees)
     ids, positions, branch_of = (np.zeros((len(trees), length), dtype=np.int64) for _ in range(3))
-    branch_of.fill(-2)  # padding; -1 marks the prefix
+    branch_of.fill(PADDING)
     source: list[int] = []
     targets: list[np.ndarray] = []
     rows: list[tuple[int, int]] = []
     for b, tree in enumerate(trees):
         start = len(tree.prefix)
-        ids[b, :start], positions[b, :start], branch_of[b, :start] = tree.prefix, np.arange(start), -1
+        ids[b, :start], positions[b, :start], branch_of[b, :start] = tree.prefix, np.arange(start), PREFIX
         at = start
         for number, branch in enumerate(tree.branches):
             fed = len(branch.tokens) - 1
@@ -135,35 +145,38 @@ def make_batch(trees: Sequence[Tree], device: torch.device | str = "cpu") -> Bat
             targets.append(branch.tokens)
             rows.append((branch.row, len(branch.tokens)))
             at += fed
-    plain = all(len(tree.branches) == 1 for tree in trees)
+    plain = all_plain(trees)
+    if plain:  # counted on over the padding: where positions begin anew, transformers sees packed sequences
+        positions[:] = np.arange(length)
     return Batch(
         input_ids=torch.from_numpy(ids).to(device),
         position_ids=torch.from_numpy(positions).to(device),
-        mask=None if plain else _tree_mask(torch.from_numpy(branch_of).to(device)),
+        branch_of=None if plain else torch.from_numpy(branch_of).to(device),
+        longest=max(len(branch.prefix) + len(branch.tokens) - 1 for tree in trees for branch in tree.branches),
         source=torch.tensor(source, device=device),
         targets=torch.from_numpy(np.concatenate(targets).astype(np.int64)).to(device),
         rows=rows,
     )
 
 
-def _tree_mask(branch_BL: Tensor) -> Tensor:
-    """Allowed attention [B, 1, L, L]: backwards, to the prefix or within the same branch. Large, so made in place."""
-    mask_BLL = branch_BL[:, :, None] == branch_BL[:, None, :]
-    mask_BLL |= (branch_BL == -1)[:, None, :]
-    return mask_BLL.tril_()[:, None]
-
-
 def hidden_states(model: Any, batch: Batch) -> Tensor:
     """Hidden states [N, H] that predict the batch's tokens."""
     if isinstance(model, Blend):
         return torch.cat([hidden_states(part, batch) for part in model.models], dim=-1)
-    attention: Tensor | None = batch.mask
-    if attention is not None and model.config._attn_implementation == "eager":
-        attention = torch.zeros_like(attention, dtype=torch.float32).masked_fill_(~attention, float("-inf"))
     output = model.base_model(
-        input_ids=batch.input_ids, attention_mask=attention, position_ids=batch.position_ids, use_cache=False
+        input_ids=batch.input_ids,
+        attention_mask=attention_mask(model, batch.branch_of, batch.longest),
+        position_ids=batch.position_ids,
+        use_cache=False,
     )
     return output.last_hidden_state.flatten(0, 1)[batch.source]
+
+
+def tree_tokens(model: Any, items: Sequence[Branch]) -> int:
+    """Tokens that a tree of several of these branches may have for `model`; 0 where it reads each by itself."""
+    longest = max((len(branch.prefix) + len(branch.tokens) - 1 for branch in items), default=0)
+    parts = model.models if isinstance(model, Blend) else (model,)
+    return min(most_shared(part, longest) for part in parts)
 
 
 def check_window(lengths: Sequence[int], window: int) -> None:

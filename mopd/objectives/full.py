@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from mopd.models.device import autocast
-from mopd.models.forward import branches, hidden_states, make_batch, plan_batches
+from mopd.models.forward import branches, hidden_states, make_batch, plan_batches, tree_tokens
 from mopd.models.head import map_logits, vocabulary_logps
 from mopd.objectives.base import MicroBatch
 from mopd.objectives.losses import divergence
@@ -41,7 +41,9 @@ def _teacher_hidden(micro: MicroBatch, teacher: Any) -> Tensor:
     device, rows = micro.hidden_NH.device, [micro.update.rows[row] for row, _ in micro.batch.rows]
     items = branches([row["context_token_ids"] for row in rows], [row["token_ids"] for row in rows])
     hidden_of_row: dict[int, Tensor] = {}
-    for trees in plan_batches(items, max_tokens=micro.batch.input_ids.numel()):
+    for trees in plan_batches(
+        items, max_tokens=micro.batch.input_ids.numel(), shared_tokens=tree_tokens(teacher, items)
+    ):
         batch = make_batch(trees, device)
         with autocast(micro.precision, device):
             parts = hidden_states(teacher, batch).split([length for _, length in batch.rows])
