@@ -16,17 +16,8 @@ import torch
 from mopd.errors import InputError
 from mopd.models.device import autocast, default_device
 from mopd.models.folders import model_window
-from mopd.models.forward import (
-    Branch,
-    branches,
-    check_head,
-    check_window,
-    hidden_states,
-    make_batch,
-    num_ids,
-    plan_batches,
-    token_logps,
-)
+from mopd.models.forward import Branch, branches, check_window, hidden_states, make_batch, plan_batches, tree_tokens
+from mopd.models.head import check_head, num_ids, token_logps
 from mopd.models.narrow import load_reader
 from mopd.models.teachers import EXTERNAL_PATH, load_teacher, teacher_sources, teacher_version
 from mopd.objectives import needs_reference, needs_support
@@ -180,7 +171,9 @@ class Scorer:
     ) -> Reading:
         """Read rollouts after their prefixes, on a support as in `token_logps`."""
         settings, out = self.settings.score, Reading({}, {}, {})
-        for trees in plan_batches(items, max_tokens=settings.max_tokens_per_pass):
+        for trees in plan_batches(
+            items, max_tokens=settings.max_tokens_per_pass, shared_tokens=tree_tokens(model, items)
+        ):
             batch = make_batch(trees, self.device)
             ids = None
             if support_ids is not None:

@@ -23,7 +23,7 @@ from mopd.errors import InputError
 from mopd.models.checkpointing import set_checkpointing
 from mopd.models.device import autocast, default_device
 from mopd.models.folders import load_tokenizer, num_output_ids
-from mopd.models.forward import branches, hidden_states, make_batch, plan_batches
+from mopd.models.forward import branches, hidden_states, make_batch, plan_batches, tree_tokens
 from mopd.models.lora import seed_dropout, trained_parameters
 from mopd.models.narrow import load_reader
 from mopd.models.teachers import load_teacher, teacher_sources
@@ -231,7 +231,9 @@ def _micro_batches(student: Any, update: Update, settings: Settings, device: tor
     """The update cut into parts of bounded size, each read by the student."""
     rows = update.rows
     items = branches([row["prompt_token_ids"] for row in rows], [row["token_ids"] for row in rows])
-    for trees in plan_batches(items, max_tokens=settings.train.max_tokens_per_pass):
+    for trees in plan_batches(
+        items, max_tokens=settings.train.max_tokens_per_pass, shared_tokens=tree_tokens(student, items)
+    ):
         batch = make_batch(trees, device)
         with autocast(settings.model.precision, device):
             hidden_NH = hidden_states(student, batch)

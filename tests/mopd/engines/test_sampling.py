@@ -98,9 +98,7 @@ def test_replies_end_where_they_are_asked_to(engine: str, folder: Path, prompt: 
     assert (at_length.token_ids.tolist(), at_length.finish_reason) == (ids[:2], "length")
     decode = ChatTemplate(tokenizer).reply
     assert reply_text(decode, at_string) == text[: text.index(stop)]
-    assert reply_text(decode, at_token) == tokenizer.decode(
-        ids[:place], skip_special_tokens=True
-    )
+    assert reply_text(decode, at_token) == tokenizer.decode(ids[:place], skip_special_tokens=True)
 
 
 def test_the_fake_stops_too(folder: Path) -> None:
