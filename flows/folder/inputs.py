@@ -8,6 +8,7 @@ from typing import Any
 from flows.runtime.worker import Report
 from mopd.errors import InputError
 from mopd.settings import Settings
+from mopd.settings.teacher import ExternalTeacher
 from mopd.tasks.task import Task
 
 
@@ -29,6 +30,7 @@ def check_inputs(_: None, report: Report, settings: Settings, tasks_digest: str)
         split="train",
     )
     model = resolve_model(settings.model.path)
+    check_weights(settings, model)
     teacher_digest = check_teacher(settings.train.teacher, model)
     teacher = teacher_sources(settings.train.teacher, policy_folder=model, state_folder=None, reference_folder=model)
     check_budgets(settings, window=model_window(model), teacher_window=model_window(teacher[0].folder))
@@ -42,6 +44,18 @@ def check_inputs(_: None, report: Report, settings: Settings, tasks_digest: str)
         "num_train": len(tasks.train),
         "num_heldout": len(tasks.heldout),
     }
+
+
+def check_weights(settings: Settings, model: Path) -> None:
+    """Weights that are pickled are not opened unless that is allowed. Raises InputError."""
+    from mopd.models.folders import resolve_model
+    from mopd.models.formats import check_weights_format
+    from mopd.models.teachers import EXTERNAL_PATH
+
+    allowed, teacher = settings.model.allow_pickled_weights, settings.train.teacher
+    check_weights_format(model, "model.path", allow_pickled=allowed)
+    if isinstance(teacher, ExternalTeacher):
+        check_weights_format(resolve_model(teacher.path, EXTERNAL_PATH), EXTERNAL_PATH, allow_pickled=allowed)
 
 
 def check_budgets(settings: Settings, *, window: int, teacher_window: int) -> None:
