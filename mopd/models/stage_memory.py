@@ -1,0 +1,225 @@
+"""What each stage of a run takes on its device, part by part, at its largest moment: by `mopd.models.footprint`.
+
+The longest prompts, replies and contexts that the settings allow are reckoned with, and the batches that are cut from
+them. On a CPU the process itself counts too, and what a stage keeps of its shard.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, NamedTuple
+
+from mopd.models.footprint import (
+    FLOAT32,
+    ModelShape,
+    Widths,
+    activation_bytes,
+    autocast_bytes,
+    cache_bytes,
+    logits_bytes,
+    reading_bytes,
+    support_bytes,
+)
+from mopd.objectives import needs_reference, needs_support, needs_teacher
+
+if TYPE_CHECKING:
+    from mopd.settings import Settings
+
+GIGABYTE = 1 << 30
+Parts = dict[str, int]
+"""Bytes by what they are for."""
+STAGES = ("generate", "score", "train")
+
+PROCESS = {("cpu", "torch"): 460 << 20, ("cpu", "vllm"): 1100 << 20, ("cuda", "torch"): 600 << 20}
+"""What a process with its libraries takes before a model is loaded; on a GPU, the device's context."""
+CPU_CACHE = 2 * GIGABYTE
+"""vLLM's keys and values on a CPU, at most (`mopd.engines.vllm_engine`)."""
+BATCHED_TOKENS = 8192
+"""Tokens of one step of vLLM, at least."""
+SUPPORT_WIDTH = 8
+"""Bytes of an entry of a support: an id and a log-probability."""
+
+
+class Device(NamedTuple):
+    """What a stage runs on."""
+
+    kind: str
+    """cpu or cuda."""
+    capacity: int
+    """Bytes that it has, other processes aside."""
+    compute: int
+    """Bytes of a number in matrix products."""
+
+
+@dataclass(frozen=True)
+class Models:
+    """The models of a run."""
+
+    student: ModelShape
+    teacher: ModelShape
+    """Of a teacher that is another model; else the student's."""
+
+
+class Lengths(NamedTuple):
+    """The longest that the settings allow, in tokens."""
+
+    prompt: int
+    response: int
+    context: int
+
+    @classmethod
+    def of(cls, settings: Settings) -> Lengths:
+        generate = settings.generate
+        peers = 0 if settings.condition.variant.kind == "none" else settings.condition.max_context_tokens
+        return cls(generate.max_prompt_tokens, generate.max_tokens, max(generate.max_prompt_tokens, peers))
+
+
+class Pass(NamedTuple):
+    """The largest forward pass of a stage."""
+
+    num_tokens: int
+    num_positions: int
+    """Tokens that are predicted."""
+    mask_length: int
+    """Of a tree of several rollouts; 0: there is none."""
+
+    @classmethod
+    def of(cls, prefix: int, response: int, *, max_tokens: int, num_samples: int, num_prompts: int) -> Pass:
+        """Trees are filled up to `max_tokens`; a rollout that is longer has a pass of its own."""
+        longest, tree = prefix + response - 1, prefix + num_samples * (response - 1)
+        most = max(longest, min(max_tokens, num_prompts * tree))
+        masked = min(max_tokens, tree) if num_samples > 1 and max_tokens > prefix else 0
+        return cls(most, min(most, num_prompts * num_samples * response), masked)
+
+
+def stage_memory(settings: Settings, models: Models, device: Device) -> dict[str, Parts]:
+    """The parts of each stage; their sum is its peak."""
+    stages: dict[str, Callable[[Settings, Models, Device], Parts]] = {
+        "generate": generate_memory,
+        "score": score_memory,
+        "train": train_memory,
+    }
+    return {
+        name: {part: size for part, size in stages[name](settings, models, device).items() if size} for name in STAGES
+    }
+
+
+def generate_memory(settings: Settings, models: Models, device: Device) -> Parts:
+    """Sampling by the engine that the settings name."""
+    if settings.generate.engine == "fake":
+        return {}
+    return (_vllm_memory if settings.generate.engine == "vllm" else _transformers_memory)(settings, models, device)
+
+
+def _vllm_memory(settings: Settings, models: Models, device: Device) -> Parts:
+    """Keys and values: on a GPU vLLM takes what is left, and needs room for one sequence."""
+    generate, shape, width = settings.generate, models.student, device.compute
+    window = generate.max_prompt_tokens + generate.max_tokens
+    cache = CPU_CACHE if device.kind == "cpu" else cache_bytes(shape, width, num_tokens=window)
+    widths = Widths(width, width)
+    step = reading_bytes(shape, widths, num_tokens=max(window, BATCHED_TOKENS))
+    logits = logits_bytes(shape, widths, num_positions=generate.max_num_seqs, gradient=False)
+    return {
+        **_process(device, "vllm"),
+        "weights": shape.num_params * width + 2 * shape.num_adapter * width,
+        "keys and values": cache,
+        "activations": step,
+        "logits": logits,
+    }
+
+
+def _transformers_memory(settings: Settings, models: Models, device: Device) -> Parts:
+    """Requests with prompts of equal length are decoded together."""
+    generate, shape = settings.generate, models.student
+    widths = Widths(FLOAT32, device.compute)
+    batch = min(generate.max_num_seqs, settings.prompts_per_shard * generate.num_samples)
+    window = generate.max_prompt_tokens + generate.max_tokens
+    return {
+        **_process(device, "torch"),
+        "weights": shape.num_params * widths.weights,
+        "weights in bfloat16": autocast_bytes(shape, widths),
+        "keys and values": cache_bytes(shape, widths.residual, num_tokens=batch * window),
+        "activations": reading_bytes(shape, widths, num_tokens=batch * generate.max_prompt_tokens),
+        "logits": logits_bytes(shape, widths, num_positions=batch, gradient=False),
+    }
+
+
+def score_memory(settings: Settings, models: Models, device: Device) -> Parts:
+    """Student and teacher are loaded, one of them reads; what they said of a shard waits on the host."""
+    score, generate, lengths = settings.score, settings.generate, Lengths.of(settings)
+    widths = Widths(FLOAT32, device.compute)
+    batch = {
+        "max_tokens": score.max_tokens_per_pass,
+        "num_samples": generate.num_samples,
+        "num_prompts": settings.prompts_per_shard,
+    }
+    student = Pass.of(lengths.prompt, lengths.response, **batch)
+    teacher = Pass.of(lengths.context, lengths.response, **batch)
+    readers = ((models.student, student), (models.teacher, teacher))
+    num_tokens = settings.prompts_per_shard * generate.num_samples * lengths.response
+    on_host = device.kind == "cpu" and needs_support(settings)
+    return {
+        **_process(device, "torch"),
+        "weights": models.student.num_params * widths.weights,
+        "teacher": _teacher_params(settings, models) * widths.weights,
+        "weights in bfloat16": max(autocast_bytes(shape, widths) for shape, _ in readers),
+        "activations": max(
+            reading_bytes(shape, widths, num_tokens=part.num_tokens, mask_length=part.mask_length)
+            for shape, part in readers
+        ),
+        "logits": max(
+            logits_bytes(shape, widths, num_positions=min(score.chunk_positions, part.num_positions), gradient=False)
+            for shape, part in readers
+        ),
+        "scores of a shard": 3 * SUPPORT_WIDTH * score.top_k * num_tokens if on_host else 0,
+    }
+
+
+def _teacher_params(settings: Settings, models: Models) -> int:
+    """Of the models that are loaded beside the student to be scored by."""
+    kind = settings.train.teacher.kind
+    others = 0 if kind == "live" or (settings.rounds == 1 and kind != "external") else models.teacher.num_params
+    reference = needs_reference(settings) and kind not in ("frozen", "trust_region") and settings.rounds > 1
+    return others + (models.student.num_params if reference else 0)
+
+
+def train_memory(settings: Settings, models: Models, device: Device) -> Parts:
+    """The largest micro-batch, when the gradients of those before it and the moments of earlier steps are there."""
+    train, generate, shape, lengths = settings.train, settings.generate, models.student, Lengths.of(settings)
+    widths = Widths(FLOAT32, device.compute)
+    num_prompts = -(-generate.num_prompts // train.updates_per_round)
+    part = Pass.of(
+        lengths.prompt,
+        lengths.response,
+        max_tokens=train.max_tokens_per_pass,
+        num_samples=generate.num_samples,
+        num_prompts=num_prompts,
+    )
+    positions = min(settings.score.chunk_positions, part.num_positions)
+    top_k = settings.score.top_k if needs_support(settings) and settings.score.support != "full" else 0
+    num_tokens = num_prompts * generate.num_samples * lengths.response
+    return {
+        **_process(device, "torch"),
+        "weights": shape.num_params * widths.weights + shape.num_adapter * FLOAT32,
+        "weights in bfloat16": autocast_bytes(shape, widths),
+        "gradients": shape.num_trained * widths.weights,
+        "optimizer moments": 2 * shape.num_trained * FLOAT32,
+        "teacher": _trained_teacher(settings, models) * widths.weights,
+        "activations": activation_bytes(
+            shape, widths, num_tokens=part.num_tokens, checkpointing=False, mask_length=part.mask_length
+        ),
+        "logits": logits_bytes(shape, widths, num_positions=positions, gradient=True),
+        "support": support_bytes(part.num_positions, top_k),
+        "scores of an update": SUPPORT_WIDTH * (top_k + 1) * num_tokens if device.kind == "cpu" else 0,
+    }
+
+
+def _trained_teacher(settings: Settings, models: Models) -> int:
+    """Parameters of teachers in memory while training: the next round's, and one that is read again."""
+    follows = models.student.num_trained if settings.train.teacher.kind == "ema" else 0
+    return follows + (models.teacher.num_params if needs_teacher(settings) else 0)
+
+
+def _process(device: Device, libraries: str) -> Parts:
+    return {"process": PROCESS.get((device.kind, libraries), PROCESS[device.kind, "torch"])}
