@@ -22,12 +22,13 @@ from mopd.errors import InputError
 from mopd.models.device import autocast, default_device
 from mopd.models.folders import load_model, load_tokenizer, num_output_ids
 from mopd.models.forward import branches, hidden_states, make_batch, plan_batches
-from mopd.models.lora import seed_dropout
+from mopd.models.lora import seed_dropout, trained_parameters
 from mopd.models.teachers import load_teacher, teacher_sources
-from mopd.models.trainer_state import TrainerState, open_state, save_state, trained_parameters, update_teacher
+from mopd.models.trainer_state import TrainerState, open_state, save_state, update_teacher
 from mopd.objectives import needs_teacher, objective_class
 from mopd.objectives.base import MicroBatch, Objective, Update
 from mopd.objectives.response_steps import StepSplitter
+from mopd.optimizers.schedule import learning_rate, updates_of_run
 from mopd.seeds import derive_seed
 
 if TYPE_CHECKING:  # scoring and training run where pydantic is not installed
@@ -67,7 +68,13 @@ def train_round(
     """
     check_staleness(scores, settings.train.max_staleness, round=round)
     device = device or default_device()
-    state = open_state(policy_folder, state_folder, settings.train, device, base_folder=base_folder, seed=settings.seed)
+    state = open_state(
+        *(policy_folder, state_folder, settings.train, device),
+        base_folder=base_folder,
+        seed=settings.seed,
+        precision=settings.model.precision,
+        out=out,
+    )
     teacher = None
     if needs_teacher(settings):
         sources = teacher_sources(
@@ -110,8 +117,8 @@ def take_step(
     """
     began, train = time.monotonic(), settings.train
     rows = [row for row in rows if len(row["token_ids"])]
-    learning_rate = train.learning_rate * min(1.0, (state.step + 1) / max(train.warmup_steps, 1))
-    report = _first_columns(state.updates, rows, train, learning_rate)
+    rate = learning_rate(train, step=state.step, update=state.updates, num_updates=updates_of_run(settings))
+    report = _first_columns(state.updates, rows, train, rate)
     state.updates += 1
     objective = objective_class(train)(Update(rows, train, teacher)) if rows else None
     if objective is None or not objective.has_signal():
@@ -133,15 +140,15 @@ def take_step(
     if norm <= precision(state.student):
         report["skipped"] = ROUNDING
     else:
-        _move(state, train, learning_rate)
+        _move(state, train, rate)
     state.optimizer.zero_grad(set_to_none=True)
     return {**report, "seconds": time.monotonic() - began}
 
 
-def _move(state: TrainerState, train: TrainSettings, learning_rate: float) -> None:
+def _move(state: TrainerState, train: TrainSettings, rate: float) -> None:
     """One step along the gradients, and the teacher's after it."""
     for group in state.optimizer.param_groups:
-        group["lr"] = learning_rate
+        group["lr"] = rate
     state.optimizer.step()
     update_teacher(state, train)
     state.step += 1
@@ -152,14 +159,14 @@ def precision(student: Any) -> float:
     return float(torch.finfo(next(iter(trained_parameters(student).values())).dtype).eps)
 
 
-def _first_columns(number: int, rows: Rows, train: TrainSettings, learning_rate: float) -> dict[str, Any]:
+def _first_columns(number: int, rows: Rows, train: TrainSettings, rate: float) -> dict[str, Any]:
     """The columns of an update that are known before it is computed; the others are null until then."""
     unknown = (*UPDATE_COLUMNS, "grad_norm", "importance_mean", "importance_max", "importance_clipped", "skipped")
     return {
         "step": number,
         "objective": train.objective.kind,
         **dict.fromkeys(unknown),
-        "learning_rate": learning_rate,
+        "learning_rate": rate,
         "tokens": sum(len(row["token_ids"]) for row in rows),
     }
 

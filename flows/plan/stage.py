@@ -14,7 +14,8 @@ from typing import Any
 from flows.plan import counts
 from mopd.contexts.summaries import instruction_of
 from mopd.objectives import needs_reference, needs_support
-from mopd.settings import Settings
+from mopd.settings import Settings, TrainSettings
+from mopd.settings.base import Frozen
 from mopd.settings.condition import AutoVariant
 
 Json = dict[str, Any]
@@ -27,6 +28,9 @@ FREE_SETTINGS = (
     "score.max_tokens_per_pass",
     "score.chunk_positions",
     "train.max_tokens_per_pass",
+    "train.gradient_checkpointing",
+    "train.offload_optimizer",
+    "train.teacher.place",
     "train.keep_trainer_states",
     "train.max_staleness",
     "evaluate.when",
@@ -112,7 +116,9 @@ def _choices(settings: Settings, tree: Json) -> Json:
 
 
 def _policies(settings: Settings, tree: Json) -> Json:
-    return {**tree["train"], "precision": tree["model"]["precision"]}
+    train = _unless_default(tree["train"], TrainSettings, "schedule", "optimizer", "master_weights")
+    length = {} if settings.train.schedule == "constant" else {"rounds": settings.rounds}
+    return {**train, **length, "precision": tree["model"]["precision"]}
 
 
 def _evaluations(settings: Settings, tree: Json) -> Json:
@@ -130,6 +136,12 @@ def _selection(settings: Settings) -> Json:
 def _without(tree: Json, *names: str) -> Json:
     assert set(names) <= tree.keys(), f"no such settings: {set(names) - tree.keys()}"
     return {name: value for name, value in tree.items() if name not in names}
+
+
+def _unless_default(tree: Json, settings_class: type[Frozen], *names: str) -> Json:
+    """Without those of the named settings that are at their defaults: their keys are those of a time before them."""
+    defaults = {name: settings_class.model_fields[name].default for name in names}
+    return {name: value for name, value in tree.items() if name not in defaults or value != defaults[name]}
 
 
 _STAGES = (
@@ -226,7 +238,9 @@ def key_tree(settings: Settings) -> Json:
     tree = settings.model_dump(mode="json")
     for dotted in FREE_SETTINGS:
         *groups, name = dotted.split(".")
-        del reduce(getitem, groups, tree)[name]
+        group = reduce(getitem, groups, tree)
+        assert name in group or "kind" in group, f"no such setting: {dotted}"  # a choice has those of its kind
+        group.pop(name, None)
     return tree
 
 

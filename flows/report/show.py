@@ -12,7 +12,10 @@ from rich.text import Text
 
 from flows.folder.policies import policy_folder
 from flows.report.text import text_table
+from flows.runtime.shell import shell_command
 from mopd.errors import InputError
+from storage.errors import StorageError
+from storage.manifests import scan
 from storage.runs import RunFolder
 from storage.schemas import Row
 from storage.shards import manifests, read_rows
@@ -169,9 +172,13 @@ def _group(folder: RunFolder, table: str, round: int, prompt_id: str) -> list[Ro
 
 
 def _rows(folder: RunFolder, table: str, round: int, **where: Any) -> list[Row]:
-    """The rows with these values, as far as they are shown."""
+    """The rows with these values, as far as they are shown. Raises StorageError where a damaged shard may hold them."""
     columns = list(COLUMNS[table])
-    return [row for shard in manifests(folder, table, round) for row in read_rows(folder, shard, columns, where)]
+    shards, problems = scan(folder, table, round)
+    rows = [row for shard in shards for row in read_rows(folder, shard, columns, where)]
+    if problems and not rows:
+        raise StorageError(f"{problems[0]}: {shell_command('run', folder.path)} makes it again")
+    return rows
 
 
 def _tokenizer_folder(folder: RunFolder) -> Path:

@@ -103,11 +103,11 @@ class Worker:
     def _start(self) -> None:
         if self._log is not None:
             self._log.parent.mkdir(parents=True, exist_ok=True)
-        ours, theirs = CONTEXT.Pipe()
-        process = CONTEXT.Process(target=serve, args=(theirs, self._log), name=f"mopd {self.name}")
+        parent_end, child_end = CONTEXT.Pipe()
+        process = CONTEXT.Process(target=serve, args=(child_end, self._log), name=f"mopd {self.name}")
         process.start()
-        self._process, self._connection = process, ours
-        theirs.close()
+        self._process, self._connection = process, parent_end
+        child_end.close()
         if self._stopped:  # `kill` came while there was no process yet
             raise self._death()
 

@@ -62,6 +62,9 @@ class TrainSettings(Frozen):
     """Of AdamW, after warm-up (paper: 1e-5)."""
     warmup_steps: NonNegativeInt = 10
     """Optimizer steps over which the learning rate rises linearly (paper: 10)."""
+    schedule: Literal["constant", "linear", "cosine"] = "constant"
+    """The learning rate after warm-up: as it is, or falling towards 0 over all updates of the run. A run whose rate
+    falls can't be continued to more rounds, but forked."""
     weight_decay: Annotated[float, Field(ge=0.0)] = 0.01
     """Of AdamW, on every trained weight (paper: 0.01)."""
     betas: tuple[Beta, Beta] = (0.9, 0.999)
@@ -81,6 +84,16 @@ class TrainSettings(Frozen):
     """Rounds between the policy that sampled and the one that is trained; a round with older rollouts is refused."""
     max_tokens_per_pass: PositiveInt = 4096
     """Tokens of one micro-batch; does not change the result."""
+    gradient_checkpointing: Literal["auto", "on", "off"] = "auto"
+    """Activations are computed again in the backward pass instead of kept, layer by layer: less memory, a third more
+    time, the same result. `auto`: where those of `max_tokens_per_pass` would take more than 1 GB."""
+    optimizer: Literal["adamw", "adamw_8bit"] = "adamw"
+    """`adamw_8bit` keeps the moments in 8 bits, in blocks (by bitsandbytes): a quarter of their memory."""
+    master_weights: Literal["float32", "bfloat16"] = "float32"
+    """`bfloat16`: weights and gradients of linear layers have 16 bits, and the 16 bits that rounding takes from a
+    weight are kept beside its moments, so that no update is lost. Passes must be in bfloat16 too."""
+    offload_optimizer: bool = False
+    """Keep the optimizer's state out of the device's memory between steps, in the host's; the same result."""
     teacher: TeacherSettings = EmaTeacher()
     lora: LoraSettings | None = None
     keep_trainer_states: PositiveInt = 1
@@ -179,7 +192,8 @@ def load_settings(path: str | Path, overrides: list[str] | None = None) -> Setti
         raise InputError(f"{path}: not valid YAML ({' '.join(str(error).split())})") from error
     if not isinstance(tree, dict):
         raise InputError(f"{path}: must be a mapping of settings, e.g. 'rounds: 4'")
-    return parse_settings(override_tree(tree, overrides or []), source=str(path))
+    source = f"{path} with --set" if overrides else str(path)
+    return parse_settings(override_tree(tree, overrides or []), source=source)
 
 
 def override_tree(tree: Tree, overrides: list[str]) -> Tree:

@@ -80,6 +80,10 @@ def test_settings(refused: Callable[..., str], override: str, message: str) -> N
     assert message in refused(override)
 
 
+def test_what_is_set_beside_a_file_is_not_blamed_on_the_file(refused: Callable[..., str]) -> None:
+    assert refused("nonsense=1").startswith(f"mopd: {TINY} with --set: nonsense: no such setting")
+
+
 @pytest.mark.parametrize(
     ("lines", "message"),
     [

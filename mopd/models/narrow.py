@@ -1,0 +1,36 @@
+"""Weights kept in the precision that they are read in.
+
+Under autocast a linear layer casts its weight and bias at each use; kept in that type they give the very same numbers
+in half the memory. Embeddings and norms are read as they are, and stay float32: so does an embedding that is the output
+layer too.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import nn
+
+
+def linear_parameters(model: Any) -> list[nn.Parameter]:
+    """Weights and biases of the linear layers, those left out that a module of another kind shares."""
+    from transformers.pytorch_utils import Conv1D
+
+    linear: dict[int, nn.Parameter] = {}
+    others: set[int] = set()
+    for module in model.modules():
+        for parameter in module.parameters(recurse=False):
+            if type(module) in (nn.Linear, Conv1D):
+                linear[id(parameter)] = parameter
+            else:
+                others.add(id(parameter))
+    return [parameter for number, parameter in linear.items() if number not in others]
+
+
+@torch.no_grad()
+def narrow(model: Any, dtype: torch.dtype | None) -> None:
+    """Keep frozen linear layers in the type that they compute in; None leaves them as they are."""
+    for parameter in linear_parameters(model) if dtype is not None else ():
+        if not parameter.requires_grad:
+            parameter.data = parameter.data.to(dtype)
