@@ -153,14 +153,24 @@ def random_rows(num_ids: int, settings: Any) -> Rows:
             first_T1 = rng.integers(0, num_ids, (RESPONSE, 1), dtype=np.int32)
             rows.append(
                 {
-                    **{"run": "run", "round": 0, "prompt_id": f"p{prompt}", "sample": sample, "policy_version": 0},
-                    **{"prompt_token_ids": prefix, "context_token_ids": context, "temperature": 1.0},
+                    "run": "run",
+                    "round": 0,
+                    "prompt_id": f"p{prompt}",
+                    "sample": sample,
+                    "policy_version": 0,
+                    "prompt_token_ids": prefix,
+                    "context_token_ids": context,
+                    "temperature": 1.0,
                     "token_ids": rng.integers(3, num_ids, RESPONSE),
                     **dict.fromkeys(("behavior_logprobs", "proximal_logprobs", "teacher_logprobs"), logps_T),
                     "support_ids": (first_T1 + np.arange(top_k, dtype=np.int32)) % num_ids,
                     "support_teacher_logprobs": -6 - rng.random((RESPONSE, top_k), dtype=np.float32),
-                    **{"advantage": float(1 - 2 * (sample % 2)), "reward": float(sample % 2), "distill": True},
-                    **{"has_sections": True, "variant": "contrastive", "context_digest": ""},
+                    "advantage": float(1 - 2 * (sample % 2)),
+                    "reward": float(sample % 2),
+                    "distill": True,
+                    "has_sections": True,
+                    "variant": "contrastive",
+                    "context_digest": "",
                 }
             )
     return rows

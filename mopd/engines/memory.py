@@ -22,8 +22,13 @@ def total_memory() -> int:
     """Bytes that the process could ever have: the machine's, or the least of the limits that it is under."""
     import psutil
 
-    limits = [int(limit) for folder in _folders(CONTROL_GROUPS, _read(OWN_GROUPS)) for limit in _limits(folder)]
+    limits = [int(limit) for folder in own_groups() for limit in _limits(folder)]
     return min([psutil.virtual_memory().total, *limits])
+
+
+def own_groups() -> list[Path]:
+    """The control groups for memory that this process is in, each with those above it."""
+    return list(_folders(CONTROL_GROUPS, _read(OWN_GROUPS)))
 
 
 def _limits(folder: Path) -> list[str]:

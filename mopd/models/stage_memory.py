@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple
 
 from mopd.models.footprint import (
+    BFLOAT16,
     FLOAT32,
     ModelShape,
     Widths,
@@ -20,6 +21,8 @@ from mopd.models.footprint import (
     logits_bytes,
     reading_bytes,
     support_bytes,
+    trained_bytes,
+    weight_bytes,
 )
 from mopd.objectives import needs_reference, needs_support, needs_teacher
 
@@ -31,12 +34,16 @@ Parts = dict[str, int]
 """Bytes by what they are for."""
 STAGES = ("generate", "score", "train")
 
-PROCESS = {("cpu", "torch"): 460 << 20, ("cpu", "vllm"): 1100 << 20, ("cuda", "torch"): 600 << 20}
+PROCESS = {("cpu", "torch"): 610 << 20, ("cpu", "vllm"): 1100 << 20, ("cuda", "torch"): 600 << 20}
 """What a process with its libraries takes before a model is loaded; on a GPU, the device's context."""
 CPU_CACHE = 2 * GIGABYTE
 """vLLM's keys and values on a CPU, at most (`mopd.engines.vllm_engine`)."""
 BATCHED_TOKENS = 8192
 """Tokens of one step of vLLM, at least."""
+AUTO_ACTIVATIONS = GIGABYTE
+"""Activations of `train.max_tokens_per_pass` tokens above which they are computed again, where that is left open."""
+EIGHT_BIT = 1 + FLOAT32 / 256
+"""Bytes of a moment in 8 bits, in blocks of 256 with a scale."""
 SUPPORT_WIDTH = 8
 """Bytes of an entry of a support: an id and a log-probability."""
 
@@ -161,9 +168,9 @@ def score_memory(settings: Settings, models: Models, device: Device) -> Parts:
     on_host = device.kind == "cpu" and needs_support(settings)
     return {
         **_process(device, "torch"),
-        "weights": models.student.num_params * widths.weights,
-        "teacher": _teacher_params(settings, models) * widths.weights,
-        "weights in bfloat16": max(autocast_bytes(shape, widths) for shape, _ in readers),
+        "weights": weight_bytes(models.student, device.compute),
+        "teacher": _scoring_teachers(settings, models, device),
+        "weights in bfloat16": max(autocast_bytes(shape, widths, device.compute) for shape, _ in readers),
         "activations": max(
             reading_bytes(shape, widths, num_tokens=part.num_tokens, mask_length=part.mask_length)
             for shape, part in readers
@@ -176,18 +183,19 @@ def score_memory(settings: Settings, models: Models, device: Device) -> Parts:
     }
 
 
-def _teacher_params(settings: Settings, models: Models) -> int:
-    """Of the models that are loaded beside the student to be scored by."""
-    kind = settings.train.teacher.kind
-    others = 0 if kind == "live" or (settings.rounds == 1 and kind != "external") else models.teacher.num_params
-    reference = needs_reference(settings) and kind not in ("frozen", "trust_region") and settings.rounds > 1
-    return others + (models.student.num_params if reference else 0)
+def _scoring_teachers(settings: Settings, models: Models, device: Device) -> int:
+    """The models that are loaded beside the student to be scored by."""
+    kind, later = settings.train.teacher.kind, settings.rounds > 1
+    differs = kind == "external" or (later and kind != "live")
+    reference = later and needs_reference(settings) and kind not in ("frozen", "trust_region")
+    others = [*([models.teacher] if differs else []), *([models.student] if reference else [])]
+    return sum(weight_bytes(shape, device.compute) for shape in others)
 
 
 def train_memory(settings: Settings, models: Models, device: Device) -> Parts:
     """The largest micro-batch, when the gradients of those before it and the moments of earlier steps are there."""
     train, generate, shape, lengths = settings.train, settings.generate, models.student, Lengths.of(settings)
-    widths = Widths(FLOAT32, device.compute)
+    widths, linear = Widths(FLOAT32, device.compute), FLOAT32 if train.master_weights == "float32" else BFLOAT16
     num_prompts = -(-generate.num_prompts // train.updates_per_round)
     part = Pass.of(
         lengths.prompt,
@@ -196,29 +204,60 @@ def train_memory(settings: Settings, models: Models, device: Device) -> Parts:
         num_samples=generate.num_samples,
         num_prompts=num_prompts,
     )
-    positions = min(settings.score.chunk_positions, part.num_positions)
-    top_k = settings.score.top_k if needs_support(settings) and settings.score.support != "full" else 0
+    top_k = settings.score.top_k if needs_support(settings) else 0
     num_tokens = num_prompts * generate.num_samples * lengths.response
+    on_host = device.kind == "cpu"
     return {
         **_process(device, "torch"),
-        "weights": shape.num_params * widths.weights + shape.num_adapter * FLOAT32,
-        "weights in bfloat16": autocast_bytes(shape, widths),
-        "gradients": shape.num_trained * widths.weights,
-        "optimizer moments": 2 * shape.num_trained * FLOAT32,
-        "teacher": _trained_teacher(settings, models) * widths.weights,
-        "activations": activation_bytes(
-            shape, widths, num_tokens=part.num_tokens, checkpointing=False, mask_length=part.mask_length
-        ),
-        "logits": logits_bytes(shape, widths, num_positions=positions, gradient=True),
-        "support": support_bytes(part.num_positions, top_k),
-        "scores of an update": SUPPORT_WIDTH * (top_k + 1) * num_tokens if device.kind == "cpu" else 0,
+        "weights": weight_bytes(shape, linear) + FLOAT32 * shape.num_adapter,
+        "weights in bfloat16": autocast_bytes(shape, widths, linear),
+        "gradients": trained_bytes(shape, linear),
+        "optimizer": 0 if train.offload_optimizer and not on_host else _optimizer_bytes(settings, shape),
+        "teacher": _teacher_bytes(settings, models, device),
+        **_micro_batch(settings, shape, widths, part, top_k),
+        "scores of an update": SUPPORT_WIDTH * (top_k + 1) * num_tokens if on_host else 0,
     }
 
 
-def _trained_teacher(settings: Settings, models: Models) -> int:
-    """Parameters of teachers in memory while training: the next round's, and one that is read again."""
-    follows = models.student.num_trained if settings.train.teacher.kind == "ema" else 0
-    return follows + (models.teacher.num_params if needs_teacher(settings) else 0)
+def _micro_batch(settings: Settings, shape: ModelShape, widths: Widths, part: Pass, top_k: int) -> Parts:
+    """What a micro-batch takes; the optimizer's own step, when that has gone, takes less."""
+    positions = min(settings.score.chunk_positions, part.num_positions)
+    return {
+        "activations": activation_bytes(
+            shape,
+            widths,
+            num_tokens=part.num_tokens,
+            checkpointing=checkpoints(settings, shape, widths),
+            mask_length=part.mask_length,
+        ),
+        "logits": logits_bytes(shape, widths, num_positions=positions, gradient=True),
+        "support": support_bytes(part.num_positions, top_k),
+    }
+
+
+def checkpoints(settings: Settings, shape: ModelShape, widths: Widths) -> bool:
+    """Whether activations are computed again: as `train.gradient_checkpointing` says, `auto` by their size."""
+    train = settings.train
+    if train.gradient_checkpointing != "auto":
+        return train.gradient_checkpointing == "on"
+    whole = activation_bytes(shape, widths, num_tokens=train.max_tokens_per_pass, checkpointing=False)
+    return whole > AUTO_ACTIVATIONS
+
+
+def _optimizer_bytes(settings: Settings, shape: ModelShape) -> int:
+    """Two moments a weight, and the bits that rounding takes from weights in bfloat16."""
+    moment = FLOAT32 if settings.train.optimizer == "adamw" else EIGHT_BIT
+    narrow = settings.train.master_weights == "bfloat16" and not shape.num_adapter
+    return round(2 * moment * shape.num_trained) + (BFLOAT16 * shape.num_narrow if narrow else 0)
+
+
+def _teacher_bytes(settings: Settings, models: Models, device: Device) -> int:
+    """Teachers in memory while training: the next round's, and one that is read again."""
+    teacher, shape = settings.train.teacher, models.student
+    follows = 0
+    if teacher.kind == "ema" and (shape.num_adapter or (device.kind == "cpu" and teacher.place == "host")):
+        follows = trained_bytes(shape, FLOAT32)
+    return follows + (weight_bytes(models.teacher, FLOAT32) if needs_teacher(settings) else 0)
 
 
 def _process(device: Device, libraries: str) -> Parts:
