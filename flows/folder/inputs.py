@@ -15,6 +15,7 @@ def check_inputs(_: None, report: Report, settings: Settings, tasks_digest: str)
     """Digests of model and tasks, numbers of tasks. Raises InputError for what would fail later."""
     from mopd.groups import num_further
     from mopd.models.folders import load_tokenizer, model_digest, model_window, resolve_model
+    from mopd.models.memory_plan import check_memory
     from mopd.models.teachers import check_teacher, teacher_sources
     from mopd.tasks.draw import draw_prompts, load_tasks
 
@@ -33,6 +34,7 @@ def check_inputs(_: None, report: Report, settings: Settings, tasks_digest: str)
     teacher = teacher_sources(settings.train.teacher, policy_folder=model, state_folder=None, reference_folder=model)
     check_budgets(settings, window=model_window(model), teacher_window=model_window(teacher[0].folder))
     check_lora(settings, model)
+    check_memory(settings)
     check_prompts([*tasks.train, *tasks.heldout], load_tokenizer(model), settings, model)
     check_sandbox([*tasks.train, *tasks.heldout], settings)
     return {

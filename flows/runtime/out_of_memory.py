@@ -20,6 +20,14 @@ REFUSALS = ("can't allocate memory", "CUDA out of memory", "No available memory 
 class OutOfMemory(RuntimeError):
     """The job took more memory than there is; tried again unchanged, it would again."""
 
+    def __init__(self, how: str, peak_bytes: int = 0) -> None:
+        """`peak_bytes`: what the process had taken, 0 where nobody knows."""
+        super().__init__(how, peak_bytes)
+        self.how, self.peak_bytes = how, peak_bytes
+
+    def __str__(self) -> str:
+        return self.how
+
 
 class MemoryWatch:
     """Looks at a process while it lives, so that afterwards it can be said whether the system ended it for memory."""

@@ -147,7 +147,7 @@ class Worker:
         if self._stopped:
             return WorkerStopped(f"{self.name}: stopped")
         if code == -signal.SIGKILL and watch is not None and watch.was_killed():
-            return OutOfMemory(f"killed for memory at {watch.peak_bytes / GIGABYTE:.1f} GB")
+            return OutOfMemory(f"killed for memory at {watch.peak_bytes / GIGABYTE:.1f} GB", watch.peak_bytes)
         how = f"killed by {signal.Signals(-code).name}" if code < 0 else f"ended with exit code {code}"
         where = f"; see {self._log}" if self._log else ""
         return WorkerDied(f"{self.name}: the worker process was {how}{where}")

@@ -14,10 +14,15 @@ if TYPE_CHECKING:
 Need = Callable[["Settings"], int]
 """Bytes that a stage takes under some settings."""
 
-SMALLEST = {"chunk_positions": 64, "max_tokens_per_pass": 256, "max_num_seqs": 1, "max_tokens": 256}
+SMALLEST = {"chunk_positions": 64, "max_tokens_per_pass": 256, "max_tokens": 256, "max_prompt_tokens": 256}
 """Below these nothing is won, or the work is no more what was asked for."""
 ORDER: dict[str, tuple[tuple[str, Any], ...]] = {
-    "generate": (("generate.max_num_seqs", None), ("generate.max_tokens", None)),
+    "generate": (
+        ("generate.max_num_seqs", None),
+        ("prompts_per_shard", None),
+        ("generate.max_prompt_tokens", None),
+        ("generate.max_tokens", None),
+    ),
     "score": (
         ("score.max_tokens_per_pass", None),
         ("score.chunk_positions", None),
@@ -25,8 +30,12 @@ ORDER: dict[str, tuple[tuple[str, Any], ...]] = {
         ("generate.max_tokens", None),
     ),
     "train": (
+        ("train.gradient_checkpointing", "on"),
         ("train.max_tokens_per_pass", None),
         ("score.chunk_positions", None),
+        ("train.offload_optimizer", True),
+        ("train.optimizer", "adamw_8bit"),
+        ("train.master_weights", "bfloat16"),
         ("train.lora", {}),
         ("generate.max_tokens", None),
     ),

@@ -123,7 +123,9 @@ def _vllm_memory(settings: Settings, models: Models, device: Device) -> Parts:
     """Keys and values: on a GPU vLLM takes what is left, and needs room for one sequence."""
     generate, shape, width = settings.generate, models.student, device.compute
     window = generate.max_prompt_tokens + generate.max_tokens
-    cache = CPU_CACHE if device.kind == "cpu" else cache_bytes(shape, width, num_tokens=window)
+    cache = cache_bytes(shape, width, num_tokens=window)
+    if device.kind == "cpu":
+        cache = min(CPU_CACHE, device.capacity // 2)
     widths = Widths(width, width)
     step = reading_bytes(shape, widths, num_tokens=max(window, BATCHED_TOKENS))
     logits = logits_bytes(shape, widths, num_positions=generate.max_num_seqs, gradient=False)
@@ -212,7 +214,7 @@ def train_memory(settings: Settings, models: Models, device: Device) -> Parts:
         "weights": weight_bytes(shape, linear) + FLOAT32 * shape.num_adapter,
         "weights in bfloat16": autocast_bytes(shape, widths, linear),
         "gradients": trained_bytes(shape, linear),
-        "optimizer": 0 if train.offload_optimizer and not on_host else _optimizer_bytes(settings, shape),
+        "optimizer": 0 if train.offload_optimizer and not on_host else optimizer_bytes(settings, shape),
         "teacher": _teacher_bytes(settings, models, device),
         **_micro_batch(settings, shape, widths, part, top_k),
         "scores of an update": SUPPORT_WIDTH * (top_k + 1) * num_tokens if on_host else 0,
@@ -244,7 +246,7 @@ def checkpoints(settings: Settings, shape: ModelShape, widths: Widths) -> bool:
     return whole > AUTO_ACTIVATIONS
 
 
-def _optimizer_bytes(settings: Settings, shape: ModelShape) -> int:
+def optimizer_bytes(settings: Settings, shape: ModelShape) -> int:
     """Two moments a weight, and the bits that rounding takes from weights in bfloat16."""
     moment = FLOAT32 if settings.train.optimizer == "adamw" else EIGHT_BIT
     narrow = settings.train.master_weights == "bfloat16" and not shape.num_adapter

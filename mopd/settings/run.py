@@ -38,6 +38,8 @@ class ModelSettings(Frozen):
     """A Hugging Face folder, `embedded:smollm2-135m-instruct`, or `tiny:llama` (random weights, for tests)."""
     precision: Literal["auto", "float32", "bfloat16"] = "auto"
     """Autocast precision of forward passes; master weights stay fp32. `auto`: bfloat16 where the hardware has it."""
+    check_memory: bool = True
+    """Whether a run is refused that can't fit into the memory there is, by the arithmetic of `mopd plan`."""
 
 
 class ScoreSettings(Frozen):
