@@ -19,10 +19,12 @@ import torch
 from torch import Tensor
 
 from mopd.errors import InputError
+from mopd.models.checkpointing import set_checkpointing
 from mopd.models.device import autocast, default_device
-from mopd.models.folders import load_model, load_tokenizer, num_output_ids
+from mopd.models.folders import load_tokenizer, num_output_ids
 from mopd.models.forward import branches, hidden_states, make_batch, plan_batches
 from mopd.models.lora import seed_dropout, trained_parameters
+from mopd.models.narrow import load_reader
 from mopd.models.teachers import load_teacher, teacher_sources
 from mopd.models.trainer_state import TrainerState, open_state, save_state, update_teacher
 from mopd.objectives import needs_teacher, objective_class
@@ -75,6 +77,7 @@ def train_round(
         precision=settings.model.precision,
         out=out,
     )
+    set_checkpointing(state.student, settings, device)
     teacher = None
     if needs_teacher(settings):
         sources = teacher_sources(
@@ -83,7 +86,8 @@ def train_round(
             state_folder=state_folder,
             reference_folder=reference_folder or policy_folder,
         )
-        teacher = load_teacher(sources, partial(load_model, device=device), num_ids=num_output_ids(policy_folder))
+        load = partial(load_reader, device=device, precision=settings.model.precision)
+        teacher = load_teacher(sources, load, num_ids=num_output_ids(policy_folder))
     updates, steps = [], _step_ids(settings.train, policy_folder)
     for part in split_updates(scores, settings, round=round):
         report = take_step(state, [row | steps(row) for row in read(part)], settings, device, teacher)

@@ -15,7 +15,7 @@ from torch import Tensor
 
 from mopd.engines.base import Request, Sample
 from mopd.models.device import autocast, default_device
-from mopd.models.folders import load_model
+from mopd.models.narrow import load_reader
 from mopd.settings import GenerateSettings, ModelSettings
 
 
@@ -26,7 +26,7 @@ class TransformersEngine:
         self._device = default_device()
         self._precision = model.precision
         self._batch = settings.max_num_seqs
-        self._model = load_model(folder, self._device)
+        self._model = load_reader(folder, self._device, model.precision)
         end = self._model.generation_config.eos_token_id
         self._end_ids = set(end if isinstance(end, list) else [end])
 

@@ -7,10 +7,13 @@ layer too.
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import torch
 from torch import nn
+
+from mopd.models.folders import autocast_dtype, load_model
 
 
 def linear_parameters(model: Any) -> list[nn.Parameter]:
@@ -26,6 +29,13 @@ def linear_parameters(model: Any) -> list[nn.Parameter]:
             else:
                 others.add(id(parameter))
     return [parameter for number, parameter in linear.items() if number not in others]
+
+
+def load_reader(folder: str | Path, device: torch.device, precision: str) -> Any:
+    """The model of a folder, to be read and never trained, in passes of `model.precision`. Raises InputError."""
+    model = load_model(folder, "cpu").requires_grad_(False)
+    narrow(model, autocast_dtype(precision, device))
+    return model.to(device)
 
 
 @torch.no_grad()

@@ -88,7 +88,7 @@ class TrainSettings(Frozen):
     """Tokens of one micro-batch; does not change the result."""
     gradient_checkpointing: Literal["auto", "on", "off"] = "auto"
     """Activations are computed again in the backward pass instead of kept, layer by layer: less memory, a third more
-    time, the same result. `auto`: where those of `max_tokens_per_pass` would take more than 1 GB."""
+    time, the same result. `auto`: where those of `max_tokens_per_pass` don't fit into the memory that is free."""
     optimizer: Literal["adamw", "adamw_8bit"] = "adamw"
     """`adamw_8bit` keeps the moments in 8 bits, in blocks (by bitsandbytes): a quarter of their memory."""
     master_weights: Literal["float32", "bfloat16"] = "float32"
