@@ -40,8 +40,8 @@ CPU_CACHE = 2 * GIGABYTE
 """vLLM's keys and values on a CPU, at most (`mopd.engines.vllm_engine`)."""
 BATCHED_TOKENS = 8192
 """Tokens of one step of vLLM, at least."""
-AUTO_ACTIVATIONS = GIGABYTE
-"""Activations of `train.max_tokens_per_pass` tokens above which they are computed again, where that is left open."""
+SMALL_ACTIVATIONS = GIGABYTE
+"""Activations below which they are kept, where that is left open (`mopd.models.checkpointing`)."""
 EIGHT_BIT = 1 + FLOAT32 / 256
 """Bytes of a moment in 8 bits, in blocks of 256 with a scale."""
 SUPPORT_WIDTH = 8
@@ -146,8 +146,8 @@ def _transformers_memory(settings: Settings, models: Models, device: Device) -> 
     window = generate.max_prompt_tokens + generate.max_tokens
     return {
         **_process(device, "torch"),
-        "weights": shape.num_params * widths.weights,
-        "weights in bfloat16": autocast_bytes(shape, widths),
+        "weights": weight_bytes(shape, device.compute),
+        "weights in bfloat16": autocast_bytes(shape, widths, device.compute),
         "keys and values": cache_bytes(shape, widths.residual, num_tokens=batch * window),
         "activations": reading_bytes(shape, widths, num_tokens=batch * generate.max_prompt_tokens),
         "logits": logits_bytes(shape, widths, num_positions=batch, gradient=False),
@@ -156,32 +156,41 @@ def _transformers_memory(settings: Settings, models: Models, device: Device) -> 
 
 def score_memory(settings: Settings, models: Models, device: Device) -> Parts:
     """Student and teacher are loaded, one of them reads; what they said of a shard waits on the host."""
-    score, generate, lengths = settings.score, settings.generate, Lengths.of(settings)
-    widths = Widths(FLOAT32, device.compute)
-    batch = {
-        "max_tokens": score.max_tokens_per_pass,
-        "num_samples": generate.num_samples,
-        "num_prompts": settings.prompts_per_shard,
-    }
-    student = Pass.of(lengths.prompt, lengths.response, **batch)
-    teacher = Pass.of(lengths.context, lengths.response, **batch)
-    readers = ((models.student, student), (models.teacher, teacher))
-    num_tokens = settings.prompts_per_shard * generate.num_samples * lengths.response
+    lengths, num_prompts = Lengths.of(settings), settings.prompts_per_shard
+    num_tokens = num_prompts * settings.generate.num_samples * lengths.response
     on_host = device.kind == "cpu" and needs_support(settings)
+    readings = [
+        _reading(settings, shape, device, prefix)
+        for shape, prefix in ((models.student, lengths.prompt), (models.teacher, lengths.context))
+    ]
+    reading = max(readings, key=lambda parts: sum(parts.values()))
+    loading = weight_bytes(models.teacher, FLOAT32) - weight_bytes(models.teacher, device.compute)
     return {
         **_process(device, "torch"),
         "weights": weight_bytes(models.student, device.compute),
         "teacher": _scoring_teachers(settings, models, device),
-        "weights in bfloat16": max(autocast_bytes(shape, widths, device.compute) for shape, _ in readers),
-        "activations": max(
-            reading_bytes(shape, widths, num_tokens=part.num_tokens, mask_length=part.mask_length)
-            for shape, part in readers
-        ),
-        "logits": max(
-            logits_bytes(shape, widths, num_positions=min(score.chunk_positions, part.num_positions), gradient=False)
-            for shape, part in readers
-        ),
-        "scores of a shard": 3 * SUPPORT_WIDTH * score.top_k * num_tokens if on_host else 0,
+        **reading,
+        # On a CPU the last model is there in float32 for a moment, before anything is read.
+        "loading": max(0, loading - sum(reading.values())) if device.kind == "cpu" else 0,
+        "scores of a shard": 3 * SUPPORT_WIDTH * settings.score.top_k * num_tokens if on_host else 0,
+    }
+
+
+def _reading(settings: Settings, shape: ModelShape, device: Device, prefix: int) -> Parts:
+    """The largest pass of a model that reads rollouts behind prefixes of that length."""
+    score, widths = settings.score, Widths(FLOAT32, device.compute)
+    part = Pass.of(
+        prefix,
+        settings.generate.max_tokens,
+        max_tokens=score.max_tokens_per_pass,
+        num_samples=settings.generate.num_samples,
+        num_prompts=settings.prompts_per_shard,
+    )
+    positions = min(score.chunk_positions, part.num_positions)
+    return {
+        "weights in bfloat16": autocast_bytes(shape, widths, device.compute),
+        "activations": reading_bytes(shape, widths, num_tokens=part.num_tokens, mask_length=part.mask_length),
+        "logits": logits_bytes(shape, widths, num_positions=positions, gradient=False),
     }
 
 
@@ -206,7 +215,6 @@ def train_memory(settings: Settings, models: Models, device: Device) -> Parts:
         num_samples=generate.num_samples,
         num_prompts=num_prompts,
     )
-    top_k = settings.score.top_k if needs_support(settings) else 0
     num_tokens = num_prompts * generate.num_samples * lengths.response
     on_host = device.kind == "cpu"
     return {
@@ -216,34 +224,43 @@ def train_memory(settings: Settings, models: Models, device: Device) -> Parts:
         "gradients": trained_bytes(shape, linear),
         "optimizer": 0 if train.offload_optimizer and not on_host else optimizer_bytes(settings, shape),
         "teacher": _teacher_bytes(settings, models, device),
-        **_micro_batch(settings, shape, widths, part, top_k),
-        "scores of an update": SUPPORT_WIDTH * (top_k + 1) * num_tokens if on_host else 0,
+        **_micro_batch(settings, shape, device, part),
+        "scores of an update": SUPPORT_WIDTH * (_num_support(settings) + 1) * num_tokens if on_host else 0,
     }
 
 
-def _micro_batch(settings: Settings, shape: ModelShape, widths: Widths, part: Pass, top_k: int) -> Parts:
+def _micro_batch(settings: Settings, shape: ModelShape, device: Device, part: Pass) -> Parts:
     """What a micro-batch takes; the optimizer's own step, when that has gone, takes less."""
-    positions = min(settings.score.chunk_positions, part.num_positions)
+    widths, positions = Widths(FLOAT32, device.compute), min(settings.score.chunk_positions, part.num_positions)
     return {
         "activations": activation_bytes(
             shape,
             widths,
             num_tokens=part.num_tokens,
-            checkpointing=checkpoints(settings, shape, widths),
+            checkpointing=checkpoints(settings, shape, device),
             mask_length=part.mask_length,
         ),
         "logits": logits_bytes(shape, widths, num_positions=positions, gradient=True),
-        "support": support_bytes(part.num_positions, top_k),
+        "support": support_bytes(part.num_positions, _num_support(settings)),
     }
 
 
-def checkpoints(settings: Settings, shape: ModelShape, widths: Widths) -> bool:
-    """Whether activations are computed again: as `train.gradient_checkpointing` says, `auto` by their size."""
-    train = settings.train
+def _num_support(settings: Settings) -> int:
+    """Ids of the support at a position, in training."""
+    return settings.score.top_k if needs_support(settings) else 0
+
+
+def checkpoints(settings: Settings, shape: ModelShape, device: Device) -> bool:
+    """Whether activations are computed again: as the setting says, `auto` as `mopd.models.checkpointing` does."""
+    train, widths = settings.train, Widths(FLOAT32, device.compute)
     if train.gradient_checkpointing != "auto":
         return train.gradient_checkpointing == "on"
-    whole = activation_bytes(shape, widths, num_tokens=train.max_tokens_per_pass, checkpointing=False)
-    return whole > AUTO_ACTIVATIONS
+    num_tokens = train.max_tokens_per_pass
+    whole = activation_bytes(shape, widths, num_tokens=num_tokens, checkpointing=False, mask_length=num_tokens)
+    process = sum(_process(device, "torch").values())
+    rest = trained_bytes(shape, FLOAT32) + optimizer_bytes(settings, shape) + weight_bytes(shape, FLOAT32) + process
+    logits = logits_bytes(shape, widths, num_positions=settings.score.chunk_positions, gradient=True)
+    return whole >= SMALL_ACTIVATIONS and whole + logits + rest >= device.capacity
 
 
 def optimizer_bytes(settings: Settings, shape: ModelShape) -> int:
