@@ -18,6 +18,7 @@ def check_inputs(_: None, report: Report, settings: Settings, tasks_digest: str)
     from mopd.groups import num_further
     from mopd.models.chat_template import load_chat_template
     from mopd.models.folders import model_digest, model_window, resolve_model
+    from mopd.models.memory_plan import check_memory
     from mopd.models.teachers import check_teacher, teacher_sources
     from mopd.tasks.draw import draw_prompts, load_tasks
 
@@ -37,6 +38,7 @@ def check_inputs(_: None, report: Report, settings: Settings, tasks_digest: str)
     teacher = teacher_sources(settings.train.teacher, policy_folder=model, state_folder=None, reference_folder=model)
     check_budgets(settings, window=model_window(model), teacher_window=model_window(teacher[0].folder))
     check_lora(settings, model)
+    check_memory(settings)
     template = load_chat_template(model, settings.model)
     template.check()
     check_sampling(settings, template.tokenizer)

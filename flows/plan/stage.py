@@ -24,6 +24,7 @@ Rows = list[dict[str, Any]]
 FREE_SETTINGS = (
     "shard_retries",
     "model.allow_pickled_weights",
+    "model.check_memory",
     "generate.max_num_seqs",
     "verify.sandbox_slots",
     "score.max_tokens_per_pass",

@@ -17,7 +17,7 @@ from mopd.errors import InputError
 if TYPE_CHECKING:  # scoring and training run where pydantic is not installed
     from mopd.settings.lora import LoraSettings
 
-FLOAT32, BFLOAT16, INT64 = 4, 2, 8
+FLOAT32, BFLOAT16 = 4, 2
 NORMS = 2
 """Of a decoder layer, over the hidden size."""
 LOGITS_COPIES = {False: 3, True: 5}
@@ -33,7 +33,7 @@ class ModelShape:
     num_params: int
     """All parameters, tied ones once."""
     num_linear: int
-    """Those of linear layers, the output layer's left out: what autocast keeps a second copy of."""
+    """Those of linear layers, the output layer's left out."""
     num_layers: int
     hidden: int
     query_width: int
@@ -54,9 +54,14 @@ class ModelShape:
     def num_trained(self) -> int:
         return self.num_adapter or self.num_params
 
+    @property
+    def num_narrow(self) -> int:
+        """Those that may be kept in bfloat16: of linear layers, an output layer included that is no embedding."""
+        return self.num_linear + (0 if self.tied else self.vocab * self.hidden)
+
 
 class Widths(NamedTuple):
-    """Bytes of a number: of the weights as they are held, and of what linear layers compute in."""
+    """Bytes of a number: of embeddings and norms, and of what linear layers compute in."""
 
     weights: int
     compute: int
@@ -176,11 +181,22 @@ def reading_bytes(shape: ModelShape, widths: Widths, *, num_tokens: int, mask_le
     return num_tokens * (stream + max(3 * shape.mlp_width * widths.compute, attention)) + 5 * mask_length**2
 
 
-def autocast_bytes(shape: ModelShape, widths: Widths) -> int:
-    """Copies of the linear layers' weights in the precision that they compute in, the output layer's included."""
+def weight_bytes(shape: ModelShape, linear: int) -> int:
+    """The weights, without an adapter: `linear` bytes a number of linear layers, the others in float32."""
+    return linear * shape.num_narrow + FLOAT32 * (shape.num_params - shape.num_narrow)
+
+
+def trained_bytes(shape: ModelShape, linear: int) -> int:
+    """As `weight_bytes`, of what is trained: an adapter is float32."""
+    return FLOAT32 * shape.num_adapter or weight_bytes(shape, linear)
+
+
+def autocast_bytes(shape: ModelShape, widths: Widths, linear: int = FLOAT32) -> int:
+    """Copies of weights in the precision that they are used in, where they are not kept in it."""
     if widths.compute >= widths.weights:
         return 0
-    return widths.compute * (shape.num_linear + shape.vocab * shape.hidden)
+    kept = shape.num_narrow if linear == widths.compute else 0
+    return widths.compute * (shape.num_linear + shape.vocab * shape.hidden - kept)
 
 
 def logits_bytes(shape: ModelShape, widths: Widths, *, num_positions: int, gradient: bool) -> int:

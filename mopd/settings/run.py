@@ -51,6 +51,8 @@ class ModelSettings(Frozen):
     """Arguments of the chat template, e.g. `{enable_thinking: false}`; those that it does not know are refused."""
     system_prompt: Annotated[str, Field(min_length=1)] | None = None
     """A system message before the messages that have none."""
+    check_memory: bool = True
+    """Whether a run is refused that can't fit into the memory there is, by the arithmetic of `mopd plan`."""
 
 
 class ScoreSettings(Frozen):
