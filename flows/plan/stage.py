@@ -23,6 +23,7 @@ Rows = list[dict[str, Any]]
 
 FREE_SETTINGS = (
     "shard_retries",
+    "model.allow_pickled_weights",
     "generate.max_num_seqs",
     "verify.sandbox_slots",
     "score.max_tokens_per_pass",
@@ -74,13 +75,20 @@ def _generate(tree: Json) -> Json:
     return _without(tree["generate"], "num_prompts", "groups", "ask_for_summary")
 
 
+def _words(tree: Json) -> Json:
+    """What a model is asked in, as far as that isn't its own chat template."""
+    names = ("chat_template", "chat_template_kwargs", "system_prompt")
+    return {name: tree["model"][name] for name in names if tree["model"][name]}
+
+
 def _prompts(settings: Settings, tree: Json) -> Json:
     num_prompts = tree["generate"]["num_prompts"]
     return {"tasks": tree["tasks"], "num_prompts": num_prompts, "prompts_per_shard": tree["prompts_per_shard"]}
 
 
 def _rollouts(settings: Settings, tree: Json) -> Json:
-    return {**_generate(tree), "precision": tree["model"]["precision"], "instruction": instruction_of(settings)}
+    instruction = instruction_of(settings)
+    return {**_generate(tree), **_words(tree), "precision": tree["model"]["precision"], "instruction": instruction}
 
 
 def _verdicts(settings: Settings, tree: Json) -> Json:
@@ -89,7 +97,7 @@ def _verdicts(settings: Settings, tree: Json) -> Json:
 
 
 def _contexts(settings: Settings, tree: Json) -> Json:
-    return {**tree["condition"], **_selection(settings)}
+    return {**tree["condition"], **_words(tree), **_selection(settings)}
 
 
 def _scores(settings: Settings, tree: Json) -> Json:
@@ -108,7 +116,8 @@ def _nothing(settings: Settings, tree: Json) -> Json:
 
 
 def _answers(settings: Settings, tree: Json) -> Json:
-    return {"generate": _generate(tree), "verify": tree["verify"], "precision": tree["model"]["precision"]}
+    precision = tree["model"]["precision"]
+    return {"generate": _generate(tree), **_words(tree), "verify": tree["verify"], "precision": precision}
 
 
 def _choices(settings: Settings, tree: Json) -> Json:
@@ -149,7 +158,7 @@ _STAGES = (
     Stage(
         name="generate",
         table="rollouts",
-        version=1,
+        version=2,
         settings=_rollouts,
         load="flows.execute.jobs:load_engine",
         job="flows.execute.jobs:generate",
@@ -159,7 +168,7 @@ _STAGES = (
     Stage(
         name="verify",
         table="verdicts",
-        version=4,
+        version=5,
         settings=_verdicts,
         reads=("prompts",),
         job="flows.execute.jobs:verify",
@@ -199,7 +208,7 @@ _STAGES = (
     Stage(
         name="answer",
         table="answers",
-        version=2,
+        version=3,
         settings=_answers,
         reads=("prompts",),
         load="flows.execute.measure_jobs:load_answerer",
@@ -221,7 +230,7 @@ _STAGES = (
     Stage(
         name="evaluate",
         table="evaluations",
-        version=3,
+        version=4,
         settings=_evaluations,
         load="flows.execute.jobs:load_engine",
         job="flows.execute.jobs:sample_heldout",

@@ -16,6 +16,7 @@ from mopd.engines import Engine, Request
 from mopd.evaluate import outcomes_by_prompt, prompt_mean
 from mopd.generate import rollout_seed
 from mopd.measures.estimate import Estimate, estimate_mean
+from mopd.models.chat_template import ChatTemplate
 from mopd.settings import GenerateSettings
 
 Row = dict[str, Any]
@@ -29,7 +30,7 @@ ANSWER_COLUMNS = (
 def answer(
     contexts: Rows,
     engine: Engine,
-    tokenizer: Any,
+    template: ChatTemplate,
     settings: GenerateSettings,
     *,
     seed: int,
@@ -51,7 +52,7 @@ def answer(
             **{name: row[name] for name in ("run", "round", "prompt_id", "sample", "variant", "context_digest")},
             "policy_version": policy_version,
             "token_ids": sample.token_ids,
-            "text": tokenizer.decode(sample.token_ids, skip_special_tokens=True),
+            "text": template.reply(sample.token_ids),
             "finish_reason": sample.finish_reason,
             "seed": request.seed,
         }

@@ -21,6 +21,9 @@ class Frozen(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True, allow_inf_nan=False)
 
+    def __hash__(self) -> int:
+        return hash(self.model_dump_json())  # pydantic's own fails where a setting is a mapping
+
 
 def choice(*classes: type[Frozen], beside: Iterable[str] = ()) -> BeforeValidator:
     """For a union with `Field(discriminator="kind")`: a name alone is its kind, no kind is the first class's first.

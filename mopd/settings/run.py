@@ -7,11 +7,12 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import yaml
-from pydantic import Field, ValidationError, model_validator
+from pydantic import Field, JsonValue, ValidationError, model_validator
 
 from mopd.errors import InputError
 from mopd.models.embedded import EMBEDDED_MODEL
 from mopd.settings.base import Beta, Frozen, NonNegativeInt, PositiveInt, Temperature
+from mopd.settings.chat_template import TemplateText
 from mopd.settings.condition import ConditionSettings
 from mopd.settings.generate import GenerateSettings
 from mopd.settings.lora import LoraSettings
@@ -35,9 +36,19 @@ class ModelSettings(Frozen):
     """The student, and where the initial weights come from."""
 
     path: str = EMBEDDED_MODEL
-    """A Hugging Face folder, `embedded:smollm2-135m-instruct`, or `tiny:llama` (random weights, for tests)."""
+    """A Hugging Face folder, a name on the hub (`org/name`, `org/name@revision`), `embedded:smollm2-135m-instruct`, or
+    `tiny:llama` (random weights, for tests)."""
     precision: Literal["auto", "float32", "bfloat16"] = "auto"
     """Autocast precision of forward passes; master weights stay fp32. `auto`: bfloat16 where the hardware has it."""
+    allow_pickled_weights: bool = False
+    """Whether a model, or an external teacher, may have its weights in `pytorch_model.bin` alone; they are read with
+    `weights_only`. Safetensors go first wherever there are some."""
+    chat_template: TemplateText | None = None
+    """A file with a Jinja chat template in place of the model's own. The run keeps its text, not the path."""
+    chat_template_kwargs: dict[str, JsonValue] = Field(default={})
+    """Arguments of the chat template, e.g. `{enable_thinking: false}`; those that it does not know are refused."""
+    system_prompt: Annotated[str, Field(min_length=1)] | None = None
+    """A system message before the messages that have none."""
 
 
 class ScoreSettings(Frozen):

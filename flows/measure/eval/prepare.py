@@ -9,12 +9,13 @@ from itertools import count
 from pathlib import Path
 from typing import Any
 
-from flows.folder.open import ended_cleanly, in_own_process, made_by
+from flows.folder.open import ended_cleanly, made_by
 from flows.measure.eval.jobs import check_models
 from flows.measure.eval.plan import EvalPlan, Model
 from flows.measure.eval.request import EvalRequest, ResolvedRequest, resolve
 from flows.measure.eval.settings import kept_settings
 from flows.plan.stage import FREE_SETTINGS
+from flows.runtime.worker import in_own_process
 from mopd.errors import InputError
 from storage.errors import StorageError
 from storage.runs import RUN_FILE, RunFolder

@@ -14,6 +14,7 @@ from storage.runs import RunFolder
 K = "evaluate.num_samples"
 KEPT = (
     *("seed", "prompts_per_shard", "shard_retries", "model.precision"),
+    *("model.chat_template", "model.chat_template_kwargs", "model.system_prompt"),
     *("generate.engine", "generate.temperature", "generate.max_tokens"),
     *("generate.max_prompt_tokens", "generate.max_num_seqs"),
     *("verify", K, "evaluate.bootstrap_samples"),

@@ -14,7 +14,9 @@ import torch
 from mopd.errors import InputError
 from mopd.models import embedded
 from mopd.models import folders as models
+from mopd.models.chat_template import load_chat_template
 from mopd.models.gguf_file import read_gguf
+from mopd.settings import ModelSettings
 
 
 @pytest.fixture(scope="module")
@@ -149,8 +151,10 @@ def test_damaged_weights(copy: Path) -> None:
 
 def test_tokenizer_without_chat_template(copy: Path) -> None:
     (copy / "chat_template.jinja").unlink()
-    with pytest.raises(InputError, match="no chat template"):
-        models.load_tokenizer(copy)
+    with pytest.raises(InputError, match=r"no chat template; .* name a file in model\.chat_template"):
+        load_chat_template(copy, ModelSettings())
+    named = load_chat_template(copy, ModelSettings(chat_template="{{ messages[0].content }}"))
+    assert named.rendered([{"role": "user", "content": "Who?"}]) == "Who?"
 
 
 def test_autocast_dtype(monkeypatch: pytest.MonkeyPatch) -> None:
