@@ -13,7 +13,7 @@ from storage.runs import RunFolder
 
 K = "evaluate.num_samples"
 KEPT = (
-    *("seed", "prompts_per_shard", "shard_retries", "model.precision"),
+    *("seed", "prompts_per_shard", "shard_retries", "model.precision", "model.allow_pickled_weights"),
     *("generate.engine", "generate.temperature", "generate.max_tokens"),
     *("generate.max_prompt_tokens", "generate.max_num_seqs"),
     *("verify", K, "evaluate.bootstrap_samples"),
