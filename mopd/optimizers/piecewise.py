@@ -5,7 +5,7 @@ as the model is ever made beside it, and the numbers are those of `torch.optim.A
 
 A weight in bfloat16 has the bits that rounding took from it in the state: the two together are the float32 weight,
 exactly, so that no update is lost, however small. Rounding to bfloat16 alone loses those below 1/512 of the weight;
-stochastic rounding keeps them on average, beside noise that is larger than they are (docs/memory.md has the figures).
+stochastic rounding keeps them on average, beside noise that is much larger (docs/memory.md has the figures).
 """
 
 from __future__ import annotations

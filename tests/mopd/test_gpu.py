@@ -29,17 +29,21 @@ def settings(precision: str, **train: Any) -> Any:
         seed=0,
         rounds=1,
         model=SimpleNamespace(precision=precision),
-        score=SimpleNamespace(support="student", top_k=8, max_tokens_per_pass=64, chunk_positions=16),
+        score=SimpleNamespace(
+            support="student", keep_student=False, top_k=8, max_tokens_per_pass=64, chunk_positions=16,
+            precision="float32",
+        ),
         train=SimpleNamespace(
             learning_rate=1e-3, warmup_steps=0, weight_decay=0.01, betas=(0.9, 0.999), max_grad_norm=1.0,
             objective=SimpleNamespace(
-                kind="distill", form="divergence", alpha=0.5, tail="bucket", policy_gradient_weight=0.5
+                kind="distill", form="divergence", alpha=0.5, tail="bucket", policy_gradient_weight=0.5,
+                columns=lambda support: {"scores": ("advantage", "distill", "support_ids", "support_teacher_logprobs")},
             ),
             importance=SimpleNamespace(kind="behavior", clip=2.0), normalize_advantage_std=True,
             aggregation=SimpleNamespace(kind="token_mean"), max_tokens_per_pass=64, lora=None,
             teacher=SimpleNamespace(kind="ema", rate=0.05, place="auto"), schedule="constant", epochs=1,
             updates_per_round=1, optimizer="adamw", master_weights="float32", offload_optimizer=False,
-            gradient_checkpointing="off",
+            gradient_checkpointing="off", mask_truncated=False,
         ),
     )  # fmt: skip
     vars(chosen.train).update(train)
