@@ -98,7 +98,7 @@ def inputs_of(settings: Settings, known: Commits = MappingProxyType({})) -> dict
     Names of the hub are looked up and loaded, but for those whose commits are `known`; with them, `hub` has them all.
     Raises InputError.
     """
-    commits = load_names(hub_names(settings), known, allow_pickled=settings.model.allow_pickled_weights)
+    commits = load_names(hub_names(settings, known), known, allow_pickled=settings.model.allow_pickled_weights)
     settings = pinned(settings, commits)
     inputs = _check_inputs_once(settings, _read_file_stamps(settings))
     return {**inputs, HUB: {**known, **commits}} if known or commits else inputs

@@ -59,7 +59,10 @@ def test_what_is_no_name_stays_as_it_is() -> None:
 def test_a_folder_goes_before_a_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "acme" / "student").mkdir(parents=True)
     monkeypatch.chdir(tmp_path)
-    assert hub_names(parse_settings({"model": {"path": "acme/student"}})) == {}
+    settings = parse_settings({"model": {"path": "acme/student"}})
+    assert hub_names(settings) == {}
+    assert pinned(settings, {}) is settings
+    assert pinned(settings, {"acme/student": FIRST}).model.path == f"acme/student@{FIRST}"  # a run began without it
 
 
 def test_what_is_in_the_cache_asks_nobody(monkeypatch: pytest.MonkeyPatch) -> None:
