@@ -20,6 +20,7 @@ from flows.folder.commits import HUB, Commits, commits_of, hub_names, load_names
 from flows.folder.inputs import check_inputs
 from flows.plan.run import RunPlan
 from flows.plan.stage import free_settings
+from flows.runtime.shell import shell_command
 from flows.runtime.worker import in_own_process
 from mopd.errors import InputError
 from mopd.settings import Settings
@@ -155,6 +156,7 @@ def _continue(folder: RunFolder, settings: Settings) -> RunFolder:
         raise StorageError(folder.refusal(refused))
     document = folder.document
     if settings.rounds > rounds:
+        _refuse_longer_schedule(folder, settings, rounds)
         document = _note(document, "extended", [{"from": rounds, "to": settings.rounds}])
     changed = [
         {"setting": key, "from": None if old is ABSENT else old, "to": new}
@@ -164,6 +166,16 @@ def _continue(folder: RunFolder, settings: Settings) -> RunFolder:
     if changed:
         document = _note(document, "changed", changed)
     return replace(folder, document={**document, "settings": given} if differences else document)
+
+
+def _refuse_longer_schedule(folder: RunFolder, settings: Settings, rounds: int) -> None:
+    """The rounds there are were trained under a rate that falls over `rounds` of them."""
+    if settings.train.schedule != "constant":
+        fork = shell_command("fork", folder.path, "NEW", round=rounds, set=f"rounds={settings.rounds}")
+        raise InputError(
+            f"{folder.path}: train.schedule: {settings.train.schedule} lets the learning rate fall over its {rounds} "
+            f"rounds; when they are done, {fork} goes on at the rate that a run of {settings.rounds} rounds has then"
+        )
 
 
 def _note(document: dict[str, Any], name: str, entries: list[dict[str, Any]]) -> dict[str, Any]:

@@ -45,17 +45,17 @@ class Meter:
     def __init__(self, console: Console, *, where: str, stage: str, total: int, done: int = 0) -> None:
         self._console = console
         self._label = f"{where:<10} {stage:<10}"
-        self._total, self._done, self._found = total, done, done
+        self._total, self._done, self._done_before = total, done, done
         self._tokens, self._part = 0, 0.0
         self._began = time.monotonic()
-        self._said = self._began
+        self._last_line = self._began
         self._lock = threading.Lock()
 
     def __enter__(self) -> Meter:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, _: TracebackType | None) -> None:
-        if kind is None and self._done > self._found:
+        if kind is None and self._done > self._done_before:
             self._console.say(self.line(final=True))
 
     def expect(self, total: int) -> None:
@@ -85,24 +85,24 @@ class Meter:
         """Label, how far, how fast, how long still."""
         seconds = time.monotonic() - self._began
         parts = [f"{self._label} {self._done}/{self._total} shards"]
-        if self._found:
-            parts.append(f"{self._found} were there")
+        if self._done_before:
+            parts.append(f"{self._done_before} were there")
         if self._tokens:
             parts.append(f"{self._tokens:,} tokens, {self._tokens / seconds:,.0f} tokens/s")
         parts.append(f"{clock(seconds)}" if final else f"{clock(seconds)} so far{self._left(seconds)}")
         return ", ".join(parts)
 
     def _left(self, seconds: float) -> str:
-        made = self._done - self._found + self._part
-        if made < SURE_SHARE * (self._total - self._found):
+        made = self._done - self._done_before + self._part
+        if made < SURE_SHARE * (self._total - self._done_before):
             return ""
         return f", about {clock(seconds / made * (self._total - self._done - self._part))} left"
 
     def _say_sometimes(self) -> None:
         with self._lock:
-            if time.monotonic() - self._said < QUIET_SECONDS:
+            if time.monotonic() - self._last_line < QUIET_SECONDS:
                 return
-            self._said = time.monotonic()
+            self._last_line = time.monotonic()
         self._console.say(self.line())
 
 

@@ -55,20 +55,7 @@ def resolve_model(path: str | Path, setting: str = "model.path") -> Path:
 
 
 def load_tokenizer(folder: str | Path) -> PreTrainedTokenizerBase:
-    """The tokenizer of a model folder. Raises InputError when it can't be read or has no chat template."""
-    tokenizer = _any_tokenizer(folder)
-    if tokenizer.chat_template is None:
-        raise InputError(f"{folder}: the tokenizer has no chat template; use an instruction-tuned model")
-    return tokenizer
-
-
-def vocabulary(folder: str | Path) -> dict[str, int]:
-    """Every token of a model folder's tokenizer with its id. Raises InputError when it can't be read."""
-    ids_by_token: dict[str, int] = _any_tokenizer(folder).get_vocab()
-    return ids_by_token
-
-
-def _any_tokenizer(folder: str | Path) -> PreTrainedTokenizerBase:
+    """The tokenizer of a model folder. Raises InputError when it can't be read."""
     from transformers import AutoTokenizer
 
     try:
@@ -78,6 +65,12 @@ def _any_tokenizer(folder: str | Path) -> PreTrainedTokenizerBase:
     except (OSError, ValueError) as error:
         raise InputError(f"{folder}: the tokenizer can't be loaded ({_one_line(error)})") from error
     return tokenizer
+
+
+def vocabulary(folder: str | Path) -> dict[str, int]:
+    """Every token of a model folder's tokenizer with its id. Raises InputError when it can't be read."""
+    ids_by_token: dict[str, int] = load_tokenizer(folder).get_vocab()
+    return ids_by_token
 
 
 def load_model(folder: str | Path, device: str | torch.device = "cpu") -> PreTrainedModel:

@@ -85,10 +85,10 @@ def note_request(folder: RunFolder, prepared: Prepared) -> RunFolder:
 def is_finished(folder: RunFolder, prepared: Prepared) -> bool:
     """Whether the last process ended well, and nothing that is asked for is new or left to do."""
     same = _merged(folder, prepared) == folder
-    return ended_cleanly(folder) and same and not EvalPlan.of(folder).missing(folder, names_of(folder, prepared))
+    return ended_cleanly(folder) and same and not EvalPlan.of(folder).missing(folder, model_names(folder, prepared))
 
 
-def names_of(folder: RunFolder, prepared: Prepared) -> list[str]:
+def model_names(folder: RunFolder, prepared: Prepared) -> list[str]:
     """What the models of the request are called in the folder, whose `run.json` may not have them yet."""
     models = EvalPlan.of(_merged(folder, prepared)).models.values()
     names = {_identity(model): model.name for model in models}
