@@ -141,7 +141,7 @@ def _without(tree: Json, *names: str) -> Json:
 
 
 _STAGES = (
-    Stage("draw", "prompts", 2, _prompts, job="flows.execute.prompt_jobs:draw"),
+    Stage("draw", "prompts", 3, _prompts, job="flows.execute.prompt_jobs:draw"),
     Stage(
         name="generate",
         table="rollouts",
