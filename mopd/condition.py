@@ -150,7 +150,7 @@ class _Conditioner:
             return "the task has no solution"
         if imitated:
             return self._why_no_filler(imitated, pool)
-        reasons = [] if variant.kind == "feedback" else [_why_no_peer(pool)]
+        reasons = [] if variant.kind == "feedback" else [_why_no_peer(pool, self._settings)]
         if variant.feedback_when == "when_no_success" and pool.successes():
             reasons.append("feedback hidden, a peer succeeded")
         elif variant.feedback_when != "never":
@@ -159,15 +159,15 @@ class _Conditioner:
 
     def _why_no_filler(self, imitated: Context, pool: Pool) -> str:
         if not imitated.sections:
-            return f"nothing to imitate: {'over budget' if imitated.dropped else _why_no_peer(pool)}"
+            return f"nothing to imitate: {'over budget' if imitated.dropped else _why_no_peer(pool, self._settings)}"
         if self._settings.variant.kind == "unrelated_prompt" and not pool.others:
             return "no success of another prompt"
         return "no filling within the budget"
 
 
-def _why_no_peer(pool: Pool) -> str:
+def _why_no_peer(pool: Pool, settings: ConditionSettings) -> str:
     if not pool.peers and not pool.earlier:
-        return "no peer with a verdict and text"
+        return f"no peer with a verdict and text{'' if settings.show_truncated else ' that was not cut'}"
     if not pool.successes():
         return "no successful peer"
     return "failure hidden, a peer succeeded" if pool.failures() else "no failed peer"

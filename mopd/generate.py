@@ -7,7 +7,8 @@ from functools import partial
 from typing import Any, Literal
 
 from mopd.contexts.summaries import with_instruction
-from mopd.engines import Engine, Request
+from mopd.engines import Engine, Request, Sampling
+from mopd.engines.stops import reply_text
 from mopd.errors import InputError
 from mopd.models.chat_template import ChatTemplate
 from mopd.seeds import derive_seed
@@ -40,12 +41,12 @@ def generate(
     InputError for a prompt longer than `max_prompt_tokens`.
     """
     seed_of = partial(rollout_seed, seed, round) if purpose == "rollout" else partial(_evaluation_seed, seed)
-    jobs = []
+    jobs, sampling = [], Sampling.of(settings)
     for prompt in prompts:
         ids = prompt_ids(prompt, template, settings.max_prompt_tokens, instruction)
         for sample in range(settings.num_samples):
             sample_seed = seed_of(prompt["prompt_id"], sample)
-            jobs.append((prompt, sample, Request(ids, sample_seed, settings.temperature, settings.max_tokens)))
+            jobs.append((prompt, sample, Request(ids, sample_seed, sampling)))
     samples = engine.generate([request for _, _, request in jobs], progress)
     return [
         {
@@ -56,7 +57,7 @@ def generate(
             "policy_version": policy_version,
             "prompt_token_ids": list(request.prompt_token_ids),
             "token_ids": result.token_ids,
-            "text": template.reply(result.token_ids),
+            "text": reply_text(template.reply, result),
             "behavior_logprobs": result.logprobs,
             "finish_reason": result.finish_reason,
             "temperature": settings.temperature,
@@ -87,18 +88,11 @@ def sample_evaluation(
     progress: Callable[[int], None] = lambda done: None,
 ) -> Rows:
     """Rollout-like rows of held-out prompts, k samples each; `round`, where they stand, is else the policy version."""
-    evaluate = settings.evaluate
-    sampling = settings.generate.model_copy(
-        update={
-            "num_samples": evaluate.num_samples,
-            "temperature": evaluate.temperature or settings.generate.temperature,
-        }
-    )
     return generate(
         prompts,
         engine,
         template,
-        sampling,
+        settings.evaluation_sampling,
         run=run,
         round=policy_version if round is None else round,
         seed=settings.seed,

@@ -16,6 +16,7 @@ from typing import Any
 from flows.execute.chosen import condition_of, publish_chosen
 from flows.execute.round_scores import RoundScores
 from flows.execute.work import Rows, Work, commit, manifest_of, read_shard, select_groups
+from flows.folder.commits import commits_of, pinned
 from flows.folder.policies import base_folder, gather_trainer_state, policy_folder, teacher_state, trainer_folder
 from flows.plan.conditions import CONTROL
 from flows.plan.selection import chosen_groups, control_groups
@@ -42,11 +43,13 @@ class LoadedEngine:
 def load_engine(
     folder: RunFolder, settings: Settings, version: int, generate: GenerateSettings | None = None
 ) -> LoadedEngine:
-    """The engine with policy `version` of a run, sampling by the settings, or by `generate` in place of theirs."""
+    """The engine with policy `version` of a run, with room for what rollouts and evaluations, or `generate`, ask."""
     from mopd.engines import make_engine
 
     policy, base = policy_folder(folder, version), base_folder(folder, version)
-    engine = make_engine(generate or settings.generate, settings.model, policy, base=base)
+    longest = max(settings.generate.max_tokens, settings.evaluation_sampling.max_tokens)
+    generate = generate or settings.generate.model_copy(update={"max_tokens": longest})
+    engine = make_engine(generate, settings.model, policy, base=base)
     return LoadedEngine(engine, run_template(folder, settings))
 
 
@@ -55,7 +58,7 @@ def load_scorer(folder: RunFolder, settings: Settings, version: int) -> Any:
     from mopd.score import Scorer
 
     return Scorer(
-        settings,
+        pinned(settings, commits_of(folder)),
         policy_folder=policy_folder(folder, version),
         state_folder=teacher_state(folder, settings, version),
         reference_folder=policy_folder(folder, 0),
@@ -205,7 +208,8 @@ def train(_: None, work: Work) -> Manifest:
     """Scores of a round -> the next policy, with teacher and optimizer beside it, update rows in its manifest."""
     from mopd.train import train_round
 
-    folder, shard, settings, began = work.folder, work.shard, work.settings, time.monotonic()
+    folder, shard, began = work.folder, work.shard, time.monotonic()
+    settings = pinned(work.settings, commits_of(folder))
     refuse_committed(folder, shard.round)  # trained from other scores: said now, not after hours of training
     inputs = [scores for scores in shard.inputs if scores.table == "scores"]
     scores = RoundScores(folder, inputs, columns_read(settings))

@@ -7,14 +7,15 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from functools import reduce
+from functools import cache, reduce
 from operator import getitem
 from typing import Any
 
 from flows.plan import counts
 from mopd.contexts.summaries import instruction_of
 from mopd.objectives import needs_reference, needs_support
-from mopd.settings import Settings
+from mopd.settings import Settings, TrainSettings
+from mopd.settings.base import Frozen
 from mopd.settings.condition import AutoVariant
 
 Json = dict[str, Any]
@@ -22,11 +23,16 @@ Rows = list[dict[str, Any]]
 
 FREE_SETTINGS = (
     "shard_retries",
+    "model.allow_pickled_weights",
+    "model.check_memory",
     "generate.max_num_seqs",
     "verify.sandbox_slots",
     "score.max_tokens_per_pass",
     "score.chunk_positions",
     "train.max_tokens_per_pass",
+    "train.gradient_checkpointing",
+    "train.offload_optimizer",
+    "train.teacher.place",
     "train.keep_trainer_states",
     "train.max_staleness",
     "evaluate.when",
@@ -36,6 +42,16 @@ FREE_SETTINGS = (
 
 But for `choices`, which hold `evaluate.bootstrap_samples`: see `free_settings`.
 """
+
+
+LATER_SETTINGS = (
+    *(f"generate.{name}" for name in ("top_p", "top_k", "min_p", "repetition_penalty", "presence_penalty")),
+    *(f"evaluate.{name}" for name in ("top_p", "top_k", "min_p", "repetition_penalty", "presence_penalty")),
+    *("generate.stop", "generate.stop_token_ids", "generate.engine_arguments"),
+    *("evaluate.stop", "evaluate.stop_token_ids", "evaluate.max_tokens"),
+    *("condition.show_truncated", "train.mask_truncated"),
+)
+"""Settings that came when there were shards already: at its default none is in a key, so that those are still found."""
 
 
 @dataclass(frozen=True)
@@ -120,7 +136,9 @@ def _choices(settings: Settings, tree: Json) -> Json:
 
 
 def _policies(settings: Settings, tree: Json) -> Json:
-    return {**tree["train"], "precision": tree["model"]["precision"]}
+    train = _unless_default(tree["train"], TrainSettings, "schedule", "optimizer", "master_weights")
+    length = {} if settings.train.schedule == "constant" else {"rounds": settings.rounds}
+    return {**train, **length, "precision": tree["model"]["precision"]}
 
 
 def _evaluations(settings: Settings, tree: Json) -> Json:
@@ -138,6 +156,12 @@ def _selection(settings: Settings) -> Json:
 def _without(tree: Json, *names: str) -> Json:
     assert set(names) <= tree.keys(), f"no such settings: {set(names) - tree.keys()}"
     return {name: value for name, value in tree.items() if name not in names}
+
+
+def _unless_default(tree: Json, settings_class: type[Frozen], *names: str) -> Json:
+    """Without those of the named settings that are at their defaults: their keys are those of a time before them."""
+    defaults = {name: settings_class.model_fields[name].default for name in names}
+    return {name: value for name, value in tree.items() if name not in defaults or value != defaults[name]}
 
 
 _STAGES = (
@@ -175,7 +199,7 @@ _STAGES = (
     Stage(
         name="score",
         table="scores",
-        version=3,
+        version=4,
         settings=_scores,
         reads=("rollouts", "verdicts"),
         load="flows.execute.jobs:load_scorer",
@@ -231,11 +255,19 @@ STAGES = {stage.table: stage for stage in _STAGES}
 
 def key_tree(settings: Settings) -> Json:
     """The settings as `Stage.settings` is given them: those that can decide what a shard holds."""
-    tree = settings.model_dump(mode="json")
-    for dotted in FREE_SETTINGS:
+    tree, defaults = settings.model_dump(mode="json"), _default_tree()
+    for dotted in (*FREE_SETTINGS, *LATER_SETTINGS):
         *groups, name = dotted.split(".")
-        del reduce(getitem, groups, tree)[name]
+        group = reduce(getitem, groups, tree)
+        assert name in group or "kind" in group, f"no such setting: {dotted}"  # a choice has those of its kind
+        if dotted in FREE_SETTINGS or group[name] == reduce(getitem, groups, defaults)[name]:
+            group.pop(name, None)
     return tree
+
+
+@cache
+def _default_tree() -> Json:
+    return Settings().model_dump(mode="json")
 
 
 def free_settings(settings: Settings) -> tuple[str, ...]:

@@ -8,6 +8,7 @@ from typing import Any
 
 from mopd.contexts.peers import Candidate, Pool, Source
 from mopd.contexts.summaries import summarize
+from mopd.engines.stops import LENGTH
 from mopd.models.chat_template import ChatTemplate
 from mopd.seeds import derive_seed
 from mopd.settings.condition import ConditionSettings, ControlVariant
@@ -107,7 +108,9 @@ class Pools:
         return Candidate(source, True, 1.0, text, summarize(text), question=group.question)
 
     def _candidate(self, group: Group, rollout: Row, verdict: Row) -> Candidate | None:
-        """None without a verdict, and without text: such a reply has nothing to show."""
+        """None without a verdict, and without text: such a reply has nothing to show. Nor a cut one, where so set."""
+        if not self._settings.show_truncated and rollout["finish_reason"] == LENGTH:
+            return None
         reply = self.plain(rollout["text"])
         text = without_thinking(reply).strip() if self._strips_thoughts else reply
         if verdict["success"] is None or not text:

@@ -74,6 +74,8 @@ class ConditionSettings(Frozen):
     strip_think: bool | Literal["auto"] = "auto"
     """Whether `<think>…</think>` is left out of peers' replies; one that is nothing else is no peer then. `auto`: where
     the chat template knows thinking."""
+    show_truncated: bool = True
+    """Whether replies that were cut at the longest response may be shown as peers."""
     history_rounds: NonNegativeInt = 0
     """Prompts without a success now are shown successes of up to so many earlier rounds, newest first."""
     max_context_tokens: PositiveInt = 10240

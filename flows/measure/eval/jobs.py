@@ -7,7 +7,7 @@ from pathlib import Path
 
 from flows.execute.jobs import LoadedEngine, sample_prompts
 from flows.execute.work import Rows, Work
-from flows.folder.inputs import check_sandbox
+from flows.folder.inputs import check_sampling, check_sandbox
 from flows.folder.policies import policy_folder
 from flows.measure.eval.plan import EvalPlan, Model
 from flows.measure.eval.request import NamedModel
@@ -43,9 +43,11 @@ def sample_model(loaded: LoadedEngine, work: Work) -> Rows:
 
 def _check_model(model: NamedModel, tasks: list[Task], settings: Settings) -> Model:
     from mopd.models.folders import model_digest, resolve_model
+    from mopd.models.formats import check_weights_format
 
     if model.run is None:
         folder = resolve_model(model.text, setting="model")
+        check_weights_format(folder, "model", allow_pickled=settings.model.allow_pickled_weights)
     else:
         folder = policy_folder(model.run, model.version)
     digest = model_digest(folder)
@@ -56,11 +58,13 @@ def _check_model(model: NamedModel, tasks: list[Task], settings: Settings) -> Mo
 
 
 def _check_prompts(model: str, folder: Path, tasks: list[Task], settings: Settings) -> None:
-    """Every prompt under the model's chat template, with the longest response, must fit into its window."""
+    """Every prompt under the model's chat template, with the longest response, must fit into its window; stops must be
+    the model's."""
     from mopd.generate import prompt_ids
     from mopd.models.folders import model_window
 
     template, room = _checked_template(model, folder, settings), model_window(folder) - settings.generate.max_tokens
+    check_sampling(settings, template.tokenizer)
     if room < 1:
         raise InputError(
             f"{model}: generate.max_tokens: {settings.generate.max_tokens} leaves no room in its window of "

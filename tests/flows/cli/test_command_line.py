@@ -19,6 +19,7 @@ SOURCE = {"SRC": NEEDED, "--reader": None, "--verifier": None, "--packages": "",
 CONTEXTS = {"--variants": (), "--renderings": (), "--orders": (), "--set": (), "--out": None}
 COMMANDS: dict[str, dict[str, Any]] = {
     "run": {"CONFIG": NEEDED, "--run": None, "--set": (), "--verbose": False},
+    "plan": {"CONFIG": NEEDED, "--set": (), "--device": None},
     "compare": {"CONFIG": NEEDED, "--vary": NEEDED, "--seeds": 1, "--set": (), "--out": None, "--jobs": 1},
     "fork": {"RUN": NEEDED, "NEW": NEEDED, "--round": NEEDED, "--set": ()},
     "condition": {"RUN": NEEDED, "--round": NEEDED, "--set": (), "--variant": None, "--name": None},

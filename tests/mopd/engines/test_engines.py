@@ -9,12 +9,12 @@ import numpy as np
 import pytest
 import torch
 
-from mopd.engines import Request, make_engine
+from mopd.engines import Request, Sampling, make_engine
 from mopd.errors import InputError
 from mopd.generate import generate, sample_evaluation
 from mopd.models.chat_template import ChatTemplate
 from mopd.models.folders import load_model, load_tokenizer, resolve_model
-from mopd.settings import Settings, parse_settings
+from mopd.settings import GenerateSettings, Settings, parse_settings
 
 
 def settings(engine: str) -> Settings:
@@ -95,7 +95,8 @@ def test_fake_engine_gives_the_probability_of_its_choice(folder: Path) -> None:
     chosen = settings("fake")
     fake = make_engine(chosen.generate, chosen.model, folder)
     ids = tuple(load_tokenizer(folder).encode("27 or 40?", add_special_tokens=False))
-    samples = fake.generate([Request(ids, seed, 1.0, 64) for seed in range(20)])
+    sampling = Sampling.of(GenerateSettings(max_tokens=64))
+    samples = fake.generate([Request(ids, seed, sampling) for seed in range(20)])
     assert {round(float(np.exp(sample.logprobs.sum())), 6) for sample in samples} == {0.5}
 
 

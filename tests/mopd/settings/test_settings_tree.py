@@ -50,9 +50,9 @@ def test_overrides_are_yaml(override: str, expected: Any) -> None:
 
 def test_choices_are_compared_whole() -> None:
     flat = flatten(parse_settings({"train": {"learning_rate": 0.5}}))
-    assert (flat["train.learning_rate"], flat["train.teacher"]) == (0.5, {"kind": "ema", "rate": 0.05})
+    assert (flat["train.learning_rate"], flat["train.teacher"]) == (0.5, {"kind": "ema", "rate": 0.05, "place": "auto"})
     there, here = (parse_settings({"train": {"teacher": {"rate": rate}}, "rounds": 3}) for rate in (0.1, 0.2))
-    both = {"kind": "ema", "rate": 0.1}, {"kind": "ema", "rate": 0.2}
+    both = tuple({"kind": "ema", "rate": rate, "place": "auto"} for rate in (0.1, 0.2))
     assert differences(there, here) == {"train.teacher": both} and differences(here, here) == {}
 
 
