@@ -206,9 +206,13 @@ def load_chat_template(folder: str | Path, settings: ModelSettings) -> ChatTempl
 
 
 def save_chat_template(template: ChatTemplate, folder: Path) -> None:
-    """Puts a template with settings beside a policy's weights, for those who open it without the run."""
-    if not template.is_plain:
-        (folder / TEMPLATE_FILE).write_text(template.standalone())
+    """Puts a template with its settings beside a policy's weights, for those who open it without the run.
+
+    What the policy before it was asked in may lie there already.
+    """
+    path = folder / TEMPLATE_FILE
+    if path.exists() or not template.is_plain:
+        path.write_text(template.standalone(), encoding="utf-8")
 
 
 def with_system_prompt(messages: Sequence[Message], system_prompt: str | None) -> list[Message]:
