@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable, Sequence
+from contextlib import suppress
 from datetime import datetime
 from functools import cached_property
 from itertools import groupby
@@ -123,7 +124,9 @@ class ChatTemplate:
         try:
             return self.rendered([question])
         except TemplateRefusal:
-            return self.rendered([{"role": "system", "content": "Reply."}, question])
+            with suppress(TemplateRefusal):
+                return self.rendered([{"role": "system", "content": "Reply."}, question])
+            raise
 
     @cached_property
     def special_tokens(self) -> list[str]:
