@@ -165,7 +165,7 @@ def _unless_default(tree: Json, settings_class: type[Frozen], *names: str) -> Js
 
 
 _STAGES = (
-    Stage("draw", "prompts", 2, _prompts, job="flows.execute.prompt_jobs:draw"),
+    Stage("draw", "prompts", 3, _prompts, job="flows.execute.prompt_jobs:draw"),
     Stage(
         name="generate",
         table="rollouts",
