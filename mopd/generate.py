@@ -10,7 +10,7 @@ from mopd.contexts.summaries import with_instruction
 from mopd.engines import Engine, Request, Sampling
 from mopd.engines.stops import reply_text
 from mopd.errors import InputError
-from mopd.models.chat_template import template_ids
+from mopd.models.chat_template import ChatTemplate
 from mopd.seeds import derive_seed
 from mopd.settings import GenerateSettings, Settings
 
@@ -21,7 +21,7 @@ SEED_BITS = 31  # what every engine accepts
 def generate(
     prompts: Rows,
     engine: Engine,
-    tokenizer: Any,
+    template: ChatTemplate,
     settings: GenerateSettings,
     *,
     run: str,
@@ -43,7 +43,7 @@ def generate(
     seed_of = partial(rollout_seed, seed, round) if purpose == "rollout" else partial(_evaluation_seed, seed)
     jobs, sampling = [], Sampling.of(settings)
     for prompt in prompts:
-        ids = prompt_ids(prompt, tokenizer, settings.max_prompt_tokens, instruction)
+        ids = prompt_ids(prompt, template, settings.max_prompt_tokens, instruction)
         for sample in range(settings.num_samples):
             sample_seed = seed_of(prompt["prompt_id"], sample)
             jobs.append((prompt, sample, Request(ids, sample_seed, sampling)))
@@ -57,7 +57,7 @@ def generate(
             "policy_version": policy_version,
             "prompt_token_ids": list(request.prompt_token_ids),
             "token_ids": result.token_ids,
-            "text": reply_text(tokenizer, result),
+            "text": reply_text(template.reply, result),
             "behavior_logprobs": result.logprobs,
             "finish_reason": result.finish_reason,
             "temperature": settings.temperature,
@@ -79,7 +79,7 @@ def _evaluation_seed(seed: int, prompt_id: str, sample: int) -> int:
 def sample_evaluation(
     prompts: Rows,
     engine: Engine,
-    tokenizer: Any,
+    template: ChatTemplate,
     settings: Settings,
     *,
     run: str,
@@ -91,7 +91,7 @@ def sample_evaluation(
     return generate(
         prompts,
         engine,
-        tokenizer,
+        template,
         settings.evaluation_sampling,
         run=run,
         round=policy_version if round is None else round,
@@ -103,12 +103,12 @@ def sample_evaluation(
 
 
 def prompt_ids(
-    prompt: dict[str, Any], tokenizer: Any, max_prompt_tokens: int, instruction: str = ""
+    prompt: dict[str, Any], template: ChatTemplate, max_prompt_tokens: int, instruction: str = ""
 ) -> tuple[int, ...]:
     """Token ids of a prompt under the chat template, generation prompt included."""
     messages = with_instruction(prompt["messages"], instruction)
     try:
-        ids = template_ids(tokenizer, messages)
+        ids = template.ids(messages)
     except InputError as error:
         raise InputError(f"prompt {prompt['prompt_id']}: {error}") from error
     if len(ids) > max_prompt_tokens:

@@ -20,15 +20,18 @@ from torch import Tensor
 
 from mopd.engines.stops import LENGTH
 from mopd.errors import InputError
+from mopd.models.checkpointing import set_checkpointing
 from mopd.models.device import autocast, default_device
-from mopd.models.folders import load_model, load_tokenizer, num_output_ids
-from mopd.models.forward import branches, hidden_states, make_batch, plan_batches
-from mopd.models.lora import seed_dropout
+from mopd.models.folders import load_tokenizer, num_output_ids
+from mopd.models.forward import branches, hidden_states, make_batch, plan_batches, tree_tokens
+from mopd.models.lora import seed_dropout, trained_parameters
+from mopd.models.narrow import load_reader
 from mopd.models.teachers import load_teacher, teacher_sources
-from mopd.models.trainer_state import TrainerState, open_state, save_state, trained_parameters, update_teacher
+from mopd.models.trainer_state import TrainerState, open_state, save_state, update_teacher
 from mopd.objectives import needs_teacher, objective_class
 from mopd.objectives.base import MicroBatch, Objective, Update
 from mopd.objectives.response_steps import StepSplitter
+from mopd.optimizers.schedule import learning_rate, updates_of_run
 from mopd.seeds import derive_seed
 
 if TYPE_CHECKING:  # scoring and training run where pydantic is not installed
@@ -68,7 +71,14 @@ def train_round(
     """
     check_staleness(scores, settings.train.max_staleness, round=round)
     device = device or default_device()
-    state = open_state(policy_folder, state_folder, settings.train, device, base_folder=base_folder, seed=settings.seed)
+    state = open_state(
+        *(policy_folder, state_folder, settings.train, device),
+        base_folder=base_folder,
+        seed=settings.seed,
+        precision=settings.model.precision,
+        out=out,
+    )
+    set_checkpointing(state.student, settings, device)
     teacher = None
     if needs_teacher(settings):
         sources = teacher_sources(
@@ -77,7 +87,8 @@ def train_round(
             state_folder=state_folder,
             reference_folder=reference_folder or policy_folder,
         )
-        teacher = load_teacher(sources, partial(load_model, device=device), num_ids=num_output_ids(policy_folder))
+        load = partial(load_reader, device=device, precision=settings.model.precision)
+        teacher = load_teacher(sources, load, num_ids=num_output_ids(policy_folder))
     updates, steps = [], _step_ids(settings.train, policy_folder)
     for part in split_updates(scores, settings, round=round):
         report = take_step(state, [row | steps(row) for row in read(part)], settings, device, teacher)
@@ -111,15 +122,15 @@ def take_step(
     """
     began, train = time.monotonic(), settings.train
     rows = [row for row in rows if len(row["token_ids"]) and not (train.mask_truncated and is_cut(row))]
-    learning_rate = train.learning_rate * min(1.0, (state.step + 1) / max(train.warmup_steps, 1))
-    report = _first_columns(state.updates, rows, train, learning_rate)
+    rate = learning_rate(train, step=state.step, update=state.updates, num_updates=updates_of_run(settings))
+    report = _first_columns(state.updates, rows, train, rate)
     state.updates += 1
     objective = objective_class(train)(Update(rows, train, teacher)) if rows else None
     if objective is None or not objective.has_signal():
         return {**report, "skipped": NO_SIGNAL, "seconds": time.monotonic() - began}
     ratios_T = accumulate_gradients(state.student, objective, settings, device, number=report["step"])
     report |= objective.report()
-    norm = float(torch.nn.utils.clip_grad_norm_(state.student.parameters(), train.max_grad_norm))
+    norm = clip_gradients(list(trained_parameters(state.student).values()), train.max_grad_norm)
     if not math.isfinite(report["loss"] + norm):
         raise InputError(
             f"update {report['step']}: the loss ({report['loss']}) or its gradient ({norm}) is not finite; "
@@ -134,7 +145,7 @@ def take_step(
     if norm <= precision(state.student):
         report["skipped"] = ROUNDING
     else:
-        _move(state, train, learning_rate)
+        _move(state, train, rate)
     state.optimizer.zero_grad(set_to_none=True)
     return {**report, "seconds": time.monotonic() - began}
 
@@ -144,13 +155,23 @@ def is_cut(row: dict[str, Any]) -> bool:
     return bool(row["finish_reason"] == LENGTH)
 
 
-def _move(state: TrainerState, train: TrainSettings, learning_rate: float) -> None:
+def _move(state: TrainerState, train: TrainSettings, rate: float) -> None:
     """One step along the gradients, and the teacher's after it."""
     for group in state.optimizer.param_groups:
-        group["lr"] = learning_rate
+        group["lr"] = rate
     state.optimizer.step()
     update_teacher(state, train)
     state.step += 1
+
+
+def clip_gradients(weights: list[Tensor], max_norm: float) -> float:
+    """Scale gradients down to a norm that they are not to exceed; returns the one they had, in at least float32."""
+    gradients = [weight.grad for weight in weights if weight.grad is not None]
+    wide = [torch.promote_types(gradient.dtype, torch.float32) for gradient in gradients]
+    norms = [torch.linalg.vector_norm(gradient, dtype=dtype) for gradient, dtype in zip(gradients, wide)]
+    norm = torch.linalg.vector_norm(torch.stack(norms))
+    torch.nn.utils.clip_grads_with_norm_(weights, max_norm, norm)
+    return float(norm)
 
 
 def precision(student: Any) -> float:
@@ -158,14 +179,14 @@ def precision(student: Any) -> float:
     return float(torch.finfo(next(iter(trained_parameters(student).values())).dtype).eps)
 
 
-def _first_columns(number: int, rows: Rows, train: TrainSettings, learning_rate: float) -> dict[str, Any]:
+def _first_columns(number: int, rows: Rows, train: TrainSettings, rate: float) -> dict[str, Any]:
     """The columns of an update that are known before it is computed; the others are null until then."""
     unknown = (*UPDATE_COLUMNS, "grad_norm", "importance_mean", "importance_max", "importance_clipped", "skipped")
     return {
         "step": number,
         "objective": train.objective.kind,
         **dict.fromkeys(unknown),
-        "learning_rate": learning_rate,
+        "learning_rate": rate,
         "tokens": sum(len(row["token_ids"]) for row in rows),
     }
 
@@ -210,7 +231,9 @@ def _micro_batches(student: Any, update: Update, settings: Settings, device: tor
     """The update cut into parts of bounded size, each read by the student."""
     rows = update.rows
     items = branches([row["prompt_token_ids"] for row in rows], [row["token_ids"] for row in rows])
-    for trees in plan_batches(items, max_tokens=settings.train.max_tokens_per_pass):
+    for trees in plan_batches(
+        items, max_tokens=settings.train.max_tokens_per_pass, shared_tokens=tree_tokens(student, items)
+    ):
         batch = make_batch(trees, device)
         with autocast(settings.model.precision, device):
             hidden_NH = hidden_states(student, batch)

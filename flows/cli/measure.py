@@ -42,7 +42,7 @@ def signal(
     return signal_command(run, request, reference)
 
 
-def diversity(runs: Annotated[list[Path], Parameter(name="RUN")], /, *, out: Folder | None = None) -> int:
+def diversity(runs: Annotated[list[Path], Parameter(name="RUN…")], /, *, out: Folder | None = None) -> int:
     """Measure how varied replies are, by round and policy.
 
     Args:
@@ -85,7 +85,7 @@ def probe(
 
 
 def eval_(
-    models: Annotated[list[str], Parameter(name="MODEL")],
+    models: Annotated[list[str], Parameter(name="MODEL…")],
     /,
     *,
     tasks: Annotated[str | None, Parameter(metavar="SRC")] = None,

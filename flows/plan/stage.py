@@ -14,7 +14,8 @@ from typing import Any
 from flows.plan import counts
 from mopd.contexts.summaries import instruction_of
 from mopd.objectives import needs_reference, needs_support
-from mopd.settings import Settings
+from mopd.settings import Settings, TrainSettings
+from mopd.settings.base import Frozen
 from mopd.settings.condition import AutoVariant
 
 Json = dict[str, Any]
@@ -22,11 +23,16 @@ Rows = list[dict[str, Any]]
 
 FREE_SETTINGS = (
     "shard_retries",
+    "model.allow_pickled_weights",
+    "model.check_memory",
     "generate.max_num_seqs",
     "verify.sandbox_slots",
     "score.max_tokens_per_pass",
     "score.chunk_positions",
     "train.max_tokens_per_pass",
+    "train.gradient_checkpointing",
+    "train.offload_optimizer",
+    "train.teacher.place",
     "train.keep_trainer_states",
     "train.max_staleness",
     "evaluate.when",
@@ -80,13 +86,20 @@ def _generate(tree: Json) -> Json:
     return _without(tree["generate"], "num_prompts", "groups", "ask_for_summary")
 
 
+def _words(tree: Json) -> Json:
+    """What a model is asked in, as far as that isn't its own chat template."""
+    names = ("chat_template", "chat_template_kwargs", "system_prompt")
+    return {name: tree["model"][name] for name in names if tree["model"][name]}
+
+
 def _prompts(settings: Settings, tree: Json) -> Json:
     num_prompts = tree["generate"]["num_prompts"]
     return {"tasks": tree["tasks"], "num_prompts": num_prompts, "prompts_per_shard": tree["prompts_per_shard"]}
 
 
 def _rollouts(settings: Settings, tree: Json) -> Json:
-    return {**_generate(tree), "precision": tree["model"]["precision"], "instruction": instruction_of(settings)}
+    instruction = instruction_of(settings)
+    return {**_generate(tree), **_words(tree), "precision": tree["model"]["precision"], "instruction": instruction}
 
 
 def _verdicts(settings: Settings, tree: Json) -> Json:
@@ -95,7 +108,7 @@ def _verdicts(settings: Settings, tree: Json) -> Json:
 
 
 def _contexts(settings: Settings, tree: Json) -> Json:
-    return {**tree["condition"], **_selection(settings)}
+    return {**tree["condition"], **_words(tree), **_selection(settings)}
 
 
 def _scores(settings: Settings, tree: Json) -> Json:
@@ -114,7 +127,8 @@ def _nothing(settings: Settings, tree: Json) -> Json:
 
 
 def _answers(settings: Settings, tree: Json) -> Json:
-    return {"generate": _generate(tree), "verify": tree["verify"], "precision": tree["model"]["precision"]}
+    precision = tree["model"]["precision"]
+    return {"generate": _generate(tree), **_words(tree), "verify": tree["verify"], "precision": precision}
 
 
 def _choices(settings: Settings, tree: Json) -> Json:
@@ -122,7 +136,9 @@ def _choices(settings: Settings, tree: Json) -> Json:
 
 
 def _policies(settings: Settings, tree: Json) -> Json:
-    return {**tree["train"], "precision": tree["model"]["precision"]}
+    train = _unless_default(tree["train"], TrainSettings, "schedule", "optimizer", "master_weights")
+    length = {} if settings.train.schedule == "constant" else {"rounds": settings.rounds}
+    return {**train, **length, "precision": tree["model"]["precision"]}
 
 
 def _evaluations(settings: Settings, tree: Json) -> Json:
@@ -142,12 +158,18 @@ def _without(tree: Json, *names: str) -> Json:
     return {name: value for name, value in tree.items() if name not in names}
 
 
+def _unless_default(tree: Json, settings_class: type[Frozen], *names: str) -> Json:
+    """Without those of the named settings that are at their defaults: their keys are those of a time before them."""
+    defaults = {name: settings_class.model_fields[name].default for name in names}
+    return {name: value for name, value in tree.items() if name not in defaults or value != defaults[name]}
+
+
 _STAGES = (
     Stage("draw", "prompts", 2, _prompts, job="flows.execute.prompt_jobs:draw"),
     Stage(
         name="generate",
         table="rollouts",
-        version=1,
+        version=2,
         settings=_rollouts,
         load="flows.execute.jobs:load_engine",
         job="flows.execute.jobs:generate",
@@ -157,7 +179,7 @@ _STAGES = (
     Stage(
         name="verify",
         table="verdicts",
-        version=4,
+        version=5,
         settings=_verdicts,
         reads=("prompts",),
         job="flows.execute.jobs:verify",
@@ -197,7 +219,7 @@ _STAGES = (
     Stage(
         name="answer",
         table="answers",
-        version=2,
+        version=3,
         settings=_answers,
         reads=("prompts",),
         load="flows.execute.measure_jobs:load_answerer",
@@ -219,7 +241,7 @@ _STAGES = (
     Stage(
         name="evaluate",
         table="evaluations",
-        version=3,
+        version=4,
         settings=_evaluations,
         load="flows.execute.jobs:load_engine",
         job="flows.execute.jobs:sample_heldout",
@@ -237,8 +259,9 @@ def key_tree(settings: Settings) -> Json:
     for dotted in (*FREE_SETTINGS, *LATER_SETTINGS):
         *groups, name = dotted.split(".")
         group = reduce(getitem, groups, tree)
+        assert name in group or "kind" in group, f"no such setting: {dotted}"  # a choice has those of its kind
         if dotted in FREE_SETTINGS or group[name] == reduce(getitem, groups, defaults)[name]:
-            del group[name]
+            group.pop(name, None)
     return tree
 
 

@@ -6,7 +6,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from mopd.engines.base import Sample
@@ -25,11 +25,11 @@ def finish_reason(last_token: int, stop_token_ids: Sequence[int], *, stop_string
     return STOP if ended else LENGTH
 
 
-def reply_text(tokenizer: Any, sample: Sample) -> str:
-    """The text of a reply without special tokens, and without what was asked to end it."""
-    token_ids, reason = sample.token_ids, sample.finish_reason
+def reply_text(decode: Callable[[list[int]], str], sample: Sample) -> str:
+    """The text of a reply, as `decode` gives that of token ids, without what was asked to end it."""
+    token_ids, reason = sample.token_ids.tolist(), sample.finish_reason
     ids = token_ids[:-1] if reason.startswith(STOP_TOKEN) else token_ids
-    text: str = tokenizer.decode(ids, skip_special_tokens=True)
+    text = decode(ids)
     if reason.startswith(STOP_STRING):
         return text.partition(reason.removeprefix(STOP_STRING))[0]
     return text

@@ -19,7 +19,8 @@ from mopd.engines.base import Request, Sample, Sampling
 from mopd.engines.distribution import sampling_logps
 from mopd.engines.stops import StopStrings, finish_reason
 from mopd.models.device import autocast, default_device
-from mopd.models.folders import load_model, load_tokenizer
+from mopd.models.folders import load_tokenizer
+from mopd.models.narrow import load_reader
 from mopd.settings import GenerateSettings, ModelSettings
 
 
@@ -31,7 +32,7 @@ class TransformersEngine:
         self._precision = model.precision
         self._batch = settings.max_num_seqs
         self._folder = folder
-        self._model = load_model(folder, self._device)
+        self._model = load_reader(folder, self._device, model.precision)
         end = self._model.generation_config.eos_token_id
         self._end_ids = set(end if isinstance(end, list) else [end])
 

@@ -17,6 +17,7 @@ from mopd.engines.stops import reply_text
 from mopd.evaluate import outcomes_by_prompt, prompt_mean
 from mopd.generate import rollout_seed
 from mopd.measures.estimate import Estimate, estimate_mean
+from mopd.models.chat_template import ChatTemplate
 from mopd.settings import GenerateSettings
 
 Row = dict[str, Any]
@@ -30,7 +31,7 @@ ANSWER_COLUMNS = (
 def answer(
     contexts: Rows,
     engine: Engine,
-    tokenizer: Any,
+    template: ChatTemplate,
     settings: GenerateSettings,
     *,
     seed: int,
@@ -53,7 +54,7 @@ def answer(
             **{name: row[name] for name in ("run", "round", "prompt_id", "sample", "variant", "context_digest")},
             "policy_version": policy_version,
             "token_ids": sample.token_ids,
-            "text": reply_text(tokenizer, sample),
+            "text": reply_text(template.reply, sample),
             "finish_reason": sample.finish_reason,
             "seed": request.seed,
         }

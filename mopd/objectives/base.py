@@ -17,7 +17,8 @@ import torch
 from torch import Tensor
 
 from mopd.models.device import autocast
-from mopd.models.forward import Batch, TokenLogps, token_logps
+from mopd.models.forward import Batch
+from mopd.models.head import TokenLogps, token_logps
 from mopd.objectives.losses import importance_ratio, step_means, token_weights
 
 if TYPE_CHECKING:  # training runs where pydantic is not installed

@@ -7,11 +7,12 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import yaml
-from pydantic import Field, ValidationError, model_validator
+from pydantic import Field, JsonValue, ValidationError, model_validator
 
 from mopd.errors import InputError
 from mopd.models.embedded import EMBEDDED_MODEL
 from mopd.settings.base import Beta, Frozen, NonNegativeInt, PositiveInt
+from mopd.settings.chat_template import TemplateText
 from mopd.settings.condition import ConditionSettings
 from mopd.settings.evaluate import EvaluateSettings
 from mopd.settings.generate import GenerateSettings
@@ -37,9 +38,21 @@ class ModelSettings(Frozen):
     """The student, and where the initial weights come from."""
 
     path: str = EMBEDDED_MODEL
-    """A Hugging Face folder, `embedded:smollm2-135m-instruct`, or `tiny:llama` (random weights, for tests)."""
+    """A Hugging Face folder, a name on the hub (`org/name`, `org/name@revision`), `embedded:smollm2-135m-instruct`, or
+    `tiny:llama` (random weights, for tests)."""
     precision: Literal["auto", "float32", "bfloat16"] = "auto"
     """Autocast precision of forward passes; master weights stay fp32. `auto`: bfloat16 where the hardware has it."""
+    allow_pickled_weights: bool = False
+    """Whether a model, or an external teacher, may have its weights in `pytorch_model.bin` alone; they are read with
+    `weights_only`. Safetensors go first wherever there are some."""
+    chat_template: TemplateText | None = None
+    """A file with a Jinja chat template in place of the model's own. The run keeps its text, not the path."""
+    chat_template_kwargs: dict[str, JsonValue] = Field(default={})
+    """Arguments of the chat template, e.g. `{enable_thinking: false}`; those that it does not know are refused."""
+    system_prompt: Annotated[str, Field(min_length=1)] | None = None
+    """A system message before the messages that have none."""
+    check_memory: bool = True
+    """Whether a run is refused that can't fit into the memory there is, by the arithmetic of `mopd plan`."""
 
 
 class ScoreSettings(Frozen):
@@ -64,6 +77,9 @@ class TrainSettings(Frozen):
     """Of AdamW, after warm-up (paper: 1e-5)."""
     warmup_steps: NonNegativeInt = 10
     """Optimizer steps over which the learning rate rises linearly (paper: 10)."""
+    schedule: Literal["constant", "linear", "cosine"] = "constant"
+    """The learning rate after warm-up: as it is, or falling towards 0 over all updates of the run. A run whose rate
+    falls can't be continued to more rounds, but forked."""
     weight_decay: Annotated[float, Field(ge=0.0)] = 0.01
     """Of AdamW, on every trained weight (paper: 0.01)."""
     betas: tuple[Beta, Beta] = (0.9, 0.999)
@@ -83,6 +99,16 @@ class TrainSettings(Frozen):
     """Rounds between the policy that sampled and the one that is trained; a round with older rollouts is refused."""
     max_tokens_per_pass: PositiveInt = 4096
     """Tokens of one micro-batch; does not change the result."""
+    gradient_checkpointing: Literal["auto", "on", "off"] = "auto"
+    """Activations are computed again in the backward pass instead of kept, layer by layer: less memory, a third more
+    time, the same result. `auto`: where those of `max_tokens_per_pass` don't fit into the memory that is free."""
+    optimizer: Literal["adamw", "adamw_8bit"] = "adamw"
+    """`adamw_8bit` keeps the moments in 8 bits, in blocks (by bitsandbytes): a quarter of their memory."""
+    master_weights: Literal["float32", "bfloat16"] = "float32"
+    """`bfloat16`: weights and gradients of linear layers have 16 bits, and the 16 bits that rounding takes from a
+    weight are kept beside its moments, so that no update is lost. Passes must be in bfloat16 too."""
+    offload_optimizer: bool = False
+    """Keep the optimizer's state out of the device's memory between steps, in the host's; the same result."""
     teacher: TeacherSettings = EmaTeacher()
     lora: LoraSettings | None = None
     mask_truncated: bool = False
@@ -184,7 +210,8 @@ def load_settings(path: str | Path, overrides: list[str] | None = None) -> Setti
         raise InputError(f"{path}: not valid YAML ({' '.join(str(error).split())})") from error
     if not isinstance(tree, dict):
         raise InputError(f"{path}: must be a mapping of settings, e.g. 'rounds: 4'")
-    return parse_settings(override_tree(tree, overrides or []), source=str(path))
+    source = f"{path} with --set" if overrides else str(path)
+    return parse_settings(override_tree(tree, overrides or []), source=source)
 
 
 def override_tree(tree: Tree, overrides: list[str]) -> Tree:

@@ -296,7 +296,8 @@ def test_two_rounds_equal_one_stretch(folder: Path, tmp_path: Path) -> None:
     for round in range(2):
         (part,) = split_updates(rows, chosen, round=round)
         take_step(state, part, chosen, CPU)
-    models: list[tuple[Any, Path]] = [(state.student, tmp_path / "1"), (state.teacher, tmp_path / "1" / "teacher")]
+    teacher: Any = state.teacher
+    models: list[tuple[Any, Path]] = [(state.student, tmp_path / "1"), (teacher.model, tmp_path / "1" / "teacher")]
     for model, saved in models:
         on_disk = load_model(saved, "cpu").state_dict()
         assert all(torch.equal(value, on_disk[name]) for name, value in model.state_dict().items())

@@ -16,7 +16,7 @@ from flows.execute.stages import THREADS, submit, wait
 from flows.execute.work import Rows, commit
 from flows.measure.eval import jobs as eval_jobs
 from flows.measure.eval.plan import EvalPlan
-from flows.measure.eval.prepare import Prepared, names_of, note_request, open_evaluation, prepare
+from flows.measure.eval.prepare import Prepared, model_names, note_request, open_evaluation, prepare
 from flows.measure.eval.request import EvalRequest
 from flows.measure.eval.results import write_results
 from flows.plan.shard import Shard
@@ -99,7 +99,7 @@ def eval_flow(
 
 def _evaluate_all(folder: RunFolder, prepared: Prepared) -> None:
     with EvalRun.open(folder, prepared.resolved.tasks, Console()) as run:
-        names = names_of(folder, prepared)
+        names = model_names(folder, prepared)
         if not run.plan.missing(folder, names):
             run.console.say(f"{folder.path}: finished already, nothing to do")
         for name in names:

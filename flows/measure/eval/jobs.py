@@ -13,6 +13,7 @@ from flows.measure.eval.plan import EvalPlan, Model
 from flows.measure.eval.request import NamedModel
 from flows.runtime.worker import Report
 from mopd.errors import InputError
+from mopd.models.chat_template import ChatTemplate, load_chat_template
 from mopd.settings import Settings
 from mopd.tasks.task import Task
 from storage.runs import RunFolder
@@ -29,11 +30,10 @@ def check_models(
 def load_model_engine(folder: RunFolder, name: str) -> LoadedEngine:
     """The engine with a model of the evaluation."""
     from mopd.engines import make_engine
-    from mopd.models.folders import load_tokenizer
 
     plan = EvalPlan.of(folder)
     settings, path = plan.settings, Path(plan.models[name].folder)
-    return LoadedEngine(make_engine(settings.generate, settings.model, path), load_tokenizer(path))
+    return LoadedEngine(make_engine(settings.generate, settings.model, path), load_chat_template(path, settings.model))
 
 
 def sample_model(loaded: LoadedEngine, work: Work) -> Rows:
@@ -59,10 +59,10 @@ def _check_prompts(model: str, folder: Path, tasks: list[Task], settings: Settin
     """Every prompt under the model's chat template, with the longest response, must fit into its window; stops must be
     the model's."""
     from mopd.generate import prompt_ids
-    from mopd.models.folders import load_tokenizer, model_window
+    from mopd.models.folders import model_window
 
-    tokenizer, room = load_tokenizer(folder), model_window(folder) - settings.generate.max_tokens
-    check_sampling(settings, tokenizer)
+    template, room = _checked_template(model, folder, settings), model_window(folder) - settings.generate.max_tokens
+    check_sampling(settings, template.tokenizer)
     if room < 1:
         raise InputError(
             f"{model}: generate.max_tokens: {settings.generate.max_tokens} leaves no room in its window of "
@@ -71,7 +71,7 @@ def _check_prompts(model: str, folder: Path, tasks: list[Task], settings: Settin
     for task in tasks:
         prompt = {"prompt_id": task.id, "messages": task.messages}
         try:
-            ids = prompt_ids(prompt, tokenizer, settings.generate.max_prompt_tokens)
+            ids = prompt_ids(prompt, template, settings.generate.max_prompt_tokens)
         except InputError as error:
             raise InputError(f"{model}: {error}") from error
         if len(ids) > room:
@@ -79,3 +79,12 @@ def _check_prompts(model: str, folder: Path, tasks: list[Task], settings: Settin
                 f"{model}: prompt {task.id}: {len(ids)} tokens, and its window leaves room for {room} beside "
                 f"generate.max_tokens: {settings.generate.max_tokens}; lower that setting, or leave the task out"
             )
+
+
+def _checked_template(model: str, folder: Path, settings: Settings) -> ChatTemplate:
+    try:
+        template = load_chat_template(folder, settings.model)
+        template.check()
+    except InputError as error:
+        raise InputError(f"{model}: {error}") from error
+    return template

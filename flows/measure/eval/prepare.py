@@ -9,12 +9,13 @@ from itertools import count
 from pathlib import Path
 from typing import Any
 
-from flows.folder.open import ended_cleanly, in_own_process, made_by
+from flows.folder.open import ended_cleanly, made_by
 from flows.measure.eval.jobs import check_models
 from flows.measure.eval.plan import EvalPlan, Model
 from flows.measure.eval.request import EvalRequest, ResolvedRequest, resolve
 from flows.measure.eval.settings import kept_settings
 from flows.plan.stage import FREE_SETTINGS
+from flows.runtime.worker import in_own_process
 from mopd.errors import InputError
 from storage.errors import StorageError
 from storage.runs import RUN_FILE, RunFolder
@@ -76,10 +77,10 @@ def note_request(folder: RunFolder, prepared: Prepared) -> RunFolder:
 def is_finished(folder: RunFolder, prepared: Prepared) -> bool:
     """Whether the last process ended well, and nothing that is asked for is new or left to do."""
     same = _merged(folder, prepared) == folder
-    return ended_cleanly(folder) and same and not EvalPlan.of(folder).missing(folder, names_of(folder, prepared))
+    return ended_cleanly(folder) and same and not EvalPlan.of(folder).missing(folder, model_names(folder, prepared))
 
 
-def names_of(folder: RunFolder, prepared: Prepared) -> list[str]:
+def model_names(folder: RunFolder, prepared: Prepared) -> list[str]:
     """What the models of the request are called in the folder, whose `run.json` may not have them yet."""
     models = EvalPlan.of(_merged(folder, prepared)).models.values()
     names = {_identity(model): model.name for model in models}

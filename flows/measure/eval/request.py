@@ -10,6 +10,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+from flows.folder.commits import commits_of, pinned
 from flows.folder.open import tasks_digest
 from flows.measure.eval.settings import eval_settings
 from flows.plan.run import RunPlan
@@ -161,7 +162,7 @@ def _tasks_of(request: EvalRequest, runs: list[RunFolder], settings: Settings) -
 
 def _heldout(run: RunFolder) -> list[Task]:
     """The held-out tasks of a run, as they were when it was made."""
-    settings = RunPlan.of(run).settings
+    settings = pinned(RunPlan.of(run).settings, commits_of(run))
     if tasks_digest(settings) != run.document["tasks_digest"]:
         raise InputError(f"{run.path}: the task source changed since the run was made; restore it, or give --tasks")
     heldout = load_tasks(settings.tasks, settings.seed, settings.verify).heldout

@@ -15,6 +15,7 @@ from mopd.engines import Request, Sample, Sampling, make_engine
 from mopd.engines.distribution import sampling_logps
 from mopd.engines.stops import StopStrings, check_stops, reply_text
 from mopd.errors import InputError
+from mopd.models.chat_template import ChatTemplate
 from mopd.models.folders import load_model, load_tokenizer
 from mopd.settings import GenerateSettings, parse_settings
 from tests.mopd.engines.sampling_reference import CASES, probabilities, sample_all, settings_of, write_model
@@ -95,8 +96,9 @@ def test_replies_end_where_they_are_asked_to(engine: str, folder: Path, prompt: 
     assert (at_string.token_ids.tolist(), at_string.finish_reason) == (ids[: place + 1], f"stop_string:{stop}")
     assert (at_token.token_ids.tolist(), at_token.finish_reason) == (ids[: place + 1], f"stop_token:{ids[place]}")
     assert (at_length.token_ids.tolist(), at_length.finish_reason) == (ids[:2], "length")
-    assert reply_text(tokenizer, at_string) == text[: text.index(stop)]
-    assert reply_text(tokenizer, at_token) == tokenizer.decode(ids[:place], skip_special_tokens=True)
+    decode = ChatTemplate(tokenizer).reply
+    assert reply_text(decode, at_string) == text[: text.index(stop)]
+    assert reply_text(decode, at_token) == tokenizer.decode(ids[:place], skip_special_tokens=True)
 
 
 def test_the_fake_stops_too(folder: Path) -> None:
@@ -106,7 +108,7 @@ def test_the_fake_stops_too(folder: Path) -> None:
     fake = make_engine(chosen.generate, chosen.model, folder)
     (stopped,) = fake.generate([Request(ids, 0, Sampling.of(chosen.generate))])
     assert stopped.finish_reason == "stop_string: is"
-    assert reply_text(tokenizer, stopped) == "The answer"
+    assert reply_text(ChatTemplate(tokenizer).reply, stopped) == "The answer"
     (whole,) = fake.generate([Request(ids, 0, Sampling.of(settings_of("fake", {"max_tokens": 64}).generate))])
     assert whole.finish_reason == "stop"
     assert stopped.token_ids.tolist() == whole.token_ids.tolist()[: len(stopped.token_ids)]
