@@ -199,7 +199,7 @@ _STAGES = (
     Stage(
         name="score",
         table="scores",
-        version=3,
+        version=4,
         settings=_scores,
         reads=("rollouts", "verdicts"),
         load="flows.execute.jobs:load_scorer",

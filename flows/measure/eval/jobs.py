@@ -43,9 +43,11 @@ def sample_model(loaded: LoadedEngine, work: Work) -> Rows:
 
 def _check_model(model: NamedModel, tasks: list[Task], settings: Settings) -> Model:
     from mopd.models.folders import model_digest, resolve_model
+    from mopd.models.formats import check_weights_format
 
     if model.run is None:
         folder = resolve_model(model.text, setting="model")
+        check_weights_format(folder, "model", allow_pickled=settings.model.allow_pickled_weights)
     else:
         folder = policy_folder(model.run, model.version)
     digest = model_digest(folder)

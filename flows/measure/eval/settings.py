@@ -16,7 +16,7 @@ K, GREEDY = "evaluate.num_samples", "evaluate.temperature"
 SAMPLING = ("temperature", *SHAPING, "stop", "stop_token_ids", "max_tokens")
 """Of `generate`; but temperature 0, which generation does not know, is kept as evaluation's."""
 KEPT = (
-    *("seed", "prompts_per_shard", "shard_retries", "model.precision"),
+    *("seed", "prompts_per_shard", "shard_retries", "model.precision", "model.allow_pickled_weights"),
     *("model.chat_template", "model.chat_template_kwargs", "model.system_prompt"),
     *(f"generate.{name}" for name in SAMPLING),
     *(f"generate.{name}" for name in ("engine", "max_prompt_tokens", "max_num_seqs", "engine_arguments")),

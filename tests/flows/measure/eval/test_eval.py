@@ -64,7 +64,7 @@ def prepared(request: EvalRequest) -> Prepared:
     """As `prepare` has it, in this process."""
     resolve.cache_clear()
     found = resolve(request)
-    return Prepared(found, check_models(None, print, found.models, found.tasks, found.settings))
+    return Prepared(found, check_models(None, print, found.models, found.tasks, found.settings), {})
 
 
 def finished_run(path: Path, changes: dict[str, Any]) -> RunFolder:
