@@ -50,7 +50,14 @@ def plan_memory(settings: Settings, device: Device | None = None) -> MemoryPlan:
 
 def lower(settings: Settings, models: Models, stage: str, device: Device, capacity: int) -> list[Change] | None:
     """What to change for a stage to take at most `capacity` bytes; None where no setting is enough."""
-    return advise(settings, stage, lambda s: sum(stage_memory(s, models, device)[stage].values()), capacity)
+    by_adapter = {settings.train.lora: models}
+
+    def need(changed: Settings) -> int:
+        if changed.train.lora not in by_adapter:
+            by_adapter[changed.train.lora] = models_of(changed)
+        return sum(stage_memory(changed, by_adapter[changed.train.lora], device)[stage].values())
+
+    return advise(settings, stage, need, capacity)
 
 
 def check_memory(settings: Settings) -> None:
