@@ -16,20 +16,12 @@ import torch
 from mopd.errors import InputError
 from mopd.models.device import autocast, default_device
 from mopd.models.folders import model_window
-from mopd.models.forward import (
-    Branch,
-    branches,
-    check_head,
-    check_window,
-    hidden_states,
-    make_batch,
-    num_ids,
-    plan_batches,
-    token_logps,
-)
+from mopd.models.forward import Branch, branches, check_window, hidden_states, make_batch, plan_batches, tree_tokens
+from mopd.models.head import check_head, num_ids, token_logps
 from mopd.models.narrow import load_reader
 from mopd.models.teachers import EXTERNAL_PATH, load_teacher, teacher_sources, teacher_version
 from mopd.objectives import needs_reference, needs_support
+from mopd.objectives.rounding import round_rollouts
 
 if TYPE_CHECKING:  # scoring and training run where pydantic is not installed
     from mopd.settings import Settings
@@ -38,6 +30,7 @@ Rows = list[dict[str, Any]]
 
 MOST_ENTRIES = 2**31 - 1
 """Support entries of a shard: Arrow counts them in 32 bits."""
+SUPPORT_COLUMNS = ("support_ids", "support_teacher_logprobs", "support_student_logprobs")
 
 
 class LoadedModels:
@@ -117,7 +110,8 @@ class Scorer:
                 "teacher": teacher_is.kind,
                 "teacher_version": teacher_version(teacher_is, policy_version),
                 "policy_version": policy_version,
-                **_read_columns(row, student, teacher, reference, num_support=self._num_support()),
+                **_read_columns(row, student, teacher, reference),
+                **self._support_columns(row, student, teacher),
                 "advantage": advantages[row],
             }
             for row, (rollout, context) in enumerate(zip(rollouts, contexts, strict=True))
@@ -158,15 +152,23 @@ class Scorer:
         teacher = load_teacher(self.sources, self.models.get, num_ids=self.num_ids)
         support_ids = student.support_ids if self.support in ("student", "union") else None
         top_k = self.settings.score.top_k if self.support in ("teacher", "union") else None
-        return student, self._read(teacher, teacher_reads, temperature, support_ids=support_ids, top_k=top_k)
+        reading = self._read(teacher, teacher_reads, temperature, support_ids=support_ids, top_k=top_k)
+        return student, self._round(reading)
 
     def _read_student(self, prompts: list[Branch], temperature: float) -> Reading:
-        """The student, and the ids of its top k; the last shard's are kept, for other contexts of the same rollouts."""
+        """The student, also on its top k; the last shard's are kept, for other contexts of the same rollouts."""
         if self._last is None or self._last[:2] != (prompts, temperature):
             top_k = self.settings.score.top_k if self.support in ("student", "union") else None
             own = self._read(self.student, prompts, temperature, top_k=top_k)
-            self._last = prompts, temperature, own._replace(support_logps={})
+            kept = self._round(own) if self.settings.score.keep_student else own._replace(support_logps={})
+            self._last = prompts, temperature, kept
         return self._last[2]
+
+    def _round(self, reading: Reading) -> Reading:
+        """A reading with the log-probabilities on its support as they are to be kept."""
+        if self.settings.score.precision == "float32":
+            return reading
+        return reading._replace(support_logps=round_rollouts(reading.support_logps, self.device))
 
     @torch.no_grad()
     def _read(
@@ -180,7 +182,9 @@ class Scorer:
     ) -> Reading:
         """Read rollouts after their prefixes, on a support as in `token_logps`."""
         settings, out = self.settings.score, Reading({}, {}, {})
-        for trees in plan_batches(items, max_tokens=settings.max_tokens_per_pass):
+        for trees in plan_batches(
+            items, max_tokens=settings.max_tokens_per_pass, shared_tokens=tree_tokens(model, items)
+        ):
             batch = make_batch(trees, self.device)
             ids = None
             if support_ids is not None:
@@ -207,6 +211,19 @@ class Scorer:
         """K of the shard's support columns."""
         times = {"student": 1, "teacher": 1, "union": 2, "full": 0}[self.support]
         return min(times * self.settings.score.top_k, self.num_ids)
+
+    def _support_columns(self, row: int, student: Reading, teacher: Reading) -> dict[str, Any]:
+        """The support of one rollout, the teacher on it and the student on its own ids; null where none is kept."""
+        num_support = self._num_support()
+        if not num_support:
+            return dict.fromkeys(SUPPORT_COLUMNS)
+        none_TK = np.zeros((0, num_support), np.float32)
+        has_student = self.settings.score.keep_student and self.support != "teacher"
+        return {
+            "support_ids": teacher.support_ids.get(row, none_TK.astype(np.int32)),
+            "support_teacher_logprobs": teacher.support_logps.get(row, none_TK),
+            "support_student_logprobs": student.support_logps.get(row, none_TK) if has_student else None,
+        }
 
 
 def group_advantages(verdicts: Rows, *, normalize_std: bool) -> list[float | None]:
@@ -240,9 +257,7 @@ def _copy_columns(rollout: dict[str, Any], context: dict[str, Any]) -> dict[str,
     }
 
 
-def _read_columns(
-    row: int, student: Reading, teacher: Reading, reference: Reading | None, *, num_support: int
-) -> dict[str, Any]:
+def _read_columns(row: int, student: Reading, teacher: Reading, reference: Reading | None) -> dict[str, Any]:
     """What the models said about one rollout; an empty one has no log-probabilities, and no mean of them."""
     none_T = np.zeros(0, np.float32)
     teacher_logps_T = teacher.sampled.get(row, none_T)
@@ -250,16 +265,5 @@ def _read_columns(
         "proximal_logprobs": student.sampled.get(row, none_T),
         "teacher_logprobs": teacher_logps_T,
         "reference_logprobs": None if reference is None else reference.sampled.get(row, none_T),
-        **_support_columns(row, teacher, num_support),
         "mean_teacher_logprob": float(teacher_logps_T.mean()) if len(teacher_logps_T) else None,
-    }
-
-
-def _support_columns(row: int, teacher: Reading, num_support: int) -> dict[str, Any]:
-    """The support of one rollout and the teacher on it; null where none is kept."""
-    if not num_support:
-        return {"support_ids": None, "support_teacher_logprobs": None}
-    return {
-        "support_ids": teacher.support_ids.get(row, np.zeros((0, num_support), np.int32)),
-        "support_teacher_logprobs": teacher.support_logps.get(row, np.zeros((0, num_support), np.float32)),
     }

@@ -18,11 +18,12 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from mopd.engines.stops import LENGTH
 from mopd.errors import InputError
 from mopd.models.checkpointing import set_checkpointing
 from mopd.models.device import autocast, default_device
 from mopd.models.folders import load_tokenizer, num_output_ids
-from mopd.models.forward import branches, hidden_states, make_batch, plan_batches
+from mopd.models.forward import branches, hidden_states, make_batch, plan_batches, tree_tokens
 from mopd.models.gauge import BACKWARD, FORWARD, Gauge
 from mopd.models.lora import seed_dropout, trained_parameters
 from mopd.models.narrow import load_reader
@@ -134,7 +135,7 @@ def take_step(
     `skipped` says which. Raises InputError where loss or gradient is not finite, before the weights are touched.
     """
     began, train = time.monotonic(), settings.train
-    rows = [row for row in rows if len(row["token_ids"])]
+    rows = [row for row in rows if len(row["token_ids"]) and not (train.mask_truncated and is_cut(row))]
     rate = learning_rate(train, step=state.step, update=state.updates, num_updates=updates_of_run(settings))
     report = _first_columns(state.updates, rows, train, rate)
     state.updates += 1
@@ -143,7 +144,7 @@ def take_step(
         return {**report, "skipped": NO_SIGNAL, "seconds": time.monotonic() - began}
     ratios_T = accumulate_gradients(state.student, objective, settings, device, number=report["step"], tell=tell)
     report |= objective.report()
-    norm = float(torch.nn.utils.clip_grad_norm_(state.student.parameters(), train.max_grad_norm))
+    norm = clip_gradients(list(trained_parameters(state.student).values()), train.max_grad_norm)
     if not math.isfinite(report["loss"] + norm):
         raise InputError(
             f"update {report['step']}: the loss ({report['loss']}) or its gradient ({norm}) is not finite; "
@@ -163,6 +164,11 @@ def take_step(
     return {**report, "seconds": time.monotonic() - began}
 
 
+def is_cut(row: dict[str, Any]) -> bool:
+    """Whether a reply was cut at the longest response."""
+    return bool(row["finish_reason"] == LENGTH)
+
+
 def _move(state: TrainerState, train: TrainSettings, rate: float) -> None:
     """One step along the gradients, and the teacher's after it."""
     for group in state.optimizer.param_groups:
@@ -170,6 +176,16 @@ def _move(state: TrainerState, train: TrainSettings, rate: float) -> None:
     state.optimizer.step()
     update_teacher(state, train)
     state.step += 1
+
+
+def clip_gradients(weights: list[Tensor], max_norm: float) -> float:
+    """Scale gradients down to a norm that they are not to exceed; returns the one they had, in at least float32."""
+    gradients = [weight.grad for weight in weights if weight.grad is not None]
+    wide = [torch.promote_types(gradient.dtype, torch.float32) for gradient in gradients]
+    norms = [torch.linalg.vector_norm(gradient, dtype=dtype) for gradient, dtype in zip(gradients, wide)]
+    norm = torch.linalg.vector_norm(torch.stack(norms))
+    torch.nn.utils.clip_grads_with_norm_(weights, max_norm, norm)
+    return float(norm)
 
 
 def precision(student: Any) -> float:
@@ -245,7 +261,9 @@ def _micro_batches(
     """The update cut into parts of bounded size, each read by the student."""
     rows = update.rows
     items = branches([row["prompt_token_ids"] for row in rows], [row["token_ids"] for row in rows])
-    for trees in plan_batches(items, max_tokens=settings.train.max_tokens_per_pass):
+    for trees in plan_batches(
+        items, max_tokens=settings.train.max_tokens_per_pass, shared_tokens=tree_tokens(student, items)
+    ):
         batch = make_batch(trees, device)
         gauge.begin(len(batch.targets))
         with autocast(settings.model.precision, device):

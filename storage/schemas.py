@@ -117,12 +117,14 @@ SCHEMAS: dict[str, pa.Schema] = {
             "reference_logprobs": FLOATS,
             "support_ids": pa.list_(INTS),
             "support_teacher_logprobs": pa.list_(FLOATS),
+            "support_student_logprobs": pa.list_(FLOATS),
             "advantage": pa.float32(),
             "distill": pa.bool_(),
             "mean_teacher_logprob": pa.float64(),
             "context_digest": pa.string(),
         },
-        nullable="reference_logprobs support_ids support_teacher_logprobs advantage mean_teacher_logprob",
+        nullable="reference_logprobs support_ids support_teacher_logprobs support_student_logprobs advantage "
+        "mean_teacher_logprob",
     ),
     "signals": _schema(
         {**_PROMPT, "population": pa.string()},

@@ -18,6 +18,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from storage.arrow import to_table
+from storage.encodings import dictionary_leaves, split_leaves
 from storage.errors import StorageError
 from storage.files import (
     commit_lock,
@@ -212,6 +213,8 @@ def _write_parquet(table: pa.Table, path: Path) -> None:
             table,
             path,
             compression="zstd",
+            use_dictionary=dictionary_leaves(table.schema),
+            column_encoding=split_leaves(table.schema),
             write_page_checksum=True,
             row_group_size=_choose_group_rows(table),
             store_schema=True,

@@ -7,10 +7,11 @@ from pathlib import Path
 from typing import Any
 
 from flows.folder.inputs import check_adapter
-from flows.folder.open import check_inputs_unchanged, in_own_process, run_document
+from flows.folder.open import check_inputs_unchanged, run_document
 from flows.plan.run import DIGESTS, TRAINER, RunPlan
 from flows.plan.stage import free_settings
 from flows.runtime.shell import shell_command
+from flows.runtime.worker import in_own_process
 from mopd.errors import InputError
 from mopd.settings import Settings, override_tree, parse_settings
 from storage.files import require_new_folder

@@ -7,19 +7,21 @@ import hashlib
 import os
 import platform
 import subprocess
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import replace
 from functools import lru_cache
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
+from flows.folder.commits import HUB, Commits, commits_of, hub_names, load_names, pinned
 from flows.folder.inputs import check_inputs
 from flows.plan.run import RunPlan
 from flows.plan.stage import free_settings
 from flows.runtime.shell import shell_command
-from flows.runtime.worker import Worker, load_nothing
+from flows.runtime.worker import in_own_process
 from mopd.errors import InputError
 from mopd.settings import Settings
 from mopd.settings.tasks import FileTasks
@@ -91,12 +93,16 @@ def _take_lock(descriptor: int, folder: RunFolder) -> None:
         raise InputError(f"{folder.path}: is being run by {holder}; wait for it or stop it") from error
 
 
-def inputs_of(settings: Settings) -> dict[str, Any]:
+def inputs_of(settings: Settings, known: Commits = MappingProxyType({})) -> dict[str, Any]:
     """Digests and counts of model and tasks, checked in a process of its own, once while no file of theirs changes.
 
+    Names of the hub are looked up and loaded, but for those whose commits are `known`; with them, `hub` has them all.
     Raises InputError.
     """
-    return _check_inputs_once(settings, _read_file_stamps(settings))
+    commits = load_names(hub_names(settings), known, allow_pickled=settings.model.allow_pickled_weights)
+    settings = pinned(settings, commits)
+    inputs = _check_inputs_once(settings, _read_file_stamps(settings))
+    return {**inputs, HUB: {**known, **commits}} if known or commits else inputs
 
 
 @lru_cache(maxsize=32)
@@ -114,18 +120,6 @@ def _read_file_stamps(settings: Settings) -> FileStamps:
     paths += [Path(model).expanduser() for model in models]
     files = [file for path in paths for file in (path, *sorted(path.rglob("*"))) if file.is_file()]
     return tuple((str(file), file.stat().st_size, file.stat().st_mtime_ns) for file in files)
-
-
-def in_own_process(check: Callable[..., Any], *args: Any) -> Any:
-    """What a check that needs torch or a tokenizer returns or raises."""
-    worker = Worker("check", load_nothing)
-    try:
-        return worker.run(check, *args)
-    except BaseException:
-        worker.kill()  # a signal: what it is at, which may take minutes, is of no use any more
-        raise
-    finally:
-        worker.close()
 
 
 def tasks_digest(settings: Settings) -> str:
@@ -193,7 +187,7 @@ def check_inputs_unchanged(folder: RunFolder, plan: RunPlan, settings: Settings)
 
     Those that the settings of `plan` name too must be what they were: a run goes on with what it began with.
     """
-    inputs = inputs_of(settings)
+    inputs = inputs_of(settings, commits_of(folder))
     planned = plan.settings
     sources = (
         ("model_digest", settings.model.path == planned.model.path, f"the model {settings.model.path}"),

@@ -11,9 +11,11 @@ from rich.rule import Rule
 from rich.text import Text
 
 from flows.folder.policies import policy_folder
+from flows.plan.conditions import settings_of
 from flows.report.text import text_table
 from flows.runtime.shell import shell_command
 from mopd.errors import InputError
+from mopd.models.chat_template import with_system_prompt
 from storage.errors import StorageError
 from storage.manifests import scan
 from storage.runs import RunFolder
@@ -49,7 +51,7 @@ def show_group(folder: RunFolder, round: int, prompt_id: str) -> None:
         raise InputError(f"prompt {prompt_id}: round {round} has no row of it in prompts; `mopd run` makes it again")
     answer = f", answer {prompt['answer']}" if prompt["answer"] else ""
     console.print(Rule(f"round {round}, prompt {prompt_id}{answer}"))
-    _print_messages(console, prompt["messages"])
+    _print_messages(console, with_system_prompt(prompt["messages"], _system_prompt(folder, round)))
     for rollout in rollouts:
         sample = rollout["sample"]
         console.print(Rule(_verdict_line(rollout, verdicts.get(sample)), align="left"))
@@ -157,7 +159,8 @@ def _peer_text(peer: Row, context: Row) -> str:
     remarks = [f"round {peer['round']}"] if peer["round"] != context["round"] else []
     remarks += [f"prompt {peer['prompt_id']}"] if peer["prompt_id"] != context["prompt_id"] else []
     remarks += [name for name, holds in (("excerpt", peer["fallback"]), ("cut", peer["cut"])) if holds]
-    return f"{peer['role']} {peer['sample']}" + (f" ({', '.join(remarks)})" if remarks else "")
+    sample = "" if peer["sample"] is None else f" {peer['sample']}"  # the task's own solution is no rollout
+    return f"{peer['role']}{sample}" + (f" ({', '.join(remarks)})" if remarks else "")
 
 
 def _group(folder: RunFolder, table: str, round: int, prompt_id: str) -> list[Row]:
@@ -179,6 +182,13 @@ def _rows(folder: RunFolder, table: str, round: int, **where: Any) -> list[Row]:
     if problems and not rows:
         raise StorageError(f"{problems[0]}: {shell_command('run', folder.path)} makes it again")
     return rows
+
+
+def _system_prompt(folder: RunFolder, round: int) -> str | None:
+    """What the prompts of a round are asked under."""
+    earlier = folder.lineage.get("earlier", [])  # of a fork
+    settings = next((part["settings"] for part in earlier if round < part["below"]), None)
+    return settings_of(folder, settings).model.system_prompt
 
 
 def _tokenizer_folder(folder: RunFolder) -> Path:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 import threading
 import time
+from collections.abc import Callable
 from contextlib import suppress
 from types import TracebackType
 from typing import Any, ClassVar, TextIO
@@ -13,7 +14,8 @@ from storage.shards import Manifest
 
 QUIET_SECONDS = 5.0
 """Time between two lines of one stage in the terminal."""
-
+QUIET_SECONDS_OF_LOGS = 30.0
+"""Between two lines of what is loaded, where they go into a file."""
 
 SURE_SHARE = 0.02
 """Before this share of a stage is done, the time it takes to start a model would be most of an estimate."""
@@ -29,6 +31,12 @@ class Console:
         _log(line)
         if self.terminal is not None:
             print(line, file=self.terminal, flush=True)
+
+    @classmethod
+    def quiet_seconds(cls) -> float:
+        """Time between two lines: more of it where nobody watches."""
+        watched = cls.terminal is not None and cls.terminal.isatty()
+        return QUIET_SECONDS if watched else QUIET_SECONDS_OF_LOGS
 
 
 class Meter:
@@ -98,6 +106,44 @@ class Meter:
                 return
             self._last_line = time.monotonic()
         self._console.say(self.line())
+
+
+class Transfers:
+    """How far what is loaded has come, by what it is called: reports as `mopd.hub.fetch` gives them."""
+
+    def __init__(self, say: Callable[[str], None], *, quiet_seconds: float = QUIET_SECONDS) -> None:
+        self._say, self._quiet_seconds = say, quiet_seconds
+        self._began: dict[str, float] = {}
+        self._said: dict[str, float] = {}
+
+    def report(self, report: dict[str, Any]) -> None:
+        """At its beginning, now and then, and at its end."""
+        name, now = str(report["transfer"]), time.monotonic()
+        ended = report["done"] >= report["of"]
+        if name not in self._began:
+            self._began[name] = now
+            self._say(f"{name}: {num_bytes(report['of'])} to load")
+        elif ended or now - self._said[name] > self._quiet_seconds:
+            self._say(f"{name}: {self._describe(report, now - self._began[name], ended=ended)}")
+        else:
+            return
+        self._said[name] = now
+
+    def _describe(self, report: dict[str, Any], seconds: float, *, ended: bool) -> str:
+        """How much of how much, how fast, how long still."""
+        rate = (report["done"] - report["begun"]) / max(seconds, 1e-6)
+        parts = [f"{num_bytes(report['done'])} of {num_bytes(report['of'])}", f"{num_bytes(rate)}/s"]
+        left = (report["of"] - report["done"]) / rate if rate > 0 else None
+        parts += [clock(seconds)] if ended else [f"about {clock(left)} left"] if left is not None else []
+        return ", ".join(parts)
+
+
+def num_bytes(count: float) -> str:
+    """4.1 GB, 12 MB, 3 kB."""
+    for size, unit in ((1e9, "GB"), (1e6, "MB")):
+        if count >= size:
+            return f"{count / size:.1f} {unit}"
+    return f"{count / 1e3:.0f} kB"
 
 
 def clock(seconds: float) -> str:

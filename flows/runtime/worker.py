@@ -172,6 +172,18 @@ class Worker:
         return process.exitcode or 0
 
 
+def in_own_process(check: Callable[..., Any], *args: Any, report: Report = silent) -> Any:
+    """What a check that needs torch, a tokenizer or the hub returns or raises."""
+    worker = Worker("check", load_nothing)
+    try:
+        return worker.run(check, *args, report=report)
+    except BaseException:
+        worker.kill()  # a signal: what it is at, which may take minutes, is of no use any more
+        raise
+    finally:
+        worker.close()
+
+
 def _kill_group(process: ForkServerProcess) -> None:
     """The process and what it started; by its own id too, in case it had no time to found its group.
 

@@ -11,7 +11,6 @@ Fraction = Annotated[float, Field(ge=0.0, le=1.0)]
 Beta = Annotated[float, Field(ge=0.0, lt=1.0)]
 Positive = Annotated[float, Field(gt=0.0)]
 NonNegative = Annotated[float, Field(ge=0.0)]
-Temperature = Annotated[float, Field(ge=0.01)]
 PositiveInt = Annotated[int, Field(ge=1)]
 NonNegativeInt = Annotated[int, Field(ge=0)]
 
@@ -20,6 +19,9 @@ class Frozen(BaseModel):
     """Base of every settings class: immutable, unknown keys refused."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True, allow_inf_nan=False)
+
+    def __hash__(self) -> int:
+        return hash(self.model_dump_json())  # pydantic's own fails where a setting is a mapping
 
 
 def choice(*classes: type[Frozen], beside: Iterable[str] = ()) -> BeforeValidator:

@@ -50,7 +50,7 @@ class ExternalTeacher(Frozen):
     kind: Literal["external"]
     """A model with the student's tokenizer: the same tokens under the same ids."""
     path: str
-    """Its folder, in Hugging Face format."""
+    """Its folder in Hugging Face format, or its name on the hub, as `model.path`."""
 
 
 TeacherSettings = Annotated[

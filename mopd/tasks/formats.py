@@ -25,13 +25,13 @@ from mopd.tasks.fields import (
     user,
     whole_number,
 )
-from mopd.tasks.task import Message, Task
+from mopd.tasks.task import SOLUTION, SOLUTION_FIELDS, Message, Task
 from mopd.verifiers.code.scripts import human_eval_tests
 
 Reader = Callable[[Record, str], Task]
 """(record without nulls, name of its source) -> Task. Raises RowError."""
 
-OWN_FIELDS = ("id", "prompt", "messages", "answer", "tests", "verifier", "dataset", "metadata")
+OWN_FIELDS = ("id", "prompt", "messages", "answer", "tests", "verifier", "dataset", "metadata", *SOLUTION_FIELDS)
 VERIFIERS_BY_KIND = {"tooluse": "tool_use"}
 """The paper's kinds that are named otherwise here."""
 NO_TESTS = "-"
@@ -83,7 +83,8 @@ def read_record(record: Record, source: str) -> Task:
 
 @row_format("verifier")
 def own(record: Record, source: str) -> Task:
-    """Our own: `prompt` or `messages`, `verifier`, `answer` or `tests`; `id`, `dataset` and `metadata` may be there."""
+    """Our own: `prompt` or `messages`, `verifier`, `answer` or `tests`; `id`, `dataset`, `solution` and `metadata` may
+    be there."""
     for name in record:
         if name not in OWN_FIELDS:
             raise RowError(f"{name}: no such field; put it under metadata or remove it")
@@ -93,7 +94,7 @@ def own(record: Record, source: str) -> Task:
         answer=answer_text(record, "answer") if "answer" in record else "",
         verifier=optional_text(record, "verifier") or "",
         dataset=optional_text(record, "dataset") or source,
-        metadata=mapping(record, "metadata"),
+        metadata={**mapping(record, "metadata"), **_solution(record)},
         tests=json_text(record, "tests"),
     )
 
@@ -111,7 +112,7 @@ def paper(record: Record, source: str) -> Task:
         answer=json_text(record, "answer") or "",
         verifier=VERIFIERS_BY_KIND.get(kind, kind),
         dataset=dataset,
-        metadata=_keep(record, "idx", "kind", "elo"),
+        metadata={**_keep(record, "idx", "kind", "elo"), **_solution(record)},
         tests=None if record.get("tests") == NO_TESTS else json_text(record, "tests"),
     )
 
@@ -130,7 +131,7 @@ def human_eval(record: Record, source: str) -> Task:
         answer="",
         verifier="code",
         dataset=source,
-        metadata=_keep(record, "canonical_solution"),
+        metadata={**_keep(record, "canonical_solution"), **_whole_program(record)},
         tests=tests,
     )
 
@@ -145,7 +146,7 @@ def code(record: Record, source: str) -> Task:
         answer="",
         verifier="code",
         dataset=dataset,
-        metadata=mapping(record, "metadata"),
+        metadata={**mapping(record, "metadata"), **_solution(record)},
         tests=json_text(record, "tests"),
     )
 
@@ -159,7 +160,7 @@ def competition(record: Record, source: str) -> Task:
         answer=number_text(record, "answer"),
         verifier="math",
         dataset=source,
-        metadata=_keep(record, "url", "solution"),
+        metadata={**_keep(record, "url"), **_solution(record)},
     )
 
 
@@ -175,7 +176,7 @@ def gsm8k(record: Record, source: str) -> Task:
         answer=answer.strip(),
         verifier="numeric",
         dataset=source,
-        metadata={"solution": solution.strip()} if solution.strip() else {},
+        metadata={SOLUTION: solution.strip()} if solution.strip() else {},
     )
 
 
@@ -212,6 +213,21 @@ def _system(record: Record) -> list[Message]:
 def _numbered(record: Record, name: str, dataset: str) -> str:
     number = whole_number(record, name)
     return "" if number is None else f"{dataset}/{number}"
+
+
+def _solution(record: Record) -> Record:
+    """The worked solution, where the row has one under either name: for teachers, see `mopd.tasks.task`."""
+    values = [record.get(name) for name in SOLUTION_FIELDS]
+    solutions = [value for value in values if isinstance(value, str) and value.strip()]
+    if len(solutions) > 1:
+        raise RowError(f"{', '.join(SOLUTION_FIELDS)}: both given; keep one of them")
+    return {SOLUTION: solutions[0]} if solutions else {}
+
+
+def _whole_program(record: Record) -> Record:
+    """HumanEval's solution goes on where the prompt ends; a reply is asked for as a whole program."""
+    body = optional_text(record, "canonical_solution")
+    return {} if body is None else {SOLUTION: f"```python\n{record['prompt'].strip()}\n{body.rstrip()}\n```"}
 
 
 def _keep(record: Record, *names: str) -> Record:

@@ -14,7 +14,8 @@ import mopd.score
 from mopd.errors import InputError
 from mopd.models.folders import load_model, resolve_model
 from mopd.models.forward import branches as branches_of
-from mopd.models.forward import hidden_states, make_batch, num_ids, plan_batches, token_logps
+from mopd.models.forward import hidden_states, make_batch, plan_batches
+from mopd.models.head import num_ids, token_logps
 from mopd.models.narrow import load_reader
 from mopd.score import group_advantages
 from tests.mopd.scoring_samples import CONTEXT, PROMPT, RESPONSES, TEMPERATURE, TOP_K, scorer_of, shard

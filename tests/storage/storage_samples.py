@@ -47,7 +47,7 @@ def columns_of(table: str) -> dict[str, Any]:
         "scores": sampled
         | {"teacher": "ema", "teacher_version": 0, "policy_version": 0, "proximal_logprobs": logps_t}
         | {"teacher_logprobs": logps_t, "reference_logprobs": None, "support_ids": matrix_tk.astype(np.int64)}
-        | {"support_teacher_logprobs": -matrix_tk, "advantage": 0.5}
+        | {"support_teacher_logprobs": -matrix_tk, "support_student_logprobs": None, "advantage": 0.5}
         | {"distill": True, "mean_teacher_logprob": -0.5, "context_digest": "c0ffee"},
         "signals": {"variant": "positive", "teacher": "ema", "teacher_version": 0, "num_rollouts": 4, "num_scored": 3}
         | {"num_successes": 1, "success_share": 0.25, **dict.fromkeys(SIGNALS, 0.5), "success_auc": None}

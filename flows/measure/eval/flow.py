@@ -88,8 +88,9 @@ def eval_flow(
     null makes a new one under `runs/`. Returns its path.
     """
     request = EvalRequest(models, tasks, reader, verifier, limit, k, overrides)
-    prepared = prepare(request)
-    folder = open_evaluation(prepared, Path(out) if out else default_dir("eval-"))
+    target = Path(out) if out else default_dir("eval-")
+    prepared = prepare(request, target)
+    folder = open_evaluation(prepared, target)
     with in_charge(folder):
         _evaluate_all(note_request(folder, prepared), prepared)
         write_results(folder.path).publish("mopd-eval", f"models side by side, {folder.path}")

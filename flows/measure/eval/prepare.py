@@ -9,12 +9,14 @@ from itertools import count
 from pathlib import Path
 from typing import Any
 
-from flows.folder.open import ended_cleanly, in_own_process, made_by
+from flows.folder.commits import HUB, Commits, commits_of
+from flows.folder.open import ended_cleanly, made_by
 from flows.measure.eval.jobs import check_models
 from flows.measure.eval.plan import EvalPlan, Model
-from flows.measure.eval.request import EvalRequest, ResolvedRequest, resolve
+from flows.measure.eval.request import EvalRequest, ResolvedRequest, pin_request, resolve
 from flows.measure.eval.settings import kept_settings
 from flows.plan.stage import FREE_SETTINGS
+from flows.runtime.worker import in_own_process
 from mopd.errors import InputError
 from storage.errors import StorageError
 from storage.runs import RUN_FILE, RunFolder
@@ -26,6 +28,8 @@ class Prepared:
 
     resolved: ResolvedRequest
     models: list[Model]
+    commits: Commits
+    """Of names of the hub."""
 
     @property
     def document(self) -> dict[str, Any]:
@@ -37,15 +41,20 @@ class Prepared:
             "tasks_digest": self.resolved.tasks_digest,
             "num_tasks": len(self.resolved.tasks),
             "models": [],
+            **({HUB: dict(self.commits)} if self.commits else {}),
         }
 
 
 @cache
-def prepare(request: EvalRequest) -> Prepared:
-    """Models, prompts and sandbox are checked in a process of its own. Raises InputError or StorageError."""
+def prepare(request: EvalRequest, out: Path) -> Prepared:
+    """Models, prompts and sandbox are checked in a process of its own, names of the hub loaded before.
+
+    Raises InputError or StorageError.
+    """
+    request, commits = pin_request(request, out)
     resolved = resolve(request)
     models = in_own_process(check_models, resolved.models, resolved.tasks, resolved.settings)
-    return Prepared(resolved, models)
+    return Prepared(resolved, models, commits)
 
 
 def open_evaluation(prepared: Prepared, out: Path) -> RunFolder:
@@ -96,7 +105,9 @@ def _merged(folder: RunFolder, prepared: Prepared) -> RunFolder:
     if folder.document["tasks_digest"] != asked["tasks_digest"]:
         raise InputError(f"{folder.path}: was made with other tasks; give the same ones, or choose another --out")
     models = _entries([Model(**entry) for entry in folder.document["models"]], prepared.models)
-    return replace(folder, document={**folder.document, "settings": asked["settings"], "models": models})
+    document = {**folder.document, "settings": asked["settings"], "models": models}
+    commits = {**commits_of(folder), **prepared.commits}
+    return replace(folder, document={**document, **({HUB: commits} if commits else {})})
 
 
 def _entries(kept: Sequence[Model], asked: Sequence[Model]) -> list[dict[str, Any]]:

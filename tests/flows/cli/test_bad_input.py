@@ -197,25 +197,27 @@ def test_commands_on_what_is_no_run(tmp_path: Path, capsys: pytest.CaptureFixtur
 
 REFUSALS = {
     "no system role": (
-        "{% if messages[0].role == 'system' %}{{ raise_exception('System role not supported') }}{% endif %}",
+        "{% if messages[0].role == 'system' %}{{ raise_exception('System role not supported') }}{% endif %}"
+        "{{ messages[-1].content }}",
         [],
         "prompt a: the model's chat template refuses messages of system, user (System role not supported)",
     ),
     "roles alternate": (
         "{% for m in messages %}{% if (m.role == 'user') != (loop.index0 % 2 == 0) %}"
-        "{{ raise_exception('Conversation roles must alternate') }}{% endif %}{% endfor %}",
+        "{{ raise_exception('Conversation roles must alternate') }}{% endif %}{{ m.content }}{% endfor %}",
         [],
         "prompt a: the model's chat template refuses messages of system, user (Conversation roles must alternate)",
     ),
     "broken": (
         "{{ messages[0].content.nonsense.more }}",
         [],
-        "prompt a: the model's chat template refuses messages of",
+        "the model's chat template refuses messages of",
     ),
     "one turn alone": (
         "{% if messages | length > 2 %}{{ raise_exception('One turn') }}{% endif %}{{ messages[-1].content }}",
         ["condition.rendering=turns"],
-        "condition.rendering: turns: the model's chat template refuses messages of system, user, assistant",
+        "condition.rendering: turns: the model's chat template refuses messages of system, user, assistant, user, "
+        "assistant, user (One turn); sections would do",
     ),
 }
 

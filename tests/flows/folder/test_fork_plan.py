@@ -37,7 +37,7 @@ ALPHA = ["train.objective.alpha=0.25"]
 
 @pytest.fixture(autouse=True)
 def _inputs(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("flows.folder.open.inputs_of", lambda _: INPUTS)
+    monkeypatch.setattr("flows.folder.open.inputs_of", lambda *_: INPUTS)
 
 
 @pytest.fixture(scope="module")
@@ -283,7 +283,7 @@ def test_a_round_whose_trainer_state_went_is_not_forked(parent: RunFolder, tmp_p
 def test_inputs_that_changed_on_disk_are_not_forked(
     parent: RunFolder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("flows.folder.open.inputs_of", lambda _: {**INPUTS, "tasks_digest": "other"})
+    monkeypatch.setattr("flows.folder.open.inputs_of", lambda *_: {**INPUTS, "tasks_digest": "other"})
     with pytest.raises(InputError, match="the task source changed since the run was made"):
         fork_run(parent.path, 0, GRPO, tmp_path / "fork")
     fork_run(parent.path, 1, ["tasks.num_train=99"], tmp_path / "other-tasks")

@@ -31,7 +31,7 @@ ENDS, EACH, NEVER = (f"evaluate.when={when}" for when in ("first_and_last", "eve
 
 @pytest.fixture(autouse=True)
 def inputs_in_this_process(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("flows.folder.open.inputs_of", inputs)
+    monkeypatch.setattr("flows.folder.open.inputs_of", lambda settings, *_: inputs(settings))
 
 
 @pytest.fixture(scope="module")

@@ -23,7 +23,7 @@ POSITIVE = ["condition.variant=positive"]
 
 @pytest.fixture(autouse=True)
 def _inputs(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("flows.folder.open.inputs_of", lambda _: INPUTS)
+    monkeypatch.setattr("flows.folder.open.inputs_of", lambda *_: INPUTS)
 
 
 @pytest.fixture(scope="module")

@@ -368,7 +368,7 @@ def test_a_refused_start_writes_nothing(tmp_path: Path, monkeypatch: pytest.Monk
     more = plan_of({**SMALL, "rounds": 5}).settings
     with run_lock(folder), pytest.raises(InputError, match="is being run by"):
         open_run(more, folder.path, config="")
-    monkeypatch.setattr("flows.folder.open.inputs_of", lambda _: {"model_digest": "other", "tasks_digest": "tasks"})
+    monkeypatch.setattr("flows.folder.open.inputs_of", lambda *_: {"model_digest": "other", "tasks_digest": "tasks"})
     with pytest.raises(InputError, match="the model tiny:llama changed"):
         open_run(more, folder.path, config="")
     assert (folder.path / "run.json").read_bytes() == before

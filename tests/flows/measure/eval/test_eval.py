@@ -17,7 +17,7 @@ from flows.folder.open import run_lock
 from flows.measure.eval.flow import EVALUATE_MODEL
 from flows.measure.eval.jobs import check_models, load_model_engine
 from flows.measure.eval.plan import EvalPlan
-from flows.measure.eval.prepare import Prepared, is_finished, names_of, note_request, open_evaluation
+from flows.measure.eval.prepare import Prepared, is_finished, model_names, note_request, open_evaluation
 from flows.measure.eval.request import EvalRequest, find_model, resolve
 from flows.measure.eval.results import eval_report, read_results, result_table, write_results
 from flows.plan.run import DIGESTS
@@ -63,7 +63,7 @@ def prepared(request: EvalRequest) -> Prepared:
     """As `prepare` has it, in this process."""
     resolve.cache_clear()
     found = resolve(request)
-    return Prepared(found, check_models(None, print, found.models, found.tasks, found.settings))
+    return Prepared(found, check_models(None, print, found.models, found.tasks, found.settings), {})
 
 
 def finished_run(path: Path, changes: dict[str, Any]) -> RunFolder:
@@ -251,9 +251,9 @@ def test_models_of_one_name_get_names_of_their_own(asked: Callable[..., EvalRequ
     models = [copies(tmp_path / place, name)[0] for place, name in (("a", "Base"), ("b", "base"), ("c", "base"))]
     found = prepared(asked(*models))
     folder = open_evaluation(found, tmp_path / "out")
-    assert names_of(folder, found) == ["Base", "base-2", "base-3"]
+    assert model_names(folder, found) == ["Base", "base-2", "base-3"]
     other = prepared(asked(models[2], models[0]))
-    assert names_of(note_request(folder, other), other) == ["base-3", "Base"]
+    assert model_names(note_request(folder, other), other) == ["base-3", "Base"]
 
 
 def keys(plan: EvalPlan, name: str = "llama") -> tuple[list[str], list[str]]:
