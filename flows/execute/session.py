@@ -11,7 +11,6 @@ from pydantic import BaseModel, PrivateAttr
 
 from flows.execute.out_of_memory import explain_out_of_memory
 from flows.execute.work import judge_shard, load_device, make_shard, sample_shard
-from flows.folder.open import in_own_process
 from flows.plan.run import RunPlan
 from flows.plan.shard import ContextShards, RoundPlan, Shard
 from flows.plan.stage import Stage
@@ -19,7 +18,7 @@ from flows.runtime.console import Console
 from flows.runtime.interrupts import raise_if_interrupted
 from flows.runtime.out_of_memory import OutOfMemory
 from flows.runtime.patience import is_temporary
-from flows.runtime.worker import Report, Worker, load_nothing
+from flows.runtime.worker import Report, Worker, in_own_process, load_nothing
 from mopd.errors import InputError
 from mopd.settings import Settings
 from storage.runs import RunFolder
