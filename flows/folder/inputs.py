@@ -56,6 +56,13 @@ def check_inputs(_: None, report: Report, settings: Settings, tasks_digest: str)
     }
 
 
+def check_size(_: None, report: Report, settings: Settings) -> None:
+    """A run must fit into the memory there is: all that this takes of a model is its config. Raises InputError."""
+    from mopd.models.memory_plan import check_memory
+
+    check_memory(settings)
+
+
 def check_weights(settings: Settings, model: Path) -> None:
     """Weights that are pickled are not opened unless that is allowed. Raises InputError."""
     from mopd.models.folders import resolve_model
