@@ -19,8 +19,8 @@ from torch.optim.adamw import adamw
 
 from mopd.optimizers.moments import MOMENTS, Float32Moments, Moments
 
-PIECE = 2**24
-"""Weights that are moved at once."""
+PIECE = 2**20
+"""Weights that are moved at once: 4 MB in float32, which an allocator keeps for the next."""
 REMAINDER = "remainder"
 """The lower 16 bits of float32 weights, as int16, where the upper ones are the weight."""
 
