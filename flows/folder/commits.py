@@ -44,14 +44,23 @@ def pinned(settings: Settings, commits: Commits) -> Settings:
     return parse_settings(tree)
 
 
+def are_loaded(names: Mapping[str, HubName], commits: Commits) -> bool:
+    """Whether everything that the names stand for is in the cache."""
+    return all(_is_loaded(name) for name in _at_commits(names, commits).values())
+
+
+def _at_commits(names: Mapping[str, HubName], commits: Commits) -> dict[str, HubName]:
+    known = {setting: name.at(commits[name.whole]) for setting, name in names.items() if name.whole in commits}
+    return {**names, **known}
+
+
 def load_names(names: Mapping[str, HubName], commits: Commits, *, allow_pickled: bool = False) -> dict[str, str]:
     """The commits of all names, those that are known kept; what isn't in the cache is loaded, and said how far it is.
 
     `names`: by the setting that names them. Raises InputError.
     """
-    known = {setting: name.at(commits[name.whole]) for setting, name in names.items() if name.whole in commits}
-    wanted = {**names, **known}
-    if not all(_is_loaded(name) for name in wanted.values()):
+    wanted = _at_commits(names, commits)
+    if not are_loaded(names, commits):
         transfers = Transfers(Console().say, quiet_seconds=Console.quiet_seconds())
         wanted = in_own_process(fetch_names, wanted, allow_pickled, report=transfers.report)
     return {name.whole: str(wanted[setting].commit) for setting, name in names.items()}

@@ -16,8 +16,8 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
-from flows.folder.commits import HUB, Commits, commits_of, hub_names, load_names, pinned
-from flows.folder.inputs import check_inputs
+from flows.folder.commits import HUB, Commits, are_loaded, commits_of, hub_names, load_names, pinned
+from flows.folder.inputs import check_inputs, check_size
 from flows.plan.conditions import changed_settings
 from flows.plan.run import RunPlan
 from flows.plan.stage import free_settings
@@ -100,7 +100,10 @@ def inputs_of(settings: Settings, known: Commits = MappingProxyType({})) -> dict
     Names of the hub are looked up and loaded, but for those whose commits are `known`; with them, `hub` has them all.
     Raises InputError.
     """
-    commits = load_names(hub_names(settings, known), known, allow_pickled=settings.model.allow_pickled_weights)
+    names = hub_names(settings, known)
+    if not are_loaded(names, known):
+        in_own_process(check_size, settings)  # before gigabytes are loaded that can't be used here
+    commits = load_names(names, known, allow_pickled=settings.model.allow_pickled_weights)
     settings = pinned(settings, commits)
     inputs = _check_inputs_once(settings, _read_file_stamps(settings))
     return {**inputs, HUB: {**known, **commits}} if known or commits else inputs

@@ -21,7 +21,8 @@ from mopd.errors import InputError
 from mopd.settings import load_settings, override_tree, parse_settings
 from storage.digest import digest_tables
 from storage.errors import StorageError
-from storage.manifests import manifest_path
+from storage.manifests import manifest_path, manifests
+from storage.reading import read_rows
 from storage.runs import RunFolder
 from tests.flows.plan.test_plan import lose
 from tests.flows.rounds_by_jobs import SMALL, TINY, inputs, make_run
@@ -91,6 +92,20 @@ def test_a_run_of_before_a_setting_goes_on_with_its_default(two: Path, ready: di
     continued(two, "rounds=3")
     assert digests(two) == digests(ready["three"])
     assert set(made) < {path.name for path in (two / "rollouts").rglob("*.parquet")}
+
+
+def test_a_rate_that_falls_over_the_rounds_there_are_is_not_drawn_out(tmp_path: Path) -> None:
+    """A fork goes on at the rate that a longer run has then."""
+    linear = ("train.schedule=linear", "train.warmup_steps=0", "train.learning_rate=1e-3", NEVER)
+    run = make_run(tmp_path / "two", "rounds=2", *linear)
+    with pytest.raises(
+        InputError, match=r"train.schedule: linear.* its 2 rounds; .*mopd fork .*--round 2 --set rounds"
+    ):
+        continued(run.path, "rounds=4")
+    fork = make_run(fork_run(run.path, 2, ["rounds=4"], tmp_path / "four").path)
+    updates = [row for manifest in manifests(fork, "updates") for row in read_rows(fork, manifest)]
+    rates = [row["learning_rate"] for row in sorted(updates, key=lambda row: row["step"])]
+    assert rates == pytest.approx([1e-3, 5e-4, 5e-4, 2.5e-4])
 
 
 def test_a_run_in_between_shows_what_was_evaluated_last(two: Path) -> None:

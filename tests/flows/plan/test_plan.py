@@ -88,7 +88,11 @@ LATER = set(TABLES) - {"prompts"}
         ({"score.top_k": 5}, LATER),
         ({"train.learning_rate": 0.5}, LATER),
         ({"train.teacher": {"kind": "ema", "rate": 0.5}}, LATER),
+        ({"train.teacher": {"kind": "ema", "place": "host"}}, set()),
         ({"train.teacher": "frozen"}, LATER),
+        ({"train.schedule": "linear"}, LATER),
+        ({"train.optimizer": "adamw_8bit"}, LATER),
+        ({"train.master_weights": "bfloat16"}, LATER),
         ({"evaluate.num_samples": 3}, {"evaluations"}),
         ({"generate.top_p": 0.9}, LATER),
         ({"generate.stop": ["\n"]}, LATER),
@@ -103,6 +107,8 @@ LATER = set(TABLES) - {"prompts"}
         ({"score.max_tokens_per_pass": 99}, set()),
         ({"score.chunk_positions": 99}, set()),
         ({"train.max_tokens_per_pass": 99}, set()),
+        ({"train.gradient_checkpointing": "on"}, set()),
+        ({"train.offload_optimizer": True}, set()),
         ({"train.keep_trainer_states": 9}, set()),
         ({"evaluate.bootstrap_samples": 9}, set()),
     ],
@@ -131,6 +137,12 @@ def test_a_setting_changes_the_keys_of_what_it_decides(change: dict[str, Any], t
 )
 def test_in_the_first_round_what_comes_before_a_stage_keeps_its_keys(change: dict[str, Any], tables: set[str]) -> None:
     assert changed(plan_of(change), round=0) == tables
+
+
+def test_the_length_of_a_schedule_is_in_the_keys_of_policies_where_there_is_one() -> None:
+    falling = {"train.schedule": "cosine"}
+    long, short = (keys(plan_of(falling | {"rounds": rounds}), 0) for rounds in (9, 3))
+    assert {table for table in TABLES if long[table] != short[table]} == {"policies", "updates"}
 
 
 def test_another_model_changes_all_but_the_prompts() -> None:
