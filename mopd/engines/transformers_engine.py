@@ -34,7 +34,7 @@ class TransformersEngine:
         self._folder = folder
         self._model = load_reader(folder, self._device, model.precision)
         end = self._model.generation_config.eos_token_id
-        self._end_ids = set(end if isinstance(end, list) else [end])
+        self._end_ids = {*(end if isinstance(end, list) else [end]), self._tokenizer.eos_token_id}  # as vLLM does
 
     def generate(
         self, requests: Sequence[Request], progress: Callable[[int], None] = lambda done: None
