@@ -45,7 +45,8 @@ class TransformersEngine:
         while order:
             kind = _kind(requests[order[0]])
             batch = [number for number in order[: self._batch] if _kind(requests[number]) == kind]
-            order = [number for number in order if number not in batch]
+            taken = set(batch)
+            order = [number for number in order if number not in taken]
             samples |= dict(zip(batch, self._decode([requests[number] for number in batch]), strict=True))
             progress(len(samples))
         return [samples[number] for number in range(len(requests))]
