@@ -152,7 +152,7 @@ class Workers:
         try:
             return self._make(stage, shard, report)
         except OutOfMemory as error:
-            raise InputError(in_own_process(explain_out_of_memory, stage, shard, error)) from error
+            raise InputError(in_own_process(explain_out_of_memory, stage.name, shard, error)) from error
 
     def _make(self, stage: Stage, shard: Shard, report: Report) -> Manifest:
         if stage.judge:
