@@ -7,6 +7,7 @@ a task source later takes the settings as `pinned` gives them, and needs no netw
 from __future__ import annotations
 
 from collections.abc import Mapping
+from types import MappingProxyType
 from typing import Any
 
 from flows.runtime.console import Console, Transfers
@@ -34,7 +35,7 @@ def commits_of(folder: RunFolder) -> Commits:
 
 def pinned(settings: Settings, commits: Commits) -> Settings:
     """The settings with the commits of their names; names without one stay as they are."""
-    names = {setting: name for setting, name in hub_names(settings).items() if name.whole in commits}
+    names = {setting: name for setting, name in hub_names(settings, commits).items() if name.whole in commits}
     if not names:
         return settings
     tree = settings.model_dump(mode="json")
@@ -89,13 +90,16 @@ def _is_loaded(name: HubName) -> bool:
     return rows_file(name).is_file() if name.kind == "dataset" else is_there(view_folder(name))
 
 
-def hub_names(settings: Settings) -> dict[str, HubName]:
-    """The names of the hub in the settings, by setting. Raises InputError for a malformed one."""
+def hub_names(settings: Settings, known: Commits = MappingProxyType({})) -> dict[str, HubName]:
+    """The names of the hub in the settings, by setting; `known` ones even where there is such a folder by now.
+
+    Raises InputError for a malformed one.
+    """
     tasks, teacher = settings.tasks, settings.train.teacher
     models = {"model.path": settings.model.path}
     if isinstance(teacher, ExternalTeacher):
         models["train.teacher.path"] = teacher.path
     sources = {"tasks.train": tasks.train, "tasks.heldout": tasks.heldout} if isinstance(tasks, FileTasks) else {}
-    names: dict[str, Any] = {setting: model_name(path) for setting, path in models.items()}
+    names: dict[str, Any] = {setting: model_name(path, known) for setting, path in models.items()}
     names |= {setting: dataset_name(source) for setting, source in sources.items() if source}
     return {setting: name for setting, name in names.items() if name is not None}
