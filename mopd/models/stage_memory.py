@@ -145,13 +145,17 @@ def _transformers_memory(settings: Settings, models: Models, device: Device) -> 
     widths = Widths(FLOAT32, device.compute)
     batch = min(generate.max_num_seqs, settings.prompts_per_shard * generate.num_samples)
     window = generate.max_prompt_tokens + generate.max_tokens
-    return {
-        **_process(device, "torch"),
-        "weights": weight_bytes(shape, device.compute),
+    decoding = {
         "weights in bfloat16": autocast_bytes(shape, widths, device.compute),
         "keys and values": cache_bytes(shape, widths.residual, num_tokens=batch * window),
         "activations": reading_bytes(shape, widths, num_tokens=batch * generate.max_prompt_tokens),
         "logits": logits_bytes(shape, widths, num_positions=batch, gradient=False),
+    }
+    return {
+        **_process(device, "torch"),
+        "weights": weight_bytes(shape, device.compute),
+        **decoding,
+        **_loading(shape, device, decoding),
     }
 
 
@@ -165,16 +169,21 @@ def score_memory(settings: Settings, models: Models, device: Device) -> Parts:
         for shape, prefix in ((models.student, lengths.prompt), (models.teacher, lengths.context))
     ]
     reading = max(readings, key=lambda parts: sum(parts.values()))
-    loading = weight_bytes(models.teacher, FLOAT32) - weight_bytes(models.teacher, device.compute)
     return {
         **_process(device, "torch"),
         "weights": weight_bytes(models.student, device.compute),
         "teacher": _scoring_teachers(settings, models, device),
         **reading,
-        # On a CPU the last model is there in float32 for a moment, before anything is read.
-        "loading": max(0, loading - sum(reading.values())) if device.kind == "cpu" else 0,
+        **_loading(models.teacher, device, reading),
         "scores of a shard": 3 * SUPPORT_WIDTH * settings.score.top_k * num_tokens if on_host else 0,
     }
+
+
+def _loading(shape: ModelShape, device: Device, reading: Parts) -> Parts:
+    """On a CPU the file of the model that is loaded last is in memory beside its weights, before anything is read."""
+    if device.kind != "cpu" or device.compute == FLOAT32:
+        return {}
+    return {"loading": max(0, weight_bytes(shape, FLOAT32) - sum(reading.values()))}
 
 
 def _reading(settings: Settings, shape: ModelShape, device: Device, prefix: int) -> Parts:
