@@ -104,7 +104,12 @@ def our_loss(inputs: Inputs, options: argparse.Namespace) -> Callable[[], Tensor
     model = SimpleNamespace(get_output_embeddings=lambda: layer, config=SimpleNamespace())
     sizes: dict[str, Any] = {"temperature": 1.0, "chunk": options.chunk}
     with torch.no_grad():
-        ids_NK = token_logps(model, inputs.hidden_NH, inputs.targets_N, top_k=options.top_k, **sizes).support_ids_NK
+        if len(inputs.hidden_NH) > max(options.trl_positions):  # which ids they are makes no difference to memory
+            ids_NK = (
+                inputs.targets_N[:, None] + torch.arange(options.top_k, device=inputs.targets_N.device)
+            ) % options.vocabulary
+        else:
+            ids_NK = token_logps(model, inputs.hidden_NH, inputs.targets_N, top_k=options.top_k, **sizes).support_ids_NK
         scored = token_logps(model, inputs.teacher_NH, inputs.targets_N, support_ids_NK=ids_NK, **sizes)
 
     def loss() -> Tensor:
@@ -136,14 +141,11 @@ def trl_loss(inputs: Inputs, options: argparse.Namespace) -> Callable[[], Tensor
 
 
 def measure(way: Callable[..., Callable[[], Tensor]], inputs: Inputs, options: argparse.Namespace) -> dict[str, Any]:
-    """Loss, gradient by the hidden states, bytes allocated at the peak, and the seconds of another turn."""
+    """Loss, gradient by the hidden states, bytes allocated at the peak, and seconds."""
     loss = way(inputs, options)
-    first = []
-    taken = peak_bytes(lambda: first.append(forward_and_backward(loss)))
-    slope = inputs.hidden_NH.grad.clone()
-    began = time.monotonic()
-    forward_and_backward(loss)
-    return {"loss": first[0], "slope": slope, "bytes": taken, "seconds": time.monotonic() - began}
+    values, began = [], time.monotonic()
+    taken = peak_bytes(lambda: values.append(forward_and_backward(loss)))
+    return {"loss": values[0], "slope": inputs.hidden_NH.grad, "bytes": taken, "seconds": time.monotonic() - began}
 
 
 def forward_and_backward(loss: Callable[[], Tensor]) -> float:

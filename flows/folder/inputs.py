@@ -17,9 +17,11 @@ def check_inputs(_: None, report: Report, settings: Settings, tasks_digest: str)
     """Digests of model and tasks, numbers of tasks. Raises InputError for what would fail later."""
     from mopd.groups import num_further
     from mopd.models.chat_template import load_chat_template
+    from mopd.models.device import default_device
     from mopd.models.folders import model_digest, model_window, resolve_model
     from mopd.models.memory_plan import check_memory
     from mopd.models.teachers import check_teacher, teacher_sources
+    from mopd.optimizers.make import check_optimizer
     from mopd.tasks.draw import draw_prompts, load_tasks
 
     tasks = load_tasks(settings.tasks, settings.seed, settings.verify)
@@ -38,6 +40,7 @@ def check_inputs(_: None, report: Report, settings: Settings, tasks_digest: str)
     teacher = teacher_sources(settings.train.teacher, policy_folder=model, state_folder=None, reference_folder=model)
     check_budgets(settings, window=model_window(model), teacher_window=model_window(teacher[0].folder))
     check_lora(settings, model)
+    check_optimizer(settings, default_device())
     check_memory(settings)
     template = load_chat_template(model, settings.model)
     template.check()
@@ -51,6 +54,13 @@ def check_inputs(_: None, report: Report, settings: Settings, tasks_digest: str)
         "num_train": len(tasks.train),
         "num_heldout": len(tasks.heldout),
     }
+
+
+def check_size(_: None, report: Report, settings: Settings) -> None:
+    """A run must fit into the memory there is: all that this takes of a model is its config. Raises InputError."""
+    from mopd.models.memory_plan import check_memory
+
+    check_memory(settings)
 
 
 def check_weights(settings: Settings, model: Path) -> None:

@@ -7,10 +7,10 @@ from pathlib import Path
 from typing import Any
 
 from flows.folder.named_models import make_models, model_paths
-from flows.folder.open import in_own_process
 from flows.report.report import Report
 from flows.report.table import Column, Row, Table
 from flows.runtime.worker import Report as Progress
+from flows.runtime.worker import in_own_process
 from mopd.models.disk import policy_bytes, shard_bytes, trainer_state_bytes
 from mopd.models.memory_plan import MemoryPlan, describe, in_gigabytes, plan_memory, read_device
 from mopd.models.stage_memory import GIGABYTE

@@ -19,6 +19,7 @@ from mopd.models.footprint import (
     autocast_bytes,
     cache_bytes,
     logits_bytes,
+    longest_pass,
     reading_bytes,
     support_bytes,
     trained_bytes,
@@ -255,7 +256,7 @@ def checkpoints(settings: Settings, shape: ModelShape, device: Device) -> bool:
     train, widths = settings.train, Widths(FLOAT32, device.compute)
     if train.gradient_checkpointing != "auto":
         return train.gradient_checkpointing == "on"
-    num_tokens = train.max_tokens_per_pass
+    num_tokens = longest_pass(settings)
     whole = activation_bytes(shape, widths, num_tokens=num_tokens, checkpointing=False, mask_length=num_tokens)
     process = sum(_process(device, "torch").values())
     rest = trained_bytes(shape, FLOAT32) + optimizer_bytes(settings, shape) + weight_bytes(shape, FLOAT32) + process

@@ -11,7 +11,7 @@ from pydantic import Field, JsonValue, ValidationError, model_validator
 
 from mopd.errors import InputError
 from mopd.models.embedded import EMBEDDED_MODEL
-from mopd.settings.base import Beta, Frozen, NonNegativeInt, PositiveInt
+from mopd.settings.base import Beta, Frozen, NonNegativeInt, PositiveInt, Switch
 from mopd.settings.chat_template import TemplateText
 from mopd.settings.condition import ConditionSettings
 from mopd.settings.evaluate import EvaluateSettings
@@ -104,7 +104,7 @@ class TrainSettings(Frozen):
     """Rounds between the policy that sampled and the one that is trained; a round with older rollouts is refused."""
     max_tokens_per_pass: PositiveInt = 4096
     """Tokens of one micro-batch; does not change the result."""
-    gradient_checkpointing: Literal["auto", "on", "off"] = "auto"
+    gradient_checkpointing: Switch = "auto"
     """Activations are computed again in the backward pass instead of kept, layer by layer: less memory, a third more
     time, the same result. `auto`: where those of `max_tokens_per_pass` don't fit into the memory that is free."""
     optimizer: Literal["adamw", "adamw_8bit"] = "adamw"
