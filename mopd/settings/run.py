@@ -66,7 +66,8 @@ class ScoreSettings(Frozen):
     """k of the support (paper: 100); `full` does without."""
     precision: Literal["float16", "float32"] = "float16"
     """Of the log-probabilities that are kept on the support, float32 numbers either way. `float16`: rounded to its 11
-    bits, so that they take half the bytes on disk; loss and gradient are less than 1e-3 off (docs/storage.md)."""
+    bits, so that they take half the bytes on disk; loss and gradient are less than 1e-3 off (docs/storage.md). A
+    teacher that is within 1 % of the student at a rollout's tokens is kept as it is."""
     keep_student: bool = True
     """Whether the student's log-probabilities of its own top k are kept too: to be looked at, training reads none."""
     max_tokens_per_pass: PositiveInt = 4096
