@@ -22,7 +22,7 @@ from pathlib import Path
 from typing import Any
 
 from mopd.condition import condition
-from mopd.contexts.render import template_tokens
+from mopd.models.chat_template import ChatTemplate
 from mopd.models.embedded import EMBEDDED_MODEL
 from mopd.models.folders import load_tokenizer, resolve_model
 from mopd.settings.condition import ConditionSettings
@@ -77,6 +77,8 @@ class Counting:
     def __init__(self, tokenizer: Any) -> None:
         self._tokenizer = tokenizer
         self.all_special_tokens = tokenizer.all_special_tokens
+        self.added_tokens_decoder = tokenizer.added_tokens_decoder
+        self.get_chat_template = tokenizer.get_chat_template
         self.tokens = 0
 
     def encode(self, text: str, **options: Any) -> list[int]:
@@ -94,12 +96,12 @@ def measure(variant: str, shard: tuple[list[Row], ...], tokenizer: Any, repeats:
     """Contexts a second of one variant."""
     settings = ConditionSettings.model_validate({"variant": variant, "max_context_tokens": 10 * 4096})
     counting = Counting(tokenizer)
-    contexts = condition(*shard, settings, counting, run_seed=0)
+    contexts = condition(*shard, settings, ChatTemplate(counting), run_seed=0)
     different = {row["context_digest"]: row["num_tokens"] for row in contexts}
     times = []
     for _ in range(repeats):
         began = time.process_time()
-        condition(*shard, settings, tokenizer, run_seed=0)
+        condition(*shard, settings, ChatTemplate(tokenizer), run_seed=0)
         times.append(time.process_time() - began)
     return {
         "variant": variant,
@@ -120,7 +122,7 @@ def make_shard(num_prompts: int, num_samples: int, num_tokens: int, tokenizer: A
         keys = {"run": "benchmark", "round": 0, "prompt_id": f"p{number}"}
         messages = [{"role": "user", "content": f"How much is {number} + {number}?"}]
         prompts.append({**keys, "messages": messages})
-        asked = template_tokens(tokenizer, messages)
+        asked = ChatTemplate(tokenizer).ids(messages)
         for sample in range(num_samples):
             success = sample % 2 == 0
             text = " ".join(draw.choices(WORDS, k=num_tokens))

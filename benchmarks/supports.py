@@ -30,8 +30,10 @@ from torch import Tensor
 from mopd.condition import condition
 from mopd.engines import make_engine
 from mopd.generate import generate
-from mopd.models.folders import load_model, load_tokenizer, resolve_model
-from mopd.models.forward import branches, hidden_states, make_batch, plan_batches, vocabulary_logps
+from mopd.models.chat_template import load_chat_template
+from mopd.models.folders import load_model, resolve_model
+from mopd.models.forward import branches, hidden_states, make_batch, plan_batches
+from mopd.models.head import vocabulary_logps
 from mopd.score import Scorer
 from mopd.settings import Settings, load_settings
 from mopd.tasks.draw import draw_prompts, load_tasks
@@ -120,14 +122,14 @@ SCENARIOS = [
 
 def sample(settings: Settings, policy: Path, *, round: int) -> Sample:
     """Rollouts of a policy, their verdicts, and what the teacher is shown."""
-    tokenizer, tasks = load_tokenizer(policy), load_tasks(settings.tasks, settings.seed).train
+    template, tasks = load_chat_template(policy, settings.model), load_tasks(settings.tasks, settings.seed).train
     where: dict[str, Any] = {"run": "supports", "round": round, "seed": settings.seed}
     prompts = draw_prompts(tasks, **where, num_prompts=settings.generate.num_prompts, split="train")
     engine = make_engine(settings.generate, settings.model, policy)
-    rollouts = generate(prompts, engine, tokenizer, settings.generate, **where, policy_version=round)
+    rollouts = generate(prompts, engine, template, settings.generate, **where, policy_version=round)
     engine.close()
     verdicts = verify(prompts, rollouts, settings.verify)
-    contexts = condition(prompts, rollouts, verdicts, settings.condition, tokenizer, run_seed=settings.seed)
+    contexts = condition(prompts, rollouts, verdicts, settings.condition, template, run_seed=settings.seed)
     return Sample(rollouts, verdicts, contexts)
 
 

@@ -80,26 +80,27 @@ def compare_generation(settings: Any, repeats: int) -> tuple[dict[str, Any], Row
 
 
 def requests_of(settings: Any) -> tuple[Rows, Any, Path]:
-    from mopd.models.folders import load_tokenizer, resolve_model
+    from mopd.models.chat_template import load_chat_template
+    from mopd.models.folders import resolve_model
     from mopd.tasks.draw import draw_prompts, load_tasks
 
     folder = resolve_model(settings.model.path)
     tasks = load_tasks(settings.tasks, settings.seed).train
     count = settings.generate.num_prompts
     prompts = draw_prompts(tasks, run="b", round=0, seed=settings.seed, num_prompts=count, split="train")
-    return prompts, load_tokenizer(folder), folder
+    return prompts, load_chat_template(folder, settings.model), folder
 
 
 def generate_ours(settings: Any, queue: Any) -> None:
     from mopd.engines import make_engine
     from mopd.generate import generate
 
-    prompts, tokenizer, folder = requests_of(settings)
+    prompts, template, folder = requests_of(settings)
     engine = make_engine(settings.generate, settings.model, folder)
 
     def once(round: int) -> Rows:
         return generate(
-            prompts, engine, tokenizer, settings.generate, run="b", round=round, seed=settings.seed, policy_version=0
+            prompts, engine, template, settings.generate, run="b", round=round, seed=settings.seed, policy_version=0
         )
 
     once(1)  # the first call warms up
@@ -123,7 +124,7 @@ def generate_plain(settings: Any, queue: Any) -> None:
     from mopd.generate import prompt_ids
     from mopd.models.folders import autocast_dtype
 
-    prompts, tokenizer, folder = requests_of(settings)
+    prompts, template, folder = requests_of(settings)
     choice = settings.generate
     on_gpu = torch.cuda.is_available()
     dtype = autocast_dtype(settings.model.precision, "cuda" if on_gpu else "cpu") or torch.float32
@@ -137,7 +138,7 @@ def generate_plain(settings: Any, queue: Any) -> None:
         enforce_eager=not on_gpu,
         **({} if on_gpu else {"distributed_executor_backend": "uni", "kv_cache_memory_bytes": cpu_cache_bytes()}),
     )
-    ids = [prompt_ids(prompt, tokenizer, choice.max_prompt_tokens) for prompt in prompts]
+    ids = [prompt_ids(prompt, template, choice.max_prompt_tokens) for prompt in prompts]
     asked: Any = [{"prompt_token_ids": list(one)} for one in ids for _ in range(choice.num_samples)]
 
     def once(first_seed: int) -> Any:
@@ -159,7 +160,7 @@ def invented_rollouts(settings: Any) -> Rows:
     """Rollouts of random tokens at the demo's sizes, where no engine was run."""
     from mopd.generate import prompt_ids
 
-    prompts, tokenizer, _ = requests_of(settings)
+    prompts, template, _ = requests_of(settings)
     rng = np.random.default_rng(0)
     choice = settings.generate
     return [
@@ -168,7 +169,7 @@ def invented_rollouts(settings: Any) -> Rows:
             "round": 0,
             "prompt_id": prompt["prompt_id"],
             "sample": sample,
-            "prompt_token_ids": list(prompt_ids(prompt, tokenizer, choice.max_prompt_tokens)),
+            "prompt_token_ids": list(prompt_ids(prompt, template, choice.max_prompt_tokens)),
             "token_ids": rng.integers(3, 1000, size=int(rng.integers(choice.max_tokens // 2, choice.max_tokens + 1))),
             "behavior_logprobs": None,
             "temperature": choice.temperature,
@@ -187,12 +188,12 @@ def compare_torch(settings: Any, rollouts: Rows, repeats: int, wanted: list[str]
     from mopd.score import Scorer
     from mopd.train import accumulate_gradients
 
-    prompts, tokenizer, folder = requests_of(settings)
+    prompts, template, folder = requests_of(settings)
     verdicts = [
         {**row, "reward": float(number % 2), "success": number % 2 == 1, "feedback": None}
         for number, row in enumerate(rollouts)
     ]
-    contexts = condition(prompts, rollouts, verdicts, settings.condition, tokenizer, run_seed=settings.seed)
+    contexts = condition(prompts, rollouts, verdicts, settings.condition, template, run_seed=settings.seed)
     scorer = Scorer(settings, policy_folder=folder)
     tokens = sum(len(row["token_ids"]) for row in rollouts)
     results = {}

@@ -21,7 +21,8 @@ from mopd.engines import make_engine
 from mopd.errors import InputError
 from mopd.evaluate import summarize_evaluation
 from mopd.generate import generate, sample_evaluation
-from mopd.models.folders import load_tokenizer, model_digest, resolve_model
+from mopd.models.chat_template import ChatTemplate, load_chat_template
+from mopd.models.folders import model_digest, resolve_model
 from mopd.score import Scorer
 from mopd.settings import Settings, load_settings
 from mopd.tasks.draw import draw_prompts, load_tasks
@@ -47,7 +48,7 @@ def main(config: str = "examples/tiny.yaml", run_folder: str | None = None) -> N
     if settings.generate.groups.kind != "all":
         raise InputError(f"{config}: generate.groups may ask further prompts, which mopd run does; set it to all here")
     folder = resolve_model(settings.model.path)
-    tokenizer, digest = load_tokenizer(folder), model_digest(folder)
+    template, digest = load_chat_template(folder, settings.model), model_digest(folder)
     path = Path(run_folder or tempfile.mkdtemp(prefix="mopd-one-round-"))
     run = RunFolder.create(path, {"settings": settings.model_dump(mode="json"), "model_digest": digest})
     tasks = load_tasks(settings.tasks, settings.seed)
@@ -67,11 +68,11 @@ def main(config: str = "examples/tiny.yaml", run_folder: str | None = None) -> N
         "prompts",
         draw_prompts(tasks.train, run=run.run_id, round=ROUND, seed=settings.seed, num_prompts=count, split="train"),
     )
-    rollouts = commit("rollouts", sample(prompts, settings, folder, tokenizer, run.run_id))
+    rollouts = commit("rollouts", sample(prompts, settings, folder, template, run.run_id))
     summarized = bool(instruction_of(settings))
     verdicts = commit("verdicts", verify(prompts, rollouts, settings.verify, summarized=summarized))
     contexts = commit(
-        "contexts", condition(prompts, rollouts, verdicts, settings.condition, tokenizer, run_seed=settings.seed)
+        "contexts", condition(prompts, rollouts, verdicts, settings.condition, template, run_seed=settings.seed)
     )
     scorer = Scorer(settings, policy_folder=folder)  # in the first round the teacher is the student itself
     scores = commit("scores", scorer.score(rollouts, verdicts, contexts, policy_version=0))
@@ -81,17 +82,17 @@ def main(config: str = "examples/tiny.yaml", run_folder: str | None = None) -> N
 
     print()
     print_result(run)
-    print_heldout(settings, tasks.heldout, {"before": folder, "after": policy}, tokenizer)
+    print_heldout(settings, tasks.heldout, {"before": folder, "after": policy}, template)
     print(f"\nAll of it is in {path}")
 
 
-def sample(prompts: Rows, settings: Settings, folder: Path, tokenizer: Any, run: str) -> Rows:
+def sample(prompts: Rows, settings: Settings, folder: Path, template: ChatTemplate, run: str) -> Rows:
     """A group of rollouts a prompt; the device is free again afterwards."""
     engine = make_engine(settings.generate, settings.model, folder)
     rollouts = generate(
         prompts,
         engine,
-        tokenizer,
+        template,
         settings.generate,
         run=run,
         round=ROUND,
@@ -111,14 +112,14 @@ def print_result(run: RunFolder) -> None:
         print("  ".join(str(value) for value in row))
 
 
-def print_heldout(settings: Settings, tasks: list[Any], policies: dict[str, Path], tokenizer: Any) -> None:
+def print_heldout(settings: Settings, tasks: list[Any], policies: dict[str, Path], template: ChatTemplate) -> None:
     """mean@k and pass@k of both policies on questions that were not trained on."""
     if not tasks:
         return
     prompts = draw_prompts(tasks, run="", round=ROUND, seed=settings.seed, num_prompts=len(tasks), split="heldout")
     for name, folder in policies.items():
         engine = make_engine(settings.generate, settings.model, folder)
-        samples = sample_evaluation(prompts, engine, tokenizer, settings, run="", policy_version=0)
+        samples = sample_evaluation(prompts, engine, template, settings, run="", policy_version=0)
         engine.close()
         verdicts = verify(prompts, samples, settings.verify)
         summary = summarize_evaluation(verdicts, settings.evaluate, settings.seed)

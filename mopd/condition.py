@@ -9,9 +9,10 @@ from typing import Any
 from mopd.contexts.controls import CONTROLS, MATCHES
 from mopd.contexts.peers import VARIANTS, Pool, Source
 from mopd.contexts.pools import Group, Pools, read_earlier_groups, read_groups
-from mopd.contexts.render import Context, Section, context_digest, fit_context, make_sections, render, template_tokens
+from mopd.contexts.render import Context, Section, context_digest, fit_context, make_sections, render
 from mopd.contexts.summaries import SUMMARY_INSTRUCTION, with_instruction
 from mopd.errors import InputError
+from mopd.models.chat_template import ChatTemplate
 from mopd.settings.condition import ConditionSettings
 from mopd.settings.variants import ControlVariant
 from mopd.tasks.task import Message
@@ -25,7 +26,7 @@ def condition(
     rollouts: list[Row],
     verdicts: list[Row],
     settings: ConditionSettings,
-    tokenizer: Any,
+    template: ChatTemplate,
     *,
     run_seed: int,
     earlier: tuple[list[Row], list[Row]] = NOTHING,
@@ -38,9 +39,10 @@ def condition(
     Raises InputError for a question that is over the budget by itself.
     """
     groups = read_groups(prompts, rollouts, verdicts)
-    pools = Pools(groups, read_earlier_groups(prompts, *earlier), settings, tokenizer, run_seed=run_seed)
-    count_tokens = cache(lambda text: len(tokenizer.encode(text, add_special_tokens=False)))  # many are shown a peer
-    return [row for group in groups for row in _Conditioner(group, pools, settings, tokenizer, count_tokens).rows()]
+    pools = Pools(groups, read_earlier_groups(prompts, *earlier), settings, template, run_seed=run_seed)
+    encode = template.tokenizer.encode
+    count_tokens = cache(lambda text: len(encode(text, add_special_tokens=False)))  # many are shown a peer
+    return [row for group in groups for row in _Conditioner(group, pools, settings, template, count_tokens).rows()]
 
 
 class _Conditioner:
@@ -51,12 +53,12 @@ class _Conditioner:
         group: Group,
         pools: Pools,
         settings: ConditionSettings,
-        tokenizer: Any,
+        template: ChatTemplate,
         count_tokens: Callable[[str], int],
     ) -> None:
-        self._group, self._pools, self._settings, self._tokenizer = group, pools, settings, tokenizer
+        self._group, self._pools, self._settings, self._template = group, pools, settings, template
         self._count_tokens = count_tokens
-        self._messages = _find_messages(group, tokenizer)
+        self._messages = _find_messages(group, template)
         self._contexts: dict[tuple[Section, ...], Context] = {}
 
     def rows(self) -> list[Row]:
@@ -103,12 +105,12 @@ class _Conditioner:
         return make_sections(VARIANTS[kind](pool, self._settings.variant))
 
     def _count(self, sections: tuple[Section, ...]) -> int:
-        return len(template_tokens(self._tokenizer, render(self._messages, sections, self._settings)))
+        return len(self._template.ids(render(self._messages, sections, self._settings)))
 
     def _fit(self, sections: tuple[Section, ...]) -> Context:
         if sections not in self._contexts:
             try:
-                self._contexts[sections] = fit_context(self._messages, sections, self._settings, self._tokenizer)
+                self._contexts[sections] = fit_context(self._messages, sections, self._settings, self._template)
             except InputError as error:
                 raise InputError(f"prompt {self._group.prompt_id}: {error}") from error
         return self._contexts[sections]
@@ -144,9 +146,11 @@ class _Conditioner:
             return "over budget"
         if variant.kind == "none":
             return "variant none"
+        if variant.kind == "reference":
+            return "the task has no solution"
         if imitated:
             return self._why_no_filler(imitated, pool)
-        reasons = [] if variant.kind == "feedback" else [_why_no_peer(pool)]
+        reasons = [] if variant.kind == "feedback" else [_why_no_peer(pool, self._settings)]
         if variant.feedback_when == "when_no_success" and pool.successes():
             reasons.append("feedback hidden, a peer succeeded")
         elif variant.feedback_when != "never":
@@ -155,23 +159,23 @@ class _Conditioner:
 
     def _why_no_filler(self, imitated: Context, pool: Pool) -> str:
         if not imitated.sections:
-            return f"nothing to imitate: {'over budget' if imitated.dropped else _why_no_peer(pool)}"
+            return f"nothing to imitate: {'over budget' if imitated.dropped else _why_no_peer(pool, self._settings)}"
         if self._settings.variant.kind == "unrelated_prompt" and not pool.others:
             return "no success of another prompt"
         return "no filling within the budget"
 
 
-def _why_no_peer(pool: Pool) -> str:
+def _why_no_peer(pool: Pool, settings: ConditionSettings) -> str:
     if not pool.peers and not pool.earlier:
-        return "no peer with a verdict and text"
+        return f"no peer with a verdict and text{'' if settings.show_truncated else ' that was not cut'}"
     if not pool.successes():
         return "no successful peer"
     return "failure hidden, a peer succeeded" if pool.failures() else "no failed peer"
 
 
-def _find_messages(group: Group, tokenizer: Any) -> list[Message]:
+def _find_messages(group: Group, template: ChatTemplate) -> list[Message]:
     """The prompt as the student was asked: with the instruction to summarize, if its tokens say so."""
     messages = [{"role": message["role"], "content": message["content"]} for message in group.prompt["messages"]]
     instructed = with_instruction(messages, SUMMARY_INSTRUCTION)
     prompt_ids = next((list(row["prompt_token_ids"]) for row in group.rollouts), [])
-    return instructed if prompt_ids == template_tokens(tokenizer, instructed) else messages
+    return template.messages(instructed if prompt_ids == template.ids(instructed) else messages)

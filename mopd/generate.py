@@ -7,9 +7,10 @@ from functools import partial
 from typing import Any, Literal
 
 from mopd.contexts.summaries import with_instruction
-from mopd.engines import Engine, Request
+from mopd.engines import Engine, Request, Sampling
+from mopd.engines.stops import reply_text
 from mopd.errors import InputError
-from mopd.models.chat_template import template_ids
+from mopd.models.chat_template import ChatTemplate
 from mopd.seeds import derive_seed
 from mopd.settings import GenerateSettings, Settings
 
@@ -20,7 +21,7 @@ SEED_BITS = 31  # what every engine accepts
 def generate(
     prompts: Rows,
     engine: Engine,
-    tokenizer: Any,
+    template: ChatTemplate,
     settings: GenerateSettings,
     *,
     run: str,
@@ -40,12 +41,12 @@ def generate(
     InputError for a prompt longer than `max_prompt_tokens`.
     """
     seed_of = partial(rollout_seed, seed, round) if purpose == "rollout" else partial(_evaluation_seed, seed)
-    jobs = []
+    jobs, sampling = [], Sampling.of(settings)
     for prompt in prompts:
-        ids = prompt_ids(prompt, tokenizer, settings.max_prompt_tokens, instruction)
+        ids = prompt_ids(prompt, template, settings.max_prompt_tokens, instruction)
         for sample in range(settings.num_samples):
             sample_seed = seed_of(prompt["prompt_id"], sample)
-            jobs.append((prompt, sample, Request(ids, sample_seed, settings.temperature, settings.max_tokens)))
+            jobs.append((prompt, sample, Request(ids, sample_seed, sampling)))
     samples = engine.generate([request for _, _, request in jobs], progress)
     return [
         {
@@ -56,7 +57,7 @@ def generate(
             "policy_version": policy_version,
             "prompt_token_ids": list(request.prompt_token_ids),
             "token_ids": result.token_ids,
-            "text": tokenizer.decode(result.token_ids, skip_special_tokens=True),
+            "text": reply_text(template.reply, result),
             "behavior_logprobs": result.logprobs,
             "finish_reason": result.finish_reason,
             "temperature": settings.temperature,
@@ -78,7 +79,7 @@ def _evaluation_seed(seed: int, prompt_id: str, sample: int) -> int:
 def sample_evaluation(
     prompts: Rows,
     engine: Engine,
-    tokenizer: Any,
+    template: ChatTemplate,
     settings: Settings,
     *,
     run: str,
@@ -87,18 +88,11 @@ def sample_evaluation(
     progress: Callable[[int], None] = lambda done: None,
 ) -> Rows:
     """Rollout-like rows of held-out prompts, k samples each; `round`, where they stand, is else the policy version."""
-    evaluate = settings.evaluate
-    sampling = settings.generate.model_copy(
-        update={
-            "num_samples": evaluate.num_samples,
-            "temperature": evaluate.temperature or settings.generate.temperature,
-        }
-    )
     return generate(
         prompts,
         engine,
-        tokenizer,
-        sampling,
+        template,
+        settings.evaluation_sampling,
         run=run,
         round=policy_version if round is None else round,
         seed=settings.seed,
@@ -109,12 +103,12 @@ def sample_evaluation(
 
 
 def prompt_ids(
-    prompt: dict[str, Any], tokenizer: Any, max_prompt_tokens: int, instruction: str = ""
+    prompt: dict[str, Any], template: ChatTemplate, max_prompt_tokens: int, instruction: str = ""
 ) -> tuple[int, ...]:
     """Token ids of a prompt under the chat template, generation prompt included."""
     messages = with_instruction(prompt["messages"], instruction)
     try:
-        ids = template_ids(tokenizer, messages)
+        ids = template.ids(messages)
     except InputError as error:
         raise InputError(f"prompt {prompt['prompt_id']}: {error}") from error
     if len(ids) > max_prompt_tokens:

@@ -16,18 +16,10 @@ import torch
 
 from mopd.errors import InputError
 from mopd.models.device import autocast, default_device
-from mopd.models.folders import load_model, model_window
-from mopd.models.forward import (
-    Branch,
-    branches,
-    check_head,
-    check_window,
-    hidden_states,
-    make_batch,
-    num_ids,
-    plan_batches,
-    token_logps,
-)
+from mopd.models.folders import model_window
+from mopd.models.forward import Branch, branches, check_window, hidden_states, make_batch, plan_batches, tree_tokens
+from mopd.models.head import check_head, num_ids, token_logps
+from mopd.models.narrow import load_reader
 from mopd.models.teachers import EXTERNAL_PATH, load_teacher, teacher_sources, teacher_version
 from mopd.objectives import needs_reference, needs_support
 from mopd.objectives.rounding import is_apart, round_rollouts
@@ -45,16 +37,17 @@ SUPPORT_COLUMNS = ("support_ids", "support_teacher_logprobs", "support_student_l
 class LoadedModels:
     """Models by folder, each loaded once: the student, its teacher, and the initial policy where training wants it."""
 
-    def __init__(self, student_folder: Path, device: torch.device) -> None:
-        self.student = load_model(student_folder, device)
-        self._device = device
+    def __init__(self, student_folder: Path, device: torch.device, precision: str) -> None:
+        self.student = load_reader(student_folder, device, precision)
+        self._device, self._precision = device, precision
         self._models: dict[Path, Any] = {student_folder: self.student}
 
     def get(self, folder: Path) -> Any:
         """The model of a folder. Raises InputError where it can't be loaded, or changes its logits as we don't know."""
         if folder not in self._models:
-            model = load_model(folder, self._device)
-            check_head(model, EXTERNAL_PATH)  # the others are what the student is
+            model = load_reader(folder, self._device, self._precision)
+            with autocast(self._precision, self._device):
+                check_head(model, EXTERNAL_PATH)  # the others are what the student is
             self._models[folder] = model
         return self._models[folder]
 
@@ -92,9 +85,10 @@ class Scorer:
         )
         self.student_window = model_window(policy_folder)
         self.teacher_window = min(model_window(source.folder) for source in self.sources)
-        self.models = LoadedModels(policy_folder, self.device)
+        self.models = LoadedModels(policy_folder, self.device, settings.model.precision)
         self.student = self.models.student
-        check_head(self.student)
+        with autocast(settings.model.precision, self.device):
+            check_head(self.student)
         self.num_ids = num_ids(self.student)
         self.support = settings.score.support if needs_support(settings) else "full"
         self._last: tuple[list[Branch], float, Reading] | None = None
@@ -191,7 +185,9 @@ class Scorer:
     ) -> Reading:
         """Read rollouts after their prefixes, on a support as in `token_logps`."""
         settings, out = self.settings.score, Reading({}, {}, {})
-        for trees in plan_batches(items, max_tokens=settings.max_tokens_per_pass):
+        for trees in plan_batches(
+            items, max_tokens=settings.max_tokens_per_pass, shared_tokens=tree_tokens(model, items)
+        ):
             batch = make_batch(trees, self.device)
             ids = None
             if support_ids is not None:

@@ -18,16 +18,21 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from mopd.engines.stops import LENGTH
 from mopd.errors import InputError
+from mopd.models.checkpointing import set_checkpointing
 from mopd.models.device import autocast, default_device
-from mopd.models.folders import load_model, load_tokenizer, num_output_ids
-from mopd.models.forward import branches, hidden_states, make_batch, plan_batches
-from mopd.models.lora import seed_dropout
+from mopd.models.folders import load_tokenizer, num_output_ids
+from mopd.models.forward import branches, hidden_states, make_batch, plan_batches, tree_tokens
+from mopd.models.gauge import BACKWARD, FORWARD, Gauge
+from mopd.models.lora import seed_dropout, trained_parameters
+from mopd.models.narrow import load_reader
 from mopd.models.teachers import load_teacher, teacher_sources
-from mopd.models.trainer_state import TrainerState, open_state, save_state, trained_parameters, update_teacher
+from mopd.models.trainer_state import TrainerState, open_state, save_state, update_teacher
 from mopd.objectives import needs_teacher, objective_class
 from mopd.objectives.base import MicroBatch, Objective, Update
 from mopd.objectives.response_steps import StepSplitter
+from mopd.optimizers.schedule import learning_rate, updates_of_run
 from mopd.seeds import derive_seed
 
 if TYPE_CHECKING:  # scoring and training run where pydantic is not installed
@@ -62,12 +67,19 @@ def train_round(
     rows of an update with all that `mopd.objectives.columns_read` names, and is asked for one update at a time (left
     out: they have it). `state_folder` is the previous round's (None in the first); `base_folder` is the model that the
     policy's adapter is put on (None: it has none), `reference_folder` the run's initial policy (None: `policy_folder`).
-    Returns rows of `updates`, one an optimizer step, without `run`; `progress` is called with each. Raises InputError
-    for rollouts of too old a policy.
+    Returns rows of `updates`, one an optimizer step, without `run`; `progress` is called with each, and between them
+    with `done`, `of` and a `text`. Raises InputError for rollouts of too old a policy.
     """
     check_staleness(scores, settings.train.max_staleness, round=round)
     device = device or default_device()
-    state = open_state(policy_folder, state_folder, settings.train, device, base_folder=base_folder, seed=settings.seed)
+    state = open_state(
+        *(policy_folder, state_folder, settings.train, device),
+        base_folder=base_folder,
+        seed=settings.seed,
+        precision=settings.model.precision,
+        out=out,
+    )
+    set_checkpointing(state.student, settings, device)
     teacher = None
     if needs_teacher(settings):
         sources = teacher_sources(
@@ -76,10 +88,13 @@ def train_round(
             state_folder=state_folder,
             reference_folder=reference_folder or policy_folder,
         )
-        teacher = load_teacher(sources, partial(load_model, device=device), num_ids=num_output_ids(policy_folder))
+        load = partial(load_reader, device=device, precision=settings.model.precision)
+        teacher = load_teacher(sources, load, num_ids=num_output_ids(policy_folder))
     updates, steps = [], _step_ids(settings.train, policy_folder)
-    for part in split_updates(scores, settings, round=round):
-        report = take_step(state, [row | steps(row) for row in read(part)], settings, device, teacher)
+    parts = list(split_updates(scores, settings, round=round))
+    for number, part in enumerate(parts):
+        tell = partial(_tell, progress, number, len(parts))
+        report = take_step(state, [row | steps(row) for row in read(part)], settings, device, teacher, tell)
         updates.append({"round": round, **report})
         progress(updates[-1])
     save_state(state, policy_folder, out)
@@ -98,27 +113,38 @@ def split_updates(scores: Rows, settings: Settings, *, round: int) -> Iterator[R
             yield [row for index in part for row in groups[names[index]]]
 
 
+def _tell(progress: Callable[[dict[str, Any]], None], number: int, num_updates: int, share: float, text: str) -> None:
+    """How far the round is, when a share of one of its updates is done."""
+    which = f"update {number + 1} of {num_updates}: " if num_updates > 1 else ""
+    progress({"done": number + share, "of": num_updates, "text": which + text})
+
+
 def take_step(
-    state: TrainerState, rows: Rows, settings: Settings, device: torch.device, teacher: Any | None = None
+    state: TrainerState,
+    rows: Rows,
+    settings: Settings,
+    device: torch.device,
+    teacher: Any | None = None,
+    tell: Callable[[float, str], None] = lambda share, text: None,
 ) -> dict[str, Any]:
     """One optimizer step and one teacher update; returns the columns of `updates`.
 
-    `teacher` is wanted where `mopd.objectives.needs_teacher` says so. An update without any signal (no context with
-    sections, no group with unlike rewards: the objective says) changes nothing: its loss is null. Neither does one
-    whose gradient is rounding: Adam would scale it up to a whole step. `skipped` says which. Raises InputError where
-    loss or gradient is not finite, before the weights are touched.
+    `teacher` is wanted where `mopd.objectives.needs_teacher` says so. `tell` takes the share that is done and a text.
+    An update without any signal (no context with sections, no group with unlike rewards: the objective says) changes
+    nothing: its loss is null. Neither does one whose gradient is rounding: Adam would scale it up to a whole step.
+    `skipped` says which. Raises InputError where loss or gradient is not finite, before the weights are touched.
     """
     began, train = time.monotonic(), settings.train
-    rows = [row for row in rows if len(row["token_ids"])]
-    learning_rate = train.learning_rate * min(1.0, (state.step + 1) / max(train.warmup_steps, 1))
-    report = _first_columns(state.updates, rows, train, learning_rate)
+    rows = [row for row in rows if len(row["token_ids"]) and not (train.mask_truncated and is_cut(row))]
+    rate = learning_rate(train, step=state.step, update=state.updates, num_updates=updates_of_run(settings))
+    report = _first_columns(state.updates, rows, train, rate)
     state.updates += 1
     objective = objective_class(train)(Update(rows, train, teacher)) if rows else None
     if objective is None or not objective.has_signal():
         return {**report, "skipped": NO_SIGNAL, "seconds": time.monotonic() - began}
-    ratios_T = accumulate_gradients(state.student, objective, settings, device, number=report["step"])
+    ratios_T = accumulate_gradients(state.student, objective, settings, device, number=report["step"], tell=tell)
     report |= objective.report()
-    norm = float(torch.nn.utils.clip_grad_norm_(state.student.parameters(), train.max_grad_norm))
+    norm = clip_gradients(list(trained_parameters(state.student).values()), train.max_grad_norm)
     if not math.isfinite(report["loss"] + norm):
         raise InputError(
             f"update {report['step']}: the loss ({report['loss']}) or its gradient ({norm}) is not finite; "
@@ -133,18 +159,33 @@ def take_step(
     if norm <= precision(state.student):
         report["skipped"] = ROUNDING
     else:
-        _move(state, train, learning_rate)
+        _move(state, train, rate)
     state.optimizer.zero_grad(set_to_none=True)
     return {**report, "seconds": time.monotonic() - began}
 
 
-def _move(state: TrainerState, train: TrainSettings, learning_rate: float) -> None:
+def is_cut(row: dict[str, Any]) -> bool:
+    """Whether a reply was cut at the longest response."""
+    return bool(row["finish_reason"] == LENGTH)
+
+
+def _move(state: TrainerState, train: TrainSettings, rate: float) -> None:
     """One step along the gradients, and the teacher's after it."""
     for group in state.optimizer.param_groups:
-        group["lr"] = learning_rate
+        group["lr"] = rate
     state.optimizer.step()
     update_teacher(state, train)
     state.step += 1
+
+
+def clip_gradients(weights: list[Tensor], max_norm: float) -> float:
+    """Scale gradients down to a norm that they are not to exceed; returns the one they had, in at least float32."""
+    gradients = [weight.grad for weight in weights if weight.grad is not None]
+    wide = [torch.promote_types(gradient.dtype, torch.float32) for gradient in gradients]
+    norms = [torch.linalg.vector_norm(gradient, dtype=dtype) for gradient, dtype in zip(gradients, wide)]
+    norm = torch.linalg.vector_norm(torch.stack(norms))
+    torch.nn.utils.clip_grads_with_norm_(weights, max_norm, norm)
+    return float(norm)
 
 
 def precision(student: Any) -> float:
@@ -152,14 +193,14 @@ def precision(student: Any) -> float:
     return float(torch.finfo(next(iter(trained_parameters(student).values())).dtype).eps)
 
 
-def _first_columns(number: int, rows: Rows, train: TrainSettings, learning_rate: float) -> dict[str, Any]:
+def _first_columns(number: int, rows: Rows, train: TrainSettings, rate: float) -> dict[str, Any]:
     """The columns of an update that are known before it is computed; the others are null until then."""
     unknown = (*UPDATE_COLUMNS, "grad_norm", "importance_mean", "importance_max", "importance_clipped", "skipped")
     return {
         "step": number,
         "objective": train.objective.kind,
         **dict.fromkeys(unknown),
-        "learning_rate": learning_rate,
+        "learning_rate": rate,
         "tokens": sum(len(row["token_ids"]) for row in rows),
     }
 
@@ -175,37 +216,56 @@ def check_staleness(scores: Rows, bound: int, *, round: int) -> None:
 
 
 def accumulate_gradients(
-    student: Any, objective: Objective, settings: Settings, device: torch.device, *, number: int
+    student: Any,
+    objective: Objective,
+    settings: Settings,
+    device: torch.device,
+    *,
+    number: int,
+    tell: Callable[[float, str], None] = lambda share, text: None,
 ) -> Tensor:
     """Sum the gradients of all micro-batches; returns the untruncated importance ratios [T], in no order."""
     update = objective.update
-    if objective.two_passes:
-        objective.prepare(_sampled_logps(student, update, settings, device, number=number))
-    seed_dropout(settings, number)
+    passes = FORWARD + BACKWARD + (FORWARD if objective.two_passes else 0)
+    num_tokens = sum(update.lengths)
     ratios = []
-    for micro in _micro_batches(student, update, settings, device):
-        loss, sampled_N = objective.loss(micro)
-        loss.backward()
-        ratios.append(torch.exp(sampled_N.detach() - micro.of(update.behavior_logps_T)).cpu())
+    with Gauge(
+        *(student, num_tokens, passes), lambda share, done: tell(share, f"{done:,} of {num_tokens:,} tokens")
+    ) as gauge:
+        if objective.two_passes:
+            objective.prepare(_sampled_logps(student, update, settings, device, number=number, gauge=gauge))
+        seed_dropout(settings, number)
+        for micro in _micro_batches(student, update, settings, device, gauge):
+            loss, sampled_N = objective.loss(micro)
+            loss.backward()
+            ratios.append(torch.exp(sampled_N.detach() - micro.of(update.behavior_logps_T)).cpu())
     return torch.cat(ratios)
 
 
 @torch.no_grad()
-def _sampled_logps(student: Any, update: Update, settings: Settings, device: torch.device, *, number: int) -> Tensor:
+def _sampled_logps(
+    student: Any, update: Update, settings: Settings, device: torch.device, *, number: int, gauge: Gauge
+) -> Tensor:
     """The student's log-probabilities of all tokens [T], under the dropout that their gradients will be taken under."""
     seed_dropout(settings, number)
     logps_T = torch.zeros_like(update.behavior_logps_T)
-    for micro in _micro_batches(student, update, settings, device):
+    for micro in _micro_batches(student, update, settings, device, gauge):
         logps_T[micro.indices_N] = micro.logps().sampled_N.cpu()
+    gauge.end()
     return logps_T
 
 
-def _micro_batches(student: Any, update: Update, settings: Settings, device: torch.device) -> Iterator[MicroBatch]:
+def _micro_batches(
+    student: Any, update: Update, settings: Settings, device: torch.device, gauge: Gauge
+) -> Iterator[MicroBatch]:
     """The update cut into parts of bounded size, each read by the student."""
     rows = update.rows
     items = branches([row["prompt_token_ids"] for row in rows], [row["token_ids"] for row in rows])
-    for trees in plan_batches(items, max_tokens=settings.train.max_tokens_per_pass):
+    for trees in plan_batches(
+        items, max_tokens=settings.train.max_tokens_per_pass, shared_tokens=tree_tokens(student, items)
+    ):
         batch = make_batch(trees, device)
+        gauge.begin(len(batch.targets))
         with autocast(settings.model.precision, device):
             hidden_NH = hidden_states(student, batch)
         yield MicroBatch(

@@ -10,6 +10,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 from mopd.contexts.summaries import without_summary
+from mopd.engines.stops import LENGTH
 from mopd.errors import InputError
 from mopd.sandbox import Sandbox, open_sandbox
 from mopd.settings.verify import VerifySettings
@@ -99,7 +100,7 @@ def _verify_one(judge: _Judge, rollout: Row, settings: VerifySettings, sandbox: 
         "reward": verdict.reward,
         "success": success,
         "prediction": verdict.prediction,
-        "feedback": _feedback(verdict, cut=rollout["finish_reason"] == "length" and success is False),
+        "feedback": _feedback(verdict, cut=rollout["finish_reason"] == LENGTH and success is False),
         "kind": verdict.kind,
         "sandbox": isolated.backend if isolated else None,
         "sandbox_policy": isolated.policy_digest if isolated else None,

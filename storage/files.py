@@ -11,6 +11,8 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
+from storage.errors import StorageError
+
 TEMPORARY = "_tmp"
 LOCK = "commit.lock"
 
@@ -62,6 +64,12 @@ def remove(path: Path) -> None:
         shutil.rmtree(path)
     else:
         path.unlink(missing_ok=True)
+
+
+def require_new_folder(path: Path) -> None:
+    """Raises StorageError where `path` is there already, unless it is an empty folder."""
+    if path.exists() and (not path.is_dir() or any(path.iterdir())):
+        raise StorageError(f"{path}: is there already and not empty; name a new folder")
 
 
 def write_exclusive(root: Path, path: Path, content: bytes) -> bool:

@@ -15,7 +15,16 @@ from pathlib import Path
 from typing import Any
 
 from storage.errors import StorageError
-from storage.files import fsync_path, fsync_tree, make_folder, naming, remove, write_durably, write_replacing
+from storage.files import (
+    fsync_path,
+    fsync_tree,
+    make_folder,
+    naming,
+    remove,
+    require_new_folder,
+    write_durably,
+    write_replacing,
+)
 from storage.manifests import LOGGER, POLICIES, Manifest, manifest_path
 from storage.runs import RUN_FILE, RunFolder
 
@@ -30,8 +39,7 @@ def create_fork(
     `lineage` is completed by where the parent is. Raises StorageError when `path` is there already and not empty.
     """
     path = path.resolve()
-    if path.exists() and (not path.is_dir() or any(path.iterdir())):
-        raise StorageError(f"{path}: is there already and not empty; name a new folder for the fork")
+    require_new_folder(path)
     manifests = [replace(manifest, home=manifest.home or _home_name(parent)) for manifest in taken]
     lineage = {**_describe_origin(parent, path), **lineage, **_describe_homes(parent, path, manifests)}
     notes = _write_notes(parent, path, manifests)

@@ -17,6 +17,8 @@ FORMAT = 2
 ABSENT = object()
 """Stands for a setting that one side doesn't have."""
 _SHOWN_DIFFERENCES = 5
+_SHOWN_CHARACTERS = 200
+"""Of a value: a chat template is a page."""
 
 
 @dataclass(frozen=True)
@@ -158,4 +160,5 @@ def _flatten(value: Any, prefix: str = "") -> dict[str, Any]:
 
 
 def _show(value: Any) -> str:
-    return "absent" if value is ABSENT else json.dumps(value, ensure_ascii=False)
+    text = "absent" if value is ABSENT else json.dumps(value, ensure_ascii=False)
+    return text if len(text) <= _SHOWN_CHARACTERS else f"{text[:_SHOWN_CHARACTERS]}…"

@@ -75,6 +75,8 @@ def type_name(annotation: Any, metadata: list[Any]) -> str:
         return " or ".join(type_name(argument, metadata) for argument in get_args(annotation))
     if get_origin(annotation) is tuple:
         return "list of " + type_name(get_args(annotation)[0], [])
+    if get_origin(annotation) is dict:
+        return "mapping"
     name = {type(None): "null", str: "text", int: "integer", float: "number", bool: "true or false"}[annotation]
     return name + (bounds(metadata) if annotation in (int, float) else "")
 

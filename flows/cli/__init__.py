@@ -16,7 +16,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _run(words: list[str]) -> int:
-    from cyclopts import CycloptsError
+    from cyclopts import CycloptsError, UnusedCliTokensError
 
     from flows.cli.commands import mopd
 
@@ -25,6 +25,10 @@ def _run(words: list[str]) -> int:
         raise InputError("name a command; --help lists them")
     try:
         command, arguments, _ = mopd.parse_args(words, print_error=False, exit_on_error=False)
+    except UnusedCliTokensError as error:
+        raise InputError(
+            f"{' '.join(error.unused_tokens or [])}: not taken by this command; --help lists its arguments"
+        ) from error
     except CycloptsError as error:
         raise InputError(str(error)) from error
     return command(*arguments.args, **arguments.kwargs) or 0

@@ -36,7 +36,7 @@ def condition(
     """
     from flows.cli.replay_text import replay_command
 
-    name = name or variant
+    name = variant if name is None else name
     if name is None:
         raise InputError("--name: needed where no --variant is given")
     by_variant = [] if variant is None else [f"condition.variant={variant}"]

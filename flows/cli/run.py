@@ -1,10 +1,10 @@
-"""`mopd run`."""
+"""`mopd run`, and `mopd plan`: what it would take."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
-from flows.cli.options import RunFolder, Sets
+from flows.cli.options import Device, RunFolder, Sets
 
 
 def run(config: Path, /, *, run_dir: RunFolder | None = None, overrides: Sets = (), verbose: bool = False) -> int:
@@ -19,3 +19,22 @@ def run(config: Path, /, *, run_dir: RunFolder | None = None, overrides: Sets = 
     from flows.command import run_command
 
     return run_command(config, run_dir, list(overrides), verbose=verbose)
+
+
+def plan(config: Path, /, *, overrides: Sets = (), device: Device | None = None) -> int:
+    """What a run of a config takes, before anything is taken: memory of each stage by part, and bytes on disk.
+
+    Exit code 1 where a stage does not fit.
+
+    Args:
+        config: a YAML file of settings, or a run's folder
+        overrides: e.g. train.max_tokens_per_pass=2048; may be repeated
+        device: in place of the one that is here: a GPU, 80GB, or a machine, cpu:16GB
+    """
+    from flows.command import what_to_run
+    from flows.report.memory import memory_report
+
+    settings, _ = what_to_run(config, None, list(overrides))
+    report, fits = memory_report(settings, device)
+    print(report.terminal())
+    return 0 if fits else 1

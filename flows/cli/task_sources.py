@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 import statistics
+import sys
 import uuid
 from collections.abc import Sequence
 from pathlib import Path
@@ -14,9 +15,12 @@ from rich.rule import Rule
 from rich.text import Text
 
 from flows.report.text import Cell, percent, text_table
+from flows.runtime.console import Transfers
 from mopd.errors import InputError
+from mopd.hub.names import dataset_name
 from mopd.settings.verify import VerifySettings
 from mopd.tasks.files import BadRow, read_good_tasks, read_tasks
+from mopd.tasks.hub import fetch_dataset
 from mopd.tasks.shaping import count_tests, parse_shares, shape_tasks
 from mopd.tasks.task import Task, record_line, task_record
 from storage.files import fsync_path, link_exclusive, write_durably
@@ -34,6 +38,7 @@ def read_source(
     Raises InputError for a bad row, or prints how many were left out for which reason.
     """
     verify = VerifySettings(packages=tuple(packages))
+    source = _loaded(source)
     if not skip_bad:
         return read_tasks(source, reader=reader, verifier=verifier, verify=verify)
     tasks, bad = read_good_tasks(source, reader=reader, verifier=verifier, verify=verify)
@@ -42,6 +47,15 @@ def read_source(
     if bad:
         print(f"left out {len(bad)} of {len(tasks) + len(bad)} rows\n{_reasons(bad)}\n")
     return tasks
+
+
+def _loaded(source: str) -> str:
+    """The source; a data set of the hub at its commit, loaded, and said how far that is. Raises InputError."""
+    repository = dataset_name(source)
+    if repository is None:
+        return source
+    transfers = Transfers(lambda line: print(line, file=sys.stderr, flush=True))
+    return str(fetch_dataset(repository, "", progress=transfers.report))
 
 
 def import_tasks(

@@ -16,22 +16,24 @@ from typing import Any
 from flows.execute.chosen import condition_of, publish_chosen
 from flows.execute.round_scores import RoundScores
 from flows.execute.work import Rows, Work, commit, manifest_of, read_shard, select_groups
+from flows.folder.commits import commits_of, pinned
 from flows.folder.policies import base_folder, gather_trainer_state, policy_folder, teacher_state, trainer_folder
 from flows.plan.conditions import CONTROL
 from flows.plan.selection import chosen_groups, control_groups
 from mopd.contexts.summaries import instruction_of
+from mopd.models.chat_template import ChatTemplate, load_chat_template, save_chat_template
 from mopd.objectives import columns_read
-from mopd.settings import GenerateSettings, Settings
+from mopd.settings import GenerateSettings, ModelSettings, Settings
 from storage.runs import RunFolder
 from storage.shards import Manifest, commit_folder, refuse_committed, remove_trainer_state
 
 
 @dataclass(frozen=True)
 class LoadedEngine:
-    """A generation engine with the tokenizer of its model."""
+    """A generation engine with the chat template that its model is asked in."""
 
     engine: Any
-    tokenizer: Any
+    template: ChatTemplate
 
     def close(self) -> None:
         """Free the device."""
@@ -41,13 +43,14 @@ class LoadedEngine:
 def load_engine(
     folder: RunFolder, settings: Settings, version: int, generate: GenerateSettings | None = None
 ) -> LoadedEngine:
-    """The engine with policy `version` of a run, sampling by the settings, or by `generate` in place of theirs."""
+    """The engine with policy `version` of a run, with room for what rollouts and evaluations, or `generate`, ask."""
     from mopd.engines import make_engine
-    from mopd.models.folders import load_tokenizer
 
     policy, base = policy_folder(folder, version), base_folder(folder, version)
-    engine = make_engine(generate or settings.generate, settings.model, policy, base=base)
-    return LoadedEngine(engine, load_tokenizer(policy))
+    longest = max(settings.generate.max_tokens, settings.evaluation_sampling.max_tokens)
+    generate = generate or settings.generate.model_copy(update={"max_tokens": longest})
+    engine = make_engine(generate, settings.model, policy, base=base)
+    return LoadedEngine(engine, run_template(folder, settings))
 
 
 def load_scorer(folder: RunFolder, settings: Settings, version: int) -> Any:
@@ -55,7 +58,7 @@ def load_scorer(folder: RunFolder, settings: Settings, version: int) -> Any:
     from mopd.score import Scorer
 
     return Scorer(
-        settings,
+        pinned(settings, commits_of(folder)),
         policy_folder=policy_folder(folder, version),
         state_folder=teacher_state(folder, settings, version),
         reference_folder=policy_folder(folder, 0),
@@ -70,7 +73,7 @@ def generate(loaded: LoadedEngine, work: Work) -> Rows:
     return generate(
         prompts,
         loaded.engine,
-        loaded.tokenizer,
+        loaded.template,
         settings.generate,
         run=work.folder.run_id,
         round=work.shard.round,
@@ -94,7 +97,7 @@ def sample_prompts(loaded: LoadedEngine, work: Work, *, policy_version: int) -> 
     return sample_evaluation(
         prompts,
         loaded.engine,
-        loaded.tokenizer,
+        loaded.template,
         settings,
         run=work.folder.run_id,
         policy_version=policy_version,
@@ -163,7 +166,7 @@ def condition(_: None, work: Work) -> Rows | Manifest:
         rollouts,
         verdicts,
         condition_of(folder, shard),
-        _load_tokenizer(policy_folder(folder, 0)),
+        run_template(folder, settings),
         run_seed=settings.seed,
         earlier=read_earlier(work, verdicts),
     )
@@ -205,7 +208,8 @@ def train(_: None, work: Work) -> Manifest:
     """Scores of a round -> the next policy, with teacher and optimizer beside it, update rows in its manifest."""
     from mopd.train import train_round
 
-    folder, shard, settings, began = work.folder, work.shard, work.settings, time.monotonic()
+    folder, shard, began = work.folder, work.shard, time.monotonic()
+    settings = pinned(work.settings, commits_of(folder))
     refuse_committed(folder, shard.round)  # trained from other scores: said now, not after hours of training
     inputs = [scores for scores in shard.inputs if scores.table == "scores"]
     scores = RoundScores(folder, inputs, columns_read(settings))
@@ -227,6 +231,7 @@ def train(_: None, work: Work) -> Manifest:
             progress=work.report,
         )
         gather_trainer_state(out)
+        save_chat_template(run_template(folder, settings), out)
         info.update(steps=len(updates), tokens=sum(row["tokens"] for row in updates), seconds=time.monotonic() - began)
         info["updates"] = updates
 
@@ -245,8 +250,11 @@ def record(_: None, work: Work) -> Manifest:
     return manifest
 
 
-@cache
-def _load_tokenizer(folder: Path) -> Any:
-    from mopd.models.folders import load_tokenizer
+def run_template(folder: RunFolder, settings: Settings) -> ChatTemplate:
+    """The chat template of a run: the initial model's, whose words all its policies speak."""
+    return _load_template(policy_folder(folder, 0), settings.model)
 
-    return load_tokenizer(folder)
+
+@cache
+def _load_template(model: Path, settings: ModelSettings) -> ChatTemplate:
+    return load_chat_template(model, settings)

@@ -50,7 +50,7 @@ def answer(loaded: LoadedEngine, work: Work) -> Rows:
     return answer(
         contexts,
         loaded.engine,
-        loaded.tokenizer,
+        loaded.template,
         work.settings.generate,
         seed=work.settings.seed,
         policy_version=work.shard.round,

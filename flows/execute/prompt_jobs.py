@@ -5,6 +5,7 @@ from __future__ import annotations
 from functools import lru_cache
 
 from flows.execute.work import Rows, Work
+from flows.folder.commits import commits_of, pinned
 from mopd.groups import Candidates, num_further
 from mopd.settings import Settings
 from mopd.tasks.draw import TaskSplit, draw_prompts, load_tasks, prompt_rows
@@ -15,7 +16,8 @@ def draw(_: None, work: Work) -> Rows:
 
     In a table of prompts, those of training come first, then the held-out ones, then what a round may ask besides.
     """
-    settings, size, index = work.settings, work.settings.prompts_per_shard, work.shard.shard
+    settings = pinned(work.settings, commits_of(work.folder))
+    size, index = settings.prompts_per_shard, work.shard.shard
     heldout = _load_tasks(settings).heldout
     first = -(-settings.generate.num_prompts // size)
     num_heldout = -(-len(heldout) // size)

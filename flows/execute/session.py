@@ -4,19 +4,24 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from contextlib import ExitStack, nullcontext
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Self
 
 from pydantic import BaseModel, PrivateAttr
 
+from flows.execute.out_of_memory import explain_out_of_memory
 from flows.execute.work import judge_shard, load_device, make_shard, sample_shard
+from flows.folder.commits import commits_of, pinned
 from flows.plan.run import RunPlan
 from flows.plan.shard import ContextShards, RoundPlan, Shard
 from flows.plan.stage import Stage
 from flows.runtime.console import Console
 from flows.runtime.interrupts import raise_if_interrupted
+from flows.runtime.out_of_memory import OutOfMemory
 from flows.runtime.patience import is_temporary
-from flows.runtime.worker import Report, Worker, load_nothing
+from flows.runtime.worker import Report, Worker, in_own_process, load_nothing
+from mopd.errors import InputError
 from mopd.settings import Settings
 from storage.runs import RunFolder
 from storage.shards import Manifest
@@ -142,7 +147,17 @@ class Workers:
         return self._device
 
     def make(self, stage: Stage, shard: Shard, report: Report) -> Manifest:
-        """One shard of a stage, made by the workers that its jobs want."""
+        """One shard of a stage, made by the workers that its jobs want.
+
+        Raises InputError where that takes more memory than there is: the same again would end the same way.
+        """
+        try:
+            return self._make(stage, shard, report)
+        except OutOfMemory as error:
+            shard = replace(shard, settings=pinned(shard.settings, commits_of(self._folder)))
+            raise InputError(in_own_process(explain_out_of_memory, stage, shard, error)) from error
+
+    def _make(self, stage: Stage, shard: Shard, report: Report) -> Manifest:
         if stage.judge:
             samples, seconds = self.device.run(sample_shard, stage.job, self._folder, shard, report=report)
             made = self.cpu.run(judge_shard, stage.judge, self._folder, shard, samples, seconds)

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from flows.plan.run import TRAINER, RunPlan
 from mopd.errors import InputError
+from storage.files import require_new_folder
 from storage.manifests import check_folder
 from storage.runs import RunFolder
 
@@ -15,8 +16,8 @@ from storage.runs import RunFolder
 def export_policy(folder: RunFolder, round: int, target: Path) -> Path:
     """Copy the policy that `round` trained to `target`, whole or not at all; returns the target.
 
-    Raises InputError for a round that has no policy, and for a target that is not empty; StorageError for a
-    policy whose bytes aren't those that were committed.
+    Raises InputError for a round that has no policy; StorageError for a target that is not empty, and for a policy
+    whose bytes aren't those that were committed.
     """
     rounds = RunPlan.of(folder).rounds
     if not 0 <= round < len(rounds):
@@ -24,8 +25,7 @@ def export_policy(folder: RunFolder, round: int, target: Path) -> Path:
     policy = rounds[round].policy.committed(folder)
     if policy is None:
         raise InputError(f"--round {round}: has no policy yet; run it first")
-    if target.exists() and (not target.is_dir() or any(target.iterdir())):
-        raise InputError(f"{target}: is there already and not empty; name a new folder")
+    require_new_folder(target)
     check_folder(folder, policy, removable=False)
     target.parent.mkdir(parents=True, exist_ok=True)
     aside = target.parent / f".{target.name}-{uuid.uuid4().hex}"

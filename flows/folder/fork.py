@@ -7,12 +7,15 @@ from pathlib import Path
 from typing import Any
 
 from flows.folder.inputs import check_adapter
-from flows.folder.open import check_inputs_unchanged, in_own_process, run_document
+from flows.folder.open import check_inputs_unchanged, run_document
+from flows.plan.conditions import changed_settings
 from flows.plan.run import DIGESTS, TRAINER, RunPlan
 from flows.plan.stage import free_settings
 from flows.runtime.shell import shell_command
+from flows.runtime.worker import in_own_process
 from mopd.errors import InputError
 from mopd.settings import Settings, override_tree, parse_settings
+from storage.files import require_new_folder
 from storage.lineage import create_fork
 from storage.manifests import POLICIES, Manifest
 from storage.runs import RUN_FILE, RunFolder
@@ -28,8 +31,7 @@ def fork_run(parent: Path, round: int, overrides: list[str], new: Path) -> RunFo
     folder = RunFolder.open(parent)
     parent_plan = RunPlan.of(folder)
     settings = overridden(folder, parent_plan.settings, overrides)
-    if new.exists() and (not new.is_dir() or any(new.iterdir())):
-        raise InputError(f"{new}: is there already and not empty; name a new folder for the fork")
+    require_new_folder(new)
     _check_round(folder, parent_plan, round, settings)
     _check_finished(folder, parent_plan, round)
     _check_differs(folder, settings)
@@ -85,7 +87,7 @@ def _check_finished(folder: RunFolder, parent_plan: RunPlan, round: int) -> None
 
 
 def _check_differs(folder: RunFolder, settings: Settings) -> None:
-    differences = folder.differences(settings.model_dump(mode="json"))
+    differences = changed_settings(folder, settings)
     if not set(differences) - set(free_settings(settings)):
         raise InputError(
             f"{folder.path}: no setting that decides a result differs; give --set KEY=VALUE, or continue the run itself"

@@ -7,15 +7,21 @@ from typing import Any
 
 from flows.runtime.worker import Report
 from mopd.errors import InputError
+from mopd.models.chat_template import ChatTemplate
 from mopd.settings import Settings
+from mopd.settings.teacher import ExternalTeacher
 from mopd.tasks.task import Task
 
 
 def check_inputs(_: None, report: Report, settings: Settings, tasks_digest: str) -> dict[str, Any]:
     """Digests of model and tasks, numbers of tasks. Raises InputError for what would fail later."""
     from mopd.groups import num_further
-    from mopd.models.folders import load_tokenizer, model_digest, model_window, resolve_model
+    from mopd.models.chat_template import load_chat_template
+    from mopd.models.device import default_device
+    from mopd.models.folders import model_digest, model_window, resolve_model
+    from mopd.models.memory_plan import check_memory
     from mopd.models.teachers import check_teacher, teacher_sources
+    from mopd.optimizers.make import check_optimizer
     from mopd.tasks.draw import draw_prompts, load_tasks
 
     tasks = load_tasks(settings.tasks, settings.seed, settings.verify)
@@ -29,11 +35,17 @@ def check_inputs(_: None, report: Report, settings: Settings, tasks_digest: str)
         split="train",
     )
     model = resolve_model(settings.model.path)
+    check_weights(settings, model)
     teacher_digest = check_teacher(settings.train.teacher, model)
     teacher = teacher_sources(settings.train.teacher, policy_folder=model, state_folder=None, reference_folder=model)
     check_budgets(settings, window=model_window(model), teacher_window=model_window(teacher[0].folder))
     check_lora(settings, model)
-    check_prompts([*tasks.train, *tasks.heldout], load_tokenizer(model), settings, model)
+    check_optimizer(settings, default_device())
+    check_memory(settings)
+    template = load_chat_template(model, settings.model)
+    template.check()
+    check_sampling(settings, template.tokenizer)
+    check_prompts([*tasks.train, *tasks.heldout], template, settings)
     check_sandbox([*tasks.train, *tasks.heldout], settings)
     return {
         "model_digest": model_digest(model),
@@ -44,22 +56,54 @@ def check_inputs(_: None, report: Report, settings: Settings, tasks_digest: str)
     }
 
 
+def check_size(_: None, report: Report, settings: Settings) -> None:
+    """A run must fit into the memory there is: all that this takes of a model is its config. Raises InputError."""
+    from mopd.models.memory_plan import check_memory
+
+    check_memory(settings)
+
+
+def check_weights(settings: Settings, model: Path) -> None:
+    """Weights that are pickled are not opened unless that is allowed. Raises InputError."""
+    from mopd.models.folders import resolve_model
+    from mopd.models.formats import check_weights_format
+    from mopd.models.teachers import EXTERNAL_PATH
+
+    allowed, teacher = settings.model.allow_pickled_weights, settings.train.teacher
+    check_weights_format(model, "model.path", allow_pickled=allowed)
+    if isinstance(teacher, ExternalTeacher):
+        check_weights_format(resolve_model(teacher.path, EXTERNAL_PATH), EXTERNAL_PATH, allow_pickled=allowed)
+
+
 def check_budgets(settings: Settings, *, window: int, teacher_window: int) -> None:
     """What student and teacher read, with the response, must fit into their windows (in tokens)."""
-    response, context = settings.generate.max_tokens, settings.condition.max_context_tokens
-    prompt = settings.generate.max_prompt_tokens
-    if response >= window:
-        raise InputError(f"generate.max_tokens: {response} leaves no room in the model's window of {window}; lower it")
+    responses = {"generate.max_tokens": settings.generate.max_tokens}
+    if settings.evaluate.max_tokens is not None:
+        responses["evaluate.max_tokens"] = settings.evaluate.max_tokens
     teacher = "teacher" if settings.train.teacher.kind == "external" else "model"
-    for name, length, reader, room in (
-        ("condition.max_context_tokens", context, teacher, teacher_window),
-        ("generate.max_prompt_tokens", prompt, "model", window),
-    ):
-        if length + response > room:
-            raise InputError(
-                f"{name}: {length} and generate.max_tokens: {response} exceed the {reader}'s window of {room}; "
-                f"set the first to at most {room - response}, or lower the second"
-            )
+    context = ("condition.max_context_tokens", settings.condition.max_context_tokens, teacher, teacher_window)
+    prompt = ("generate.max_prompt_tokens", settings.generate.max_prompt_tokens, "model", window)
+    for bound, response in responses.items():
+        if response >= window:
+            raise InputError(f"{bound}: {response} leaves no room in the model's window of {window}; lower it")
+        for name, length, reader, room in [context, prompt] if bound == "generate.max_tokens" else [prompt]:
+            if length + response > room:
+                raise InputError(
+                    f"{name}: {length} and {bound}: {response} exceed the {reader}'s window of {room}; "
+                    f"set the first to at most {room - response}, or lower the second"
+                )
+
+
+def check_sampling(settings: Settings, tokenizer: Any) -> None:
+    """Stops must be what can be sampled, arguments what the engine knows. Raises InputError."""
+    from mopd.engines.stops import check_stops
+
+    for name, sampling in (("generate", settings.generate), ("evaluate", settings.evaluation_sampling)):
+        check_stops(sampling.stop, sampling.stop_token_ids, tokenizer, setting=name)
+    if settings.generate.engine_arguments:
+        from mopd.engines.vllm_engine import check_arguments
+
+        check_arguments(settings.generate.engine_arguments)
 
 
 def check_sandbox(tasks: list[Task], settings: Settings) -> None:
@@ -87,7 +131,7 @@ def check_adapter(_: None, report: Report, settings: Settings, policy: Path) -> 
         lora.check_adapter(policy, settings.train.lora)
 
 
-def check_prompts(tasks: list[Task], tokenizer: Any, settings: Settings, model: Path) -> None:
+def check_prompts(tasks: list[Task], template: ChatTemplate, settings: Settings) -> None:
     """Every prompt must fit into the prompt budget; it then fits into the window and into the context budget. The chat
     template must take it, by itself and with peers."""
     from mopd.contexts.render import check_rendering
@@ -97,9 +141,9 @@ def check_prompts(tasks: list[Task], tokenizer: Any, settings: Settings, model: 
     instruction = instruction_of(settings)
     longest = settings.generate.max_prompt_tokens
     for task in tasks:
-        prompt_ids({"prompt_id": task.id, "messages": task.messages}, tokenizer, longest, instruction)
+        prompt_ids({"prompt_id": task.id, "messages": task.messages}, template, longest, instruction)
     for task in {tuple(message["role"] for message in task.messages): task for task in tasks}.values():
         try:
-            check_rendering(task.messages, settings.condition, tokenizer)
+            check_rendering(task.messages, settings.condition, template)
         except InputError as error:
             raise InputError(f"prompt {task.id}: {error}") from error

@@ -7,18 +7,22 @@ import hashlib
 import os
 import platform
 import subprocess
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import replace
 from functools import lru_cache
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
-from flows.folder.inputs import check_inputs
+from flows.folder.commits import HUB, Commits, are_loaded, commits_of, hub_names, load_names, pinned
+from flows.folder.inputs import check_inputs, check_size
+from flows.plan.conditions import changed_settings
 from flows.plan.run import RunPlan
 from flows.plan.stage import free_settings
-from flows.runtime.worker import Worker, load_nothing
+from flows.runtime.shell import shell_command
+from flows.runtime.worker import in_own_process
 from mopd.errors import InputError
 from mopd.settings import Settings
 from mopd.settings.tasks import FileTasks
@@ -90,12 +94,19 @@ def _take_lock(descriptor: int, folder: RunFolder) -> None:
         raise InputError(f"{folder.path}: is being run by {holder}; wait for it or stop it") from error
 
 
-def inputs_of(settings: Settings) -> dict[str, Any]:
+def inputs_of(settings: Settings, known: Commits = MappingProxyType({})) -> dict[str, Any]:
     """Digests and counts of model and tasks, checked in a process of its own, once while no file of theirs changes.
 
+    Names of the hub are looked up and loaded, but for those whose commits are `known`; with them, `hub` has them all.
     Raises InputError.
     """
-    return _check_inputs_once(settings, _read_file_stamps(settings))
+    names = hub_names(settings, known)
+    if not are_loaded(names, known):
+        in_own_process(check_size, settings)  # before gigabytes are loaded that can't be used here
+    commits = load_names(names, known, allow_pickled=settings.model.allow_pickled_weights)
+    settings = pinned(settings, commits)
+    inputs = _check_inputs_once(settings, _read_file_stamps(settings))
+    return {**inputs, HUB: {**known, **commits}} if known or commits else inputs
 
 
 @lru_cache(maxsize=32)
@@ -113,18 +124,6 @@ def _read_file_stamps(settings: Settings) -> FileStamps:
     paths += [Path(model).expanduser() for model in models]
     files = [file for path in paths for file in (path, *sorted(path.rglob("*"))) if file.is_file()]
     return tuple((str(file), file.stat().st_size, file.stat().st_mtime_ns) for file in files)
-
-
-def in_own_process(check: Callable[..., Any], *args: Any) -> Any:
-    """What a check that needs torch or a tokenizer returns or raises."""
-    worker = Worker("check", load_nothing)
-    try:
-        return worker.run(check, *args)
-    except BaseException:
-        worker.kill()  # a signal: what it is at, which may take minutes, is of no use any more
-        raise
-    finally:
-        worker.close()
 
 
 def tasks_digest(settings: Settings) -> str:
@@ -154,13 +153,13 @@ def _continue(folder: RunFolder, settings: Settings) -> RunFolder:
         raise InputError(
             f"{folder.path}: has {rounds} rounds; rounds: {settings.rounds} is less, give at least as many"
         )
-    given = settings.model_dump(mode="json")
-    differences = folder.differences(given)
+    differences = changed_settings(folder, settings)
     refused = {key: pair for key, pair in differences.items() if key not in ("rounds", *free_settings(settings))}
     if refused:
         raise StorageError(folder.refusal(refused))
     document = folder.document
     if settings.rounds > rounds:
+        _refuse_longer_schedule(folder, settings, rounds)
         document = _note(document, "extended", [{"from": rounds, "to": settings.rounds}])
     changed = [
         {"setting": key, "from": None if old is ABSENT else old, "to": new}
@@ -169,7 +168,19 @@ def _continue(folder: RunFolder, settings: Settings) -> RunFolder:
     ]
     if changed:
         document = _note(document, "changed", changed)
-    return replace(folder, document={**document, "settings": given} if differences else document)
+    return replace(
+        folder, document={**document, "settings": settings.model_dump(mode="json")} if differences else document
+    )
+
+
+def _refuse_longer_schedule(folder: RunFolder, settings: Settings, rounds: int) -> None:
+    """The rounds there are were trained under a rate that falls over `rounds` of them."""
+    if settings.train.schedule != "constant":
+        fork = shell_command("fork", folder.path, "NEW", round=rounds, set=f"rounds={settings.rounds}")
+        raise InputError(
+            f"{folder.path}: train.schedule: {settings.train.schedule} lets the learning rate fall over its {rounds} "
+            f"rounds; when they are done, {fork} goes on at the rate that a run of {settings.rounds} rounds has then"
+        )
 
 
 def _note(document: dict[str, Any], name: str, entries: list[dict[str, Any]]) -> dict[str, Any]:
@@ -181,7 +192,7 @@ def check_inputs_unchanged(folder: RunFolder, plan: RunPlan, settings: Settings)
 
     Those that the settings of `plan` name too must be what they were: a run goes on with what it began with.
     """
-    inputs = inputs_of(settings)
+    inputs = inputs_of(settings, commits_of(folder))
     planned = plan.settings
     sources = (
         ("model_digest", settings.model.path == planned.model.path, f"the model {settings.model.path}"),

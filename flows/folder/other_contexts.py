@@ -85,12 +85,13 @@ def open_contexts(folder: RunFolder, round: int, name: str, overrides: list[str]
     if name in (CONTROL, *candidate_settings(run.at(round).settings)):
         raise InputError(f"--name {name}: is a name of what runs make by themselves; take another one")
     earlier = named_conditions(folder).get(name, [])
-    overrides = [*earlier, *(override for override in overrides if override not in earlier)]
-    settings = overridden(folder, run.at(round).settings, overrides)
+    settings = overridden(folder, run.at(round).settings, [*earlier, *overrides])
+    changes_nothing = settings == overridden(folder, run.at(round).settings, earlier)
+    overrides = earlier if changes_nothing else [*earlier, *overrides]
     inputs = check_inputs_unchanged(folder, run.at(round), settings)
     contexts = plan_contexts(folder, run, round, name, overrides, {key: inputs[key] for key in DIGESTS})
     check_rollouts(folder, run, contexts)
-    _check_differs(run, contexts, scores=scores)
+    _check_differs(folder, run, contexts, scores=scores)
     if earlier and overrides != earlier:
         _check_same(folder, plan_contexts(folder, run, round, name, earlier), contexts)
     if scores and run.missing_of(folder, contexts.shards.scores):
@@ -136,12 +137,15 @@ def _keys(shards: Iterable[Shard]) -> list[str]:
     return [shard.key for shard in shards]
 
 
-def _check_differs(run: RunPlan, contexts: OtherContexts, *, scores: bool) -> None:
+def _check_differs(folder: RunFolder, run: RunPlan, contexts: OtherContexts, *, scores: bool) -> None:
     table = "scores" if scores else "contexts"
-    if _keys(getattr(contexts.part, table)) == _keys(getattr(run.rounds[contexts.round], table)):
-        raise InputError(
-            f"--name {contexts.name}: these are the settings of the run's own {table}; --set something else"
-        )
+    if _keys(getattr(contexts.part, table)) != _keys(getattr(run.rounds[contexts.round], table)):
+        return
+    names = ", ".join(named_conditions(folder))
+    known = f"give a name that stands for others ({names}), or " if names else ""
+    raise InputError(
+        f"--name {contexts.name}: these are the settings of the run's own {table}; {known}--set something else"
+    )
 
 
 def _check_same(folder: RunFolder, old: OtherContexts, new: OtherContexts) -> None:

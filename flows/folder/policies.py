@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from flows.folder.commits import commits_of, pinned
 from flows.plan.conditions import settings_of
 from flows.plan.run import TRAINER
 from mopd.models.teachers import TEACHER_FOLDER, has_weights
@@ -21,7 +22,7 @@ def policy_folder(folder: RunFolder, version: int) -> Path:
         return folder.policy_folder(version - 1)
     from mopd.models.folders import resolve_model
 
-    return resolve_model(settings_of(folder).model.path)
+    return resolve_model(pinned(settings_of(folder), commits_of(folder)).model.path)
 
 
 def base_folder(folder: RunFolder, version: int) -> Path | None:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from functools import reduce
+from functools import cache, reduce
 from operator import getitem
 from typing import Any
 
@@ -22,11 +22,16 @@ Rows = list[dict[str, Any]]
 
 FREE_SETTINGS = (
     "shard_retries",
+    "model.allow_pickled_weights",
+    "model.check_memory",
     "generate.max_num_seqs",
     "verify.sandbox_slots",
     "score.max_tokens_per_pass",
     "score.chunk_positions",
     "train.max_tokens_per_pass",
+    "train.gradient_checkpointing",
+    "train.offload_optimizer",
+    "train.teacher.place",
     "train.keep_trainer_states",
     "train.max_staleness",
     "evaluate.when",
@@ -36,6 +41,17 @@ FREE_SETTINGS = (
 
 But for `choices`, which hold `evaluate.bootstrap_samples`: see `free_settings`.
 """
+
+
+LATER_SETTINGS = (
+    *(f"generate.{name}" for name in ("top_p", "top_k", "min_p", "repetition_penalty", "presence_penalty")),
+    *(f"evaluate.{name}" for name in ("top_p", "top_k", "min_p", "repetition_penalty", "presence_penalty")),
+    *("generate.stop", "generate.stop_token_ids", "generate.engine_arguments"),
+    *("evaluate.stop", "evaluate.stop_token_ids", "evaluate.max_tokens"),
+    *("condition.show_truncated", "train.mask_truncated"),
+    *("train.schedule", "train.optimizer", "train.master_weights"),
+)
+"""Settings that came when there were shards already: at its default none is in a key, so that those are still found."""
 
 
 @dataclass(frozen=True)
@@ -70,13 +86,20 @@ def _generate(tree: Json) -> Json:
     return _without(tree["generate"], "num_prompts", "groups", "ask_for_summary")
 
 
+def _words(tree: Json) -> Json:
+    """What a model is asked in, as far as that isn't its own chat template."""
+    names = ("chat_template", "chat_template_kwargs", "system_prompt")
+    return {name: tree["model"][name] for name in names if tree["model"][name]}
+
+
 def _prompts(settings: Settings, tree: Json) -> Json:
     num_prompts = tree["generate"]["num_prompts"]
     return {"tasks": tree["tasks"], "num_prompts": num_prompts, "prompts_per_shard": tree["prompts_per_shard"]}
 
 
 def _rollouts(settings: Settings, tree: Json) -> Json:
-    return {**_generate(tree), "precision": tree["model"]["precision"], "instruction": instruction_of(settings)}
+    instruction = instruction_of(settings)
+    return {**_generate(tree), **_words(tree), "precision": tree["model"]["precision"], "instruction": instruction}
 
 
 def _verdicts(settings: Settings, tree: Json) -> Json:
@@ -85,7 +108,7 @@ def _verdicts(settings: Settings, tree: Json) -> Json:
 
 
 def _contexts(settings: Settings, tree: Json) -> Json:
-    return {**tree["condition"], **_selection(settings)}
+    return {**tree["condition"], **_words(tree), **_selection(settings)}
 
 
 def _scores(settings: Settings, tree: Json) -> Json:
@@ -104,7 +127,8 @@ def _nothing(settings: Settings, tree: Json) -> Json:
 
 
 def _answers(settings: Settings, tree: Json) -> Json:
-    return {"generate": _generate(tree), "verify": tree["verify"], "precision": tree["model"]["precision"]}
+    precision = tree["model"]["precision"]
+    return {"generate": _generate(tree), **_words(tree), "verify": tree["verify"], "precision": precision}
 
 
 def _choices(settings: Settings, tree: Json) -> Json:
@@ -112,7 +136,8 @@ def _choices(settings: Settings, tree: Json) -> Json:
 
 
 def _policies(settings: Settings, tree: Json) -> Json:
-    return {**tree["train"], "precision": tree["model"]["precision"]}
+    length = {} if settings.train.schedule == "constant" else {"rounds": settings.rounds}
+    return {**tree["train"], **length, "precision": tree["model"]["precision"]}
 
 
 def _evaluations(settings: Settings, tree: Json) -> Json:
@@ -133,11 +158,11 @@ def _without(tree: Json, *names: str) -> Json:
 
 
 _STAGES = (
-    Stage("draw", "prompts", 2, _prompts, job="flows.execute.prompt_jobs:draw"),
+    Stage("draw", "prompts", 3, _prompts, job="flows.execute.prompt_jobs:draw"),
     Stage(
         name="generate",
         table="rollouts",
-        version=1,
+        version=2,
         settings=_rollouts,
         load="flows.execute.jobs:load_engine",
         job="flows.execute.jobs:generate",
@@ -147,7 +172,7 @@ _STAGES = (
     Stage(
         name="verify",
         table="verdicts",
-        version=4,
+        version=5,
         settings=_verdicts,
         reads=("prompts",),
         job="flows.execute.jobs:verify",
@@ -187,7 +212,7 @@ _STAGES = (
     Stage(
         name="answer",
         table="answers",
-        version=2,
+        version=3,
         settings=_answers,
         reads=("prompts",),
         load="flows.execute.measure_jobs:load_answerer",
@@ -209,7 +234,7 @@ _STAGES = (
     Stage(
         name="evaluate",
         table="evaluations",
-        version=3,
+        version=4,
         settings=_evaluations,
         load="flows.execute.jobs:load_engine",
         job="flows.execute.jobs:sample_heldout",
@@ -223,11 +248,19 @@ STAGES = {stage.table: stage for stage in _STAGES}
 
 def key_tree(settings: Settings) -> Json:
     """The settings as `Stage.settings` is given them: those that can decide what a shard holds."""
-    tree = settings.model_dump(mode="json")
-    for dotted in FREE_SETTINGS:
+    tree, defaults = settings.model_dump(mode="json"), _default_tree()
+    for dotted in (*FREE_SETTINGS, *LATER_SETTINGS):
         *groups, name = dotted.split(".")
-        del reduce(getitem, groups, tree)[name]
+        group = reduce(getitem, groups, tree)
+        assert name in group or "kind" in group, f"no such setting: {dotted}"  # a choice has those of its kind
+        if dotted in FREE_SETTINGS or group[name] == reduce(getitem, groups, defaults)[name]:
+            group.pop(name, None)
     return tree
+
+
+@cache
+def _default_tree() -> Json:
+    return Settings().model_dump(mode="json")
 
 
 def free_settings(settings: Settings) -> tuple[str, ...]:

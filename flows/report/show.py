@@ -11,8 +11,13 @@ from rich.rule import Rule
 from rich.text import Text
 
 from flows.folder.policies import policy_folder
+from flows.plan.conditions import settings_of
 from flows.report.text import text_table
+from flows.runtime.shell import shell_command
 from mopd.errors import InputError
+from mopd.models.chat_template import with_system_prompt
+from storage.errors import StorageError
+from storage.manifests import scan
 from storage.runs import RunFolder
 from storage.schemas import Row
 from storage.shards import manifests, read_rows
@@ -46,7 +51,7 @@ def show_group(folder: RunFolder, round: int, prompt_id: str) -> None:
         raise InputError(f"prompt {prompt_id}: round {round} has no row of it in prompts; `mopd run` makes it again")
     answer = f", answer {prompt['answer']}" if prompt["answer"] else ""
     console.print(Rule(f"round {round}, prompt {prompt_id}{answer}"))
-    _print_messages(console, prompt["messages"])
+    _print_messages(console, with_system_prompt(prompt["messages"], _system_prompt(folder, round)))
     for rollout in rollouts:
         sample = rollout["sample"]
         console.print(Rule(_verdict_line(rollout, verdicts.get(sample)), align="left"))
@@ -125,7 +130,7 @@ def _print_messages(console: Console, messages: list[Row]) -> None:
 
 
 def _verdict_line(rollout: Row, verdict: Row | None) -> str:
-    head = f"sample {rollout['sample']}: {len(rollout['token_ids'])} tokens, {rollout['finish_reason']}"
+    head = f"sample {rollout['sample']}: {len(rollout['token_ids'])} tokens, {_heading(rollout['finish_reason'])}"
     if verdict is None:
         return f"{head}, not judged yet"
     if verdict["success"] is None:
@@ -154,7 +159,8 @@ def _peer_text(peer: Row, context: Row) -> str:
     remarks = [f"round {peer['round']}"] if peer["round"] != context["round"] else []
     remarks += [f"prompt {peer['prompt_id']}"] if peer["prompt_id"] != context["prompt_id"] else []
     remarks += [name for name, holds in (("excerpt", peer["fallback"]), ("cut", peer["cut"])) if holds]
-    return f"{peer['role']} {peer['sample']}" + (f" ({', '.join(remarks)})" if remarks else "")
+    sample = "" if peer["sample"] is None else f" {peer['sample']}"  # the task's own solution is no rollout
+    return f"{peer['role']}{sample}" + (f" ({', '.join(remarks)})" if remarks else "")
 
 
 def _group(folder: RunFolder, table: str, round: int, prompt_id: str) -> list[Row]:
@@ -169,9 +175,20 @@ def _group(folder: RunFolder, table: str, round: int, prompt_id: str) -> list[Ro
 
 
 def _rows(folder: RunFolder, table: str, round: int, **where: Any) -> list[Row]:
-    """The rows with these values, as far as they are shown."""
+    """The rows with these values, as far as they are shown. Raises StorageError where a damaged shard may hold them."""
     columns = list(COLUMNS[table])
-    return [row for shard in manifests(folder, table, round) for row in read_rows(folder, shard, columns, where)]
+    shards, problems = scan(folder, table, round)
+    rows = [row for shard in shards for row in read_rows(folder, shard, columns, where)]
+    if problems and not rows:
+        raise StorageError(f"{problems[0]}: {shell_command('run', folder.path)} makes it again")
+    return rows
+
+
+def _system_prompt(folder: RunFolder, round: int) -> str | None:
+    """What the prompts of a round are asked under."""
+    earlier = folder.lineage.get("earlier", [])  # of a fork
+    settings = next((part["settings"] for part in earlier if round < part["below"]), None)
+    return settings_of(folder, settings).model.system_prompt
 
 
 def _tokenizer_folder(folder: RunFolder) -> Path:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 import threading
 import time
+from collections.abc import Callable
 from contextlib import suppress
 from types import TracebackType
 from typing import Any, ClassVar, TextIO
@@ -13,7 +14,8 @@ from storage.shards import Manifest
 
 QUIET_SECONDS = 5.0
 """Time between two lines of one stage in the terminal."""
-
+QUIET_SECONDS_OF_LOGS = 30.0
+"""Between two lines of what is loaded, where they go into a file."""
 
 SURE_SHARE = 0.02
 """Before this share of a stage is done, the time it takes to start a model would be most of an estimate."""
@@ -30,6 +32,12 @@ class Console:
         if self.terminal is not None:
             print(line, file=self.terminal, flush=True)
 
+    @classmethod
+    def quiet_seconds(cls) -> float:
+        """Time between two lines: more of it where nobody watches."""
+        watched = cls.terminal is not None and cls.terminal.isatty()
+        return QUIET_SECONDS if watched else QUIET_SECONDS_OF_LOGS
+
 
 class Meter:
     """The progress of one stage: shards that are done, tokens, and estimates from them."""
@@ -37,17 +45,17 @@ class Meter:
     def __init__(self, console: Console, *, where: str, stage: str, total: int, done: int = 0) -> None:
         self._console = console
         self._label = f"{where:<10} {stage:<10}"
-        self._total, self._done, self._found = total, done, done
-        self._tokens, self._part = 0, 0.0
+        self._total, self._done, self._done_before = total, done, done
+        self._tokens, self._part, self._text = 0, 0.0, ""
         self._began = time.monotonic()
-        self._said = self._began
+        self._last_line = self._began
         self._lock = threading.Lock()
 
     def __enter__(self) -> Meter:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, _: TracebackType | None) -> None:
-        if kind is None and self._done > self._found:
+        if kind is None and self._done > self._done_before:
             self._console.say(self.line(final=True))
 
     def expect(self, total: int) -> None:
@@ -58,16 +66,16 @@ class Meter:
     def finished(self, manifest: Manifest) -> None:
         """A shard was committed."""
         with self._lock:
-            self._done, self._part = self._done + 1, 0.0
+            self._done, self._part, self._text = self._done + 1, 0.0, ""
             self._tokens += int(manifest.info.get("tokens", 0))
         if self._done < self._total:
             self._say_sometimes()
 
     def report(self, report: dict[str, Any]) -> None:
-        """What a worker says about the shard it works on."""
+        """What a worker says about the shard it works on; nothing, where it only goes on."""
         with self._lock:
             if "of" in report:
-                self._part = report["done"] / max(report["of"], 1)
+                self._part, self._text = report["done"] / max(report["of"], 1), report.get("text", "")
         if "loss" in report:
             self._console.say(f"{self._label} {_describe_update(report)}")
         else:
@@ -77,25 +85,65 @@ class Meter:
         """Label, how far, how fast, how long still."""
         seconds = time.monotonic() - self._began
         parts = [f"{self._label} {self._done}/{self._total} shards"]
-        if self._found:
-            parts.append(f"{self._found} were there")
+        if self._text:
+            parts.append(self._text)
+        if self._done_before:
+            parts.append(f"{self._done_before} were there")
         if self._tokens:
             parts.append(f"{self._tokens:,} tokens, {self._tokens / seconds:,.0f} tokens/s")
         parts.append(f"{clock(seconds)}" if final else f"{clock(seconds)} so far{self._left(seconds)}")
         return ", ".join(parts)
 
     def _left(self, seconds: float) -> str:
-        made = self._done - self._found + self._part
-        if made < SURE_SHARE * (self._total - self._found):
+        made = self._done - self._done_before + self._part
+        if made < SURE_SHARE * (self._total - self._done_before):
             return ""
         return f", about {clock(seconds / made * (self._total - self._done - self._part))} left"
 
     def _say_sometimes(self) -> None:
         with self._lock:
-            if time.monotonic() - self._said < QUIET_SECONDS:
+            if time.monotonic() - self._last_line < QUIET_SECONDS:
                 return
-            self._said = time.monotonic()
+            self._last_line = time.monotonic()
         self._console.say(self.line())
+
+
+class Transfers:
+    """How far what is loaded has come, by what it is called: reports as `mopd.hub.fetch` gives them."""
+
+    def __init__(self, say: Callable[[str], None], *, quiet_seconds: float = QUIET_SECONDS) -> None:
+        self._say, self._quiet_seconds = say, quiet_seconds
+        self._began: dict[str, float] = {}
+        self._said: dict[str, float] = {}
+
+    def report(self, report: dict[str, Any]) -> None:
+        """At its beginning, now and then, and at its end."""
+        name, now = str(report["transfer"]), time.monotonic()
+        ended = report["done"] >= report["of"]
+        if name not in self._began:
+            self._began[name] = now
+            self._say(f"{name}: {num_bytes(report['of'])} to load")
+        elif ended or now - self._said[name] > self._quiet_seconds:
+            self._say(f"{name}: {self._describe(report, now - self._began[name], ended=ended)}")
+        else:
+            return
+        self._said[name] = now
+
+    def _describe(self, report: dict[str, Any], seconds: float, *, ended: bool) -> str:
+        """How much of how much, how fast, how long still."""
+        rate = (report["done"] - report["begun"]) / max(seconds, 1e-6)
+        parts = [f"{num_bytes(report['done'])} of {num_bytes(report['of'])}", f"{num_bytes(rate)}/s"]
+        left = (report["of"] - report["done"]) / rate if rate > 0 else None
+        parts += [clock(seconds)] if ended else [f"about {clock(left)} left"] if left is not None else []
+        return ", ".join(parts)
+
+
+def num_bytes(count: float) -> str:
+    """4.1 GB, 12 MB, 3 kB."""
+    for size, unit in ((1e9, "GB"), (1e6, "MB")):
+        if count >= size:
+            return f"{count / size:.1f} {unit}"
+    return f"{count / 1e3:.0f} kB"
 
 
 def clock(seconds: float) -> str:

@@ -61,19 +61,19 @@ def start_prefect_server() -> ServerStart | None:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
     first = _first_start(home)
-    said = tempfile.NamedTemporaryFile(prefix="server-", suffix=".log", dir=home)  # noqa: SIM115 - as long as it runs
+    log_file = tempfile.NamedTemporaryFile(prefix="server-", suffix=".log", dir=home)  # noqa: SIM115 - as long as it runs
     process = subprocess.Popen(
         [sys.executable, "-m", "flows.runtime.prefect_server", str(port), str(os.getpid())],
         stdin=subprocess.DEVNULL,
-        stdout=said,
-        stderr=said,
+        stdout=log_file,
+        stderr=log_file,
         start_new_session=True,
         env=server_environment(home),
         cwd=home,  # a prefect.toml or .env in the user's folder is not for this server
     )
     atexit.register(_stop, process)
     AT_HARD_END.append(process.kill)
-    return ServerStart(process, f"http://127.0.0.1:{port}/api", Path(said.name), (said, first))
+    return ServerStart(process, f"http://127.0.0.1:{port}/api", Path(log_file.name), (log_file, first))
 
 
 def _first_start(home: Path) -> IO[str] | None:
@@ -116,17 +116,17 @@ def server_home() -> Path:
 def server_environment(home: Path) -> dict[str, str]:
     """The environment of our own server: none of the user's settings for servers or clients of theirs."""
     kept = {name: value for name, value in os.environ.items() if not name.startswith("PREFECT_")}
-    own = {"PREFECT_HOME": str(home), "PREFECT_PROFILES_PATH": str(home / "profiles.toml")}
-    return {**kept, **SERVER_SETTINGS, **own, "PYTHONPATH": _module_path()}
+    homes = {"PREFECT_HOME": str(home), "PREFECT_PROFILES_PATH": str(home / "profiles.toml")}
+    return {**kept, **SERVER_SETTINGS, **homes, "PYTHONPATH": _module_path()}
 
 
 def _give_client_a_home(home: Path) -> None:
     """Prefect's client keeps files at home too: here, where the user's can't be written."""
-    own = Path(os.environ.get("PREFECT_HOME") or "~/.prefect")
+    users_home = Path(os.environ.get("PREFECT_HOME") or "~/.prefect")
     try:
-        own = own.expanduser()
-        own.mkdir(parents=True, exist_ok=True)
-        if os.access(own, os.W_OK):
+        users_home = users_home.expanduser()
+        users_home.mkdir(parents=True, exist_ok=True)
+        if os.access(users_home, os.W_OK):
             return
     except (OSError, RuntimeError):  # no such user, or a home that can't be made
         pass
@@ -180,7 +180,7 @@ class ServerStart:
     def __init__(self, process: subprocess.Popen[bytes], url: str, log: Path, held: tuple[Any, IO[str] | None]) -> None:
         """`held`: the open file of its log, which goes with this process; and what holds other first starts back."""
         self._process, self._url, self._log = process, url, log
-        self._said, self._first = held
+        self._open_log, self._first = held
 
     def wait(self) -> None:
         """Wait until it answers, then make it this process's Prefect server. Raises InputError where it does not."""

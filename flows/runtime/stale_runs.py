@@ -59,21 +59,21 @@ def _flow_runs(client: SyncPrefectClient, tag: str) -> list[tuple[str, UUID]]:
         tags=FlowRunFilterTags(all_=[tag]),
         state=FlowRunFilterState(type=FlowRunFilterStateType(any_=UNFINISHED)),
     )
-    found = _all_pages(partial(client.read_flow_runs, flow_run_filter=unfinished))
-    return [("flow", run.id) for run in found if str(run.id) != flow_run.id]
+    runs = _all_pages(partial(client.read_flow_runs, flow_run_filter=unfinished))
+    return [("flow", run.id) for run in runs if str(run.id) != flow_run.id]
 
 
 def _task_runs(client: SyncPrefectClient, tag: str) -> list[tuple[str, UUID]]:
     """Steps carry no tag: each tag would be a question to the server before the step."""
-    mine = FlowRunFilter(tags=FlowRunFilterTags(all_=[tag]))
+    of_folder = FlowRunFilter(tags=FlowRunFilterTags(all_=[tag]))
     unfinished = TaskRunFilter(state=TaskRunFilterState(name=None, type=TaskRunFilterStateType(any_=UNFINISHED)))
-    found = _all_pages(partial(client.read_task_runs, flow_run_filter=mine, task_run_filter=unfinished))
-    return [("task", run.id) for run in found]
+    runs = _all_pages(partial(client.read_task_runs, flow_run_filter=of_folder, task_run_filter=unfinished))
+    return [("task", run.id) for run in runs]
 
 
 def _all_pages(read: Callable[..., Any]) -> list[Any]:
     """All that a question to the server finds: an answer has 200 of them at most, newest first."""
-    found: list[Any] = []
-    while page := read(offset=len(found)):
-        found += page
-    return found
+    items: list[Any] = []
+    while page := read(offset=len(items)):
+        items += page
+    return items

@@ -12,6 +12,7 @@ import multiprocessing
 import os
 import signal
 import threading
+import time
 from collections.abc import Callable
 from multiprocessing import forkserver
 from multiprocessing.connection import Connection
@@ -19,18 +20,20 @@ from multiprocessing.context import ForkServerProcess
 from pathlib import Path
 from typing import Any
 
+from flows.runtime.out_of_memory import GIGABYTE, MemoryWatch, OutOfMemory
 from flows.runtime.worker_process import serve
 
 CONTEXT = multiprocessing.get_context("forkserver")
 CONTEXT.set_forkserver_preload(["flows.execute.preload"])
 PATIENCE_SECONDS = 20.0
 POLL_SECONDS = 0.2
+SILENCE_SECONDS = 5.0
 
 Report = Callable[[dict[str, Any]], None]
 
 
 class WorkerDied(RuntimeError):
-    """The process ended without an answer (killed, out of memory, crashed): the job can be tried again."""
+    """The process ended without an answer (killed, crashed): the job can be tried again."""
 
 
 class WorkerStopped(RuntimeError):
@@ -60,10 +63,14 @@ class Worker:
         self._lock = threading.Lock()
         self._process: ForkServerProcess | None = None
         self._connection: Connection | None = None
+        self._watch: MemoryWatch | None = None
         self._stopped = False
 
     def run(self, job: Callable[..., Any], *args: Any, report: Report = silent) -> Any:
-        """The job's result; its exceptions are raised here. Raises WorkerDied or WorkerStopped. One job at a time."""
+        """The job's result; its exceptions are raised here. One job at a time.
+
+        Raises WorkerDied, WorkerStopped, or OutOfMemory where the system killed the process for that, or it said so.
+        """
         with self._lock:
             if self._stopped:
                 raise WorkerStopped(f"{self.name}: stopped")
@@ -103,11 +110,13 @@ class Worker:
     def _start(self) -> None:
         if self._log is not None:
             self._log.parent.mkdir(parents=True, exist_ok=True)
-        ours, theirs = CONTEXT.Pipe()
-        process = CONTEXT.Process(target=serve, args=(theirs, self._log), name=f"mopd {self.name}")
+        parent_end, child_end = CONTEXT.Pipe()
+        process = CONTEXT.Process(target=serve, args=(child_end, self._log), name=f"mopd {self.name}")
         process.start()
-        self._process, self._connection = process, ours
-        theirs.close()
+        self._process, self._connection = process, parent_end
+        assert process.pid is not None, "a process that was started has an id"
+        self._watch = MemoryWatch(process.pid)
+        child_end.close()
         if self._stopped:  # `kill` came while there was no process yet
             raise self._death()
 
@@ -116,7 +125,7 @@ class Worker:
         try:
             self._connection.send((function, args))
             while True:
-                kind, value = self._receive(self._connection)
+                kind, value = self._receive(self._connection, report)
                 if kind == "error":
                     raise value
                 if kind == "result":
@@ -125,19 +134,29 @@ class Worker:
         except (EOFError, ConnectionError) as error:
             raise self._death() from error
 
-    def _receive(self, connection: Connection) -> tuple[str, Any]:
-        """The next message. Watches the process too: its own children may hold the connection open after its death."""
-        assert self._process is not None
+    def _receive(self, connection: Connection, report: Report) -> tuple[str, Any]:
+        """The next message; while none comes, an empty report now and then says that the job goes on.
+
+        Watches the process too: its own children may hold the connection open after its death.
+        """
+        assert self._process is not None and self._watch is not None
+        heard = time.monotonic()
         while not connection.poll(POLL_SECONDS):
+            self._watch.look()
+            if time.monotonic() - heard > SILENCE_SECONDS:
+                heard = time.monotonic()
+                report({})
             if not self._process.is_alive() and not connection.poll(0):
                 raise EOFError
         message: tuple[str, Any] = connection.recv()
         return message
 
     def _death(self) -> Exception:
-        code = self._reap(POLL_SECONDS)
+        code, watch = self._reap(POLL_SECONDS), self._watch
         if self._stopped:
             return WorkerStopped(f"{self.name}: stopped")
+        if code == -signal.SIGKILL and watch is not None and watch.was_killed():
+            return OutOfMemory(f"killed for memory at {watch.peak_bytes / GIGABYTE:.1f} GB", watch.peak_bytes)
         how = f"killed by {signal.Signals(-code).name}" if code < 0 else f"ended with exit code {code}"
         where = f"; see {self._log}" if self._log else ""
         return WorkerDied(f"{self.name}: the worker process was {how}{where}")
@@ -151,6 +170,18 @@ class Worker:
         _kill_group(process)
         process.join()
         return process.exitcode or 0
+
+
+def in_own_process(check: Callable[..., Any], *args: Any, report: Report = silent) -> Any:
+    """What a check that needs torch, a tokenizer or the hub returns or raises."""
+    worker = Worker("check", load_nothing)
+    try:
+        return worker.run(check, *args, report=report)
+    except BaseException:
+        worker.kill()  # a signal: what it is at, which may take minutes, is of no use any more
+        raise
+    finally:
+        worker.close()
 
 
 def _kill_group(process: ForkServerProcess) -> None:

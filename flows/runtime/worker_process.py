@@ -14,6 +14,8 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
 
+from flows.runtime.out_of_memory import OutOfMemory, is_refusal
+
 
 def serve(connection: Connection, log: Path | None) -> None:
     """Load what the first message says, then do a job a message until the connection is closed."""
@@ -51,10 +53,11 @@ def _answer(connection: Connection, function: Callable[..., Any], *args: Any, sh
 
 
 def _portable(error: Exception) -> Exception:
-    """The error with this process's traceback as a note; a RuntimeError where it can't be pickled."""
+    """The error with this process's traceback as a note; a RuntimeError where it can't be pickled, or wants torch."""
     trace = "".join(traceback.format_exception(error))
     try:
-        copy = pickle.loads(pickle.dumps(error))
+        refused = OutOfMemory(f"out of memory ({str(error).splitlines()[0]})") if is_refusal(error) else None
+        copy = refused or pickle.loads(pickle.dumps(error))
     except Exception:
         copy = RuntimeError(f"{type(error).__name__}: {error}")
     copy.add_note(f"In the worker process:\n{trace}")

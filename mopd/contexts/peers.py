@@ -19,10 +19,19 @@ if TYPE_CHECKING:
     from mopd.settings.variants import SummaryVariant
 
 Role = Literal[
-    "first_success", "summary", "second_success", "third_success", "failure", "peer", "unrelated", "feedback"
+    "reference",
+    "first_success",
+    "summary",
+    "second_success",
+    "third_success",
+    "failure",
+    "peer",
+    "unrelated",
+    "feedback",
 ]
-"""What a section is: a peer known to be right or wrong, a summary of one, a peer whose outcome isn't told (`peer`), a
-success of another prompt (`unrelated`), or the verifier's feedback on the rollout itself."""
+"""What a section is: the task's own solution (`reference`), a peer known to be right or wrong, a summary of one, a peer
+whose outcome isn't told (`peer`), a success of another prompt (`unrelated`), or the verifier's feedback on the rollout
+itself."""
 
 
 class Source(NamedTuple):
@@ -30,12 +39,13 @@ class Source(NamedTuple):
 
     round: int
     prompt_id: str
-    sample: int
+    sample: int | None
+    """None for the task's own solution, which nobody sampled."""
 
 
 @dataclass(frozen=True)
 class Candidate:
-    """A rollout that may be shown: it has a verdict and text."""
+    """A rollout that may be shown: it has a verdict and text. Or the task's own solution."""
 
     source: Source
     success: bool
@@ -69,6 +79,8 @@ class Pool:
     others: tuple[Candidate, ...] = ()
     """Successes of other prompts of the shard, which controls alone show."""
     show_failure: Literal["always", "when_no_success"] = "always"
+    reference: Candidate | None = None
+    """The task's own solution, where it has one."""
 
     def successes(self) -> list[Candidate]:
         """Successful peers, lowest sample first; those of earlier rounds after them."""
@@ -128,6 +140,12 @@ def failure(pool: Pool, settings: Any) -> list[Slot]:
 
 
 @VARIANTS.register()
+def reference(pool: Pool, settings: Any) -> list[Slot]:
+    """The task's own solution (what OPSD, arXiv 2601.18734, and SDFT, arXiv 2601.19897, show their teachers)."""
+    return [Slot("reference", pool.reference)] if pool.reference else []
+
+
+@VARIANTS.register()
 def feedback(pool: Pool, settings: Any) -> list[Slot]:
     """No peer: the verifier's feedback, which every variant may show, alone."""
     return []
@@ -135,6 +153,7 @@ def feedback(pool: Pool, settings: Any) -> list[Slot]:
 
 @VARIANTS.register()
 def summary(pool: Pool, settings: SummaryVariant) -> list[Slot]:
-    """Up to k peers, each by one sentence."""
+    """Up to k peers, each by one sentence; those that did nothing but think have none."""
     sources = {"success": pool.successes(), "failure": pool.failures(), "all": [*pool.peers, *pool.earlier]}
-    return [Slot("summary", peer) for peer in sources[settings.source][: settings.num_summaries]]
+    summarized = [peer for peer in sources[settings.source] if peer.summary.text]
+    return [Slot("summary", peer) for peer in summarized[: settings.num_summaries]]

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable
 from typing import Any
 
 from mopd.contexts.peers import Candidate, Pool, Source
 from mopd.contexts.summaries import summarize
+from mopd.engines.stops import LENGTH
+from mopd.models.chat_template import ChatTemplate
 from mopd.seeds import derive_seed
 from mopd.settings.condition import ConditionSettings, ControlVariant
+from mopd.settings.variants import ReferenceVariant
+from mopd.tasks.task import solution_of
 from mopd.verifiers.reply import without_thinking
 
 Row = dict[str, Any]
@@ -27,6 +32,11 @@ class Group:
         assert samples == [_sample(row) for row in self.verdicts], f"group {self.prompt_id}: verdicts are not whole"
 
     @property
+    def solution(self) -> str | None:
+        """The task's own, where it has one."""
+        return solution_of(json.loads(self.prompt.get("metadata") or "{}"))
+
+    @property
     def question(self) -> str:
         """What the last user message says."""
         return next(row["content"] for row in reversed(self.prompt["messages"]) if row["role"] == "user")  # type: ignore[no-any-return]
@@ -36,15 +46,23 @@ class Pools:
     """The candidates of a shard, read once; `earlier` holds groups of earlier rounds."""
 
     def __init__(
-        self, groups: list[Group], earlier: list[Group], settings: ConditionSettings, tokenizer: Any, *, run_seed: int
+        self,
+        groups: list[Group],
+        earlier: list[Group],
+        settings: ConditionSettings,
+        template: ChatTemplate,
+        *,
+        run_seed: int,
     ) -> None:
         self._settings, self._run_seed = settings, run_seed
-        self._special_tokens = [token for token in tokenizer.all_special_tokens if token]
+        self._special_tokens = template.special_tokens
+        self._strips_thoughts = template.knows_thinking if settings.strip_think == "auto" else settings.strip_think
         self._candidates = {group.prompt_id: self._read(group) for group in groups}
         self._earlier: dict[str, list[Candidate]] = {}
         for group in sorted(earlier, key=lambda group: -group.round):
             self._earlier.setdefault(group.prompt_id, []).extend(_successes(self._read(group)))
         self._others: dict[str, tuple[Candidate, ...]] = {}
+        self._references = {group.prompt_id: peer for group in groups if (peer := self._reference(group)) is not None}
 
     def of(self, group: Group, sample: int) -> Pool:
         """Whom rollout `sample` of a group may be shown.
@@ -60,6 +78,7 @@ class Pools:
             earlier=() if solved else tuple(self._earlier.get(group.prompt_id, ())),
             others=self._others_of(group.prompt_id) if isinstance(self._settings.variant, ControlVariant) else (),
             show_failure=self._settings.show_failure,
+            reference=self._references.get(group.prompt_id),
         )
 
     def plain(self, text: str) -> str:
@@ -80,10 +99,20 @@ class Pools:
         pairs = zip(group.rollouts, group.verdicts, strict=True)
         return [candidate for pair in pairs if (candidate := self._candidate(group, *pair)) is not None]
 
+    def _reference(self, group: Group) -> Candidate | None:
+        """The task's solution as if somebody had sampled it; None where it has none, or nobody asks for it."""
+        text = self.plain(group.solution or "") if isinstance(self._settings.variant, ReferenceVariant) else ""
+        if not text:
+            return None
+        source = Source(group.round, group.prompt_id, None)
+        return Candidate(source, True, 1.0, text, summarize(text), question=group.question)
+
     def _candidate(self, group: Group, rollout: Row, verdict: Row) -> Candidate | None:
-        """None without a verdict, and without text: such a reply has nothing to show."""
+        """None without a verdict, and without text: such a reply has nothing to show. Nor a cut one, where so set."""
+        if not self._settings.show_truncated and rollout["finish_reason"] == LENGTH:
+            return None
         reply = self.plain(rollout["text"])
-        text = without_thinking(reply).strip() if self._settings.strip_think else reply
+        text = without_thinking(reply).strip() if self._strips_thoughts else reply
         if verdict["success"] is None or not text:
             return None
         return Candidate(

@@ -6,24 +6,25 @@ import hashlib
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from itertools import groupby
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
 
 from mopd.contexts.peers import Role, Slot, Source
 from mopd.errors import InputError
-from mopd.models.chat_template import template_ids
+from mopd.models.chat_template import ChatTemplate, TemplateRefusal, is_shown
 from mopd.settings.condition import ConditionSettings
 from mopd.tasks.task import Message
 
 ROLES: tuple[Role, ...] = (
-    *("first_success", "summary", "second_success", "third_success", "failure"),
+    *("reference", "first_success", "summary", "second_success", "third_success", "failure"),
     *("peer", "unrelated", "feedback"),
 )
 """The order of sections (arXiv 2605.12652), and backwards the order in which they are dropped over budget: the
 verifier's feedback is a section like the others, and the first to go."""
 
 HEADINGS: dict[Role, str] = {
+    "reference": "A reference solution of this question:",
     "first_success": "A correct reply to this question:",
     "summary": "Summaries of other replies to this question:",
     "second_success": "Another correct reply to this question:",
@@ -110,7 +111,7 @@ def render(messages: list[Message], sections: Sequence[Section], settings: Condi
 
 
 def fit_context(
-    messages: list[Message], sections: Sequence[Section], settings: ConditionSettings, tokenizer: Any
+    messages: list[Message], sections: Sequence[Section], settings: ConditionSettings, template: ChatTemplate
 ) -> Context:
     """The context with as many sections as `max_context_tokens` allow, whole ones dropped, last role first.
 
@@ -121,7 +122,7 @@ def fit_context(
     dropped: list[Role] = []
     while True:
         rendered = render(messages, kept, settings)
-        token_ids = template_tokens(tokenizer, rendered)
+        token_ids = template.ids(rendered)
         if len(token_ids) <= settings.max_context_tokens:
             return Context(rendered, token_ids, kept, tuple(dropped))
         if not kept:
@@ -133,19 +134,31 @@ def fit_context(
         kept = kept[:-1]
 
 
-def template_tokens(tokenizer: Any, messages: list[Message]) -> list[int]:
-    """Token ids of the messages under the chat template, up to and with the header of the assistant's reply."""
-    return template_ids(tokenizer, messages)
+def check_rendering(messages: list[Message], settings: ConditionSettings, template: ChatTemplate) -> None:
+    """Peers beside these messages must be something that the chat template takes, and shows.
+
+    Raises InputError, which says whether another rendering would do.
+    """
+    problem = _rendering_problem(messages, settings, template)
+    if problem is None:
+        return
+    other = next(name for name in RENDERINGS if name != settings.rendering)
+    other_problem = _rendering_problem(messages, settings.model_copy(update={"rendering": other}), template)
+    fix = f"{other} would do" if other_problem is None else f"nor would {other} do: take another model.chat_template"
+    raise InputError(f"condition.rendering: {settings.rendering}: {problem}; {fix}")
 
 
-def check_rendering(messages: list[Message], settings: ConditionSettings, tokenizer: Any) -> None:
-    """Peers beside these messages must be something that the chat template takes. Raises InputError."""
-    peers = [Section(role, Source(0, "", 0), "A reply.", success=role != "failure") for role in PEERS_TRIED]
+def _rendering_problem(messages: list[Message], settings: ConditionSettings, template: ChatTemplate) -> str | None:
+    """What stands against showing peers so; None for nothing."""
+    peers = [
+        Section(role, Source(0, "", 0), f"A reply that is a {role}.", success=role != "failure") for role in PEERS_TRIED
+    ]
     try:
-        template_tokens(tokenizer, render(messages, peers, settings))
-    except InputError as error:
-        alternative = next(name for name in RENDERINGS if name != settings.rendering)
-        raise InputError(f"condition.rendering: {settings.rendering}: {error}; {alternative} may do") from error
+        rendered = template.rendered(render(messages, peers, settings))
+    except TemplateRefusal as error:
+        return error.problem
+    left_out = [peer.role for peer in peers if not is_shown(peer.text, rendered)]
+    return f"the model's chat template leaves out earlier replies ({left_out[0]})" if left_out else None
 
 
 def context_digest(token_ids: Sequence[int]) -> str:

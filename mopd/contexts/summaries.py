@@ -51,8 +51,11 @@ def with_instruction(messages: list[Message], instruction: str) -> list[Message]
 
 
 def summarize(reply: str) -> Summary:
-    """What stands in the last whole <summary> outside of thoughts; else the reply's end, cut between words."""
-    visible = without_thinking(reply).strip() or reply
+    """What stands in the last whole <summary> outside of thoughts; else the reply's end, cut between words.
+
+    Empty for a reply that is nothing but thoughts.
+    """
+    visible = without_thinking(reply)
     tagged = [line for text in _TAGGED.findall(visible) if (line := _line(text))]
     if tagged:
         return Summary(tagged[-1], True)

@@ -1,14 +1,17 @@
 """Generation engines behind one interface; each sampled token comes with its log-probability under the distribution
-that was sampled from, at the request's temperature."""
+that was sampled from, whatever the request makes of the model's."""
 
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from mopd.engines.base import Engine, Request, Sample
-from mopd.settings import GenerateSettings, ModelSettings
+from mopd.engines.base import Engine, Request, Sample, Sampling
 
-__all__ = ["Engine", "Request", "Sample", "make_engine"]
+if TYPE_CHECKING:  # training, which runs where pydantic is not installed, reads why replies ended
+    from mopd.settings import GenerateSettings, ModelSettings
+
+__all__ = ["Engine", "Request", "Sample", "Sampling", "make_engine"]
 
 
 def make_engine(settings: GenerateSettings, model: ModelSettings, folder: Path, *, base: Path | None = None) -> Engine:

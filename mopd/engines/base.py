@@ -3,10 +3,34 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from typing import Protocol
+from dataclasses import dataclass, fields
+from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
+
+if TYPE_CHECKING:
+    from mopd.settings import GenerateSettings
+
+
+@dataclass(frozen=True)
+class Sampling:
+    """How tokens are drawn and where a reply ends: settings of `generate`, or of an evaluation, by their names."""
+
+    temperature: float
+    """0: greedy."""
+    top_p: float
+    top_k: int
+    min_p: float
+    repetition_penalty: float
+    presence_penalty: float
+    stop: tuple[str, ...]
+    stop_token_ids: tuple[int, ...]
+    max_tokens: int
+
+    @classmethod
+    def of(cls, settings: GenerateSettings) -> Sampling:
+        """What the settings say of it."""
+        return cls(**{field.name: getattr(settings, field.name) for field in fields(cls)})
 
 
 @dataclass(frozen=True)
@@ -15,17 +39,17 @@ class Request:
 
     prompt_token_ids: tuple[int, ...]
     seed: int
-    temperature: float
-    max_tokens: int
+    sampling: Sampling
 
 
 @dataclass(frozen=True)
 class Sample:
-    """A sampled rollout: token ids (the end token included when it was sampled) and their log-probabilities [T]."""
+    """A sampled rollout: token ids (those that ended it included) and their log-probabilities [T]."""
 
     token_ids: np.ndarray
     logprobs: np.ndarray
-    finish_reason: str  # "stop" | "length"
+    finish_reason: str
+    """As `mopd.engines.stops` spells it."""
 
 
 class Engine(Protocol):

@@ -18,6 +18,23 @@ def available_memory() -> int:
     return min([psutil.virtual_memory().available, *limited_memory(CONTROL_GROUPS, _read(OWN_GROUPS))])
 
 
+def total_memory() -> int:
+    """Bytes that the process could ever have: the machine's, or the least of the limits that it is under."""
+    import psutil
+
+    limits = [int(limit) for folder in own_groups() for limit in _limits(folder)]
+    return min([psutil.virtual_memory().total, *limits])
+
+
+def own_groups() -> list[Path]:
+    """The control groups for memory that this process is in, each with those above it."""
+    return list(_folders(CONTROL_GROUPS, _read(OWN_GROUPS)))
+
+
+def _limits(folder: Path) -> list[str]:
+    return [limit for name, _ in FILES if (limit := _read(folder / name)).isdecimal()]
+
+
 def limited_memory(root: Path, groups: str) -> list[int]:
     """What each limit leaves, in bytes; of the groups in `groups`, as /proc/self/cgroup lists them, and those above."""
     return [

@@ -9,13 +9,17 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Sequence
+from dataclasses import fields
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from mopd.engines.base import Request, Sample
+from mopd.engines.base import Request, Sample, Sampling
 from mopd.engines.memory import available_memory
+from mopd.engines.stops import finish_reason
+from mopd.errors import InputError
 from mopd.models.folders import autocast_dtype, model_window
 from mopd.models.lora import ADAPTER, adapter_rank
 from mopd.settings import GenerateSettings, ModelSettings
@@ -46,24 +50,23 @@ class VllmEngine:
         on_gpu = torch.cuda.is_available()
         for name, value in (ENVIRONMENT | ({} if on_gpu else {"VLLM_CPU_OMP_THREADS_BIND": all_cores()})).items():
             os.environ.setdefault(name, value)
-        from vllm import LLM
-
+        check_arguments(settings.engine_arguments)
         window = min(model_window(folder), settings.max_prompt_tokens + settings.max_tokens)
         dtype = autocast_dtype(model.precision, "cuda" if on_gpu else "cpu") or torch.float32
         self._adapter = _lora_request(folder) if base else None
-        self._llm = LLM(
-            str(base or folder),
-            dtype=str(dtype).removeprefix("torch."),
-            max_model_len=window,
-            max_num_seqs=settings.max_num_seqs,
-            max_num_batched_tokens=max(window, MIN_BATCHED_TOKENS),
-            enable_chunked_prefill=False,
-            enforce_eager=not on_gpu,
-            logprobs_mode="processed_logprobs",
-            disable_log_stats=True,
+        arguments = {
+            "dtype": str(dtype).removeprefix("torch."),
+            "max_model_len": window,
+            "max_num_seqs": settings.max_num_seqs,
+            "max_num_batched_tokens": max(window, MIN_BATCHED_TOKENS),
+            "enable_chunked_prefill": False,
+            "enforce_eager": not on_gpu,
+            "logprobs_mode": "processed_logprobs",
+            "disable_log_stats": True,
             **({} if on_gpu else cpu_arguments()),
             **(_lora_arguments(folder) if base else {}),
-        )
+        }
+        self._llm = _make_llm(str(base or folder), arguments, settings.engine_arguments)
 
     def generate(
         self, requests: Sequence[Request], progress: Callable[[int], None] = lambda done: None
@@ -74,7 +77,8 @@ class VllmEngine:
         def step() -> None:
             for output in self._llm.llm_engine.step():
                 if output.finished:
-                    samples[int(output.request_id.split("-")[0])] = _sample(output.outputs[0])
+                    number = int(output.request_id.split("-")[0])
+                    samples[number] = _sample(output.outputs[0], requests[number].sampling)
                     progress(len(samples))
 
         first_of: dict[tuple[int, ...], int] = {}
@@ -89,12 +93,25 @@ class VllmEngine:
     def _submit(self, requests: Sequence[Request], numbers: list[int]) -> None:
         for number in numbers:
             prompt = {"prompt_token_ids": list(requests[number].prompt_token_ids)}
-            parameters = _parameters(requests[number])
+            parameters = _parameters(requests[number].sampling, requests[number].seed)
             self._llm.llm_engine.add_request(str(number), prompt, parameters, lora_request=self._adapter)
 
     def close(self) -> None:
         """Free the model; the device memory goes with the process."""
         del self._llm
+
+
+def _make_llm(model: str, arguments: dict[str, Any], given: dict[str, Any]) -> Any:
+    """vLLM's `LLM`, with the user's arguments in place of ours. InputError where it can't be made with those."""
+    from vllm import LLM
+
+    try:
+        return LLM(model, **arguments | given)
+    except (TypeError, ValueError) as error:
+        if not given:
+            raise
+        reason = " ".join(str(error).split())
+        raise InputError(f"generate.engine_arguments: vLLM does not start with {given}: {reason}") from error
 
 
 def _lora_request(folder: Path) -> Any:
@@ -109,24 +126,49 @@ def _lora_arguments(folder: Path) -> dict[str, Any]:
     return {"enable_lora": True, "max_loras": 1, "max_lora_rank": min(known for known in LORA_RANKS if known >= rank)}
 
 
-def _parameters(request: Request) -> Any:
+def _parameters(sampling: Sampling, seed: int) -> Any:
     from vllm import SamplingParams
     from vllm.sampling_params import RequestOutputKind
 
     return SamplingParams(
-        temperature=request.temperature,
-        max_tokens=request.max_tokens,
-        seed=request.seed,
+        temperature=sampling.temperature,
+        top_p=sampling.top_p,
+        top_k=sampling.top_k,
+        min_p=sampling.min_p,
+        repetition_penalty=sampling.repetition_penalty,
+        presence_penalty=sampling.presence_penalty,
+        stop=list(sampling.stop),
+        stop_token_ids=list(sampling.stop_token_ids),
+        max_tokens=sampling.max_tokens,
+        seed=seed,
         logprobs=0,
-        detokenize=False,
+        detokenize=bool(sampling.stop),  # vLLM looks for them in text
         output_kind=RequestOutputKind.FINAL_ONLY,
     )
 
 
-def _sample(output: Any) -> Sample:
-    ids = np.asarray(output.token_ids, dtype=np.int32)
-    logprobs = [position[token].logprob for position, token in zip(output.logprobs, output.token_ids, strict=True)]
-    return Sample(ids, np.asarray(logprobs, dtype=np.float32), "length" if output.finish_reason == "length" else "stop")
+def _sample(output: Any, sampling: Sampling) -> Sample:
+    pairs = zip(output.logprobs, output.token_ids, strict=True)
+    # Greedy tokens come with what the model gives them at temperature 1; they were sampled from a point mass.
+    logprobs = [position[token].logprob if sampling.temperature else 0.0 for position, token in pairs]
+    reason = finish_reason(
+        output.token_ids[-1],
+        sampling.stop_token_ids,
+        stop_string=output.stop_reason if isinstance(output.stop_reason, str) else None,
+        ended=output.finish_reason != "length",
+    )
+    return Sample(np.asarray(output.token_ids, dtype=np.int32), np.asarray(logprobs, dtype=np.float32), reason)
+
+
+def check_arguments(arguments: dict[str, Any]) -> None:
+    """InputError for arguments that vLLM does not know."""
+    from vllm import EngineArgs
+
+    names = [field.name for field in fields(EngineArgs)]
+    for unknown in arguments.keys() - set(names):
+        close = get_close_matches(unknown, names, n=1)
+        hint = f"did you mean {close[0]}?" if close else "see the arguments of its class LLM"
+        raise InputError(f"generate.engine_arguments: vLLM has no argument {unknown}; {hint}")
 
 
 def cpu_arguments() -> dict[str, Any]:

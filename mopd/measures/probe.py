@@ -12,10 +12,12 @@ from typing import Any
 
 import numpy as np
 
-from mopd.engines import Engine, Request
+from mopd.engines import Engine, Request, Sampling
+from mopd.engines.stops import reply_text
 from mopd.evaluate import outcomes_by_prompt, prompt_mean
 from mopd.generate import rollout_seed
 from mopd.measures.estimate import Estimate, estimate_mean
+from mopd.models.chat_template import ChatTemplate
 from mopd.settings import GenerateSettings
 
 Row = dict[str, Any]
@@ -29,7 +31,7 @@ ANSWER_COLUMNS = (
 def answer(
     contexts: Rows,
     engine: Engine,
-    tokenizer: Any,
+    template: ChatTemplate,
     settings: GenerateSettings,
     *,
     seed: int,
@@ -42,8 +44,9 @@ def answer(
     prompt alone gives the rollouts themselves: no gap.
     """
     seeds = [rollout_seed(seed, row["round"], row["prompt_id"], row["sample"]) for row in contexts]
+    sampling = Sampling.of(settings)
     requests = [
-        Request(tuple(map(int, row["context_token_ids"])), sample_seed, settings.temperature, settings.max_tokens)
+        Request(tuple(map(int, row["context_token_ids"])), sample_seed, sampling)
         for row, sample_seed in zip(contexts, seeds, strict=True)
     ]
     return [
@@ -51,7 +54,7 @@ def answer(
             **{name: row[name] for name in ("run", "round", "prompt_id", "sample", "variant", "context_digest")},
             "policy_version": policy_version,
             "token_ids": sample.token_ids,
-            "text": tokenizer.decode(sample.token_ids, skip_special_tokens=True),
+            "text": reply_text(template.reply, sample),
             "finish_reason": sample.finish_reason,
             "seed": request.seed,
         }

@@ -31,6 +31,7 @@ SECTIONS_ASKED: dict[str, frozenset[str]] = {
     "contrastive": frozenset({"first_success", "second_success", "failure"}),
     "failure": frozenset({"failure"}),
     "feedback": frozenset({"feedback"}),
+    "reference": frozenset({"reference"}),
     "summary": frozenset({"summary"}),
 }
 """Roles that a full context shows, by the variant's kind. A control shows as many peers as what it imitates has."""

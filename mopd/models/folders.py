@@ -1,7 +1,8 @@
 """Model folders: where weights come from, what they hash to, how they are loaded.
 
 A model is always a folder in Hugging Face format. Two names stand for folders that are made once, in a cache:
-`embedded:smollm2-135m-instruct` (weights from a Python package) and `tiny:llama` (random weights, for tests).
+`embedded:smollm2-135m-instruct` (weights from a Python package) and `tiny:llama` (random weights, for tests); names of
+the hub, `org/name@revision`, for folders that are loaded once.
 """
 
 from __future__ import annotations
@@ -9,6 +10,7 @@ from __future__ import annotations
 import hashlib
 import json
 from pathlib import Path
+from pickle import UnpicklingError
 from typing import TYPE_CHECKING, Any
 
 from mopd.errors import InputError
@@ -30,43 +32,45 @@ FAST_BFLOAT16_FLAGS = ("avx512_bf16", "amx_bf16")
 def resolve_model(path: str | Path, setting: str = "model.path") -> Path:
     """The folder of a model; the names `embedded:…` and `tiny:…` are made in the cache on first use.
 
+    A name of the hub at a commit whose files are in the cache needs no network; any other is loaded.
     Raises InputError, naming the setting, when the name is unknown, or when the folder lacks a config, weights or a
-    tokenizer.
+    tokenizer, or needs code of its own.
     """
+    from mopd.hub.names import model_name
     from mopd.models.embedded import BUILDERS, cached_model
+    from mopd.models.formats import check_code
+    from mopd.models.hub import hub_folder
 
     name = str(path)
     if name in BUILDERS:
         return cached_model(name)
     if name.startswith(("embedded:", "tiny:")):
-        raise InputError(f"{setting}: {name!r} is unknown; choose a folder, {' or '.join(sorted(BUILDERS))}")
-    folder = Path(path).expanduser()
+        choices = " or ".join(sorted(BUILDERS))
+        raise InputError(f"{setting}: {name!r} is unknown; choose a folder, a name of the hub (org/name), {choices}")
+    repository = model_name(path)
+    folder = Path(path).expanduser() if repository is None else hub_folder(repository, setting)
     _require_model_files(folder, setting)
+    check_code(folder, f"{setting}: {name}")
     return folder.resolve()
 
 
 def load_tokenizer(folder: str | Path) -> PreTrainedTokenizerBase:
-    """The tokenizer of a model folder. Raises InputError when it can't be read or has no chat template."""
-    tokenizer = _any_tokenizer(folder)
-    if tokenizer.chat_template is None:
-        raise InputError(f"{folder}: the tokenizer has no chat template; use an instruction-tuned model")
+    """The tokenizer of a model folder. Raises InputError when it can't be read."""
+    from transformers import AutoTokenizer
+
+    try:
+        tokenizer: PreTrainedTokenizerBase = AutoTokenizer.from_pretrained(
+            str(folder), local_files_only=True, trust_remote_code=False
+        )
+    except (OSError, ValueError) as error:
+        raise InputError(f"{folder}: the tokenizer can't be loaded ({_one_line(error)})") from error
     return tokenizer
 
 
 def vocabulary(folder: str | Path) -> dict[str, int]:
     """Every token of a model folder's tokenizer with its id. Raises InputError when it can't be read."""
-    ids_by_token: dict[str, int] = _any_tokenizer(folder).get_vocab()
+    ids_by_token: dict[str, int] = load_tokenizer(folder).get_vocab()
     return ids_by_token
-
-
-def _any_tokenizer(folder: str | Path) -> PreTrainedTokenizerBase:
-    from transformers import AutoTokenizer
-
-    try:
-        tokenizer: PreTrainedTokenizerBase = AutoTokenizer.from_pretrained(str(folder), local_files_only=True)
-    except (OSError, ValueError) as error:
-        raise InputError(f"{folder}: the tokenizer can't be loaded ({_one_line(error)})") from error
-    return tokenizer
 
 
 def load_model(folder: str | Path, device: str | torch.device = "cpu") -> PreTrainedModel:
@@ -81,8 +85,10 @@ def load_model(folder: str | Path, device: str | torch.device = "cpu") -> PreTra
 
     logging.disable_progress_bar()
     try:
-        model = AutoModelForCausalLM.from_pretrained(str(folder), dtype=torch.float32, local_files_only=True)
-    except (OSError, ValueError, RuntimeError, SafetensorError) as error:
+        model = AutoModelForCausalLM.from_pretrained(
+            str(folder), dtype=torch.float32, local_files_only=True, trust_remote_code=False, weights_only=True
+        )
+    except (OSError, ValueError, RuntimeError, SafetensorError, UnpicklingError) as error:
         raise InputError(f"{folder}: the model can't be loaded ({_one_line(error)})") from error
     model.eval()
     return model.to(device)

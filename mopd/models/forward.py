@@ -9,16 +9,17 @@ Axes: B trees, L tokens of a tree, N predicted tokens of a batch, H hidden size,
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+import sys
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import numpy as np
 import torch
 from torch import Tensor
-from torch.utils.checkpoint import checkpoint
 
 from mopd.errors import InputError
+from mopd.models.attention import PADDING, PREFIX, attention_mask, most_shared
 
 
 @dataclass(frozen=True, eq=False)
@@ -55,7 +56,8 @@ class Batch(NamedTuple):
 
     input_ids: Tensor  # [B, L]
     position_ids: Tensor  # [B, L]
-    mask: Tensor | None  # [B, 1, L, L] bool, true where attention is allowed; None: plain causal
+    branch_of: Tensor | None  # [B, L] number of the branch, PREFIX or PADDING; None: every tree has one branch
+    longest: int  # tokens of the longest sequence, a prefix and one branch
     source: Tensor  # [N] index into the flattened B * L positions whose hidden state predicts the token
     targets: Tensor  # [N] the sampled token ids
     rows: list[tuple[int, int]]  # (row, number of tokens), in the order of N
@@ -74,14 +76,6 @@ class Blend:
     """The vocabulary: logits from this id on are left out (padding of a head that is larger than the student's)."""
 
 
-class TokenLogps(NamedTuple):
-    """Log-probabilities at the sampled tokens and on a support, at the rollout temperature, in nats."""
-
-    sampled_N: Tensor
-    support_ids_NK: Tensor  # distinct at each position; -1: no id, its log-probability is -inf
-    support_logps_NK: Tensor
-
-
 def branches(prefixes: Sequence[np.ndarray], responses: Sequence[np.ndarray]) -> list[Branch]:
     """One branch a rollout; empty responses have nothing to score and are left out."""
     return [
@@ -91,31 +85,38 @@ def branches(prefixes: Sequence[np.ndarray], responses: Sequence[np.ndarray]) ->
     ]
 
 
-def plan_batches(items: Sequence[Branch], *, max_tokens: int) -> list[list[Tree]]:
+def plan_batches(items: Sequence[Branch], *, max_tokens: int, shared_tokens: int = sys.maxsize) -> list[list[Tree]]:
     """Group branches into trees by prefix and trees into batches of at most `max_tokens` padded tokens.
 
-    A branch that alone exceeds the bound gets a batch of its own. Every branch appears exactly once.
+    A branch that alone exceeds the bound gets a batch of its own. Every branch appears exactly once. Where a tree has
+    several branches, no tree of its batch has more than `shared_tokens` (of `tree_tokens`).
     """
     by_prefix: dict[bytes, list[Branch]] = {}
     for branch in items:
         by_prefix.setdefault(branch.prefix.tobytes(), []).append(branch)
-    trees = [tree for group in by_prefix.values() for tree in _split(group, max_tokens)]
+    trees = [tree for group in by_prefix.values() for tree in _split(group, max_tokens, shared_tokens)]
     trees.sort(key=lambda tree: (tree.length, tree.branches[0].row))
     batches: list[list[Tree]] = []
     for tree in trees:
-        if batches and (len(batches[-1]) + 1) * tree.length <= max_tokens:
+        fits = batches and (len(batches[-1]) + 1) * tree.length <= max_tokens
+        if fits and (tree.length <= shared_tokens or all_plain([*batches[-1], tree])):
             batches[-1].append(tree)
         else:
             batches.append([tree])
     return batches
 
 
-def _split(group: list[Branch], max_tokens: int) -> Iterator[Tree]:
+def all_plain(trees: Sequence[Tree]) -> bool:
+    """Whether each tree is one sequence."""
+    return all(len(tree.branches) == 1 for tree in trees)
+
+
+def _split(group: list[Branch], max_tokens: int, shared_tokens: int) -> Iterator[Tree]:
     prefix, length = group[0].prefix, len(group[0].prefix)
     taken: list[Branch] = []
     for branch in group:
         fed = len(branch.tokens) - 1
-        if taken and length + fed > max_tokens:
+        if taken and length + fed > min(max_tokens, shared_tokens):
             yield Tree(prefix, tuple(taken))
             taken, length = [], len(prefix)
         taken.append(branch)
@@ -127,13 +128,13 @@ def make_batch(trees: Sequence[Tree], device: torch.device | str = "cpu") -> Bat
     """Pad trees on the right and say which position predicts which token."""
     length = max(tree.length for tree in trees)
     ids, positions, branch_of = (np.zeros((len(trees), length), dtype=np.int64) for _ in range(3))
-    branch_of.fill(-2)  # padding; -1 marks the prefix
+    branch_of.fill(PADDING)
     source: list[int] = []
     targets: list[np.ndarray] = []
     rows: list[tuple[int, int]] = []
     for b, tree in enumerate(trees):
         start = len(tree.prefix)
-        ids[b, :start], positions[b, :start], branch_of[b, :start] = tree.prefix, np.arange(start), -1
+        ids[b, :start], positions[b, :start], branch_of[b, :start] = tree.prefix, np.arange(start), PREFIX
         at = start
         for number, branch in enumerate(tree.branches):
             fed = len(branch.tokens) - 1
@@ -144,133 +145,38 @@ def make_batch(trees: Sequence[Tree], device: torch.device | str = "cpu") -> Bat
             targets.append(branch.tokens)
             rows.append((branch.row, len(branch.tokens)))
             at += fed
-    plain = all(len(tree.branches) == 1 for tree in trees)
+    plain = all_plain(trees)
+    if plain:  # counted on over the padding: where positions begin anew, transformers sees packed sequences
+        positions[:] = np.arange(length)
     return Batch(
         input_ids=torch.from_numpy(ids).to(device),
         position_ids=torch.from_numpy(positions).to(device),
-        mask=None if plain else _tree_mask(torch.from_numpy(branch_of).to(device)),
+        branch_of=None if plain else torch.from_numpy(branch_of).to(device),
+        longest=max(len(branch.prefix) + len(branch.tokens) - 1 for tree in trees for branch in tree.branches),
         source=torch.tensor(source, device=device),
         targets=torch.from_numpy(np.concatenate(targets).astype(np.int64)).to(device),
         rows=rows,
     )
 
 
-def _tree_mask(branch_BL: Tensor) -> Tensor:
-    """Allowed attention [B, 1, L, L]: backwards, to the prefix or within the same branch. Large, so made in place."""
-    mask_BLL = branch_BL[:, :, None] == branch_BL[:, None, :]
-    mask_BLL |= (branch_BL == -1)[:, None, :]
-    return mask_BLL.tril_()[:, None]
-
-
 def hidden_states(model: Any, batch: Batch) -> Tensor:
     """Hidden states [N, H] that predict the batch's tokens."""
     if isinstance(model, Blend):
         return torch.cat([hidden_states(part, batch) for part in model.models], dim=-1)
-    attention: Tensor | None = batch.mask
-    if attention is not None and model.config._attn_implementation == "eager":
-        attention = torch.zeros_like(attention, dtype=torch.float32).masked_fill_(~attention, float("-inf"))
     output = model.base_model(
-        input_ids=batch.input_ids, attention_mask=attention, position_ids=batch.position_ids, use_cache=False
+        input_ids=batch.input_ids,
+        attention_mask=attention_mask(model, batch.branch_of, batch.longest),
+        position_ids=batch.position_ids,
+        use_cache=False,
     )
     return output.last_hidden_state.flatten(0, 1)[batch.source]
 
 
-def num_ids(model: Any) -> int:
-    """Token ids that a model gives logits for."""
-    return int(model.get_output_embeddings().weight.shape[0])
-
-
-def vocabulary_logps(model: Any, hidden_NH: Tensor, temperature: float) -> Tensor:
-    """Full-vocabulary log-probabilities [N, V], in at least fp32, at `temperature`. Only ever called on a chunk."""
-    return torch.log_softmax(_logits(model, hidden_NH) / temperature, dim=-1)
-
-
-def _logits(model: Any, hidden_NH: Tensor) -> Tensor:
-    """Logits [N, V] in at least fp32, before temperature."""
-    if isinstance(model, Blend):
-        return _blended_logits(model, hidden_NH)
-    logits_NV = model.get_output_embeddings()(hidden_NH)
-    logits_NV = logits_NV.to(torch.promote_types(logits_NV.dtype, torch.float32))
-    cap = getattr(model.config, "final_logit_softcapping", None)
-    return logits_NV if cap is None else torch.tanh(logits_NV / cap) * cap
-
-
-def _blended_logits(blend: Blend, hidden_NH: Tensor) -> Any:
-    widths = [model.get_output_embeddings().weight.shape[1] for model in blend.models]
-    parts = [
-        _logits(model, hidden)[:, : blend.num_ids]
-        for model, hidden in zip(blend.models, hidden_NH.split(widths, dim=-1), strict=True)
-    ]
-    if len(parts) == 1:
-        return parts[0]
-    return sum(weight * part for weight, part in zip(blend.weights, parts, strict=True))
-
-
-def token_logps(
-    model: Any,
-    hidden_NH: Tensor,
-    targets_N: Tensor,
-    *,
-    temperature: float,
-    chunk: int,
-    support_ids_NK: Tensor | None = None,
-    top_k: int | None = None,
-) -> TokenLogps:
-    """Log-probabilities of the sampled tokens and of a support.
-
-    The support is the given ids, the model's own `top_k`, or, with both, the given ids and then those of the top k that
-    are not among them, padded with -1 to their common width; with neither it is empty. Given ids may be padded too.
-    """
-
-    def of_chunk(hidden_CH: Tensor, targets_C: Tensor, ids_CK: Tensor | None) -> tuple[Tensor, Tensor, Tensor]:
-        logps_CV = vocabulary_logps(model, hidden_CH, temperature)
-        ids_CK = _support(logps_CV.detach(), ids_CK, top_k)
-        support_CK = logps_CV.gather(1, ids_CK.clamp(min=0)).masked_fill(ids_CK < 0, -torch.inf)
-        return logps_CV.gather(1, targets_C[:, None]).squeeze(1), ids_CK, support_CK
-
-    sampled, ids, support = in_chunks(of_chunk, hidden_NH, targets_N, support_ids_NK, chunk=chunk)
-    return TokenLogps(sampled, ids, support)
-
-
-def in_chunks(function: Callable[..., tuple[Tensor, ...]], *tensors: Tensor | None, chunk: int) -> list[Tensor]:
-    """A function of tensors with N entries each, of `chunk` at a time; where it has a gradient it is computed anew.
-
-    The first of `tensors` is the one whose gradient counts; a None is handed on as it is. Returns tensors of N entries.
-    """
-    first = tensors[0]
-    assert first is not None, "chunks are cut from the first tensor"
-    needs_gradient = torch.is_grad_enabled() and first.requires_grad
-    parts = []
-    for start in range(0, len(first), chunk):
-        cut = [None if tensor is None else tensor[start : start + chunk] for tensor in tensors]
-        parts.append(checkpoint(function, *cut, use_reentrant=False) if needs_gradient else function(*cut))
-    return [torch.cat(column) for column in zip(*parts, strict=True)]
-
-
-def _support(logps_CV: Tensor, given_CK: Tensor | None, top_k: int | None) -> Tensor:
-    """Ids [C, K] of the support, see `token_logps`. A union has room for all its ids, or for the whole vocabulary."""
-    if top_k is None:
-        return given_CK if given_CK is not None else torch.zeros(len(logps_CV), 0, dtype=torch.long).to(logps_CV.device)
-    own_CK = logps_CV.topk(min(top_k, logps_CV.shape[-1]), dim=-1).indices
-    if given_CK is None:
-        return own_CK
-    known_CK = (own_CK[:, :, None] == given_CK[:, None, :]).any(dim=-1)
-    ids_CK = torch.cat([given_CK, own_CK.masked_fill(known_CK, -1)], dim=-1)
-    order_CK = (ids_CK < 0).int().argsort(dim=-1, stable=True)
-    return ids_CK.gather(1, order_CK)[:, : logps_CV.shape[-1]]
-
-
-@torch.no_grad()
-def check_head(model: Any, setting: str = "model.path") -> None:
-    """InputError if our logits of a token are not the model's own: some architectures scale them after the head."""
-    ids = torch.tensor([[1]], device=model.device)
-    own = torch.log_softmax(model(ids).logits[0].float(), dim=-1)
-    recomputed = vocabulary_logps(model, model.base_model(ids).last_hidden_state[0], 1.0)
-    if not torch.allclose(own, recomputed, atol=1e-3):
-        raise InputError(
-            f"{setting}: {model.config.model_type} models change their logits in a way that mopd does not know; "
-            "choose another model, or teach mopd.models.forward.vocabulary_logps"
-        )
+def tree_tokens(model: Any, items: Sequence[Branch]) -> int:
+    """Tokens that a tree of several of these branches may have for `model`; 0 where it reads each by itself."""
+    longest = max((len(branch.prefix) + len(branch.tokens) - 1 for branch in items), default=0)
+    parts = model.models if isinstance(model, Blend) else (model,)
+    return min(most_shared(part, longest) for part in parts)
 
 
 def check_window(lengths: Sequence[int], window: int) -> None:

@@ -69,19 +69,6 @@ def load_student(
     return student
 
 
-def load_twin(student: Any, folder: Path) -> Any:
-    """The model of a folder that `save_model` wrote, beside a student of the same kind (the base is shared).
-
-    Where the student has an adapter and the folder has none, training by adapters begins here: a copy of the student.
-    """
-    if not hasattr(student, "peft_config"):
-        return load_model(folder, student.device)
-    twin = copy_sharing_frozen(student)
-    if has_adapter(folder):
-        load_adapter(twin, folder)
-    return twin
-
-
 def add_adapter(model: Any, lora: LoraSettings, *, seed: int) -> None:
     """Put a new adapter into `model` and freeze the rest. B starts at zero: the model computes what it did before."""
     from peft import LoraConfig, inject_adapter_in_model
@@ -134,6 +121,11 @@ def linear_layers(model: Any) -> list[str]:
     head = model.get_output_embeddings()
     kinds = (torch.nn.Linear, Conv1D)
     return [name for name, module in model.named_modules() if isinstance(module, kinds) and module is not head]
+
+
+def trained_parameters(model: Any) -> dict[str, Tensor]:
+    """Trained parameters by name; tied weights appear once."""
+    return {name: parameter for name, parameter in model.named_parameters() if parameter.requires_grad}
 
 
 def adapter_weights(model: Any) -> dict[str, Tensor]:

@@ -22,8 +22,12 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
-from mopd.models.lora import copy_sharing_frozen, has_adapter, load_student, load_twin, save_model
-from mopd.models.teachers import TEACHER_FOLDER, has_weights
+from mopd.models.ema import Pieces, Teacher, open_teacher
+from mopd.models.lora import has_adapter, load_student, save_model, trained_parameters
+from mopd.models.narrow import linear_parameters, narrow
+from mopd.models.teachers import TEACHER_FOLDER
+from mopd.optimizers.make import make_optimizer, named_state, reading_dtype, rejoin, restore
+from mopd.optimizers.piecewise import weight_pieces
 
 if TYPE_CHECKING:  # scoring and training run where pydantic is not installed
     from mopd.settings import TrainSettings
@@ -31,7 +35,6 @@ if TYPE_CHECKING:  # scoring and training run where pydantic is not installed
 OPTIMIZER = "optimizer.safetensors"
 STEPS = "trainer.json"
 TOKENIZER_FILES = ("tokenizer.json", "tokenizer_config.json", "chat_template.jinja", "special_tokens_map.json")
-MOMENTS = ("exp_avg", "exp_avg_sq")
 
 
 @dataclass
@@ -39,7 +42,7 @@ class TrainerState:
     """The student with its optimizer, the teacher, and how far training has come."""
 
     student: Any
-    teacher: Any | None
+    teacher: Teacher | None
     """The next round's teacher, where it has weights of its own."""
     optimizer: torch.optim.AdamW
     step: int
@@ -56,61 +59,90 @@ def open_state(
     *,
     base_folder: Path | None = None,
     seed: int = 0,
+    precision: str = "float32",
+    out: Path | None = None,
 ) -> TrainerState:
     """The state to train on from: fresh without `state_folder`. A teacher without weights yet copies the student's.
 
     `base_folder` is the model that the policy's adapter is put on, None where it has none; a new adapter is drawn by
-    `seed`.
+    `seed`. `precision` is that of the passes. `out` is where the state will be saved: a teacher may lie there before
+    (None: it doesn't). Raises InputError where the settings can't be had, or the weights can't be read.
     """
     is_whole_model = state_folder is None or settings.lora is None or not has_adapter(policy_folder)
     assert is_whole_model or base_folder is not None, "an adapter goes on with the model that it is put on"
     student = load_student(policy_folder, base_folder or policy_folder, settings.lora, device=device, seed=seed)
+    progress, saved = {"step": 0, "updates": 0}, dict[str, Tensor]()
+    if state_folder is not None:
+        progress, saved = json.loads((state_folder / STEPS).read_text()), load_file(state_folder / OPTIMIZER)
+    weights = trained_parameters(student)
+    rejoin(weights, saved)
+    teacher = _open_teacher(settings, student, policy_folder, state_folder, out)
+    optimizer = make_optimizer(list(weights.values()), settings)
+    if settings.master_weights == "bfloat16":
+        _narrow(student, optimizer, reading_dtype(precision, device))
+    restore(optimizer, weights, saved, progress["step"])
     student.train()
-    optimizer = torch.optim.AdamW(
-        list(trained_parameters(student).values()),
-        lr=settings.learning_rate,
-        betas=settings.betas,
-        weight_decay=settings.weight_decay,
-    )
-    if state_folder is None:
-        return TrainerState(student, _teacher(student, None, settings), optimizer, step=0, updates=0)
-    progress = json.loads((state_folder / STEPS).read_text())
-    _restore_moments(optimizer, student, load_file(state_folder / OPTIMIZER), progress["step"])
-    return TrainerState(student, _teacher(student, state_folder, settings), optimizer, **progress)
+    return TrainerState(student, teacher, optimizer, **progress)
 
 
-def _teacher(student: Any, state_folder: Path | None, settings: TrainSettings) -> Any | None:
-    if not has_weights(settings.teacher):
+def _narrow(student: Any, optimizer: Any, dtype: torch.dtype) -> None:
+    """Linear layers in half the bits: what is trained without loss, but for an adapter, which is small."""
+    narrow(student, dtype)
+    for weight in linear_parameters(student) if not hasattr(student, "peft_config") else ():
+        if weight.requires_grad:
+            optimizer.narrow(weight)
+
+
+def _open_teacher(
+    settings: TrainSettings, student: Any, policy_folder: Path, state_folder: Path | None, out: Path | None
+) -> Teacher | None:
+    if settings.teacher.kind != "ema":
         return None
-    if state_folder is None or not (state_folder / TEACHER_FOLDER).is_dir():
-        return copy_sharing_frozen(student)
-    return load_twin(student, state_folder / TEACHER_FOLDER)
+    saved = state_folder / TEACHER_FOLDER if state_folder is not None else None
+    return open_teacher(
+        settings.teacher,
+        student,
+        policy_folder=policy_folder,
+        saved=saved if saved is not None and saved.is_dir() else None,
+        folder=out / TEACHER_FOLDER if out is not None else None,
+    )
 
 
 def update_teacher(state: TrainerState, settings: TrainSettings) -> None:
     """After an optimizer step: teacher <- (1 - rate) teacher + rate student (paper: rate 0.05), for `ema` alone."""
-    if settings.teacher.kind != "ema":
-        return
-    teacher_weights, student_weights = trained_parameters(state.teacher), trained_parameters(state.student)
-    with torch.no_grad():
-        for weight, new in zip(teacher_weights.values(), student_weights.values(), strict=True):
-            weight.lerp_(new, settings.teacher.rate)
+    if state.teacher is not None:
+        assert settings.teacher.kind == "ema", "no other teacher has weights of its own"
+        state.teacher.follow(student_pieces(state), settings.teacher.rate)
+
+
+def student_pieces(state: TrainerState) -> Pieces:
+    """The student's trained weights, a piece at a time."""
+    for name, weight in trained_parameters(state.student).items():
+        for start, values in weight_pieces(weight, state.optimizer.state.get(weight, {})):
+            yield name, start, values
 
 
 def save_state(state: TrainerState, source: Path, out: Path) -> None:
     """Write the state into the empty or missing folder `out`; tokenizer files are copied from `source`."""
-    for model, folder in ((state.student, out), (state.teacher, out / TEACHER_FOLDER)):
-        if model is None:
-            continue
-        folder.mkdir(parents=True, exist_ok=True)
-        with _write_errors(folder):
-            save_model(model, folder)
-        for name in TOKENIZER_FILES:
-            if (source / name).exists():
-                shutil.copyfile(source / name, folder / name)
+    out.mkdir(parents=True, exist_ok=True)
+    with _write_errors(out):
+        save_model(state.student, out)
+    _copy_tokenizer(source, out)
+    if state.teacher is not None:
+        teacher = out / TEACHER_FOLDER
+        teacher.mkdir(exist_ok=True)
+        with _write_errors(teacher):
+            state.teacher.save(teacher)
+        _copy_tokenizer(source, teacher)
     with _write_errors(out / OPTIMIZER):
-        save_file(_moments(state), out / OPTIMIZER)
+        save_file(named_state(state.optimizer, trained_parameters(state.student)), out / OPTIMIZER)
     (out / STEPS).write_text(json.dumps({"step": state.step, "updates": state.updates}))
+
+
+def _copy_tokenizer(source: Path, folder: Path) -> None:
+    for name in TOKENIZER_FILES:
+        if (source / name).exists():
+            shutil.copyfile(source / name, folder / name)
 
 
 def drop_trainer_state(folder: Path) -> None:
@@ -127,28 +159,3 @@ def _write_errors(path: Path) -> Iterator[None]:
         yield
     except SafetensorError as error:
         raise OSError(errno.EIO, str(error), str(path)) from error
-
-
-def trained_parameters(model: Any) -> dict[str, Tensor]:
-    """Trained parameters by name; tied weights appear once."""
-    return {name: parameter for name, parameter in model.named_parameters() if parameter.requires_grad}
-
-
-def _moments(state: TrainerState) -> dict[str, Tensor]:
-    return dict(_named_moments(state))
-
-
-def _named_moments(state: TrainerState) -> Iterator[tuple[str, Tensor]]:
-    for name, parameter in trained_parameters(state.student).items():
-        for moment in MOMENTS:
-            if parameter in state.optimizer.state:
-                yield f"{moment}.{name}", state.optimizer.state[parameter][moment].contiguous()
-
-
-def _restore_moments(optimizer: torch.optim.AdamW, student: Any, moments: dict[str, Tensor], steps: int) -> None:
-    for name, parameter in trained_parameters(student).items():
-        if f"{MOMENTS[0]}.{name}" in moments:
-            optimizer.state[parameter] = {
-                "step": torch.tensor(float(steps)),
-                **{moment: moments[f"{moment}.{name}"].to(parameter.device) for moment in MOMENTS},
-            }

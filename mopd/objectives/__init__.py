@@ -39,9 +39,10 @@ def columns_read(settings: Settings) -> dict[str, tuple[str, ...]]:
     counts in training is that of the policy that sampled.
     """
     columns = settings.train.objective.columns(settings.score.support)
-    proximal = ("proximal_logprobs",) if settings.train.importance.kind == "proximal" else ()
+    proximal = ("proximal_logprobs",) if settings.train.importance.kind in ("proximal", "recomputed") else ()
+    masked = ("finish_reason",) if settings.train.mask_truncated else ()
     scores = (*ROLLOUT_COLUMNS, *proximal, *columns.get("scores", ()))
-    return {**columns, "scores": scores, "rollouts": ("policy_version",)}
+    return {**columns, "scores": scores, "rollouts": ("policy_version", *masked)}
 
 
 def needs_reference(settings: Settings) -> bool:

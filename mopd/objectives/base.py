@@ -17,7 +17,8 @@ import torch
 from torch import Tensor
 
 from mopd.models.device import autocast
-from mopd.models.forward import Batch, TokenLogps, token_logps
+from mopd.models.forward import Batch
+from mopd.models.head import TokenLogps, token_logps
 from mopd.objectives.losses import importance_ratio, step_means, token_weights
 
 if TYPE_CHECKING:  # training runs where pydantic is not installed
@@ -60,8 +61,12 @@ class Update:
 
     @cached_property
     def behavior_logps_T(self) -> Tensor:
-        """Of the policy that sampled."""
-        return self.flat("behavior_logprobs")
+        """Of the policy that sampled: as it was sampled from, or, recomputed, as the trainer reads it.
+
+        The latter is the policy at the start of the round, its whole distribution at the rollout temperature.
+        """
+        recomputed = self.train.importance.kind == "recomputed"
+        return self.flat("proximal_logprobs" if recomputed else "behavior_logprobs")
 
     @cached_property
     def proximal_logps_T(self) -> Tensor | None:

@@ -11,7 +11,8 @@ import torch
 from torch import Tensor
 
 from mopd.models.device import autocast
-from mopd.models.forward import branches, hidden_states, in_chunks, make_batch, plan_batches, vocabulary_logps
+from mopd.models.forward import branches, hidden_states, make_batch, plan_batches, tree_tokens
+from mopd.models.head import map_logits, vocabulary_logps
 from mopd.objectives.base import MicroBatch
 from mopd.objectives.losses import divergence
 
@@ -19,15 +20,18 @@ from mopd.objectives.losses import divergence
 def full_divergence(micro: MicroBatch, teacher: Any, *, alpha: float) -> tuple[Tensor, Tensor]:
     """The student's logps of the sampled tokens and its divergence from the teacher there, both [N]."""
 
-    def of_chunk(hidden_CH: Tensor, targets_C: Tensor, theirs_CH: Tensor) -> tuple[Tensor, Tensor]:
-        student_CV = vocabulary_logps(micro.student, hidden_CH, micro.temperature)
-        with torch.no_grad():
-            teacher_CV = vocabulary_logps(teacher, theirs_CH, micro.temperature)
-        return student_CV.gather(1, targets_C[:, None]).squeeze(1), divergence(student_CV, teacher_CV, alpha=alpha)
-
     theirs_NH = _teacher_hidden(micro, teacher)
+
+    @torch.no_grad()
+    def beside(cut: slice) -> tuple[Tensor, Tensor]:
+        return micro.batch.targets[cut], vocabulary_logps(teacher, theirs_NH[cut], micro.temperature)
+
+    def of_logits(logits_RV: Tensor, targets_R: Tensor, teacher_RV: Tensor) -> tuple[Tensor, Tensor]:
+        student_RV = torch.log_softmax(logits_RV / micro.temperature, dim=-1)
+        return student_RV.gather(1, targets_R[:, None]).squeeze(1), divergence(student_RV, teacher_RV, alpha=alpha)
+
     with autocast(micro.precision, micro.hidden_NH.device):
-        sampled_N, distance_N = in_chunks(of_chunk, micro.hidden_NH, micro.batch.targets, theirs_NH, chunk=micro.chunk)
+        sampled_N, distance_N = map_logits(micro.student, of_logits, micro.hidden_NH, beside, chunk=micro.chunk)
     return sampled_N, distance_N
 
 
@@ -37,7 +41,9 @@ def _teacher_hidden(micro: MicroBatch, teacher: Any) -> Tensor:
     device, rows = micro.hidden_NH.device, [micro.update.rows[row] for row, _ in micro.batch.rows]
     items = branches([row["context_token_ids"] for row in rows], [row["token_ids"] for row in rows])
     hidden_of_row: dict[int, Tensor] = {}
-    for trees in plan_batches(items, max_tokens=micro.batch.input_ids.numel()):
+    for trees in plan_batches(
+        items, max_tokens=micro.batch.input_ids.numel(), shared_tokens=tree_tokens(teacher, items)
+    ):
         batch = make_batch(trees, device)
         with autocast(micro.precision, device):
             parts = hidden_states(teacher, batch).split([length for _, length in batch.rows])

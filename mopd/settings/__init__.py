@@ -1,8 +1,8 @@
 """All settings of a run, one class a part; `run` holds the tree, and reads it."""
 
+from mopd.settings.evaluate import EvaluateSettings
 from mopd.settings.generate import GenerateSettings
 from mopd.settings.run import (
-    EvaluateSettings,
     ModelSettings,
     Settings,
     TrainSettings,

@@ -13,6 +13,7 @@ from mopd.settings.variants import (
     FeedbackVariant,
     NoPeers,
     PeerVariant,
+    ReferenceVariant,
     SummaryVariant,
     Variant,
 )
@@ -52,9 +53,9 @@ class AutoVariant(Variant):
 
 
 VariantSettings = Annotated[
-    PeerVariant | NoPeers | FeedbackVariant | SummaryVariant | ControlVariant | AutoVariant,
+    PeerVariant | NoPeers | FeedbackVariant | ReferenceVariant | SummaryVariant | ControlVariant | AutoVariant,
     Field(discriminator="kind"),
-    choice(PeerVariant, NoPeers, FeedbackVariant, SummaryVariant, ControlVariant, AutoVariant),
+    choice(PeerVariant, NoPeers, FeedbackVariant, ReferenceVariant, SummaryVariant, ControlVariant, AutoVariant),
 ]
 
 
@@ -70,8 +71,11 @@ class ConditionSettings(Frozen):
     """Whether a failed peer is shown beside successful ones, or only where there are none."""
     exclude_self: bool = True
     """A rollout never sees itself as a peer."""
-    strip_think: bool = False
-    """Whether `<think>…</think>` is left out of peers' replies; one that is nothing else is no peer then."""
+    strip_think: bool | Literal["auto"] = "auto"
+    """Whether `<think>…</think>` is left out of peers' replies; one that is nothing else is no peer then. `auto`: where
+    the chat template knows thinking."""
+    show_truncated: bool = True
+    """Whether replies that were cut at the longest response may be shown as peers."""
     history_rounds: NonNegativeInt = 0
     """Prompts without a success now are shown successes of up to so many earlier rounds, newest first."""
     max_context_tokens: PositiveInt = 10240

@@ -19,6 +19,7 @@ from mopd.settings.variants import (
     FixedVariant,
     NoPeers,
     PeerVariant,
+    ReferenceVariant,
     SummaryVariant,
 )
 
@@ -36,7 +37,7 @@ _FIXED: TypeAdapter[Any] = TypeAdapter(FixedVariant)
 class ContextChoice:
     """One way of showing peers; None: as the run has it."""
 
-    variant: PeerVariant | NoPeers | FeedbackVariant | SummaryVariant | ControlVariant
+    variant: PeerVariant | NoPeers | FeedbackVariant | ReferenceVariant | SummaryVariant | ControlVariant
     rendering: Rendering | None = None
     order: Order | None = None
     """Where the failed peer stands: `condition.failure_position`."""
@@ -116,8 +117,8 @@ def choice_grid(texts: Iterable[str], renderings: Sequence[Rendering], orders: S
 
 
 def shows_replies(variant: Any) -> bool:
-    """Whether the rendering makes a difference: whole replies of peers can be turns."""
-    return isinstance(variant, PeerVariant | ControlVariant)
+    """Whether the rendering makes a difference: whole replies of peers, and solutions, can be turns."""
+    return isinstance(variant, PeerVariant | ReferenceVariant | ControlVariant)
 
 
 def has_order(variant: Any) -> bool:

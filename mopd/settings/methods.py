@@ -13,6 +13,8 @@ METHODS: dict[str, dict[str, str]] = {
     "mopd": {OBJECTIVE: DISTILL, "condition.variant": "contrastive"},
     "sdpo": {OBJECTIVE: DISTILL, "condition.variant": "success"},
     "opd": {OBJECTIVE: DISTILL, "condition.variant": "none"},
+    "opsd": {OBJECTIVE: DISTILL, "condition.variant": "reference", "train.teacher": "frozen"},  # arXiv 2601.18734
+    "sdft": {OBJECTIVE: DISTILL, "condition.variant": "reference", "train.teacher": "ema"},  # arXiv 2601.19897
     "grpo": {OBJECTIVE: "grpo"},
     "dpo": {OBJECTIVE: "dpo"},
     "simpo": {OBJECTIVE: "simpo"},

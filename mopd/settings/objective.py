@@ -142,6 +142,16 @@ class ProximalImportance(Frozen):
     """Truncation of either ratio."""
 
 
+class RecomputedImportance(Frozen):
+    """Tokens weighted by how much likelier they are now than at the start of the round, both read by the trainer."""
+
+    kind: Literal["recomputed"]
+    """Weight min(policy / policy at the start of the round, clip): 1 before training, whatever was made of the policy's
+    distribution to sample from it. The default where generation truncates or penalizes (docs/sampling.md)."""
+    clip: Positive = 2.0
+    """Truncation of the ratio."""
+
+
 class NoImportance(Frozen):
     """Every token alike, whichever policy sampled it."""
 
@@ -150,9 +160,9 @@ class NoImportance(Frozen):
 
 
 ImportanceSettings = Annotated[
-    BehaviorImportance | ProximalImportance | NoImportance,
+    BehaviorImportance | ProximalImportance | RecomputedImportance | NoImportance,
     Field(discriminator="kind"),
-    choice(BehaviorImportance, ProximalImportance, NoImportance),
+    choice(BehaviorImportance, ProximalImportance, RecomputedImportance, NoImportance),
 ]
 
 

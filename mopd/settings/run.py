@@ -7,12 +7,14 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import yaml
-from pydantic import Field, ValidationError, model_validator
+from pydantic import Field, JsonValue, ValidationError, model_validator
 
 from mopd.errors import InputError
 from mopd.models.embedded import EMBEDDED_MODEL
-from mopd.settings.base import Beta, Frozen, NonNegativeInt, PositiveInt, Temperature
+from mopd.settings.base import Beta, Frozen, NonNegativeInt, PositiveInt, Switch
+from mopd.settings.chat_template import TemplateText
 from mopd.settings.condition import ConditionSettings
+from mopd.settings.evaluate import EvaluateSettings
 from mopd.settings.generate import GenerateSettings
 from mopd.settings.lora import LoraSettings
 from mopd.settings.methods import expand_method, keep_objective, yield_to_method
@@ -24,6 +26,7 @@ from mopd.settings.objective import (
     ObjectiveSettings,
     TokenMean,
 )
+from mopd.settings.sampling import IMPORTANCE, RECOMPUTED, follow_sampling, shaping
 from mopd.settings.signals import SignalSettings
 from mopd.settings.tasks import NumberTasks, TaskSettings
 from mopd.settings.teacher import EmaTeacher, TeacherSettings
@@ -35,9 +38,21 @@ class ModelSettings(Frozen):
     """The student, and where the initial weights come from."""
 
     path: str = EMBEDDED_MODEL
-    """A Hugging Face folder, `embedded:smollm2-135m-instruct`, or `tiny:llama` (random weights, for tests)."""
+    """A Hugging Face folder, a name on the hub (`org/name`, `org/name@revision`), `embedded:smollm2-135m-instruct`, or
+    `tiny:llama` (random weights, for tests)."""
     precision: Literal["auto", "float32", "bfloat16"] = "auto"
     """Autocast precision of forward passes; master weights stay fp32. `auto`: bfloat16 where the hardware has it."""
+    allow_pickled_weights: bool = False
+    """Whether a model, or an external teacher, may have its weights in `pytorch_model.bin` alone; they are read with
+    `weights_only`. Safetensors go first wherever there are some."""
+    chat_template: TemplateText | None = None
+    """A file with a Jinja chat template in place of the model's own. The run keeps its text, not the path."""
+    chat_template_kwargs: dict[str, JsonValue] = Field(default={})
+    """Arguments of the chat template, e.g. `{enable_thinking: false}`; those that it does not know are refused."""
+    system_prompt: Annotated[str, Field(min_length=1)] | None = None
+    """A system message before the messages that have none."""
+    check_memory: bool = True
+    """Whether a run is refused that can't fit into the memory there is, by the arithmetic of `mopd plan`."""
 
 
 class ScoreSettings(Frozen):
@@ -68,6 +83,9 @@ class TrainSettings(Frozen):
     """Of AdamW, after warm-up (paper: 1e-5)."""
     warmup_steps: NonNegativeInt = 10
     """Optimizer steps over which the learning rate rises linearly (paper: 10)."""
+    schedule: Literal["constant", "linear", "cosine"] = "constant"
+    """The learning rate after warm-up: as it is, or falling towards 0 over all updates of the run. A run whose rate
+    falls can't be continued to more rounds, but forked."""
     weight_decay: Annotated[float, Field(ge=0.0)] = 0.01
     """Of AdamW, on every trained weight (paper: 0.01)."""
     betas: tuple[Beta, Beta] = (0.9, 0.999)
@@ -87,23 +105,23 @@ class TrainSettings(Frozen):
     """Rounds between the policy that sampled and the one that is trained; a round with older rollouts is refused."""
     max_tokens_per_pass: PositiveInt = 4096
     """Tokens of one micro-batch; does not change the result."""
+    gradient_checkpointing: Switch = "auto"
+    """Activations are computed again in the backward pass instead of kept, layer by layer: less memory, a third more
+    time, the same result. `auto`: where those of `max_tokens_per_pass` don't fit into the memory that is free."""
+    optimizer: Literal["adamw", "adamw_8bit"] = "adamw"
+    """`adamw_8bit` keeps the moments in 8 bits, in blocks (by bitsandbytes): a quarter of their memory."""
+    master_weights: Literal["float32", "bfloat16"] = "float32"
+    """`bfloat16`: weights and gradients of linear layers have 16 bits, and the 16 bits that rounding takes from a
+    weight are kept beside its moments, so that no update is lost. Passes must be in bfloat16 too."""
+    offload_optimizer: bool = False
+    """Keep the optimizer's state out of the device's memory between steps, in the host's; the same result."""
     teacher: TeacherSettings = EmaTeacher()
     lora: LoraSettings | None = None
+    mask_truncated: bool = False
+    """Whether replies that were cut at the longest response carry no loss. Their rewards count in the means of their
+    groups all the same."""
     keep_trainer_states: PositiveInt = 1
     """Rounds whose optimizer and teacher state stay on disk; policies are all kept."""
-
-
-class EvaluateSettings(Frozen):
-    """Held-out evaluation: mean@k and pass@k."""
-
-    num_samples: PositiveInt = 8
-    """k."""
-    temperature: Temperature | None = None
-    """Null: the temperature of generation."""
-    when: Literal["first_and_last", "every_round", "never"] = "first_and_last"
-    """Which policies are evaluated."""
-    bootstrap_samples: PositiveInt = 2000
-    """Resamples of the prompts behind each 95 % interval."""
 
 
 class Settings(Frozen):
@@ -132,11 +150,18 @@ class Settings(Frozen):
         """What intervals over prompts are drawn by: `num_samples` and `seed`."""
         return {"num_samples": self.evaluate.bootstrap_samples, "seed": self.seed}
 
+    @property
+    def evaluation_sampling(self) -> GenerateSettings:
+        """Those of generation, with evaluation's own in place of theirs."""
+        shared = GenerateSettings.model_fields.keys() & EvaluateSettings.model_fields.keys()
+        own = {name: getattr(self.evaluate, name) for name in shared}
+        return self.generate.model_copy(update={name: value for name, value in own.items() if value is not None})
+
     @model_validator(mode="before")
     @classmethod
     def _methods(cls, tree: Any) -> Any:
-        """`train.objective` may name a whole method (`mopd.settings.methods`)."""
-        return expand_method(tree) if isinstance(tree, dict) else tree
+        """`train.objective` may name a whole method (`mopd.settings.methods`); importance follows sampling."""
+        return follow_sampling(expand_method(tree), GenerateSettings) if isinstance(tree, dict) else tree
 
     @model_validator(mode="after")
     def _possible(self) -> Settings:
@@ -159,6 +184,12 @@ class Settings(Frozen):
             raise ValueError(
                 f"train.objective: {self.train.objective.kind} compares the rollouts of a prompt and there is one; "
                 "set generate.num_samples to 2 or more"
+            )
+        shaped, importance = shaping(self.generate), self.train.importance.kind
+        if shaped and importance in ("behavior", "proximal"):
+            raise ValueError(
+                f"{IMPORTANCE}: {importance} compares the policy with what generate.{shaped[0]} makes of it, which is "
+                f"another distribution before any training (docs/sampling.md); set {IMPORTANCE} to {RECOMPUTED}"
             )
         if self.train.updates_per_round > self.generate.num_prompts:
             raise ValueError(
@@ -185,7 +216,8 @@ def load_settings(path: str | Path, overrides: list[str] | None = None) -> Setti
         raise InputError(f"{path}: not valid YAML ({' '.join(str(error).split())})") from error
     if not isinstance(tree, dict):
         raise InputError(f"{path}: must be a mapping of settings, e.g. 'rounds: 4'")
-    return parse_settings(override_tree(tree, overrides or []), source=str(path))
+    source = f"{path} with --set" if overrides else str(path)
+    return parse_settings(override_tree(tree, overrides or []), source=source)
 
 
 def override_tree(tree: Tree, overrides: list[str]) -> Tree:

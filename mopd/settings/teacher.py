@@ -16,6 +16,9 @@ class EmaTeacher(Frozen):
     """An exponential moving average of the student's weights."""
     rate: Fraction = 0.05
     """Share of the student's weights taken over after each update (paper: 0.05)."""
+    place: Literal["auto", "host", "disk"] = "auto"
+    """Where its weights lie while the student is trained: in the host's memory, or where the round will save them.
+    `auto`: on a GPU the host, else the disk. An adapter's teacher is small and lies beside the student."""
 
 
 class TrustRegionTeacher(Frozen):
@@ -47,7 +50,7 @@ class ExternalTeacher(Frozen):
     kind: Literal["external"]
     """A model with the student's tokenizer: the same tokens under the same ids."""
     path: str
-    """Its folder, in Hugging Face format."""
+    """Its folder in Hugging Face format, or its name on the hub, as `model.path`."""
 
 
 TeacherSettings = Annotated[

@@ -56,18 +56,20 @@ def read_override(override: str) -> tuple[str, Any]:
         raise InputError(f"--set {override}: {text!r} is not a YAML value") from error
 
 
-def flatten(tree: Tree, prefix: str = "") -> Tree:
-    """Values by dotted name; a choice with its settings (a mapping with a `kind`) counts as one."""
+def flatten(settings: Frozen, prefix: str = "") -> Tree:
+    """Values by dotted name, as JSON holds them; a choice with its settings counts as one, and so does a mapping whose
+    names somebody else decides."""
     flat: Tree = {}
-    for name, value in tree.items():
-        group = isinstance(value, dict) and "kind" not in value
-        flat |= flatten(value, f"{prefix}{name}.") if group else {f"{prefix}{name}": value}
+    for name, value in settings.model_dump(mode="json").items():
+        part = getattr(settings, name)
+        is_group = isinstance(part, Frozen) and "kind" not in value
+        flat |= flatten(part, f"{prefix}{name}.") if is_group else {f"{prefix}{name}": value}
     return flat
 
 
 def differences(before: Frozen, after: Frozen) -> dict[str, tuple[Any, Any]]:
-    """Settings that differ, by dotted name, with both values as JSON holds them; a tagged choice counts as one."""
-    old, new = (flatten(settings.model_dump(mode="json")) for settings in (before, after))
+    """Settings that differ, by dotted name, with both values as JSON holds them; counted as `flatten` does."""
+    old, new = flatten(before), flatten(after)
     return {name: (old.get(name), value) for name, value in new.items() if name not in old or old[name] != value}
 
 

@@ -87,6 +87,13 @@ class FeedbackVariant(_PeerlessVariant):
         return self.when
 
 
+class ReferenceVariant(_PeerlessVariant):
+    """The task's own solution, where it has one (docs/contexts.md): the teacher of OPSD and SDFT."""
+
+    kind: Literal["reference"]
+    """No peer's reply: a rival of peers, and a control of what they are worth beside a solution that is known."""
+
+
 class SummaryVariant(Variant):
     """One-sentence summaries of peers, labelled by outcome; the generation prompt asks for them in a tag."""
 
@@ -132,8 +139,8 @@ class ControlVariant(Variant):
 
 
 FixedVariant = Annotated[
-    PeerVariant | NoPeers | FeedbackVariant | SummaryVariant | ControlVariant,
+    PeerVariant | NoPeers | FeedbackVariant | ReferenceVariant | SummaryVariant | ControlVariant,
     Field(discriminator="kind"),
-    choice(PeerVariant, NoPeers, FeedbackVariant, SummaryVariant, ControlVariant),
+    choice(PeerVariant, NoPeers, FeedbackVariant, ReferenceVariant, SummaryVariant, ControlVariant),
 ]
 """A context that is known before the run begins."""

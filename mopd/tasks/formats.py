@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -25,13 +26,14 @@ from mopd.tasks.fields import (
     user,
     whole_number,
 )
-from mopd.tasks.task import Message, Task
+from mopd.tasks.task import SOLUTION, SOLUTION_FIELDS, Message, Task
 from mopd.verifiers.code.scripts import human_eval_tests
+from mopd.verifiers.reply import boxed_answer
 
 Reader = Callable[[Record, str], Task]
 """(record without nulls, name of its source) -> Task. Raises RowError."""
 
-OWN_FIELDS = ("id", "prompt", "messages", "answer", "tests", "verifier", "dataset", "metadata")
+OWN_FIELDS = ("id", "prompt", "messages", "answer", "tests", "verifier", "dataset", "metadata", *SOLUTION_FIELDS)
 VERIFIERS_BY_KIND = {"tooluse": "tool_use"}
 """The paper's kinds that are named otherwise here."""
 NO_TESTS = "-"
@@ -41,6 +43,9 @@ BOXED = "Reason step by step, and put the final answer in \\boxed{}."
 WHOLE_FUNCTION = (
     "Complete this Python function. Reply with the whole program, imports and helpers included, in one fenced block."
 )
+
+_CALCULATOR = re.compile(r"<<[^<>]*>>")
+"""GSM8K's marks: `48/2 = <<48/2=24>>24`."""
 
 
 @dataclass(frozen=True)
@@ -83,7 +88,8 @@ def read_record(record: Record, source: str) -> Task:
 
 @row_format("verifier")
 def own(record: Record, source: str) -> Task:
-    """Our own: `prompt` or `messages`, `verifier`, `answer` or `tests`; `id`, `dataset` and `metadata` may be there."""
+    """Our own: `prompt` or `messages`, `verifier`, `answer` or `tests`; `id`, `dataset`, `solution` and `metadata` may
+    be there."""
     for name in record:
         if name not in OWN_FIELDS:
             raise RowError(f"{name}: no such field; put it under metadata or remove it")
@@ -93,7 +99,7 @@ def own(record: Record, source: str) -> Task:
         answer=answer_text(record, "answer") if "answer" in record else "",
         verifier=optional_text(record, "verifier") or "",
         dataset=optional_text(record, "dataset") or source,
-        metadata=mapping(record, "metadata"),
+        metadata={**mapping(record, "metadata"), **_solution(record)},
         tests=json_text(record, "tests"),
     )
 
@@ -111,7 +117,7 @@ def paper(record: Record, source: str) -> Task:
         answer=json_text(record, "answer") or "",
         verifier=VERIFIERS_BY_KIND.get(kind, kind),
         dataset=dataset,
-        metadata=_keep(record, "idx", "kind", "elo"),
+        metadata={**_keep(record, "idx", "kind", "elo"), **_solution(record)},
         tests=None if record.get("tests") == NO_TESTS else json_text(record, "tests"),
     )
 
@@ -130,7 +136,7 @@ def human_eval(record: Record, source: str) -> Task:
         answer="",
         verifier="code",
         dataset=source,
-        metadata=_keep(record, "canonical_solution"),
+        metadata={**_keep(record, "canonical_solution"), **_whole_program(record)},
         tests=tests,
     )
 
@@ -145,7 +151,7 @@ def code(record: Record, source: str) -> Task:
         answer="",
         verifier="code",
         dataset=dataset,
-        metadata=mapping(record, "metadata"),
+        metadata={**mapping(record, "metadata"), **_solution(record)},
         tests=json_text(record, "tests"),
     )
 
@@ -159,13 +165,30 @@ def competition(record: Record, source: str) -> Task:
         answer=number_text(record, "answer"),
         verifier="math",
         dataset=source,
-        metadata=_keep(record, "url", "solution"),
+        metadata={**_keep(record, "url"), **_solution(record)},
+    )
+
+
+@row_format("problem", "solution")
+def competition_math(record: Record, source: str) -> Task:
+    """MATH's: `problem`, and a `solution` whose last \\boxed{} is the answer."""
+    solution = text(record, "solution")
+    answer = boxed_answer(solution)
+    if not answer:
+        raise RowError("solution: has no answer in \\boxed{}; add it, or a field answer")
+    return Task(
+        id="",
+        messages=[user(f"{text(record, 'problem')}\n\n{BOXED}")],
+        answer=answer,
+        verifier="math",
+        dataset=source,
+        metadata={**_keep(record, "level", "type"), SOLUTION: solution},
     )
 
 
 @row_format("question", "answer")
 def gsm8k(record: Record, source: str) -> Task:
-    """GSM8K's: the final answer stands after `####`, behind the solution."""
+    """GSM8K's: the final answer stands after `####`, behind the solution; its marks for a calculator are left out."""
     solution, marked, answer = text(record, "answer").rpartition("####")
     if not marked or not answer.strip():
         raise RowError("answer: has no final answer after ####, as GSM8K's rows do; add it, or name a tasks.reader")
@@ -175,7 +198,7 @@ def gsm8k(record: Record, source: str) -> Task:
         answer=answer.strip(),
         verifier="numeric",
         dataset=source,
-        metadata={"solution": solution.strip()} if solution.strip() else {},
+        metadata={SOLUTION: _CALCULATOR.sub("", solution).strip()} if solution.strip() else {},
     )
 
 
@@ -212,6 +235,21 @@ def _system(record: Record) -> list[Message]:
 def _numbered(record: Record, name: str, dataset: str) -> str:
     number = whole_number(record, name)
     return "" if number is None else f"{dataset}/{number}"
+
+
+def _solution(record: Record) -> Record:
+    """The worked solution, where the row has one under either name: for teachers, see `mopd.tasks.task`."""
+    values = [record.get(name) for name in SOLUTION_FIELDS]
+    solutions = [value for value in values if isinstance(value, str) and value.strip()]
+    if len(solutions) > 1:
+        raise RowError(f"{', '.join(SOLUTION_FIELDS)}: both given; keep one of them")
+    return {SOLUTION: solutions[0]} if solutions else {}
+
+
+def _whole_program(record: Record) -> Record:
+    """HumanEval's solution goes on where the prompt ends; a reply is asked for as a whole program."""
+    body = optional_text(record, "canonical_solution")
+    return {} if body is None else {SOLUTION: f"```python\n{record['prompt'].strip()}\n{body.rstrip()}\n```"}
 
 
 def _keep(record: Record, *names: str) -> Record:

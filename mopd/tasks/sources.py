@@ -1,15 +1,16 @@
-"""Where rows come from: a JSON-lines file, a Parquet file, a folder, or a name."""
+"""Where rows come from: a JSON-lines file, a Parquet file, a folder, a data set of the hub, or a name."""
 
 from __future__ import annotations
 
 import os
 import re
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from mopd.errors import InputError
+from mopd.hub.names import HubName, dataset_name
 from mopd.tasks.fields import Record
 from mopd.tasks.folders import split_files
 from mopd.tasks.generators import EXTRA, generated_rows
@@ -35,6 +36,9 @@ class Source:
 def open_source(source: str) -> Source:
     """The rows of a source. Raises InputError when it can't be read; rows come as they are asked for."""
     source = expand(source)
+    repository = dataset_name(source)
+    if repository is not None:
+        return _open_repository(repository)
     path, split = split_suffix(source)
     generated = None if path.exists() else generated_rows(source)
     if generated is None:
@@ -64,6 +68,15 @@ def split_suffix(source: str) -> tuple[Path, str | None]:
     if mark and not Path(source).exists() and Path(folder).is_dir():
         return Path(folder), split
     return Path(source), None
+
+
+def _open_repository(name: HubName) -> Source:
+    """The rows of a data set of the hub: from the cache where it is pinned, else loaded now."""
+    from mopd.tasks.hub import fetch_dataset, rows_file
+
+    name = fetch_dataset(name, "")
+    title = str(replace(name, revision=None))
+    return Source(title, name.repo.rpartition("/")[2], enumerate(_parquet_rows([rows_file(name)]), start=1))
 
 
 def _open_path(source: str, path: Path, split: str | None) -> Source:

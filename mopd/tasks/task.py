@@ -9,6 +9,11 @@ from typing import Any
 Message = dict[str, str]
 """{"role": ..., "content": ...}, as chat templates take it."""
 
+SOLUTION = "solution"
+"""Where a task's metadata has its worked solution: for teachers, never for students."""
+SOLUTION_FIELDS = (SOLUTION, "demonstration")
+"""What rows call it."""
+
 
 @dataclass(frozen=True)
 class Task:
@@ -53,6 +58,12 @@ def task_record(task: Task) -> dict[str, Any]:
         "metadata": task.metadata or None,
     }
     return {name: value for name, value in record.items() if value is not None}
+
+
+def solution_of(metadata: dict[str, Any]) -> str | None:
+    """A task's own worked solution, or demonstration, of its metadata; None where it has none."""
+    solution = metadata.get(SOLUTION)
+    return solution if isinstance(solution, str) and solution.strip() else None
 
 
 def record_line(record: dict[str, Any]) -> str:

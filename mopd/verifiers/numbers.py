@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from mopd.verifiers.base import Problem, Verdict, verifier
 from mopd.verifiers.number_text import find_numbers
+from mopd.verifiers.reply import without_thinking
 
 
 def one_number(problem: Problem, name: str) -> str | None:
@@ -16,21 +17,21 @@ def one_number(problem: Problem, name: str) -> str | None:
 @verifier(check=one_number)
 def last_number(text: str, problem: Problem) -> Verdict:
     """The last number of the reply counts."""
-    numbers = find_numbers(text)
+    numbers = find_numbers(without_thinking(text))
     return _judge(numbers[-1] if numbers else None, problem.answer, "last number")
 
 
 @verifier(check=one_number)
 def first_number(text: str, problem: Problem) -> Verdict:
     """The first number of the reply counts."""
-    numbers = find_numbers(text)
+    numbers = find_numbers(without_thinking(text))
     return _judge(numbers[0] if numbers else None, problem.answer, "first number")
 
 
 @verifier(check=one_number)
 def only_number(text: str, problem: Problem) -> Verdict:
     """The reply must name exactly one number (as often as it likes), and that number counts."""
-    numbers = set(find_numbers(text))
+    numbers = set(find_numbers(without_thinking(text)))
     if len(numbers) > 1:
         return Verdict(0.0, None, f"The reply names {len(numbers)} different numbers instead of one.")
     return _judge(next(iter(numbers), None), problem.answer, "number")

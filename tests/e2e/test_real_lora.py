@@ -10,11 +10,12 @@ import numpy as np
 import pytest
 import torch
 
-from mopd.engines import Request, Sample, make_engine
+from mopd.engines import Request, Sample, Sampling, make_engine
 from mopd.models.folders import load_model, load_tokenizer, resolve_model
-from mopd.models.forward import branches, hidden_states, make_batch, plan_batches, token_logps
+from mopd.models.forward import branches, hidden_states, make_batch, plan_batches
+from mopd.models.head import token_logps
 from mopd.models.lora import load_student, save_model
-from mopd.settings import Settings, parse_settings
+from mopd.settings import GenerateSettings, Settings, parse_settings
 from mopd.settings.lora import LoraSettings
 
 LOGPROB_TOLERANCE = 1e-3
@@ -83,7 +84,8 @@ def test_vllm_samples_from_the_adapter(base: Path, policy: Path) -> None:
         )
         for text in QUESTIONS
     ]
-    requests = [Request(tuple(ids), seed, 0.8, 16) for ids in prompts for seed in range(4)]
+    sampling = Sampling.of(GenerateSettings(temperature=0.8, max_tokens=16))
+    requests = [Request(tuple(ids), seed, sampling) for ids in prompts for seed in range(4)]
     with multiprocessing.get_context("spawn").Pool(1) as pool:
         samples = pool.apply(sample, (base, policy, requests))
     said = np.concatenate([sample.logprobs for sample in samples])

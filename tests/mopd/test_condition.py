@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import itertools
 import random
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import pytest
@@ -15,6 +15,7 @@ from mopd.contexts.pools import Pools, read_groups
 from mopd.contexts.render import context_digest
 from mopd.contexts.summaries import SUMMARY_INSTRUCTION, with_instruction
 from mopd.errors import InputError
+from mopd.models.chat_template import ChatTemplate
 from mopd.settings.condition import ConditionSettings
 
 COLUMNS = {
@@ -30,6 +31,10 @@ class ByteTokenizer:
     """Ids are bytes of a one-line-a-message template."""
 
     all_special_tokens = ("<|end|>",)
+    added_tokens_decoder: ClassVar[dict[int, Any]] = {}
+
+    def get_chat_template(self) -> str:
+        return "{{ messages }}"
 
     def apply_chat_template(self, messages: list[dict[str, str]], **options: bool) -> list[int]:
         lines = [f"{message['role']}: {message['content']}<|end|>\n" for message in messages]
@@ -38,6 +43,9 @@ class ByteTokenizer:
     def encode(self, text: str, *, add_special_tokens: bool) -> list[int]:
         assert not add_special_tokens
         return list(text.encode())
+
+
+TEMPLATE = ChatTemplate(ByteTokenizer())
 
 
 def tables(
@@ -60,9 +68,7 @@ def tables(
 
 
 def contexts(outcomes: str, texts: list[str] | None = None, *, run_seed: int = 0, **changes: Any) -> list[Row]:
-    return condition(
-        *tables(outcomes, texts), ConditionSettings.model_validate(changes), ByteTokenizer(), run_seed=run_seed
-    )
+    return condition(*tables(outcomes, texts), ConditionSettings.model_validate(changes), TEMPLATE, run_seed=run_seed)
 
 
 def joined(*groups: Tables) -> Tables:
@@ -74,7 +80,7 @@ def joined(*groups: Tables) -> Tables:
 def shard_contexts(shard: Tables, earlier: Tables | None = None, **changes: Any) -> list[Row]:
     history = earlier[1:] if earlier else ([], [])
     settings = ConditionSettings.model_validate(changes)
-    return condition(*shard, settings, ByteTokenizer(), run_seed=0, earlier=history)
+    return condition(*shard, settings, TEMPLATE, run_seed=0, earlier=history)
 
 
 def shown(row: Row, *names: str) -> list[Any]:
@@ -105,7 +111,7 @@ def test_contexts_stay_as_they_were_byte_by_byte(variant: str) -> None:
         ):
             names = ("rendering", "failure_position", "show_failure", "exclude_self", "max_context_tokens")
             settings = ConditionSettings.model_validate({"variant": variant, **dict(zip(names, values, strict=True))})
-            for row in condition(*group, settings, ByteTokenizer(), run_seed=number):
+            for row in condition(*group, settings, TEMPLATE, run_seed=number):
                 digests.update(row["context_digest"].encode())
     assert digests.hexdigest() == RECORDED[variant]
 
@@ -197,12 +203,12 @@ def test_equal_texts_still_count_as_peers() -> None:
 def test_draws_depend_on_run_seed_round_prompt_and_sample_only() -> None:
     prompts, rollouts, verdicts = tables("+" + "-" * 9)
     other = tables("-+-", prompt_id="q")
-    settings, tokenizer = ConditionSettings.model_validate({"variant": "failure"}), ByteTokenizer()
-    alone = condition(prompts, rollouts, verdicts, settings, tokenizer, run_seed=5)
+    settings, template = ConditionSettings.model_validate({"variant": "failure"}), TEMPLATE
+    alone = condition(prompts, rollouts, verdicts, settings, template, run_seed=5)
     shuffled = random.Random(0).sample(rollouts + other[1], len(rollouts) + len(other[1]))
-    among = condition(other[0] + prompts, shuffled, other[2] + verdicts, settings, tokenizer, run_seed=5)
+    among = condition(other[0] + prompts, shuffled, other[2] + verdicts, settings, template, run_seed=5)
     assert [row for row in among if row["prompt_id"] == "p"] == alone
-    elsewhere = condition(prompts, rollouts, verdicts, settings, tokenizer, run_seed=6)
+    elsewhere = condition(prompts, rollouts, verdicts, settings, template, run_seed=6)
     assert [row["failure"] for row in alone] != [row["failure"] for row in elsewhere]
 
 
@@ -216,13 +222,13 @@ def test_rows_as_numpy_values_give_the_same_contexts() -> None:
         row.update({name: np.int32(row[name]) for name in ("round", "sample") if name in row})
     for row in verdicts:
         row["success"] = np.bool_(row["success"])
-    assert condition(prompts, rollouts, verdicts, ConditionSettings(), ByteTokenizer(), run_seed=0) == contexts("+-+")
+    assert condition(prompts, rollouts, verdicts, ConditionSettings(), TEMPLATE, run_seed=0) == contexts("+-+")
 
 
 def test_a_group_that_is_not_whole_is_our_bug() -> None:
     prompts, rollouts, verdicts = tables("+-+")
     with pytest.raises(AssertionError, match="not whole"):
-        condition(prompts, rollouts[1:], verdicts, ConditionSettings(), ByteTokenizer(), run_seed=0)
+        condition(prompts, rollouts[1:], verdicts, ConditionSettings(), TEMPLATE, run_seed=0)
 
 
 def summaries(**changes: Any) -> Row:
@@ -402,7 +408,7 @@ def test_a_peer_is_tokenized_once_a_shard() -> None:
     tokenizer = CountingTokenizer()
     settings = ConditionSettings.model_validate({"variant": "unrelated_prompt"})
     shard = joined(tables("++++----"), tables("+++-", ["a", "b", "c", "d"], prompt_id="q"))
-    rows = condition(*shard, settings, tokenizer, run_seed=0)
+    rows = condition(*shard, settings, ChatTemplate(tokenizer), run_seed=0)
     assert sum(len(row["peers"]) for row in rows) > 20
     assert len(tokenizer.encoded) == len(set(tokenizer.encoded)) > 0
 
@@ -412,7 +418,23 @@ def test_other_prompts_successes_are_listed_once_a_group_and_only_for_controls(v
     prompts, rollouts, verdicts = joined(tables("+--"), tables("+++", prompt_id="q"))
     groups = read_groups(prompts, rollouts, verdicts)
     settings = ConditionSettings.model_validate({"variant": variant})
-    pools = Pools(groups, [], settings, ByteTokenizer(), run_seed=0)
+    pools = Pools(groups, [], settings, TEMPLATE, run_seed=0)
     first, second = pools.of(groups[0], 0), pools.of(groups[0], 1)
     assert [peer.source.prompt_id for peer in first.others] == ["q"] * others
     assert first.others is second.others
+
+
+def test_cut_replies_are_hidden_where_they_are_not_to_be_shown() -> None:
+    prompts, rollouts, verdicts = tables("+-+")
+    rollouts = [row | {"finish_reason": "length" if row["sample"] == 0 else "stop"} for row in rollouts]
+    shown, hidden = (
+        condition(prompts, rollouts, verdicts, ConditionSettings(show_truncated=show), ByteTokenizer(), run_seed=0)
+        for show in (True, False)
+    )
+    assert [roles(row) for row in shown] == [(2, None, 1), (0, 2, None), (0, None, 1)]
+    assert [roles(row) for row in hidden] == [(2, None, 1), (2, None, None), (None, None, 1)]
+    cut = [row | {"finish_reason": "length"} for row in rollouts]
+    (first, *_) = condition(
+        prompts, cut, verdicts, ConditionSettings(show_truncated=False), ByteTokenizer(), run_seed=0
+    )
+    assert first["no_section_reason"] == "no peer with a verdict and text that was not cut"

@@ -26,6 +26,7 @@ def settings(precision: str) -> Any:
     """A stand-in for Settings: the real one needs pydantic."""
     return SimpleNamespace(
         seed=0,
+        rounds=1,
         model=SimpleNamespace(precision=precision),
         score=SimpleNamespace(support="student", top_k=8, max_tokens_per_pass=64, chunk_positions=16),
         train=SimpleNamespace(
@@ -35,7 +36,8 @@ def settings(precision: str) -> Any:
             ),
             importance=SimpleNamespace(kind="behavior", clip=2.0), normalize_advantage_std=True,
             aggregation=SimpleNamespace(kind="token_mean"), max_tokens_per_pass=64, lora=None,
-            teacher=SimpleNamespace(kind="ema", rate=0.05),
+            teacher=SimpleNamespace(kind="ema", rate=0.05, place="auto"), schedule="constant", epochs=1,
+            updates_per_round=1, optimizer="adamw", master_weights="float32", offload_optimizer=False,
         ),
     )  # fmt: skip
 

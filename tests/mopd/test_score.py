@@ -14,7 +14,9 @@ import mopd.score
 from mopd.errors import InputError
 from mopd.models.folders import load_model, resolve_model
 from mopd.models.forward import branches as branches_of
-from mopd.models.forward import hidden_states, make_batch, num_ids, plan_batches, token_logps
+from mopd.models.forward import hidden_states, make_batch, plan_batches
+from mopd.models.head import num_ids, token_logps
+from mopd.models.narrow import load_reader
 from mopd.objectives.rounding import HALF_BITS, round_logps
 from mopd.score import SUPPORT_COLUMNS, group_advantages
 from tests.mopd.scoring_samples import CONTEXT, PROMPT, RESPONSES, TEMPERATURE, TOP_K, scorer_of, shard
@@ -207,7 +209,7 @@ def test_what_training_needs_of_the_initial_policy_is_read_from_it_and_only_then
     policy, teacher = (moved(folder, tmp_path / name, by) for name, by in (("policy", 1.01), ("state/teacher", 1.02)))
     places = {"policy_folder": policy, "state_folder": teacher.parent, "reference_folder": folder}
     loaded: list[Path] = []
-    monkeypatch.setattr("mopd.score.load_model", lambda path, device: loaded.append(path) or load_model(path, device))
+    monkeypatch.setattr("mopd.score.load_reader", lambda path, *how: loaded.append(path) or load_reader(path, *how))
     scorer = scorer_of({"train": {"objective": objective}}, **places)
     first, second = (scorer.score(*shard(), policy_version=1) for _ in range(2))
     ids = torch.tensor(RESPONSES[0])[:, None]

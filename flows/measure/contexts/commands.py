@@ -71,6 +71,7 @@ def probe_command(config: Path, run_dir: Path | None, request: ContextsRequest) 
             )
         command = request.command("probe", config, run=run_dir)
         _write_and_show(probe_report(read_probe(folder, round, choices), command=command), target)
+        print(_where(folder, open_analysis(folder, round, choices, [], answers=True)))
     return 0
 
 

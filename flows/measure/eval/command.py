@@ -7,7 +7,7 @@ from datetime import datetime
 from pathlib import Path
 
 from flows.measure.eval.prepare import is_finished, open_evaluation, prepare
-from flows.measure.eval.request import EvalRequest, resolve
+from flows.measure.eval.request import EvalRequest, pin_request, resolve
 from flows.measure.eval.results import eval_report, read_results, write_results
 from flows.runtime.launch import command_session, launch
 from flows.runtime.worker import warm_up
@@ -18,9 +18,10 @@ def eval_command(request: EvalRequest, out: Path | None) -> int:
     """Evaluate what is missing, write the results, print their table. Returns the exit code."""
     out = out or Path("runs") / f"eval-{datetime.now():%Y%m%d-%H%M%S}"
     with command_session():
-        resolve(request)  # what is wrong with the request itself is said before anything is started
+        target = out.resolve()
+        resolve(pin_request(request, target)[0])  # what is wrong with the request is said before anything is started
         warm_up()
-        if (out / RUN_FILE).exists() and is_finished(open_evaluation(prepare(request), out), prepare(request)):
+        if (out / RUN_FILE).exists() and _is_finished(request, target):
             print(f"{out}: finished already, nothing to do", flush=True)
             report = write_results(out)
         else:
@@ -30,11 +31,16 @@ def eval_command(request: EvalRequest, out: Path | None) -> int:
     return 0
 
 
+def _is_finished(request: EvalRequest, out: Path) -> bool:
+    prepared = prepare(request, out)
+    return is_finished(open_evaluation(prepared, out), prepared)
+
+
 def _run_flow(request: EvalRequest, out: Path) -> None:
     """The flow, on the user's Prefect server or on one of its own; models are looked at while that one starts."""
 
     def prepare_folder() -> None:
-        folder = open_evaluation(prepare(request), out)
+        folder = open_evaluation(prepare(request, out.resolve()), out)
         models, num_tasks = ", ".join(request.models), folder.document["num_tasks"]
         print(f"{folder.path}: {models}; {num_tasks} prompts x {request.k} samples", flush=True)
 

@@ -16,7 +16,7 @@ from flows.execute.stages import THREADS, submit, wait
 from flows.execute.work import Rows, commit
 from flows.measure.eval import jobs as eval_jobs
 from flows.measure.eval.plan import EvalPlan
-from flows.measure.eval.prepare import Prepared, names_of, note_request, open_evaluation, prepare
+from flows.measure.eval.prepare import Prepared, model_names, note_request, open_evaluation, prepare
 from flows.measure.eval.request import EvalRequest
 from flows.measure.eval.results import write_results
 from flows.plan.shard import Shard
@@ -88,8 +88,9 @@ def eval_flow(
     null makes a new one under `runs/`. Returns its path.
     """
     request = EvalRequest(models, tasks, reader, verifier, limit, k, overrides)
-    prepared = prepare(request)
-    folder = open_evaluation(prepared, Path(out) if out else default_dir("eval-"))
+    target = Path(out) if out else default_dir("eval-")
+    prepared = prepare(request, target)
+    folder = open_evaluation(prepared, target)
     with in_charge(folder):
         _evaluate_all(note_request(folder, prepared), prepared)
         write_results(folder.path).publish("mopd-eval", f"models side by side, {folder.path}")
@@ -99,7 +100,7 @@ def eval_flow(
 
 def _evaluate_all(folder: RunFolder, prepared: Prepared) -> None:
     with EvalRun.open(folder, prepared.resolved.tasks, Console()) as run:
-        names = names_of(folder, prepared)
+        names = model_names(folder, prepared)
         if not run.plan.missing(folder, names):
             run.console.say(f"{folder.path}: finished already, nothing to do")
         for name in names:

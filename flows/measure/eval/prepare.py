@@ -9,12 +9,14 @@ from itertools import count
 from pathlib import Path
 from typing import Any
 
-from flows.folder.open import ended_cleanly, in_own_process, made_by
+from flows.folder.commits import HUB, Commits, commits_of
+from flows.folder.open import ended_cleanly, made_by
 from flows.measure.eval.jobs import check_models
 from flows.measure.eval.plan import EvalPlan, Model
-from flows.measure.eval.request import EvalRequest, ResolvedRequest, resolve
-from flows.measure.eval.settings import kept_settings
+from flows.measure.eval.request import EvalRequest, ResolvedRequest, pin_request, resolve
+from flows.measure.eval.settings import kept_settings, kept_settings_of
 from flows.plan.stage import FREE_SETTINGS
+from flows.runtime.worker import in_own_process
 from mopd.errors import InputError
 from storage.errors import StorageError
 from storage.runs import RUN_FILE, RunFolder
@@ -26,6 +28,8 @@ class Prepared:
 
     resolved: ResolvedRequest
     models: list[Model]
+    commits: Commits
+    """Of names of the hub."""
 
     @property
     def document(self) -> dict[str, Any]:
@@ -37,15 +41,20 @@ class Prepared:
             "tasks_digest": self.resolved.tasks_digest,
             "num_tasks": len(self.resolved.tasks),
             "models": [],
+            **({HUB: dict(self.commits)} if self.commits else {}),
         }
 
 
 @cache
-def prepare(request: EvalRequest) -> Prepared:
-    """Models, prompts and sandbox are checked in a process of its own. Raises InputError or StorageError."""
+def prepare(request: EvalRequest, out: Path) -> Prepared:
+    """Models, prompts and sandbox are checked in a process of its own, names of the hub loaded before.
+
+    Raises InputError or StorageError.
+    """
+    request, commits = pin_request(request, out)
     resolved = resolve(request)
     models = in_own_process(check_models, resolved.models, resolved.tasks, resolved.settings)
-    return Prepared(resolved, models)
+    return Prepared(resolved, models, commits)
 
 
 def open_evaluation(prepared: Prepared, out: Path) -> RunFolder:
@@ -76,10 +85,10 @@ def note_request(folder: RunFolder, prepared: Prepared) -> RunFolder:
 def is_finished(folder: RunFolder, prepared: Prepared) -> bool:
     """Whether the last process ended well, and nothing that is asked for is new or left to do."""
     same = _merged(folder, prepared) == folder
-    return ended_cleanly(folder) and same and not EvalPlan.of(folder).missing(folder, names_of(folder, prepared))
+    return ended_cleanly(folder) and same and not EvalPlan.of(folder).missing(folder, model_names(folder, prepared))
 
 
-def names_of(folder: RunFolder, prepared: Prepared) -> list[str]:
+def model_names(folder: RunFolder, prepared: Prepared) -> list[str]:
     """What the models of the request are called in the folder, whose `run.json` may not have them yet."""
     models = EvalPlan.of(_merged(folder, prepared)).models.values()
     names = {_identity(model): model.name for model in models}
@@ -90,13 +99,16 @@ def _merged(folder: RunFolder, prepared: Prepared) -> RunFolder:
     """The folder with more models, and with settings that change no sample; not written."""
     EvalPlan.of(folder)
     asked = prepared.document
-    changed = folder.differences(asked["settings"])
+    known = {**folder.document, "settings": kept_settings(kept_settings_of(folder))}
+    changed = replace(folder, document=known).differences(asked["settings"])
     if refused := {key: pair for key, pair in changed.items() if key not in FREE_SETTINGS}:
         raise StorageError(folder.refusal(refused))
     if folder.document["tasks_digest"] != asked["tasks_digest"]:
         raise InputError(f"{folder.path}: was made with other tasks; give the same ones, or choose another --out")
     models = _entries([Model(**entry) for entry in folder.document["models"]], prepared.models)
-    return replace(folder, document={**folder.document, "settings": asked["settings"], "models": models})
+    document = {**folder.document, "settings": asked["settings"], "models": models}
+    commits = {**commits_of(folder), **prepared.commits}
+    return replace(folder, document={**document, **({HUB: commits} if commits else {})})
 
 
 def _entries(kept: Sequence[Model], asked: Sequence[Model]) -> list[dict[str, Any]]:

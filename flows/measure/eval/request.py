@@ -5,16 +5,18 @@ from __future__ import annotations
 import hashlib
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
 from typing import Any
 
+from flows.folder.commits import commits_of, load_names, pinned
 from flows.folder.open import tasks_digest
 from flows.measure.eval.settings import eval_settings
 from flows.plan.run import RunPlan
 from flows.runtime.shell import shell_command
 from mopd.errors import InputError
+from mopd.hub.names import HubName, dataset_name, model_name
 from mopd.models.embedded import BUILDERS
 from mopd.settings import Settings
 from mopd.tasks.draw import load_tasks
@@ -32,7 +34,7 @@ class EvalRequest:
     """What the user wrote."""
 
     models: tuple[str, ...]
-    """Folders in Hugging Face format, names of models that are made, run folders, `RUN@N`."""
+    """Folders in Hugging Face format, names on the hub, names of models that are made, run folders, `RUN@N`."""
     tasks: str | None = None
     """A task source; None: the held-out tasks of the first run among the models."""
     reader: str | None = None
@@ -61,7 +63,8 @@ class NamedModel:
         """The same wherever the command is started from."""
         if self.run is not None:
             return f"{self.run.path}{AT}{self.version}"
-        return self.text if self.text in BUILDERS else str(Path(self.text).expanduser().resolve())
+        is_name = self.text in BUILDERS or model_name(self.text) is not None
+        return self.text if is_name else str(Path(self.text).expanduser().resolve())
 
 
 @dataclass(frozen=True)
@@ -78,6 +81,31 @@ class ResolvedRequest:
     def tasks_digest(self) -> str:
         """sha256 (hex) of all that the tasks say."""
         return _digest(self.tasks)
+
+
+@cache
+def pin_request(request: EvalRequest, out: Path) -> tuple[EvalRequest, dict[str, str]]:
+    """The request with its names of the hub at commits, and what these are by name; what they stand for is loaded.
+
+    An evaluation that is there goes on with the commits that it began with. Raises InputError.
+    """
+    known = commits_of(RunFolder.open(out)) if (out / RUN_FILE).is_file() else {}
+    models = {text: name for text in request.models if (name := _repository(text)) is not None}
+    names = {f"model {request.models.index(text) + 1}": name for text, name in models.items()}
+    tasks = dataset_name(request.tasks or "")
+    names |= {"--tasks": tasks} if tasks else {}
+    allow_pickled = eval_settings(Settings(), request.overrides, request.k).model.allow_pickled_weights
+    commits = load_names(names, known, allow_pickled=allow_pickled) if names else {}
+    texts = {text: str(name.at(commits[name.whole])) for text, name in models.items()}
+    source = str(tasks.at(commits[tasks.whole])) if tasks else request.tasks
+    return replace(request, models=tuple(texts.get(text, text) for text in request.models), tasks=source), commits
+
+
+def _repository(text: str) -> HubName | None:
+    """The repository that a model is named by, unless it is a policy of a run, RUN@N."""
+    before = text.rpartition(AT)[0]
+    is_policy = before and (Path(before).expanduser() / RUN_FILE).is_file()
+    return None if is_policy else model_name(text)
 
 
 @cache
@@ -102,10 +130,12 @@ def find_model(text: str) -> NamedModel:
         return _policy(text, RunFolder.open(path), None)
     if before and not path.exists() and (Path(before).expanduser() / RUN_FILE).is_file():
         return _policy(text, RunFolder.open(Path(before).expanduser()), number)
+    if (repository := model_name(text)) is not None:
+        return NamedModel(text, _name(repository.repo))
     if text not in BUILDERS and not path.exists():
         raise InputError(
-            f"{text}: no such model or run; give a folder in Hugging Face format, a run's folder, RUN{AT}N for its "
-            f"policy N, or {' or '.join(sorted(BUILDERS))}"
+            f"{text}: no such model or run; give a folder in Hugging Face format, a name of the hub (org/name), a "
+            f"run's folder, RUN{AT}N for its policy N, or {' or '.join(sorted(BUILDERS))}"
         )
     return NamedModel(text, _name(text if text in BUILDERS else path.resolve().name))
 
@@ -161,7 +191,7 @@ def _tasks_of(request: EvalRequest, runs: list[RunFolder], settings: Settings) -
 
 def _heldout(run: RunFolder) -> list[Task]:
     """The held-out tasks of a run, as they were when it was made."""
-    settings = RunPlan.of(run).settings
+    settings = pinned(RunPlan.of(run).settings, commits_of(run))
     if tasks_digest(settings) != run.document["tasks_digest"]:
         raise InputError(f"{run.path}: the task source changed since the run was made; restore it, or give --tasks")
     heldout = load_tasks(settings.tasks, settings.seed, settings.verify).heldout

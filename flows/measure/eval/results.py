@@ -16,6 +16,7 @@ from flows.runtime.console import clock
 from mopd.measures.comparison import METRICS, Outcome, outcome_of, paired_difference
 from mopd.measures.estimate import UNDEFINED, estimate_mean
 from mopd.settings import Settings
+from mopd.settings.sampling import describe_sampling
 from storage.runs import RunFolder
 from storage.shards import Manifest, read_rows
 
@@ -153,11 +154,11 @@ def _model_table(results: EvalResults) -> Table:
 def about(results: EvalResults) -> str:
     """What was asked, and how, in a line."""
     settings, tasks = results.plan.settings, results.folder.document["tasks"]
-    generate = settings.generate
+    sampling = settings.evaluation_sampling
     asked = tasks["source"] if "source" in tasks else f"held out by {tasks['heldout_of']}"
     return (
-        f"{results.plan.num_tasks} prompts ({asked}) x {results.k} samples at temperature {generate.temperature:g}, at "
-        f"most {generate.max_tokens} tokens, {generate.engine}, seed {settings.seed}."
+        f"{results.plan.num_tasks} prompts ({asked}) x {results.k} samples at {describe_sampling(sampling)}, at "
+        f"most {sampling.max_tokens} tokens, {sampling.engine}, seed {settings.seed}."
     )
 
 

@@ -8,15 +8,19 @@ from typing import Any
 from flows.plan.conditions import settings_of
 from mopd.errors import InputError
 from mopd.settings import Settings, override_tree, parse_settings
+from mopd.settings.sampling import SHAPING
 from mopd.settings.tree import get_value, set_value
 from storage.runs import RunFolder
 
-K = "evaluate.num_samples"
+K, GREEDY = "evaluate.num_samples", "evaluate.temperature"
+SAMPLING = ("temperature", *SHAPING, "stop", "stop_token_ids", "max_tokens")
+"""Of `generate`; but temperature 0, which generation does not know, is kept as evaluation's."""
 KEPT = (
-    *("seed", "prompts_per_shard", "shard_retries", "model.precision"),
-    *("generate.engine", "generate.temperature", "generate.max_tokens"),
-    *("generate.max_prompt_tokens", "generate.max_num_seqs"),
-    *("verify", K, "evaluate.bootstrap_samples"),
+    *("seed", "prompts_per_shard", "shard_retries", "model.precision", "model.allow_pickled_weights"),
+    *("model.chat_template", "model.chat_template_kwargs", "model.system_prompt"),
+    *(f"generate.{name}" for name in SAMPLING),
+    *(f"generate.{name}" for name in ("engine", "max_prompt_tokens", "max_num_seqs", "engine_arguments")),
+    *("verify", K, GREEDY, "evaluate.bootstrap_samples"),
 )
 NO_CONTEXT = {"condition": {"variant": "none", "max_context_tokens": 2**31 - 1}}
 """What a whole tree of settings needs besides, so that contexts, which there are none of, set no bound."""
@@ -25,16 +29,20 @@ NO_CONTEXT = {"condition": {"variant": "none", "max_context_tokens": 2**31 - 1}}
 def eval_settings(base: Settings, overrides: Sequence[str], k: int) -> Settings:
     """The settings of `base`, with k samples a prompt and `key=value` overrides.
 
-    The temperature is that of the base's evaluation. Raises InputError for settings that decide nothing here.
+    Sampling is that of the base's evaluation. Raises InputError for settings that decide nothing here.
     """
     if k < 1:
         raise InputError(f"-k {k}: give a number of samples of at least 1")
     for override in overrides:
         _check_kept(override.partition("=")[0])
     tree = kept_settings(base)
-    tree["generate"]["temperature"] = base.evaluate.temperature or base.generate.temperature
-    tree["evaluate"]["num_samples"] = k
-    return parse_settings({**override_tree(tree, list(overrides)), **NO_CONTEXT}, source="--set")
+    sampling = base.evaluation_sampling.model_dump(mode="json")
+    tree["generate"] |= {name: sampling[name] for name in SAMPLING}
+    tree["evaluate"] |= {"num_samples": k, "temperature": None}
+    tree = override_tree(tree, list(overrides))
+    if tree["generate"]["temperature"] == 0:
+        tree["generate"]["temperature"], tree["evaluate"]["temperature"] = base.generate.temperature, 0
+    return parse_settings({**tree, **NO_CONTEXT}, source="--set")
 
 
 def kept_settings(settings: Settings) -> dict[str, Any]:

@@ -66,11 +66,20 @@ def refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Callable[...,
         ("generate.num_prompts=17", "there are 16"),
         ("generate.max_tokens=1000000", "leaves no room in the model's window"),
         ("condition.max_context_tokens=1000000", "exceed the model's window"),
+        ("evaluate.max_tokens=8190", "256 and evaluate.max_tokens: 8190 exceed the model's window"),
+        ("evaluate.temperature=0.001", "evaluate.temperature: is neither 0, which is greedy, nor at least 0.01"),
+        ("generate.temperature=0", "generate.temperature: Input should be greater than or equal to 0.01"),
+        ("generate.top_p=0", "generate.top_p: Input should be greater than 0"),
+        ("generate.stop=<|im_end|>", "generate.stop: '<|im_end|>' is a special token, which is no text; give"),
+        ("generate.stop_token_ids=[99999]", "generate.stop_token_ids: 99999 is no token of the model"),
+        ("generate.engine_arguments.seed=1", "engine_arguments: seed is not for you to set: every rollout has a seed"),
+        ("generate.engine_arguments.block_size=1", "engine_arguments are for vllm and the engine is transformers"),
         ("train.teacher=best", "train.teacher: 'best' is unknown; choose one of ema, external"),
         (
             "train.teacher={kind: external, path: /nowhere}",
             "train.teacher.path: /nowhere is not a folder; give a folder",
         ),
+        ("train.offload_optimizer=true", "train.offload_optimizer: keeps the optimizer's state in the host's memory"),
         ("generate.max_prompt_tokens=3", "more than generate.max_prompt_tokens (3)"),
         ("tasks.questions=[square_roots]", "'square_roots' is unknown"),
         ("tasks={kind: file, train: /no/such/file}", "/no/such/file: cannot be read"),
@@ -78,6 +87,10 @@ def refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Callable[...,
 )
 def test_settings(refused: Callable[..., str], override: str, message: str) -> None:
     assert message in refused(override)
+
+
+def test_what_is_set_beside_a_file_is_not_blamed_on_the_file(refused: Callable[..., str]) -> None:
+    assert refused("nonsense=1").startswith(f"mopd: {TINY} with --set: nonsense: no such setting")
 
 
 @pytest.mark.parametrize(
@@ -193,25 +206,27 @@ def test_commands_on_what_is_no_run(tmp_path: Path, capsys: pytest.CaptureFixtur
 
 REFUSALS = {
     "no system role": (
-        "{% if messages[0].role == 'system' %}{{ raise_exception('System role not supported') }}{% endif %}",
+        "{% if messages[0].role == 'system' %}{{ raise_exception('System role not supported') }}{% endif %}"
+        "{{ messages[-1].content }}",
         [],
         "prompt a: the model's chat template refuses messages of system, user (System role not supported)",
     ),
     "roles alternate": (
         "{% for m in messages %}{% if (m.role == 'user') != (loop.index0 % 2 == 0) %}"
-        "{{ raise_exception('Conversation roles must alternate') }}{% endif %}{% endfor %}",
+        "{{ raise_exception('Conversation roles must alternate') }}{% endif %}{{ m.content }}{% endfor %}",
         [],
         "prompt a: the model's chat template refuses messages of system, user (Conversation roles must alternate)",
     ),
     "broken": (
         "{{ messages[0].content.nonsense.more }}",
         [],
-        "prompt a: the model's chat template refuses messages of",
+        "the model's chat template refuses messages of",
     ),
     "one turn alone": (
         "{% if messages | length > 2 %}{{ raise_exception('One turn') }}{% endif %}{{ messages[-1].content }}",
         ["condition.rendering=turns"],
-        "condition.rendering: turns: the model's chat template refuses messages of system, user, assistant",
+        "condition.rendering: turns: the model's chat template refuses messages of system, user, assistant, user, "
+        "assistant, user (One turn); sections would do",
     ),
 }
 

@@ -10,6 +10,8 @@ from cyclopts import App
 
 from flows.cli import main
 from flows.cli.commands import mopd
+from mopd.settings import Settings
+from storage.runs import RunFolder
 
 NEEDED = object()
 """The default of what must be given."""
@@ -17,15 +19,16 @@ SOURCE = {"SRC": NEEDED, "--reader": None, "--verifier": None, "--packages": "",
 CONTEXTS = {"--variants": (), "--renderings": (), "--orders": (), "--set": (), "--out": None}
 COMMANDS: dict[str, dict[str, Any]] = {
     "run": {"CONFIG": NEEDED, "--run": None, "--set": (), "--verbose": False},
+    "plan": {"CONFIG": NEEDED, "--set": (), "--device": None},
     "compare": {"CONFIG": NEEDED, "--vary": NEEDED, "--seeds": 1, "--set": (), "--out": None, "--jobs": 1},
     "fork": {"RUN": NEEDED, "NEW": NEEDED, "--round": NEEDED, "--set": ()},
     "condition": {"RUN": NEEDED, "--round": NEEDED, "--set": (), "--variant": None, "--name": None},
     "score": {"RUN": NEEDED, "--round": NEEDED, "--set": (), "--name": NEEDED},
     "analyze signal": {"RUN": NEEDED, "--round": NEEDED, "--reference": None, **CONTEXTS},
-    "analyze diversity": {"RUN": NEEDED, "--out": None},
+    "analyze diversity": {"RUN…": NEEDED, "--out": None},
     "probe": {"CONFIG": NEEDED, "--run": None, "--round": 0, **CONTEXTS},
     "eval": {
-        "MODEL": NEEDED,
+        "MODEL…": NEEDED,
         "--tasks": None,
         "--reader": None,
         "--verifier": None,
@@ -99,6 +102,17 @@ def test_arguments(words: list[str], arguments: dict[str, Any]) -> None:
     _, bound, _ = mopd.parse_args(words, print_error=False, exit_on_error=False)
     bound.apply_defaults()
     assert {name: bound.arguments[name] for name in arguments} == arguments
+
+
+def test_what_a_command_does_not_take_is_named(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["fork", "parent", "new", "newer", "newest", "--round", "0"]) == 2
+    assert capsys.readouterr().err.startswith("mopd: newer newest: not taken by this command")
+
+
+def test_an_empty_name_is_a_name(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    RunFolder.create(tmp_path / "run", {"settings": Settings().model_dump(mode="json")})
+    assert main(["condition", str(tmp_path / "run"), "--round", "0", "--variant", "positive", "--name", ""]) == 2
+    assert "--name '': must be" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(

@@ -27,7 +27,7 @@ OVERRIDES = ["condition.variant={kind: random_peer, match: tokens}"]
 @pytest.fixture
 def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> RunFolder:
     """A finished run of two rounds, in a folder with a blank."""
-    monkeypatch.setattr("flows.folder.open.inputs_of", lambda _: INPUTS)
+    monkeypatch.setattr("flows.folder.open.inputs_of", lambda *_: INPUTS)
     folder, plan = run_of(tmp_path / "my runs" / "first")
     finish(folder, plan)
     return folder

@@ -26,7 +26,7 @@ def parent(tmp_path_factory: pytest.TempPathFactory) -> RunFolder:
 
 @pytest.fixture(autouse=True)
 def _inputs(parent: RunFolder, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("flows.folder.open.inputs_of", lambda _: parent.document)
+    monkeypatch.setattr("flows.folder.open.inputs_of", lambda *_: parent.document)
 
 
 def fork(parent: RunFolder, round: int, lora: dict[str, Any] | None, new: Path) -> RunFolder:

@@ -37,7 +37,7 @@ ALPHA = ["train.objective.alpha=0.25"]
 
 @pytest.fixture(autouse=True)
 def _inputs(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("flows.folder.open.inputs_of", lambda _: INPUTS)
+    monkeypatch.setattr("flows.folder.open.inputs_of", lambda *_: INPUTS)
 
 
 @pytest.fixture(scope="module")
@@ -253,7 +253,7 @@ def test_what_can_not_be_forked_is_one_line(
 def test_a_fork_needs_a_new_folder(parent: RunFolder, tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     for there in (parent.path, tmp_path / "file"):
-        with pytest.raises(InputError, match="is there already and not empty"):
+        with pytest.raises(StorageError, match="is there already and not empty"):
             fork_run(parent.path, 0, GRPO, there)
     (tmp_path / "empty").mkdir()
     assert fork_run(parent.path, 0, GRPO, tmp_path / "empty").run_id == "empty"
@@ -283,7 +283,7 @@ def test_a_round_whose_trainer_state_went_is_not_forked(parent: RunFolder, tmp_p
 def test_inputs_that_changed_on_disk_are_not_forked(
     parent: RunFolder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("flows.folder.open.inputs_of", lambda _: {**INPUTS, "tasks_digest": "other"})
+    monkeypatch.setattr("flows.folder.open.inputs_of", lambda *_: {**INPUTS, "tasks_digest": "other"})
     with pytest.raises(InputError, match="the task source changed since the run was made"):
         fork_run(parent.path, 0, GRPO, tmp_path / "fork")
     fork_run(parent.path, 1, ["tasks.num_train=99"], tmp_path / "other-tasks")

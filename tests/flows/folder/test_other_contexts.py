@@ -23,7 +23,7 @@ POSITIVE = ["condition.variant=positive"]
 
 @pytest.fixture(autouse=True)
 def _inputs(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("flows.folder.open.inputs_of", lambda _: INPUTS)
+    monkeypatch.setattr("flows.folder.open.inputs_of", lambda *_: INPUTS)
 
 
 @pytest.fixture(scope="module")
@@ -120,6 +120,20 @@ def test_a_name_belongs_to_its_settings(run: RunFolder) -> None:
     with pytest.raises(InputError, match=r"--name best: its contexts were made with .*positive; take"):
         open_contexts(run, 1, "best", ["condition.variant=none"], scores=False)
     assert open_contexts(run, 0, "best", ["score.top_k=7"], scores=True).overrides == [*POSITIVE, "score.top_k=7"]
+
+
+def test_the_same_settings_in_other_words_are_the_names_own(run: RunFolder) -> None:
+    for shard in open_contexts(run, 0, "best", POSITIVE, scores=False).made_by(scores=False):
+        commit(run, shard)
+    in_other_words = ["condition.variant={kind: positive}", "condition.rendering=sections"]
+    assert open_contexts(run, 0, "best", in_other_words, scores=False).overrides == POSITIVE
+
+
+def test_a_name_that_stands_for_nothing_is_told_those_that_do(run: RunFolder) -> None:
+    for shard in open_contexts(run, 0, "best", POSITIVE, scores=False).made_by(scores=False):
+        commit(run, shard)
+    with pytest.raises(InputError, match=r"run's own scores; give a name that stands for others \(best\), or --set"):
+        open_contexts(run, 0, "bset", [], scores=True)
 
 
 def test_a_round_without_rollouts_has_no_other_contexts(tmp_path: Path) -> None:

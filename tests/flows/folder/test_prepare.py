@@ -15,7 +15,8 @@ from typing import Any
 
 import pytest
 
-from flows.folder.open import ended_cleanly, in_own_process, inputs_of, run_lock
+from flows.folder.open import ended_cleanly, inputs_of, run_lock
+from flows.runtime.worker import in_own_process
 from mopd.errors import InputError
 from mopd.settings import parse_settings
 from storage.errors import StorageError

@@ -13,6 +13,7 @@ from flows.report.show import _peers_line, show_group, show_sample
 from mopd.errors import InputError
 from mopd.models.folders import resolve_model
 from mopd.settings import parse_settings
+from storage.errors import StorageError
 from storage.runs import RunFolder
 from storage.shards import Manifest, read_rows
 from tests.storage.storage_samples import commit, fill, make_rows
@@ -75,6 +76,14 @@ def test_a_sample_that_is_not_there_is_told_from_those_that_are(run: RunFolder) 
         show_sample(run, 0, "c", 0)
     with pytest.raises(InputError, match="--round 3: the run has no rollouts of this round"):
         show_sample(run, 3, "a", 0)
+
+
+def test_what_may_be_in_a_damaged_shard_is_not_taken_for_missing(run: RunFolder) -> None:
+    fill(run)
+    (shard,) = (run.path / "verdicts").rglob("*.parquet")
+    shard.unlink()
+    with pytest.raises(StorageError, match=r"verdicts.*: mopd run .* makes it again"):
+        show_group(run, 0, "a")
 
 
 def test_what_the_teacher_saw_is_named_with_where_it_is_from() -> None:

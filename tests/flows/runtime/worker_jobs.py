@@ -55,6 +55,19 @@ def leave_a_child(resource: Resource, report: Report) -> None:
     os.kill(os.getpid(), signal.SIGKILL)
 
 
+def outgrow(resource: Resource, report: Report, group: Path) -> None:
+    """Takes ever more memory in a control group that has a limit."""
+    (group / "cgroup.procs").write_text(str(os.getpid()))
+    taken = []
+    while True:
+        taken.append(b"x" * (1 << 24))
+        time.sleep(0.05)
+
+
+def ask_for_too_much(resource: Resource, report: Report) -> None:
+    raise RuntimeError("[enforce fail at alloc_cpu.cpp:129] . DefaultCPUAllocator: can't allocate memory\nfrom here")
+
+
 def sleep(resource: Resource, report: Report) -> None:
     report({"pid": os.getpid()})
     time.sleep(60)

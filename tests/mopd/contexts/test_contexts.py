@@ -19,6 +19,7 @@ from mopd.contexts.render import (
     render,
 )
 from mopd.errors import InputError
+from mopd.models.chat_template import ChatTemplate
 from mopd.settings.condition import ConditionSettings
 from tests.mopd.contexts.peer_pools import candidate
 
@@ -42,10 +43,17 @@ class WordTokenizer:
     def __init__(self) -> None:
         self.ids: dict[str, int] = {}
 
+    def get_chat_template(self) -> str:
+        return "{{ messages }}"
+
     def apply_chat_template(self, messages: list[dict[str, str]], **options: bool) -> list[int]:
         assert options == {"add_generation_prompt": True, "tokenize": True, "return_dict": False}
         words = [word for message in messages for word in [message["role"], *message["content"].split()]]
         return [self.ids.setdefault(word, len(self.ids)) for word in [*words, "assistant:"]]
+
+
+def words() -> ChatTemplate:
+    return ChatTemplate(WordTokenizer())
 
 
 def settings(**changes: Any) -> ConditionSettings:
@@ -152,7 +160,7 @@ def test_earlier_messages_are_kept_and_nothing_is_changed_in_place(rendering: st
 
 
 def budget_for(sections: tuple[Section, ...], **changes: Any) -> int:
-    return len(fit_context([QUESTION], sections, settings(**changes), WordTokenizer()).token_ids)
+    return len(fit_context([QUESTION], sections, settings(**changes), words()).token_ids)
 
 
 @pytest.mark.parametrize("rendering", ["sections", "turns"])
@@ -161,7 +169,7 @@ def budget_for(sections: tuple[Section, ...], **changes: Any) -> int:
 def test_over_budget_whole_sections_go_last_role_first(rendering: str, position: str, num_kept: int) -> None:
     form = {"rendering": rendering, "failure_position": position}
     exact = budget_for(EVERYTHING[:num_kept], **form)
-    context = fit_context([QUESTION], EVERYTHING, settings(**form, max_context_tokens=exact), WordTokenizer())
+    context = fit_context([QUESTION], EVERYTHING, settings(**form, max_context_tokens=exact), words())
     assert context.sections == EVERYTHING[:num_kept]
     assert context.dropped == tuple(one.role for one in reversed(EVERYTHING[num_kept:]))
     assert context.messages == render([QUESTION], EVERYTHING[:num_kept], settings(**form))
@@ -171,7 +179,7 @@ def test_over_budget_whole_sections_go_last_role_first(rendering: str, position:
 @pytest.mark.parametrize("num_kept", range(1, len(EVERYTHING) + 1))
 def test_one_token_less_costs_one_section(num_kept: int) -> None:
     budget = budget_for(EVERYTHING[:num_kept]) - 1
-    context = fit_context([QUESTION], EVERYTHING, settings(max_context_tokens=budget), WordTokenizer())
+    context = fit_context([QUESTION], EVERYTHING, settings(max_context_tokens=budget), words())
     assert context.sections == EVERYTHING[: num_kept - 1]
 
 
@@ -180,7 +188,7 @@ def test_a_question_that_alone_is_over_budget_is_bad_input(sections: tuple[Secti
     with pytest.raises(
         InputError, match=r"the question alone takes 3 tokens, over condition\.max_context_tokens \(2\)"
     ):
-        fit_context([QUESTION], sections, settings(max_context_tokens=2), WordTokenizer())
+        fit_context([QUESTION], sections, settings(max_context_tokens=2), words())
 
 
 def test_digests_are_of_the_tokens() -> None:

@@ -15,7 +15,14 @@ from hypothesis import strategies as st
 from mopd.contexts.controls import CONTROLS
 from mopd.contexts.peers import VARIANTS, PeerPolicy, Pool, Slot
 from mopd.registry import Registry
-from mopd.settings.variants import ControlVariant, FeedbackVariant, NoPeers, PeerVariant, SummaryVariant
+from mopd.settings.variants import (
+    ControlVariant,
+    FeedbackVariant,
+    NoPeers,
+    PeerVariant,
+    ReferenceVariant,
+    SummaryVariant,
+)
 from tests.mopd.contexts.peer_pools import candidate, pool_of
 
 GOLDEN = Path(os.environ.get("MOPD_GOLDEN", Path(__file__).parents[3] / "../shared/golden")) / "peer_selection.json"
@@ -55,7 +62,7 @@ def test_every_kind_of_the_settings_has_its_policy() -> None:
     def kinds(*classes: Any) -> set[str]:
         return {kind for one in classes for kind in get_args(one.model_fields["kind"].annotation)}
 
-    assert set(VARIANTS) == kinds(PeerVariant, NoPeers, FeedbackVariant, SummaryVariant)
+    assert set(VARIANTS) == kinds(PeerVariant, NoPeers, FeedbackVariant, ReferenceVariant, SummaryVariant)
     assert set(CONTROLS) == kinds(ControlVariant)
     assert set(get_args(ControlVariant.model_fields["imitates"].annotation)) <= set(VARIANTS)
 

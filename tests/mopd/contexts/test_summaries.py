@@ -17,7 +17,7 @@ from mopd.contexts.summaries import (
 from mopd.errors import InputError
 from mopd.generate import prompt_ids
 from mopd.settings.condition import ConditionSettings
-from tests.mopd.test_condition import ByteTokenizer
+from tests.mopd.test_condition import TEMPLATE
 
 
 @pytest.mark.parametrize(
@@ -31,7 +31,7 @@ from tests.mopd.test_condition import ByteTokenizer
         ("4 <summary> </summary>", ("4", False)),
         ("4 <summary>never clo", ("4 never clo", False)),
         ("<think>long thoughts</think> It is 4.", ("It is 4.", False)),
-        ("<think>cut off", ("<think>cut off", False)),
+        ("<think>cut off", ("", False)),
         ("", ("", False)),
     ],
 )
@@ -55,10 +55,10 @@ def test_only_the_summary_context_asks_for_one() -> None:
 
 def test_generation_asks_for_it_within_the_prompts_budget() -> None:
     prompt = {"prompt_id": "p", "messages": [{"role": "user", "content": "QUESTION"}]}
-    ids = prompt_ids(prompt, ByteTokenizer(), 999, SUMMARY_INSTRUCTION)
+    ids = prompt_ids(prompt, TEMPLATE, 999, SUMMARY_INSTRUCTION)
     assert bytes(ids).decode().startswith(f"user: QUESTION\n\n{SUMMARY_INSTRUCTION}<|end|>")
     with pytest.raises(InputError, match=r"prompt p: .* more than generate\.max_prompt_tokens"):
-        prompt_ids(prompt, ByteTokenizer(), len(ids) - 1, SUMMARY_INSTRUCTION)
+        prompt_ids(prompt, TEMPLATE, len(ids) - 1, SUMMARY_INSTRUCTION)
 
 
 def test_the_instruction_ends_the_last_user_message() -> None:

@@ -9,11 +9,12 @@ import numpy as np
 import pytest
 import torch
 
-from mopd.engines import Request, make_engine
+from mopd.engines import Request, Sampling, make_engine
 from mopd.errors import InputError
 from mopd.generate import generate, sample_evaluation
+from mopd.models.chat_template import ChatTemplate
 from mopd.models.folders import load_model, load_tokenizer, resolve_model
-from mopd.settings import Settings, parse_settings
+from mopd.settings import GenerateSettings, Settings, parse_settings
 
 
 def settings(engine: str) -> Settings:
@@ -44,8 +45,8 @@ def prompts() -> list[dict[str, Any]]:
 
 
 def rollouts(engine: Any, folder: Path, asked: list[dict[str, Any]], seed: int = 0) -> list[dict[str, Any]]:
-    chosen = settings("transformers").generate
-    return generate(asked, engine, load_tokenizer(folder), chosen, run="r", round=0, seed=seed, policy_version=0)
+    chosen, template = settings("transformers").generate, ChatTemplate(load_tokenizer(folder))
+    return generate(asked, engine, template, chosen, run="r", round=0, seed=seed, policy_version=0)
 
 
 def test_logprobs_are_those_of_the_distribution_sampled_from(engine: Any, folder: Path) -> None:
@@ -81,9 +82,9 @@ def test_length_is_bounded_and_said(engine: Any, folder: Path) -> None:
 def test_evaluation_asks_every_policy_with_the_same_seeds(folder: Path) -> None:
     chosen = settings("fake")
     fake = make_engine(chosen.generate, chosen.model, folder)
-    tokenizer = load_tokenizer(folder)
+    template = ChatTemplate(load_tokenizer(folder))
     first, second = (
-        sample_evaluation(prompts(), fake, tokenizer, chosen, run="r", policy_version=version) for version in (0, 3)
+        sample_evaluation(prompts(), fake, template, chosen, run="r", policy_version=version) for version in (0, 3)
     )
     assert [row["seed"] for row in first] == [row["seed"] for row in second]
     assert {row["round"] for row in second} == {3}
@@ -94,7 +95,8 @@ def test_fake_engine_gives_the_probability_of_its_choice(folder: Path) -> None:
     chosen = settings("fake")
     fake = make_engine(chosen.generate, chosen.model, folder)
     ids = tuple(load_tokenizer(folder).encode("27 or 40?", add_special_tokens=False))
-    samples = fake.generate([Request(ids, seed, 1.0, 64) for seed in range(20)])
+    sampling = Sampling.of(GenerateSettings(max_tokens=64))
+    samples = fake.generate([Request(ids, seed, sampling) for seed in range(20)])
     assert {round(float(np.exp(sample.logprobs.sum())), 6) for sample in samples} == {0.5}
 
 

@@ -7,10 +7,11 @@ from typing import Any
 import numpy as np
 import pytest
 
-from mopd.engines import Request, Sample
+from mopd.engines import Request, Sample, Sampling
 from mopd.generate import rollout_seed
 from mopd.measures.estimate import UNDEFINED, Estimate
 from mopd.measures.probe import ANSWER_COLUMNS, Gain, answer, best_context, choice_rows, gain_of, mean_signal, why_best
+from mopd.models.chat_template import ChatTemplate
 from mopd.settings import GenerateSettings
 
 Rows = list[dict[str, Any]]
@@ -128,6 +129,9 @@ class Echo:
     def decode(self, ids: Any, **_: Any) -> str:
         return f"reply {ids[0]}"
 
+    def get_chat_template(self) -> str:
+        return "{{ messages }}"
+
 
 def test_an_answer_is_sampled_under_the_context_with_the_rollouts_seed() -> None:
     contexts = [
@@ -137,8 +141,8 @@ def test_an_answer_is_sampled_under_the_context_with_the_rollouts_seed() -> None
     ]
     echo = Echo()
     settings = GenerateSettings(temperature=0.7, max_tokens=9)
-    rows = answer(contexts, echo, echo, settings, seed=4, policy_version=2)  # type: ignore[arg-type]
+    rows = answer(contexts, echo, ChatTemplate(echo), settings, seed=4, policy_version=2)
     seeds = [rollout_seed(4, 2, "p", sample) for sample in (0, 1)]
-    assert echo.requests == [Request((5, 6, sample), seeds[sample], 0.7, 9) for sample in (0, 1)]
+    assert echo.requests == [Request((5, 6, sample), seeds[sample], Sampling.of(settings)) for sample in (0, 1)]
     assert [set(row) for row in rows] == [set(ANSWER_COLUMNS)] * 2
     assert [row["text"] for row in rows] == [f"reply {seed % 7}" for seed in seeds]

@@ -23,7 +23,7 @@ from mopd.measures.signals import ROW_POPULATIONS, SECTIONS_ASKED, has_all_secti
 from mopd.settings.condition import ConditionSettings, VariantSettings
 from mopd.settings.variants import ControlVariant, FeedbackVariant, NoPeers, PeerVariant, SummaryVariant
 from tests.mopd.measures.signal_samples import Row, Tables, group, joined
-from tests.mopd.test_condition import ByteTokenizer, tables
+from tests.mopd.test_condition import TEMPLATE, tables
 
 GOLDEN = Path(os.environ.get("MOPD_GOLDEN", Path(__file__).parents[3] / "../shared/golden")) / "signal_metrics.json"
 NAMES = {
@@ -259,7 +259,7 @@ def shown(variant: VariantSettings, outcomes: str = "++--", **settings: Any) -> 
         rollouts + others[1],
         verdicts + others[2],
         ConditionSettings(variant=variant, **settings),
-        ByteTokenizer(),
+        TEMPLATE,
         run_seed=0,
     )
     return [has_all_sections(row, variant) for row in rows if row["prompt_id"] == "p"]

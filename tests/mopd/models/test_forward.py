@@ -10,16 +10,9 @@ import torch
 from transformers import GraniteConfig, GraniteForCausalLM, LlamaConfig, LlamaForCausalLM
 
 from mopd.errors import InputError
-from mopd.models.forward import (
-    _tree_mask,
-    branches,
-    check_head,
-    check_window,
-    hidden_states,
-    make_batch,
-    plan_batches,
-    token_logps,
-)
+from mopd.models.attention import dense_mask
+from mopd.models.forward import branches, check_window, hidden_states, make_batch, plan_batches
+from mopd.models.head import check_head, token_logps
 
 PREFIXES = [[5, 6, 7, 8], [5, 6, 7, 8], [9, 10], [5, 6, 7, 8], [9, 10]]
 RESPONSES = [[11, 12, 13], [14], [15, 16], [17, 18, 19, 20], []]
@@ -97,7 +90,7 @@ def test_batches_keep_the_bound_unless_one_rollout_breaks_it() -> None:
 
 
 def test_single_rollout_needs_no_mask() -> None:
-    assert make_batch(plan_batches(items()[:1], max_tokens=100)[0]).mask is None
+    assert make_batch(plan_batches(items()[:1], max_tokens=100)[0]).branch_of is None
 
 
 def test_a_model_that_scales_its_logits_is_refused() -> None:
@@ -119,7 +112,7 @@ def test_a_mask_lets_a_rollout_see_the_prefix_and_itself_backwards_and_is_made_w
     length = 64
     branch_BL = torch.tensor([[-1] * 5 + [0] * 20 + [1] * 39, [-1] * 3 + [0] * 10 + [1] * 11 + [-2] * 40])
     with torch.profiler.profile(profile_memory=True) as profile:
-        mask = _tree_mask(branch_BL)
+        mask = dense_mask(branch_BL)
     for b, of in enumerate(branch_BL.tolist()):
         expected = [[k <= q and (of[k] in (-1, of[q])) for k in range(length)] for q in range(length)]
         assert mask[b, 0].tolist() == expected

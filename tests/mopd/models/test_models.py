@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import json
 import shutil
-import struct
+import threading
+import time
 from pathlib import Path
 
-import numpy as np
 import pytest
 import torch
 
 from mopd.errors import InputError
 from mopd.models import embedded
 from mopd.models import folders as models
-from mopd.models.gguf_file import read_gguf
+from mopd.models.chat_template import load_chat_template
+from mopd.models.embedded.tiny_llama import TINY_WINDOW
+from mopd.settings import ModelSettings
 
 
 @pytest.fixture(scope="module")
@@ -37,7 +39,7 @@ def test_tiny_model_round_trip(tiny: Path) -> None:
     assert not model.training
     assert {parameter.dtype for parameter in model.parameters()} == {torch.float32}
     assert model.config.vocab_size == len(tokenizer)
-    assert models.model_window(tiny) == embedded.TINY_WINDOW
+    assert models.model_window(tiny) == TINY_WINDOW
     ids = tokenizer.apply_chat_template(
         [{"role": "user", "content": "7 + 8 = ? é"}], add_generation_prompt=True, return_dict=False
     )
@@ -82,7 +84,29 @@ def test_failed_build_leaves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyP
     monkeypatch.setitem(embedded.BUILDERS, embedded.TINY_MODEL, embedded.Builder(lambda: "broken", fail))
     with pytest.raises(OSError, match="No space"):
         models.resolve_model(embedded.TINY_MODEL)
-    assert list(tmp_path.iterdir()) == []
+    assert [path.name for path in tmp_path.iterdir()] == ["_broken.lock"]
+
+
+def test_a_second_process_waits_for_the_first(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    begun, made = threading.Event(), []
+
+    def write(folder: Path) -> None:
+        begun.set()
+        time.sleep(0.5)
+        made.append(folder)
+        (folder / "config.json").write_text("{}")
+
+    monkeypatch.setenv("MOPD_CACHE", str(tmp_path))
+    monkeypatch.setitem(embedded.BUILDERS, "tiny:slow", embedded.Builder(lambda: "slow", write))
+    first = threading.Thread(target=models.resolve_model, args=("tiny:slow",))
+    first.start()
+    begun.wait()
+    assert models.resolve_model("tiny:slow") == tmp_path / "slow"
+    first.join()
+    assert len(made) == 1
+    assert "mopd: waiting for tiny:slow, which another process is making" in capfd.readouterr().err.splitlines()
 
 
 def test_second_builder_keeps_the_first_ones_folder(tmp_path: Path) -> None:
@@ -109,7 +133,7 @@ def test_digest_changes_with_every_part(tiny: Path, copy: Path, name: str) -> No
 
 
 def test_unknown_names() -> None:
-    with pytest.raises(InputError, match=r"'tiny:gpt' is unknown; choose a folder, embedded:smollm2"):
+    with pytest.raises(InputError, match=r"'tiny:gpt' is unknown; choose a folder, a name of the hub"):
         models.resolve_model("tiny:gpt")
     with pytest.raises(InputError, match="/no/such is not a folder"):
         models.resolve_model("/no/such")
@@ -149,8 +173,10 @@ def test_damaged_weights(copy: Path) -> None:
 
 def test_tokenizer_without_chat_template(copy: Path) -> None:
     (copy / "chat_template.jinja").unlink()
-    with pytest.raises(InputError, match="no chat template"):
-        models.load_tokenizer(copy)
+    with pytest.raises(InputError, match=r"no chat template; .* name a file in model\.chat_template"):
+        load_chat_template(copy, ModelSettings())
+    named = load_chat_template(copy, ModelSettings(chat_template="{{ messages[0].content }}"))
+    assert named.rendered([{"role": "user", "content": "Who?"}]) == "Who?"
 
 
 def test_autocast_dtype(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -166,44 +192,6 @@ def test_cpu_flags(tmp_path: Path) -> None:
     (tmp_path / "cpuinfo").write_text("processor\t: 0\nflags\t\t: fpu avx2 amx_bf16\n")
     assert models.cpu_flags(tmp_path / "cpuinfo") == {"fpu", "avx2", "amx_bf16"}
     assert models.cpu_flags(tmp_path / "absent") == frozenset()
-
-
-def gguf_bytes(kind: int, data: bytes, shape: tuple[int, ...] = (32,)) -> bytes:
-    """A GGUF file with one key and one tensor `w`."""
-
-    def text(value: str) -> bytes:
-        return struct.pack("<Q", len(value)) + value.encode()
-
-    header = struct.pack("<IIQQ", 0x46554747, 3, 1, 1)
-    header += text("names") + struct.pack("<IIQ", 9, 8, 2) + text("a") + text("b")
-    header += text("w") + struct.pack("<I", len(shape)) + struct.pack(f"<{len(shape)}Q", *shape)
-    header += struct.pack("<IQ", kind, 0)
-    return header + b"\0" * (-len(header) % 32) + data
-
-
-def test_gguf_blocks(tmp_path: Path) -> None:
-    path = tmp_path / "file.gguf"
-    halves = np.array([0.5, -1.0], dtype="<f2").tobytes()
-    path.write_bytes(gguf_bytes(3, halves + bytes(range(16))))
-    file = read_gguf(path)
-    assert file.metadata == {"names": ["a", "b"]}
-    np.testing.assert_array_equal(file.tensors["w"], [*(i * 0.5 - 1.0 for i in range(16)), *[-1.0] * 16])
-    path.write_bytes(gguf_bytes(8, np.float16(0.25).tobytes() + np.arange(-16, 16, dtype="i1").tobytes(), (8, 4)))
-    np.testing.assert_array_equal(read_gguf(path).tensors["w"], np.arange(-16, 16).reshape(4, 8) * 0.25)
-
-
-def test_gguf_that_cannot_be_read(tmp_path: Path) -> None:
-    path = tmp_path / "file.gguf"
-    for content, message in (
-        (b"GGUG" + b"\0" * 40, "wrong first bytes"),
-        (gguf_bytes(2, b"\0" * 64), "tensor type 2"),
-        (gguf_bytes(0, b"\0" * 64), "smaller than"),
-        (gguf_bytes(0, b"")[:60], "readable"),
-        (b"", "empty"),
-    ):
-        path.write_bytes(content)
-        with pytest.raises(InputError, match=message):
-            read_gguf(path)
 
 
 @pytest.mark.slow

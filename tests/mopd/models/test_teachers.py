@@ -16,7 +16,8 @@ from transformers import AutoModelForCausalLM, LlamaConfig, LlamaForCausalLM
 from mopd.errors import InputError
 from mopd.models.folders import load_model, model_digest, resolve_model
 from mopd.models.forward import branches as branches_of
-from mopd.models.forward import hidden_states, make_batch, num_ids, plan_batches, vocabulary_logps
+from mopd.models.forward import hidden_states, make_batch, plan_batches
+from mopd.models.head import num_ids, vocabulary_logps
 from mopd.models.teachers import Source, check_teacher, load_teacher, teacher_sources, teacher_version
 from mopd.models.trainer_state import update_teacher
 from mopd.settings import parse_settings

@@ -18,7 +18,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from mopd.models.forward import TokenLogps
+from mopd.models.head import TokenLogps
 from mopd.objectives import objective_class
 from mopd.objectives.base import Update
 from mopd.objectives.losses import divergence, importance_ratio, renormalized, token_weights, with_tail

@@ -95,7 +95,10 @@ def test_settings_are_frozen() -> None:
         ("train.betas=[1.0, 0.999]", "train.betas.0: .*less than 1"),
         ("generate.temperature=1e-45", "generate.temperature: .*greater than or equal to 0.01"),
         ("rounds=1000000000000", "rounds: .*less than or equal to 100000"),
-        ("train.objective=ppo", "train.objective: 'ppo' is unknown; choose one of distill, dpo, grpo, mopd, opd, sdpo"),
+        (
+            "train.objective=ppo",
+            "train.objective: 'ppo' is unknown; choose one of distill, dpo, grpo, mopd, opd, opsd, sd",
+        ),
         ("train.objective={kind: sft, alpha: 0.5}", "train.objective.alpha: no such setting"),
         ("train.objective.form=sampled_token", "train.objective: .*reverse KL and alpha is 0.5; set alpha to 1.0"),
         ("train.objective={kind: dpo, beta: 0}", "train.objective.beta: .*greater than 0"),

@@ -49,8 +49,18 @@ def test_overrides_are_yaml(override: str, expected: Any) -> None:
 
 
 def test_choices_are_compared_whole() -> None:
-    tree = {"a": {"b": 1, "c": {"kind": "ema", "rate": 0.1}}, "d": {}}
-    assert flatten(tree) == {"a.b": 1, "a.c": {"kind": "ema", "rate": 0.1}}
+    flat = flatten(parse_settings({"train": {"learning_rate": 0.5}}))
+    assert (flat["train.learning_rate"], flat["train.teacher"]) == (0.5, {"kind": "ema", "rate": 0.05, "place": "auto"})
     there, here = (parse_settings({"train": {"teacher": {"rate": rate}}, "rounds": 3}) for rate in (0.1, 0.2))
-    both = {"kind": "ema", "rate": 0.1}, {"kind": "ema", "rate": 0.2}
+    both = tuple({"kind": "ema", "rate": rate, "place": "auto"} for rate in (0.1, 0.2))
     assert differences(there, here) == {"train.teacher": both} and differences(here, here) == {}
+
+
+def test_arguments_of_the_chat_template_are_compared_whole() -> None:
+    given, fewer, none = (
+        parse_settings({"model": {"chat_template_kwargs": arguments}}) for arguments in ({"a": 1, "b": 2}, {"a": 1}, {})
+    )
+    name = "model.chat_template_kwargs"
+    assert differences(given, fewer) == {name: ({"a": 1, "b": 2}, {"a": 1})}
+    assert differences(fewer, none) == {name: ({"a": 1}, {})}
+    assert len({given, fewer, none}) == 3

@@ -41,7 +41,7 @@ VARIANTS = ("none", "positive", "contrastive", "random_peer")
 def run(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunFolder]:
     """A run of one round and two prompts with contrastive contexts, which has been asked for positive ones before."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("flows.folder.open.inputs_of", lambda _: run_inputs)
+        patch.setattr("flows.folder.open.inputs_of", lambda *_: run_inputs)
         folder = make_run(tmp_path_factory.mktemp("analysis") / "a run", "rounds=1")
         run_inputs = {name: folder.document[name] for name in ("model_digest", "tasks_digest", "num_heldout")}
         run_inputs["teacher_digest"] = None

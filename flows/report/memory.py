@@ -1,0 +1,82 @@
+"""What `mopd plan` prints: memory of each stage by part, what to change, and what a round writes."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+from typing import Any
+
+from flows.report.report import Report
+from flows.report.table import Column, Row, Table
+from flows.runtime.worker import Report as Progress
+from flows.runtime.worker import in_own_process
+from mopd.models.disk import policy_bytes, shard_bytes, trainer_state_bytes
+from mopd.models.memory_plan import MemoryPlan, describe, in_gigabytes, plan_memory, read_device
+from mopd.models.stage_memory import GIGABYTE
+from mopd.settings import Settings
+
+
+def memory_report(settings: Settings, device: str | None) -> tuple[Report, bool]:
+    """The plan on the device that is here, or on the one named; and whether all of it fits. Raises InputError."""
+    plan: MemoryPlan = in_own_process(_plan, settings, device)
+    memory, disk = _memory_table(plan), _disk_table(settings, plan)
+    parts: list[str | Table] = [_device_line(plan), memory, *_verdicts(plan), disk, _disk_line(settings, plan)]
+    return Report("Plan", parts, parts, memory, name="plan"), not plan.changes
+
+
+def _plan(_: None, progress: Progress, settings: Settings, device: str | None) -> MemoryPlan:
+    """In a process that may import torch."""
+    return plan_memory(settings, read_device(device, settings) if device else None)
+
+
+def _device_line(plan: MemoryPlan) -> str:
+    student, width = plan.models.student, 8 * plan.device.compute
+    trained = f", {student.num_adapter:,} of an adapter trained" if student.num_adapter else ""
+    kind = "a GPU" if plan.device.kind == "cuda" else "the CPU"
+    return (
+        f"{student.num_params:,} parameters{trained}; {kind} with {in_gigabytes(plan.device.capacity)}, "
+        f"products in {'b' if width == 16 else ''}float{width}"
+    )
+
+
+def _memory_table(plan: MemoryPlan) -> Table:
+    """A row a part, a column a stage, in GB of 2^30 bytes."""
+    names = dict.fromkeys(part for parts in plan.stages.values() for part in parts)
+    rows: list[Row] = [
+        {"part": name, **{stage: parts.get(name) for stage, parts in plan.stages.items()}} for name in names
+    ]
+    rows.append({"part": "all", **{stage: plan.total(stage) for stage in plan.stages}})
+    columns = [Column("part"), *(Column(stage, form=".2f", scale=1 / GIGABYTE) for stage in plan.stages)]
+    return Table(columns, rows, "memory at the largest moment of each stage, GB")
+
+
+def _verdicts(plan: MemoryPlan) -> list[str]:
+    """What to change for each stage that does not fit."""
+    lines = []
+    for stage, changes in plan.changes.items():
+        overrides = " ".join(f"--set {change.override}" for change in changes or ())
+        hint = f": {overrides}" if overrides else ""
+        lines.append(f"{stage} does not fit: {describe(changes)}{hint}")
+    return lines or ["Every stage fits."]
+
+
+def _disk_table(settings: Settings, plan: MemoryPlan) -> Table:
+    """What is written, a row a kind."""
+    sizes: dict[str, Any] = {
+        **{f"{table} of a round, at most": size for table, size in shard_bytes(settings).items()},
+        "policy of a round": policy_bytes(plan.models),
+        "trainer state": trainer_state_bytes(settings, plan.models),
+    }
+    rows: list[Row] = [{"what": name, "size": size} for name, size in sizes.items()]
+    return Table([Column("what"), Column("size", "GB", form=".2f", scale=1 / GIGABYTE)], rows, "on disk")
+
+
+def _disk_line(settings: Settings, plan: MemoryPlan) -> str:
+    num_states = settings.train.keep_trainer_states + 1  # the newest is written before the oldest goes
+    states = num_states * trainer_state_bytes(settings, plan.models)
+    whole = settings.rounds * (sum(shard_bytes(settings).values()) + policy_bytes(plan.models)) + states
+    free = shutil.disk_usage(Path.cwd()).free
+    return (
+        f"{settings.rounds} rounds write at most {in_gigabytes(whole)}, {num_states} trainer states among them; "
+        f"{in_gigabytes(free)} are free in {Path.cwd()}"
+    )

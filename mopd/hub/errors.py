@@ -1,0 +1,106 @@
+"""What can go wrong between here and the hub, each in one line that names the fix."""
+
+from __future__ import annotations
+
+import errno
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from mopd.errors import InputError
+from mopd.hub.names import HubName
+
+TOKEN = "give one that may read it (HF_TOKEN, or `hf auth login`)"
+
+
+@contextmanager
+def hub_errors(name: HubName, setting: str) -> Iterator[None]:
+    """Raises InputError, one line, for what the hub, the network or the disk refuses."""
+    from huggingface_hub import errors
+
+    try:
+        yield
+    except InputError:
+        raise
+    except ValueError as error:  # no JSON, a revision that can't be one
+        problem = f"{endpoint()} answers what is not understood ({' '.join(str(error).split())[:200]})"
+        raise InputError(f"{where(setting, name)}: {problem}; mind the name and HF_ENDPOINT") from error
+    except (OSError, errors.HTTPError, errors.RevisionResolutionError, errors.EntryNotFoundError) as error:
+        raise InputError(f"{where(setting, name)}: {_problem(name, error)}") from error
+
+
+def where(setting: str, name: HubName) -> str:
+    """How an error begins: the setting, where there is one, and what it names."""
+    return f"{setting}: {name}" if setting else str(name)
+
+
+def endpoint() -> str:
+    """Where the hub is: HF_ENDPOINT, or huggingface.co."""
+    from huggingface_hub import constants
+
+    return str(constants.ENDPOINT)
+
+
+def cache() -> str:
+    """Where the hub's files are kept: HF_HUB_CACHE, or below HF_HOME."""
+    from huggingface_hub import constants
+
+    return str(constants.HF_HUB_CACHE)
+
+
+def _problem(name: HubName, error: BaseException) -> str:
+    from huggingface_hub import errors
+
+    causes = list(_causes(error))
+    for cause in causes:
+        if isinstance(cause, OSError) and cause.errno in (errno.ENOSPC, errno.EDQUOT):
+            return f"no room is left in {cache()}; free some and start again, or set HF_HUB_CACHE to a roomier folder"
+    for cause in causes:
+        if isinstance(cause, errors.OfflineModeIsEnabled):
+            return f"is not (wholly) in {cache()}, and HF_HUB_OFFLINE forbids to load it; unset it once"
+        if isinstance(cause, errors.HfHubHTTPError):
+            return _answer(name, cause)
+    return _connection(causes)
+
+
+def _answer(name: HubName, error: BaseException) -> str:
+    """What the hub answered."""
+    from huggingface_hub import errors, get_token
+
+    page = f"{endpoint()}/{'datasets/' if name.kind == 'dataset' else ''}{name.repo}"
+    response = getattr(error, "response", None)
+    status = getattr(response, "status_code", None)
+    if isinstance(error, errors.GatedRepoError):
+        how = "with that account's token (HF_TOKEN)" if get_token() is None else "with the account of your token"
+        return f"is gated: accept its terms at {page} {how}"
+    if isinstance(error, errors.RevisionNotFoundError):
+        return f"{name.repo} has no revision {name.revision}; name a branch, a tag or a commit of {page}"
+    if isinstance(error, errors.RepositoryNotFoundError):
+        what = "neither a folder here nor a model" if name.kind == "model" else "no public data set"
+        return f"is {what} of {endpoint()}; mind the spelling or, if it is private, {_private()}"
+    if status == 401:
+        return f"the hub refuses your token; {TOKEN}"
+    if status == 403:
+        return f"your token may not read {page}; {TOKEN}"
+    reason = f"{status} {getattr(response, 'reason_phrase', '')}".strip()
+    return f"{endpoint()} answers {reason}; try again later, what was loaded stays"
+
+
+def _private() -> str:
+    from huggingface_hub import get_token
+
+    return "give a token (HF_TOKEN, or `hf auth login`)" if get_token() is None else "give another token (HF_TOKEN)"
+
+
+def _connection(causes: list[BaseException]) -> str:
+    reason = " ".join(str(causes[-1]).split())[:200] or type(causes[-1]).__name__
+    return (
+        f"could not be loaded from {endpoint()} ({reason}); mind the network (HF_ENDPOINT, proxies) and start again, "
+        f"it goes on with what is in {cache()}"
+    )
+
+
+def _causes(error: BaseException | None) -> Iterator[BaseException]:
+    """The error, then what it was raised from."""
+    while error is not None:
+        yield error
+        error = error.__cause__ or (None if error.__suppress_context__ else error.__context__)

@@ -1,0 +1,46 @@
+"""What a run writes, by arithmetic: the shards of a round as long as its settings allow, policies, trainer states."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from mopd.models.footprint import FLOAT32, weight_bytes
+from mopd.models.stage_memory import Lengths, Models, Parts, optimizer_bytes
+from mopd.objectives import needs_support
+
+if TYPE_CHECKING:
+    from mopd.settings import Settings
+
+TOKEN = 12
+"""Bytes of a sampled token in `rollouts`: its id, its log-probability, its text."""
+CONTEXT_TOKEN = 8
+"""Of a context's: its id, and its text in the messages."""
+SCORED_TOKEN = 16
+"""Of a token in `scores`, its support left out: its id, and three log-probabilities."""
+SUPPORT_ENTRY = 8
+"""Of an id of the support with the teacher's log-probability, before compression."""
+
+
+def shard_bytes(settings: Settings) -> Parts:
+    """The tables of a round, at most and before compression; what is not named here is small beside them."""
+    lengths, generate = Lengths.of(settings), settings.generate
+    most = generate.groups.max_oversample if generate.groups.kind != "all" else 1.0
+    asked = round(most * generate.num_prompts) * generate.num_samples
+    scored = generate.num_prompts * generate.num_samples
+    entries = settings.score.top_k if needs_support(settings) else 0
+    return {
+        "rollouts": asked * (TOKEN * lengths.response + FLOAT32 * lengths.prompt),
+        "contexts": scored * CONTEXT_TOKEN * lengths.context,
+        "scores": scored * (lengths.response * (SCORED_TOKEN + SUPPORT_ENTRY * entries) + FLOAT32 * lengths.prompt),
+    }
+
+
+def policy_bytes(models: Models) -> int:
+    """A policy, which is kept: float32 weights, and an adapter beside them."""
+    return weight_bytes(models.student, FLOAT32) + FLOAT32 * models.student.num_adapter
+
+
+def trainer_state_bytes(settings: Settings, models: Models) -> int:
+    """What training goes on from: the optimizer, and a teacher that has weights of its own."""
+    teacher = policy_bytes(models) if settings.train.teacher.kind == "ema" else 0
+    return optimizer_bytes(settings, models.student) + teacher

@@ -1,0 +1,158 @@
+"""A run's memory beside what its device has: `mopd plan` shows it, and `mopd run` refuses what can't fit."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from mopd.engines.memory import total_memory
+from mopd.errors import InputError
+from mopd.models.footprint import BFLOAT16, FLOAT32, read_shape
+from mopd.models.memory_advice import Change, advise
+from mopd.models.stage_memory import GIGABYTE, Device, Models, Parts, stage_memory
+
+if TYPE_CHECKING:
+    from mopd.settings import Settings
+
+ERROR = 0.15
+"""How far the arithmetic may be off (docs/plan.md): only what is further above the device's memory is refused."""
+SPARE = 0.75
+"""The share of what was not enough that a stage should take when it is tried again."""
+SIZE = re.compile(r"(cpu:)?(\d+(?:\.\d+)?) ?GB", re.IGNORECASE)
+
+
+@dataclass(frozen=True)
+class MemoryPlan:
+    """What each stage takes, and what to change for those that take too much."""
+
+    device: Device
+    models: Models
+    stages: dict[str, Parts]
+    changes: Mapping[str, Sequence[Change] | None]
+    """By stage that does not fit; None: no setting is enough."""
+
+    def total(self, stage: str) -> int:
+        """Bytes of a stage at its largest moment."""
+        return sum(self.stages[stage].values())
+
+
+def plan_memory(settings: Settings, device: Device | None = None) -> MemoryPlan:
+    """The plan of a run, on the device that is here if none is given. Raises InputError for a config of no model."""
+    device, models = device or find_device(settings), models_of(settings)
+    stages = stage_memory(settings, models, device)
+    too_large = [stage for stage, parts in stages.items() if sum(parts.values()) > device.capacity]
+    changes = {stage: lower(settings, models, stage, device, device.capacity) for stage in too_large}
+    return MemoryPlan(device, models, stages, changes)
+
+
+def lower(settings: Settings, models: Models, stage: str, device: Device, capacity: int) -> list[Change] | None:
+    """What to change for a stage to take at most `capacity` bytes; None where no setting is enough."""
+    by_adapter = {settings.train.lora: models}
+
+    def need(changed: Settings) -> int:
+        if changed.train.lora not in by_adapter:
+            by_adapter[changed.train.lora] = models_of(changed)
+        return sum(stage_memory(changed, by_adapter[changed.train.lora], device)[stage].values())
+
+    return advise(settings, stage, need, capacity)
+
+
+def check_memory(settings: Settings) -> None:
+    """InputError for a run with a stage that can't fit on the device that is here, unless `model.check_memory` is off.
+
+    What is within the error of the arithmetic is let through.
+    """
+    if not settings.model.check_memory:
+        return
+    plan = plan_memory(settings)
+    for stage, changes in plan.changes.items():
+        if plan.total(stage) > (1 + ERROR) * plan.device.capacity:
+            raise InputError(
+                f"{stage}: needs {in_gigabytes(plan.total(stage))} of memory ({largest_parts(plan.stages[stage])}) and "
+                f"there are {in_gigabytes(plan.device.capacity)}; {describe(changes)} (mopd plan shows it by part; "
+                "model.check_memory: false begins all the same)"
+            )
+
+
+def lower_after(settings: Settings, stage: str, peak: int) -> list[Change] | None:
+    """What to change for a stage whose process took `peak` bytes (0: unknown), where there were no more.
+
+    The arithmetic took it to fit, so what is to be reached is well below what was reckoned, and below the peak.
+    """
+    device, models = find_device(settings), models_of(settings)
+    reckoned = sum(stage_memory(settings, models, device)[stage].values())
+    return lower(settings, models, stage, device, int(SPARE * min(reckoned, peak or reckoned)))
+
+
+def describe(changes: Sequence[Change] | None) -> str:
+    """What to change, as a sentence's part."""
+    if not changes:
+        return "take a smaller model, or a larger device"
+    return " and ".join(map(str, changes))
+
+
+def largest_parts(parts: Parts, num: int = 3) -> str:
+    """The largest parts of a stage, in words."""
+    largest = sorted(parts, key=lambda name: -parts[name])[:num]
+    return ", ".join(f"{name} {in_gigabytes(parts[name])}" for name in largest)
+
+
+def in_gigabytes(size: int) -> str:
+    """12.3 GB; GB are 2^30 bytes, as those of the devices."""
+    return f"{size / GIGABYTE:.1f} GB"
+
+
+def models_of(settings: Settings) -> Models:
+    """The shapes of the run's models, from their configs. Raises InputError."""
+    from mopd.models.teachers import EXTERNAL_PATH
+
+    student = read_shape(_config_folder(settings.model.path, "model.path"), settings.train.lora)
+    teacher = settings.train.teacher
+    if teacher.kind != "external":
+        return Models(student, student)
+    return Models(student, read_shape(_config_folder(teacher.path, EXTERNAL_PATH)))
+
+
+def _config_folder(path: str, setting: str) -> Path:
+    """The folder with a model's config: of a model of the hub that alone is loaded, and a folder may hold no more."""
+    from mopd.hub.fetch import fetch_matching, pin
+    from mopd.hub.names import model_name
+    from mopd.models.folders import resolve_model
+
+    name = model_name(path)
+    if name is not None:
+        return fetch_matching(pin(name, setting), setting, ["config.json"])
+    folder = Path(path).expanduser()
+    return folder if (folder / "config.json").is_file() else resolve_model(path, setting)
+
+
+def find_device(settings: Settings) -> Device:
+    """What the stages of a run get here: the GPU, or the machine's memory within its control groups."""
+    import torch
+
+    kind = "cuda" if torch.cuda.is_available() else "cpu"
+    capacity = torch.cuda.mem_get_info()[1] if kind == "cuda" else total_memory()
+    return _device(settings, kind, capacity)
+
+
+def read_device(text: str, settings: Settings) -> Device:
+    """The device that `80GB` (a GPU) or `cpu:16GB` stands for. Raises InputError."""
+    match = SIZE.fullmatch(text.strip())
+    if match is None:
+        raise InputError(f"--device {text}: write the memory of a GPU as 80GB, or that of a machine as cpu:16GB")
+    kind = "cpu" if match[1] else "cuda"
+    return _device(settings, kind, int(float(match[2]) * GIGABYTE))
+
+
+def _device(settings: Settings, kind: str, capacity: int) -> Device:
+    """A GPU is taken to multiply in bfloat16, where it is not the one that is here."""
+    import torch
+
+    from mopd.models.folders import autocast_dtype
+
+    is_here = kind == "cpu" or torch.cuda.is_available()
+    precision = settings.model.precision if is_here or settings.model.precision != "auto" else "bfloat16"
+    return Device(kind, capacity, FLOAT32 if autocast_dtype(precision, kind) is None else BFLOAT16)

@@ -1,0 +1,1 @@
+"""How trained weights move: the learning rate of a step, and AdamW in the memory that there is."""
