@@ -6,6 +6,7 @@ them. On a CPU the process itself counts too, and what a stage keeps of its shar
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple
@@ -37,10 +38,6 @@ STAGES = ("generate", "score", "train")
 
 PROCESS = {("cpu", "torch"): 610 << 20, ("cpu", "vllm"): 1100 << 20, ("cuda", "torch"): 600 << 20}
 """What a process with its libraries takes before a model is loaded; on a GPU, the device's context."""
-CPU_CACHE = 2 * GIGABYTE
-"""vLLM's keys and values on a CPU, at most (`mopd.engines.vllm_engine`)."""
-BATCHED_TOKENS = 8192
-"""Tokens of one step of vLLM, at least."""
 SMALL_ACTIVATIONS = GIGABYTE
 """Activations below which they are kept, where that is left open (`mopd.models.checkpointing`)."""
 EIGHT_BIT = 1 + FLOAT32 / 256
@@ -122,13 +119,16 @@ def generate_memory(settings: Settings, models: Models, device: Device) -> Parts
 
 def _vllm_memory(settings: Settings, models: Models, device: Device) -> Parts:
     """Keys and values: on a GPU vLLM takes what is left, and needs room for one sequence."""
+    from mopd.engines.vllm_engine import CPU_CACHE_VARIABLE, MAX_CPU_CACHE_BYTES, MIN_BATCHED_TOKENS
+
     generate, shape, width = settings.generate, models.student, device.compute
     window = generate.max_prompt_tokens + generate.max_tokens
     cache = cache_bytes(shape, width, num_tokens=window)
     if device.kind == "cpu":
-        cache = min(CPU_CACHE, device.capacity // 2)
+        given = os.environ.get(CPU_CACHE_VARIABLE)
+        cache = int(given) << 30 if given else min(MAX_CPU_CACHE_BYTES, device.capacity // 2)
     widths = Widths(width, width)
-    step = reading_bytes(shape, widths, num_tokens=max(window, BATCHED_TOKENS))
+    step = reading_bytes(shape, widths, num_tokens=max(window, MIN_BATCHED_TOKENS))
     logits = logits_bytes(shape, widths, num_positions=generate.max_num_seqs, gradient=False)
     return {
         **_process(device, "vllm"),
