@@ -15,7 +15,6 @@ import argparse
 import json
 import os
 import platform
-import sys
 import tempfile
 import time
 from collections.abc import Callable
@@ -33,12 +32,12 @@ from score_samples import SCENARIOS, Rows, Scored, score_scenario
 from torch import Tensor
 
 from mopd.objectives.losses import divergence, renormalized, with_tail
-from mopd.objectives.rounding import HALF_BITS, round_logps
+from mopd.objectives.rounding import DISPLAY_BITS, HALF_BITS, round_logps
 from storage.arrow import to_table
 from storage.reading import ShardFile
 from storage.runs import RunFolder
 from storage.schemas import SCHEMAS
-from storage.shards import commit_shard, shard_key
+from storage.shards import commit_shard, find_manifest, shard_key
 
 REPEATS = 7
 ALPHAS = (0.0, 0.5, 1.0)
@@ -55,7 +54,7 @@ class Way(NamedTuple):
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--samples", type=Path, help="a folder that keeps the rollouts for the next time")
+    parser.add_argument("--samples", type=Path, help="a folder that keeps what was scored, for the next time")
     parser.add_argument("--out", type=Path, required=True)
     options = parser.parse_args()
     torch.set_num_threads(1)
@@ -70,7 +69,7 @@ def main() -> None:
 
 def machine() -> dict[str, Any]:
     date = datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC")
-    command = " ".join(["python", "benchmarks/score_bytes.py", *sys.argv[1:]])
+    command = "python benchmarks/score_bytes.py --samples FOLDER --out FILE"
     cores = len(os.sched_getaffinity(0))
     return {"date": date, "machine": platform.platform(), "cores": cores, "command": command, "pyarrow": pa.__version__}
 
@@ -81,6 +80,7 @@ def measure(scored: Scored) -> list[dict[str, Any]]:
     for precision, student in (("float32", False), ("float32", True), ("float16", False), ("float16", True)):
         rows = make_rows(scored, precision, student=student)
         numbers = sum(value.size for row in rows for value in row.values() if isinstance(value, np.ndarray))
+        write_and_read(WAYS["shard"], rows)  # what is imported on the way
         for name, way in WAYS.items():
             seconds = [write_and_read(way, rows) for _ in range(REPEATS)]
             size, write_seconds, read_seconds = (min(values) for values in zip(*seconds, strict=True))
@@ -99,9 +99,12 @@ def measure(scored: Scored) -> list[dict[str, Any]]:
 
 def make_rows(scored: Scored, precision: str, *, student: bool) -> Rows:
     """Score rows as they are kept, lists of numbers as arrays."""
-    kept = round_logps if precision == "float16" else lambda logps_TK: logps_TK
+    sides_TK = [scored.teacher_TK, scored.student_TK.float()]
+    if precision == "float16":
+        bits = (HALF_BITS, DISPLAY_BITS)
+        sides_TK = [round_logps(side_TK, bits=wanted) for side_TK, wanted in zip(sides_TK, bits, strict=True)]
     ends = np.cumsum([len(row["token_ids"]) for row in scored.rows])[:-1]
-    sides = (np.split(kept(side_TK).float().numpy(), ends) for side_TK in (scored.teacher_TK, scored.student_TK))
+    sides = (np.split(side_TK.numpy(), ends) for side_TK in sides_TK)
     kinds = {field.name: field.type for field in SCHEMAS["scores"]}
     return [
         {
@@ -130,12 +133,10 @@ KEY = shard_key("scores", version=0, settings={}, model="", inputs=[], seed=0, s
 
 
 def write_shard(rows: Rows, path: Path) -> None:
-    commit_shard(RunFolder.create(path, {}), "scores", key=KEY, rows=rows, **SHARD)
+    commit_shard(RunFolder.create(path, {"settings": {}}), "scores", key=KEY, rows=rows, **SHARD)
 
 
 def read_shard(path: Path) -> None:
-    from storage.shards import find_manifest
-
     folder = RunFolder.open(path)
     manifest = find_manifest(folder, "scores", 0, 0, KEY)
     assert manifest is not None

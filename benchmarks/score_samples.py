@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from supports import CONFIG, Sample, hidden, sample
+from supports import CONFIG, hidden, sample
 from torch import Tensor
 
 from mopd.models.folders import load_model, resolve_model
@@ -48,21 +48,17 @@ class Scored:
 
 
 def score_scenario(name: str, kept: Path | None) -> Scored:
-    """A scenario sampled and scored; its rollouts are kept in a folder, or taken from there."""
+    """A scenario sampled and scored, or taken from the folder that keeps it."""
+    path = kept / f"{name}.pickle" if kept else None
+    if path is not None and path.exists():
+        return Scored(*pickle.loads(path.read_bytes()))
     settings = load_settings(CONFIG, [*FIXED, *SCENARIOS[name]])
     policy = resolve_model(settings.model.path)
-    made = _sample(settings, policy, kept / f"{name}.pickle" if kept else None)
-    rows = Scorer(settings, policy_folder=policy).score(*made, policy_version=0)
-    return Scored(rows, *_read_student(settings, policy, rows))
-
-
-def _sample(settings: Settings, policy: Path, path: Path | None) -> Sample:
-    if path is not None and path.exists():
-        return Sample(*pickle.loads(path.read_bytes()))
-    made = sample(settings, policy, round=0)
+    rows = Scorer(settings, policy_folder=policy).score(*sample(settings, policy, round=0), policy_version=0)
+    scored = Scored(rows, *_read_student(settings, policy, rows))
     if path is not None:
-        path.write_bytes(pickle.dumps(tuple(made)))
-    return made
+        path.write_bytes(pickle.dumps((scored.rows, scored.student_TK, scored.outside_T)))
+    return scored
 
 
 @torch.no_grad()
