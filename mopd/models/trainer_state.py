@@ -27,7 +27,7 @@ from mopd.models.lora import has_adapter, load_student, save_model, trained_para
 from mopd.models.narrow import linear_parameters, narrow
 from mopd.models.teachers import TEACHER_FOLDER
 from mopd.optimizers.make import make_optimizer, named_state, reading_dtype, rejoin, restore
-from mopd.optimizers.piecewise import weight_pieces
+from mopd.optimizers.piecewise import PiecewiseAdamW, weight_pieces
 
 if TYPE_CHECKING:  # scoring and training run where pydantic is not installed
     from mopd.settings import TrainSettings
@@ -44,7 +44,7 @@ class TrainerState:
     student: Any
     teacher: Teacher | None
     """The next round's teacher, where it has weights of its own."""
-    optimizer: torch.optim.AdamW
+    optimizer: PiecewiseAdamW
     step: int
     """Optimizer steps taken so far."""
     updates: int
@@ -85,7 +85,7 @@ def open_state(
     return TrainerState(student, teacher, optimizer, **progress)
 
 
-def _narrow(student: Any, optimizer: Any, dtype: torch.dtype) -> None:
+def _narrow(student: Any, optimizer: PiecewiseAdamW, dtype: torch.dtype) -> None:
     """Linear layers in half the bits: what is trained without loss, but for an adapter, which is small."""
     narrow(student, dtype)
     for weight in linear_parameters(student) if not hasattr(student, "peft_config") else ():

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
@@ -18,20 +18,16 @@ if TYPE_CHECKING:  # training runs where pydantic is not installed
 STEP = "step"
 
 
-def make_optimizer(weights: list[Tensor], settings: TrainSettings) -> torch.optim.AdamW:
-    """AdamW over weights. Raises InputError where a package is missing.
-
-    torch's own where nothing asks for another; `foreach` would make temporaries as large as all weights on a GPU.
-    """
-    options: dict[str, Any] = {
-        "lr": settings.learning_rate,
-        "betas": settings.betas,
-        "weight_decay": settings.weight_decay,
-    }
-    if (settings.optimizer, settings.master_weights, settings.offload_optimizer) == ("adamw", "float32", False):
-        return torch.optim.AdamW(weights, foreach=False, **options)
-    moments = EightBitMoments() if settings.optimizer == "adamw_8bit" else Float32Moments()
-    return PiecewiseAdamW(weights, moments=moments, offload=settings.offload_optimizer, **options)
+def make_optimizer(weights: list[Tensor], settings: TrainSettings) -> PiecewiseAdamW:
+    """AdamW over weights. Raises InputError where a package is missing."""
+    return PiecewiseAdamW(
+        weights,
+        moments=EightBitMoments() if settings.optimizer == "adamw_8bit" else Float32Moments(),
+        offload=settings.offload_optimizer,
+        lr=settings.learning_rate,
+        betas=settings.betas,
+        weight_decay=settings.weight_decay,
+    )
 
 
 def reading_dtype(precision: str, device: torch.device) -> torch.dtype:
@@ -77,7 +73,7 @@ def rejoin(weights: dict[str, Tensor], saved: dict[str, Tensor]) -> None:
             weight.copy_(joined(weight.bfloat16(), remainder.to(weight.device)))
 
 
-def restore(optimizer: torch.optim.AdamW, weights: dict[str, Tensor], saved: dict[str, Tensor], steps: int) -> None:
+def restore(optimizer: PiecewiseAdamW, weights: dict[str, Tensor], saved: dict[str, Tensor], steps: int) -> None:
     """Take over moments that were saved, also from an optimizer that kept them in other ways."""
     for name, weight in weights.items():
         state = {kind: saved[f"{kind}.{name}"] for kind in _KINDS if f"{kind}.{name}" in saved}
@@ -89,10 +85,9 @@ def restore(optimizer: torch.optim.AdamW, weights: dict[str, Tensor], saved: dic
 _KINDS = (*MOMENTS, *(moment + SCALE for moment in MOMENTS))
 
 
-def _converted(state: dict[str, Tensor], optimizer: torch.optim.AdamW, weight: Tensor) -> dict[str, Tensor]:
+def _converted(state: dict[str, Tensor], optimizer: PiecewiseAdamW, weight: Tensor) -> dict[str, Tensor]:
     """A weight's moments as the optimizer keeps them, where it does."""
-    moments = optimizer.moments if isinstance(optimizer, PiecewiseAdamW) else Float32Moments()
-    home = optimizer.home(weight) if isinstance(optimizer, PiecewiseAdamW) else weight.device
+    moments, home = optimizer.moments, optimizer.home(weight)
     made: dict[str, Tensor] = {}
     for name in MOMENTS:
         moments.make(made, name, weight, home)

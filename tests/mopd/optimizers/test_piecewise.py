@@ -206,7 +206,7 @@ def test_moments_go_from_one_optimizer_to_another(tmp_path: Path) -> None:
     second = PiecewiseAdamW([narrow], moments=EightBitMoments(), **OPTIONS)
     restore(second, {"w": narrow}, load_file(tmp_path / "first"), 3)
     save_file(named_state(second, {"w": narrow}), tmp_path / "second")
-    third = torch.optim.AdamW([back], **OPTIONS)
+    third = PiecewiseAdamW([back], **OPTIONS)
     restore(third, {"w": back}, load_file(tmp_path / "second"), 3)
     assert second.state[narrow]["exp_avg"].dtype == torch.uint8
     for name in ("exp_avg", "exp_avg_sq"):
