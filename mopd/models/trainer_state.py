@@ -86,11 +86,19 @@ def open_state(
 
 
 def _narrow(student: Any, optimizer: PiecewiseAdamW, dtype: torch.dtype) -> None:
-    """Linear layers in half the bits: what is trained without loss, but for an adapter, which is small."""
+    """Linear layers in half the bits: what is trained without loss, but for an adapter, which is small.
+
+    The others are copied, so that the file is let go of that they were loaded from (`mopd.models.narrow`).
+    """
     narrow(student, dtype)
-    for weight in linear_parameters(student) if not hasattr(student, "peft_config") else ():
-        if weight.requires_grad:
+    if hasattr(student, "peft_config"):
+        return
+    linear = {id(weight) for weight in linear_parameters(student)}
+    for weight in trained_parameters(student).values():
+        if id(weight) in linear:
             optimizer.narrow(weight)
+        else:
+            weight.data = weight.data.clone()
 
 
 def _open_teacher(
