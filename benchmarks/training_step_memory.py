@@ -76,10 +76,11 @@ def main() -> None:
         return
     with tempfile.TemporaryDirectory(prefix="mopd-step-memory-") as folder:
         make_model(Path(folder) / "model", SHAPES[options.shape])
-        results = [measure(Path(folder), name, options) for name in options.settings]
-    for row in results:
-        row["ratio"] = round(row["peak_mb"] / results[0]["peak_mb"], 3)
-        print("  ".join(f"{name} {value}" for name, value in row.items()))
+        results: list[dict[str, Any]] = []
+        for name in options.settings:
+            results.append(measure(Path(folder), name, options))
+            results[-1]["ratio"] = round(results[-1]["peak_mb"] / results[0]["peak_mb"], 3)
+            print("  ".join(f"{part} {value}" for part, value in results[-1].items()), flush=True)
     if options.out:
         add_result(options.out, options.shape, results)
 

@@ -99,13 +99,14 @@ def _open_teacher(
     if settings.teacher.kind != "ema":
         return None
     saved = state_folder / TEACHER_FOLDER if state_folder is not None else None
-    return open_teacher(
-        settings.teacher,
-        student,
-        policy_folder=policy_folder,
-        saved=saved if saved is not None and saved.is_dir() else None,
-        folder=out / TEACHER_FOLDER if out is not None else None,
-    )
+    with _write_errors(out or policy_folder):
+        return open_teacher(
+            settings.teacher,
+            student,
+            policy_folder=policy_folder,
+            saved=saved if saved is not None and saved.is_dir() else None,
+            folder=out / TEACHER_FOLDER if out is not None else None,
+        )
 
 
 def update_teacher(state: TrainerState, settings: TrainSettings) -> None:

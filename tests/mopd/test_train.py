@@ -310,6 +310,8 @@ def test_a_full_disk_is_an_os_error_that_names_the_place(folder: Path, tmp_path:
     try:
         with pytest.raises(OSError, match=str(tmp_path)):
             save_state(state, folder, tmp_path / "out")
+        with pytest.raises(OSError, match=str(tmp_path)):  # the next teacher is laid down where it will be saved
+            open_state(folder, None, settings().train, CPU, out=tmp_path / "next")
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, unsaved)
         signal.signal(signal.SIGXFSZ, safe)
