@@ -50,7 +50,13 @@ def _let_go_of_files(model: Any) -> None:
 
 @torch.no_grad()
 def narrow(model: Any, dtype: torch.dtype | None) -> None:
-    """Keep frozen linear layers in the type that they compute in; None leaves them as they are."""
-    for parameter in linear_parameters(model) if dtype is not None else ():
+    """Keep frozen linear layers in the type that they compute in; None leaves them as they are.
+
+    The others are copied: on a CPU what was loaded is the file itself, mapped as a whole, as long as any part is used.
+    """
+    if dtype is None:
+        return
+    linear = {id(parameter) for parameter in linear_parameters(model)}
+    for parameter in model.parameters():
         if not parameter.requires_grad:
-            parameter.data = parameter.data.to(dtype)
+            parameter.data = parameter.data.to(dtype) if id(parameter) in linear else parameter.data.clone()

@@ -17,7 +17,7 @@ from mopd.models.forward import branches as branches_of
 from mopd.models.forward import hidden_states, make_batch, plan_batches
 from mopd.models.head import num_ids, token_logps
 from mopd.models.narrow import load_reader
-from mopd.objectives.rounding import HALF_BITS, round_logps
+from mopd.objectives.rounding import DISPLAY_BITS, HALF_BITS, round_logps
 from mopd.score import SUPPORT_COLUMNS, group_advantages
 from tests.mopd.scoring_samples import CONTEXT, PROMPT, RESPONSES, TEMPERATURE, TOP_K, scorer_of, shard
 
@@ -117,7 +117,7 @@ def test_the_student_is_kept_on_its_own_top_k_and_only_where_that_is_asked_for(
     expected = logps(folder, PROMPT, RESPONSES[0]).topk(TOP_K).values
     for support in ("student", "union"):  # whose first ids are the student's
         kept = rows[support][0]["support_student_logprobs"]
-        np.testing.assert_allclose(kept, expected, rtol=2**-HALF_BITS * 2)
+        np.testing.assert_allclose(kept, expected, rtol=2 * 2**-DISPLAY_BITS)
     assert [row["support_student_logprobs"] for row in rows["teacher"]] == [None] * 3
     without = scorer_of({"score": {"keep_student": False}}).score(*shard(), policy_version=0)
     assert [row["support_student_logprobs"] for row in without] == [None] * 3
@@ -133,13 +133,13 @@ def test_half_precision_rounds_the_support_alone(monkeypatch: pytest.MonkeyPatch
         scorer_of({"score": {"support": support, "precision": precision}}).score(*shard(), policy_version=0)
         for precision in ("float16", "float32")
     )
-    rounded = ("support_teacher_logprobs", "support_student_logprobs")
+    bits = {"support_teacher_logprobs": HALF_BITS, "support_student_logprobs": DISPLAY_BITS}
     for row, full in zip(half, exact, strict=True):
         for column, value in full.items():
-            is_rounded = column in rounded and value is not None
-            expected = round_logps(torch.from_numpy(value)).numpy() if is_rounded else value
+            is_rounded = column in bits and value is not None
+            expected = round_logps(torch.from_numpy(value), bits=bits[column]).numpy() if is_rounded else value
             np.testing.assert_array_equal(row[column], expected, err_msg=column)
-    assert not np.array_equal(half[0][rounded[0]], exact[0][rounded[0]])
+    assert not np.array_equal(*(rows[0]["support_teacher_logprobs"] for rows in (half, exact)))
 
 
 def test_a_teacher_that_is_all_but_the_student_is_not_rounded() -> None:

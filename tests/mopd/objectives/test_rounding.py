@@ -79,13 +79,13 @@ def test_loss_and_gradient_are_less_than_a_thousandth_off(alpha: float, bucketed
 def test_rollouts_are_rounded_together_as_they_are_one_by_one() -> None:
     logps_NK = random_logps(5, positions=7)
     rows = {4: logps_NK[:5].numpy(), 0: logps_NK[5:].numpy()}
-    rounded = round_rollouts(rows, CPU)
+    rounded = round_rollouts(rows, CPU, bits=HALF_BITS)
     assert list(rounded) == [4, 0]
     for row, logps_TK in rows.items():
         assert np.array_equal(rounded[row], round_logps(torch.from_numpy(logps_TK)).numpy())
     long = np.full((AT_ONCE + 3, 2), -1.0001, np.float32)
-    assert round_rollouts({0: long}, CPU)[0].shape == long.shape
-    assert round_rollouts({}, CPU) == {}
+    assert round_rollouts({0: long}, CPU, bits=HALF_BITS)[0].shape == long.shape
+    assert round_rollouts({}, CPU, bits=HALF_BITS) == {}
 
 
 def test_apart_is_a_hundredth_of_the_teachers_log_probabilities() -> None:
