@@ -7,6 +7,7 @@ outside, a context is token ids; what a teacher is made of is said in `mopd.mode
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -21,7 +22,7 @@ from mopd.models.head import check_head, num_ids, token_logps
 from mopd.models.narrow import load_reader
 from mopd.models.teachers import EXTERNAL_PATH, load_teacher, teacher_sources, teacher_version
 from mopd.objectives import needs_reference, needs_support
-from mopd.objectives.rounding import round_rollouts
+from mopd.objectives.rounding import DISPLAY_BITS, HALF_BITS, is_apart, round_rollouts
 
 if TYPE_CHECKING:  # scoring and training run where pydantic is not installed
     from mopd.settings import Settings
@@ -153,22 +154,25 @@ class Scorer:
         support_ids = student.support_ids if self.support in ("student", "union") else None
         top_k = self.settings.score.top_k if self.support in ("teacher", "union") else None
         reading = self._read(teacher, teacher_reads, temperature, support_ids=support_ids, top_k=top_k)
-        return student, self._round(reading)
+        apart = [row for row, logps_T in reading.sampled.items() if is_apart(logps_T, student.sampled[row])]
+        return student, self._round(reading, apart, bits=HALF_BITS)
 
     def _read_student(self, prompts: list[Branch], temperature: float) -> Reading:
         """The student, also on its top k; the last shard's are kept, for other contexts of the same rollouts."""
         if self._last is None or self._last[:2] != (prompts, temperature):
             top_k = self.settings.score.top_k if self.support in ("student", "union") else None
             own = self._read(self.student, prompts, temperature, top_k=top_k)
-            kept = self._round(own) if self.settings.score.keep_student else own._replace(support_logps={})
+            is_kept = self.settings.score.keep_student
+            kept = self._round(own, own.sampled, bits=DISPLAY_BITS) if is_kept else own._replace(support_logps={})
             self._last = prompts, temperature, kept
         return self._last[2]
 
-    def _round(self, reading: Reading) -> Reading:
-        """A reading with the log-probabilities on its support as they are to be kept."""
-        if self.settings.score.precision == "float32":
+    def _round(self, reading: Reading, rows: Iterable[int], *, bits: int) -> Reading:
+        """A reading with the log-probabilities on its support as they are kept, those of some rows rounded."""
+        if self.settings.score.precision == "float32" or self.support == "full":
             return reading
-        return reading._replace(support_logps=round_rollouts(reading.support_logps, self.device))
+        rounded = round_rollouts({row: reading.support_logps[row] for row in rows}, self.device, bits=bits)
+        return reading._replace(support_logps=reading.support_logps | rounded)
 
     @torch.no_grad()
     def _read(

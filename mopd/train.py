@@ -24,6 +24,7 @@ from mopd.models.checkpointing import set_checkpointing
 from mopd.models.device import autocast, default_device
 from mopd.models.folders import load_tokenizer, num_output_ids
 from mopd.models.forward import branches, hidden_states, make_batch, plan_batches, tree_tokens
+from mopd.models.gauge import BACKWARD, FORWARD, Gauge
 from mopd.models.lora import seed_dropout, trained_parameters
 from mopd.models.narrow import load_reader
 from mopd.models.teachers import load_teacher, teacher_sources
@@ -66,8 +67,8 @@ def train_round(
     rows of an update with all that `mopd.objectives.columns_read` names, and is asked for one update at a time (left
     out: they have it). `state_folder` is the previous round's (None in the first); `base_folder` is the model that the
     policy's adapter is put on (None: it has none), `reference_folder` the run's initial policy (None: `policy_folder`).
-    Returns rows of `updates`, one an optimizer step, without `run`; `progress` is called with each. Raises InputError
-    for rollouts of too old a policy.
+    Returns rows of `updates`, one an optimizer step, without `run`; `progress` is called with each, and between them
+    with `done`, `of` and a `text`. Raises InputError for rollouts of too old a policy.
     """
     check_staleness(scores, settings.train.max_staleness, round=round)
     device = device or default_device()
@@ -90,8 +91,10 @@ def train_round(
         load = partial(load_reader, device=device, precision=settings.model.precision)
         teacher = load_teacher(sources, load, num_ids=num_output_ids(policy_folder))
     updates, steps = [], _step_ids(settings.train, policy_folder)
-    for part in split_updates(scores, settings, round=round):
-        report = take_step(state, [row | steps(row) for row in read(part)], settings, device, teacher)
+    parts = list(split_updates(scores, settings, round=round))
+    for number, part in enumerate(parts):
+        tell = partial(_tell, progress, number, len(parts))
+        report = take_step(state, [row | steps(row) for row in read(part)], settings, device, teacher, tell)
         updates.append({"round": round, **report})
         progress(updates[-1])
     save_state(state, policy_folder, out)
@@ -110,15 +113,26 @@ def split_updates(scores: Rows, settings: Settings, *, round: int) -> Iterator[R
             yield [row for index in part for row in groups[names[index]]]
 
 
+def _tell(progress: Callable[[dict[str, Any]], None], number: int, num_updates: int, share: float, text: str) -> None:
+    """How far the round is, when a share of one of its updates is done."""
+    which = f"update {number + 1} of {num_updates}: " if num_updates > 1 else ""
+    progress({"done": number + share, "of": num_updates, "text": which + text})
+
+
 def take_step(
-    state: TrainerState, rows: Rows, settings: Settings, device: torch.device, teacher: Any | None = None
+    state: TrainerState,
+    rows: Rows,
+    settings: Settings,
+    device: torch.device,
+    teacher: Any | None = None,
+    tell: Callable[[float, str], None] = lambda share, text: None,
 ) -> dict[str, Any]:
     """One optimizer step and one teacher update; returns the columns of `updates`.
 
-    `teacher` is wanted where `mopd.objectives.needs_teacher` says so. An update without any signal (no context with
-    sections, no group with unlike rewards: the objective says) changes nothing: its loss is null. Neither does one
-    whose gradient is rounding: Adam would scale it up to a whole step. `skipped` says which. Raises InputError where
-    loss or gradient is not finite, before the weights are touched.
+    `teacher` is wanted where `mopd.objectives.needs_teacher` says so. `tell` takes the share that is done and a text.
+    An update without any signal (no context with sections, no group with unlike rewards: the objective says) changes
+    nothing: its loss is null. Neither does one whose gradient is rounding: Adam would scale it up to a whole step.
+    `skipped` says which. Raises InputError where loss or gradient is not finite, before the weights are touched.
     """
     began, train = time.monotonic(), settings.train
     rows = [row for row in rows if len(row["token_ids"]) and not (train.mask_truncated and is_cut(row))]
@@ -128,7 +142,7 @@ def take_step(
     objective = objective_class(train)(Update(rows, train, teacher)) if rows else None
     if objective is None or not objective.has_signal():
         return {**report, "skipped": NO_SIGNAL, "seconds": time.monotonic() - began}
-    ratios_T = accumulate_gradients(state.student, objective, settings, device, number=report["step"])
+    ratios_T = accumulate_gradients(state.student, objective, settings, device, number=report["step"], tell=tell)
     report |= objective.report()
     norm = clip_gradients(list(trained_parameters(state.student).values()), train.max_grad_norm)
     if not math.isfinite(report["loss"] + norm):
@@ -202,32 +216,48 @@ def check_staleness(scores: Rows, bound: int, *, round: int) -> None:
 
 
 def accumulate_gradients(
-    student: Any, objective: Objective, settings: Settings, device: torch.device, *, number: int
+    student: Any,
+    objective: Objective,
+    settings: Settings,
+    device: torch.device,
+    *,
+    number: int,
+    tell: Callable[[float, str], None] = lambda share, text: None,
 ) -> Tensor:
     """Sum the gradients of all micro-batches; returns the untruncated importance ratios [T], in no order."""
     update = objective.update
-    if objective.two_passes:
-        objective.prepare(_sampled_logps(student, update, settings, device, number=number))
-    seed_dropout(settings, number)
+    passes = FORWARD + BACKWARD + (FORWARD if objective.two_passes else 0)
+    num_tokens = sum(update.lengths)
     ratios = []
-    for micro in _micro_batches(student, update, settings, device):
-        loss, sampled_N = objective.loss(micro)
-        loss.backward()
-        ratios.append(torch.exp(sampled_N.detach() - micro.of(update.behavior_logps_T)).cpu())
+    with Gauge(
+        *(student, num_tokens, passes), lambda share, done: tell(share, f"{done:,} of {num_tokens:,} tokens")
+    ) as gauge:
+        if objective.two_passes:
+            objective.prepare(_sampled_logps(student, update, settings, device, number=number, gauge=gauge))
+        seed_dropout(settings, number)
+        for micro in _micro_batches(student, update, settings, device, gauge):
+            loss, sampled_N = objective.loss(micro)
+            loss.backward()
+            ratios.append(torch.exp(sampled_N.detach() - micro.of(update.behavior_logps_T)).cpu())
     return torch.cat(ratios)
 
 
 @torch.no_grad()
-def _sampled_logps(student: Any, update: Update, settings: Settings, device: torch.device, *, number: int) -> Tensor:
+def _sampled_logps(
+    student: Any, update: Update, settings: Settings, device: torch.device, *, number: int, gauge: Gauge
+) -> Tensor:
     """The student's log-probabilities of all tokens [T], under the dropout that their gradients will be taken under."""
     seed_dropout(settings, number)
     logps_T = torch.zeros_like(update.behavior_logps_T)
-    for micro in _micro_batches(student, update, settings, device):
+    for micro in _micro_batches(student, update, settings, device, gauge):
         logps_T[micro.indices_N] = micro.logps().sampled_N.cpu()
+    gauge.end()
     return logps_T
 
 
-def _micro_batches(student: Any, update: Update, settings: Settings, device: torch.device) -> Iterator[MicroBatch]:
+def _micro_batches(
+    student: Any, update: Update, settings: Settings, device: torch.device, gauge: Gauge
+) -> Iterator[MicroBatch]:
     """The update cut into parts of bounded size, each read by the student."""
     rows = update.rows
     items = branches([row["prompt_token_ids"] for row in rows], [row["token_ids"] for row in rows])
@@ -235,6 +265,7 @@ def _micro_batches(student: Any, update: Update, settings: Settings, device: tor
         items, max_tokens=settings.train.max_tokens_per_pass, shared_tokens=tree_tokens(student, items)
     ):
         batch = make_batch(trees, device)
+        gauge.begin(len(batch.targets))
         with autocast(settings.model.precision, device):
             hidden_NH = hidden_states(student, batch)
         yield MicroBatch(

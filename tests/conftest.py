@@ -20,7 +20,7 @@ ONE_AFTER_THE_OTHER = {
         "a real engine": ("real_lora", "real_model"),
     }.items()
     for name in names
-}
+} | {"tests/mopd/engines/test_sampling.py": "a real engine"}
 """Files that need the same thing, which one worker makes once, or of which the machine bears one at a time."""
 
 

@@ -99,8 +99,8 @@ def eval_(
     """Measure mean@k, pass@k and maj@k of models and runs on the same tasks.
 
     Args:
-        models: a model's folder, embedded:smollm2-135m-instruct, a run's folder (its last policy), or RUN@N (policy N)
-        tasks: a file, a folder, or a name such as human-eval; docs/tasks.md (default: what the first run holds out)
+        models: a folder, org/name on the hub, embedded:smollm2-135m-instruct, a run (its last policy), or RUN@N
+        tasks: a file, a folder, hub:org/name#split, human-eval; docs/tasks.md (default: what the first run holds out)
         reader: a function of yours that reads a row
         verifier: what judges all tasks, instead of what the rows say
         limit: the first N tasks alone

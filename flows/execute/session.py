@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from contextlib import ExitStack, nullcontext
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Self
 
@@ -11,7 +12,7 @@ from pydantic import BaseModel, PrivateAttr
 
 from flows.execute.out_of_memory import explain_out_of_memory
 from flows.execute.work import judge_shard, load_device, make_shard, sample_shard
-from flows.folder.open import in_own_process
+from flows.folder.commits import commits_of, pinned
 from flows.plan.run import RunPlan
 from flows.plan.shard import ContextShards, RoundPlan, Shard
 from flows.plan.stage import Stage
@@ -19,7 +20,7 @@ from flows.runtime.console import Console
 from flows.runtime.interrupts import raise_if_interrupted
 from flows.runtime.out_of_memory import OutOfMemory
 from flows.runtime.patience import is_temporary
-from flows.runtime.worker import Report, Worker, load_nothing
+from flows.runtime.worker import Report, Worker, in_own_process, load_nothing
 from mopd.errors import InputError
 from mopd.settings import Settings
 from storage.runs import RunFolder
@@ -153,7 +154,8 @@ class Workers:
         try:
             return self._make(stage, shard, report)
         except OutOfMemory as error:
-            raise InputError(in_own_process(explain_out_of_memory, stage, shard, error)) from error
+            shard = replace(shard, settings=pinned(shard.settings, commits_of(self._folder)))
+            raise InputError(in_own_process(explain_out_of_memory, stage.name, shard, error)) from error
 
     def _make(self, stage: Stage, shard: Shard, report: Report) -> Manifest:
         if stage.judge:

@@ -26,7 +26,7 @@ class Work:
     folder: RunFolder
     shard: Shard
     report: Report
-    """Takes a dict such as `{"done": 3, "of": 8, "what": "rollouts"}`."""
+    """Takes a dict such as `{"done": 3, "of": 8, "what": "rollouts"}`, with a `text` where that says more."""
 
     @property
     def settings(self) -> Settings:

@@ -7,6 +7,7 @@ a task source later takes the settings as `pinned` gives them, and needs no netw
 from __future__ import annotations
 
 from collections.abc import Mapping
+from types import MappingProxyType
 from typing import Any
 
 from flows.runtime.console import Console, Transfers
@@ -34,7 +35,7 @@ def commits_of(folder: RunFolder) -> Commits:
 
 def pinned(settings: Settings, commits: Commits) -> Settings:
     """The settings with the commits of their names; names without one stay as they are."""
-    names = {setting: name for setting, name in hub_names(settings).items() if name.whole in commits}
+    names = {setting: name for setting, name in hub_names(settings, commits).items() if name.whole in commits}
     if not names:
         return settings
     tree = settings.model_dump(mode="json")
@@ -43,14 +44,23 @@ def pinned(settings: Settings, commits: Commits) -> Settings:
     return parse_settings(tree)
 
 
+def are_loaded(names: Mapping[str, HubName], commits: Commits) -> bool:
+    """Whether everything that the names stand for is in the cache."""
+    return all(_is_loaded(name) for name in _at_commits(names, commits).values())
+
+
+def _at_commits(names: Mapping[str, HubName], commits: Commits) -> dict[str, HubName]:
+    known = {setting: name.at(commits[name.whole]) for setting, name in names.items() if name.whole in commits}
+    return {**names, **known}
+
+
 def load_names(names: Mapping[str, HubName], commits: Commits, *, allow_pickled: bool = False) -> dict[str, str]:
     """The commits of all names, those that are known kept; what isn't in the cache is loaded, and said how far it is.
 
     `names`: by the setting that names them. Raises InputError.
     """
-    known = {setting: name.at(commits[name.whole]) for setting, name in names.items() if name.whole in commits}
-    wanted = {**names, **known}
-    if not all(_is_loaded(name) for name in wanted.values()):
+    wanted = _at_commits(names, commits)
+    if not are_loaded(names, commits):
         transfers = Transfers(Console().say, quiet_seconds=Console.quiet_seconds())
         wanted = in_own_process(fetch_names, wanted, allow_pickled, report=transfers.report)
     return {name.whole: str(wanted[setting].commit) for setting, name in names.items()}
@@ -80,13 +90,16 @@ def _is_loaded(name: HubName) -> bool:
     return rows_file(name).is_file() if name.kind == "dataset" else is_there(view_folder(name))
 
 
-def hub_names(settings: Settings) -> dict[str, HubName]:
-    """The names of the hub in the settings, by setting. Raises InputError for a malformed one."""
+def hub_names(settings: Settings, known: Commits = MappingProxyType({})) -> dict[str, HubName]:
+    """The names of the hub in the settings, by setting; `known` ones even where there is such a folder by now.
+
+    Raises InputError for a malformed one.
+    """
     tasks, teacher = settings.tasks, settings.train.teacher
     models = {"model.path": settings.model.path}
     if isinstance(teacher, ExternalTeacher):
         models["train.teacher.path"] = teacher.path
     sources = {"tasks.train": tasks.train, "tasks.heldout": tasks.heldout} if isinstance(tasks, FileTasks) else {}
-    names: dict[str, Any] = {setting: model_name(path) for setting, path in models.items()}
+    names: dict[str, Any] = {setting: model_name(path, known) for setting, path in models.items()}
     names |= {setting: dataset_name(source) for setting, source in sources.items() if source}
     return {setting: name for setting, name in names.items() if name is not None}

@@ -8,6 +8,7 @@ from typing import Any
 
 from flows.folder.inputs import check_adapter
 from flows.folder.open import check_inputs_unchanged, run_document
+from flows.plan.conditions import changed_settings
 from flows.plan.run import DIGESTS, TRAINER, RunPlan
 from flows.plan.stage import free_settings
 from flows.runtime.shell import shell_command
@@ -86,7 +87,7 @@ def _check_finished(folder: RunFolder, parent_plan: RunPlan, round: int) -> None
 
 
 def _check_differs(folder: RunFolder, settings: Settings) -> None:
-    differences = folder.differences(settings.model_dump(mode="json"))
+    differences = changed_settings(folder, settings)
     if not set(differences) - set(free_settings(settings)):
         raise InputError(
             f"{folder.path}: no setting that decides a result differs; give --set KEY=VALUE, or continue the run itself"

@@ -17,9 +17,11 @@ def check_inputs(_: None, report: Report, settings: Settings, tasks_digest: str)
     """Digests of model and tasks, numbers of tasks. Raises InputError for what would fail later."""
     from mopd.groups import num_further
     from mopd.models.chat_template import load_chat_template
+    from mopd.models.device import default_device
     from mopd.models.folders import model_digest, model_window, resolve_model
     from mopd.models.memory_plan import check_memory
     from mopd.models.teachers import check_teacher, teacher_sources
+    from mopd.optimizers.make import check_optimizer
     from mopd.tasks.draw import draw_prompts, load_tasks
 
     tasks = load_tasks(settings.tasks, settings.seed, settings.verify)
@@ -38,6 +40,7 @@ def check_inputs(_: None, report: Report, settings: Settings, tasks_digest: str)
     teacher = teacher_sources(settings.train.teacher, policy_folder=model, state_folder=None, reference_folder=model)
     check_budgets(settings, window=model_window(model), teacher_window=model_window(teacher[0].folder))
     check_lora(settings, model)
+    check_optimizer(settings, default_device())
     check_memory(settings)
     template = load_chat_template(model, settings.model)
     template.check()
@@ -51,6 +54,13 @@ def check_inputs(_: None, report: Report, settings: Settings, tasks_digest: str)
         "num_train": len(tasks.train),
         "num_heldout": len(tasks.heldout),
     }
+
+
+def check_size(_: None, report: Report, settings: Settings) -> None:
+    """A run must fit into the memory there is: all that this takes of a model is its config. Raises InputError."""
+    from mopd.models.memory_plan import check_memory
+
+    check_memory(settings)
 
 
 def check_weights(settings: Settings, model: Path) -> None:
@@ -124,16 +134,13 @@ def check_adapter(_: None, report: Report, settings: Settings, policy: Path) -> 
 def check_prompts(tasks: list[Task], template: ChatTemplate, settings: Settings) -> None:
     """Every prompt must fit into the prompt budget; it then fits into the window and into the context budget. The chat
     template must take it, by itself and with peers."""
-    from mopd.contexts.render import check_rendering
+    from mopd.contexts.render import check_renderings
     from mopd.contexts.summaries import instruction_of
     from mopd.generate import prompt_ids
 
     instruction = instruction_of(settings)
-    longest = settings.generate.max_prompt_tokens
-    for task in tasks:
-        prompt_ids({"prompt_id": task.id, "messages": task.messages}, template, longest, instruction)
-    for task in {tuple(message["role"] for message in task.messages): task for task in tasks}.values():
-        try:
-            check_rendering(task.messages, settings.condition, template)
-        except InputError as error:
-            raise InputError(f"prompt {task.id}: {error}") from error
+    prompts = [{"prompt_id": task.id, "messages": task.messages} for task in tasks]
+    for prompt in prompts:
+        prompt_ids(prompt, template, settings.generate.max_prompt_tokens, instruction)
+    for condition in settings.condition.tried():
+        check_renderings(prompts, condition, template)

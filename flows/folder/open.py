@@ -16,8 +16,10 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
-from flows.folder.commits import HUB, Commits, commits_of, hub_names, load_names, pinned
-from flows.folder.inputs import check_inputs
+from flows.folder.commits import HUB, Commits, are_loaded, commits_of, hub_names, load_names, pinned
+from flows.folder.inputs import check_inputs, check_size
+from flows.folder.named_models import make_models, model_paths
+from flows.plan.conditions import changed_settings
 from flows.plan.run import RunPlan
 from flows.plan.stage import free_settings
 from flows.runtime.shell import shell_command
@@ -25,7 +27,6 @@ from flows.runtime.worker import in_own_process
 from mopd.errors import InputError
 from mopd.settings import Settings
 from mopd.settings.tasks import FileTasks
-from mopd.settings.teacher import ExternalTeacher
 from mopd.tasks.files import sources_digest
 from mopd.tasks.sources import expand, split_suffix
 from storage.errors import StorageError
@@ -99,8 +100,12 @@ def inputs_of(settings: Settings, known: Commits = MappingProxyType({})) -> dict
     Names of the hub are looked up and loaded, but for those whose commits are `known`; with them, `hub` has them all.
     Raises InputError.
     """
-    commits = load_names(hub_names(settings), known, allow_pickled=settings.model.allow_pickled_weights)
+    names = hub_names(settings, known)
+    if not are_loaded(names, known):
+        in_own_process(check_size, settings)  # before gigabytes are loaded that can't be used here
+    commits = load_names(names, known, allow_pickled=settings.model.allow_pickled_weights)
     settings = pinned(settings, commits)
+    make_models(model_paths(settings))
     inputs = _check_inputs_once(settings, _read_file_stamps(settings))
     return {**inputs, HUB: {**known, **commits}} if known or commits else inputs
 
@@ -113,11 +118,10 @@ def _check_inputs_once(settings: Settings, stamps: FileStamps) -> dict[str, Any]
 
 def _read_file_stamps(settings: Settings) -> FileStamps:
     """The files that models and tasks are read from, as they are now; of a model that has a name alone, none."""
-    tasks, teacher = settings.tasks, settings.train.teacher
+    tasks = settings.tasks
     sources = [tasks.train, tasks.heldout] if isinstance(tasks, FileTasks) else []
     paths = [split_suffix(expand(source))[0] for source in sources if source is not None]
-    models = [settings.model.path, *([teacher.path] if isinstance(teacher, ExternalTeacher) else [])]
-    paths += [Path(model).expanduser() for model in models]
+    paths += [Path(model).expanduser() for model in model_paths(settings)]
     files = [file for path in paths for file in (path, *sorted(path.rglob("*"))) if file.is_file()]
     return tuple((str(file), file.stat().st_size, file.stat().st_mtime_ns) for file in files)
 
@@ -149,8 +153,7 @@ def _continue(folder: RunFolder, settings: Settings) -> RunFolder:
         raise InputError(
             f"{folder.path}: has {rounds} rounds; rounds: {settings.rounds} is less, give at least as many"
         )
-    given = settings.model_dump(mode="json")
-    differences = folder.differences(given)
+    differences = changed_settings(folder, settings)
     refused = {key: pair for key, pair in differences.items() if key not in ("rounds", *free_settings(settings))}
     if refused:
         raise StorageError(folder.refusal(refused))
@@ -165,7 +168,9 @@ def _continue(folder: RunFolder, settings: Settings) -> RunFolder:
     ]
     if changed:
         document = _note(document, "changed", changed)
-    return replace(folder, document={**document, "settings": given} if differences else document)
+    return replace(
+        folder, document={**document, "settings": settings.model_dump(mode="json")} if differences else document
+    )
 
 
 def _refuse_longer_schedule(folder: RunFolder, settings: Settings, rounds: int) -> None:

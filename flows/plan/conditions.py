@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 from mopd.contexts.summaries import instruction_of
@@ -23,6 +24,13 @@ def settings_of(folder: RunFolder, tree: dict[str, Any] | None = None) -> Settin
         return parse_settings(tree or folder.document["settings"], source=str(folder.path / RUN_FILE))
     except InputError as error:
         raise StorageError(f"{error}; restore the file, or use the version of mopd that made the run") from error
+
+
+def changed_settings(folder: RunFolder, settings: Settings) -> dict[str, tuple[Any, Any]]:
+    """The settings that differ from a run's, as `RunFolder.differences`; those that came after the run are at their
+    defaults in it. Raises StorageError as `settings_of`."""
+    known = {**folder.document, "settings": settings_of(folder).model_dump(mode="json")}
+    return replace(folder, document=known).differences(settings.model_dump(mode="json"))
 
 
 def named_conditions(folder: RunFolder) -> dict[str, list[str]]:

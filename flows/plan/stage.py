@@ -14,8 +14,7 @@ from typing import Any
 from flows.plan import counts
 from mopd.contexts.summaries import instruction_of
 from mopd.objectives import needs_reference, needs_support
-from mopd.settings import Settings, TrainSettings
-from mopd.settings.base import Frozen
+from mopd.settings import Settings
 from mopd.settings.condition import AutoVariant
 
 Json = dict[str, Any]
@@ -50,6 +49,7 @@ LATER_SETTINGS = (
     *("generate.stop", "generate.stop_token_ids", "generate.engine_arguments"),
     *("evaluate.stop", "evaluate.stop_token_ids", "evaluate.max_tokens"),
     *("condition.show_truncated", "train.mask_truncated"),
+    *("train.schedule", "train.optimizer", "train.master_weights"),
 )
 """Settings that came when there were shards already: at its default none is in a key, so that those are still found."""
 
@@ -136,9 +136,8 @@ def _choices(settings: Settings, tree: Json) -> Json:
 
 
 def _policies(settings: Settings, tree: Json) -> Json:
-    train = _unless_default(tree["train"], TrainSettings, "schedule", "optimizer", "master_weights")
     length = {} if settings.train.schedule == "constant" else {"rounds": settings.rounds}
-    return {**train, **length, "precision": tree["model"]["precision"]}
+    return {**tree["train"], **length, "precision": tree["model"]["precision"]}
 
 
 def _evaluations(settings: Settings, tree: Json) -> Json:
@@ -158,14 +157,8 @@ def _without(tree: Json, *names: str) -> Json:
     return {name: value for name, value in tree.items() if name not in names}
 
 
-def _unless_default(tree: Json, settings_class: type[Frozen], *names: str) -> Json:
-    """Without those of the named settings that are at their defaults: their keys are those of a time before them."""
-    defaults = {name: settings_class.model_fields[name].default for name in names}
-    return {name: value for name, value in tree.items() if name not in defaults or value != defaults[name]}
-
-
 _STAGES = (
-    Stage("draw", "prompts", 2, _prompts, job="flows.execute.prompt_jobs:draw"),
+    Stage("draw", "prompts", 3, _prompts, job="flows.execute.prompt_jobs:draw"),
     Stage(
         name="generate",
         table="rollouts",

@@ -130,7 +130,7 @@ def _print_messages(console: Console, messages: list[Row]) -> None:
 
 
 def _verdict_line(rollout: Row, verdict: Row | None) -> str:
-    head = f"sample {rollout['sample']}: {len(rollout['token_ids'])} tokens, {rollout['finish_reason']}"
+    head = f"sample {rollout['sample']}: {len(rollout['token_ids'])} tokens, {_heading(rollout['finish_reason'])}"
     if verdict is None:
         return f"{head}, not judged yet"
     if verdict["success"] is None:

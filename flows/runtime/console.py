@@ -46,7 +46,7 @@ class Meter:
         self._console = console
         self._label = f"{where:<10} {stage:<10}"
         self._total, self._done, self._done_before = total, done, done
-        self._tokens, self._part = 0, 0.0
+        self._tokens, self._part, self._text = 0, 0.0, ""
         self._began = time.monotonic()
         self._last_line = self._began
         self._lock = threading.Lock()
@@ -66,16 +66,16 @@ class Meter:
     def finished(self, manifest: Manifest) -> None:
         """A shard was committed."""
         with self._lock:
-            self._done, self._part = self._done + 1, 0.0
+            self._done, self._part, self._text = self._done + 1, 0.0, ""
             self._tokens += int(manifest.info.get("tokens", 0))
         if self._done < self._total:
             self._say_sometimes()
 
     def report(self, report: dict[str, Any]) -> None:
-        """What a worker says about the shard it works on."""
+        """What a worker says about the shard it works on; nothing, where it only goes on."""
         with self._lock:
             if "of" in report:
-                self._part = report["done"] / max(report["of"], 1)
+                self._part, self._text = report["done"] / max(report["of"], 1), report.get("text", "")
         if "loss" in report:
             self._console.say(f"{self._label} {_describe_update(report)}")
         else:
@@ -85,6 +85,8 @@ class Meter:
         """Label, how far, how fast, how long still."""
         seconds = time.monotonic() - self._began
         parts = [f"{self._label} {self._done}/{self._total} shards"]
+        if self._text:
+            parts.append(self._text)
         if self._done_before:
             parts.append(f"{self._done_before} were there")
         if self._tokens:

@@ -12,6 +12,7 @@ import multiprocessing
 import os
 import signal
 import threading
+import time
 from collections.abc import Callable
 from multiprocessing import forkserver
 from multiprocessing.connection import Connection
@@ -26,6 +27,7 @@ CONTEXT = multiprocessing.get_context("forkserver")
 CONTEXT.set_forkserver_preload(["flows.execute.preload"])
 PATIENCE_SECONDS = 20.0
 POLL_SECONDS = 0.2
+SILENCE_SECONDS = 5.0
 
 Report = Callable[[dict[str, Any]], None]
 
@@ -123,7 +125,7 @@ class Worker:
         try:
             self._connection.send((function, args))
             while True:
-                kind, value = self._receive(self._connection)
+                kind, value = self._receive(self._connection, report)
                 if kind == "error":
                     raise value
                 if kind == "result":
@@ -132,11 +134,18 @@ class Worker:
         except (EOFError, ConnectionError) as error:
             raise self._death() from error
 
-    def _receive(self, connection: Connection) -> tuple[str, Any]:
-        """The next message. Watches the process too: its own children may hold the connection open after its death."""
+    def _receive(self, connection: Connection, report: Report) -> tuple[str, Any]:
+        """The next message; while none comes, an empty report now and then says that the job goes on.
+
+        Watches the process too: its own children may hold the connection open after its death.
+        """
         assert self._process is not None and self._watch is not None
+        heard = time.monotonic()
         while not connection.poll(POLL_SECONDS):
             self._watch.look()
+            if time.monotonic() - heard > SILENCE_SECONDS:
+                heard = time.monotonic()
+                report({})
             if not self._process.is_alive() and not connection.poll(0):
                 raise EOFError
         message: tuple[str, Any] = connection.recv()

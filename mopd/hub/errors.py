@@ -21,6 +21,9 @@ def hub_errors(name: HubName, setting: str) -> Iterator[None]:
         yield
     except InputError:
         raise
+    except ValueError as error:  # no JSON, a revision that can't be one
+        problem = f"{endpoint()} answers what is not understood ({' '.join(str(error).split())[:200]})"
+        raise InputError(f"{where(setting, name)}: {problem}; mind the name and HF_ENDPOINT") from error
     except (OSError, errors.HTTPError, errors.RevisionResolutionError, errors.EntryNotFoundError) as error:
         raise InputError(f"{where(setting, name)}: {_problem(name, error)}") from error
 

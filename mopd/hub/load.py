@@ -44,8 +44,9 @@ def _complete(blob: Path, url: str, *, headers: dict[str, str], size: int, bar: 
     partial = blob.with_name(f"{blob.name}.mopd.incomplete")
     with partial.open("ab") as file:
         fcntl.flock(file, fcntl.LOCK_EX)
-        if blob.exists():
+        if blob.exists():  # another commit has the same file, or another process was first
             partial.unlink(missing_ok=True)
+            bar(total=size, initial=size)
             return
         begun = _size_to_go_on_from(file, size)
         progress = bar(total=size, initial=begun)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Container
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
@@ -48,10 +49,13 @@ class HubName:
         return replace(self, revision=commit)
 
 
-def model_name(text: str | Path) -> HubName | None:
-    """The repository that names a model, or None: what is an existing folder, or looks like a path, is a folder."""
+def model_name(text: str | Path, known: Container[str] = ()) -> HubName | None:
+    """The repository that names a model, or None: what is an existing folder, or looks like a path, is a folder.
+
+    `known`: names that were found on the hub before, whatever folder there is by now.
+    """
     match = _MODEL.fullmatch(str(text))
-    if match is None or Path(text).expanduser().exists():
+    if match is None or (str(text) not in known and Path(text).expanduser().exists()):
         return None
     return HubName("model", match["repo"], match["revision"])
 

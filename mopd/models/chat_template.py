@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable, Sequence
+from contextlib import suppress
 from datetime import datetime
 from functools import cached_property
 from itertools import groupby
@@ -123,7 +124,9 @@ class ChatTemplate:
         try:
             return self.rendered([question])
         except TemplateRefusal:
-            return self.rendered([{"role": "system", "content": "Reply."}, question])
+            with suppress(TemplateRefusal):
+                return self.rendered([{"role": "system", "content": "Reply."}, question])
+            raise
 
     @cached_property
     def special_tokens(self) -> list[str]:
@@ -206,9 +209,13 @@ def load_chat_template(folder: str | Path, settings: ModelSettings) -> ChatTempl
 
 
 def save_chat_template(template: ChatTemplate, folder: Path) -> None:
-    """Puts a template with settings beside a policy's weights, for those who open it without the run."""
-    if not template.is_plain:
-        (folder / TEMPLATE_FILE).write_text(template.standalone())
+    """Puts a template with its settings beside a policy's weights, for those who open it without the run.
+
+    What the policy before it was asked in may lie there already.
+    """
+    path = folder / TEMPLATE_FILE
+    if path.exists() or not template.is_plain:
+        path.write_text(template.standalone(), encoding="utf-8")
 
 
 def with_system_prompt(messages: Sequence[Message], system_prompt: str | None) -> list[Message]:

@@ -9,7 +9,7 @@ import torch
 from mopd.engines.memory import available_memory
 from mopd.errors import InputError
 from mopd.models.folders import autocast_dtype
-from mopd.models.footprint import FLOAT32, Widths, activation_bytes, logits_bytes, shape_of
+from mopd.models.footprint import FLOAT32, Widths, activation_bytes, logits_bytes, longest_pass, shape_of
 from mopd.models.lora import trained_parameters
 
 if TYPE_CHECKING:  # training runs where pydantic is not installed
@@ -42,7 +42,7 @@ def _fits(student: Any, settings: Settings, device: torch.device) -> bool:
     """Whether the activations of a micro-batch fit beside what training will take besides."""
     train, shape = settings.train, shape_of(student)
     dtype = autocast_dtype(settings.model.precision, device) or torch.float32
-    widths, num_tokens = Widths(FLOAT32, dtype.itemsize), train.max_tokens_per_pass
+    widths, num_tokens = Widths(FLOAT32, dtype.itemsize), longest_pass(settings)
     activations = activation_bytes(shape, widths, num_tokens=num_tokens, checkpointing=False, mask_length=num_tokens)
     if activations < SMALL:
         return True

@@ -1,7 +1,7 @@
 """Model folders: where weights come from, what they hash to, how they are loaded.
 
-A model is always a folder in Hugging Face format. Two names stand for folders that are made once, in a cache:
-`embedded:smollm2-135m-instruct` (weights from a Python package) and `tiny:llama` (random weights, for tests); names of
+A model is always a folder in Hugging Face format. Some names stand for folders that are made once, in a cache:
+`embedded:…` (weights from Python packages) and `tiny:llama` (random weights, for tests); names of
 the hub, `org/name@revision`, for folders that are loaded once.
 """
 
@@ -10,6 +10,7 @@ from __future__ import annotations
 import hashlib
 import json
 from pathlib import Path
+from pickle import UnpicklingError
 from typing import TYPE_CHECKING, Any
 
 from mopd.errors import InputError
@@ -58,7 +59,9 @@ def load_tokenizer(folder: str | Path) -> PreTrainedTokenizerBase:
     from transformers import AutoTokenizer
 
     try:
-        tokenizer: PreTrainedTokenizerBase = AutoTokenizer.from_pretrained(str(folder), local_files_only=True)
+        tokenizer: PreTrainedTokenizerBase = AutoTokenizer.from_pretrained(
+            str(folder), local_files_only=True, trust_remote_code=False
+        )
     except (OSError, ValueError) as error:
         raise InputError(f"{folder}: the tokenizer can't be loaded ({_one_line(error)})") from error
     return tokenizer
@@ -82,8 +85,10 @@ def load_model(folder: str | Path, device: str | torch.device = "cpu") -> PreTra
 
     logging.disable_progress_bar()
     try:
-        model = AutoModelForCausalLM.from_pretrained(str(folder), dtype=torch.float32, local_files_only=True)
-    except (OSError, ValueError, RuntimeError, SafetensorError) as error:
+        model = AutoModelForCausalLM.from_pretrained(
+            str(folder), dtype=torch.float32, local_files_only=True, trust_remote_code=False, weights_only=True
+        )
+    except (OSError, ValueError, RuntimeError, SafetensorError, UnpicklingError) as error:
         raise InputError(f"{folder}: the model can't be loaded ({_one_line(error)})") from error
     model.eval()
     return model.to(device)

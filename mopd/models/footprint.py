@@ -15,13 +15,16 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from mopd.errors import InputError
 
 if TYPE_CHECKING:  # scoring and training run where pydantic is not installed
+    from mopd.settings import Settings
     from mopd.settings.lora import LoraSettings
 
 FLOAT32, BFLOAT16 = 4, 2
 NORMS = 2
 """Of a decoder layer, over the hidden size."""
-LOGITS_COPIES = {False: 3, True: 5}
-"""Float32 tensors as large as a chunk's logits that exist at once, without and with a gradient."""
+DENSE_TOKENS = 4096
+"""Longest tree that is attended to by a dense mask (`mopd.models.attention`)."""
+BLOCK_BYTES = 6 * (FLOAT32 << 22)
+"""Of a block of logits that something is made of, with its temporaries (`mopd.models.head`)."""
 SUPPORT_NUMBERS = 24
 """Float32 numbers that exist for each support id of a position in a micro-batch: ids, gathers, the divergence's."""
 
@@ -133,19 +136,31 @@ def _adapter_params(model: Any, names: list[str], modules: dict[str, Any], lora:
     return sum(lora.rank * sum(weight.shape) for weight in layers)
 
 
+def longest_pass(settings: Settings) -> int:
+    """Tokens of the largest micro-batch that the settings allow: a rollout that is longer has one of its own."""
+    generate = settings.generate
+    return max(settings.train.max_tokens_per_pass, generate.max_prompt_tokens + generate.max_tokens - 1)
+
+
 def activation_bytes(
     shape: ModelShape, widths: Widths, *, num_tokens: int, checkpointing: bool, mask_length: int = 0
 ) -> int:
     """What a forward pass over `num_tokens` leaves for backward, head excluded; its largest moment in backward.
 
     With gradient checkpointing each layer leaves its input alone, and one layer at a time is computed again.
-    `mask_length`: the longest tree that is read under a mask of its own, 0 where attention is plainly causal.
+    `mask_length`: the longest tree of several rollouts, 0 where attention is plainly causal.
     """
-    layer = num_tokens * layer_bytes(shape, widths, repeated=mask_length > 0) + widths.compute * mask_length**2
-    ends = num_tokens * shape.hidden * (2 * FLOAT32 + 2 * widths.residual) + mask_length**2
+    masks = num_tokens * _masked(mask_length)
+    layer = num_tokens * layer_bytes(shape, widths, repeated=mask_length > 0) + widths.compute * masks
+    ends = num_tokens * shape.hidden * (2 * FLOAT32 + 2 * widths.residual) + masks
     if not checkpointing:
         return shape.num_layers * layer + ends
     return shape.num_layers * num_tokens * shape.hidden * widths.residual + layer + ends
+
+
+def _masked(length: int) -> int:
+    """Columns of a tree's mask; longer trees have none that is dense."""
+    return min(length, DENSE_TOKENS)
 
 
 def layer_bytes(shape: ModelShape, widths: Widths, *, repeated: bool = False) -> int:
@@ -178,7 +193,9 @@ def reading_bytes(shape: ModelShape, widths: Widths, *, num_tokens: int, mask_le
     """
     stream = 3 * shape.hidden * widths.residual
     attention = (3 * shape.query_width + 2 * shape.key_width) * FLOAT32
-    return num_tokens * (stream + max(3 * shape.mlp_width * widths.compute, attention)) + 5 * mask_length**2
+    return num_tokens * (stream + max(3 * shape.mlp_width * widths.compute, attention)) + 5 * num_tokens * _masked(
+        mask_length
+    )
 
 
 def weight_bytes(shape: ModelShape, linear: int) -> int:
@@ -202,7 +219,8 @@ def autocast_bytes(shape: ModelShape, widths: Widths, linear: int = FLOAT32) -> 
 def logits_bytes(shape: ModelShape, widths: Widths, *, num_positions: int, gradient: bool) -> int:
     """Full-vocabulary logits of a chunk of positions; with a gradient, that of the output layer's weight too."""
     head = shape.vocab * shape.hidden * (FLOAT32 if gradient and not shape.num_adapter else 0)
-    return LOGITS_COPIES[gradient] * FLOAT32 * num_positions * shape.vocab + head
+    chunk = num_positions * shape.vocab
+    return widths.compute * chunk + min(BLOCK_BYTES, 6 * FLOAT32 * chunk) + head
 
 
 def support_bytes(num_positions: int, top_k: int) -> int:

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import json
-import re
 from pathlib import Path
-from typing import Any
 
 from mopd.errors import InputError
 from mopd.hub.errors import where
@@ -51,7 +49,7 @@ def hub_folder(name: HubName, setting: str) -> Path:
 def _choose_weights(place: str, sizes: dict[str, int], snapshot: Path, *, allow_pickled: bool) -> list[str]:
     """The files of the weights: safetensors, else pickled ones, and no copies in other formats."""
     for first in (SAFETENSORS, PICKLED):
-        names = [first] if first in sizes else _indexed(snapshot / f"{first}.index.json")
+        names = [first] if first in sizes else _indexed(snapshot / f"{first}.index.json", place)
         absent = [name for name in names if name not in sizes]
         if absent:
             raise InputError(
@@ -64,8 +62,12 @@ def _choose_weights(place: str, sizes: dict[str, int], snapshot: Path, *, allow_
     raise InputError(f"{place}: holds no {SAFETENSORS}; choose a repository with weights for transformers")
 
 
-def _indexed(index: Path) -> list[str]:
+def _indexed(index: Path, place: str) -> list[str]:
+    """The files that an index names; none where there is no index."""
     if not index.is_file():
         return []
-    document: dict[str, Any] = json.loads(index.read_text())
-    return sorted({name for name in document.get("weight_map", {}).values() if re.fullmatch(r"[^/]+", name)})
+    try:
+        names = set(json.loads(index.read_text())["weight_map"].values())
+    except (ValueError, TypeError, KeyError, AttributeError) as error:
+        raise InputError(f"{place}: {index.name} can't be read; choose another revision") from error
+    return sorted(name for name in names if isinstance(name, str) and "/" not in name)

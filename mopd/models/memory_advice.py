@@ -16,6 +16,8 @@ Need = Callable[["Settings"], int]
 
 SMALLEST = {"chunk_positions": 64, "max_tokens_per_pass": 256, "max_tokens": 256, "max_prompt_tokens": 256}
 """Below these nothing is won, or the work is no more what was asked for."""
+WORTH = 0.98
+"""What a change must bring a stage's memory down to, at least, to be worth making."""
 ORDER: dict[str, tuple[tuple[str, Any], ...]] = {
     "generate": (
         ("generate.max_num_seqs", None),
@@ -72,7 +74,7 @@ def advise(settings: Settings, stage: str, need: Need, capacity: int) -> list[Ch
         if need(_with(settings, changes)) <= capacity:
             break
         change = _largest(settings, changes, setting, value, lambda s: need(s) <= capacity)
-        if change is not None and need(_with(settings, [*changes, change])) < need(_with(settings, changes)):
+        if change is not None and need(_with(settings, [*changes, change])) < WORTH * need(_with(settings, changes)):
             changes.append(change)
     if need(_with(settings, changes)) > capacity:
         return None

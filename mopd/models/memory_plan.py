@@ -50,7 +50,14 @@ def plan_memory(settings: Settings, device: Device | None = None) -> MemoryPlan:
 
 def lower(settings: Settings, models: Models, stage: str, device: Device, capacity: int) -> list[Change] | None:
     """What to change for a stage to take at most `capacity` bytes; None where no setting is enough."""
-    return advise(settings, stage, lambda s: sum(stage_memory(s, models, device)[stage].values()), capacity)
+    by_adapter = {settings.train.lora: models}
+
+    def need(changed: Settings) -> int:
+        if changed.train.lora not in by_adapter:
+            by_adapter[changed.train.lora] = models_of(changed)
+        return sum(stage_memory(changed, by_adapter[changed.train.lora], device)[stage].values())
+
+    return advise(settings, stage, need, capacity)
 
 
 def check_memory(settings: Settings) -> None:
@@ -100,22 +107,26 @@ def in_gigabytes(size: int) -> str:
 
 def models_of(settings: Settings) -> Models:
     """The shapes of the run's models, from their configs. Raises InputError."""
-    from mopd.models.folders import resolve_model
     from mopd.models.teachers import EXTERNAL_PATH
 
-    student = read_shape(_config_folder(settings.model.path), settings.train.lora)
+    student = read_shape(_config_folder(settings.model.path, "model.path"), settings.train.lora)
     teacher = settings.train.teacher
     if teacher.kind != "external":
         return Models(student, student)
-    return Models(student, read_shape(resolve_model(teacher.path, EXTERNAL_PATH)))
+    return Models(student, read_shape(_config_folder(teacher.path, EXTERNAL_PATH)))
 
 
-def _config_folder(path: str) -> Path:
-    """The folder with a model's config; one that holds nothing else will do."""
+def _config_folder(path: str, setting: str) -> Path:
+    """The folder with a model's config: of a model of the hub that alone is loaded, and a folder may hold no more."""
+    from mopd.hub.fetch import fetch_matching, pin
+    from mopd.hub.names import model_name
     from mopd.models.folders import resolve_model
 
+    name = model_name(path)
+    if name is not None:
+        return fetch_matching(pin(name, setting), setting, ["config.json"])
     folder = Path(path).expanduser()
-    return folder if (folder / "config.json").is_file() else resolve_model(path)
+    return folder if (folder / "config.json").is_file() else resolve_model(path, setting)
 
 
 def find_device(settings: Settings) -> Device:

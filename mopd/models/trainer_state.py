@@ -22,13 +22,11 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
-from mopd.errors import InputError
 from mopd.models.ema import Pieces, Teacher, open_teacher
-from mopd.models.folders import autocast_dtype
 from mopd.models.lora import has_adapter, load_student, save_model, trained_parameters
 from mopd.models.narrow import linear_parameters, narrow
 from mopd.models.teachers import TEACHER_FOLDER
-from mopd.optimizers.make import make_optimizer, named_state, rejoin, restore
+from mopd.optimizers.make import make_optimizer, named_state, reading_dtype, rejoin, restore
 from mopd.optimizers.piecewise import weight_pieces
 
 if TYPE_CHECKING:  # scoring and training run where pydantic is not installed
@@ -108,17 +106,6 @@ def _open_teacher(
         saved=saved if saved is not None and saved.is_dir() else None,
         folder=out / TEACHER_FOLDER if out is not None else None,
     )
-
-
-def reading_dtype(precision: str, device: torch.device) -> torch.dtype:
-    """What linear layers compute in. Raises InputError where it is float32."""
-    dtype = autocast_dtype(precision, device)
-    if dtype is None:
-        raise InputError(
-            f"train.master_weights: bfloat16 is for passes in bfloat16 and with model.precision: {precision} they are "
-            "in float32 here; set model.precision to bfloat16, or train.master_weights to float32"
-        )
-    return dtype
 
 
 def update_teacher(state: TrainerState, settings: TrainSettings) -> None:

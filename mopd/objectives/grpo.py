@@ -1,7 +1,7 @@
 """GRPO (arXiv 2402.03300): policy gradient on group-relative advantages, the ratio clipped as in PPO.
 
 The ratio's denominator is what `train.importance` says: the policy that sampled, the policy at the start of the round
-(times the truncated ratio of that to the sampler), or the policy itself, when nothing is ever clipped.
+(times the truncated ratio of that to the sampler, or without), or the policy itself, when nothing is ever clipped.
 """
 
 from __future__ import annotations

@@ -7,11 +7,13 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor
 
+from mopd.errors import InputError
+from mopd.models.folders import autocast_dtype
 from mopd.optimizers.moments import MOMENTS, SCALE, EightBitMoments, Float32Moments
 from mopd.optimizers.piecewise import PIECE, REMAINDER, PiecewiseAdamW, joined
 
 if TYPE_CHECKING:  # training runs where pydantic is not installed
-    from mopd.settings import TrainSettings
+    from mopd.settings import Settings, TrainSettings
 
 STEP = "step"
 
@@ -30,6 +32,30 @@ def make_optimizer(weights: list[Tensor], settings: TrainSettings) -> torch.opti
         return torch.optim.AdamW(weights, foreach=False, **options)
     moments = EightBitMoments() if settings.optimizer == "adamw_8bit" else Float32Moments()
     return PiecewiseAdamW(weights, moments=moments, offload=settings.offload_optimizer, **options)
+
+
+def reading_dtype(precision: str, device: torch.device) -> torch.dtype:
+    """What linear layers compute in. Raises InputError where it is float32."""
+    dtype = autocast_dtype(precision, device)
+    if dtype is None:
+        raise InputError(
+            f"train.master_weights: bfloat16 is for passes in bfloat16 and with model.precision: {precision} they are "
+            "in float32 here; set model.precision to bfloat16, or train.master_weights to float32"
+        )
+    return dtype
+
+
+def check_optimizer(settings: Settings, device: torch.device) -> None:
+    """Raises InputError for what can't be had on a device."""
+    if settings.train.master_weights == "bfloat16":
+        reading_dtype(settings.model.precision, device)
+    if settings.train.optimizer == "adamw_8bit":
+        EightBitMoments()
+    if settings.train.offload_optimizer and device.type == "cpu":
+        raise InputError(
+            "train.offload_optimizer: keeps the optimizer's state in the host's memory, and training is there; "
+            "set it to false, or train.optimizer to adamw_8bit"
+        )
 
 
 def named_state(optimizer: torch.optim.AdamW, weights: dict[str, Tensor]) -> dict[str, Tensor]:

@@ -16,7 +16,7 @@ def read_template(value: str) -> str:
     if "{" in value or "\n" in value:
         return value
     try:
-        text = Path(value).expanduser().read_text()
+        text = Path(value).expanduser().read_text(encoding="utf-8")
     except OSError as error:
         raise ValueError(f"cannot be read ({error.strerror}); give the path of a Jinja template") from error
     except UnicodeDecodeError as error:

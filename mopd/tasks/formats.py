@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -27,6 +28,7 @@ from mopd.tasks.fields import (
 )
 from mopd.tasks.task import SOLUTION, SOLUTION_FIELDS, Message, Task
 from mopd.verifiers.code.scripts import human_eval_tests
+from mopd.verifiers.reply import boxed_answer
 
 Reader = Callable[[Record, str], Task]
 """(record without nulls, name of its source) -> Task. Raises RowError."""
@@ -41,6 +43,9 @@ BOXED = "Reason step by step, and put the final answer in \\boxed{}."
 WHOLE_FUNCTION = (
     "Complete this Python function. Reply with the whole program, imports and helpers included, in one fenced block."
 )
+
+_CALCULATOR = re.compile(r"<<[^<>]*>>")
+"""GSM8K's marks: `48/2 = <<48/2=24>>24`."""
 
 
 @dataclass(frozen=True)
@@ -164,9 +169,26 @@ def competition(record: Record, source: str) -> Task:
     )
 
 
+@row_format("problem", "solution")
+def competition_math(record: Record, source: str) -> Task:
+    """MATH's: `problem`, and a `solution` whose last \\boxed{} is the answer."""
+    solution = text(record, "solution")
+    answer = boxed_answer(solution)
+    if not answer:
+        raise RowError("solution: has no answer in \\boxed{}; add it, or a field answer")
+    return Task(
+        id="",
+        messages=[user(f"{text(record, 'problem')}\n\n{BOXED}")],
+        answer=answer,
+        verifier="math",
+        dataset=source,
+        metadata={**_keep(record, "level", "type"), SOLUTION: solution},
+    )
+
+
 @row_format("question", "answer")
 def gsm8k(record: Record, source: str) -> Task:
-    """GSM8K's: the final answer stands after `####`, behind the solution."""
+    """GSM8K's: the final answer stands after `####`, behind the solution; its marks for a calculator are left out."""
     solution, marked, answer = text(record, "answer").rpartition("####")
     if not marked or not answer.strip():
         raise RowError("answer: has no final answer after ####, as GSM8K's rows do; add it, or name a tasks.reader")
@@ -176,7 +198,7 @@ def gsm8k(record: Record, source: str) -> Task:
         answer=answer.strip(),
         verifier="numeric",
         dataset=source,
-        metadata={SOLUTION: solution.strip()} if solution.strip() else {},
+        metadata={SOLUTION: _CALCULATOR.sub("", solution).strip()} if solution.strip() else {},
     )
 
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +20,7 @@ from tests.mopd.hub.client import hub_environment
 from tests.mopd.hub.hub_server import Hub, serve_hub
 
 STUDENT, TEACHER, SUMS = "acme/student", "acme/teacher@v1", "hub:acme/sums"
+NOWHERE = "http://127.0.0.1:9"
 
 
 def sums(numbers: range) -> bytes:
@@ -57,37 +60,72 @@ def move_branches(hub: Hub) -> None:
     hub.push("acme/sums", {"train.jsonl": sums(range(2))}, kind="dataset")
 
 
-@pytest.mark.timeout(600)
-def test_a_run_goes_on_with_the_commits_that_it_began_with(prefect: Prefect, config: Path, tmp_path: Path) -> None:
-    run, home = tmp_path / "run", tmp_path / "home"
+@pytest.fixture
+def hub() -> Iterator[Hub]:
+    with serve_hub() as hub:
+        yield hub
 
-    def mopd(*arguments: object, **variables: str) -> subprocess.CompletedProcess[str]:
-        environment = {**prefect.env, **hub_environment(url, home, **variables)}
-        environment |= {name: value for name, value in prefect.env.items() if name.startswith("PREFECT_")}
+
+@dataclass(frozen=True)
+class User:
+    """Somebody whose hub is the test's."""
+
+    prefect: Prefect
+    url: str
+    home: Path
+
+    def mopd(self, *arguments: object, **variables: str) -> subprocess.CompletedProcess[str]:
+        """Run `mopd ARGUMENTS` to its end."""
+        server = {name: value for name, value in self.prefect.env.items() if name.startswith("PREFECT_")}
+        environment = {**hub_environment(self.url, self.home, **variables), **server}
         command = [sys.executable, "-m", "flows.cli", *map(str, arguments)]
         return subprocess.run(command, env=environment, cwd=ROOT, capture_output=True, text=True, timeout=280)
 
-    def document() -> dict[str, Any]:
-        content: dict[str, Any] = json.loads((run / "run.json").read_text())
-        return content
 
-    with serve_hub() as hub:
-        url = hub.url
-        commits = push_all(hub)
-        begun = mopd("run", config, "--run", run, *FAKE)
-        assert begun.returncode == 0, begun.stdout + begun.stderr
-        assert document()["hub"] == commits
-        assert document()["settings"]["model"]["path"] == STUDENT
-        assert f"acme/student@{commits[STUDENT][:12]}: " in begun.stdout
-        move_branches(hub)
-        asked = len(hub.requests)
-        extended = mopd("run", config, "--run", run, *FAKE, "--set", "rounds=2")
-        assert extended.returncode == 0, extended.stdout + extended.stderr
-        assert len(hub.requests) == asked
-    offline = mopd("run", run, "--set", "rounds=3")
+@pytest.fixture
+def user(prefect: Prefect, hub: Hub, tmp_path: Path) -> User:
+    return User(prefect, hub.url, tmp_path / "home")
+
+
+def document(folder: Path) -> dict[str, Any]:
+    """Its run.json."""
+    content: dict[str, Any] = json.loads((folder / "run.json").read_text())
+    return content
+
+
+@pytest.mark.timeout(600)
+def test_a_run_goes_on_with_the_commits_that_it_began_with(hub: Hub, user: User, config: Path, tmp_path: Path) -> None:
+    run, commits = tmp_path / "run", push_all(hub)
+    begun = user.mopd("run", config, "--run", run, *FAKE)
+    assert begun.returncode == 0, begun.stdout + begun.stderr
+    assert document(run)["hub"] == commits
+    assert document(run)["settings"]["model"]["path"] == STUDENT
+    assert f"acme/student@{commits[STUDENT][:12]}: " in begun.stdout
+    move_branches(hub)
+    asked = len(hub.requests)
+    extended = user.mopd("run", config, "--run", run, *FAKE, "--set", "rounds=2")
+    assert extended.returncode == 0, extended.stdout + extended.stderr
+    assert len(hub.requests) == asked
+    offline = user.mopd("run", run, "--set", "rounds=3", HF_ENDPOINT=NOWHERE)
     assert offline.returncode == 0, offline.stdout + offline.stderr
-    assert document()["hub"] == commits
-    other = mopd("run", config, "--run", tmp_path / "other", *FAKE, "--set", f"model.path={STUDENT}@{'0' * 40}")
-    assert other.returncode == 2
-    (line,) = other.stderr.strip().splitlines()
-    assert "could not be loaded from" in line
+    assert document(run)["hub"] == commits
+    assert document(run)["extended"] == [{"from": 1, "to": 2}, {"from": 2, "to": 3}]
+
+
+@pytest.mark.timeout(600)
+def test_an_evaluation_goes_on_with_the_commits_that_it_began_with(hub: Hub, user: User, tmp_path: Path) -> None:
+    out, commits = tmp_path / "eval", push_all(hub)
+    few = ("-k", 2, *FAKE, "--set", "generate.max_tokens=16", "--out", out)
+    done = user.mopd("eval", STUDENT, "--tasks", f"{SUMS}#test", *few)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert document(out)["hub"] == {STUDENT: commits[STUDENT], SUMS: commits[SUMS]}
+    (model,) = document(out)["models"]
+    assert (model["name"], model["source"]) == ("student", f"{STUDENT}@{commits[STUDENT]}")
+    move_branches(hub)
+    again = user.mopd("eval", STUDENT, "--tasks", f"{SUMS}#test", *few, HF_ENDPOINT=NOWHERE)
+    assert again.returncode == 0, again.stdout + again.stderr
+    assert "finished already" in again.stdout
+    refused = user.mopd("eval", "acme/absent", "--tasks", f"{SUMS}#test", *few)
+    assert refused.returncode == 2
+    (line,) = refused.stderr.strip().splitlines()
+    assert line.startswith("mopd: model 1: acme/absent: is neither a folder here nor a model of")

@@ -53,8 +53,8 @@ def make_whole(path: Path, settings: Settings) -> RunFolder:
     return folder
 
 
-def inputs(settings: Settings) -> dict[str, Any]:
-    """What `flows.folder.open.inputs_of` finds in a process of its own."""
+def inputs(settings: Settings, known: object = None) -> dict[str, Any]:
+    """What `flows.folder.open.inputs_of` finds in a process of its own, of models that are no names of a hub."""
     return {
         "model_digest": model_digest(resolve_model(settings.model.path)),
         "teacher_digest": None,

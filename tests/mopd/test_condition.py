@@ -422,3 +422,17 @@ def test_other_prompts_successes_are_listed_once_a_group_and_only_for_controls(v
     first, second = pools.of(groups[0], 0), pools.of(groups[0], 1)
     assert [peer.source.prompt_id for peer in first.others] == ["q"] * others
     assert first.others is second.others
+
+
+def test_cut_replies_are_hidden_where_they_are_not_to_be_shown() -> None:
+    prompts, rollouts, verdicts = tables("+-+")
+    rollouts = [row | {"finish_reason": "length" if row["sample"] == 0 else "stop"} for row in rollouts]
+    shown, hidden = (
+        condition(prompts, rollouts, verdicts, ConditionSettings(show_truncated=show), TEMPLATE, run_seed=0)
+        for show in (True, False)
+    )
+    assert [roles(row) for row in shown] == [(2, None, 1), (0, 2, None), (0, None, 1)]
+    assert [roles(row) for row in hidden] == [(2, None, 1), (2, None, None), (None, None, 1)]
+    cut = [row | {"finish_reason": "length"} for row in rollouts]
+    (first, *_) = condition(prompts, cut, verdicts, ConditionSettings(show_truncated=False), TEMPLATE, run_seed=0)
+    assert first["no_section_reason"] == "no peer with a verdict and text that was not cut"

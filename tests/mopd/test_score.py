@@ -17,7 +17,8 @@ from mopd.models.forward import branches as branches_of
 from mopd.models.forward import hidden_states, make_batch, plan_batches
 from mopd.models.head import num_ids, token_logps
 from mopd.models.narrow import load_reader
-from mopd.score import group_advantages
+from mopd.objectives.rounding import DISPLAY_BITS, HALF_BITS, round_logps
+from mopd.score import SUPPORT_COLUMNS, group_advantages
 from tests.mopd.scoring_samples import CONTEXT, PROMPT, RESPONSES, TEMPERATURE, TOP_K, scorer_of, shard
 
 SUPPORTS = ("student", "teacher", "union", "full")
@@ -80,7 +81,6 @@ def test_some_union_has_ids_in_common_and_some_of_one_model_alone(rows: dict[str
     assert sizes & set(range(TOP_K + 1, 2 * TOP_K))
 
 
-SUPPORT_COLUMNS = ("support_ids", "support_teacher_logprobs")
 WITHOUT_SUPPORT: dict[str, dict[str, Any]] = {
     "full": {"score": {"support": "full"}},
     "grpo": {"train": {"objective": "grpo"}},
@@ -105,10 +105,52 @@ def test_a_support_that_nobody_reads_is_neither_computed_nor_kept(
     monkeypatch.setattr("mopd.score.token_logps", watched)
     scored = scorer_of(WITHOUT_SUPPORT[name]).score(*shard(), policy_version=0)
     assert set(asked) == {(None, None)}
-    assert [row[column] for row in scored for column in SUPPORT_COLUMNS] == [None] * 6
+    assert [row[column] for row in scored for column in SUPPORT_COLUMNS] == [None] * 9
     for row, other in zip(scored, rows["student"], strict=True):
         assert np.array_equal(row["proximal_logprobs"], other["proximal_logprobs"])
         assert np.array_equal(row["teacher_logprobs"], other["teacher_logprobs"])
+
+
+def test_the_student_is_kept_on_its_own_top_k_and_only_where_that_is_asked_for(
+    rows: dict[str, list[dict[str, Any]]], folder: Path
+) -> None:
+    expected = logps(folder, PROMPT, RESPONSES[0]).topk(TOP_K).values
+    for support in ("student", "union"):  # whose first ids are the student's
+        kept = rows[support][0]["support_student_logprobs"]
+        np.testing.assert_allclose(kept, expected, rtol=2 * 2**-DISPLAY_BITS)
+    assert [row["support_student_logprobs"] for row in rows["teacher"]] == [None] * 3
+    without = scorer_of({"score": {"keep_student": False}}).score(*shard(), policy_version=0)
+    assert [row["support_student_logprobs"] for row in without] == [None] * 3
+    for row, other in zip(without, rows["student"], strict=True):
+        for column in SUPPORT_COLUMNS[:2]:
+            np.testing.assert_array_equal(row[column], other[column])
+
+
+@pytest.mark.parametrize("support", SUPPORTS[:3])
+def test_half_precision_rounds_the_support_alone(monkeypatch: pytest.MonkeyPatch, support: str) -> None:
+    monkeypatch.setattr("mopd.objectives.rounding.APART", 0.0)  # the tiny model says much the same to any context
+    half, exact = (
+        scorer_of({"score": {"support": support, "precision": precision}}).score(*shard(), policy_version=0)
+        for precision in ("float16", "float32")
+    )
+    bits = {"support_teacher_logprobs": HALF_BITS, "support_student_logprobs": DISPLAY_BITS}
+    for row, full in zip(half, exact, strict=True):
+        for column, value in full.items():
+            is_rounded = column in bits and value is not None
+            expected = round_logps(torch.from_numpy(value), bits=bits[column]).numpy() if is_rounded else value
+            np.testing.assert_array_equal(row[column], expected, err_msg=column)
+    assert not np.array_equal(*(rows[0]["support_teacher_logprobs"] for rows in (half, exact)))
+
+
+def test_a_teacher_that_is_all_but_the_student_is_not_rounded() -> None:
+    rollouts, verdicts, contexts = shard()
+    same = [row | {"context_token_ids": PROMPT} for row in contexts]
+    half, exact = (
+        scorer_of({"score": {"precision": precision}}).score(rollouts, verdicts, same, policy_version=0)
+        for precision in ("float16", "float32")
+    )
+    for row, full in zip(half, exact, strict=True):
+        np.testing.assert_array_equal(row["support_teacher_logprobs"], full["support_teacher_logprobs"])
 
 
 def test_a_support_too_large_for_a_shard_is_refused_before_anything_is_read() -> None:

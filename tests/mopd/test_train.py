@@ -16,6 +16,7 @@ from safetensors.torch import load_file
 from mopd.errors import InputError
 from mopd.models.folders import load_model, resolve_model
 from mopd.models.trainer_state import open_state, save_state
+from mopd.objectives import columns_read
 from mopd.objectives.base import Update
 from mopd.objectives.distill import Distill
 from mopd.settings import Settings, parse_settings
@@ -90,6 +91,34 @@ def test_blend_ends_leave_the_other_part_out(folder: Path) -> None:
         report = take_step(open_state(folder, None, chosen.train, CPU), score_rows(), chosen, CPU)
         assert report[silent] == 0.0
         assert report["grad_norm"] > 0
+
+
+def test_a_cut_reply_carries_no_loss_where_it_is_masked(folder: Path) -> None:
+    """The update is that of the other rollouts alone; advantages, which the cut one's reward is in, stay."""
+    rows = [row | {"finish_reason": "length" if number == 1 else "stop"} for number, row in enumerate(score_rows())]
+    whole = [row for row in rows if row["finish_reason"] != "length"]
+    masked, left_out, kept = (
+        take_step(open_state(folder, None, chosen.train, CPU), given, chosen, CPU)
+        for chosen, given in (
+            (settings(mask_truncated=True), rows),
+            (settings(), whole),
+            (settings(), rows),
+        )
+    )
+    for name in ("loss", "distill_loss", "policy_loss", "grad_norm", "importance_mean", "tokens"):
+        assert masked[name] == left_out[name] != kept[name]
+
+
+def test_an_update_of_cut_replies_alone_has_no_signal(folder: Path) -> None:
+    chosen = settings(mask_truncated=True)
+    rows = [row | {"finish_reason": "length"} for row in score_rows()]
+    report = take_step(open_state(folder, None, chosen.train, CPU), rows, chosen, CPU)
+    assert (report["skipped"], report["loss"], report["tokens"]) == (NO_SIGNAL, None, 0)
+
+
+def test_masking_reads_why_replies_ended() -> None:
+    assert columns_read(settings(mask_truncated=True))["rollouts"] == ("policy_version", "finish_reason")
+    assert columns_read(settings())["rollouts"] == ("policy_version",)
 
 
 def test_a_rollout_without_sections_carries_no_distillation(folder: Path) -> None:

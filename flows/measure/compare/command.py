@@ -15,6 +15,7 @@ from flows.measure.compare.arms import Arm, Job, arms_of, jobs_of
 from flows.measure.compare.processes import Processes
 from flows.measure.compare.results import ComparisonResults, comparison_report, read_results
 from flows.measure.compare.runs import Runs, Say
+from flows.plan.conditions import changed_settings
 from flows.plan.stage import free_settings
 from flows.report.report import Report, machine
 from flows.runtime.exit_code import FAILURE
@@ -142,7 +143,7 @@ def _check_run(folder: Path, job: Job) -> None:
     """A run that is there has the job's settings, but for those with which a run may be continued."""
     if (folder / RUN_FILE).exists():
         run = RunFolder.open(folder)
-        changed = run.differences(job.settings.model_dump(mode="json"))
+        changed = changed_settings(run, job.settings)
         refused = {key: pair for key, pair in changed.items() if key not in ("rounds", *free_settings(job.settings))}
         if refused:
             raise InputError(run.refusal(refused))

@@ -15,6 +15,7 @@ from typing import Protocol
 
 from flows.folder.open import ended_cleanly
 from flows.measure.compare.arms import Job
+from flows.plan.conditions import changed_settings
 from flows.plan.run import RunPlan
 from flows.runtime.console import clock
 from flows.runtime.interrupts import END_SECONDS, noted_signals
@@ -169,7 +170,7 @@ def is_finished(folder: Path, settings: Settings) -> bool:
     if not (folder / RUN_FILE).exists():
         return False
     run = RunFolder.open(folder)
-    same = not run.differences(settings.model_dump(mode="json"))
+    same = not changed_settings(run, settings)
     return same and ended_cleanly(run) and not RunPlan.of(run).missing(run)
 
 

@@ -10,11 +10,12 @@ from pathlib import Path
 from typing import Any
 
 from flows.folder.commits import HUB, Commits, commits_of
+from flows.folder.named_models import make_models
 from flows.folder.open import ended_cleanly, made_by
 from flows.measure.eval.jobs import check_models
 from flows.measure.eval.plan import EvalPlan, Model
 from flows.measure.eval.request import EvalRequest, ResolvedRequest, pin_request, resolve
-from flows.measure.eval.settings import kept_settings
+from flows.measure.eval.settings import kept_settings, kept_settings_of
 from flows.plan.stage import FREE_SETTINGS
 from flows.runtime.worker import in_own_process
 from mopd.errors import InputError
@@ -53,6 +54,7 @@ def prepare(request: EvalRequest, out: Path) -> Prepared:
     """
     request, commits = pin_request(request, out)
     resolved = resolve(request)
+    make_models(model.text for model in resolved.models)
     models = in_own_process(check_models, resolved.models, resolved.tasks, resolved.settings)
     return Prepared(resolved, models, commits)
 
@@ -99,7 +101,8 @@ def _merged(folder: RunFolder, prepared: Prepared) -> RunFolder:
     """The folder with more models, and with settings that change no sample; not written."""
     EvalPlan.of(folder)
     asked = prepared.document
-    changed = folder.differences(asked["settings"])
+    known = {**folder.document, "settings": kept_settings(kept_settings_of(folder))}
+    changed = replace(folder, document=known).differences(asked["settings"])
     if refused := {key: pair for key, pair in changed.items() if key not in FREE_SETTINGS}:
         raise StorageError(folder.refusal(refused))
     if folder.document["tasks_digest"] != asked["tasks_digest"]:

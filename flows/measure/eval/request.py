@@ -91,8 +91,9 @@ def pin_request(request: EvalRequest, out: Path) -> tuple[EvalRequest, dict[str,
     """
     known = commits_of(RunFolder.open(out)) if (out / RUN_FILE).is_file() else {}
     models = {text: name for text in request.models if (name := _repository(text)) is not None}
+    names = {f"model {request.models.index(text) + 1}": name for text, name in models.items()}
     tasks = dataset_name(request.tasks or "")
-    names = {**{f"model {text}": name for text, name in models.items()}, **({"--tasks": tasks} if tasks else {})}
+    names |= {"--tasks": tasks} if tasks else {}
     allow_pickled = eval_settings(Settings(), request.overrides, request.k).model.allow_pickled_weights
     commits = load_names(names, known, allow_pickled=allow_pickled) if names else {}
     texts = {text: str(name.at(commits[name.whole])) for text, name in models.items()}

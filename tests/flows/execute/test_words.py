@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 
 from flows.folder.policies import policy_folder
 from flows.measure.eval.settings import eval_settings, kept_settings
@@ -13,8 +15,7 @@ from flows.plan.run import RunPlan
 from flows.plan.stage import STAGES, key_tree
 from flows.report.show import show_group, show_sample
 from mopd.models.chat_template import load_chat_template
-from mopd.models.folders import resolve_model
-from mopd.settings import ModelSettings, Settings, load_settings
+from mopd.settings import ModelSettings, Settings, load_settings, override_tree, parse_settings
 from storage.runs import RunFolder
 from storage.shards import manifests, read_rows
 from tests.flows.rounds_by_jobs import TINY, make_whole
@@ -86,9 +87,8 @@ def test_a_run_goes_on_without_the_file_of_its_template(run: RunFolder, tmp_path
 
 def test_evaluations_keep_the_words(tmp_path: Path) -> None:
     settings = settings_with(tmp_path / "template.jinja")
-    assert eval_settings(settings, [], 2).model.model_dump(exclude={"path"}) == settings.model.model_dump(
-        exclude={"path"}
-    )
+    kept = eval_settings(settings, [], 2).model
+    assert kept.model_copy(update={"path": settings.model.path}) == settings.model
     assert kept_settings(settings)["model"]["chat_template"] == TEMPLATE
     assert eval_settings(settings, ["model.system_prompt=Be brief."], 2).model.system_prompt == "Be brief."
 
@@ -102,4 +102,27 @@ def test_the_words_enter_the_keys_of_what_is_asked_in_them(table: str, tmp_path:
     words = {"chat_template": TEMPLATE, "chat_template_kwargs": {"loud": True}, "system_prompt": SYSTEM}
     assert part(other) == part(own) | words
     assert not part(own).keys() & words.keys()
-    assert resolve_model("tiny:llama")
+
+
+def test_a_reference_is_shown_to_the_teacher_alone(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    lines = [
+        {"prompt": f"Which is larger, {n} or 9?", "answer": "9", "verifier": "last_number", "id": str(n)}
+        | ({"solution": f"9 is more than {n}."} if n else {})
+        for n in range(2)
+    ]
+    (tmp_path / "tasks.jsonl").write_text("\n".join(map(json.dumps, lines)))
+    tree = yaml.safe_load(TINY.read_text())
+    tree["tasks"] = {"kind": "file", "train": str(tmp_path / "tasks.jsonl")}
+    tree["train"]["objective"] = "opsd"
+    run = make_whole(tmp_path / "run", parse_settings(override_tree(tree, CHANGES[:4])))
+    assert not any("9 is more" in str(row["messages"]) for row in rows_of(run, "prompts"))
+    shown = {row["prompt_id"]: row for row in rows_of(run, "contexts")}
+    assert "A reference solution of this question:\n9 is more than 1." in shown["1"]["messages"][0]["content"]
+    assert [peer["sample"] for peer in shown["1"]["peers"]] == [None]
+    assert shown["0"]["no_section_reason"] == "the task has no solution"
+    distilled = {row["prompt_id"] for row in rows_of(run, "scores") if row["distill"]}
+    assert distilled == {"1"}
+    complete = [row["sections_share"] for row in rows_of(run, "signals") if row["population"] == "all"]
+    assert sorted(complete) == [0.0, 1.0]
+    show_sample(run, 0, "1", 0)
+    assert "(reference: reference)" in capsys.readouterr().out

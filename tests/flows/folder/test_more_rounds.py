@@ -18,10 +18,11 @@ from flows.plan.conditions import settings_of
 from flows.plan.run import RunPlan
 from flows.report.status import asked_evaluations, rounds_text, run_status, status_text, unasked_keys
 from mopd.errors import InputError
-from mopd.settings import override_tree, parse_settings
+from mopd.settings import load_settings, override_tree, parse_settings
 from storage.digest import digest_tables
 from storage.errors import StorageError
-from storage.manifests import manifest_path
+from storage.manifests import manifest_path, manifests
+from storage.reading import read_rows
 from storage.runs import RunFolder
 from tests.flows.plan.test_plan import lose
 from tests.flows.rounds_by_jobs import SMALL, TINY, inputs, make_run
@@ -75,6 +76,36 @@ def test_two_rounds_and_then_three_are_three_at_once(two: Path, ready: dict[str,
     assert status["finished"]
     assert "policy 2  evaluate" in status_text(status)
     assert [line.split()[0] for line in rounds_text(status).splitlines()[-3:]] == ["0", "2", "3"]
+
+
+def test_a_run_of_before_a_setting_goes_on_with_its_default(two: Path, ready: dict[str, Path]) -> None:
+    """Its shards are found, and another value of the setting is refused as ever."""
+    folder = RunFolder.open(two)
+    for group, name in (("generate", "top_p"), ("evaluate", "max_tokens"), ("train", "mask_truncated")):
+        del folder.document["settings"][group][name]
+    folder.save()
+    made = sorted(path.name for path in (two / "rollouts").rglob("*.parquet"))
+    open_run(settings_of(folder), two, config="tiny")
+    assert RunFolder.open(two) == folder
+    with pytest.raises(StorageError, match=r"generate\.top_p is 1\.0 there, 0\.9 here"):
+        open_run(load_settings(TINY, [*SMALL, "rounds=2", ENDS, "generate.top_p=0.9"]), two, config="tiny")
+    continued(two, "rounds=3")
+    assert digests(two) == digests(ready["three"])
+    assert set(made) < {path.name for path in (two / "rollouts").rglob("*.parquet")}
+
+
+def test_a_rate_that_falls_over_the_rounds_there_are_is_not_drawn_out(tmp_path: Path) -> None:
+    """A fork goes on at the rate that a longer run has then."""
+    linear = ("train.schedule=linear", "train.warmup_steps=0", "train.learning_rate=1e-3", NEVER)
+    run = make_run(tmp_path / "two", "rounds=2", *linear)
+    with pytest.raises(
+        InputError, match=r"train.schedule: linear.* its 2 rounds; .*mopd fork .*--round 2 --set rounds"
+    ):
+        continued(run.path, "rounds=4")
+    fork = make_run(fork_run(run.path, 2, ["rounds=4"], tmp_path / "four").path)
+    updates = [row for manifest in manifests(fork, "updates") for row in read_rows(fork, manifest)]
+    rates = [row["learning_rate"] for row in sorted(updates, key=lambda row: row["step"])]
+    assert rates == pytest.approx([1e-3, 5e-4, 5e-4, 2.5e-4])
 
 
 def test_a_run_in_between_shows_what_was_evaluated_last(two: Path) -> None:

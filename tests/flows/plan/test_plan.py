@@ -88,14 +88,27 @@ LATER = set(TABLES) - {"prompts"}
         ({"score.top_k": 5}, LATER),
         ({"train.learning_rate": 0.5}, LATER),
         ({"train.teacher": {"kind": "ema", "rate": 0.5}}, LATER),
+        ({"train.teacher": {"kind": "ema", "place": "host"}}, set()),
         ({"train.teacher": "frozen"}, LATER),
+        ({"train.schedule": "linear"}, LATER),
+        ({"train.optimizer": "adamw_8bit"}, LATER),
+        ({"train.master_weights": "bfloat16"}, LATER),
         ({"evaluate.num_samples": 3}, {"evaluations"}),
+        ({"generate.top_p": 0.9}, LATER),
+        ({"generate.stop": ["\n"]}, LATER),
+        ({"condition.show_truncated": False}, LATER),
+        ({"train.mask_truncated": True}, LATER),
+        ({"evaluate.temperature": 0}, {"evaluations"}),
+        ({"evaluate.top_k": 3}, {"evaluations"}),
+        ({"evaluate.max_tokens": 3}, {"evaluations"}),
         ({"rounds": 9}, set()),
         ({"shard_retries": 9}, set()),
         ({"generate.max_num_seqs": 3}, set()),
         ({"score.max_tokens_per_pass": 99}, set()),
         ({"score.chunk_positions": 99}, set()),
         ({"train.max_tokens_per_pass": 99}, set()),
+        ({"train.gradient_checkpointing": "on"}, set()),
+        ({"train.offload_optimizer": True}, set()),
         ({"train.keep_trainer_states": 9}, set()),
         ({"evaluate.bootstrap_samples": 9}, set()),
     ],
@@ -117,11 +130,19 @@ def test_a_setting_changes_the_keys_of_what_it_decides(change: dict[str, Any], t
         ({"train.teacher": {"kind": "ema", "rate": 0.5}}, {"policies", "updates"}),
         ({"train.objective": "dpo"}, {*SCORED, "policies", "updates"}),
         ({"train.learning_rate": 0.5}, {"policies", "updates"}),
+        ({"train.mask_truncated": True}, {"policies", "updates"}),
+        ({"condition.show_truncated": False}, {*SHOWN, "policies", "updates"}),
     ],
     ids=case_name,
 )
 def test_in_the_first_round_what_comes_before_a_stage_keeps_its_keys(change: dict[str, Any], tables: set[str]) -> None:
     assert changed(plan_of(change), round=0) == tables
+
+
+def test_the_length_of_a_schedule_is_in_the_keys_of_policies_where_there_is_one() -> None:
+    falling = {"train.schedule": "cosine"}
+    long, short = (keys(plan_of(falling | {"rounds": rounds}), 0) for rounds in (9, 3))
+    assert {table for table in TABLES if long[table] != short[table]} == {"policies", "updates"}
 
 
 def test_another_model_changes_all_but_the_prompts() -> None:

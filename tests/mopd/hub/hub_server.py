@@ -41,6 +41,8 @@ class Hub:
     """Method, path, and what part of a file."""
     drops: list[int] = field(default_factory=list)
     """For each of the next large files: bytes after which the connection is dropped."""
+    broken: int | None = None
+    """What it answers to everything."""
     port: int = 0
 
     @property
@@ -94,7 +96,9 @@ class Handler(BaseHTTPRequestHandler):
     def _answer(self, *, body: bool) -> None:
         path = unquote(urlsplit(self.path).path)
         self.hub.requests.append((self.command, path, self.headers.get("Range")))
-        if stored := re.fullmatch(r"/stored/([0-9a-f]{64})", path):
+        if self.hub.broken is not None:
+            self._refuse(self.hub.broken, None)
+        elif stored := re.fullmatch(r"/stored/([0-9a-f]{64})", path):
             self._send_large(self._blob(stored[1]), body=body)
         elif api := re.fullmatch(r"/api/(model|dataset)s/([^/]+/[^/]+)(?:/(revision|tree)/(.+))?", path):
             self._api(*api.groups())

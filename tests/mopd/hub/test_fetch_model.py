@@ -208,6 +208,17 @@ def test_repositories_without_weights(hub: Hub, tmp_path: Path) -> None:
     assert "holds no model.safetensors" in fetch("acme/empty", hub.url, tmp_path).error
 
 
+def test_a_hub_that_is_down_or_none(hub: Hub, tmp_path: Path) -> None:
+    hub.push("acme/index", SMALL | {"model.safetensors.index.json": b"{}"})
+    assert "model.safetensors.index.json can't be read" in fetch("acme/index", hub.url, tmp_path).error
+    hub.broken = 503
+    assert f"{hub.url} answers 503 Service Unavailable; try again later" in fetch(REPO, hub.url, tmp_path).error
+    hub.broken = 200
+    error = fetch(REPO, hub.url, tmp_path).error
+    assert f"{hub.url} answers what is not understood" in error
+    assert "\n" not in error
+
+
 @pytest.mark.parametrize("path", ["./acme/tiny", "/acme/tiny", "~/acme/tiny", "a/b/c"])
 def test_what_looks_like_a_path_is_a_folder(path: str) -> None:
     with pytest.raises(ValueError, match="is not a folder"):

@@ -122,6 +122,10 @@ def test_a_policy_is_saved_with_the_template_it_was_asked_in(tmp_path: Path) -> 
     (tmp_path / "plain").mkdir()
     save_chat_template(load_chat_template(folder, ModelSettings()), tmp_path / "plain")
     assert not list((tmp_path / "plain").iterdir())
+    left = tmp_path / "plain" / "chat_template.jinja"
+    left.write_text("of a policy before")
+    save_chat_template(load_chat_template(folder, ModelSettings()), tmp_path / "plain")
+    assert left.read_text() == (folder / "chat_template.jinja").read_text()
     save_chat_template(load_chat_template(folder, ModelSettings(system_prompt="Be brief.")), tmp_path)
     text = (tmp_path / "chat_template.jinja").read_text()
     saved = load_chat_template(folder, ModelSettings(chat_template=text))

@@ -11,7 +11,6 @@ from transformers import AutoConfig, AutoModelForCausalLM
 
 from mopd.models.device import autocast
 from mopd.models.folders import load_model, resolve_model
-from mopd.models.forward import vocabulary_logps
 from mopd.models.narrow import linear_parameters, load_reader, narrow
 
 CPU = torch.device("cpu")
@@ -30,8 +29,7 @@ SIZES: dict[str, Any] = {
 
 def logps(model: Any) -> torch.Tensor:
     with torch.no_grad(), autocast("bfloat16", CPU):
-        hidden = model.base_model(IDS, use_cache=False).last_hidden_state.flatten(0, 1)
-        return vocabulary_logps(model, hidden, 0.7)
+        return torch.log_softmax(model(IDS, use_cache=False).logits.float(), dim=-1)
 
 
 @pytest.mark.parametrize("tied", [False, True], ids=["untied", "tied"])

@@ -8,7 +8,7 @@ from mopd.errors import InputError
 from mopd.settings import parse_settings
 from mopd.settings.condition import AutoVariant, ConditionSettings
 from mopd.settings.context_choice import ContextChoice, choice_grid, read_choice
-from mopd.settings.variants import ControlVariant, PeerVariant, SummaryVariant
+from mopd.settings.variants import ControlVariant, PeerVariant, ReferenceVariant, SummaryVariant
 
 
 @pytest.mark.parametrize(
@@ -16,6 +16,7 @@ from mopd.settings.variants import ControlVariant, PeerVariant, SummaryVariant
     [
         ("none", None, "none"),
         ("success", ContextChoice(PeerVariant(kind="success")), "success"),
+        ("reference/turns", ContextChoice(ReferenceVariant(kind="reference"), "turns"), "reference-turns"),
         ("success/turns", ContextChoice(PeerVariant(kind="success"), "turns"), "success-turns"),
         ("contrastive/turns/first", ContextChoice(PeerVariant(), "turns", "first"), "contrastive-turns-first"),
         ("contrastive//last", ContextChoice(PeerVariant(), None, "last"), "contrastive-last"),

@@ -26,6 +26,8 @@ def test_every_method_is_made_of_settings(name: str) -> None:
     kind, variant, _ = resolved({"train": {"objective": name}})
     assert METHODS[name]["train.objective"] == kind
     assert METHODS[name].get("condition.variant", "contrastive") == variant
+    teacher = parse_settings({"train": {"objective": name}}).train.teacher
+    assert METHODS[name].get("train.teacher", "ema") == teacher.kind
 
 
 @pytest.mark.parametrize(
@@ -39,6 +41,7 @@ def test_every_method_is_made_of_settings(name: str) -> None:
         ({"train": {"objective": {"alpha": 0.3}}}, ("train.objective=grpo",), ("grpo", "contrastive", None)),
         ({"train": {"objective": "opd"}}, ("train.objective=mopd",), ("distill", "contrastive", 0.5)),
         ({"train": {"objective": "opd"}}, ("train.objective=grpo",), ("grpo", "none", None)),
+        ({"train": {"teacher": "ema"}}, ("train.objective=opsd",), ("distill", "reference", 0.5)),
         ({}, ("train.objective=sdpo", "train.objective.alpha=1.0"), ("distill", "success", 1.0)),
         ({}, ("train.objective.alpha=1.0", "train.objective=sdpo"), ("distill", "success", 1.0)),
         # kinds alone decide nothing else

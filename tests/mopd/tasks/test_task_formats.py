@@ -106,7 +106,10 @@ ROWS: list[tuple[str, dict[str, Any], Task]] = [
             "",
             "code",
             "src",
-            {"canonical_solution": "    return 2 * a\n"},
+            {
+                "canonical_solution": "    return 2 * a\n",
+                "solution": f"```python\n{HUMAN_EVAL['prompt'].strip()}\n    return 2 * a\n```",
+            },
             json.dumps(
                 {
                     "testtype": "code",
@@ -120,8 +123,8 @@ ROWS: list[tuple[str, dict[str, Any], Task]] = [
     ),
     (
         "GSM8K",
-        {"question": "Eggs?", "answer": "She sells 9.\n#### 1,018", "idx": 0},
-        Task("src/0", asks("Eggs?"), "1,018", "numeric", "src", {"solution": "She sells 9."}),
+        {"question": "Eggs?", "answer": "She sells 3*3 = <<3*3=9>>9.\n#### 1,018", "idx": 0},
+        Task("src/0", asks("Eggs?"), "1,018", "numeric", "src", {"solution": "She sells 3*3 = 9."}),
     ),
     (
         "GSM8K without idx",
@@ -139,6 +142,34 @@ ROWS: list[tuple[str, dict[str, Any], Task]] = [
             "question": "Find $x$.",
         },
         Task("src/60", asks(f"Find $x$.\n\n{BOXED}"), "025", "math", "src", {"url": "u", "solution": "It is 25."}),
+    ),
+    (
+        "MATH",
+        {"problem": "Find $x$.", "level": "Level 2", "type": "Algebra", "solution": "It is $\\boxed{\\frac{1}{2}}$."},
+        Task(
+            "",
+            asks(f"Find $x$.\n\n{BOXED}"),
+            "\\frac{1}{2}",
+            "math",
+            "src",
+            {"level": "Level 2", "type": "Algebra", "solution": "It is $\\boxed{\\frac{1}{2}}$."},
+        ),
+    ),
+    (
+        "our own, with a demonstration",
+        {
+            "prompt": "How many?",
+            "answer": "2",
+            "verifier": "exact",
+            "demonstration": "One and one.",
+            "metadata": {"a": 1},
+        },
+        Task("", asks("How many?"), "2", "exact", "src", {"a": 1, "solution": "One and one."}),
+    ),
+    (
+        "the paper's, with a solution",
+        {"prompt": "How many?", "answer": "B", "kind": "mcq", "solution": "One and one.", "demonstration": " "},
+        Task("", asks("How many?"), "B", "mcq", "src", {"kind": "mcq", "solution": "One and one."}),
     ),
     (
         "AMC",
@@ -178,6 +209,14 @@ def test_a_task_written_in_our_own_format_reads_back_equal(task: Task) -> None:
         ({**HUMAN_EVAL, "test": "def check(candidate)"}, "test: not Python"),
         ({"prompt": "x", "verifier": "exact", "metadata": {"a": {1, 2}}}, "metadata: can't be written as JSON"),
         ({"problem": "Find.", "answer": None}, "fields problem: no format that is known"),
+        (
+            {"problem": "Find.", "solution": "It is 2."},
+            "solution: has no answer in \\boxed{}; add it",
+        ),
+        (
+            {"prompt": "x", "verifier": "exact", "answer": "2", "solution": "a", "demonstration": "b"},
+            "solution, demonstration: both given; keep one of them",
+        ),
         ({}, "fields (none): no format that is known"),
     ],
 )

@@ -20,6 +20,7 @@ from flows.measure.eval.plan import EvalPlan
 from flows.measure.eval.prepare import Prepared, is_finished, model_names, note_request, open_evaluation
 from flows.measure.eval.request import EvalRequest, find_model, resolve
 from flows.measure.eval.results import eval_report, read_results, result_table, write_results
+from flows.measure.eval.settings import eval_settings
 from flows.plan.run import DIGESTS
 from flows.report.table import estimate_in
 from mopd.errors import InputError
@@ -153,6 +154,22 @@ def test_the_held_out_tasks_of_a_run_at_its_settings(tmp_path: Path) -> None:
     assert warm.tasks == resolve(EvalRequest((f"{folder.path}@0",))).tasks[:3]
 
 
+def test_sampling_is_that_of_the_runs_evaluation(tmp_path: Path) -> None:
+    """Temperature 0, which rollouts can't have, is kept as evaluation's; both spellings are taken."""
+    sampling = {"generate.top_p": 0.9, "generate.stop": ["x"], "evaluate.top_p": 0.5, "evaluate.max_tokens": 9}
+    run = str(finished_run(tmp_path / "run", {**sampling, "evaluate.temperature": 0}).path)
+
+    def sampled(*overrides: str) -> tuple[Any, ...]:
+        chosen = resolve(EvalRequest((run,), overrides=overrides)).settings
+        assert eval_settings(chosen, (), 8) == chosen
+        own = chosen.evaluation_sampling
+        return own.temperature, own.top_p, own.max_tokens, own.stop
+
+    assert sampled() == (0.0, 0.5, 9, ("x",))
+    assert sampled("generate.temperature=0.6", "generate.top_p=1", "generate.stop=[]") == (0.6, 1.0, 9, ())
+    assert sampled("generate.temperature=0") == sampled("evaluate.temperature=0") == sampled()
+
+
 def test_runs_that_hold_out_other_tasks(tmp_path: Path) -> None:
     runs = [str(finished_run(tmp_path / f"run{seed}", {"seed": seed}).path) for seed in (0, 1)]
     with pytest.raises(InputError, match=r"run1: its held-out tasks are not those of .*run0; say by --tasks"):
@@ -224,9 +241,7 @@ def test_a_model_without_weights_or_without_a_chat_template(asked: Callable[...,
     with pytest.raises(InputError, match=r"mute: the tokenizer has no chat template; use an instruction-tuned model"):
         prepared(asked(mute))
     (Path(stern) / "chat_template.jinja").write_text("{{ raise_exception('no questions') }}")
-    with pytest.raises(
-        InputError, match=r"stern: prompt a: the model's chat template refuses messages of user \(no questions\)"
-    ):
+    with pytest.raises(InputError, match=r"stern: the model's chat template refuses messages of user \(no questions\)"):
         prepared(asked(stern))
 
 
@@ -268,6 +283,8 @@ def keys(plan: EvalPlan, name: str = "llama") -> tuple[list[str], list[str]]:
         ({"k": 3}, False, True),
         ({"overrides": (*FAKE, "generate.temperature=0.5")}, False, True),
         ({"overrides": (*FAKE, "generate.max_tokens=33")}, False, True),
+        ({"overrides": (*FAKE, "generate.temperature=0")}, False, True),
+        ({"overrides": (*FAKE, "generate.min_p=0.1")}, False, True),
         ({"overrides": (*FAKE, "verify.success_threshold=0.5")}, False, True),
         ({"overrides": (*FAKE, "model.precision=float32")}, False, True),
         ({"overrides": (*FAKE, "seed=1")}, True, True),
