@@ -119,10 +119,11 @@ def run_stage(model: str, stage: str, overrides: list[str]) -> dict[str, float]:
 
 def generate(folder: Path, settings: Any, rows: Rows) -> None:
     from mopd.engines import Request, make_engine
+    from mopd.engines.base import Sampling
 
     engine = make_engine(settings.generate, settings.model, folder)
     prompts = [tuple(row["prompt_token_ids"]) for row in rows]
-    engine.generate([Request(prompt, seed, 1.0, RESPONSE) for seed, prompt in enumerate(prompts)])
+    engine.generate([Request(prompt, seed, Sampling.of(settings.generate)) for seed, prompt in enumerate(prompts)])
 
 
 def score(folder: Path, settings: Any, rows: Rows) -> None:

@@ -149,6 +149,7 @@ def judge_rows(
 def condition(_: None, work: Work) -> Rows | Manifest:
     """verdicts (and the rollouts and prompts they judge) -> contexts; a probe's, where it chose one in this round."""
     from mopd.condition import condition
+    from mopd.contexts.render import check_renderings
 
     published = publish_chosen(work)
     if published is not None:
@@ -161,12 +162,14 @@ def condition(_: None, work: Work) -> Rows | Manifest:
     prompts, rollouts, verdicts = (
         select_groups(rows, chosen) for rows in (work.read("prompts"), work.read("rollouts"), judged)
     )
+    shown, template = condition_of(folder, shard), run_template(folder, settings)
+    check_renderings(prompts, shown, template)  # a probe, or who asks for other contexts, names renderings of its own
     return condition(
         prompts,
         rollouts,
         verdicts,
-        condition_of(folder, shard),
-        run_template(folder, settings),
+        shown,
+        template,
         run_seed=settings.seed,
         earlier=read_earlier(work, verdicts),
     )

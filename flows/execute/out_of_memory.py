@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from flows.plan.shard import Shard
-from flows.plan.stage import FREE_SETTINGS, Stage
+from flows.plan.stage import FREE_SETTINGS
 from flows.runtime.out_of_memory import OutOfMemory
 from flows.runtime.worker import Report
 from mopd.models.memory_plan import describe, lower_after
@@ -12,12 +12,12 @@ RECKONED = {"generate": "generate", "answer": "generate", "evaluate": "generate"
 """Stages that have a device, and the one whose memory is reckoned for them."""
 
 
-def explain_out_of_memory(_: None, report: Report, stage: Stage, shard: Shard, error: OutOfMemory) -> str:
+def explain_out_of_memory(_: None, report: Report, stage: str, shard: Shard, error: OutOfMemory) -> str:
     """One line; computed by a worker, since it takes the model's config."""
-    start = f"round {shard.round}: {stage.name} was {error}"
-    if stage.name not in RECKONED:
+    start = f"round {shard.round}: {stage} was {error}"
+    if stage not in RECKONED:
         return f"{start}; lower prompts_per_shard in a new run, or end what else takes memory here"
-    changes = lower_after(shard.settings, RECKONED[stage.name], error.peak_bytes)
+    changes = lower_after(shard.settings, RECKONED[stage], error.peak_bytes)
     overrides = " ".join(f"--set {change.override}" for change in changes or ())
     goes_on = all(change.setting in FREE_SETTINGS for change in changes or ())
     again = "start the same command again with" if goes_on else "begin a new run with"

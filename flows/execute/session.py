@@ -155,7 +155,7 @@ class Workers:
             return self._make(stage, shard, report)
         except OutOfMemory as error:
             shard = replace(shard, settings=pinned(shard.settings, commits_of(self._folder)))
-            raise InputError(in_own_process(explain_out_of_memory, stage, shard, error)) from error
+            raise InputError(in_own_process(explain_out_of_memory, stage.name, shard, error)) from error
 
     def _make(self, stage: Stage, shard: Shard, report: Report) -> Manifest:
         if stage.judge:

@@ -134,16 +134,13 @@ def check_adapter(_: None, report: Report, settings: Settings, policy: Path) -> 
 def check_prompts(tasks: list[Task], template: ChatTemplate, settings: Settings) -> None:
     """Every prompt must fit into the prompt budget; it then fits into the window and into the context budget. The chat
     template must take it, by itself and with peers."""
-    from mopd.contexts.render import check_rendering
+    from mopd.contexts.render import check_renderings
     from mopd.contexts.summaries import instruction_of
     from mopd.generate import prompt_ids
 
     instruction = instruction_of(settings)
-    longest = settings.generate.max_prompt_tokens
-    for task in tasks:
-        prompt_ids({"prompt_id": task.id, "messages": task.messages}, template, longest, instruction)
-    for task in {tuple(message["role"] for message in task.messages): task for task in tasks}.values():
-        try:
-            check_rendering(task.messages, settings.condition, template)
-        except InputError as error:
-            raise InputError(f"prompt {task.id}: {error}") from error
+    prompts = [{"prompt_id": task.id, "messages": task.messages} for task in tasks]
+    for prompt in prompts:
+        prompt_ids(prompt, template, settings.generate.max_prompt_tokens, instruction)
+    for condition in settings.condition.tried():
+        check_renderings(prompts, condition, template)

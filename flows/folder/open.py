@@ -18,6 +18,7 @@ from typing import Any
 
 from flows.folder.commits import HUB, Commits, are_loaded, commits_of, hub_names, load_names, pinned
 from flows.folder.inputs import check_inputs, check_size
+from flows.folder.named_models import make_models, model_paths
 from flows.plan.conditions import changed_settings
 from flows.plan.run import RunPlan
 from flows.plan.stage import free_settings
@@ -26,7 +27,6 @@ from flows.runtime.worker import in_own_process
 from mopd.errors import InputError
 from mopd.settings import Settings
 from mopd.settings.tasks import FileTasks
-from mopd.settings.teacher import ExternalTeacher
 from mopd.tasks.files import sources_digest
 from mopd.tasks.sources import expand, split_suffix
 from storage.errors import StorageError
@@ -105,6 +105,7 @@ def inputs_of(settings: Settings, known: Commits = MappingProxyType({})) -> dict
         in_own_process(check_size, settings)  # before gigabytes are loaded that can't be used here
     commits = load_names(names, known, allow_pickled=settings.model.allow_pickled_weights)
     settings = pinned(settings, commits)
+    make_models(model_paths(settings))
     inputs = _check_inputs_once(settings, _read_file_stamps(settings))
     return {**inputs, HUB: {**known, **commits}} if known or commits else inputs
 
@@ -117,11 +118,10 @@ def _check_inputs_once(settings: Settings, stamps: FileStamps) -> dict[str, Any]
 
 def _read_file_stamps(settings: Settings) -> FileStamps:
     """The files that models and tasks are read from, as they are now; of a model that has a name alone, none."""
-    tasks, teacher = settings.tasks, settings.train.teacher
+    tasks = settings.tasks
     sources = [tasks.train, tasks.heldout] if isinstance(tasks, FileTasks) else []
     paths = [split_suffix(expand(source))[0] for source in sources if source is not None]
-    models = [settings.model.path, *([teacher.path] if isinstance(teacher, ExternalTeacher) else [])]
-    paths += [Path(model).expanduser() for model in models]
+    paths += [Path(model).expanduser() for model in model_paths(settings)]
     files = [file for path in paths for file in (path, *sorted(path.rglob("*"))) if file.is_file()]
     return tuple((str(file), file.stat().st_size, file.stat().st_mtime_ns) for file in files)
 

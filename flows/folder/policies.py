@@ -20,9 +20,13 @@ def policy_folder(folder: RunFolder, version: int) -> Path:
     if version:
         check_folder(folder, _find_policy(folder, version), removable=False)
         return folder.policy_folder(version - 1)
+    from mopd.hub.names import model_name
     from mopd.models.folders import resolve_model
 
-    return resolve_model(pinned(settings_of(folder), commits_of(folder)).model.path)
+    path = pinned(settings_of(folder), commits_of(folder)).model.path
+    name = model_name(path)
+    was_folder = name is not None and name.commit is None  # else the run would know its commit
+    return resolve_model(Path(path).absolute() if was_folder else path)
 
 
 def base_folder(folder: RunFolder, version: int) -> Path | None:

@@ -6,6 +6,7 @@ import shutil
 from pathlib import Path
 from typing import Any
 
+from flows.folder.named_models import make_models, model_paths
 from flows.report.report import Report
 from flows.report.table import Column, Row, Table
 from flows.runtime.worker import Report as Progress
@@ -18,6 +19,7 @@ from mopd.settings import Settings
 
 def memory_report(settings: Settings, device: str | None) -> tuple[Report, bool]:
     """The plan on the device that is here, or on the one named; and whether all of it fits. Raises InputError."""
+    make_models(model_paths(settings))
     plan: MemoryPlan = in_own_process(_plan, settings, device)
     memory, disk = _memory_table(plan), _disk_table(settings, plan)
     parts: list[str | Table] = [_device_line(plan), memory, *_verdicts(plan), disk, _disk_line(settings, plan)]

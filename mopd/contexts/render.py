@@ -6,7 +6,7 @@ import hashlib
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from itertools import groupby
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 
@@ -14,7 +14,10 @@ from mopd.contexts.peers import Role, Slot, Source
 from mopd.errors import InputError
 from mopd.models.chat_template import ChatTemplate, TemplateRefusal, is_shown
 from mopd.settings.condition import ConditionSettings
+from mopd.settings.context_choice import shows_replies
 from mopd.tasks.task import Message
+
+Row = dict[str, Any]
 
 ROLES: tuple[Role, ...] = (
     *("reference", "first_success", "summary", "second_success", "third_success", "failure"),
@@ -132,6 +135,17 @@ def fit_context(
             )
         dropped.append(kept[-1].role)
         kept = kept[:-1]
+
+
+def check_renderings(prompts: Iterable[Row], settings: ConditionSettings, template: ChatTemplate) -> None:
+    """`check_rendering` for each kind of prompt there is. Raises InputError, which names one."""
+    if not shows_replies(settings.variant):
+        settings = settings.model_copy(update={"rendering": "sections"})  # it makes no difference
+    for prompt in {tuple(message["role"] for message in prompt["messages"]): prompt for prompt in prompts}.values():
+        try:
+            check_rendering(prompt["messages"], settings, template)
+        except InputError as error:
+            raise InputError(f"prompt {prompt['prompt_id']}: {error}") from error
 
 
 def check_rendering(messages: list[Message], settings: ConditionSettings, template: ChatTemplate) -> None:

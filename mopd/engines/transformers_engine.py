@@ -34,7 +34,7 @@ class TransformersEngine:
         self._folder = folder
         self._model = load_reader(folder, self._device, model.precision)
         end = self._model.generation_config.eos_token_id
-        self._end_ids = set(end if isinstance(end, list) else [end])
+        self._end_ids = {*(end if isinstance(end, list) else [end]), self._tokenizer.eos_token_id}  # as vLLM does
 
     def generate(
         self, requests: Sequence[Request], progress: Callable[[int], None] = lambda done: None
@@ -45,7 +45,8 @@ class TransformersEngine:
         while order:
             kind = _kind(requests[order[0]])
             batch = [number for number in order[: self._batch] if _kind(requests[number]) == kind]
-            order = [number for number in order if number not in batch]
+            taken = set(batch)
+            order = [number for number in order if number not in taken]
             samples |= dict(zip(batch, self._decode([requests[number] for number in batch]), strict=True))
             progress(len(samples))
         return [samples[number] for number in range(len(requests))]

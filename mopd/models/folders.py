@@ -1,7 +1,7 @@
 """Model folders: where weights come from, what they hash to, how they are loaded.
 
-A model is always a folder in Hugging Face format. Two names stand for folders that are made once, in a cache:
-`embedded:smollm2-135m-instruct` (weights from a Python package) and `tiny:llama` (random weights, for tests); names of
+A model is always a folder in Hugging Face format. Some names stand for folders that are made once, in a cache:
+`embedded:…` (weights from Python packages) and `tiny:llama` (random weights, for tests); names of
 the hub, `org/name@revision`, for folders that are loaded once.
 """
 

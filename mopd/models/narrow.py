@@ -33,14 +33,30 @@ def linear_parameters(model: Any) -> list[nn.Parameter]:
 
 def load_reader(folder: str | Path, device: torch.device, precision: str) -> Any:
     """The model of a folder, to be read and never trained, in passes of `model.precision`. Raises InputError."""
-    model = load_model(folder, "cpu").requires_grad_(False)
-    narrow(model, autocast_dtype(precision, device))
+    model, dtype = load_model(folder, "cpu").requires_grad_(False), autocast_dtype(precision, device)
+    narrow(model, dtype)
+    if dtype is not None and device.type == "cpu":
+        _let_go_of_files(model)
     return model.to(device)
 
 
 @torch.no_grad()
+def _let_go_of_files(model: Any) -> None:
+    """Copy what is still mapped from the files of the weights: one tensor would hold all of their pages."""
+    for parameter in model.parameters():
+        if parameter.dtype == torch.float32:
+            parameter.data = parameter.data.clone()
+
+
+@torch.no_grad()
 def narrow(model: Any, dtype: torch.dtype | None) -> None:
-    """Keep frozen linear layers in the type that they compute in; None leaves them as they are."""
-    for parameter in linear_parameters(model) if dtype is not None else ():
+    """Keep frozen linear layers in the type that they compute in; None leaves them as they are.
+
+    The others are copied: on a CPU what was loaded is the file itself, mapped as a whole, as long as any part is used.
+    """
+    if dtype is None:
+        return
+    linear = {id(parameter) for parameter in linear_parameters(model)}
+    for parameter in model.parameters():
         if not parameter.requires_grad:
-            parameter.data = parameter.data.to(dtype)
+            parameter.data = parameter.data.to(dtype) if id(parameter) in linear else parameter.data.clone()

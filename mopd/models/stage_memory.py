@@ -6,6 +6,7 @@ them. On a CPU the process itself counts too, and what a stage keeps of its shar
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple
@@ -37,10 +38,6 @@ STAGES = ("generate", "score", "train")
 
 PROCESS = {("cpu", "torch"): 610 << 20, ("cpu", "vllm"): 1100 << 20, ("cuda", "torch"): 600 << 20}
 """What a process with its libraries takes before a model is loaded; on a GPU, the device's context."""
-CPU_CACHE = 2 * GIGABYTE
-"""vLLM's keys and values on a CPU, at most (`mopd.engines.vllm_engine`)."""
-BATCHED_TOKENS = 8192
-"""Tokens of one step of vLLM, at least."""
 SMALL_ACTIVATIONS = GIGABYTE
 """Activations below which they are kept, where that is left open (`mopd.models.checkpointing`)."""
 EIGHT_BIT = 1 + FLOAT32 / 256
@@ -122,13 +119,16 @@ def generate_memory(settings: Settings, models: Models, device: Device) -> Parts
 
 def _vllm_memory(settings: Settings, models: Models, device: Device) -> Parts:
     """Keys and values: on a GPU vLLM takes what is left, and needs room for one sequence."""
+    from mopd.engines.vllm_engine import CPU_CACHE_VARIABLE, MAX_CPU_CACHE_BYTES, MIN_BATCHED_TOKENS
+
     generate, shape, width = settings.generate, models.student, device.compute
     window = generate.max_prompt_tokens + generate.max_tokens
     cache = cache_bytes(shape, width, num_tokens=window)
     if device.kind == "cpu":
-        cache = min(CPU_CACHE, device.capacity // 2)
+        given = os.environ.get(CPU_CACHE_VARIABLE)
+        cache = int(given) << 30 if given else min(MAX_CPU_CACHE_BYTES, device.capacity // 2)
     widths = Widths(width, width)
-    step = reading_bytes(shape, widths, num_tokens=max(window, BATCHED_TOKENS))
+    step = reading_bytes(shape, widths, num_tokens=max(window, MIN_BATCHED_TOKENS))
     logits = logits_bytes(shape, widths, num_positions=generate.max_num_seqs, gradient=False)
     return {
         **_process(device, "vllm"),
@@ -145,13 +145,17 @@ def _transformers_memory(settings: Settings, models: Models, device: Device) -> 
     widths = Widths(FLOAT32, device.compute)
     batch = min(generate.max_num_seqs, settings.prompts_per_shard * generate.num_samples)
     window = generate.max_prompt_tokens + generate.max_tokens
-    return {
-        **_process(device, "torch"),
-        "weights": weight_bytes(shape, device.compute),
+    decoding = {
         "weights in bfloat16": autocast_bytes(shape, widths, device.compute),
         "keys and values": cache_bytes(shape, widths.residual, num_tokens=batch * window),
         "activations": reading_bytes(shape, widths, num_tokens=batch * generate.max_prompt_tokens),
         "logits": logits_bytes(shape, widths, num_positions=batch, gradient=False),
+    }
+    return {
+        **_process(device, "torch"),
+        "weights": weight_bytes(shape, device.compute),
+        **decoding,
+        **_loading(shape, device, decoding),
     }
 
 
@@ -165,16 +169,21 @@ def score_memory(settings: Settings, models: Models, device: Device) -> Parts:
         for shape, prefix in ((models.student, lengths.prompt), (models.teacher, lengths.context))
     ]
     reading = max(readings, key=lambda parts: sum(parts.values()))
-    loading = weight_bytes(models.teacher, FLOAT32) - weight_bytes(models.teacher, device.compute)
     return {
         **_process(device, "torch"),
         "weights": weight_bytes(models.student, device.compute),
         "teacher": _scoring_teachers(settings, models, device),
         **reading,
-        # On a CPU the last model is there in float32 for a moment, before anything is read.
-        "loading": max(0, loading - sum(reading.values())) if device.kind == "cpu" else 0,
+        **_loading(models.teacher, device, reading),
         "scores of a shard": 3 * SUPPORT_WIDTH * settings.score.top_k * num_tokens if on_host else 0,
     }
+
+
+def _loading(shape: ModelShape, device: Device, reading: Parts) -> Parts:
+    """On a CPU the file of the model that is loaded last is in memory beside its weights, before anything is read."""
+    if device.kind != "cpu" or device.compute == FLOAT32:
+        return {}
+    return {"loading": max(0, weight_bytes(shape, FLOAT32) - sum(reading.values()))}
 
 
 def _reading(settings: Settings, shape: ModelShape, device: Device, prefix: int) -> Parts:

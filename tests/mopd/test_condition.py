@@ -428,13 +428,11 @@ def test_cut_replies_are_hidden_where_they_are_not_to_be_shown() -> None:
     prompts, rollouts, verdicts = tables("+-+")
     rollouts = [row | {"finish_reason": "length" if row["sample"] == 0 else "stop"} for row in rollouts]
     shown, hidden = (
-        condition(prompts, rollouts, verdicts, ConditionSettings(show_truncated=show), ByteTokenizer(), run_seed=0)
+        condition(prompts, rollouts, verdicts, ConditionSettings(show_truncated=show), TEMPLATE, run_seed=0)
         for show in (True, False)
     )
     assert [roles(row) for row in shown] == [(2, None, 1), (0, 2, None), (0, None, 1)]
     assert [roles(row) for row in hidden] == [(2, None, 1), (2, None, None), (None, None, 1)]
     cut = [row | {"finish_reason": "length"} for row in rollouts]
-    (first, *_) = condition(
-        prompts, cut, verdicts, ConditionSettings(show_truncated=False), ByteTokenizer(), run_seed=0
-    )
+    (first, *_) = condition(prompts, cut, verdicts, ConditionSettings(show_truncated=False), TEMPLATE, run_seed=0)
     assert first["no_section_reason"] == "no peer with a verdict and text that was not cut"

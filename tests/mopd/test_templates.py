@@ -7,11 +7,12 @@ from typing import Any
 import pytest
 
 from mopd.condition import condition
-from mopd.contexts.render import CLOSING_LINE, check_rendering
+from mopd.contexts.render import CLOSING_LINE, check_rendering, check_renderings
 from mopd.contexts.summaries import SUMMARY_INSTRUCTION
 from mopd.errors import InputError
 from mopd.generate import prompt_ids
 from mopd.models.chat_template import ChatTemplate
+from mopd.models.folders import load_tokenizer, resolve_model
 from mopd.models.jinja_text import arguments_of
 from mopd.settings import ModelSettings
 from mopd.settings.condition import ConditionSettings
@@ -132,7 +133,7 @@ def test_thoughts_are_stripped_where_the_template_knows_thinking(name: str) -> N
     ],
 )
 def test_a_rendering_that_the_template_does_not_show_is_refused(text: str, rendering: str, refusal: str | None) -> None:
-    template = ChatTemplate(tokenizer_of("qwen2_5") if "qwen2_5" in TEMPLATES else None, text=text)
+    template = ChatTemplate(load_tokenizer(resolve_model("tiny:llama")), text=text)
     settings = ConditionSettings.model_validate({"rendering": rendering})
     if refusal is None:
         check_rendering([{"role": "user", "content": QUESTION}], settings, template)
@@ -140,6 +141,21 @@ def test_a_rendering_that_the_template_does_not_show_is_refused(text: str, rende
     with pytest.raises(InputError) as error:
         check_rendering([{"role": "user", "content": QUESTION}], settings, template)
     assert str(error.value) == refusal
+
+
+def test_each_kind_of_prompt_is_tried_and_named_and_only_where_replies_are_turns() -> None:
+    template = ChatTemplate(load_tokenizer(resolve_model("tiny:llama")), text=ONE_TURN)
+    prompts = [{"prompt_id": name, "messages": [{"role": "user", "content": QUESTION}]} for name in "ab"]
+    for variant in ("none", "summary", "feedback"):
+        check_renderings(
+            prompts, ConditionSettings.model_validate({"variant": variant, "rendering": "turns"}), template
+        )
+    auto = {"kind": "auto", "candidates": ["none", "success/sections", "success/turns"]}
+    none, sections, turns = ConditionSettings.model_validate({"variant": auto}).tried()
+    check_renderings(prompts, none, template)
+    check_renderings(prompts, sections, template)
+    with pytest.raises(InputError, match=r"^prompt b: condition\.rendering: turns: .*; sections would do$"):
+        check_renderings(prompts, turns, template)
 
 
 @pytest.mark.parametrize(

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from flows.folder.commits import HUB, Commits, commits_of
+from flows.folder.named_models import make_models
 from flows.folder.open import ended_cleanly, made_by
 from flows.measure.eval.jobs import check_models
 from flows.measure.eval.plan import EvalPlan, Model
@@ -53,6 +54,7 @@ def prepare(request: EvalRequest, out: Path) -> Prepared:
     """
     request, commits = pin_request(request, out)
     resolved = resolve(request)
+    make_models(model.text for model in resolved.models)
     models = in_own_process(check_models, resolved.models, resolved.tasks, resolved.settings)
     return Prepared(resolved, models, commits)
 

@@ -31,20 +31,30 @@ class Builder:
 
     folder_name: Callable[[], str]
     """Folder in the cache; changes whenever the content would."""
-    write: Callable[[Path], None]
-    """Writes the model into an empty folder of the cache."""
+    write: Callable[[Path, Callable[[str], None]], None]
+    """Writes the model into an empty folder of the cache; what it tells meanwhile is a line each."""
 
 
-def cached_model(name: str) -> Path:
-    """Folder of a named model, made on first use. Raises InputError when its weights can't be had."""
+def to_stderr(line: str) -> None:
+    """Where lines go unless somebody else shows them."""
+    print(f"mopd: {line}", file=sys.stderr, flush=True)
+
+
+def is_made(name: str) -> bool:
+    """Whether a named model is in the cache. Raises InputError when it can't be had at all."""
+    return (cache_folder() / BUILDERS[name].folder_name()).is_dir()
+
+
+def cached_model(name: str, tell: Callable[[str], None] = to_stderr) -> Path:
+    """Folder of a named model, made on first use; `tell` is told. Raises InputError when its weights can't be had."""
     builder = BUILDERS[name]
     folder = cache_folder() / builder.folder_name()
     if folder.is_dir():
         return folder
     folder.parent.mkdir(parents=True, exist_ok=True)
-    with _alone(name, folder):
+    with _alone(name, folder, tell):
         if not folder.is_dir():
-            _make(name, builder, folder)
+            _make(name, folder, tell)
     return folder
 
 
@@ -67,7 +77,7 @@ def embedded_weights() -> Path:
 
 
 @contextmanager
-def _alone(name: str, folder: Path) -> Iterator[None]:
+def _alone(name: str, folder: Path, tell: Callable[[str], None]) -> Iterator[None]:
     """Makes a second process wait for the one that makes the same folder, instead of fetching it all twice."""
     from filelock import FileLock, Timeout
 
@@ -75,7 +85,7 @@ def _alone(name: str, folder: Path) -> Iterator[None]:
     try:
         lock.acquire(blocking=False)
     except Timeout:
-        print(f"mopd: waiting for {name}, which another process is making", file=sys.stderr, flush=True)
+        tell(f"waiting for {name}, which another process is making")
         lock.acquire()
     try:
         yield
@@ -83,18 +93,18 @@ def _alone(name: str, folder: Path) -> Iterator[None]:
         lock.release()
 
 
-def _make(name: str, builder: Builder, folder: Path) -> None:
+def _make(name: str, folder: Path, tell: Callable[[str], None]) -> None:
     started = time.monotonic()
-    print(f"mopd: making {name} in {folder} (once)", file=sys.stderr, flush=True)
+    tell(f"making {name} in {folder} (once)")
     _remove_leftovers(folder)
     aside = Path(tempfile.mkdtemp(prefix=f"_{folder.name}-", dir=folder.parent))
     try:
-        builder.write(aside)
+        BUILDERS[name].write(aside, tell)
         aside.chmod(0o755)
         _publish(aside, folder)
     finally:
         shutil.rmtree(aside, ignore_errors=True)
-    print(f"mopd: made {name} in {time.monotonic() - started:.0f} s", file=sys.stderr, flush=True)
+    tell(f"made {name} in {time.monotonic() - started:.0f} s")
 
 
 def _remove_leftovers(folder: Path) -> None:
@@ -121,20 +131,20 @@ def _embedded_folder_name() -> str:
     return f"smollm2-135m-instruct-{importlib.metadata.version(EMBEDDED_PACKAGE)}-2"
 
 
-def _write_embedded(folder: Path) -> None:
+def _write_embedded(folder: Path, _: Callable[[str], None]) -> None:
     """SmolLM2-135M-Instruct, from Q4_1 GGUF to fp32 safetensors."""
     from mopd.models.embedded.gguf_model import write_llama
 
     write_llama(embedded_weights(), folder)
 
 
-def _write_coder(folder: Path) -> None:
+def _write_coder(folder: Path, tell: Callable[[str], None]) -> None:
     from mopd.models.embedded.qwen import write_coder
 
-    write_coder(folder)
+    write_coder(folder, tell)
 
 
-def _write_tiny(folder: Path) -> None:
+def _write_tiny(folder: Path, _: Callable[[str], None]) -> None:
     from mopd.models.embedded.tiny_llama import write_tiny_llama
 
     write_tiny_llama(folder)

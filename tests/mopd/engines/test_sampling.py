@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import multiprocessing
+import shutil
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -100,6 +102,25 @@ def test_replies_end_where_they_are_asked_to(engine: str, folder: Path, prompt: 
     decode = ChatTemplate(tokenizer).reply
     assert reply_text(decode, at_string) == text[: text.index(stop)]
     assert reply_text(decode, at_token) == tokenizer.decode(ids[:place], skip_special_tokens=True)
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+def test_a_reply_ends_with_what_model_or_tokenizer_end_it_with(
+    engine: str, folder: Path, prompt: tuple[int, ...], tmp_path: Path
+) -> None:
+    """The fourth greedy token is the tokenizer's end of a text, the third the model's in one of two copies."""
+    chosen = settings_of(engine, {"repetition_penalty": 1.2})
+    sampling = Sampling.of(chosen.generate.model_copy(update={"temperature": 0.0}))
+    ids = sample_all(folder, settings_of("transformers", {}), [sampling], prompt)[0][0].token_ids.tolist()
+    assert ids[3] not in ids[:3] and ids[2] not in ids[:2]
+    for length, end in ((4, 258), (3, ids[2])):
+        copied = Path(shutil.copytree(folder, tmp_path / str(length)))
+        (copied / "generation_config.json").write_text(json.dumps({"eos_token_id": [end]}))
+        tokenizer = load_tokenizer(copied)
+        tokenizer.eos_token = tokenizer.convert_ids_to_tokens(ids[3])
+        tokenizer.save_pretrained(copied)
+        sample = run_engine(engine, partial(sample_all, copied, chosen, [sampling], prompt))[0][0]
+        assert (sample.token_ids.tolist(), sample.finish_reason) == (ids[:length], "stop")
 
 
 def test_the_fake_stops_too(folder: Path) -> None:

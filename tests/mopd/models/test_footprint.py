@@ -12,6 +12,7 @@ import torch
 from transformers import AutoModelForCausalLM, LlamaConfig, Qwen2Config, Qwen3Config
 
 from mopd.models import footprint
+from mopd.models.attention import DENSE_TOKENS
 from mopd.models.footprint import Widths, read_shape, shape_of
 from mopd.models.lora import adapter_weights, add_adapter
 from mopd.settings.lora import LoraSettings
@@ -117,6 +118,15 @@ def test_checkpointing_keeps_inputs_and_one_layer() -> None:
     )
     layer = NUM_TOKENS * footprint.layer_bytes(shape, widths)
     assert full - less == 7 * layer - 8 * NUM_TOKENS * 64 * 4
+
+
+def test_no_tree_has_a_larger_mask_than_attention_makes() -> None:
+    shape, widths = shape_of(small_model(LlamaConfig, 2)), WIDTHS["float32"]
+    at_most, longer = (
+        footprint.reading_bytes(shape, widths, num_tokens=NUM_TOKENS, mask_length=length)
+        for length in (DENSE_TOKENS, 10 * DENSE_TOKENS)
+    )
+    assert at_most == longer and footprint.DENSE_TOKENS == DENSE_TOKENS
 
 
 def test_keys_and_values_of_grouped_heads() -> None:

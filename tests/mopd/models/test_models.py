@@ -76,7 +76,7 @@ def test_cached_model_is_made_once(tiny: Path, monkeypatch: pytest.MonkeyPatch) 
 
 
 def test_failed_build_leaves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def fail(folder: Path) -> None:
+    def fail(folder: Path, _: object) -> None:
         (folder / "config.json").write_text("{}")
         raise OSError(28, "No space left on device")
 
@@ -92,7 +92,7 @@ def test_a_second_process_waits_for_the_first(
 ) -> None:
     begun, made = threading.Event(), []
 
-    def write(folder: Path) -> None:
+    def write(folder: Path, _: object) -> None:
         begun.set()
         time.sleep(0.5)
         made.append(folder)

@@ -14,12 +14,13 @@ import torch
 from transformers import AutoModelForCausalLM, LlamaConfig, LlamaForCausalLM
 
 from mopd.errors import InputError
+from mopd.models.ema import ModelTeacher
 from mopd.models.folders import load_model, model_digest, resolve_model
 from mopd.models.forward import branches as branches_of
 from mopd.models.forward import hidden_states, make_batch, plan_batches
 from mopd.models.head import num_ids, vocabulary_logps
 from mopd.models.teachers import Source, check_teacher, load_teacher, teacher_sources, teacher_version
-from mopd.models.trainer_state import update_teacher
+from mopd.models.trainer_state import open_state, update_teacher
 from mopd.settings import parse_settings
 from mopd.settings.teacher import EmaTeacher, TeacherSettings
 from tests.mopd.scoring_samples import CONTEXT, RESPONSES, TEMPERATURE, scorer_of, shard
@@ -107,7 +108,7 @@ def test_each_teacher_says_what_its_definition_says(folders: dict[str, Path], gi
     given = with_path(given, folders)
     kind = teacher_of(given).kind
     scorer = scorer_of(
-        {"train": {"teacher": given}},
+        {"train": {"teacher": given}, "score": {"precision": "float32"}},
         policy_folder=folders["policy"],
         state_folder=folders["state"] if kind == "ema" else None,
         reference_folder=folders["reference"],
@@ -163,17 +164,18 @@ def test_a_loaded_teacher_is_read_over_the_whole_vocabulary_like_a_model(folders
     torch.testing.assert_close(logps_NV, expected_logps("trust_region", folders, RESPONSES[0]), atol=1e-5, rtol=0)
 
 
-def test_an_ema_teacher_moves_towards_the_student_by_its_rate_and_no_other_moves() -> None:
+def test_an_ema_teacher_moves_towards_the_student_by_its_rate_and_no_other_has_weights() -> None:
     folder = resolve_model("tiny:llama")
-    for given, expected in ({"kind": "ema", "rate": 0.05}, 0.05), ("live", 0.0):
-        student, teacher = load_model(folder, "cpu"), load_model(folder, "cpu")
-        with torch.no_grad():
-            for ours, theirs in zip(student.parameters(), teacher.parameters(), strict=True):
-                ours.fill_(1.0)
-                theirs.fill_(0.0)
-        state: Any = SimpleNamespace(student=student, teacher=teacher)
-        update_teacher(state, parse_settings({"train": {"teacher": given}}).train)
-        assert all(torch.allclose(value, torch.tensor(expected)) for value in teacher.parameters())
+    ema, live = (parse_settings({"train": {"teacher": given}}).train for given in ({"rate": 0.05}, "live"))
+    student, model = load_model(folder, "cpu"), load_model(folder, "cpu")
+    with torch.no_grad():
+        for weight, theirs in zip(student.parameters(), model.parameters(), strict=True):
+            weight.fill_(1.0)
+            theirs.fill_(0.0)
+    state: Any = SimpleNamespace(student=student, teacher=ModelTeacher(model), optimizer=SimpleNamespace(state={}))
+    update_teacher(state, ema)
+    assert all(torch.allclose(value, torch.tensor(0.05)) for value in model.parameters())
+    assert open_state(folder, None, live, torch.device("cpu")).teacher is None
 
 
 def test_a_larger_model_with_the_same_tokenizer_is_accepted_by_its_bytes(folders: dict[str, Path]) -> None:

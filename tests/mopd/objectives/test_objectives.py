@@ -49,12 +49,13 @@ KINDS: dict[str, dict[str, Any]] = {
 }
 
 
-class Table:
+class Table(torch.nn.Module):
     """A model whose logits [S, T, V] are looked up: rollout s is told by its prompt, t by the position."""
 
     def __init__(self, logits_STV: torch.Tensor) -> None:
+        super().__init__()
         self.logits_STV = logits_STV
-        self.config = SimpleNamespace()
+        self.config = SimpleNamespace(get_text_config=lambda: SimpleNamespace(num_hidden_layers=0))
 
     def base_model(self, input_ids: torch.Tensor, position_ids: torch.Tensor, **_: Any) -> Any:
         return SimpleNamespace(last_hidden_state=self.logits_STV[input_ids[:, :1] - FIRST, position_ids])
@@ -397,7 +398,8 @@ def test_steps_leave_the_mean_of_whole_responses_as_it_is(folder: Path, tmp_path
     losses = []
     for aggregation in ("token_mean", {"kind": "step_level", "separator": "a"}):
         chosen = settings(aggregation=aggregation)
-        updates = train_round(full_rows(folder), chosen, policy_folder=folder, state_folder=None, out=tmp_path, round=0)
+        out = tmp_path / str(len(losses))
+        updates = train_round(full_rows(folder), chosen, policy_folder=folder, state_folder=None, out=out, round=0)
         losses.append([update["loss"] for update in updates])
     assert losses[0] == pytest.approx(losses[1], rel=1e-5)
 

