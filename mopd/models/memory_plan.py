@@ -120,10 +120,11 @@ def _config_folder(path: str, setting: str) -> Path:
     """The folder with a model's config: of a model of the hub that alone is loaded, and a folder may hold no more."""
     from mopd.hub.fetch import fetch_matching, pin
     from mopd.hub.names import model_name
+    from mopd.hub.views import is_there, view_folder
     from mopd.models.folders import resolve_model
 
     name = model_name(path)
-    if name is not None:
+    if name is not None and not (name.commit and is_there(view_folder(name))):
         return fetch_matching(pin(name, setting), setting, ["config.json"])
     folder = Path(path).expanduser()
     return folder if (folder / "config.json").is_file() else resolve_model(path, setting)

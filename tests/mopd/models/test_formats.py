@@ -42,7 +42,7 @@ def test_code_in_a_pickle_is_not_run(pickled: Path, tmp_path: Path) -> None:
         def __reduce__(self) -> tuple[object, tuple[str]]:
             return (Path.touch, (tmp_path / "sprung",))  # type: ignore[return-value]
 
-    (pickled / "pytorch_model.bin").write_bytes(pickle.dumps({"weight": Trap()}))
+    (pickled / "pytorch_model.bin").write_bytes(pickle.dumps({"weight": Trap()}, protocol=2))
     with pytest.raises(InputError, match="the model can't be loaded"):
         load_model(pickled)
     assert not (tmp_path / "sprung").exists()

@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 
 import pytest
+import yaml
 from pydantic import ValidationError
 
 from mopd.errors import InputError
@@ -143,3 +144,9 @@ def test_the_settings_page_is_up_to_date_and_explains_everything() -> None:
 def test_resolved_settings_read_back_equal() -> None:
     settings = parse_settings({"train": {"objective": {"policy_gradient_weight": 0.3}}})
     assert parse_settings(settings.model_dump(mode="json")) == settings
+
+
+@pytest.mark.parametrize(("text", "value"), [("on", "on"), ("off", "off"), ("auto", "auto"), ("'on'", "on")])
+def test_a_switch_may_be_written_without_quotes(text: str, value: str) -> None:
+    tree = yaml.safe_load(f"train: {{gradient_checkpointing: {text}}}")
+    assert parse_settings(tree).train.gradient_checkpointing == value
