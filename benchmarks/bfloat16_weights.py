@@ -76,7 +76,7 @@ def compare(rate: float, steps: int) -> list[dict[str, Any]]:
 def load() -> Any:
     """The tiny model, its linear weights numbers of bfloat16: all begin at the same place."""
     from mopd.models.folders import load_model, resolve_model
-    from mopd.models.narrow import linear_parameters
+    from mopd.reading.narrow import linear_parameters
 
     model = load_model(resolve_model("tiny:llama")).train()
     for parameter in linear_parameters(model):
@@ -85,7 +85,7 @@ def load() -> Any:
 
 
 def weights_of(model: Any) -> list[Tensor]:
-    from mopd.models.narrow import linear_parameters
+    from mopd.reading.narrow import linear_parameters
 
     return [parameter.detach().clone() for parameter in linear_parameters(model)]
 
@@ -104,7 +104,7 @@ def train(
     rate: float, steps: int, rounding: Rounding | None, follow: Callable[[list[Tensor], int], None] | None = None
 ) -> tuple[list[Tensor], float]:
     """The linear weights after so many steps, each rounded after every step, and the last loss."""
-    from mopd.models.narrow import linear_parameters
+    from mopd.reading.narrow import linear_parameters
 
     model, ids = load(), batch()
     optimizer = torch.optim.AdamW(model.parameters(), lr=rate, weight_decay=0.01)
@@ -124,8 +124,8 @@ def train(
 
 def train_with_remainder(rate: float, steps: int) -> tuple[list[Tensor], float]:
     """As `train.master_weights: bfloat16` does."""
-    from mopd.models.narrow import linear_parameters
     from mopd.optimizers.piecewise import PiecewiseAdamW, weight_pieces
+    from mopd.reading.narrow import linear_parameters
 
     model, ids = load(), batch()
     optimizer = PiecewiseAdamW(list(model.parameters()), lr=rate, weight_decay=0.01)

@@ -106,9 +106,9 @@ def measure_scoring(
 
 def measure_training(name: str, folder: Path, scores: Rows, options: argparse.Namespace) -> dict[str, Any]:
     """Optimizer steps on all rollouts."""
-    from mopd.models.checkpointing import set_checkpointing
-    from mopd.models.trainer_state import open_state
     from mopd.train import take_step
+    from mopd.trainer.checkpointing import set_checkpointing
+    from mopd.trainer.state import open_state
 
     chosen, device = settings_of(options), device_of()
     state = open_state(folder, None, chosen.train, device, base_folder=folder, precision=options.precision)

@@ -97,8 +97,8 @@ def make_inputs(options: argparse.Namespace, positions: int) -> Inputs:
 
 def our_loss(inputs: Inputs, options: argparse.Namespace) -> Callable[[], Tensor]:
     """As the trainer has it: support and the teacher on it were scored before, and stand in the shard."""
-    from mopd.models.head import token_logps
     from mopd.objectives.losses import divergence, with_tail
+    from mopd.reading.head import token_logps
 
     layer = SimpleNamespace(weight=inputs.head_VH, bias=None)
     model = SimpleNamespace(get_output_embeddings=lambda: layer, config=SimpleNamespace())

@@ -88,8 +88,8 @@ def settings_of(model: str, stage: str, overrides: list[str]) -> Any:
 
 def reckoned(model: str, stage: str, overrides: list[str]) -> dict[str, int]:
     """The plan's parts of a stage on a CPU."""
-    from mopd.models.memory_plan import find_device, models_of
-    from mopd.models.stage_memory import stage_memory
+    from mopd.memory.plan import find_device, models_of
+    from mopd.memory.stages import stage_memory
 
     settings = settings_of(model, stage, overrides)
     return stage_memory(settings, models_of(settings), find_device(settings))[stage.partition(" ")[0]]

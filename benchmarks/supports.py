@@ -32,8 +32,8 @@ from mopd.engines import make_engine
 from mopd.generate import generate
 from mopd.models.chat_template import load_chat_template
 from mopd.models.folders import load_model, resolve_model
-from mopd.models.forward import branches, hidden_states, make_batch, plan_batches
-from mopd.models.head import vocabulary_logps
+from mopd.reading.forward import branches, hidden_states, make_batch, plan_batches
+from mopd.reading.head import vocabulary_logps
 from mopd.score import Scorer
 from mopd.settings import Settings, load_settings
 from mopd.tasks.draw import draw_prompts, load_tasks

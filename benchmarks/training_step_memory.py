@@ -117,11 +117,11 @@ def train_apart(model: Path, name: str, options: Any) -> dict[str, Any]:
     """The peaks of this process, in MB: of a step after a small one, as training takes it, and of saving."""
     import torch
 
-    from mopd.models.checkpointing import set_checkpointing
-    from mopd.models.trainer_state import open_state, save_state
     from mopd.settings import parse_settings
     from mopd.settings.tree import set_value
     from mopd.train import take_step
+    from mopd.trainer.checkpointing import set_checkpointing
+    from mopd.trainer.state import open_state, save_state
 
     tree: dict[str, Any] = {"model": {"path": str(model), "precision": options.precision}}
     for dotted, value in SETTINGS[name].items():

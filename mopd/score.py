@@ -17,12 +17,12 @@ import torch
 from mopd.errors import InputError
 from mopd.models.device import autocast, default_device
 from mopd.models.folders import model_window
-from mopd.models.forward import Branch, branches, check_window, hidden_states, make_batch, plan_batches, tree_tokens
-from mopd.models.head import check_head, num_ids, token_logps
-from mopd.models.narrow import load_reader
 from mopd.models.teachers import EXTERNAL_PATH, load_teacher, teacher_sources, teacher_version
 from mopd.objectives import needs_reference, needs_support
 from mopd.objectives.rounding import DISPLAY_BITS, HALF_BITS, is_apart, round_rollouts
+from mopd.reading.forward import Branch, branches, check_window, hidden_states, make_batch, plan_batches, tree_tokens
+from mopd.reading.head import check_head, num_ids, token_logps
+from mopd.reading.narrow import load_reader
 
 if TYPE_CHECKING:  # scoring and training run where pydantic is not installed
     from mopd.settings import Settings

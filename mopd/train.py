@@ -20,20 +20,20 @@ from torch import Tensor
 
 from mopd.engines.stops import LENGTH
 from mopd.errors import InputError
-from mopd.models.checkpointing import set_checkpointing
 from mopd.models.device import autocast, default_device
 from mopd.models.folders import load_tokenizer, num_output_ids
-from mopd.models.forward import branches, hidden_states, make_batch, plan_batches, tree_tokens
-from mopd.models.gauge import BACKWARD, FORWARD, Gauge
 from mopd.models.lora import seed_dropout, trained_parameters
-from mopd.models.narrow import load_reader
 from mopd.models.teachers import load_teacher, teacher_sources
-from mopd.models.trainer_state import TrainerState, open_state, save_state, update_teacher
 from mopd.objectives import needs_teacher, objective_class
 from mopd.objectives.base import MicroBatch, Objective, Update
 from mopd.objectives.response_steps import StepSplitter
 from mopd.optimizers.schedule import learning_rate, updates_of_run
+from mopd.reading.forward import branches, hidden_states, make_batch, plan_batches, tree_tokens
+from mopd.reading.narrow import load_reader
 from mopd.seeds import derive_seed
+from mopd.trainer.checkpointing import set_checkpointing
+from mopd.trainer.gauge import BACKWARD, FORWARD, Gauge
+from mopd.trainer.state import TrainerState, open_state, save_state, update_teacher
 
 if TYPE_CHECKING:  # scoring and training run where pydantic is not installed
     from mopd.settings import Settings, TrainSettings

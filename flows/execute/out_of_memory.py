@@ -6,7 +6,7 @@ from flows.plan.shard import Shard
 from flows.plan.stage import FREE_SETTINGS
 from flows.runtime.out_of_memory import OutOfMemory
 from flows.runtime.worker import Report
-from mopd.models.memory_plan import describe, lower_after
+from mopd.memory.plan import describe, lower_after
 
 RECKONED = {"generate": "generate", "answer": "generate", "evaluate": "generate", "score": "score", "train": "train"}
 """Stages that have a device, and the one whose memory is reckoned for them."""

@@ -16,10 +16,10 @@ from mopd.tasks.task import Task
 def check_inputs(_: None, report: Report, settings: Settings, tasks_digest: str) -> dict[str, Any]:
     """Digests of model and tasks, numbers of tasks. Raises InputError for what would fail later."""
     from mopd.groups import num_further
+    from mopd.memory.plan import check_memory
     from mopd.models.chat_template import load_chat_template
     from mopd.models.device import default_device
     from mopd.models.folders import model_digest, model_window, resolve_model
-    from mopd.models.memory_plan import check_memory
     from mopd.models.teachers import check_teacher, teacher_sources
     from mopd.optimizers.make import check_optimizer
     from mopd.tasks.draw import draw_prompts, load_tasks
@@ -58,7 +58,7 @@ def check_inputs(_: None, report: Report, settings: Settings, tasks_digest: str)
 
 def check_size(_: None, report: Report, settings: Settings) -> None:
     """A run must fit into the memory there is: all that this takes of a model is its config. Raises InputError."""
-    from mopd.models.memory_plan import check_memory
+    from mopd.memory.plan import check_memory
 
     check_memory(settings)
 

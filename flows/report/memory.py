@@ -11,9 +11,9 @@ from flows.report.report import Report
 from flows.report.table import Column, Row, Table
 from flows.runtime.worker import Report as Progress
 from flows.runtime.worker import in_own_process
-from mopd.models.disk import policy_bytes, shard_bytes, trainer_state_bytes
-from mopd.models.memory_plan import MemoryPlan, describe, in_gigabytes, plan_memory, read_device
-from mopd.models.stage_memory import GIGABYTE
+from mopd.memory.disk import policy_bytes, shard_bytes, trainer_state_bytes
+from mopd.memory.plan import MemoryPlan, describe, in_gigabytes, plan_memory, read_device
+from mopd.memory.stages import GIGABYTE
 from mopd.settings import Settings
 
 

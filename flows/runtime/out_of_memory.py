@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import deque
 from pathlib import Path
 
-from mopd.engines.memory import own_groups
+from mopd.memory.available import own_groups
 
 KILLS = {"memory.events": "oom_kill", "memory.oom_control": "oom_kill"}
 """Files of a control group, in versions 2 and 1, and the line that counts what was killed in it."""

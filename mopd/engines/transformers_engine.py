@@ -20,7 +20,7 @@ from mopd.engines.distribution import sampling_logps
 from mopd.engines.stops import StopStrings, finish_reason
 from mopd.models.device import autocast, default_device
 from mopd.models.folders import load_tokenizer
-from mopd.models.narrow import load_reader
+from mopd.reading.narrow import load_reader
 from mopd.settings import GenerateSettings, ModelSettings
 
 

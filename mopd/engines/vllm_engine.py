@@ -17,9 +17,9 @@ from typing import Any
 import numpy as np
 
 from mopd.engines.base import Request, Sample, Sampling
-from mopd.engines.memory import available_memory
 from mopd.engines.stops import finish_reason
 from mopd.errors import InputError
+from mopd.memory.available import available_memory
 from mopd.models.folders import autocast_dtype, model_window
 from mopd.models.lora import ADAPTER, adapter_rank
 from mopd.settings import GenerateSettings, ModelSettings

@@ -15,7 +15,7 @@ from mopd.errors import InputError
 from mopd.models.folders import model_digest, num_output_ids, resolve_model, vocabulary
 
 if TYPE_CHECKING:  # this module is read where torch or pydantic is not there, or too slow to import
-    from mopd.models.forward import Blend
+    from mopd.reading.forward import Blend
     from mopd.settings.teacher import TeacherSettings
 
 TEACHER_FOLDER = "teacher"
@@ -56,11 +56,11 @@ def teacher_sources(
 
 
 def load_teacher(sources: tuple[Source, ...], load: Callable[[Path], Any], *, num_ids: int) -> Blend:
-    """The teacher as `mopd.models.forward` reads it, over the first `num_ids` ids: those the student gives logits for.
+    """The teacher as `mopd.reading.forward` reads it, over the first `num_ids` ids: those the student gives logits for.
 
     `load` gives the model of a folder, e.g. `lambda folder: load_model(folder, device)`.
     """
-    from mopd.models.forward import Blend
+    from mopd.reading.forward import Blend
 
     return Blend(tuple(load(source.folder) for source in sources), tuple(source.weight for source in sources), num_ids)
 

@@ -17,9 +17,9 @@ import torch
 from torch import Tensor
 
 from mopd.models.device import autocast
-from mopd.models.forward import Batch
-from mopd.models.head import TokenLogps, token_logps
 from mopd.objectives.losses import importance_ratio, step_means, token_weights
+from mopd.reading.forward import Batch
+from mopd.reading.head import TokenLogps, token_logps
 
 if TYPE_CHECKING:  # training runs where pydantic is not installed
     from mopd.settings import TrainSettings

@@ -11,10 +11,10 @@ import torch
 from torch import Tensor
 
 from mopd.models.device import autocast
-from mopd.models.forward import branches, hidden_states, make_batch, plan_batches, tree_tokens
-from mopd.models.head import map_logits, vocabulary_logps
 from mopd.objectives.base import MicroBatch
 from mopd.objectives.losses import divergence
+from mopd.reading.forward import branches, hidden_states, make_batch, plan_batches, tree_tokens
+from mopd.reading.head import map_logits, vocabulary_logps
 
 
 def full_divergence(micro: MicroBatch, teacher: Any, *, alpha: float) -> tuple[Tensor, Tensor]:

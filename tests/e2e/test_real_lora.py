@@ -12,9 +12,9 @@ import torch
 
 from mopd.engines import Request, Sample, Sampling, make_engine
 from mopd.models.folders import load_model, load_tokenizer, resolve_model
-from mopd.models.forward import branches, hidden_states, make_batch, plan_batches
-from mopd.models.head import token_logps
 from mopd.models.lora import load_student, save_model
+from mopd.reading.forward import branches, hidden_states, make_batch, plan_batches
+from mopd.reading.head import token_logps
 from mopd.settings import GenerateSettings, Settings, parse_settings
 from mopd.settings.lora import LoraSettings
 

@@ -10,11 +10,11 @@ import numpy as np
 import pytest
 import torch
 
-from mopd.models.checkpointing import set_checkpointing
 from mopd.models.folders import resolve_model
-from mopd.models.trainer_state import open_state, student_pieces
 from mopd.score import Scorer
 from mopd.train import take_step
+from mopd.trainer.checkpointing import set_checkpointing
+from mopd.trainer.state import open_state, student_pieces
 
 pytestmark = [
     pytest.mark.gpu,

@@ -13,11 +13,11 @@ import torch
 import mopd.score
 from mopd.errors import InputError
 from mopd.models.folders import load_model, resolve_model
-from mopd.models.forward import branches as branches_of
-from mopd.models.forward import hidden_states, make_batch, plan_batches
-from mopd.models.head import num_ids, token_logps
-from mopd.models.narrow import load_reader
 from mopd.objectives.rounding import DISPLAY_BITS, HALF_BITS, round_logps
+from mopd.reading.forward import branches as branches_of
+from mopd.reading.forward import hidden_states, make_batch, plan_batches
+from mopd.reading.head import num_ids, token_logps
+from mopd.reading.narrow import load_reader
 from mopd.score import SUPPORT_COLUMNS, group_advantages
 from tests.mopd.scoring_samples import CONTEXT, PROMPT, RESPONSES, TEMPERATURE, TOP_K, scorer_of, shard
 

@@ -15,12 +15,12 @@ from safetensors.torch import load_file
 
 from mopd.errors import InputError
 from mopd.models.folders import load_model, resolve_model
-from mopd.models.trainer_state import open_state, save_state
 from mopd.objectives import columns_read
 from mopd.objectives.base import Update
 from mopd.objectives.distill import Distill
 from mopd.settings import Settings, parse_settings
 from mopd.train import NO_SIGNAL, ROUNDING, split_updates, take_step, train_round
+from mopd.trainer.state import open_state, save_state
 from tests.mopd.scoring_samples import PROMPT, scorer_of, shard
 
 CPU = torch.device("cpu")

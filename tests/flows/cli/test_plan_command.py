@@ -12,7 +12,7 @@ import pytest
 
 from tests.mopd.hub.client import ROOT, hub_environment
 from tests.mopd.hub.hub_server import Hub, serve_hub
-from tests.mopd.models.test_memory_plan import QWEN3_4B
+from tests.mopd.memory.test_memory_plan import QWEN3_4B
 
 REPO = "acme/large"
 LARGE = {**QWEN3_4B, "intermediate_size": 1_000_000}

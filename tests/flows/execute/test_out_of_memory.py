@@ -16,11 +16,11 @@ from flows.plan.stage import STAGES
 from flows.runtime.out_of_memory import OutOfMemory
 from flows.runtime.worker import silent
 from mopd.errors import InputError
-from mopd.models import memory_plan
-from mopd.models.stage_memory import GIGABYTE, Device
+from mopd.memory import plan as memory_plan
+from mopd.memory.stages import GIGABYTE, Device
 from mopd.settings import parse_settings
 from storage.runs import RunFolder
-from tests.mopd.models.test_memory_plan import QWEN2_HALF_B
+from tests.mopd.memory.test_memory_plan import QWEN2_HALF_B
 
 KILLED = OutOfMemory("killed for memory at 23.4 GB", int(23.4 * GIGABYTE))
 

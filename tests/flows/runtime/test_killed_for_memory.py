@@ -11,7 +11,7 @@ import pytest
 from flows.runtime import out_of_memory
 from flows.runtime.out_of_memory import MemoryWatch, OutOfMemory, count_kills
 from flows.runtime.worker import Worker, WorkerDied
-from mopd.engines import memory
+from mopd.memory import available as memory
 from mopd.sandbox.cgroups import SETTINGS, homes, try_to_remove
 from tests.flows.runtime import worker_jobs as jobs
 

@@ -15,10 +15,10 @@ from flows.folder.policies import base_folder
 from mopd.errors import InputError
 from mopd.models.folders import load_model, resolve_model
 from mopd.models.lora import ADAPTER, CONFIG, check_targets, linear_layers, load_student, merged, save_model
-from mopd.models.trainer_state import TrainerState, open_state
 from mopd.objectives import OBJECTIVES
 from mopd.settings import Settings, parse_settings
 from mopd.train import split_updates, take_step, train_round
+from mopd.trainer.state import TrainerState, open_state
 from storage.runs import RunFolder
 from storage.shards import commit_folder
 

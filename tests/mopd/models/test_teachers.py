@@ -14,15 +14,15 @@ import torch
 from transformers import AutoModelForCausalLM, LlamaConfig, LlamaForCausalLM
 
 from mopd.errors import InputError
-from mopd.models.ema import ModelTeacher
 from mopd.models.folders import load_model, model_digest, resolve_model
-from mopd.models.forward import branches as branches_of
-from mopd.models.forward import hidden_states, make_batch, plan_batches
-from mopd.models.head import num_ids, vocabulary_logps
 from mopd.models.teachers import Source, check_teacher, load_teacher, teacher_sources, teacher_version
-from mopd.models.trainer_state import open_state, update_teacher
+from mopd.reading.forward import branches as branches_of
+from mopd.reading.forward import hidden_states, make_batch, plan_batches
+from mopd.reading.head import num_ids, vocabulary_logps
 from mopd.settings import parse_settings
 from mopd.settings.teacher import EmaTeacher, TeacherSettings
+from mopd.trainer.ema import ModelTeacher
+from mopd.trainer.state import open_state, update_teacher
 from tests.mopd.scoring_samples import CONTEXT, RESPONSES, TEMPERATURE, scorer_of, shard
 
 KINDS = ["ema", {"kind": "trust_region", "weight": 0.3}, "live", "frozen", "external"]

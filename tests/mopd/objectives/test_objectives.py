@@ -16,7 +16,6 @@ from test_train import CPU, sampled_logps, score_rows, settings
 
 from mopd.errors import InputError
 from mopd.models.folders import load_model, resolve_model
-from mopd.models.trainer_state import open_state
 from mopd.objectives import (
     OBJECTIVES,
     ROLLOUT_COLUMNS,
@@ -32,6 +31,7 @@ from mopd.objectives.response_steps import StepSplitter
 from mopd.score import group_advantages
 from mopd.settings import Settings, parse_settings
 from mopd.train import accumulate_gradients, check_staleness, take_step, train_round
+from mopd.trainer.state import open_state
 
 GOLDEN = Path(os.environ.get("MOPD_GOLDEN", "../shared/golden")) / "losses.json"
 FIRST = 100

@@ -18,10 +18,10 @@ import pytest
 import torch
 from torch import Tensor
 
-from mopd.models.head import TokenLogps, token_logps
 from mopd.objectives import objective_class
 from mopd.objectives.base import Update
 from mopd.objectives.losses import divergence, importance_ratio, renormalized, token_weights, with_tail
+from mopd.reading.head import TokenLogps, token_logps
 from mopd.settings import parse_settings
 
 ROLLOUTS, LENGTH, VOCABULARY, TOP_K = 4, 5, 23, 6

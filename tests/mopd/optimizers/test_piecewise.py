@@ -13,13 +13,13 @@ from safetensors.torch import load_file, save_file
 
 from mopd.errors import InputError
 from mopd.models.folders import load_model, resolve_model
-from mopd.models.trainer_state import TrainerState, open_state, save_state, student_pieces
 from mopd.optimizers import piecewise
 from mopd.optimizers.make import named_state, rejoin, restore
 from mopd.optimizers.moments import EightBitMoments
 from mopd.optimizers.piecewise import PIECE, REMAINDER, PiecewiseAdamW, joined, split
 from mopd.settings import Settings, parse_settings
 from mopd.train import take_step
+from mopd.trainer.state import TrainerState, open_state, save_state, student_pieces
 from tests.mopd.models.test_lora import score_rows
 
 CPU = torch.device("cpu")

@@ -10,9 +10,9 @@ import torch
 from transformers import GraniteConfig, GraniteForCausalLM, LlamaConfig, LlamaForCausalLM
 
 from mopd.errors import InputError
-from mopd.models.attention import dense_mask
-from mopd.models.forward import branches, check_window, hidden_states, make_batch, plan_batches
-from mopd.models.head import check_head, token_logps
+from mopd.reading.attention import dense_mask
+from mopd.reading.forward import branches, check_window, hidden_states, make_batch, plan_batches
+from mopd.reading.head import check_head, token_logps
 
 PREFIXES = [[5, 6, 7, 8], [5, 6, 7, 8], [9, 10], [5, 6, 7, 8], [9, 10]]
 RESPONSES = [[11, 12, 13], [14], [15, 16], [17, 18, 19, 20], []]

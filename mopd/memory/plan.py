@@ -8,11 +8,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from mopd.engines.memory import total_memory
 from mopd.errors import InputError
-from mopd.models.footprint import BFLOAT16, FLOAT32, read_shape
-from mopd.models.memory_advice import Change, advise
-from mopd.models.stage_memory import GIGABYTE, Device, Models, Parts, stage_memory
+from mopd.memory.advice import Change, advise
+from mopd.memory.available import total_memory
+from mopd.memory.footprint import BFLOAT16, FLOAT32, read_shape
+from mopd.memory.stages import GIGABYTE, Device, Models, Parts, stage_memory
 
 if TYPE_CHECKING:
     from mopd.settings import Settings

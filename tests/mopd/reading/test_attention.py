@@ -20,9 +20,9 @@ from transformers import (
     Qwen3Config,
 )
 
-from mopd.models import attention
-from mopd.models.attention import TreeShape, dense_mask, most_shared, sliding_window, takes_trees
-from mopd.models.forward import Branch, branches, hidden_states, make_batch, plan_batches, tree_tokens
+from mopd.reading import attention
+from mopd.reading.attention import TreeShape, dense_mask, most_shared, sliding_window, takes_trees
+from mopd.reading.forward import Branch, branches, hidden_states, make_batch, plan_batches, tree_tokens
 
 WINDOW = 6
 SIZES: dict[str, Any] = {

@@ -11,10 +11,10 @@ import pytest
 import torch
 from transformers import AutoModelForCausalLM, LlamaConfig, Qwen2Config, Qwen3Config
 
-from mopd.models import footprint
-from mopd.models.attention import DENSE_TOKENS
-from mopd.models.footprint import Widths, read_shape, shape_of
+from mopd.memory import footprint
+from mopd.memory.footprint import Widths, read_shape, shape_of
 from mopd.models.lora import adapter_weights, add_adapter
+from mopd.reading.attention import DENSE_TOKENS
 from mopd.settings.lora import LoraSettings
 
 NUM_TOKENS = 96

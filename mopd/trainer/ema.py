@@ -18,7 +18,7 @@ from torch import Tensor
 
 from mopd.models.folders import load_model
 from mopd.models.lora import copy_sharing_frozen, has_adapter, load_adapter, save_model, trained_parameters
-from mopd.models.tensor_file import TensorFile
+from mopd.trainer.tensor_file import TensorFile
 
 if TYPE_CHECKING:  # scoring and training run where pydantic is not installed
     from mopd.settings.teacher import EmaTeacher

@@ -9,8 +9,8 @@ import pytest
 import torch
 from torch import Tensor
 
-from mopd.models import head
-from mopd.models.head import map_logits, token_logps
+from mopd.reading import head
+from mopd.reading.head import map_logits, token_logps
 
 POSITIONS, HIDDEN, VOCABULARY, TEMPERATURE = 8, 6, 11, 0.7
 TARGETS = torch.arange(POSITIONS) % VOCABULARY

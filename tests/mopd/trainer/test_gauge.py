@@ -6,8 +6,8 @@ import pytest
 import torch
 from transformers import AutoModelForCausalLM, LlamaConfig
 
-from mopd.models import gauge
-from mopd.models.gauge import BACKWARD, FORWARD, Gauge
+from mopd.trainer import gauge
+from mopd.trainer.gauge import BACKWARD, FORWARD, Gauge
 
 LAYERS = 4
 

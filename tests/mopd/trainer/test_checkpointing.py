@@ -9,12 +9,12 @@ import pytest
 import torch
 
 from mopd.errors import InputError
-from mopd.models import checkpointing
-from mopd.models.checkpointing import set_checkpointing
 from mopd.models.folders import resolve_model
-from mopd.models.trainer_state import open_state
 from mopd.settings import Settings, parse_settings
 from mopd.train import take_step
+from mopd.trainer import checkpointing
+from mopd.trainer.checkpointing import set_checkpointing
+from mopd.trainer.state import open_state
 from tests.mopd.models.test_lora import score_rows
 
 CPU = torch.device("cpu")

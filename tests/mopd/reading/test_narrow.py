@@ -11,7 +11,7 @@ from transformers import AutoConfig, AutoModelForCausalLM
 
 from mopd.models.device import autocast
 from mopd.models.folders import load_model, resolve_model
-from mopd.models.narrow import linear_parameters, load_reader, narrow
+from mopd.reading.narrow import linear_parameters, load_reader, narrow
 
 CPU = torch.device("cpu")
 IDS = torch.arange(1, 33).view(2, 16)

@@ -19,7 +19,7 @@ import torch
 from torch import Tensor
 
 from mopd.errors import InputError
-from mopd.models.attention import PADDING, PREFIX, attention_mask, most_shared
+from mopd.reading.attention import PADDING, PREFIX, attention_mask, most_shared
 
 
 @dataclass(frozen=True, eq=False)

@@ -22,9 +22,9 @@ FLOAT32, BFLOAT16 = 4, 2
 NORMS = 2
 """Of a decoder layer, over the hidden size."""
 DENSE_TOKENS = 4096
-"""Longest tree that is attended to by a dense mask (`mopd.models.attention`)."""
+"""Longest tree that is attended to by a dense mask (`mopd.reading.attention`)."""
 BLOCK_BYTES = 6 * (FLOAT32 << 22)
-"""Of a block of logits that something is made of, with its temporaries (`mopd.models.head`)."""
+"""Of a block of logits that something is made of, with its temporaries (`mopd.reading.head`)."""
 SUPPORT_NUMBERS = 24
 """Float32 numbers that exist for each support id of a position in a micro-batch: ids, gathers, the divergence's."""
 

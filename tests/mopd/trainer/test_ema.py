@@ -9,13 +9,13 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
-from mopd.models.ema import FolderTeacher, ModelTeacher
 from mopd.models.folders import load_model, resolve_model
-from mopd.models.tensor_file import TensorFile
-from mopd.models.trainer_state import open_state, save_state
 from mopd.optimizers import piecewise
 from mopd.settings import Settings, parse_settings
 from mopd.train import train_round
+from mopd.trainer.ema import FolderTeacher, ModelTeacher
+from mopd.trainer.state import open_state, save_state
+from mopd.trainer.tensor_file import TensorFile
 from tests.mopd.models.test_lora import score_rows
 
 CPU = torch.device("cpu")
@@ -73,7 +73,7 @@ def test_it_is_the_average_that_it_is_said_to_be(folder: Path, tmp_path: Path) -
 def test_files_with_other_names_than_the_model_leave_it_in_memory(
     folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("mopd.models.ema._holds", lambda *_: False)
+    monkeypatch.setattr("mopd.trainer.ema._holds", lambda *_: False)
     state = open_state(folder, None, settings("disk").train, CPU, out=tmp_path / "out")
     assert isinstance(state.teacher, ModelTeacher)
     save_state(state, folder, tmp_path / "out")

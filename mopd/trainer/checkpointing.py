@@ -6,10 +6,10 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
-from mopd.engines.memory import available_memory
 from mopd.errors import InputError
+from mopd.memory.available import available_memory
+from mopd.memory.footprint import FLOAT32, Widths, activation_bytes, logits_bytes, longest_pass, shape_of
 from mopd.models.folders import autocast_dtype
-from mopd.models.footprint import FLOAT32, Widths, activation_bytes, logits_bytes, longest_pass, shape_of
 from mopd.models.lora import trained_parameters
 
 if TYPE_CHECKING:  # training runs where pydantic is not installed

@@ -19,7 +19,7 @@ from torch.autograd.function import once_differentiable
 from torch.nn.functional import linear
 
 from mopd.errors import InputError
-from mopd.models.forward import Blend
+from mopd.reading.forward import Blend
 
 BLOCK_ENTRIES = 2**22
 """Logits of a block: in fp32 16 MB, and as much for each temporary of what is made of them."""
@@ -281,5 +281,5 @@ def check_head(model: Any, setting: str = "model.path") -> None:
     if not torch.allclose(own, recomputed, atol=1e-3):
         raise InputError(
             f"{setting}: {model.config.model_type} models change their logits in a way that mopd does not know; "
-            "choose another model, or teach mopd.models.head"
+            "choose another model, or teach mopd.reading.head"
         )

@@ -1,4 +1,4 @@
-"""What each stage of a run takes on its device, part by part, at its largest moment: by `mopd.models.footprint`.
+"""What each stage of a run takes on its device, part by part, at its largest moment: by `mopd.memory.footprint`.
 
 The longest prompts, replies and contexts that the settings allow are reckoned with, and the batches that are cut from
 them. On a CPU the process itself counts too, and what a stage keeps of its shard.
@@ -11,7 +11,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple
 
-from mopd.models.footprint import (
+from mopd.memory.footprint import (
     BFLOAT16,
     FLOAT32,
     ModelShape,
@@ -39,7 +39,7 @@ STAGES = ("generate", "score", "train")
 PROCESS = {("cpu", "torch"): 610 << 20, ("cpu", "vllm"): 1100 << 20, ("cuda", "torch"): 600 << 20}
 """What a process with its libraries takes before a model is loaded; on a GPU, the device's context."""
 SMALL_ACTIVATIONS = GIGABYTE
-"""Activations below which they are kept, where that is left open (`mopd.models.checkpointing`)."""
+"""Activations below which they are kept, where that is left open (`mopd.trainer.checkpointing`)."""
 EIGHT_BIT = 1 + FLOAT32 / 256
 """Bytes of a moment in 8 bits, in blocks of 256 with a scale."""
 SUPPORT_WIDTH = 8
@@ -261,7 +261,7 @@ def _num_support(settings: Settings) -> int:
 
 
 def checkpoints(settings: Settings, shape: ModelShape, device: Device) -> bool:
-    """Whether activations are computed again: as the setting says, `auto` as `mopd.models.checkpointing` does."""
+    """Whether activations are computed again: as the setting says, `auto` as `mopd.trainer.checkpointing` does."""
     train, widths = settings.train, Widths(FLOAT32, device.compute)
     if train.gradient_checkpointing != "auto":
         return train.gradient_checkpointing == "on"

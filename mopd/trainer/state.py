@@ -22,12 +22,12 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
-from mopd.models.ema import Pieces, Teacher, open_teacher
 from mopd.models.lora import has_adapter, load_student, save_model, trained_parameters
-from mopd.models.narrow import linear_parameters, narrow
 from mopd.models.teachers import TEACHER_FOLDER
 from mopd.optimizers.make import make_optimizer, named_state, reading_dtype, rejoin, restore
 from mopd.optimizers.piecewise import PiecewiseAdamW, weight_pieces
+from mopd.reading.narrow import linear_parameters, narrow
+from mopd.trainer.ema import Pieces, Teacher, open_teacher
 
 if TYPE_CHECKING:  # scoring and training run where pydantic is not installed
     from mopd.settings import TrainSettings
@@ -88,7 +88,7 @@ def open_state(
 def _narrow(student: Any, optimizer: PiecewiseAdamW, dtype: torch.dtype) -> None:
     """Linear layers in half the bits: what is trained without loss, but for an adapter, which is small.
 
-    The others are copied, so that the file is let go of that they were loaded from (`mopd.models.narrow`).
+    The others are copied, so that the file is let go of that they were loaded from (`mopd.reading.narrow`).
     """
     narrow(student, dtype)
     if hasattr(student, "peft_config"):

@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from mopd.engines import memory, vllm_engine
+from mopd.engines import vllm_engine
+from mopd.memory import available as memory
 
 GIB = 1 << 30
 

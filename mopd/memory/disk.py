@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from mopd.models.footprint import FLOAT32, weight_bytes
-from mopd.models.stage_memory import Lengths, Models, Parts, optimizer_bytes
+from mopd.memory.footprint import FLOAT32, weight_bytes
+from mopd.memory.stages import Lengths, Models, Parts, optimizer_bytes
 from mopd.objectives import needs_support
 
 if TYPE_CHECKING:

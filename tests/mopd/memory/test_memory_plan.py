@@ -9,10 +9,10 @@ from typing import Any
 import pytest
 
 from mopd.errors import InputError
-from mopd.models import memory_plan
-from mopd.models.memory_advice import ORDER, halves
-from mopd.models.memory_plan import check_memory, plan_memory, read_device
-from mopd.models.stage_memory import GIGABYTE, Device, Lengths, Pass
+from mopd.memory import plan as memory_plan
+from mopd.memory.advice import ORDER, halves
+from mopd.memory.plan import check_memory, plan_memory, read_device
+from mopd.memory.stages import GIGABYTE, Device, Lengths, Pass
 from mopd.settings import Settings, parse_settings
 from mopd.settings.run import override_tree
 

@@ -1,0 +1,1 @@
+"""Memory by arithmetic: what stages take, what there is, what to lower."""

@@ -1,0 +1,1 @@
+"""Passes of models over rollouts: trees, attention, the output layer."""

@@ -1,0 +1,1 @@
+"""What a training step holds: weights, optimizer and teacher, on the device, the host or the disk."""
