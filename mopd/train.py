@@ -189,8 +189,12 @@ def clip_gradients(weights: list[Tensor], max_norm: float) -> float:
 
 
 def precision(student: Any) -> float:
-    """Of the trained weights, 1.2e-7 in fp32. A gradient (nats a token) that is no longer than that is rounding."""
-    return float(torch.finfo(next(iter(trained_parameters(student).values())).dtype).eps)
+    """Of the trained weights, 1.2e-7 in fp32, as which those in bfloat16 count: the rest of their bits is kept.
+
+    A gradient (nats a token) that is no longer than that is rounding.
+    """
+    weight = next(iter(trained_parameters(student).values()))
+    return float(torch.finfo(torch.promote_types(weight.dtype, torch.float32)).eps)
 
 
 def _first_columns(number: int, rows: Rows, train: TrainSettings, rate: float) -> dict[str, Any]:

@@ -203,9 +203,9 @@ def weight_bytes(shape: ModelShape, linear: int) -> int:
     return linear * shape.num_narrow + FLOAT32 * (shape.num_params - shape.num_narrow)
 
 
-def trained_bytes(shape: ModelShape, linear: int) -> int:
-    """As `weight_bytes`, of what is trained: an adapter is float32."""
-    return FLOAT32 * shape.num_adapter or weight_bytes(shape, linear)
+def trained_bytes(shape: ModelShape) -> int:
+    """What is trained, in float32, as its gradients and moments are."""
+    return FLOAT32 * shape.num_trained
 
 
 def autocast_bytes(shape: ModelShape, widths: Widths, linear: int = FLOAT32) -> int:

@@ -231,7 +231,7 @@ def train_memory(settings: Settings, models: Models, device: Device) -> Parts:
         **_process(device, "torch"),
         "weights": weight_bytes(shape, linear) + FLOAT32 * shape.num_adapter,
         "weights in bfloat16": autocast_bytes(shape, widths, linear),
-        "gradients": trained_bytes(shape, linear),
+        "gradients": trained_bytes(shape),
         "optimizer": 0 if train.offload_optimizer and not on_host else optimizer_bytes(settings, shape),
         "teacher": _teacher_bytes(settings, models, device),
         **_micro_batch(settings, shape, device, part),
@@ -268,7 +268,7 @@ def checkpoints(settings: Settings, shape: ModelShape, device: Device) -> bool:
     num_tokens = longest_pass(settings)
     whole = activation_bytes(shape, widths, num_tokens=num_tokens, checkpointing=False, mask_length=num_tokens)
     process = sum(_process(device, "torch").values())
-    rest = trained_bytes(shape, FLOAT32) + optimizer_bytes(settings, shape) + weight_bytes(shape, FLOAT32) + process
+    rest = trained_bytes(shape) + optimizer_bytes(settings, shape) + weight_bytes(shape, FLOAT32) + process
     logits = logits_bytes(shape, widths, num_positions=settings.score.chunk_positions, gradient=True)
     return whole >= SMALL_ACTIVATIONS and whole + logits + rest >= device.capacity
 
@@ -285,7 +285,7 @@ def _teacher_bytes(settings: Settings, models: Models, device: Device) -> int:
     teacher, shape = settings.train.teacher, models.student
     follows = 0
     if teacher.kind == "ema" and (shape.num_adapter or (device.kind == "cpu" and teacher.place == "host")):
-        follows = trained_bytes(shape, FLOAT32)
+        follows = trained_bytes(shape)
     return follows + (weight_bytes(models.teacher, FLOAT32) if needs_teacher(settings) else 0)
 
 

@@ -74,9 +74,13 @@ class PiecewiseAdamW(torch.optim.AdamW):
 
     @torch.no_grad()
     def narrow(self, weight: Tensor) -> None:
-        """Keep a weight in bfloat16 from now on, and what rounding takes from it in its state."""
+        """Keep a weight in bfloat16 from now on, and what rounding takes from it in its state.
+
+        Its gradient is float32: in bfloat16 a sum over many micro-batches would stop growing.
+        """
         upper, lower = split(weight.data)
         weight.data = upper
+        weight.grad_dtype = torch.float32
         self.state[weight][REMAINDER] = lower.to(self.home(weight))
 
 

