@@ -51,7 +51,10 @@ LATER_SETTINGS = (
     *("condition.show_truncated", "train.mask_truncated"),
     *("train.schedule", "train.optimizer", "train.master_weights"),
 )
-"""Settings that came when there were shards already: at its default none is in a key, so that those are still found."""
+"""Settings that came when there were shards already: at its default none is in a key, so that those are still found.
+
+Whoever changes such a default raises the versions of the stages that read it: keys would not tell the two apart.
+"""
 
 
 @dataclass(frozen=True)

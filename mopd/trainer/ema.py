@@ -6,7 +6,6 @@ round saves it anyway, or in the host's memory. Either way its numbers are those
 
 from __future__ import annotations
 
-import copy
 import shutil
 from collections.abc import Iterable
 from contextlib import ExitStack
@@ -17,7 +16,7 @@ import torch
 from torch import Tensor
 
 from mopd.models.folders import load_model
-from mopd.models.lora import copy_sharing_frozen, has_adapter, load_adapter, save_model, trained_parameters
+from mopd.models.lora import ADAPTER, copy_sharing_frozen, has_adapter, load_adapter, save_model, trained_parameters
 from mopd.trainer.tensor_file import TensorFile
 
 if TYPE_CHECKING:  # scoring and training run where pydantic is not installed
@@ -37,9 +36,9 @@ class ModelTeacher:
     def follow(self, student: Pieces, rate: float) -> None:
         """Come closer to the student."""
         weights = trained_parameters(self.model)
-        for name, start, theirs in student:
-            mine = weights[name].view(-1)[start : start + len(theirs)]
-            mine.copy_(mine.to(theirs.device).lerp_(theirs, rate))
+        for name, start, values in student:
+            average = weights[name].view(-1)[start : start + len(values)]
+            average.copy_(average.to(values.device).lerp_(values, rate))
 
     def save(self, folder: Path) -> None:
         """Write it in Hugging Face format."""
@@ -58,9 +57,9 @@ class FolderTeacher:
         with ExitStack() as stack:
             files = [stack.enter_context(TensorFile(path)) for path in _weight_files(self.folder)]
             file_of = {name: file for file in files for name in file.places}
-            for name, start, theirs in student:
-                mine = file_of[name].read(name, start, start + len(theirs)).to(theirs.device)
-                file_of[name].write(name, start, mine.lerp_(theirs, rate).cpu())
+            for name, start, values in student:
+                average = file_of[name].read(name, start, start + len(values)).to(values.device)
+                file_of[name].write(name, start, average.lerp_(values, rate).cpu())
 
     def save(self, folder: Path) -> None:
         """It lies there already."""
@@ -88,9 +87,10 @@ def open_teacher(
         if _holds(folder, trained_parameters(student)):
             return FolderTeacher(folder)
         shutil.rmtree(folder)  # saved under other names than the model has: it can't be changed there
-    if student.device.type == "cpu" and saved is None:
-        return ModelTeacher(copy.deepcopy(student).eval())
-    return ModelTeacher(load_model(saved or policy_folder, "cpu"))
+    teacher = ModelTeacher(load_model(saved or policy_folder, "cpu"))
+    if saved is None:  # the policy's file may have half of the bits of the weights alone
+        teacher.follow(((name, 0, weight.view(-1)) for name, weight in trained_parameters(student).items()), 1.0)
+    return teacher
 
 
 def on_disk(settings: EmaTeacher, device: torch.device) -> bool:
@@ -103,7 +103,8 @@ def _put(student: Any, saved: Path | None, folder: Path) -> None:
         folder.mkdir(parents=True)
         save_model(student, folder)
     else:
-        shutil.copytree(saved, folder, copy_function=shutil.copyfile)
+        # An adapter of earlier rounds, merged since, would be taken for the teacher's by a run that has one again.
+        shutil.copytree(saved, folder, copy_function=shutil.copyfile, ignore=shutil.ignore_patterns(ADAPTER))
 
 
 def _weight_files(folder: Path) -> list[Path]:

@@ -10,11 +10,12 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from mopd.models.folders import load_model, resolve_model
+from mopd.models.lora import has_adapter
 from mopd.optimizers import piecewise
 from mopd.settings import Settings, parse_settings
-from mopd.train import train_round
+from mopd.train import take_step, train_round
 from mopd.trainer.ema import FolderTeacher, ModelTeacher
-from mopd.trainer.state import open_state, save_state
+from mopd.trainer.state import open_state, save_state, student_pieces
 from mopd.trainer.tensor_file import TensorFile
 from tests.mopd.models.test_lora import score_rows
 
@@ -68,6 +69,33 @@ def test_it_is_the_average_that_it_is_said_to_be(folder: Path, tmp_path: Path) -
     after = load_file(tmp_path / "out" / "teacher" / "model.safetensors")
     for name, value in before.items():
         torch.testing.assert_close(after[name], value + RATE, rtol=0, atol=1e-6)
+
+
+def test_an_adapter_of_earlier_rounds_does_not_go_on_beside_a_whole_teacher(folder: Path, tmp_path: Path) -> None:
+    chosen = settings("disk", lora={"rank": 4})
+    state = open_state(folder, None, chosen.train, CPU, base_folder=folder, out=tmp_path / "lora")
+    save_state(state, folder, tmp_path / "lora")
+    assert has_adapter(tmp_path / "lora" / "teacher")
+    whole = open_state(tmp_path / "lora", tmp_path / "lora", settings("disk").train, CPU, out=tmp_path / "whole")
+    save_state(whole, folder, tmp_path / "whole")
+    assert not has_adapter(tmp_path / "whole" / "teacher")
+
+
+@pytest.mark.parametrize("place", ["host", "disk"])
+def test_it_begins_at_the_weights_not_at_the_rounded_policy(folder: Path, tmp_path: Path, place: str) -> None:
+    """A run of another teacher, its weights in bfloat16, goes on with an average of its own."""
+    tree = {"master_weights": "bfloat16", "learning_rate": 1e-2, "warmup_steps": 0}
+    frozen = parse_settings({"train": tree | {"teacher": "frozen"}})
+    state = open_state(folder, None, frozen.train, CPU, precision="bfloat16")
+    take_step(state, score_rows(), frozen, CPU)
+    save_state(state, folder, tmp_path / "policy")
+    ema = parse_settings({"train": tree | {"teacher": {"kind": "ema", "place": place}}})
+    policy, out = tmp_path / "policy", tmp_path / "out"
+    again = open_state(policy, policy, ema.train, CPU, precision="bfloat16", out=out)
+    save_state(again, folder, out)
+    teacher = load_file(out / "teacher" / "model.safetensors")
+    for name, start, values in student_pieces(again):
+        assert torch.equal(teacher[name].view(-1)[start : start + len(values)], values)
 
 
 def test_files_with_other_names_than_the_model_leave_it_in_memory(
