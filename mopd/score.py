@@ -161,9 +161,9 @@ class Scorer:
         """The student, also on its top k; the last shard's are kept, for other contexts of the same rollouts."""
         if self._last is None or self._last[:2] != (prompts, temperature):
             top_k = self.settings.score.top_k if self.support in ("student", "union") else None
-            own = self._read(self.student, prompts, temperature, top_k=top_k)
+            exact = self._read(self.student, prompts, temperature, top_k=top_k)
             is_kept = self.settings.score.keep_student
-            kept = self._round(own, own.sampled, bits=DISPLAY_BITS) if is_kept else own._replace(support_logps={})
+            kept = self._round(exact, exact.sampled, bits=DISPLAY_BITS) if is_kept else exact._replace(support_logps={})
             self._last = prompts, temperature, kept
         return self._last[2]
 

@@ -82,14 +82,7 @@ def train_round(
     set_checkpointing(state.student, settings, device)
     teacher = None
     if needs_teacher(settings):
-        sources = teacher_sources(
-            settings.train.teacher,
-            policy_folder=policy_folder,
-            state_folder=state_folder,
-            reference_folder=reference_folder or policy_folder,
-        )
-        load = partial(load_reader, device=device, precision=settings.model.precision)
-        teacher = load_teacher(sources, load, num_ids=num_output_ids(policy_folder))
+        teacher = _load_teacher(settings, policy_folder, state_folder, reference_folder or policy_folder, device)
     updates, steps = [], _step_ids(settings.train, policy_folder)
     parts = list(split_updates(scores, settings, round=round))
     for number, part in enumerate(parts):
@@ -99,6 +92,20 @@ def train_round(
         progress(updates[-1])
     save_state(state, policy_folder, out)
     return updates
+
+
+def _load_teacher(
+    settings: Settings, policy_folder: Path, state_folder: Path | None, reference_folder: Path, device: torch.device
+) -> Any:
+    """The teacher of the round, to be read again while training."""
+    sources = teacher_sources(
+        settings.train.teacher,
+        policy_folder=policy_folder,
+        state_folder=state_folder,
+        reference_folder=reference_folder,
+    )
+    load = partial(load_reader, device=device, precision=settings.model.precision)
+    return load_teacher(sources, load, num_ids=num_output_ids(policy_folder))
 
 
 def split_updates(scores: Rows, settings: Settings, *, round: int) -> Iterator[Rows]:
@@ -145,11 +152,7 @@ def take_step(
     ratios_T = accumulate_gradients(state.student, objective, settings, device, number=report["step"], tell=tell)
     report |= objective.report()
     norm = clip_gradients(list(trained_parameters(state.student).values()), train.max_grad_norm)
-    if not math.isfinite(report["loss"] + norm):
-        raise InputError(
-            f"update {report['step']}: the loss ({report['loss']}) or its gradient ({norm}) is not finite; "
-            "lower train.learning_rate, or look at the round's scores"
-        )
+    _check_finite(report["step"], report["loss"], norm)
     report |= {
         "grad_norm": norm,
         "importance_mean": ratios_T.mean().item(),
@@ -162,6 +165,14 @@ def take_step(
         _move(state, train, rate)
     state.optimizer.zero_grad(set_to_none=True)
     return {**report, "seconds": time.monotonic() - began}
+
+
+def _check_finite(number: int, loss: float, norm: float) -> None:
+    if not math.isfinite(loss + norm):
+        raise InputError(
+            f"update {number}: the loss ({loss}) or its gradient ({norm}) is not finite; "
+            "lower train.learning_rate, or look at the round's scores"
+        )
 
 
 def is_cut(row: dict[str, Any]) -> bool:

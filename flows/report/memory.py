@@ -66,7 +66,7 @@ def _disk_table(settings: Settings, plan: MemoryPlan) -> Table:
     """What is written, a row a kind."""
     sizes: dict[str, Any] = {
         **{f"{table} of a round, at most": size for table, size in shard_bytes(settings).items()},
-        "policy of a round": policy_bytes(plan.models),
+        "policy of a round": policy_bytes(settings, plan.models),
         "trainer state": trainer_state_bytes(settings, plan.models),
     }
     rows: list[Row] = [{"what": name, "size": size} for name, size in sizes.items()]
@@ -76,7 +76,7 @@ def _disk_table(settings: Settings, plan: MemoryPlan) -> Table:
 def _disk_line(settings: Settings, plan: MemoryPlan) -> str:
     num_states = settings.train.keep_trainer_states + 1  # the newest is written before the oldest goes
     states = num_states * trainer_state_bytes(settings, plan.models)
-    whole = settings.rounds * (sum(shard_bytes(settings).values()) + policy_bytes(plan.models)) + states
+    whole = settings.rounds * (sum(shard_bytes(settings).values()) + policy_bytes(settings, plan.models)) + states
     free = shutil.disk_usage(Path.cwd()).free
     return (
         f"{settings.rounds} rounds write at most {in_gigabytes(whole)}, {num_states} trainer states among them; "

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from mopd.memory.footprint import FLOAT32, weight_bytes
+from mopd.memory.footprint import BFLOAT16, FLOAT32, weight_bytes
 from mopd.memory.stages import Lengths, Models, Parts, optimizer_bytes
 from mopd.objectives import needs_support
 
@@ -35,12 +35,15 @@ def shard_bytes(settings: Settings) -> Parts:
     }
 
 
-def policy_bytes(models: Models) -> int:
-    """A policy, which is kept: float32 weights, and an adapter beside them."""
-    return weight_bytes(models.student, FLOAT32) + FLOAT32 * models.student.num_adapter
+def policy_bytes(settings: Settings, models: Models) -> int:
+    """A policy, which is kept: weights as they are trained, and an adapter beside them."""
+    linear = FLOAT32 if settings.train.master_weights == "float32" else BFLOAT16
+    return weight_bytes(models.student, linear) + FLOAT32 * models.student.num_adapter
 
 
 def trainer_state_bytes(settings: Settings, models: Models) -> int:
     """What training goes on from: the optimizer, and a teacher that has weights of its own."""
-    teacher = policy_bytes(models) if settings.train.teacher.kind == "ema" else 0
-    return optimizer_bytes(settings, models.student) + teacher
+    shape = models.student
+    is_kept = settings.train.teacher.kind == "ema"
+    teacher = weight_bytes(shape, FLOAT32) + FLOAT32 * shape.num_adapter if is_kept else 0
+    return optimizer_bytes(settings, shape) + teacher

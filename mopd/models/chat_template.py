@@ -165,8 +165,10 @@ class ChatTemplate:
             raise InputError(f"model.chat_template: {error}; mend it, or name another file") from error
         for name in self._arguments:
             if name not in known:
-                there = f"it knows {', '.join(sorted(known))}" if known else "it knows none"
-                raise InputError(f"model.chat_template_kwargs: {name} is nothing that the chat template knows; {there}")
+                choices = f"it knows {', '.join(sorted(known))}" if known else "it knows none"
+                raise InputError(
+                    f"model.chat_template_kwargs: {name} is nothing that the chat template knows; {choices}"
+                )
 
     def _check_system_prompt(self, system_prompt: str) -> None:
         way_out = "write it into the questions instead, or name a file with another template in model.chat_template"

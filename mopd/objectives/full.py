@@ -19,12 +19,11 @@ from mopd.reading.head import map_logits, vocabulary_logps
 
 def full_divergence(micro: MicroBatch, teacher: Any, *, alpha: float) -> tuple[Tensor, Tensor]:
     """The student's logps of the sampled tokens and its divergence from the teacher there, both [N]."""
-
-    theirs_NH = _teacher_hidden(micro, teacher)
+    teacher_NH = _teacher_hidden(micro, teacher)
 
     @torch.no_grad()
     def beside(cut: slice) -> tuple[Tensor, Tensor]:
-        return micro.batch.targets[cut], vocabulary_logps(teacher, theirs_NH[cut], micro.temperature)
+        return micro.batch.targets[cut], vocabulary_logps(teacher, teacher_NH[cut], micro.temperature)
 
     def of_logits(logits_RV: Tensor, targets_R: Tensor, teacher_RV: Tensor) -> tuple[Tensor, Tensor]:
         student_RV = torch.log_softmax(logits_RV / micro.temperature, dim=-1)

@@ -126,12 +126,12 @@ def attention_mask(model: Any, branch_BL: Tensor | None, longest: int) -> Tensor
     A mask [B, 1, L, L], or, of integers [B, 1, 1, L], the branch of each token, for our attention function. None for
     sequences alone (`branch_BL` is None): attention is causal without.
     """
-    ours = takes_trees(model)
+    reads_shapes = takes_trees(model)
     if branch_BL is None:
         return None
     window = sliding_window(model)
     if branch_BL.shape[1] > DENSE_TOKENS or (window is not None and longest > window):
-        assert ours, "plan_batches keeps such trees from other models"
+        assert reads_shapes, "plan_batches keeps such trees from other models"
         return branch_BL[:, None, None, :]
     mask = dense_mask(branch_BL)
     if _implementation(model) == "eager":
@@ -241,8 +241,8 @@ def _tree_attention(
 
 def _joined(side: Tensor, prefix: int, start: int, end: int) -> Tensor:
     """Keys or values of a prefix and of a branch after it."""
-    own = side[:, :, start:end]
-    return own if prefix == 0 else torch.cat([side[:, :, :prefix], own], dim=2)
+    branch = side[:, :, start:end]
+    return branch if prefix == 0 else torch.cat([side[:, :, :prefix], branch], dim=2)
 
 
 def _suffix_attention(

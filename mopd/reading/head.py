@@ -276,9 +276,9 @@ def _support(logps_RV: Tensor, given_RK: Tensor | None, top_k: int | None) -> Te
 def check_head(model: Any, setting: str = "model.path") -> None:
     """InputError if our logits of a token are not the model's own: some architectures scale them after the head."""
     ids = torch.tensor([[1]], device=model.device)
-    own = torch.log_softmax(model(ids).logits[0].float(), dim=-1)
+    expected = torch.log_softmax(model(ids).logits[0].float(), dim=-1)
     recomputed = vocabulary_logps(model, model.base_model(ids).last_hidden_state[0], 1.0)
-    if not torch.allclose(own, recomputed, atol=1e-3):
+    if not torch.allclose(expected, recomputed, atol=1e-3):
         raise InputError(
             f"{setting}: {model.config.model_type} models change their logits in a way that mopd does not know; "
             "choose another model, or teach mopd.reading.head"
