@@ -114,7 +114,7 @@ class Transfers:
     def __init__(self, say: Callable[[str], None], *, quiet_seconds: float = QUIET_SECONDS) -> None:
         self._say, self._quiet_seconds = say, quiet_seconds
         self._began: dict[str, float] = {}
-        self._said: dict[str, float] = {}
+        self._last_lines: dict[str, float] = {}
 
     def report(self, report: dict[str, Any]) -> None:
         """At its beginning, now and then, and at its end."""
@@ -123,11 +123,11 @@ class Transfers:
         if name not in self._began:
             self._began[name] = now
             self._say(f"{name}: {num_bytes(report['of'])} to load")
-        elif ended or now - self._said[name] > self._quiet_seconds:
+        elif ended or now - self._last_lines[name] > self._quiet_seconds:
             self._say(f"{name}: {self._describe(report, now - self._began[name], ended=ended)}")
         else:
             return
-        self._said[name] = now
+        self._last_lines[name] = now
 
     def _describe(self, report: dict[str, Any], seconds: float, *, ended: bool) -> str:
         """How much of how much, how fast, how long still."""

@@ -173,10 +173,15 @@ class Worker:
 
 
 def in_own_process(check: Callable[..., Any], *args: Any, report: Report = silent) -> Any:
-    """What a check that needs torch, a tokenizer or the hub returns or raises."""
+    """What a check that needs torch, a tokenizer or the hub returns or raises; `report` is told what it says."""
+
+    def unless_silent(message: dict[str, Any]) -> None:
+        if message:
+            report(message)
+
     worker = Worker("check", load_nothing)
     try:
-        return worker.run(check, *args, report=report)
+        return worker.run(check, *args, report=unless_silent)
     except BaseException:
         worker.kill()  # a signal: what it is at, which may take minutes, is of no use any more
         raise

@@ -15,7 +15,7 @@ from typing import Any, cast
 
 import pytest
 
-from flows.runtime.worker import Worker, WorkerDied, WorkerStopped, _kill_group
+from flows.runtime.worker import Worker, WorkerDied, WorkerStopped, _kill_group, in_own_process
 from mopd.errors import InputError
 from tests.flows.runtime import worker_jobs as jobs
 
@@ -135,3 +135,14 @@ def wait_until(condition: Callable[[], bool], seconds: float = 20.0) -> None:
     while not condition():
         assert time.monotonic() < deadline, "waited in vain"
         time.sleep(0.05)
+
+
+def test_who_shows_reports_is_not_told_of_silence(worker: Worker, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A download from a slow hub, a package that pip fetches: nothing comes for a while, and nothing is to be shown."""
+    monkeypatch.setattr("flows.runtime.worker.SILENCE_SECONDS", 0.1)
+    lines: list[str] = []
+    assert in_own_process(jobs.report_once, 1.0, report=lambda report: lines.append(report["line"])) == "done"
+    assert lines == ["begun"]
+    reports: list[dict[str, Any]] = []  # a stage is told of it: it counts the time
+    assert worker.run(jobs.report_once, 1.0, report=reports.append) == "done"
+    assert reports.count({"line": "begun"}) == 1 and {} in reports

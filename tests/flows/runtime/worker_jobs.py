@@ -73,6 +73,13 @@ def sleep(resource: Resource, report: Report) -> None:
     time.sleep(60)
 
 
+def report_once(resource: Resource | None, report: Report, seconds: float) -> str:
+    """Quiet for a while after its only report."""
+    report({"line": "begun"})
+    time.sleep(seconds)
+    return "done"
+
+
 def note(notes: Path, text: str) -> None:
     with notes.open("a") as file:
         file.write(f"{text}\n")
