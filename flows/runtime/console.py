@@ -13,7 +13,8 @@ from typing import Any, ClassVar, TextIO
 from storage.shards import Manifest
 
 QUIET_SECONDS = 5.0
-"""Time between two lines of one stage in the terminal."""
+"""Time before the first line of a stage; twice as long before each that follows, up to MOST_QUIET_SECONDS."""
+MOST_QUIET_SECONDS = 60.0
 QUIET_SECONDS_OF_LOGS = 30.0
 """Between two lines of what is loaded, where they go into a file."""
 
@@ -48,7 +49,8 @@ class Meter:
         self._total, self._done, self._done_before = total, done, done
         self._tokens, self._part, self._text = 0, 0.0, ""
         self._began = time.monotonic()
-        self._last_line = self._began
+        self._last_step, self._last_shard = self._began, self._began
+        self._last_line, self._quiet_seconds = self._began, QUIET_SECONDS
         self._lock = threading.Lock()
 
     def __enter__(self) -> Meter:
@@ -68,6 +70,7 @@ class Meter:
         with self._lock:
             self._done, self._part, self._text = self._done + 1, 0.0, ""
             self._tokens += int(manifest.info.get("tokens", 0))
+            self._last_step = self._last_shard = time.monotonic()
         if self._done < self._total:
             self._say_sometimes()
 
@@ -76,6 +79,7 @@ class Meter:
         with self._lock:
             if "of" in report:
                 self._part, self._text = report["done"] / max(report["of"], 1), report.get("text", "")
+                self._last_step = time.monotonic()
         if "loss" in report:
             self._console.say(f"{self._label} {_describe_update(report)}")
         else:
@@ -90,7 +94,8 @@ class Meter:
         if self._done_before:
             parts.append(f"{self._done_before} were there")
         if self._tokens:
-            parts.append(f"{self._tokens:,} tokens, {self._tokens / seconds:,.0f} tokens/s")
+            rate = self._tokens / max(self._last_shard - self._began, 1e-6)
+            parts.append(f"{self._tokens:,} tokens, {rate:,.0f} tokens/s")
         parts.append(f"{clock(seconds)}" if final else f"{clock(seconds)} so far{self._left(seconds)}")
         return ", ".join(parts)
 
@@ -98,13 +103,16 @@ class Meter:
         made = self._done - self._done_before + self._part
         if made < SURE_SHARE * (self._total - self._done_before):
             return ""
-        return f", about {clock(seconds / made * (self._total - self._done - self._part))} left"
+        until_step = self._last_step - self._began
+        left = until_step / made * (self._total - self._done - self._part) - (seconds - until_step)
+        return f", about {clock(left)} left" if left > 0 else ""
 
     def _say_sometimes(self) -> None:
         with self._lock:
-            if time.monotonic() - self._last_line < QUIET_SECONDS:
+            if time.monotonic() - self._last_line < self._quiet_seconds:
                 return
             self._last_line = time.monotonic()
+            self._quiet_seconds = min(2 * self._quiet_seconds, MOST_QUIET_SECONDS)
         self._console.say(self.line())
 
 
