@@ -10,7 +10,7 @@ from mopd.errors import InputError
 from mopd.models.chat_template import ChatTemplate
 from mopd.settings import Settings
 from mopd.settings.teacher import ExternalTeacher
-from mopd.tasks.task import Task
+from mopd.tasks.task import Task, solution_of
 
 
 def check_inputs(_: None, report: Report, settings: Settings, tasks_digest: str) -> dict[str, Any]:
@@ -46,6 +46,7 @@ def check_inputs(_: None, report: Report, settings: Settings, tasks_digest: str)
     template.check()
     check_sampling(settings, template.tokenizer)
     check_prompts([*tasks.train, *tasks.heldout], template, settings)
+    check_solutions(tasks.train, settings)
     check_sandbox([*tasks.train, *tasks.heldout], settings)
     return {
         "model_digest": model_digest(model),
@@ -104,6 +105,16 @@ def check_sampling(settings: Settings, tokenizer: Any) -> None:
         from mopd.engines.vllm_engine import check_arguments
 
         check_arguments(settings.generate.engine_arguments)
+
+
+def check_solutions(tasks: list[Task], settings: Settings) -> None:
+    """A context that shows solutions is for tasks of which some have one. Raises InputError."""
+    shown = any(condition.variant.kind == "reference" for condition in settings.condition.tried())
+    if shown and not any(solution_of(task.metadata) for task in tasks):
+        raise InputError(
+            "condition.variant: reference shows a task's solution, and none of the tasks to train on has one; give "
+            "them a field solution (docs/tasks.md), or choose another variant"
+        )
 
 
 def check_sandbox(tasks: list[Task], settings: Settings) -> None:

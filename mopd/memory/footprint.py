@@ -86,14 +86,16 @@ def read_shape(folder: str | Path, lora: LoraSettings | None = None) -> ModelSha
 def empty_model(folder: str | Path) -> Any:
     """The model of a folder without its weights: tensors that have a shape and no data. Raises InputError."""
     import torch
+    from huggingface_hub.errors import StrictDataclassError
     from transformers import AutoConfig, AutoModelForCausalLM
 
     try:
         config = AutoConfig.from_pretrained(str(folder), local_files_only=True)
         with torch.device("meta"):
             return AutoModelForCausalLM.from_config(config)
-    except (OSError, ValueError, KeyError) as error:
-        raise InputError(f"{folder}: no model can be made of its config.json ({str(error).splitlines()[0]})") from error
+    except (OSError, ValueError, KeyError, StrictDataclassError) as error:
+        reason = " ".join(str(error).split())
+        raise InputError(f"{folder}: no model can be made of its config.json ({reason})") from error
 
 
 def shape_of(model: Any, lora: LoraSettings | None = None) -> ModelShape:

@@ -76,7 +76,7 @@ def vocabulary(folder: str | Path) -> dict[str, int]:
 def load_model(folder: str | Path, device: str | torch.device = "cpu") -> PreTrainedModel:
     """The causal language model of a folder on `device`: fp32 weights, evaluation mode.
 
-    Raises InputError when the weights can't be read.
+    Raises InputError when the weights can't be read, or are not all there.
     """
     import torch
     from safetensors import SafetensorError
@@ -85,11 +85,21 @@ def load_model(folder: str | Path, device: str | torch.device = "cpu") -> PreTra
 
     logging.disable_progress_bar()
     try:
-        model = AutoModelForCausalLM.from_pretrained(
-            str(folder), dtype=torch.float32, local_files_only=True, trust_remote_code=False, weights_only=True
+        model, loaded = AutoModelForCausalLM.from_pretrained(
+            str(folder),
+            dtype=torch.float32,
+            local_files_only=True,
+            trust_remote_code=False,
+            weights_only=True,
+            output_loading_info=True,
         )
     except (OSError, ValueError, RuntimeError, SafetensorError, UnpicklingError) as error:
         raise InputError(f"{folder}: the model can't be loaded ({_one_line(error)})") from error
+    if missing := sorted(loaded["missing_keys"]):  # transformers would draw them at random
+        raise InputError(
+            f"{folder}: lacks {len(missing)} of the weights that its config.json asks for ({missing[0]} for one); "
+            "complete the folder, or give the config.json that belongs to its weights"
+        )
     model.eval()
     return model.to(device)
 

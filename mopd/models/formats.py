@@ -11,9 +11,19 @@ ALLOW_PICKLED = "model.allow_pickled_weights"
 
 
 def check_weights_format(folder: Path, setting: str, *, allow_pickled: bool) -> None:
-    """Raises InputError for a folder whose weights are pickled alone, unless they are allowed."""
-    if not allow_pickled and not any(folder.glob("*.safetensors")):
+    """Raises InputError for a folder whose weights are pickled alone, unless they are allowed, and for safetensors that
+    were not copied wholly."""
+    from safetensors import SafetensorError, safe_open
+
+    files = sorted(folder.glob("*.safetensors"))
+    if not allow_pickled and not files:
         raise refuse_pickled(f"{setting}: {folder}")
+    for file in files:
+        try:
+            with safe_open(file, framework="numpy"):  # reads the header and compares it with the length of the file
+                pass
+        except SafetensorError as error:
+            raise InputError(f"{setting}: {file}: is damaged or not whole ({error}); copy it again") from error
 
 
 def refuse_pickled(place: str) -> InputError:

@@ -24,9 +24,9 @@ def arguments_of(text: str) -> set[str]:
 
     try:
         tree = Environment(extensions=["jinja2.ext.loopcontrols"]).parse(_GENERATION.sub("", text))
+        undeclared = meta.find_undeclared_variables(tree)  # filters and tests that don't exist are noticed here
     except TemplateSyntaxError as error:
         raise InputError(f"is no Jinja template (line {error.lineno}: {error.message})") from error
-    undeclared = meta.find_undeclared_variables(tree)
     assigned = {name.name for name in tree.find_all(nodes.Name) if name.ctx == "store"}
     tests = [test.node for test in tree.find_all(nodes.Test) if test.name in ("defined", "undefined")]
     defaults = [filtered.node for filtered in tree.find_all(nodes.Filter) if filtered.name in ("default", "d")]

@@ -33,6 +33,9 @@ from mopd.settings.teacher import EmaTeacher, TeacherSettings
 from mopd.settings.tree import Tree, get_value, read_override, set_value
 from mopd.settings.verify import VerifySettings
 
+LONGEST_INPUT = 80
+"""Of what was refused, in characters: a whole group of settings is not repeated in the line that refuses it."""
+
 
 class ModelSettings(Frozen):
     """The student, and where the initial weights come from."""
@@ -252,12 +255,11 @@ def _explain(problem: Any, tree: dict[str, Any]) -> str:
     where = ".".join(_names(problem["loc"], tree, missing=problem["type"] == "missing")) or "settings"
     if problem["type"] == "extra_forbidden":
         return f"{where}: no such setting{_of_kind(problem['loc'], where)}; see docs/settings.md for the names"
-    message = problem["msg"].removeprefix("Value error, ")
-    return (
-        message
-        if problem["type"] == "value_error" and where == "settings"
-        else f"{where}: {message} (got {problem['input']!r})"
-    )
+    message = problem["msg"].removeprefix("Value error, ").replace("valid tuple", "list")
+    if problem["type"] == "value_error" and where == "settings":
+        return message
+    got = repr(problem["input"])
+    return f"{where}: {message} (got {got})" if len(got) <= LONGEST_INPUT else f"{where}: {message}"
 
 
 def _of_kind(loc: tuple[str | int, ...], where: str) -> str:

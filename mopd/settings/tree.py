@@ -51,7 +51,7 @@ def read_override(override: str) -> tuple[str, Any]:
     if not equals or not dotted:
         raise InputError(f"--set {override}: write it as key.subkey=value, e.g. train.learning_rate=1e-5")
     try:
-        return dotted, _number(yaml.safe_load(text))
+        return dotted, _number(yaml.safe_load(text), text)
     except yaml.YAMLError as error:
         raise InputError(f"--set {override}: {text!r} is not a YAML value") from error
 
@@ -73,9 +73,9 @@ def differences(before: Frozen, after: Frozen) -> dict[str, tuple[Any, Any]]:
     return {name: (old.get(name), value) for name, value in new.items() if name not in old or old[name] != value}
 
 
-def _number(value: Any) -> Any:
-    """YAML 1.1 reads 1e-5 as text; a user means the number."""
-    if isinstance(value, str):
+def _number(value: Any, text: str) -> Any:
+    """YAML 1.1 reads 1e-5 as text; a user means the number, unless the text has quotes."""
+    if isinstance(value, str) and value == text.strip():
         try:
             return float(value)
         except ValueError:

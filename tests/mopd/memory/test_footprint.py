@@ -11,6 +11,7 @@ import pytest
 import torch
 from transformers import AutoModelForCausalLM, LlamaConfig, Qwen2Config, Qwen3Config
 
+from mopd.errors import InputError
 from mopd.memory import footprint
 from mopd.memory.footprint import Widths, read_shape, shape_of
 from mopd.models.lora import adapter_weights, add_adapter
@@ -132,3 +133,12 @@ def test_no_tree_has_a_larger_mask_than_attention_makes() -> None:
 def test_keys_and_values_of_grouped_heads() -> None:
     shape = shape_of(small_model(Qwen3Config, 4))
     assert footprint.cache_bytes(shape, 2, num_tokens=10) == 2 * 4 * (2 * 32) * 2 * 10
+
+
+def test_a_config_with_a_wrong_type_is_refused_in_one_line(tmp_path: Path) -> None:
+    folder = write_config(tmp_path / "wrong", hidden_size="x")
+    with pytest.raises(
+        InputError, match=r"wrong: no model can be made of its config\.json \(.*'hidden_size'.*\)$"
+    ) as told:
+        read_shape(folder)
+    assert "\n" not in str(told.value)

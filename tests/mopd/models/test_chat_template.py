@@ -174,6 +174,8 @@ def test_tags_of_thoughts_stay_in_the_reply_where_they_are_special_tokens(specia
 def test_what_is_no_template_is_refused(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"model\.chat_template: is no Jinja template \(line 1: .*\); mend it"):
         load_chat_template(resolve_model("tiny:llama"), ModelSettings(chat_template="{% for")).check()
+    with pytest.raises(InputError, match=r"is no Jinja template \(line 2: No filter named 'shout'\.\); mend it"):
+        load_chat_template(resolve_model("tiny:llama"), ModelSettings(chat_template="\n{{ messages | shout }}")).check()
     path = tmp_path / "template.jinja"
     path.write_text("{{ messages[0].content }}")
     assert ModelSettings(chat_template=str(path)).chat_template == "{{ messages[0].content }}"

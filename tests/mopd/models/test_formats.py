@@ -9,6 +9,8 @@ from pathlib import Path
 
 import pytest
 import torch
+from safetensors import safe_open
+from transformers import AutoConfig, AutoModelForCausalLM
 
 from mopd.errors import InputError
 from mopd.hub.fetch import fetch_files
@@ -35,6 +37,35 @@ def test_pickled_weights_are_opened_where_they_are_allowed(pickled: Path) -> Non
     expected = dict(load_model(resolve_model("tiny:llama")).named_parameters())
     assert weights.keys() == expected.keys()
     assert all(torch.equal(weights[name], expected[name]) for name in weights)
+
+
+def test_weights_that_were_not_copied_wholly_are_refused(tmp_path: Path) -> None:
+    folder = Path(shutil.copytree(resolve_model("tiny:llama"), tmp_path / "part"))
+    check_weights_format(folder, "model.path", allow_pickled=False)
+    weights = folder / "model.safetensors"
+    for length in (1000, weights.stat().st_size - 1):
+        weights.write_bytes(weights.read_bytes()[:length])
+        with pytest.raises(InputError, match=r"^model\.path: .*/model\.safetensors: is damaged or not whole"):
+            check_weights_format(folder, "model.path", allow_pickled=False)
+
+
+def test_weights_that_are_not_there_are_not_made_up(tmp_path: Path) -> None:
+    folder = Path(shutil.copytree(resolve_model("tiny:llama"), tmp_path / "deeper"))
+    config = json.loads((folder / "config.json").read_text())
+    config["num_hidden_layers"] += 1
+    (folder / "config.json").write_text(json.dumps(config))
+    message = r"deeper: lacks 9 of the weights that its config\.json asks for \(model\.layers\.2"
+    with pytest.raises(InputError, match=message):
+        load_model(folder)
+
+
+def test_a_head_that_is_the_embedding_is_not_missed(tmp_path: Path) -> None:
+    config = AutoConfig.from_pretrained(resolve_model("tiny:llama"))
+    config.tie_word_embeddings = True
+    AutoModelForCausalLM.from_config(config).save_pretrained(tmp_path)
+    with safe_open(tmp_path / "model.safetensors", framework="pt") as weights:
+        assert "lm_head.weight" not in weights.keys()  # noqa: SIM118
+    assert load_model(tmp_path).get_output_embeddings() is not None
 
 
 def test_code_in_a_pickle_is_not_run(pickled: Path, tmp_path: Path) -> None:

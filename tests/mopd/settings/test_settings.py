@@ -109,6 +109,7 @@ def test_settings_are_frozen() -> None:
         ("train.importance={kind: none, clip: 2}", "train.importance.clip: no such setting"),
         ("train.aggregation={kind: token_mean, separator: x}", "train.aggregation.separator: no such setting"),
         ("train.max_staleness=-1", "train.max_staleness: .*greater than or equal to 0"),
+        ("generate.stop_token_ids=3", r"generate.stop_token_ids: Input should be a list \(got 3\)"),
         ("tasks.kind=files", "tasks: a mapping with kind 'numbers' or kind 'file'"),
     ],
 )
@@ -116,6 +117,11 @@ def test_nonsense_is_refused_in_one_line(tmp_path: Path, override: str, said: st
     with pytest.raises(InputError, match=said) as caught:
         load_settings(config(tmp_path), [override])
     assert "\n" not in str(caught.value)
+
+
+def test_what_is_refused_is_not_repeated_where_it_is_long(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"leave them out or set engine to vllm$"):
+        load_settings(config(tmp_path), ["generate.engine=fake", f"generate.engine_arguments.x={'x' * 80}"])
 
 
 @pytest.mark.parametrize(

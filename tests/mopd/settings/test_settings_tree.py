@@ -64,3 +64,10 @@ def test_arguments_of_the_chat_template_are_compared_whole() -> None:
     assert differences(given, fewer) == {name: ({"a": 1, "b": 2}, {"a": 1})}
     assert differences(fewer, none) == {name: ({"a": 1}, {})}
     assert len({given, fewer, none}) == 3
+
+
+@pytest.mark.parametrize(
+    ("text", "value"), [("1e-5", 1e-5), ("9", 9), ('"9"', "9"), ("'1e-5'", "1e-5"), ('"nan"', "nan"), ("word", "word")]
+)
+def test_what_has_quotes_is_text(text: str, value: object) -> None:
+    assert read_override(f"generate.stop={text}") == ("generate.stop", value)
