@@ -1,4 +1,4 @@
-"""For all tests: they run two at a time on two cores, so that each computes on one of them."""
+"""For all tests: they run three at a time on two cores, each of them computing on one core, as some always wait."""
 
 from __future__ import annotations
 
