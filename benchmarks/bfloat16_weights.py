@@ -12,16 +12,12 @@ itself rounded after each step.
 from __future__ import annotations
 
 import argparse
-import json
-import os
-import platform
-import sys
 from collections.abc import Callable
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import torch
+from results_file import add_result
 from torch import Tensor
 
 RATE, TOKENS = 0.05, (8, 32)
@@ -177,15 +173,6 @@ ROUNDINGS: dict[str, Callable[[], Rounding]] = {
     "stochastic": lambda: stochastic,
     "kahan": kahan,
 }
-
-
-def add_result(path: Path, results: list[dict[str, Any]]) -> None:
-    """Keep what other commands have found."""
-    kept = json.loads(path.read_text()) if path.exists() else []
-    cores = len(os.sched_getaffinity(0))
-    machine = {"date": datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"), "machine": platform.platform(), "cores": cores}
-    command = " ".join(["python", "benchmarks/bfloat16_weights.py", *sys.argv[1:]])
-    path.write_text(json.dumps([*kept, {**machine, "command": command, "results": results}], indent=2) + "\n")
 
 
 if __name__ == "__main__":

@@ -10,16 +10,13 @@ the repeats: other work on the machine only adds to them.
 from __future__ import annotations
 
 import argparse
-import json
-import os
-import platform
 import random
 import statistics
-import sys
 import time
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
+
+from results_file import add_result
 
 from mopd.condition import condition
 from mopd.models.chat_template import ChatTemplate
@@ -129,18 +126,6 @@ def make_shard(num_prompts: int, num_samples: int, num_tokens: int, tokenizer: A
             rollouts.append({**keys, "sample": sample, "text": text, "prompt_token_ids": asked})
             verdicts.append({**keys, "sample": sample, "success": success, "reward": float(success), "feedback": None})
     return prompts, rollouts, verdicts
-
-
-def add_result(path: Path, results: list[Row]) -> None:
-    """Keep what other commands have found."""
-    kept = json.loads(path.read_text()) if path.exists() else []
-    machine = {
-        "date": datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"),
-        "machine": platform.platform(),
-        "cores": len(os.sched_getaffinity(0)),
-    }
-    command = " ".join(["python", "benchmarks/contexts.py", *sys.argv[1:]])
-    path.write_text(json.dumps([*kept, {**machine, "command": command, "results": results}], indent=2) + "\n")
 
 
 if __name__ == "__main__":

@@ -11,16 +11,15 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import platform
 import subprocess
 import sys
 import tempfile
 import time
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from results_file import add_result
 
 SAMPLES, PROMPT, CONTEXT, RESPONSE, PROMPTS = 4, 32, 160, 96, 4
 STAGES = ("generate transformers", "generate vllm", "score", "train")
@@ -181,18 +180,6 @@ def peak_bytes() -> int:
     """Largest resident memory so far, as the kernel has it."""
     line = next(line for line in Path("/proc/self/status").read_text().splitlines() if line.startswith("VmHWM"))
     return int(line.split()[1]) * 1024
-
-
-def add_result(path: Path, results: list[dict[str, Any]]) -> None:
-    """Keep what other commands have found."""
-    kept = json.loads(path.read_text()) if path.exists() else []
-    machine = {
-        "date": datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"),
-        "machine": platform.platform(),
-        "cores": len(os.sched_getaffinity(0)),
-        "command": " ".join(["python", "benchmarks/memory_plan.py", *sys.argv[1:]]),
-    }
-    path.write_text(json.dumps([*kept, {**machine, "results": results}], indent=2) + "\n")
 
 
 if __name__ == "__main__":

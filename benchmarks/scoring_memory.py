@@ -13,19 +13,17 @@ import argparse
 import hashlib
 import json
 import os
-import platform
 import shutil
 import subprocess
 import sys
 import tempfile
 import time
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-
-from benchmarks.training_step_memory import path_of_code, restart_peak
+from results_file import add_result
+from training_step_memory import path_of_code, restart_peak
 
 WAYS = ("float32", "narrow")
 PROMPTS, SAMPLES, PROMPT_TOKENS, CONTEXT_TOKENS = 2, 4, 50, 100
@@ -121,15 +119,6 @@ def shard(tokens: int) -> tuple[list[dict[str, Any]], ...]:
     shown = {"has_sections": True, "variant": "success", "context_digest": ""}
     contexts = [key | shown | {"context_token_ids": rng.integers(3, 250, CONTEXT_TOKENS)} for key in keys]
     return rollouts, verdicts, contexts
-
-
-def add_result(path: Path, results: list[dict[str, Any]]) -> None:
-    """Keep what other commands have found."""
-    kept = json.loads(path.read_text()) if path.exists() else []
-    cores = len(os.sched_getaffinity(0))
-    machine = {"date": datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"), "machine": platform.platform(), "cores": cores}
-    command = " ".join(["python", "benchmarks/scoring_memory.py", *sys.argv[1:]])
-    path.write_text(json.dumps([*kept, {**machine, "command": command, "results": results}], indent=2) + "\n")
 
 
 if __name__ == "__main__":

@@ -12,17 +12,16 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import platform
 import subprocess
 import sys
 import tempfile
 import time
 from collections.abc import Iterator
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
+from results_file import add_result
 
 SAMPLES, PROMPT_TOKENS, ROUND = 8, 32, 0
 VOCABULARY = 259
@@ -78,15 +77,6 @@ def result(size: Size, whole: dict[str, float], least: dict[str, float]) -> dict
         "model_mb": round(least["peak_bytes"] / 1e6, 1),
         "seconds": round(whole["seconds"], 1),
     }
-
-
-def add_result(path: Path, results: list[dict[str, Any]]) -> None:
-    """Keep what other commands have found."""
-    kept = json.loads(path.read_text()) if path.exists() else []
-    cores = len(os.sched_getaffinity(0))
-    machine = {"date": datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"), "machine": platform.platform(), "cores": cores}
-    command = " ".join(["python", "benchmarks/training_memory.py", *sys.argv[1:]])
-    path.write_text(json.dumps([*kept, {**machine, "command": command, "results": results}], indent=2) + "\n")
 
 
 def measure(size: Size) -> dict[str, float]:

@@ -13,16 +13,15 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import platform
 import subprocess
 import sys
 import tempfile
 import time
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from results_file import add_result
 
 LLAMA = {"model_type": "llama", "architectures": ["LlamaForCausalLM"], "max_position_embeddings": 8192}
 QWEN = {"model_type": "qwen2", "architectures": ["Qwen2ForCausalLM"], "max_position_embeddings": 32768}
@@ -82,7 +81,7 @@ def main() -> None:
             results[-1]["ratio"] = round(results[-1]["peak_mb"] / results[0]["peak_mb"], 3)
             print("  ".join(f"{part} {value}" for part, value in results[-1].items()), flush=True)
     if options.out:
-        add_result(options.out, options.shape, results)
+        add_result(options.out, results, shape=options.shape)
 
 
 def make_model(folder: Path, config: dict[str, Any]) -> None:
@@ -174,17 +173,6 @@ def restart_peak() -> float:
     peak = int(next(line for line in status.splitlines() if line.startswith("VmHWM")).split()[1]) * 1024
     Path("/proc/self/clear_refs").write_text("5")
     return peak
-
-
-def add_result(path: Path, shape: str, results: list[dict[str, Any]]) -> None:
-    """Keep what other commands have found."""
-    kept = json.loads(path.read_text()) if path.exists() else []
-    cores = len(os.sched_getaffinity(0))
-    machine = {"date": datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"), "machine": platform.platform(), "cores": cores}
-    command = " ".join(["python", "benchmarks/training_step_memory.py", *sys.argv[1:]])
-    path.write_text(
-        json.dumps([*kept, {**machine, "command": command, "shape": shape, "results": results}], indent=2) + "\n"
-    )
 
 
 if __name__ == "__main__":
