@@ -10,13 +10,13 @@ from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Any
 
+from flows.folder.named_models import models_by_setting
 from flows.runtime.console import Console, Transfers
 from flows.runtime.worker import Report, in_own_process
 from mopd.hub.names import HubName, dataset_name, model_name
 from mopd.hub.views import is_there, view_folder
 from mopd.settings import Settings, parse_settings
 from mopd.settings.tasks import FileTasks
-from mopd.settings.teacher import ExternalTeacher
 from mopd.settings.tree import set_value
 from mopd.tasks.hub import rows_file
 from storage.runs import RunFolder
@@ -95,10 +95,7 @@ def hub_names(settings: Settings, known: Commits = MappingProxyType({})) -> dict
 
     Raises InputError for a malformed one.
     """
-    tasks, teacher = settings.tasks, settings.train.teacher
-    models = {"model.path": settings.model.path}
-    if isinstance(teacher, ExternalTeacher):
-        models["train.teacher.path"] = teacher.path
+    tasks, models = settings.tasks, models_by_setting(settings)
     sources = {"tasks.train": tasks.train, "tasks.heldout": tasks.heldout} if isinstance(tasks, FileTasks) else {}
     names: dict[str, Any] = {setting: model_name(path, known) for setting, path in models.items()}
     names |= {setting: dataset_name(source) for setting, source in sources.items() if source}

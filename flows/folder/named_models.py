@@ -7,14 +7,21 @@ from collections.abc import Iterable
 from flows.runtime.console import Console
 from flows.runtime.worker import Report, in_own_process
 from mopd.models.embedded import BUILDERS, cached_model, is_made, to_stderr
+from mopd.models.teachers import EXTERNAL_PATH
 from mopd.settings import Settings
 from mopd.settings.teacher import ExternalTeacher
 
 
+def models_by_setting(settings: Settings) -> dict[str, str]:
+    """What the settings call the student and an external teacher, by the setting that does."""
+    teacher = settings.train.teacher
+    external = {EXTERNAL_PATH: teacher.path} if isinstance(teacher, ExternalTeacher) else {}
+    return {"model.path": settings.model.path, **external}
+
+
 def model_paths(settings: Settings) -> list[str]:
     """What the settings call the student and an external teacher."""
-    teacher = settings.train.teacher
-    return [settings.model.path, *([teacher.path] if isinstance(teacher, ExternalTeacher) else [])]
+    return list(models_by_setting(settings).values())
 
 
 def make_models(paths: Iterable[str]) -> None:

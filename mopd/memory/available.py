@@ -22,7 +22,7 @@ def total_memory() -> int:
     """Bytes that the process could ever have: the machine's, or the least of the limits that it is under."""
     import psutil
 
-    limits = [int(limit) for folder in own_groups() for limit in _limits(folder)]
+    limits = [limit for folder in own_groups() for limit, _ in _limits(folder)]
     return min([psutil.virtual_memory().total, *limits])
 
 
@@ -31,17 +31,18 @@ def own_groups() -> list[Path]:
     return list(_folders(CONTROL_GROUPS, _read(OWN_GROUPS)))
 
 
-def _limits(folder: Path) -> list[str]:
-    return [limit for name, _ in FILES if (limit := _read(folder / name)).isdecimal()]
+def _limits(folder: Path) -> list[tuple[int, str]]:
+    """The limits of a group in bytes, each with the file that counts what it uses of it."""
+    return [(int(limit), use) for name, use in FILES if (limit := _read(folder / name)).isdecimal()]
 
 
 def limited_memory(root: Path, groups: str) -> list[int]:
     """What each limit leaves, in bytes; of the groups in `groups`, as /proc/self/cgroup lists them, and those above."""
     return [
-        max(0, int(limit) - used)
+        max(0, limit - used)
         for folder in _folders(root, groups)
-        for name, use in FILES
-        if (limit := _read(folder / name)).isdecimal() and (used := _used(folder, use)) is not None
+        for limit, use in _limits(folder)
+        if (used := _used(folder, use)) is not None
     ]
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 from flows.command import check_out, what_to_run
 from flows.folder.open import open_run
 from flows.folder.other_contexts import check_round
-from flows.measure.contexts.analysis import Analysis, open_analysis
+from flows.measure.contexts.analysis import open_analysis
 from flows.measure.contexts.probe import probe_choices, read_probe
 from flows.measure.contexts.probe_report import probe_report
 from flows.measure.contexts.request import ContextsRequest
@@ -42,7 +42,7 @@ def signal_command(run_dir: Path, request: ContextsRequest, reference: str | Non
         command = request.command("analyze signal", run_dir, reference=reference)
         report = signal_report(signal_results(folder, analysis, against), command=command)
         _write_and_show(report, request.folder(folder, "signal"))
-        print(_where(folder, analysis))
+        print(_where(analysis.names(folder)))
     return 0
 
 
@@ -70,8 +70,9 @@ def probe_command(config: Path, run_dir: Path | None, request: ContextsRequest) 
                 out=str(target),
             )
         command = request.command("probe", config, run=run_dir)
-        _write_and_show(probe_report(read_probe(folder, round, choices), command=command), target)
-        print(_where(folder, open_analysis(folder, round, choices, [], answers=True)))
+        results = read_probe(folder, round, choices)
+        _write_and_show(probe_report(results, command=command), target)
+        print(_where(results.conditions))
     return 0
 
 
@@ -80,9 +81,8 @@ def _write_and_show(report: Report, folder: Path) -> None:
     print(f"\n{report.terminal()}\n\nresults: {folder}: {files}")
 
 
-def _where(folder: RunFolder, analysis: Analysis) -> str:
-    names = analysis.names(folder).items()
-    listed = ", ".join(f"{context} ('{name}')" if name != context else name for context, name in names)
+def _where(conditions: dict[str, str]) -> str:
+    listed = ", ".join(f"{context} ('{name}')" if name != context else name for context, name in conditions.items())
     return f"rows by prompt, in mopd sql: signals, by condition: {listed}"
 
 

@@ -49,7 +49,8 @@ def read_probe(folder: RunFolder, round: int, choices: list[ContextChoice]) -> P
     verdicts = analysis.verdicts(folder, OUTCOME)
     tables = {table: analysis.rows(folder, table, columns) for table, columns in COLUMNS_READ.items()}
     rows = [_row(analysis, name, verdicts, *(tables[table][name] for table in tables)) for name in analysis.parts]
-    return ProbeResults(folder, round, rows, choices={choice.name: choice for choice in choices})
+    named = {choice.name: choice for choice in choices}
+    return ProbeResults(folder, round, rows, choices=named, conditions=analysis.names(folder))
 
 
 def _row(analysis: Analysis, name: str, verdicts: Rows, answers: Rows, contexts: Rows, signals: Rows) -> Row:

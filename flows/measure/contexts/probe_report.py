@@ -49,6 +49,8 @@ class ProbeResults:
     """One for each context, its numbers as they stand in the CSV; `full_gap` and `full_share`: the gap over rollouts
     whose context had all sections, and the share of these."""
     choices: dict[str, ContextChoice]
+    conditions: dict[str, str]
+    """What the rows of each context have in the column `condition`."""
 
     @property
     def best(self) -> str:
