@@ -7,10 +7,10 @@ RUN ?= runs/demo-$(shell date +%Y%m%d-%H%M%S)
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint docs lock clean environment
+.PHONY: help demo test test-cluster lint docs lock clean environment
 
 help: ## show this list
-	@grep -E '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /  make \1\t/' | expand -t 20
+	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 20
 
 environment: ## build .venv from the pinned lock; does nothing when it is up to date
 	@$(PYTHON) tools/bootstrap.py
@@ -19,8 +19,11 @@ demo: environment ## multi-rollout distillation of a real model, end to end (RUN
 	@$(BIN)/mopd run examples/demo.yaml --run $(RUN)
 	@$(BIN)/python -m flows.cli.demo $(RUN)
 
-test: environment ## the whole test suite
-	@$(BIN)/python -m pytest --durations=25
+test: environment ## the test suite, but for test-cluster
+	@$(BIN)/python -m pytest -m "not cluster" --durations=25
+
+test-cluster: environment ## tests on several hosts, ranks and an object store, all on this machine
+	@$(BIN)/python -m pytest -m cluster --durations=25
 
 lint: environment ## ruff (rules and format) and mypy
 	@$(BIN)/ruff check .

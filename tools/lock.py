@@ -10,7 +10,7 @@ from bootstrap import ROOT, BootstrapError, _last_lines, _output, pip_sources, u
 
 HEADER = """\
 # Every package of the {kind} environment, pinned. Made by `make lock` from pyproject.toml (extras {kind}, tasks,
-# memory, dev), requirements/embedded.in and requirements/overrides-{kind}.txt; not edited by hand.
+# memory, ray, s3, dev), requirements/embedded.in and requirements/overrides-{kind}.txt; not edited by hand.
 # Complete: installed with --no-deps by tools/bootstrap.py, for Linux on x86_64.
 """
 
@@ -38,7 +38,8 @@ def resolve(kind: str) -> str:
     command = [install[0], "--no-progress", "--no-config", "pip", "compile", "--no-annotate", "--no-header"]
     command += ["--index-strategy", "unsafe-best-match", "--python-version", "3.11"]
     command += ["--python-platform", "x86_64-unknown-linux-gnu", "--extra", kind, "--extra", "tasks"]
-    command += ["--extra", "memory", "--extra", "dev"]
+    for extra in ("memory", "ray", "s3", "dev"):
+        command += ["--extra", extra]
     command += ["--override", str(requirements / f"overrides-{kind}.txt"), *source_options]
     command += [str(ROOT / "pyproject.toml"), str(requirements / "embedded.in")]
     ended = subprocess.run(command, capture_output=True, text=True, env=uv_environment(sources))
