@@ -1,0 +1,114 @@
+"""Where a run's files lie: one interface, a folder on this host (`storage.local`) or a bucket (`storage.objects`).
+
+A file's name is its path in the run: `scores/round=0000/shard-00003-1a2b3c4d5e6f.parquet`. Nothing outside the stores
+renames, links, locks or globs. What is not there raises FileNotFoundError, what can't be used StorageError.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+RUN_LOCK = "run.lock"
+
+
+@dataclass(frozen=True)
+class Entry:
+    """A file as a listing shows it."""
+
+    bytes: int
+    stamp: str
+    """Another one whenever the file was written again: time and place of the last change, or an object's ETag."""
+    modified: float
+    """Seconds since the epoch of its last change."""
+
+
+class Lease(Protocol):
+    """What holds a run for one process. It only saves work: two writers at once leave a whole run too."""
+
+    def read(self) -> str:
+        """What the holder before wrote last."""
+
+    def write(self, text: str) -> None:
+        """Say who holds it, for others to read."""
+
+
+class Held(Exception):
+    """Another process holds the run; says which, as it wrote itself into the lease."""
+
+
+Stays = Callable[[bytes], bool]
+"""Whether what stands under a name already is to stay there."""
+
+
+class Store(Protocol):
+    """A run's files. Small, and can be pickled: it goes to worker processes and to other hosts."""
+
+    @property
+    def address(self) -> str:
+        """As people name it: `/folder`, or `s3://bucket/prefix`."""
+
+    @property
+    def host_folder(self) -> Path:
+        """On this host: the run itself, or, of a run in a bucket, what can't lie there: logs, scratch, copies."""
+
+    def read(self, name: str) -> bytes:
+        """A file's content."""
+
+    def stat(self, name: str) -> Entry | None:
+        """A file as it is now; None where there is none."""
+
+    def list_files(self, prefix: str) -> dict[str, Entry]:
+        """All files below a folder (`scores/round=0000/`, "" for all), by name, in order; temporary ones left out."""
+
+    def is_empty(self) -> bool:
+        """Whether nothing lies there yet. Raises StorageError where no run can ever lie."""
+
+    def prepare(self) -> None:
+        """Get ready to be written to. Raises StorageError, in one line, where that can't be."""
+
+    def create(self, name: str, content: bytes) -> bool:
+        """Write a file whole, unless it exists: True for the one writer that created it, False for all others."""
+
+    def replace(self, name: str, content: bytes) -> None:
+        """Write a file whole, over what is there: a reader sees the old or the new content, nothing between."""
+
+    def publish(self, name: str, content: bytes, *, stays: Stays, data: tuple[Path, str] | None = None) -> bytes:
+        """Put data, then the manifest that names it, last; returns the manifest that stands there in the end.
+
+        `data`: a file or folder of `scratch`, and the name that it gets, which no other content has. `stays` is asked
+        about what is there under `name`; it may raise. Killed at any point, this leaves all, or nothing that counts.
+        """
+
+    def remove(self, name: str) -> None:
+        """Remove a file, or a folder with all below it: gone at once where it can be, if it is there."""
+
+    def scratch(self, name: str) -> AbstractContextManager[Path]:
+        """A fresh path on this host to write what `publish` takes; what still lies there in the end is removed."""
+
+    def sweep(self, grace_seconds: float) -> list[str]:
+        """Remove what killed writers left in the scratch place, untouched for that long; returns names."""
+
+    def local(self, name: str) -> Path:
+        """The file, or a copy of it, on this host."""
+
+    def local_folder(self, name: str, files: dict[str, dict[str, Any]]) -> Path:
+        """A folder on this host with these of a folder's files, each of them there.
+
+        `files`: their `bytes` and `sha256` by name in it. A copy was checked against them when it was made.
+        """
+
+    def sha256(self, name: str) -> str:
+        """sha256 of a file's bytes, in hex."""
+
+    def arrow(self, name: str) -> tuple[Any, str]:
+        """The pyarrow file system that has a file, and its path there."""
+
+    def beside(self, relative: str) -> Store:
+        """The store at a path relative to this one."""
+
+    def hold(self) -> AbstractContextManager[Lease]:
+        """Hold the run for this process. Raises Held while another one does."""
