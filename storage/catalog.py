@@ -22,7 +22,8 @@ import pyarrow.dataset as ds
 from storage.episodes import EPISODES
 from storage.errors import StorageError
 from storage.integrity import verify_run
-from storage.manifests import LOGGER, Manifest, data_name, scan
+from storage.logger import LOGGER
+from storage.manifests import Manifest, data_name, scan
 from storage.runs import RunFolder
 from storage.schemas import NAME_COLUMNS, SCHEMAS, column_types
 

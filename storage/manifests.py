@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import logging
 import math
 import re
 import sys
@@ -24,11 +23,11 @@ from typing import Any, get_origin, get_type_hints
 import numpy as np
 
 from storage.errors import StorageError
+from storage.logger import LOGGER
 from storage.runs import RunFolder
 from storage.schemas import SCHEMAS
 from storage.store import Damaged, Entry, Store
 
-LOGGER = logging.getLogger("mopd.storage")
 POLICIES = "policies"
 TABLES = (*SCHEMAS, POLICIES)
 KEY_LETTERS = 12
@@ -315,6 +314,8 @@ def _check_now(run: RunFolder, name: str, entries: Mapping[str, Entry] = NOT_LIS
         manifest = Manifest.read(run.store, name)
     except FileNotFoundError:
         return None, ""
+    except StorageError:  # the store, not the manifest
+        raise
     except (ValueError, TypeError) as error:
         return None, f"{name} is damaged ({error})"
     return manifest, find_problem(run, manifest, entries)
