@@ -210,6 +210,8 @@ def looking_once() -> Iterator[None]:
 def _find(run: RunFolder, name: str, key: str, entries: Mapping[str, Entry] = NOT_LISTED) -> Manifest | None:
     manifest, problem = _check(run, name, entries)
     if manifest is not None and manifest.key != key:
+        if manifest.table == POLICIES and not run.store.renames:
+            return None  # another policy of the round, under the one name that there is
         problem = f"{name} is for another key"
     if problem and manifest is not None and manifest.home:
         raise ancestor_error(run, problem)
