@@ -26,6 +26,7 @@ from mopd.settings.objective import (
     ObjectiveSettings,
     TokenMean,
 )
+from mopd.settings.place import LocalPlace, PlaceSettings
 from mopd.settings.sampling import IMPORTANCE, RECOMPUTED, follow_sampling, shaping
 from mopd.settings.signals import SignalSettings
 from mopd.settings.store import StoreSettings
@@ -151,6 +152,7 @@ class Settings(Frozen):
     signals: SignalSettings = SignalSettings()
     evaluate: EvaluateSettings = EvaluateSettings()
     store: StoreSettings = StoreSettings()
+    place: PlaceSettings = LocalPlace()
 
     @property
     def draws(self) -> dict[str, int]:
