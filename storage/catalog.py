@@ -18,13 +18,11 @@ from typing import Any
 import duckdb
 import pyarrow as pa
 import pyarrow.dataset as ds
-from pyarrow.fs import LocalFileSystem
 
 from storage.episodes import EPISODES
 from storage.errors import StorageError
-from storage.files import write_replacing
 from storage.integrity import verify_run
-from storage.manifests import LOGGER, Manifest, data_name, data_path, scan
+from storage.manifests import LOGGER, Manifest, data_name, scan
 from storage.runs import RunFolder
 from storage.schemas import NAME_COLUMNS, SCHEMAS, column_types
 
@@ -92,19 +90,18 @@ def query(run: RunFolder, sql: str) -> QueryResult:
         raise _sql_error(error) from error
 
 
-def write_catalog(run: RunFolder) -> Path:
+def write_catalog(run: RunFolder) -> None:
     """Write `catalog.sql`: the same views for DuckDB's own reader, by paths relative to the run folder.
 
-    In the run folder, `duckdb -init catalog.sql` opens it. Make it again after a commit to see the new shard.
+    In the run folder, `duckdb -init catalog.sql` opens it. Make it again after a commit to see the new shard. A run in
+    a bucket is named by its address, which DuckDB reads by its extension httpfs.
     """
     views = [_render_view(run, table, _find_current(run, table)[0]) for table in SCHEMAS]
     head = "-- Written by mopd; run it in this folder: duckdb -init catalog.sql\n"
     views.append(f"CREATE OR REPLACE VIEW episodes AS{EPISODES.rstrip()};\n")
     content = (head + "\n".join(views)).encode()
-    path = run.path / CATALOG_FILE
-    if not path.exists() or path.read_bytes() != content:
-        write_replacing(run.path, path, content)
-    return path
+    if run.store.stat(CATALOG_FILE) is None or run.store.read(CATALOG_FILE) != content:
+        run.store.replace(CATALOG_FILE, content)
 
 
 def _open(run: RunFolder, bad_files: frozenset[str] = frozenset()) -> tuple[duckdb.DuckDBPyConnection, list[str]]:
@@ -135,14 +132,15 @@ def _dataset(run: RunFolder, current: list[Manifest], table: str) -> ds.Dataset:
     What is said of a fragment goes before what its file says: no byte has to be written again.
     """
     checked = ds.ParquetFragmentScanOptions(page_checksum_verification=True)
-    form, system = ds.ParquetFileFormat(default_fragment_scan_options=checked), LocalFileSystem()
+    form, system = ds.ParquetFileFormat(default_fragment_scan_options=checked), run.store.arrow("")[0]
     fragments = []
     for manifest in current:
         constants = {NAME_COLUMNS[table]: manifest.name} if table in NAME_COLUMNS else {}
         constants |= {"run": run.run_id} if manifest.home else {}
         conditions = [ds.field(column) == value for column, value in constants.items()]
         options = {"partition_expression": reduce(and_, conditions)} if conditions else {}
-        fragments.append(form.make_fragment(str(data_path(run, manifest)), filesystem=system, **options))
+        path = run.home(manifest.home).arrow(manifest.file)[1]
+        fragments.append(form.make_fragment(path, filesystem=system, **options))
     return ds.FileSystemDataset(fragments, _view_schema(table), form, system)
 
 
@@ -205,7 +203,8 @@ def _render_no_rows(table: str) -> str:
 
 
 def _render_rows(run: RunFolder, table: str, name: str, current: list[Manifest]) -> str:
-    files = ",\n    ".join(_quote(os.path.relpath(data_path(run, manifest), run.path)) for manifest in current)
+    paths = (run.home(manifest.home).path_from(run.address, manifest.file) for manifest in current)
+    files = ",\n    ".join(map(_quote, paths))
     rows = f"* REPLACE ({_quote(run.run_id)} AS run)" if any(manifest.home for manifest in current) else "*"
     rows += f", {_quote(name)} AS {NAME_COLUMNS[table]}" if table in NAME_COLUMNS else ""
     return f"SELECT {rows} FROM read_parquet([\n    {files}\n], hive_partitioning = false)"

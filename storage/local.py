@@ -17,8 +17,10 @@ from storage.files import (
     TEMPORARY,
     commit_lock,
     fsync_path,
+    fsync_tree,
     link_exclusive,
     make_folder,
+    naming,
     remove,
     sha256_file,
     temporary_path,
@@ -26,7 +28,7 @@ from storage.files import (
     write_exclusive,
     write_replacing,
 )
-from storage.store import Entry, Held, Stays
+from storage.store import Damaged, Entry, Held, Settle
 
 LOCK_FILE = ".lock"
 
@@ -43,6 +45,11 @@ class LocalStore:
         """The folder."""
         return str(self.host_folder)
 
+    @property
+    def renames(self) -> bool:
+        """A folder is moved to its place."""
+        return True
+
     def read(self, name: str) -> bytes:
         """A file's content."""
         return (self.host_folder / name).read_bytes()
@@ -50,7 +57,7 @@ class LocalStore:
     def stat(self, name: str) -> Entry | None:
         """A file as it is now; None where there is none."""
         try:
-            return _entry(os.stat(self.host_folder / name))
+            return _entry((self.host_folder / name).stat())
         except (FileNotFoundError, NotADirectoryError):
             return None
 
@@ -82,13 +89,30 @@ class LocalStore:
         make_folder(path.parent)
         write_replacing(self.host_folder, path, content)
 
-    def publish(self, name: str, content: bytes, *, stays: Stays, data: tuple[Path, str] | None = None) -> bytes:
+    def create_all(self, files: dict[str, bytes]) -> None:
+        """Written aside, then renamed: a killed process leaves a hidden folder, never half a run."""
+        folder = self.host_folder
+        make_folder(folder.parent)
+        aside = folder.parent / f".{folder.name}-{os.getpid()}.fork"
+        remove(aside)
+        try:
+            with naming(aside):
+                for name, content in files.items():
+                    make_folder((aside / name).parent)
+                    write_durably(aside / name, content)
+            fsync_tree(aside)
+            aside.replace(folder)
+            fsync_path(folder.parent)
+        finally:
+            remove(aside)
+
+    def publish(self, name: str, content: bytes, *, settle: Settle, data: tuple[Path, str] | None = None) -> bytes:
         """Move data to its final name, then link the manifest; one publisher at a time."""
         path = self.host_folder / name
         with temporary_path(self.host_folder, path.name) as draft, commit_lock(self.host_folder):
             write_durably(draft, content)  # before the data moves: a disk that is full here leaves none
             there = path.read_bytes() if path.exists() else None
-            if there is not None and stays(there):
+            if settle(there) and there is not None:
                 return there
             if data is not None:
                 self._clear(data[1])
@@ -119,22 +143,31 @@ class LocalStore:
         """A fresh path on the run's own file system, from where it can be renamed."""
         return temporary_path(self.host_folder, name)
 
+    def alone(self) -> AbstractContextManager[None]:
+        """The lock of publishers."""
+        return commit_lock(self.host_folder)
+
     def sweep(self, grace_seconds: float) -> list[str]:
         """Remove temporary files of killed writers."""
-        with commit_lock(self.host_folder):
-            paths = sorted(path for path in (self.host_folder / TEMPORARY).iterdir() if path.name != LOCK)
-            old = [path for path in paths if time.time() - _last_change(path) >= grace_seconds]
-            for path in old:
-                remove(path)
+        paths = sorted(path for path in (self.host_folder / TEMPORARY).iterdir() if path.name != LOCK)
+        old = [path for path in paths if time.time() - _last_change(path) >= grace_seconds]
+        for path in old:
+            remove(path)
         return [f"{TEMPORARY}/{path.name}" for path in old]
 
-    def local(self, name: str) -> Path:
+    def local_file(self, name: str, sha256: str) -> Path:
         """The file itself."""
-        return self.host_folder / name
+        path = self.host_folder / name
+        if not path.is_file() or sha256_file(path) != sha256:
+            raise Damaged(name)
+        return path
 
     def local_folder(self, name: str, files: dict[str, dict[str, Any]]) -> Path:
         """The folder itself."""
-        return self.host_folder / name
+        folder = self.host_folder / name
+        for file, entry in files.items():
+            self.local_file(f"{name}/{file}", entry["sha256"])
+        return folder
 
     def sha256(self, name: str) -> str:
         """sha256 of a file's bytes, in hex."""
@@ -149,6 +182,10 @@ class LocalStore:
     def beside(self, relative: str) -> LocalStore:
         """The folder at a path relative to this one."""
         return LocalStore((self.host_folder / relative).resolve())
+
+    def path_from(self, address: str, name: str = "") -> str:
+        """The relative path, so that both can be moved together."""
+        return os.path.relpath(self.host_folder / name, address)
 
     @contextmanager
     def hold(self) -> Iterator[_FileLease]:

@@ -12,8 +12,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
-RUN_LOCK = "run.lock"
-
 
 @dataclass(frozen=True)
 class Entry:
@@ -36,12 +34,16 @@ class Lease(Protocol):
         """Say who holds it, for others to read."""
 
 
+class Damaged(Exception):
+    """A file, named in the run, that isn't there or has other bytes than were committed."""
+
+
 class Held(Exception):
     """Another process holds the run; says which, as it wrote itself into the lease."""
 
 
-Stays = Callable[[bytes], bool]
-"""Whether what stands under a name already is to stay there."""
+Settle = Callable[[bytes | None], bool]
+"""Whether what stands under a name (None: nothing) is to stay there; may raise, so that nothing is written."""
 
 
 class Store(Protocol):
@@ -54,6 +56,10 @@ class Store(Protocol):
     @property
     def host_folder(self) -> Path:
         """On this host: the run itself, or, of a run in a bucket, what can't lie there: logs, scratch, copies."""
+
+    @property
+    def renames(self) -> bool:
+        """Whether a folder gets its name at once; else each attempt at one has a name of its own."""
 
     def read(self, name: str) -> bytes:
         """A file's content."""
@@ -76,11 +82,17 @@ class Store(Protocol):
     def replace(self, name: str, content: bytes) -> None:
         """Write a file whole, over what is there: a reader sees the old or the new content, nothing between."""
 
-    def publish(self, name: str, content: bytes, *, stays: Stays, data: tuple[Path, str] | None = None) -> bytes:
+    def create_all(self, files: dict[str, bytes]) -> None:
+        """Write the files of a new run, the last one last: without it, a prefix of a bucket is no run.
+
+        On a file system all are there at once, or none.
+        """
+
+    def publish(self, name: str, content: bytes, *, settle: Settle, data: tuple[Path, str] | None = None) -> bytes:
         """Put data, then the manifest that names it, last; returns the manifest that stands there in the end.
 
-        `data`: a file or folder of `scratch`, and the name that it gets, which no other content has. `stays` is asked
-        about what is there under `name`; it may raise. Killed at any point, this leaves all, or nothing that counts.
+        `data`: a file or folder of `scratch`, and the name that it gets, which no other content has. `settle` is asked
+        about what is there under `name`. Killed at any point, this leaves all, or nothing that counts.
         """
 
     def remove(self, name: str) -> None:
@@ -89,16 +101,19 @@ class Store(Protocol):
     def scratch(self, name: str) -> AbstractContextManager[Path]:
         """A fresh path on this host to write what `publish` takes; what still lies there in the end is removed."""
 
+    def alone(self) -> AbstractContextManager[None]:
+        """Within it nobody publishes, where the store can see to that; in a bucket only age protects what is new."""
+
     def sweep(self, grace_seconds: float) -> list[str]:
         """Remove what killed writers left in the scratch place, untouched for that long; returns names."""
 
-    def local(self, name: str) -> Path:
-        """The file, or a copy of it, on this host."""
+    def local_file(self, name: str, sha256: str) -> Path:
+        """The file, or a copy of it, on this host; Damaged where it has other bytes than those of that sha256."""
 
     def local_folder(self, name: str, files: dict[str, dict[str, Any]]) -> Path:
-        """A folder on this host with these of a folder's files, each of them there.
+        """A folder on this host with these of a folder's files; Damaged for one that has other bytes.
 
-        `files`: their `bytes` and `sha256` by name in it. A copy was checked against them when it was made.
+        `files`: their `bytes` and `sha256` by name in it. A copy is checked against them when it is made.
         """
 
     def sha256(self, name: str) -> str:
@@ -109,6 +124,9 @@ class Store(Protocol):
 
     def beside(self, relative: str) -> Store:
         """The store at a path relative to this one."""
+
+    def path_from(self, address: str, name: str = "") -> str:
+        """How one gets from that address to a file here: the relative path on file systems, the address otherwise."""
 
     def hold(self) -> AbstractContextManager[Lease]:
         """Hold the run for this process. Raises Held while another one does."""
