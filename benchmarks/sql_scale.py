@@ -27,7 +27,7 @@ from results_file import add_result
 from flows.plan.run import DIGESTS, RunPlan
 from flows.plan.shard import Shard
 from mopd.settings import load_settings
-from storage.manifests import POLICIES, Manifest, manifest_path
+from storage.manifests import POLICIES, Manifest, manifest_name
 from storage.runs import RunFolder
 from storage.schemas import SCHEMAS, column_types
 
@@ -98,7 +98,7 @@ def make_run(path: Path, rounds: int, shards: int) -> float:
 
 def write(run: RunFolder, shard: Shard, templates: dict[str, pa.Table], contents: dict[str, str]) -> None:
     """A shard as a commit leaves it, but not flushed to the disk."""
-    path = manifest_path(run, shard.table, shard.round, shard.shard, shard.key)
+    path = run.path / manifest_name(run, shard.table, shard.round, shard.shard, shard.key)
     path.parent.mkdir(parents=True, exist_ok=True)
     file, rows, size, sha256, schema = f"policies/round={shard.round:04d}", 0, 0, shard.key, {}
     if shard.table != POLICIES:

@@ -159,7 +159,9 @@ def read_shards(
     """
     lengths = LENGTHS.get(table, {})
     columns = {name: pc.field(name) for name in schema.names}
-    columns |= {name: pc.list_value_length(pc.field(lengths[name])).cast(pa.int64()) for name in lengths.keys() & columns}
+    columns |= {
+        name: pc.list_value_length(pc.field(lengths[name])).cast(pa.int64()) for name in lengths.keys() & columns
+    }
     scanner = _dataset(run, table, shards).scanner(columns=columns, filter=condition)
     for batch in scanner.to_batches():
         yield pa.RecordBatch.from_arrays(batch.columns, schema=schema)

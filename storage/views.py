@@ -33,7 +33,7 @@ class TableView(ds.InMemoryDataset):
     def __init__(self, run: RunFolder, table: str, bad_files: frozenset[str] = frozenset()) -> None:
         """`bad_files` are known to be damaged."""
         super().__init__(view_schema(table).empty_table())
-        self._run, self._table, self._bad_files = run, table, bad_files
+        self._run, self.table, self._bad_files = run, table, bad_files
         self._small = frozenset(small_columns(table))
         self.is_open = False
         self.problems: list[str] = []
@@ -53,13 +53,13 @@ class TableView(ds.InMemoryDataset):
             batches = self._read_chosen(needed, asked, filter)
         else:
             shards = [shard for round in self._rounds for shard in round.shards]
-            batches = read_shards(self._run, self._table, shards, needed, self._pushed(asked, filter))
+            batches = read_shards(self._run, self.table, shards, needed, self._pushed(asked, filter))
         return ds.Scanner.from_batches(batches, schema=needed, columns=wanted, filter=filter)
 
     @cached_property
     def _rounds(self) -> list[Round]:
         self.is_open = True
-        rounds, self.problems = open_rounds(self._run, self._table, self._bad_files)
+        rounds, self.problems = open_rounds(self._run, self.table, self._bad_files)
         for problem in self.problems:
             LOGGER.warning("left out: %s", problem)
         return rounds
@@ -68,7 +68,7 @@ class TableView(ds.InMemoryDataset):
         """The rounds, with an index where that is worth it."""
         for number, round in enumerate(self._rounds):
             if round.index is None and len(round.shards) >= MANY and not self._bad_files:
-                self._rounds[number] = replace(round, index=make_index(self._run, self._table, round.number))
+                self._rounds[number] = replace(round, index=make_index(self._run, self.table, round.number))
             yield self._rounds[number]
 
     def _read_index(self, needed: pa.Schema) -> Iterator[pa.RecordBatch]:
@@ -77,11 +77,9 @@ class TableView(ds.InMemoryDataset):
             if round.index is not None:
                 yield from round.index.read(needed).to_batches()
             else:
-                yield from read_shards(self._run, self._table, round.shards, needed)
+                yield from read_shards(self._run, self.table, round.shards, needed)
 
-    def _read_chosen(
-        self, needed: pa.Schema, asked: list[str], condition: pc.Expression
-    ) -> Iterator[pa.RecordBatch]:
+    def _read_chosen(self, needed: pa.Schema, asked: list[str], condition: pc.Expression) -> Iterator[pa.RecordBatch]:
         """The rows that meet a condition of small columns."""
         shards: list[ShardRows] = []
         candidates, parts = [], []
@@ -96,8 +94,8 @@ class TableView(ds.InMemoryDataset):
         if parts:
             hits = pa.concat_tables(parts).filter(condition)[_SHARD].unique().to_pylist()
             shards += [candidates[hit] for hit in hits]
-        yield from read_shards(self._run, self._table, shards, needed, self._pushed(asked, condition))
+        yield from read_shards(self._run, self.table, shards, needed, self._pushed(asked, condition))
 
     def _pushed(self, asked: list[str], condition: pc.Expression | None) -> pc.Expression | None:
         """The condition where a file can be read by it: it names no column that files don't have."""
-        return None if LENGTHS.get(self._table, {}).keys() & asked else condition
+        return None if LENGTHS.get(self.table, {}).keys() & asked else condition
