@@ -16,14 +16,14 @@ from typing import Any
 import duckdb
 import pyarrow as pa
 
-from storage.episodes import EPISODES
+from storage.episodes import EPISODES, JOINED
 from storage.errors import StorageError
 from storage.integrity import verify_table
 from storage.manifests import Manifest
 from storage.runs import RunFolder
 from storage.schemas import LENGTHS, NAME_COLUMNS, SCHEMAS
 from storage.tables import find_current, view_schema
-from storage.views import TableView
+from storage.views import JoinedView, TableView
 
 CATALOG_FILE = "catalog.sql"
 
@@ -110,12 +110,25 @@ def _open(run: RunFolder, bad_files: frozenset[str] = frozenset()) -> tuple[duck
     """A connection and its tables; `bad_files` are known to be damaged."""
     connection = duckdb.connect()
     views = [TableView(run, table, bad_files) for table in SCHEMAS]
+    joined = [JoinedView(run, table, bad_files) for table in JOINED]
+    _create_episodes(connection, next(view for view in views if view.table == "rollouts"), *joined)
     for view in views:
         connection.register(view.table, view)
-    connection.execute(f"CREATE VIEW episodes AS {EPISODES}")
     for statement in _SETTINGS:
         connection.execute(statement)
-    return connection, views
+    return connection, [*views, *joined]
+
+
+def _create_episodes(
+    connection: duckdb.DuckDBPyConnection,
+    rollouts: TableView,
+    prompts: TableView,
+    verdicts: TableView,
+    contexts: TableView,
+    scores: TableView,
+) -> None:
+    """The view `episodes`, of tables which DuckDB finds by the names of these arguments: nobody else sees them."""
+    connection.sql(EPISODES).create_view("episodes")
 
 
 def _answer(connection: duckdb.DuckDBPyConnection, views: list[TableView], sql: str) -> QueryResult:

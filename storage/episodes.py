@@ -1,5 +1,8 @@
 """The `episodes` view: one row a rollout, all stages joined; contexts and scores are those that the run trains on."""
 
+JOINED = ("prompts", "verdicts", "contexts", "scores")
+"""The tables that are joined to rollouts, each by keys which one of its rows has at most."""
+
 EPISODES = """
 SELECT
     r.run, r.round, r.prompt_id, r.sample, r.policy_version,

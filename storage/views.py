@@ -20,7 +20,7 @@ import pyarrow.dataset as ds
 from storage.index import ShardRows
 from storage.manifests import LOGGER
 from storage.runs import RunFolder
-from storage.schemas import LENGTHS
+from storage.schemas import LENGTHS, NAME_COLUMNS, key_columns
 from storage.tables import MANY, Round, make_index, open_rounds, read_shards, small_columns, view_schema
 
 _SHARD = "shard"
@@ -47,14 +47,16 @@ class TableView(ds.InMemoryDataset):
         wanted = self.schema.names if columns is None else list(columns)
         asked = [] if filter is None else [name for name in self.schema.names if name in words]
         needed = pa.schema([field for field in self.schema if field.name in (*wanted, *asked)])
+        return ds.Scanner.from_batches(self._read(needed, asked, filter), schema=needed, columns=wanted, filter=filter)
+
+    def _read(self, needed: pa.Schema, asked: list[str], condition: pc.Expression | None) -> Iterator[pa.RecordBatch]:
+        """The needed columns of at least the rows that meet a condition, which names the columns `asked`."""
         if self._small.issuperset(needed.names):
-            batches = self._read_index(needed)
-        elif asked and self._small.issuperset(asked):
-            batches = self._read_chosen(needed, asked, filter)
-        else:
-            shards = [shard for round in self._rounds for shard in round.shards]
-            batches = read_shards(self._run, self.table, shards, needed, self._pushed(asked, filter))
-        return ds.Scanner.from_batches(batches, schema=needed, columns=wanted, filter=filter)
+            return self._read_index(needed)
+        if asked and self._small.issuperset(asked):
+            return self._read_chosen(needed, asked, condition)
+        shards = [shard for round in self._rounds for shard in round.shards]
+        return read_shards(self._run, self.table, shards, needed, self._pushed(asked, condition))
 
     @cached_property
     def _rounds(self) -> list[Round]:
@@ -99,3 +101,14 @@ class TableView(ds.InMemoryDataset):
     def _pushed(self, asked: list[str], condition: pc.Expression | None) -> pc.Expression | None:
         """The condition where a file can be read by it: it names no column that files don't have."""
         return None if LENGTHS.get(self.table, {}).keys() & asked else condition
+
+
+class JoinedView(TableView):
+    """A table that is joined to each row of another one by its keys, of which it has each once.
+
+    Where nothing else is asked of it, it gives no rows: with or without them the join is the same.
+    """
+
+    def _read(self, needed: pa.Schema, asked: list[str], condition: pc.Expression | None) -> Iterator[pa.RecordBatch]:
+        keys = {*key_columns(self.table), NAME_COLUMNS.get(self.table)}
+        return iter(()) if keys.issuperset(needed.names) else super()._read(needed, asked, condition)
