@@ -36,17 +36,18 @@ def _name() -> str:
 def run_flow(settings: Settings, run_dir: str | None = None) -> str:
     """Multi-rollout on-policy distillation: rounds of generation, verification, scoring and training.
 
-    `run_dir`: the run's folder, continued if it is there; null makes a new one under `runs/`. Returns its path.
+    `run_dir`: the run's folder or `s3://bucket/prefix`, continued if it is there; null makes a new folder under
+    `runs/`. Returns where it lies.
     """
-    folder = open_run(settings, Path(run_dir) if run_dir else default_dir(), config=f"flow run {flow_run.name}")
+    folder = open_run(settings, run_dir or default_dir(), config=f"flow run {flow_run.name}")
     console = Console()
     with in_charge(folder), Run.open(folder, console) as run:
         if run.finished():
-            console.say(f"{folder.path}: finished already, nothing to do")
+            console.say(f"{folder.address}: finished already, nothing to do")
         else:
             _work(run)
         write_catalog(folder)
-    return str(folder.path)
+    return folder.address
 
 
 def _work(run: Run) -> None:
@@ -90,7 +91,7 @@ def replay_flow(run_dir: str, round: int, name: str, overrides: list[str], score
 
     Their rows stand in the tables of the run in `run_dir`, with `name` in the column `condition`.
     """
-    folder = RunFolder.open(Path(run_dir))
+    folder = RunFolder.open(run_dir)
     with in_charge(folder):
         other = open_contexts(folder, round, name, overrides, scores=scores)
         with Run.open(folder, Console(), tried=[other.shards]) as run:

@@ -67,9 +67,8 @@ class LocalStore:
 
     def is_empty(self) -> bool:
         """Whether nothing lies there yet."""
-        if self.host_folder.exists() and not self.host_folder.is_dir():
-            raise StorageError(f"{self.address} is a file: name a folder for the run")
-        return not self.host_folder.is_dir() or not any(self.host_folder.iterdir())
+        folder = self.host_folder
+        return not folder.exists() or (folder.is_dir() and not any(folder.iterdir()))
 
     def prepare(self) -> None:
         """Make the folder, where it isn't there."""

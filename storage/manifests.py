@@ -33,6 +33,7 @@ POLICIES = "policies"
 TABLES = (*SCHEMAS, POLICIES)
 KEY_LETTERS = 12
 """How much of its key stands in the name of a manifest's file."""
+WEIGHTS_ENDING = ".safetensors"
 REMOVABLE_PREFIX = "trainer"
 """Entries of a policy folder whose name begins so (optimizer and teacher state) may be removed later."""
 NOT_LISTED: Mapping[str, Entry] = MappingProxyType({})
@@ -351,12 +352,17 @@ def is_removable(name: str) -> bool:
     return name.startswith(REMOVABLE_PREFIX)
 
 
-def checked_folder(run: RunFolder, manifest: Manifest, *, removable: bool = False) -> Path:
-    """A policy's weights, or (removable) its trainer state, as a folder on this host; the bytes are those committed.
+def checked_folder(run: RunFolder, manifest: Manifest, *, removable: bool = False, weights: bool = True) -> Path:
+    """A policy, or (removable) its trainer state, as a folder on this host; the bytes are those committed.
 
+    `weights`: whether they are needed; without them, what is small is there.
     Raises StorageError naming the first file that differs or is missing.
     """
-    files = {name: entry for name, entry in manifest.files.items() if is_removable(name) == removable}
+    files = {
+        name: entry
+        for name, entry in manifest.files.items()
+        if is_removable(name) == removable and (weights or not name.endswith(WEIGHTS_ENDING))
+    }
     home = run.home(manifest.home)
     try:
         return home.local_folder(manifest.file, files)
@@ -369,3 +375,9 @@ def checked_folder(run: RunFolder, manifest: Manifest, *, removable: bool = Fals
             f"{file} is damaged or missing: remove {home.address}/{manifest.file} and {home.address}/{name}, then run "
             "again"
         ) from error
+
+
+def has_trainer_state(run: RunFolder, policy: Manifest) -> bool:
+    """Whether the trainer state beside a policy is still there."""
+    state = {f"{policy.file}/{name}" for name in policy.files if is_removable(name)}
+    return not state.isdisjoint(run.home(policy.home).list_files(f"{policy.file}/"))

@@ -9,7 +9,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from storage.address import open_store
+from storage.address import Address, open_store
 from storage.errors import StorageError
 from storage.store import Store
 
@@ -30,7 +30,7 @@ class RunFolder:
     document: dict[str, Any]
 
     @classmethod
-    def create(cls, address: Path | str | Store, document: dict[str, Any]) -> RunFolder:
+    def create(cls, address: Address | Store, document: dict[str, Any]) -> RunFolder:
         """Start a run, or open the one that was started there with the same `document["settings"]`.
 
         `run_id` (the folder's name), `format` and `created` are added where the document has none. Raises StorageError
@@ -46,7 +46,7 @@ class RunFolder:
         return run
 
     @classmethod
-    def open(cls, address: Path | str | Store) -> RunFolder:
+    def open(cls, address: Address | Store) -> RunFolder:
         """Open an existing run; StorageError when there is none."""
         store = _store_at(address)
         try:
@@ -74,6 +74,11 @@ class RunFolder:
     def address(self) -> str:
         """The run as people name it: its folder, or `s3://bucket/prefix`."""
         return self.store.address
+
+    @property
+    def name(self) -> str:
+        """The last part of its address."""
+        return self.address.rpartition("/")[2]
 
     @property
     def path(self) -> Path:
@@ -149,8 +154,13 @@ def _to_json(document: dict[str, Any]) -> bytes:
     return json.dumps(document, indent=2, ensure_ascii=False).encode()
 
 
-def _store_at(address: Path | str | Store) -> Store:
+def _store_at(address: Address | Store) -> Store:
     return open_store(address) if isinstance(address, Path | str) else address
+
+
+def is_run(address: Address | Store) -> bool:
+    """Whether a run lies there."""
+    return _store_at(address).stat(RUN_FILE) is not None
 
 
 def new_run(store: Store, document: dict[str, Any]) -> bytes:

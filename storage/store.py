@@ -71,7 +71,7 @@ class Store(Protocol):
         """All files below a folder (`scores/round=0000/`, "" for all), by name, in order; temporary ones left out."""
 
     def is_empty(self) -> bool:
-        """Whether nothing lies there yet. Raises StorageError where no run can ever lie."""
+        """Whether nothing lies there yet."""
 
     def prepare(self) -> None:
         """Get ready to be written to. Raises StorageError, in one line, where that can't be."""

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from contextlib import ExitStack, nullcontext
 from dataclasses import replace
-from pathlib import Path
 from typing import Any, Self
 
 from pydantic import BaseModel, PrivateAttr
@@ -34,7 +33,7 @@ LEASE_SECONDS = 60.0
 class Session(BaseModel):
     """A run folder that is worked on. Prefect stores the public fields as parameters of what is given one."""
 
-    path: Path
+    path: str
     _folder: RunFolder = PrivateAttr()
     _workers: Workers = PrivateAttr()
     _console: Console = PrivateAttr()
@@ -90,7 +89,7 @@ class Run(Session):
 
         `tried`: contexts of a round in place of those that its probe tries.
         """
-        run = cls(path=folder.path)
+        run = cls(path=folder.address)
         run._folder, run._plan, run._console = folder, RunPlan.of(folder), console
         run._workers, run._tried = Workers(folder), list(tried)
         return run

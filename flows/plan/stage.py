@@ -36,6 +36,7 @@ FREE_SETTINGS = (
     "train.max_staleness",
     "evaluate.when",
     "evaluate.bootstrap_samples",
+    "store.endpoint",
 )
 """Settings that change no shard's content, so that a run may continue with other ones: no key holds them.
 

@@ -36,7 +36,7 @@ def run_status(folder: RunFolder) -> dict[str, Any]:
     """The state of a run as plain JSON: what `mopd status --json` prints."""
     plan = RunPlan.of(folder)
     return {
-        "run": str(folder.path),
+        "run": folder.address,
         "config": folder.document.get("config"),
         "lineage": _lineage(folder),
         "model": plan.settings.model.path,

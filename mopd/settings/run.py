@@ -28,6 +28,7 @@ from mopd.settings.objective import (
 )
 from mopd.settings.sampling import IMPORTANCE, RECOMPUTED, follow_sampling, shaping
 from mopd.settings.signals import SignalSettings
+from mopd.settings.store import StoreSettings
 from mopd.settings.tasks import NumberTasks, TaskSettings
 from mopd.settings.teacher import EmaTeacher, TeacherSettings
 from mopd.settings.tree import Tree, get_value, read_override, set_value
@@ -149,6 +150,7 @@ class Settings(Frozen):
     train: TrainSettings = TrainSettings()
     signals: SignalSettings = SignalSettings()
     evaluate: EvaluateSettings = EvaluateSettings()
+    store: StoreSettings = StoreSettings()
 
     @property
     def draws(self) -> dict[str, int]:

@@ -77,7 +77,7 @@ def open_evaluation(prepared: Prepared, out: Path) -> RunFolder:
 
 def note_request(folder: RunFolder, prepared: Prepared) -> RunFolder:
     """The folder with the models of the request in its `run.json`. The caller holds the folder's lock."""
-    kept = RunFolder.open(folder.path)
+    kept = RunFolder.open(folder.store)
     merged = _merged(kept, prepared)
     if merged != kept:
         merged.save()
@@ -106,7 +106,7 @@ def _merged(folder: RunFolder, prepared: Prepared) -> RunFolder:
     if refused := {key: pair for key, pair in changed.items() if key not in FREE_SETTINGS}:
         raise StorageError(folder.refusal(refused))
     if folder.document["tasks_digest"] != asked["tasks_digest"]:
-        raise InputError(f"{folder.path}: was made with other tasks; give the same ones, or choose another --out")
+        raise InputError(f"{folder.address}: was made with other tasks; give the same ones, or choose another --out")
     models = _entries([Model(**entry) for entry in folder.document["models"]], prepared.models)
     document = {**folder.document, "settings": asked["settings"], "models": models}
     commits = {**commits_of(folder), **prepared.commits}
