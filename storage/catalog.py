@@ -74,8 +74,8 @@ def connect(run: RunFolder) -> duckdb.DuckDBPyConnection:
 def query(run: RunFolder, sql: str) -> QueryResult:
     """Run SQL over the views of `connect`. Raises StorageError, in one line, when DuckDB refuses it.
 
-    When a shard turns out to be damaged, all of the tables that were read are checked, the damaged ones are left out and
-    the query is run again.
+    When a shard turns out to be damaged, all shards of the tables that were read are checked, the damaged ones are left
+    out and the query is run again.
     """
     connection, views = _open(run)
     try:

@@ -12,7 +12,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from functools import cached_property
 from typing import Any
 
@@ -99,15 +99,15 @@ def encode_index(
     return _checksum(content) + content.to_pybytes()
 
 
-def index_name(table: str, round: int) -> str:
-    """Where the index of a round lies."""
-    return f"{INDEX}/{table}/round={round:04d}"
+def index_name(folder: str) -> str:
+    """Where the index of a round lies, by the round's folder, TABLE/round=0000."""
+    return f"{INDEX}/{folder}"
 
 
-def read_index(store: Store, table: str, round: int) -> IndexFile | None:
-    """The index of a round, fitting or not; None where there is none that can be read."""
+def read_index(store: Store, folder: str) -> IndexFile | None:
+    """The index of a round, by its folder, be it right or out of date; None where there is none that can be read."""
     try:
-        return IndexFile(store.read(index_name(table, round)))
+        return IndexFile(store.read(index_name(folder)))
     except (OSError, StorageError, ValueError, KeyError, TypeError, pa.ArrowException):
         return None
 
@@ -118,15 +118,33 @@ def describe_files(entries: Mapping[str, Entry]) -> str:
     return hashlib.sha256(text.encode()).hexdigest()
 
 
-def copied_manifests(store: Store, table: str, round: int, entries: Mapping[str, Entry]) -> dict[str, str]:
-    """The contents of a round's manifests, by file, that are listed as they were when the index was made."""
-    index = read_index(store, table, round)
-    copies = {} if index is None else index.manifests
-    return {
-        name: content
-        for name, (size, stamp, content) in copies.items()
-        if name in entries and (entries[name].bytes, entries[name].stamp) == (size, stamp)
-    }
+@dataclass(frozen=True)
+class Listing:
+    """A run's files below some folders, as they were listed, and the index's copies of the manifests among them."""
+
+    store: Store
+    entries: Mapping[str, Entry]
+    _copies: dict[str, dict[str, str]] = field(default_factory=dict)
+
+    def read(self, name: str) -> str | bytes:
+        """A manifest: the index's copy of it, where it is listed as it was when that was made, else as it lies there.
+
+        A copy is given once: nobody asks again, and many are large.
+        """
+        folder = name.rpartition("/")[0]
+        if folder not in self._copies:
+            self._copies[folder] = self._find_copies(folder)
+        copy = self._copies[folder].pop(name, None)
+        return self.store.read(name) if copy is None else copy
+
+    def _find_copies(self, folder: str) -> dict[str, str]:
+        index = read_index(self.store, folder) if self.entries else None
+        copies = {} if index is None else index.manifests
+        return {
+            name: content
+            for name, (size, stamp, content) in copies.items()
+            if name in self.entries and (self.entries[name].bytes, self.entries[name].stamp) == (size, stamp)
+        }
 
 
 def _pack(part: Any) -> bytes:

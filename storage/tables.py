@@ -55,7 +55,9 @@ def open_rounds(run: RunFolder, table: str, bad_files: frozenset[str] = frozense
     listed = _list_rounds(run, table)
     worth = [number for number, files in listed.items() if len(files) >= MANY and not bad_files]
     with ThreadPoolExecutor(_READERS) as readers:
-        indexes = dict(zip(worth, readers.map(lambda number: read_index(run.store, table, number), worth), strict=True))
+        indexes = dict(
+            zip(worth, readers.map(lambda number: read_index(run.store, _folder(table, number)), worth), strict=True)
+        )
     rounds, problems = [], []
     for number, files in listed.items():
         index = indexes.get(number)
@@ -88,9 +90,13 @@ def _fits(run: RunFolder, table: str, round: int, files: Mapping[str, Entry], in
     return all(digest == _describe_home(run, home, table, round) for home, digest in index.homes.items())
 
 
+def _folder(table: str, round: int) -> str:
+    return f"{table}/round={round:04d}"
+
+
 def _describe_home(run: RunFolder, home: str, table: str, round: int) -> str:
     """What `describe_files` says of a round's folder in an ancestor."""
-    return describe_files(run.home(home).list_files(f"{table}/round={round:04d}/"))
+    return describe_files(run.home(home).list_files(f"{_folder(table, round)}/"))
 
 
 def find_current(
@@ -113,8 +119,8 @@ def find_current(
 
 def make_index(run: RunFolder, table: str, round: int) -> IndexFile | None:
     """Read the shards of a round and keep its index, if it can be kept; None where there are few or one is damaged."""
-    prefix = f"{table}/round={round:04d}/"
-    files = run.store.list_files(prefix)
+    folder = _folder(table, round)
+    files = run.store.list_files(f"{folder}/")
     current, problems = find_current(run, table, round) if len(files) >= MANY else ([], [])
     if len(current) < MANY or problems:
         return None
@@ -124,14 +130,14 @@ def make_index(run: RunFolder, table: str, round: int) -> IndexFile | None:
         rows = _read_small(run, table, shards)
     except (OSError, pa.ArrowException):  # whoever needs what is damaged there tells of it
         return None
-    if run.store.list_files(prefix) != files:
+    if run.store.list_files(f"{folder}/") != files:
         return None
     copies = {manifest_name(run, table, round, one.shard, one.key): one.to_json() for one in current}
     content = encode_index(files, homes, shards, copies, rows)
     try:
-        run.store.replace(index_name(table, round), content)
+        run.store.replace(index_name(folder), content)
     except (OSError, StorageError) as error:
-        LOGGER.debug("no index of %s is kept: %s", prefix, error)
+        LOGGER.debug("no index of %s is kept: %s", folder, error)
     return IndexFile(content)
 
 

@@ -84,7 +84,8 @@ class TableView(ds.InMemoryDataset):
     def _read_chosen(self, needed: pa.Schema, asked: list[str], condition: pc.Expression) -> Iterator[pa.RecordBatch]:
         """The rows that meet a condition of small columns."""
         shards: list[ShardRows] = []
-        candidates, parts = [], []
+        candidates: list[ShardRows] = []
+        parts: list[pa.Table] = []
         for round in self._with_indexes():
             if round.index is None:
                 shards += round.shards
