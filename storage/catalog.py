@@ -18,11 +18,11 @@ import pyarrow as pa
 
 from storage.episodes import EPISODES, JOINED
 from storage.errors import StorageError
+from storage.index import ShardRows
 from storage.integrity import verify_table
-from storage.manifests import Manifest
 from storage.runs import RunFolder
 from storage.schemas import LENGTHS, NAME_COLUMNS, SCHEMAS
-from storage.tables import find_current, view_schema
+from storage.tables import open_rounds, view_schema
 from storage.views import JoinedView, TableView
 
 CATALOG_FILE = "catalog.sql"
@@ -98,12 +98,16 @@ def write_catalog(run: RunFolder) -> None:
     In the run folder, `duckdb -init catalog.sql` opens it. Make it again after a commit to see the new shard. A run in
     a bucket is named by its address, which DuckDB reads by its extension httpfs.
     """
-    views = [_render_view(run, table, find_current(run, table)[0]) for table in SCHEMAS]
+    views = [_render_view(run, table, _list_shards(run, table)) for table in SCHEMAS]
     head = "-- Written by mopd; run it in this folder: duckdb -init catalog.sql\n"
     views.append(f"CREATE OR REPLACE VIEW episodes AS{EPISODES.rstrip()};\n")
     content = (head + "\n".join(views)).encode()
     if run.store.stat(CATALOG_FILE) is None or run.store.read(CATALOG_FILE) != content:
         run.store.replace(CATALOG_FILE, content)
+
+
+def _list_shards(run: RunFolder, table: str) -> list[ShardRows]:
+    return [shard for round in open_rounds(run, table)[0] for shard in round.shards]
 
 
 def _open(run: RunFolder, bad_files: frozenset[str] = frozenset()) -> tuple[duckdb.DuckDBPyConnection, list[TableView]]:
@@ -159,10 +163,10 @@ def _sql_error(error: duckdb.Error) -> StorageError:
     return StorageError(f"SQL: {' '.join(message.split())}")
 
 
-def _render_view(run: RunFolder, table: str, current: list[Manifest]) -> str:
+def _render_view(run: RunFolder, table: str, shards: list[ShardRows]) -> str:
     """The rows of each name, one below the other; a fork's ancestors are named by their place beside it."""
-    names = sorted({manifest.name for manifest in current})
-    parts = [_render_rows(run, table, name, [shard for shard in current if shard.name == name]) for name in names]
+    names = sorted({shard.name for shard in shards})
+    parts = [_render_rows(run, table, name, [shard for shard in shards if shard.name == name]) for name in names]
     rows = "\nUNION ALL\n".join(parts) or _render_no_rows(table)
     return f"CREATE OR REPLACE VIEW {table} AS\n{rows};\n"
 
@@ -172,10 +176,10 @@ def _render_no_rows(table: str) -> str:
     return f"SELECT {columns} WHERE false"
 
 
-def _render_rows(run: RunFolder, table: str, name: str, current: list[Manifest]) -> str:
-    paths = (run.home(manifest.home).path_from(run.address, manifest.file) for manifest in current)
+def _render_rows(run: RunFolder, table: str, name: str, shards: list[ShardRows]) -> str:
+    paths = (run.home(shard.home).path_from(run.address, shard.file) for shard in shards)
     files = ",\n    ".join(map(_quote, paths))
-    rows = f"* REPLACE ({_quote(run.run_id)} AS run)" if any(manifest.home for manifest in current) else "*"
+    rows = f"* REPLACE ({_quote(run.run_id)} AS run)" if any(shard.home for shard in shards) else "*"
     rows += "".join(f", len({column}) AS {length}" for length, column in LENGTHS.get(table, {}).items())
     rows += f", {_quote(name)} AS {NAME_COLUMNS[table]}" if table in NAME_COLUMNS else ""
     return f"SELECT {rows} FROM read_parquet([\n    {files}\n], hive_partitioning = false)"

@@ -6,8 +6,10 @@ import re
 import time
 from collections.abc import Iterator
 
+from storage.errors import StorageError
 from storage.lineage import find_dependent_fork, read_fork_notes
-from storage.manifests import LOGGER, POLICIES, REMOVABLE_PREFIX, Manifest, manifest_names, policy_depth
+from storage.logger import LOGGER
+from storage.manifests import POLICIES, REMOVABLE_PREFIX, Manifest, manifest_names, policy_depth
 from storage.runs import RunFolder
 from storage.schemas import SCHEMAS
 
@@ -61,6 +63,8 @@ def _read_named(run: RunFolder, table: str, round: int) -> set[str] | None:
     """The data that a round's manifests name; None where one is damaged."""
     try:
         return {Manifest.read(run.store, name).file for name in manifest_names(run, table, round)}
+    except StorageError:  # the store, not the manifest
+        raise
     except (ValueError, TypeError) as error:
         LOGGER.warning("garbage of %s/round=%04d is kept: a manifest is damaged (%s)", table, round, error)
         return None

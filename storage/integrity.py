@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from storage.errors import StorageError
 from storage.manifests import TABLES, Manifest, manifest_names
 from storage.runs import RunFolder
 from storage.store import Store
@@ -37,6 +38,8 @@ def verify_table(run: RunFolder, table: str) -> Iterator[BadFile]:
             manifest = Manifest.read(run.store, name)
         except FileNotFoundError:  # made again while others were read
             continue
+        except StorageError:  # the store, not the manifest
+            raise
         except (ValueError, TypeError) as error:
             yield BadFile(name, f"damaged manifest ({error})")
             continue

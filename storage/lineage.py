@@ -14,7 +14,8 @@ from typing import Any
 
 from storage.address import open_store
 from storage.errors import StorageError
-from storage.manifests import LOGGER, POLICIES, Manifest, manifest_name, round_of
+from storage.logger import LOGGER
+from storage.manifests import POLICIES, Manifest, manifest_name, round_of
 from storage.runs import RUN_FILE, RunFolder, new_run
 from storage.store import Store
 
@@ -109,8 +110,9 @@ def read_fork_notes(run: RunFolder) -> list[dict[str, Any]]:
     """What forks took over from this run: `fork` (an address), `files`, and `policy`, the last round of a policy."""
     notes = []
     for name in run.store.list_files(f"{NOTES}/"):
+        content = run.store.read(name)
         try:
-            note = json.loads(run.store.read(name))
+            note = json.loads(content)
         except ValueError as error:
             file = f"{run.address}/{name}"
             raise StorageError(f"{file} is damaged ({error}): remove it if no fork needs this run any more") from error

@@ -18,6 +18,7 @@ from storage.files import (
     commit_lock,
     fsync_path,
     fsync_tree,
+    last_change,
     link_exclusive,
     make_folder,
     naming,
@@ -149,7 +150,7 @@ class LocalStore:
     def sweep(self, grace_seconds: float) -> list[str]:
         """Remove temporary files of killed writers."""
         paths = sorted(path for path in (self.host_folder / TEMPORARY).iterdir() if path.name != LOCK)
-        old = [path for path in paths if time.time() - _last_change(path) >= grace_seconds]
+        old = [path for path in paths if time.time() - last_change(path) >= grace_seconds]
         for path in old:
             remove(path)
         return [f"{TEMPORARY}/{path.name}" for path in old]
@@ -239,9 +240,3 @@ def _walk(folder: str, prefix: str) -> Iterator[tuple[str, Entry]]:
             yield name, _entry(entry.stat())
         except FileNotFoundError:
             continue
-
-
-def _last_change(path: Path) -> float:
-    """Seconds since the epoch of the latest write to, or renaming of, anything below `path`."""
-    paths = [path, *path.rglob("*")] if path.is_dir() else [path]
-    return max(max(stat.st_mtime, stat.st_ctime) for stat in (item.lstat() for item in paths))

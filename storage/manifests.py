@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import logging
 import math
 import re
 import sys
@@ -24,11 +23,11 @@ import numpy as np
 
 from storage.errors import StorageError
 from storage.index import Listing
+from storage.logger import LOGGER
 from storage.runs import RunFolder
 from storage.schemas import SCHEMAS
 from storage.store import Damaged, Entry, Store
 
-LOGGER = logging.getLogger("mopd.storage")
 POLICIES = "policies"
 TABLES = (*SCHEMAS, POLICIES)
 KEY_LETTERS = 12
@@ -213,6 +212,8 @@ def looking_once() -> Iterator[None]:
 def _find(run: RunFolder, name: str, key: str, listing: Listing | None = None) -> Manifest | None:
     manifest, problem = _check(run, name, listing)
     if manifest is not None and manifest.key != key:
+        if manifest.table == POLICIES and not run.store.renames:
+            return None  # another policy of the round, under the one name that there is
         problem = f"{name} is for another key"
     if problem and manifest is not None and manifest.home:
         raise ancestor_error(run, problem)
@@ -317,6 +318,8 @@ def _check_now(run: RunFolder, name: str, listing: Listing | None = None) -> tup
         manifest = Manifest.read(listing or run.store, name)
     except FileNotFoundError:
         return None, ""
+    except StorageError:  # the store, not the manifest
+        raise
     except (ValueError, TypeError) as error:
         return None, f"{name} is damaged ({error})"
     return manifest, find_problem(run, manifest, listing.entries if listing else None)

@@ -50,10 +50,12 @@ class RunFolder:
         """Open an existing run; StorageError when there is none."""
         store = _store_at(address)
         try:
-            document = json.loads(store.read(RUN_FILE))
+            content = store.read(RUN_FILE)
         except (FileNotFoundError, NotADirectoryError) as error:
             shown = address if isinstance(address, Path | str) else store.address
             raise StorageError(f"{shown} is not a run: it has no {RUN_FILE}") from error
+        try:
+            document = json.loads(content)
         except ValueError as error:
             file = f"{store.address}/{RUN_FILE}"
             raise StorageError(f"{file} is damaged ({error}): restore it, or start a new run") from error

@@ -18,7 +18,8 @@ import pyarrow.dataset as ds
 
 from storage.errors import StorageError
 from storage.index import IndexFile, ShardRows, describe_files, encode_index, index_name, read_index
-from storage.manifests import LOGGER, Manifest, data_name, manifest_name, scan
+from storage.logger import LOGGER
+from storage.manifests import Manifest, data_name, manifest_name, scan
 from storage.runs import RunFolder
 from storage.schemas import LENGTHS, LONG, NAME_COLUMNS, SCHEMAS, column_types
 from storage.store import Entry
@@ -115,6 +116,15 @@ def find_current(
         else:
             current.append(manifest)
     return current, problems
+
+
+def index_round(run: RunFolder, round: int) -> None:
+    """Make the index of each table of a round that has many shards, where it isn't there or doesn't fit any more."""
+    for table in SCHEMAS:
+        files = run.store.list_files(f"{_folder(table, round)}/")
+        index = read_index(run.store, _folder(table, round)) if len(files) >= MANY else None
+        if len(files) >= MANY and (index is None or not _fits(run, table, round, files, index)):
+            make_index(run, table, round)
 
 
 def make_index(run: RunFolder, table: str, round: int) -> IndexFile | None:

@@ -18,7 +18,7 @@ import pyarrow.compute as pc
 import pyarrow.dataset as ds
 
 from storage.index import ShardRows
-from storage.manifests import LOGGER
+from storage.logger import LOGGER
 from storage.runs import RunFolder
 from storage.schemas import LENGTHS, NAME_COLUMNS, key_columns
 from storage.tables import MANY, Round, make_index, open_rounds, read_shards, small_columns, view_schema
