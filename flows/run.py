@@ -22,6 +22,7 @@ from mopd.settings import Settings
 from storage.catalog import write_catalog
 from storage.runs import RunFolder
 from storage.shards import collect_garbage
+from storage.tables import index_round
 
 GARBAGE_GRACE_SECONDS = 3600.0
 """What no manifest names is removed at a start after this time: longer than a commit that may still go on lasts."""
@@ -58,6 +59,7 @@ def _work(run: Run) -> None:
             evaluate(run, number)
         if number < run.settings.rounds and run.pending(number):
             round_flow(run, number)
+        index_round(run.folder, number)
 
 
 @flow(name="round", flow_run_name="round-{round:04d}", validate_parameters=False, persist_result=False)

@@ -28,10 +28,11 @@ def verify_run(run: RunFolder) -> list[BadFile]:
 
     Trainer state that was removed on purpose isn't missed; where it is still there it must be right.
     """
-    return [bad for table in TABLES for bad in _verify_table(run, table)]
+    return [bad for table in TABLES for bad in verify_table(run, table)]
 
 
-def _verify_table(run: RunFolder, table: str) -> Iterator[BadFile]:
+def verify_table(run: RunFolder, table: str) -> Iterator[BadFile]:
+    """`verify_run` of one table."""
     for name in manifest_names(run, table):
         try:
             manifest = Manifest.read(run.store, name)

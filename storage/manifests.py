@@ -17,12 +17,12 @@ from contextvars import ContextVar
 from dataclasses import asdict, dataclass, field
 from functools import cache, cached_property
 from pathlib import Path, PurePosixPath
-from types import MappingProxyType
 from typing import Any, get_origin, get_type_hints
 
 import numpy as np
 
 from storage.errors import StorageError
+from storage.index import Listing
 from storage.logger import LOGGER
 from storage.runs import RunFolder
 from storage.schemas import SCHEMAS
@@ -35,7 +35,8 @@ KEY_LETTERS = 12
 WEIGHTS_ENDING = ".safetensors"
 REMOVABLE_PREFIX = "trainer"
 """Entries of a policy folder whose name begins so (optimizer and teacher state) may be removed later."""
-NOT_LISTED: Mapping[str, Entry] = MappingProxyType({})
+_SCHEMAS: dict[tuple[tuple[str, str], ...], dict[str, str]] = {}
+"""Those that manifests had: thousands have the same one."""
 _WARNED: dict[str, str] = {}
 """Manifests that were warned of, with what is wrong with them."""
 Text = bytes
@@ -100,12 +101,12 @@ class Manifest:
         return json.dumps(_plain(asdict(self)), indent=1, ensure_ascii=False, allow_nan=False)
 
     @classmethod
-    def read(cls, store: Store, name: str) -> Manifest:
+    def read(cls, place: Store | Listing, name: str) -> Manifest:
         """A manifest that lies there; ValueError when it is damaged."""
-        return cls.parse(store.read(name))
+        return cls.parse(place.read(name))
 
     @classmethod
-    def parse(cls, text: Text) -> Manifest:
+    def parse(cls, text: Text | str) -> Manifest:
         """Parse a manifest; ValueError when it is damaged."""
         content = json.loads(text)
         kinds = _kinds()
@@ -115,6 +116,7 @@ class Manifest:
         if wrong:
             raise ValueError(f"not a manifest: {wrong[0]} is no {kinds[wrong[0]].__name__}")
         content["parents"] = [sys.intern(str(parent)) for parent in content["parents"]]  # many name the same ones
+        content["schema"] = _SCHEMAS.setdefault(tuple(content["schema"].items()), content["schema"])  # and the same one
         return cls(**content)
 
 
@@ -174,8 +176,8 @@ def find_manifest(run: RunFolder, table: str, round: int, shard: int, key: str) 
     if seen is None:
         return _find(run, name, key)
     if (run.address, key) not in seen.manifests:
-        entries = seen.entries(run, table, round)
-        seen.manifests[run.address, key] = _find(run, name, key, entries) if name in entries else None
+        listing = seen.listing(run, table, round)
+        seen.manifests[run.address, key] = _find(run, name, key, listing) if name in listing.entries else None
     return seen.manifests[run.address, key]
 
 
@@ -184,13 +186,13 @@ class _Seen:
     """What was looked at: manifests by run and key, and the files of each table's round."""
 
     manifests: dict[tuple[str, str], Manifest | None] = field(default_factory=dict)
-    listed: dict[tuple[str, str], dict[str, Entry]] = field(default_factory=dict)
+    listed: dict[tuple[str, str], Listing] = field(default_factory=dict)
 
-    def entries(self, run: RunFolder, table: str, round: int) -> dict[str, Entry]:
+    def listing(self, run: RunFolder, table: str, round: int) -> Listing:
         """The files of a table's round, listed once."""
         place = (run.address, _prefix(table, round))
         if place not in self.listed:
-            self.listed[place] = run.store.list_files(place[1])
+            self.listed[place] = Listing(run.store, run.store.list_files(place[1]))
         return self.listed[place]
 
 
@@ -207,8 +209,8 @@ def looking_once() -> Iterator[None]:
         _SEEN.reset(token)
 
 
-def _find(run: RunFolder, name: str, key: str, entries: Mapping[str, Entry] = NOT_LISTED) -> Manifest | None:
-    manifest, problem = _check(run, name, entries)
+def _find(run: RunFolder, name: str, key: str, listing: Listing | None = None) -> Manifest | None:
+    manifest, problem = _check(run, name, listing)
     if manifest is not None and manifest.key != key:
         if manifest.table == POLICIES and not run.store.renames:
             return None  # another policy of the round, under the one name that there is
@@ -244,11 +246,11 @@ def scan(
     current: dict[tuple[str, int, int], Manifest] = {}
     problems: list[str] = []
     passed_over = {key[:KEY_LETTERS] for key in unneeded}
-    entries = run.store.list_files(_prefix(table, round))
-    for file in _choose_manifests(entries, round):
+    listing = Listing(run.store, run.store.list_files(_prefix(table, round)))
+    for file in _choose_manifests(listing.entries, round):
         if PurePosixPath(file).stem.rpartition("-")[2] in passed_over:
             continue
-        manifest, problem = _check(run, file, entries)
+        manifest, problem = _check(run, file, listing)
         if problem:
             problems.append(problem)
         if manifest is None or problem:
@@ -298,36 +300,36 @@ def _prefix(table: str, round: int | None) -> str:
     return f"{table}/" if round is None or table == POLICIES else f"{table}/round={round:04d}/"
 
 
-def _check(run: RunFolder, name: str, entries: Mapping[str, Entry] = NOT_LISTED) -> tuple[Manifest | None, str]:
+def _check(run: RunFolder, name: str, listing: Listing | None) -> tuple[Manifest | None, str]:
     """A manifest, None if it is damaged or not there; and what is wrong with it, in one line.
 
-    `entries`: files that were listed before; where one of them does not fit, or isn't among them, it is looked at.
+    `listing`: of files, from before; where one of them does not fit, or isn't among them, it is looked at.
     No lock is held: one that is replaced while it is looked at is looked at again.
     """
-    checked = _check_now(run, name, entries)
+    checked = _check_now(run, name, listing)
     while checked[1] and (latest := _check_now(run, name)) != checked:
         checked = latest
     return checked
 
 
-def _check_now(run: RunFolder, name: str, entries: Mapping[str, Entry] = NOT_LISTED) -> tuple[Manifest | None, str]:
+def _check_now(run: RunFolder, name: str, listing: Listing | None = None) -> tuple[Manifest | None, str]:
     """`_check` at one moment."""
     try:
-        manifest = Manifest.read(run.store, name)
+        manifest = Manifest.read(listing or run.store, name)
     except FileNotFoundError:
         return None, ""
     except StorageError:  # the store, not the manifest
         raise
     except (ValueError, TypeError) as error:
         return None, f"{name} is damaged ({error})"
-    return manifest, find_problem(run, manifest, entries)
+    return manifest, find_problem(run, manifest, listing.entries if listing else None)
 
 
-def find_problem(run: RunFolder, manifest: Manifest, entries: Mapping[str, Entry] = NOT_LISTED) -> str:
+def find_problem(run: RunFolder, manifest: Manifest, entries: Mapping[str, Entry] | None = None) -> str:
     """What is wrong with the data of a manifest, in one line: each file must have its size. "" where nothing is."""
     home = run.home(manifest.home)
     for file, size, _, removable in manifest.list_files():
-        entry = None if manifest.home else entries.get(file)
+        entry = None if manifest.home or entries is None else entries.get(file)
         if (entry is None or entry.bytes != size) and not (removable and entries):
             entry = home.stat(file)
         if (entry is None and removable) or (entry is not None and entry.bytes == size):

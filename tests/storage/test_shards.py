@@ -19,6 +19,7 @@ import pytest
 from storage_samples import commit, fill, key_of, make_rows, write_weights
 
 from storage.errors import StorageError
+from storage.index import Listing
 from storage.runs import RunFolder
 from storage.shards import (
     BadFile,
@@ -314,9 +315,9 @@ def test_a_manifest_that_goes_while_it_is_looked_at_is_not_there(
     made = commit(run, "prompts", make_rows("prompts", run.run_id))
     read = Manifest.read
 
-    def read_too_late(store: Store, name: str) -> Manifest:
-        store.remove(name)
-        return read(store, name)
+    def read_too_late(place: Store | Listing, name: str) -> Manifest:
+        run.store.remove(name)
+        return read(place, name)
 
     monkeypatch.setattr(Manifest, "read", read_too_late)
     assert (LOOKS[look](run, made), caplog.text) == ([], "")
