@@ -16,23 +16,21 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
-from torch import Tensor
 
 from mopd.engines.stops import LENGTH
 from mopd.errors import InputError
-from mopd.models.device import autocast, default_device
+from mopd.models.device import default_device
 from mopd.models.folders import load_tokenizer, num_output_ids
-from mopd.models.lora import seed_dropout, trained_parameters
+from mopd.models.lora import trained_parameters
 from mopd.models.teachers import load_teacher, teacher_sources
 from mopd.objectives import needs_teacher, objective_class
-from mopd.objectives.base import MicroBatch, Objective, Update
+from mopd.objectives.base import Update
 from mopd.objectives.response_steps import StepSplitter
 from mopd.optimizers.schedule import learning_rate, updates_of_run
-from mopd.reading.forward import branches, hidden_states, make_batch, plan_batches, tree_tokens
 from mopd.reading.narrow import load_reader
 from mopd.seeds import derive_seed
-from mopd.trainer.gauge import BACKWARD, FORWARD, Gauge
 from mopd.trainer.gradient_checkpointing import set_checkpointing
+from mopd.trainer.gradients import accumulate_gradients, clip_gradients, precision
 from mopd.trainer.state import TrainerState, open_state, save_state, update_teacher
 
 if TYPE_CHECKING:  # scoring and training run where pydantic is not installed
@@ -189,25 +187,6 @@ def _move(state: TrainerState, train: TrainSettings, rate: float) -> None:
     state.step += 1
 
 
-def clip_gradients(weights: list[Tensor], max_norm: float) -> float:
-    """Scale gradients down to a norm that they are not to exceed; returns the one they had, in at least float32."""
-    gradients = [weight.grad for weight in weights if weight.grad is not None]
-    wide = [torch.promote_types(gradient.dtype, torch.float32) for gradient in gradients]
-    norms = [torch.linalg.vector_norm(gradient, dtype=dtype) for gradient, dtype in zip(gradients, wide)]
-    norm = torch.linalg.vector_norm(torch.stack(norms))
-    torch.nn.utils.clip_grads_with_norm_(weights, max_norm, norm)
-    return float(norm)
-
-
-def precision(student: Any) -> float:
-    """Of the trained weights, 1.2e-7 in fp32, as which those in bfloat16 count: the rest of their bits is kept.
-
-    A gradient (nats a token) that is no longer than that is rounding.
-    """
-    weight = next(iter(trained_parameters(student).values()))
-    return float(torch.finfo(torch.promote_types(weight.dtype, torch.float32)).eps)
-
-
 def _first_columns(number: int, rows: Rows, train: TrainSettings, rate: float) -> dict[str, Any]:
     """The columns of an update that are known before it is computed; the others are null until then."""
     unknown = (*UPDATE_COLUMNS, "grad_norm", "importance_mean", "importance_max", "importance_clipped", "skipped")
@@ -227,70 +206,6 @@ def check_staleness(scores: Rows, bound: int, *, round: int) -> None:
         raise InputError(
             f"round {round}: rollouts of policy {oldest} are {round - oldest} rounds older than the policy to be "
             f"trained and train.max_staleness is {bound}; raise it, or sample them again"
-        )
-
-
-def accumulate_gradients(
-    student: Any,
-    objective: Objective,
-    settings: Settings,
-    device: torch.device,
-    *,
-    number: int,
-    tell: Callable[[float, str], None] = lambda share, text: None,
-) -> Tensor:
-    """Sum the gradients of all micro-batches; returns the untruncated importance ratios [T], in no order."""
-    update = objective.update
-    passes = FORWARD + BACKWARD + (FORWARD if objective.two_passes else 0)
-    num_tokens = sum(update.lengths)
-    ratios = []
-    with Gauge(
-        *(student, num_tokens, passes), lambda share, done: tell(share, f"{done:,} of {num_tokens:,} tokens")
-    ) as gauge:
-        if objective.two_passes:
-            objective.prepare(_sampled_logps(student, update, settings, device, number=number, gauge=gauge))
-        seed_dropout(settings, number)
-        for micro in _micro_batches(student, update, settings, device, gauge):
-            loss, sampled_N = objective.loss(micro)
-            loss.backward()
-            ratios.append(torch.exp(sampled_N.detach() - micro.of(update.behavior_logps_T)).cpu())
-    return torch.cat(ratios)
-
-
-@torch.no_grad()
-def _sampled_logps(
-    student: Any, update: Update, settings: Settings, device: torch.device, *, number: int, gauge: Gauge
-) -> Tensor:
-    """The student's log-probabilities of all tokens [T], under the dropout that their gradients will be taken under."""
-    seed_dropout(settings, number)
-    logps_T = torch.zeros_like(update.behavior_logps_T)
-    for micro in _micro_batches(student, update, settings, device, gauge):
-        logps_T[micro.indices_N] = micro.logps().sampled_N.cpu()
-    gauge.end()
-    return logps_T
-
-
-def _micro_batches(
-    student: Any, update: Update, settings: Settings, device: torch.device, gauge: Gauge
-) -> Iterator[MicroBatch]:
-    """The update cut into parts of bounded size, each read by the student."""
-    rows = update.rows
-    items = branches([row["prompt_token_ids"] for row in rows], [row["token_ids"] for row in rows])
-    for trees in plan_batches(
-        items, max_tokens=settings.train.max_tokens_per_pass, shared_tokens=tree_tokens(student, items)
-    ):
-        batch = make_batch(trees, device)
-        gauge.begin(len(batch.targets))
-        with autocast(settings.model.precision, device):
-            hidden_NH = hidden_states(student, batch)
-        yield MicroBatch(
-            update=update,
-            batch=batch,
-            student=student,
-            hidden_NH=hidden_NH,
-            temperature=float(rows[0]["temperature"]),
-            chunk=settings.score.chunk_positions,
-            precision=settings.model.precision,
         )
 
 

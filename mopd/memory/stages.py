@@ -261,7 +261,7 @@ def _num_support(settings: Settings) -> int:
 
 
 def checkpoints(settings: Settings, shape: ModelShape, device: Device) -> bool:
-    """Whether activations are computed again: as the setting says, `auto` as `mopd.trainer.gradient_checkpointing` does."""
+    """Whether activations are computed again, as `mopd.trainer.gradient_checkpointing` decides it."""
     train, widths = settings.train, Widths(FLOAT32, device.compute)
     if train.gradient_checkpointing != "auto":
         return train.gradient_checkpointing == "on"
