@@ -21,7 +21,6 @@ from mopd.engines.stops import LENGTH
 from mopd.errors import InputError
 from mopd.models.device import default_device
 from mopd.models.folders import load_tokenizer, num_output_ids
-from mopd.models.lora import trained_parameters
 from mopd.models.teachers import load_teacher, teacher_sources
 from mopd.objectives import needs_teacher, objective_class
 from mopd.objectives.base import Update
@@ -29,8 +28,11 @@ from mopd.objectives.response_steps import StepSplitter
 from mopd.optimizers.schedule import learning_rate, updates_of_run
 from mopd.reading.narrow import load_reader
 from mopd.seeds import derive_seed
+from mopd.trainer.checkpoints import Checkpoints, find_checkpoint, is_due, read_updates, save_checkpoint
 from mopd.trainer.gradient_checkpointing import set_checkpointing
 from mopd.trainer.gradients import accumulate_gradients, clip_gradients, precision
+from mopd.trainer.ranks import ALONE, Ranks
+from mopd.trainer.shares import take_gradients
 from mopd.trainer.state import TrainerState, open_state, save_state, update_teacher
 
 if TYPE_CHECKING:  # scoring and training run where pydantic is not installed
@@ -53,11 +55,13 @@ def train_round(
     state_folder: Path | None,
     base_folder: Path | None = None,
     reference_folder: Path | None = None,
-    out: Path,
+    out: Path | None,
     round: int,
     read: Callable[[Rows], Rows] = lambda rows: rows,
     progress: Callable[[dict[str, Any]], None] = lambda update: None,
     device: torch.device | None = None,
+    ranks: Ranks = ALONE,
+    checkpoints: Checkpoints | None = None,
 ) -> Rows:
     """Train the policy on one round's scores and write policy, teacher and optimizer to `out`.
 
@@ -65,29 +69,35 @@ def train_round(
     rows of an update with all that `mopd.objectives.columns_read` names, and is asked for one update at a time (left
     out: they have it). `state_folder` is the previous round's (None in the first); `base_folder` is the model that the
     policy's adapter is put on (None: it has none), `reference_folder` the run's initial policy (None: `policy_folder`).
+    Each of `ranks` must ask, with the same arguments but for `out`, which only rank 0 has: that alone writes.
+    With `checkpoints` the round goes on from the last of them, and leaves some of its own.
     Returns rows of `updates`, one an optimizer step, without `run`; `progress` is called with each, and between them
     with `done`, `of` and a `text`. Raises InputError for rollouts of too old a policy.
     """
     check_staleness(scores, settings.train.max_staleness, round=round)
     device = device or default_device()
+    last = find_checkpoint(checkpoints, ranks)
     state = open_state(
-        *(policy_folder, state_folder, settings.train, device),
-        base_folder=base_folder,
+        *(last or policy_folder, last or state_folder, settings.train, device),
+        base_folder=base_folder or policy_folder,
         seed=settings.seed,
         precision=settings.model.precision,
         out=out,
+        ranks=ranks,
     )
-    set_checkpointing(state.student, settings, device)
+    set_checkpointing(state.student, settings, device, ranks)
     teacher = None
     if needs_teacher(settings):
         teacher = _load_teacher(settings, policy_folder, state_folder, reference_folder or policy_folder, device)
-    updates, steps = [], _step_ids(settings.train, policy_folder)
+    updates, steps = read_updates(last), _step_ids(settings.train, policy_folder)
     parts = list(split_updates(scores, settings, round=round))
-    for number, part in enumerate(parts):
+    for number, part in list(enumerate(parts))[len(updates) :]:
         tell = partial(_tell, progress, number, len(parts))
         report = take_step(state, [row | steps(row) for row in read(part)], settings, device, teacher, tell)
         updates.append({"round": round, **report})
         progress(updates[-1])
+        if is_due(settings.train.checkpoint_every_updates, len(updates), len(parts)):
+            save_checkpoint(checkpoints, state, policy_folder, updates)
     save_state(state, policy_folder, out)
     return updates
 
@@ -147,9 +157,12 @@ def take_step(
     objective = objective_class(train)(Update(rows, train, teacher)) if rows else None
     if objective is None or not objective.has_signal():
         return {**report, "skipped": NO_SIGNAL, "seconds": time.monotonic() - began}
-    ratios_T = accumulate_gradients(state.student, objective, settings, device, number=report["step"], tell=tell)
+    ratios_T = accumulate_gradients(
+        state.student, objective, settings, device, number=report["step"], tell=tell, ranks=state.ranks
+    )
     report |= objective.report()
-    norm = clip_gradients(list(trained_parameters(state.student).values()), train.max_grad_norm)
+    take_gradients(state.student, state.weights)
+    norm = clip_gradients(list(state.weights.values()), train.max_grad_norm, state.shares)
     _check_finite(report["step"], report["loss"], norm)
     report |= {
         "grad_norm": norm,
