@@ -81,6 +81,8 @@ class Stage:
     """Where `job` samples on the device: `judge(samples, work) -> rows`, on the CPU while the next shard is sampled."""
     reads: tuple[str, ...] = ()
     """Tables that it reads besides those of its inputs."""
+    ranks: Callable[[Settings], int] = lambda settings: 1
+    """Processes that make a shard together, each with a device: the job is run in all of them, and rank 0 commits."""
     count: Callable[[Rows], Json] = lambda rows: {}
     """What the manifest says of the rows, so that nobody has to read them to tell how far a run is."""
     columns: dict[str, str] = field(default_factory=dict, hash=False)
@@ -142,7 +144,12 @@ def _choices(settings: Settings, tree: Json) -> Json:
 
 def _policies(settings: Settings, tree: Json) -> Json:
     length = {} if settings.train.schedule == "constant" else {"rounds": settings.rounds}
-    return {**tree["train"], **length, "precision": tree["model"]["precision"]}
+    return {**tree["train"], **length, **_dropout(settings), "precision": tree["model"]["precision"]}
+
+
+def _dropout(settings: Settings) -> Json:
+    """How dropout is drawn, where there is any: it was once an update, which is another policy than once a pass."""
+    return {"dropout": "by micro-batch"} if settings.train.lora and settings.train.lora.dropout else {}
 
 
 def _evaluations(settings: Settings, tree: Json) -> Json:
@@ -233,6 +240,7 @@ _STAGES = (
         settings=_policies,
         load="flows.execute.jobs:load_trainer",
         job="flows.execute.jobs:train",
+        ranks=lambda settings: settings.train.ranks,
         columns={"steps": "steps"},
     ),
     Stage("record", "updates", 3, _nothing, job="flows.execute.jobs:record", count=counts.count_updates),
