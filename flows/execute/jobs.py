@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from flows.execute.chosen import condition_of, publish_chosen
 from flows.execute.round_scores import RoundScores
-from flows.execute.work import Rows, Work, commit, manifest_of, read_shard, select_groups
+from flows.execute.work import Rows, Work, commit, maker, manifest_of, read_shard, select_groups
 from flows.folder.checkpoints import RoundCheckpoints
 from flows.folder.commits import commits_of, pinned
 from flows.folder.policies import base_folder, gather_trainer_state, policy_folder, teacher_state, trainer_folder
@@ -253,7 +253,8 @@ def _train(work: Work, ranks: Ranks) -> Manifest | None:
         return None
     num_groups = len({row["prompt_id"] for row in scores.rows})
     groups = {"groups": num_groups, "groups_wanted": settings.generate.num_prompts}
-    info: dict[str, Any] = {"version": shard.round + 1, **groups, "ranks": ranks.size, "shard": settings.train.shard}
+    info: dict[str, Any] = {"version": shard.round + 1, **groups, **maker()}
+    info |= {"ranks": ranks.size, "shard": settings.train.shard}
 
     def write(out: Path) -> None:
         updates = train_into(out)

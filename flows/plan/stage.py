@@ -77,12 +77,14 @@ class Stage:
     job: str
     load: str = ""
     """What the job needs on the device, `load(folder, settings, version) -> loaded`; "" for a job of the CPU."""
+    devices: Callable[[Settings], int] = lambda settings: 1
+    """How many devices of one host a process of it needs for that."""
+    ranks: Callable[[Settings], int] = lambda settings: 0
+    """How many processes make a shard together; 0: each makes shards of its own."""
     judge: str = ""
     """Where `job` samples on the device: `judge(samples, work) -> rows`, on the CPU while the next shard is sampled."""
     reads: tuple[str, ...] = ()
     """Tables that it reads besides those of its inputs."""
-    ranks: Callable[[Settings], int] = lambda settings: 1
-    """Processes that make a shard together, each with a device: the job is run in all of them, and rank 0 commits."""
     count: Callable[[Rows], Json] = lambda rows: {}
     """What the manifest says of the rows, so that nobody has to read them to tell how far a run is."""
     columns: dict[str, str] = field(default_factory=dict, hash=False)
@@ -164,6 +166,10 @@ def _selection(settings: Settings) -> Json:
     return {"groups": generate.groups.kind, "num_prompts": generate.num_prompts}
 
 
+def _engine_devices(settings: Settings) -> int:
+    return settings.generate.num_devices
+
+
 def _without(tree: Json, *names: str) -> Json:
     assert set(names) <= tree.keys(), f"no such settings: {set(names) - tree.keys()}"
     return {name: value for name, value in tree.items() if name not in names}
@@ -177,6 +183,7 @@ _STAGES = (
         version=2,
         settings=_rollouts,
         load="flows.execute.jobs:load_engine",
+        devices=_engine_devices,
         job="flows.execute.jobs:generate",
         count=counts.count_rollouts,
         columns={"cut at the longest response": "cut"},
@@ -228,6 +235,7 @@ _STAGES = (
         settings=_answers,
         reads=("prompts",),
         load="flows.execute.measure_jobs:load_answerer",
+        devices=_engine_devices,
         job="flows.execute.measure_jobs:answer",
         judge="flows.execute.measure_jobs:judge_answers",
         count=counts.count_judged,
@@ -250,6 +258,7 @@ _STAGES = (
         version=4,
         settings=_evaluations,
         load="flows.execute.jobs:load_engine",
+        devices=_engine_devices,
         job="flows.execute.jobs:sample_heldout",
         judge="flows.execute.jobs:judge_heldout",
         count=counts.count_judged,
