@@ -5,7 +5,7 @@ Adding a stage is a record here, a module of `mopd` with the work, and a schema 
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from functools import cache, reduce
 from operator import getitem
@@ -289,3 +289,8 @@ def free_settings(settings: Settings) -> tuple[str, ...]:
     """FREE_SETTINGS of a run with these settings: where a probe chooses its contexts, the choice holds intervals."""
     probes = isinstance(settings.condition.variant, AutoVariant)
     return tuple(name for name in FREE_SETTINGS if not (probes and name == "evaluate.bootstrap_samples"))
+
+
+def is_free(name: str, free: Iterable[str] = FREE_SETTINGS) -> bool:
+    """Whether a setting, or a group that it is part of, is among `free` ones."""
+    return any(name == setting or name.startswith(f"{setting}.") for setting in free)

@@ -19,6 +19,7 @@ import torch
 from torch import Tensor
 
 from mopd.errors import InputError
+from mopd.pulse import beat
 from mopd.reading.attention import PADDING, PREFIX, attention_mask, most_shared
 
 
@@ -166,6 +167,7 @@ def hidden_states(model: Any, batch: Batch) -> Tensor:
     """Hidden states [N, H] that predict the batch's tokens."""
     if isinstance(model, Blend):
         return torch.cat([hidden_states(part, batch) for part in model.models], dim=-1)
+    beat()
     output = model.base_model(
         input_ids=batch.input_ids,
         attention_mask=attention_mask(model, batch.branch_of, batch.longest),
