@@ -109,6 +109,8 @@ LATER = set(TABLES) - {"prompts"}
         ({"train.max_tokens_per_pass": 99}, set()),
         ({"train.gradient_checkpointing": "on"}, set()),
         ({"train.offload_optimizer": True}, set()),
+        ({"train.ranks": 2}, set()),
+        ({"train.checkpoint_every_updates": 2}, set()),
         ({"train.keep_trainer_states": 9}, set()),
         ({"evaluate.bootstrap_samples": 9}, set()),
     ],
