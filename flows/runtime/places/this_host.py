@@ -65,7 +65,7 @@ class ThisHost:
         return len(self.devices) // devices if devices else len(os.sched_getaffinity(0))
 
     def check(self, folder: Path) -> None:
-        """Whether there are the devices that an engine takes."""
+        """Whether there are the devices that an engine takes, and the ranks of training."""
         self.room(self._settings.generate.num_devices)
 
     def seen(self) -> list[str]:
