@@ -77,7 +77,7 @@ def holder_of(pid: int, log: str) -> psutil.Process:
 
     def look() -> bool:
         for child in psutil.Process(pid).children(recursive=True):
-            if os.readlink(f"/proc/{child.pid}/fd/1").endswith(log):
+            if Path(f"/proc/{child.pid}/fd/1").readlink().name == log:
                 found.append(child)
         return bool(found)
 
