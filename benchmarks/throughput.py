@@ -186,7 +186,7 @@ def compare_torch(settings: Any, rollouts: Rows, repeats: int, wanted: list[str]
     from mopd.objectives import objective_class
     from mopd.objectives.base import Update
     from mopd.score import Scorer
-    from mopd.train import accumulate_gradients
+    from mopd.trainer.gradients import accumulate_gradients
 
     prompts, template, folder = requests_of(settings)
     verdicts = [
