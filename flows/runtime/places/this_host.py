@@ -70,8 +70,9 @@ class ThisHost:
             )
 
     def check(self, folder: Path) -> None:
-        """Whether there are the devices that an engine takes."""
+        """Whether there are the devices that an engine takes, and those of the ranks."""
         self.room(self._settings.generate.num_devices)
+        self._check_ranks(self._settings.train.ranks)
 
     def seen(self) -> list[str]:
         """This host."""
