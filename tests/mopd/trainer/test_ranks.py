@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +17,7 @@ from mopd.objectives import objective_class
 from mopd.objectives.base import Update
 from mopd.settings import Settings, parse_settings
 from mopd.train import NO_SIGNAL, ROUNDING, take_step, train_round
+from mopd.trainer.checkpoints import find_checkpoint
 from mopd.trainer.gradients import accumulate_gradients
 from mopd.trainer.ranks import ALONE, Ranks
 from mopd.trainer.shares import join_shares, own_weights, share_out, take_gradients
@@ -220,3 +221,27 @@ def test_ranks_hold_copies_or_shares_and_skip_together(two: Group, folder: Path)
     shares, skipped_by_shares = zip(*two.run(held_and_skipped, folder, "full"), strict=True)
     assert sum(shares) == num_weights and max(shares) < 0.51 * num_weights
     assert [*skipped, *skipped_by_shares] == [[NO_SIGNAL, ROUNDING, None]] * 4
+
+
+def found_checkpoint(ranks: Ranks, root: Path) -> Path | None:
+    """What a rank goes on from where rank 0 alone has a folder."""
+    return find_checkpoint(OneFolder(root / f"rank-{ranks.rank}"), ranks)
+
+
+class OneFolder:
+    """A checkpoint in a folder of a host's own."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+
+    def newest(self) -> Path | None:
+        return self.folder
+
+    def write(self, number: int, write: Callable[[Path], None]) -> None:
+        raise AssertionError("not asked")
+
+
+def test_a_checkpoint_that_not_all_ranks_see_is_none(two: Group, tmp_path: Path) -> None:
+    assert two.run(found_checkpoint, tmp_path) == [None, None]
+    (tmp_path / "rank-0").mkdir()
+    assert two.run(found_checkpoint, tmp_path) == [tmp_path / "rank-0"] * 2
