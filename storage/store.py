@@ -49,6 +49,9 @@ Settle = Callable[[bytes | None], bool]
 class Store(Protocol):
     """A run's files. Small, and can be pickled: it goes to worker processes and to other hosts."""
 
+    def __hash__(self) -> int:
+        """By where it is."""
+
     @property
     def address(self) -> str:
         """As people name it: `/folder`, or `s3://bucket/prefix`."""
