@@ -7,7 +7,7 @@ condition, by the index. Of a round whose index doesn't fit all shards are read:
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from functools import cached_property
 from typing import Any
@@ -17,11 +17,12 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.dataset as ds
 
+from storage.errors import StorageError
 from storage.index import ShardRows
 from storage.logger import LOGGER
 from storage.runs import RunFolder
 from storage.schemas import LENGTHS, NAME_COLUMNS, key_columns
-from storage.tables import MANY, Round, make_index, open_rounds, read_shards, small_columns, view_schema
+from storage.tables import Round, is_unchanged, make_index, open_rounds, read_shards, small_columns, view_schema
 
 _SHARD = "shard"
 """Beside rows of the index: the number of the shard that they are of."""
@@ -36,6 +37,8 @@ class TableView(ds.InMemoryDataset):
         self._run, self.table, self._bad_files = run, table, bad_files
         self._small = frozenset(small_columns(table))
         self.is_open = False
+        self.error: StorageError | None = None
+        """What DuckDB was told of, and wraps in a page of its own."""
         self.problems: list[str] = []
         """A line for each shard that was left out, once the table is open."""
 
@@ -47,7 +50,15 @@ class TableView(ds.InMemoryDataset):
         wanted = self.schema.names if columns is None else list(columns)
         asked = [] if filter is None else [name for name in self.schema.names if name in words]
         needed = pa.schema([field for field in self.schema if field.name in (*wanted, *asked)])
-        return ds.Scanner.from_batches(self._read(needed, asked, filter), schema=needed, columns=wanted, filter=filter)
+        batches = self._tell(self._read(needed, asked, filter))
+        return ds.Scanner.from_batches(batches, schema=needed, columns=wanted, filter=filter)
+
+    def _tell(self, batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+        try:
+            yield from batches
+        except StorageError as error:
+            self.error = error
+            raise
 
     def _read(self, needed: pa.Schema, asked: list[str], condition: pc.Expression | None) -> Iterator[pa.RecordBatch]:
         """The needed columns of at least the rows that meet a condition, which names the columns `asked`."""
@@ -60,16 +71,21 @@ class TableView(ds.InMemoryDataset):
 
     @cached_property
     def _rounds(self) -> list[Round]:
+        return self._open()
+
+    def _open(self, *, by_names: bool = False) -> list[Round]:
         self.is_open = True
-        rounds, self.problems = open_rounds(self._run, self.table, self._bad_files)
-        for problem in self.problems:
-            LOGGER.warning("left out: %s", problem)
+        rounds, problems = open_rounds(self._run, self.table, self._bad_files, by_names=by_names)
+        for problem in problems:
+            if problem not in self.problems:
+                LOGGER.warning("left out: %s", problem)
+        self.problems = problems
         return rounds
 
     def _with_indexes(self) -> Iterator[Round]:
-        """The rounds, with an index where that is worth it."""
+        """The rounds, each with an index where that is worth it."""
         for number, round in enumerate(self._rounds):
-            if round.index is None and len(round.shards) >= MANY and not self._bad_files:
+            if round.wants_index and not self._bad_files:
                 self._rounds[number] = replace(round, index=make_index(self._run, self.table, round.number))
             yield self._rounds[number]
 
@@ -83,21 +99,27 @@ class TableView(ds.InMemoryDataset):
 
     def _read_chosen(self, needed: pa.Schema, asked: list[str], condition: pc.Expression) -> Iterator[pa.RecordBatch]:
         """The rows that meet a condition of small columns."""
-        shards: list[ShardRows] = []
-        candidates: list[ShardRows] = []
-        parts: list[pa.Table] = []
-        for round in self._with_indexes():
-            if round.index is None:
-                shards += round.shards
-                continue
-            rows = round.index.read(pa.schema([self.schema.field(name) for name in asked]))
-            numbers = np.repeat(np.arange(len(round.shards)), [shard.rows for shard in round.shards])
-            parts.append(rows.append_column(_SHARD, pa.array(numbers + len(candidates))))
-            candidates += round.shards
-        if parts:
-            hits = pa.concat_tables(parts).filter(condition)[_SHARD].unique().to_pylist()
-            shards += [candidates[hit] for hit in hits]
+        rounds = self._open(by_names=True) if "_rounds" not in self.__dict__ else self._rounds
+        shards = self._choose(rounds, asked, condition)
+        if any(round.wants_index for round in rounds) or not all(is_unchanged(self._run, shard) for shard in shards):
+            shards = self._choose(self._with_indexes(), asked, condition)
         yield from read_shards(self._run, self.table, shards, needed, self._pushed(asked, condition))
+
+    def _choose(self, rounds: Iterable[Round], asked: list[str], condition: pc.Expression) -> list[ShardRows]:
+        """The shards that may have rows which meet a condition; where there is an index, those that have some by it."""
+        schema = pa.schema([self.schema.field(name) for name in asked])
+        chosen: list[ShardRows] = []
+        indexes, parts, first = [], [], 0
+        for round in rounds:
+            if round.index is None:
+                chosen += round.shards
+                continue
+            numbers = np.repeat(np.arange(first, first + len(round.index.counts)), round.index.counts)
+            parts.append(round.index.read(schema).append_column(_SHARD, pa.array(numbers)))
+            indexes += [(round.index, number) for number in range(len(round.index.counts))]
+            first += len(round.index.counts)
+        hits = pa.concat_tables(parts).filter(condition)[_SHARD].unique().to_pylist() if parts else []
+        return [*chosen, *(index.shards[number] for index, number in (indexes[hit] for hit in hits))]
 
     def _pushed(self, asked: list[str], condition: pc.Expression | None) -> pc.Expression | None:
         """The condition where a file can be read by it: it names no column that files don't have."""

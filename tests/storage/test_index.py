@@ -12,6 +12,7 @@ from storage_samples import commit, fill, key_of, make_rows
 
 from storage import tables, views
 from storage.catalog import QueryResult, query, write_catalog
+from storage.errors import StorageError
 from storage.index import ShardRows
 from storage.lineage import create_fork
 from storage.local import LocalStore
@@ -41,8 +42,7 @@ QUERIES = (
 @pytest.fixture(autouse=True)
 def two_are_many(monkeypatch: pytest.MonkeyPatch) -> None:
     """Rounds of two shards have an index here."""
-    for module in (tables, views):
-        monkeypatch.setattr(module, "MANY", 2)
+    monkeypatch.setattr(tables, "MANY", 2)
 
 
 @pytest.fixture(scope="module")
@@ -80,8 +80,7 @@ def fill_run(run: RunFolder, reward: float = 1.0) -> RunFolder:
 def answer_directly(run: RunFolder, sql: str, monkeypatch: pytest.MonkeyPatch) -> QueryResult:
     """The answer from the shards alone."""
     with monkeypatch.context() as patched:
-        for module in (tables, views):
-            patched.setattr(module, "MANY", 10**9)
+        patched.setattr(tables, "MANY", 10**9)
         return query(run, sql)
 
 
@@ -131,9 +130,9 @@ def test_a_query_opens_the_tables_that_it_needs(indexed: RunFolder, monkeypatch:
     opened = []
     open_rounds = tables.open_rounds
 
-    def record(run: RunFolder, table: str, *rest: frozenset[str]) -> object:
+    def record(run: RunFolder, table: str, *rest: frozenset[str], by_names: bool) -> object:
         opened.append(table)
-        return open_rounds(run, table, *rest)
+        return open_rounds(run, table, *rest, by_names=by_names)
 
     monkeypatch.setattr(views, "open_rounds", record)
     assert query(indexed, "SELECT DISTINCT reward FROM episodes").rows == [(1.0,)]
@@ -264,8 +263,20 @@ def test_a_fork_sees_what_becomes_of_its_parents_shards(indexed: RunFolder, tmp_
         index_round(fork, round)
     assert query(fork, "SELECT DISTINCT run, round FROM rollouts ORDER BY ALL").rows == [("fork", 0), ("fork", 1)]
     os.truncate(indexed.path / _shard(indexed).file, 99)
-    result = query(fork, SMALL)
-    assert (len(result.rows), len(result.excluded)) == (10, 1)
+    for sql, rows in ((SMALL, 10), (LARGE, 6)):
+        result = query(fork, sql)
+        assert (len(result.rows), len(result.excluded)) == (rows, 1)
+    indexed.path.rename(tmp_path / "moved")
+    with pytest.raises(
+        StorageError, match=r"^[^\n]*which it was forked from, has moved or is gone: put it back[^\n]*$"
+    ):
+        query(RunFolder.open(fork.path), SMALL)
+
+
+def test_damage_is_told_where_it_may_have_cost_a_row(indexed: RunFolder) -> None:
+    os.truncate(indexed.path / _shard(indexed).file, 99)
+    by_prompt = {prompt: query(indexed, f"SELECT text FROM rollouts WHERE prompt_id = '{prompt}'") for prompt in "bc"}
+    assert [(len(result.rows), len(result.excluded)) for result in by_prompt.values()] == [(4, 0), (2, 1)]
 
 
 def test_manifests_are_found_as_they_are(indexed: RunFolder) -> None:
