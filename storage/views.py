@@ -18,14 +18,16 @@ import pyarrow.compute as pc
 import pyarrow.dataset as ds
 
 from storage.errors import StorageError
-from storage.index import ShardRows
+from storage.index import IndexFile, ShardRows
 from storage.logger import LOGGER
 from storage.runs import RunFolder
 from storage.schemas import LENGTHS, NAME_COLUMNS, key_columns
 from storage.tables import Round, is_unchanged, make_index, open_rounds, read_shards, small_columns, view_schema
 
-_SHARD = "shard"
-"""Beside rows of the index: the number of the shard that they are of."""
+Part = tuple[Round, Sequence[ShardRows]]
+"""Some shards of a round."""
+_SHARD = "number of shard"
+"""Beside rows of the index: which of the shards they are of."""
 
 
 class TableView(ds.InMemoryDataset):
@@ -62,12 +64,21 @@ class TableView(ds.InMemoryDataset):
 
     def _read(self, needed: pa.Schema, asked: list[str], condition: pc.Expression | None) -> Iterator[pa.RecordBatch]:
         """The needed columns of at least the rows that meet a condition, which names the columns `asked`."""
-        if self._small.issuperset(needed.names):
-            return self._read_index(needed)
+        is_small = self._small.issuperset(needed.names)
+        parts: Iterable[Part]
         if asked and self._small.issuperset(asked):
-            return self._read_chosen(needed, asked, condition)
-        shards = [shard for round in self._rounds for shard in round.shards]
-        return read_shards(self._run, self.table, shards, needed, self._pushed(asked, condition))
+            parts = self._choose(asked, condition)
+        else:
+            parts = ((round, round.shards) for round in (self._with_indexes() if is_small else self._rounds))
+        if is_small:
+            for round, shards in parts:
+                if round.index is not None:
+                    yield from round.index.read(needed).to_batches()
+                else:
+                    yield from read_shards(self._run, self.table, shards, needed)
+            return
+        pushed = None if LENGTHS.get(self.table, {}).keys() & asked else condition  # no file has such a column
+        yield from read_shards(self._run, self.table, [one for _, some in parts for one in some], needed, pushed)
 
     @cached_property
     def _rounds(self) -> list[Round]:
@@ -89,41 +100,38 @@ class TableView(ds.InMemoryDataset):
                 self._rounds[number] = replace(round, index=make_index(self._run, self.table, round.number))
             yield self._rounds[number]
 
-    def _read_index(self, needed: pa.Schema) -> Iterator[pa.RecordBatch]:
-        """All rows of small columns."""
-        for round in self._with_indexes():
-            if round.index is not None:
-                yield from round.index.read(needed).to_batches()
-            else:
-                yield from read_shards(self._run, self.table, round.shards, needed)
-
-    def _read_chosen(self, needed: pa.Schema, asked: list[str], condition: pc.Expression) -> Iterator[pa.RecordBatch]:
-        """The rows that meet a condition of small columns."""
-        rounds = self._open(by_names=True) if "_rounds" not in self.__dict__ else self._rounds
-        shards = self._choose(rounds, asked, condition)
-        if any(round.wants_index for round in rounds) or not all(is_unchanged(self._run, shard) for shard in shards):
-            shards = self._choose(self._with_indexes(), asked, condition)
-        yield from read_shards(self._run, self.table, shards, needed, self._pushed(asked, condition))
-
-    def _choose(self, rounds: Iterable[Round], asked: list[str], condition: pc.Expression) -> list[ShardRows]:
-        """The shards that may have rows which meet a condition; where there is an index, those that have some by it."""
+    def _choose(self, asked: list[str], condition: pc.Expression) -> list[Part]:
+        """The shards that may have rows which meet a condition of small columns, and no others where an index tells."""
         schema = pa.schema([self.schema.field(name) for name in asked])
-        chosen: list[ShardRows] = []
-        indexes, parts, first = [], [], 0
-        for round in rounds:
-            if round.index is None:
-                chosen += round.shards
-                continue
-            numbers = np.repeat(np.arange(first, first + len(round.index.counts)), round.index.counts)
-            parts.append(round.index.read(schema).append_column(_SHARD, pa.array(numbers)))
-            indexes += [(round.index, number) for number in range(len(round.index.counts))]
-            first += len(round.index.counts)
-        hits = pa.concat_tables(parts).filter(condition)[_SHARD].unique().to_pylist() if parts else []
-        return [*chosen, *(index.shards[number] for index, number in (indexes[hit] for hit in hits))]
+        rounds = self._rounds if "_rounds" in self.__dict__ else self._open(by_names=True)
+        parts = _find_hits(rounds, schema, condition)
+        shards = [shard for _, some in parts for shard in some]
+        if any(round.wants_index for round in rounds) or not all(is_unchanged(self._run, shard) for shard in shards):
+            parts = _find_hits(self._with_indexes(), schema, condition)
+        return parts
 
-    def _pushed(self, asked: list[str], condition: pc.Expression | None) -> pc.Expression | None:
-        """The condition where a file can be read by it: it names no column that files don't have."""
-        return None if LENGTHS.get(self.table, {}).keys() & asked else condition
+
+def _find_hits(rounds: Iterable[Round], schema: pa.Schema, condition: pc.Expression) -> list[Part]:
+    """Of rounds with an index the shards with rows that meet a condition, which names the columns of `schema`."""
+    parts: list[Part] = []
+    indexed: list[tuple[Round, IndexFile]] = []
+    for round in rounds:
+        if round.index is None:
+            parts.append((round, round.shards))
+        else:
+            indexed.append((round, round.index))
+    if not indexed:
+        return parts
+    counts = [index.counts for _, index in indexed]
+    starts = np.cumsum([0, *map(len, counts)])
+    numbers = np.repeat(np.arange(starts[-1]), np.concatenate(counts))
+    rows = pa.concat_tables(index.read(schema) for _, index in indexed).append_column(_SHARD, pa.array(numbers))
+    hits = np.unique(rows.filter(condition)[_SHARD])
+    for (round, index), first, last in zip(indexed, starts, starts[1:]):
+        chosen = hits[(first <= hits) & (hits < last)] - first
+        if len(chosen):
+            parts.append((round, [index.shards[number] for number in chosen]))
+    return sorted(parts, key=lambda part: part[0].number)
 
 
 class JoinedView(TableView):
