@@ -7,6 +7,8 @@ those of the environment (`AWS_ACCESS_KEY_ID`, a web identity, an instance's rol
 from __future__ import annotations
 
 import os
+import random
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -23,6 +25,7 @@ PART_BYTES = 16 << 20
 """Of a large file, sent or fetched at a time: an object may have 10,000 parts."""
 PARTS_AT_ONCE = 8
 REQUEST_TIMEOUT = timedelta(minutes=5)
+PAUSE_SECONDS = (0.02, 0.2)
 RETRIES, RETRY_TIMEOUT = 8, timedelta(minutes=3)
 """Of requests that the store did not answer, or answered by 409 or a 5xx: with growing pauses and jitter."""
 
@@ -51,11 +54,9 @@ class Bucket:
 
     def get(self, name: str) -> Found | None:
         """An object; None where there is none."""
-        import obstore
-
         with self._explained():
             try:
-                answer = obstore.get(self._client, name)
+                answer = _obstore().get(self._client, name)
                 return Found(bytes(answer.bytes()), str(answer.meta["e_tag"]))
             except FileNotFoundError as error:
                 self._refuse_absent_bucket(error)
@@ -63,32 +64,26 @@ class Bucket:
 
     def head(self, name: str) -> Entry | None:
         """An object as it is now; None where there is none."""
-        import obstore
-
         with self._explained():
             try:
-                return _entry(obstore.head(self._client, name))
+                return _entry(_obstore().head(self._client, name))
             except FileNotFoundError:
                 return None
 
     def list_all(self, prefix: str) -> Iterator[tuple[str, Entry]]:
         """Everything below a folder, a thousand a request."""
-        import obstore
-
         with self._explained():
             try:
-                for page in obstore.list(self._client, prefix.rstrip("/") or None, chunk_size=1000):
+                for page in _obstore().list(self._client, prefix.rstrip("/") or None, chunk_size=1000):
                     yield from ((str(found["path"]), _entry(found)) for found in page)
             except FileNotFoundError as error:
                 self._refuse_absent_bucket(error)
 
     def put(self, name: str, content: bytes | Path) -> str:
         """Write an object, over what is there; its ETag. A file that is large goes in parts."""
-        import obstore
-
         with self._explained():
             try:
-                done = obstore.put(self._client, name, content, chunk_size=PART_BYTES, max_concurrency=PARTS_AT_ONCE)
+                done = _obstore().put(self._client, name, content, chunk_size=PART_BYTES, max_concurrency=PARTS_AT_ONCE)
             except FileNotFoundError as error:
                 self._refuse_absent_bucket(error)
                 raise
@@ -99,43 +94,42 @@ class Bucket:
 
         A writer whose reply was lost sees that what is there is its own.
         """
-        import obstore
-
-        with self._explained():
-            try:
-                return str(obstore.put(self._client, name, content, mode="create")["e_tag"])
-            except obstore.exceptions.AlreadyExistsError:
-                return self._if_ours(name, content)
-            except FileNotFoundError as error:
-                self._refuse_absent_bucket(error)
-                raise
+        return self._put_if(name, content, None)
 
     def put_over(self, name: str, content: bytes, etag: str) -> str | None:
         """Write an object over the one with that ETag (If-Match); its new ETag, None where another one is there."""
-        import obstore
+        return self._put_if(name, content, etag)
 
-        with self._explained():
-            try:
-                return str(obstore.put(self._client, name, content, mode={"e_tag": etag})["e_tag"])
-            except (obstore.exceptions.PreconditionError, FileNotFoundError):
-                return self._if_ours(name, content)
+    def _put_if(self, name: str, content: bytes, etag: str | None) -> str | None:
+        """Write on the condition that what is there has that ETag; None: that nothing is there.
 
-    def _if_ours(self, name: str, content: bytes) -> str | None:
-        there = self.get(name)
-        return there.etag if there is not None and there.content == content else None
+        Where the condition failed although it holds, others were writing at that moment: once more, after a while.
+        """
+        exceptions = _obstore().exceptions
+        while True:
+            with self._explained():
+                try:
+                    mode = "create" if etag is None else {"e_tag": etag}
+                    return str(_obstore().put(self._client, name, content, mode=mode)["e_tag"])
+                except (exceptions.AlreadyExistsError, exceptions.PreconditionError):
+                    pass
+                except FileNotFoundError as error:
+                    self._refuse_absent_bucket(error)
+            there = self.get(name)
+            if there is not None and there.content == content:
+                return there.etag
+            if (there and there.etag) != etag:
+                return None
+            time.sleep(random.uniform(*PAUSE_SECONDS))
 
     def delete(self, names: list[str]) -> None:
         """Remove objects, those that are there."""
-        import obstore
-
         with self._explained():
             if names:
-                obstore.delete(self._client, names)
+                _obstore().delete(self._client, names)
 
     def parts(self, name: str) -> Iterator[bytes]:
         """An object's content, some parts at a time; FileNotFoundError where there is none."""
-        import obstore
-
         entry = self.head(name)
         if entry is None:
             raise FileNotFoundError(2, "there is no such object", f"{self.address}/{name}")
@@ -144,7 +138,7 @@ class Bucket:
             starts = list(range(first, min(first + step, entry.bytes), PART_BYTES))
             ends = [min(start + PART_BYTES, entry.bytes) for start in starts]
             with self._explained():
-                parts = obstore.get_ranges(self._client, name, starts=starts, ends=ends)
+                parts = _obstore().get_ranges(self._client, name, starts=starts, ends=ends)
             yield from map(bytes, parts)
 
     @property
@@ -163,8 +157,7 @@ class Bucket:
     @contextmanager
     def _explained(self) -> Iterator[None]:
         """What obstore raises, in one line; conditions that failed and files that aren't there are the caller's."""
-        from obstore import exceptions
-
+        exceptions = _obstore().exceptions
         try:
             yield
         except (exceptions.PermissionDeniedError, exceptions.UnauthenticatedError) as error:
@@ -172,7 +165,7 @@ class Bucket:
                 f"{self.address}: {self.reached_at} refuses access ({_reason(error)}): check the credentials of the "
                 "environment (AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY) and what they may do"
             ) from error
-        except exceptions.GenericError as error:
+        except (exceptions.GenericError, exceptions.AlreadyExistsError) as error:
             if "169.254." in str(error):  # the last place where credentials are looked for: an instance's role
                 raise StorageError(
                     f"{self.address}: no credentials: set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY"
@@ -187,13 +180,20 @@ class Bucket:
             ) from error
 
 
+def _obstore() -> Any:
+    """The library, imported where a bucket is asked for. Raises StorageError where it isn't installed."""
+    try:
+        import obstore
+    except ImportError as error:
+        raise StorageError(f"{SCHEME}…: a run in a bucket takes the extra s3: pip install 'mopd[s3]'") from error
+    return obstore
+
+
 @cache
 def _client(bucket: Bucket) -> Any:
     """One a process; it keeps its connections."""
-    try:
-        from obstore.store import S3Store
-    except ImportError as error:
-        raise StorageError(f"{bucket.address}: a run in a bucket takes the extra s3: pip install 'mopd[s3]'") from error
+    from obstore.store import S3Store
+
     endpoint = bucket.endpoint or _environment_endpoint()
     named: Any = {"endpoint": endpoint} if endpoint else {}
     return S3Store(
