@@ -11,7 +11,7 @@ from mopd.settings.place import LocalPlace
 
 
 def open_place(settings: Settings, logs: Path | None = None) -> Place:
-    """The place of `settings.place`, nothing started yet; its processes write into `logs`, if there is such a folder."""
+    """The place of `settings.place`, nothing started yet; its processes write into `logs`, where there is one."""
     if isinstance(settings.place, LocalPlace):
         return ThisHost(settings, logs)
     from flows.runtime.places.ray_cluster import RayCluster
