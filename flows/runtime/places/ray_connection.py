@@ -14,7 +14,7 @@ from mopd.errors import InputError
 ANSWER_SECONDS = 10.0
 """Ray itself asks for two minutes whether a cluster answers, and ends the process when none does."""
 ENVIRONMENT = {"RAY_BACKEND_LOG_LEVEL": "fatal", "RAY_ENABLE_AUTO_CONNECT": "0"}
-"""Of Ray in this process: it keeps the terminal to us, and starts no cluster of its own where a thread asks too late."""
+"""Of Ray in this process: the terminal is ours, and where a thread asks too late no cluster of its own is started."""
 _lock = threading.Lock()
 
 
