@@ -11,6 +11,7 @@ from pathlib import Path
 
 from flows.runtime.messages import Report
 from mopd.errors import InputError
+from mopd.pulse import beat
 
 
 @dataclass
@@ -86,6 +87,26 @@ def report_once(resource: Resource | None, report: Report, seconds: float) -> st
     report({"line": "begun"})
     time.sleep(seconds)
     return "done"
+
+
+def beat_now_and_then(resource: Resource, report: Report, seconds: float) -> str:
+    """Works for so long, pass by pass."""
+    for _ in range(int(seconds / 0.2)):
+        time.sleep(0.2)
+        beat()
+    return "done"
+
+
+def lose_engine(resource: Resource, report: Report, error: Exception) -> None:
+    raise error
+
+
+def share(resource: Resource, report: Report) -> tuple[str, set[int], int, str | None]:
+    """What of the host this process has: its name, cores, threads of torch, GPUs."""
+    import torch
+
+    name, gpus = os.environ["MOPD_REPLICA"], os.environ.get("CUDA_VISIBLE_DEVICES")
+    return name, os.sched_getaffinity(0), torch.get_num_threads(), gpus
 
 
 def meet(resource: Resource, report: Report, seconds: float) -> int:
