@@ -142,10 +142,10 @@ def find_device(settings: Settings) -> Device:
 def read_device(text: str, settings: Settings) -> Device:
     """The device that `80GB` (a GPU) or `cpu:16GB` stands for. Raises InputError."""
     match = SIZE.fullmatch(text.strip())
-    if match is None:
+    capacity = int(float(match[2]) * GIGABYTE) if match else 0
+    if match is None or not capacity:
         raise InputError(f"--device {text}: write the memory of a GPU as 80GB, or that of a machine as cpu:16GB")
-    kind = "cpu" if match[1] else "cuda"
-    return _device(settings, kind, int(float(match[2]) * GIGABYTE))
+    return _device(settings, "cpu" if match[1] else "cuda", capacity)
 
 
 def _device(settings: Settings, kind: str, capacity: int) -> Device:

@@ -115,9 +115,10 @@ def test_devices_by_their_memory(text: str, kind: str, size: float) -> None:
     assert kind == "cpu" or device.compute == 2
 
 
-def test_a_device_that_means_nothing() -> None:
-    with pytest.raises(InputError, match="--device 80: write the memory of a GPU as 80GB"):
-        read_device("80", Settings())
+@pytest.mark.parametrize("text", ["80", "0GB", "cpu:0.0GB", "-1GB"])
+def test_a_device_that_means_nothing(text: str) -> None:
+    with pytest.raises(InputError, match=f"^--device {text}: write the memory of a GPU as 80GB"):
+        read_device(text, Settings())
 
 
 def test_the_largest_pass() -> None:
