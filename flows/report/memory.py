@@ -13,7 +13,7 @@ from flows.runtime.worker import Report as Progress
 from flows.runtime.worker import in_own_process
 from mopd.memory.disk import policy_bytes, shard_bytes, trainer_state_bytes
 from mopd.memory.plan import MemoryPlan, describe, in_gigabytes, plan_memory, read_device
-from mopd.memory.stages import GIGABYTE
+from mopd.memory.sizes import GIGABYTE
 from mopd.settings import Settings
 
 

@@ -12,7 +12,8 @@ from mopd.errors import InputError
 from mopd.memory.advice import Change, advise
 from mopd.memory.available import total_memory
 from mopd.memory.footprint import BFLOAT16, FLOAT32, read_shape
-from mopd.memory.stages import GIGABYTE, Device, Models, Parts, stage_memory
+from mopd.memory.sizes import GIGABYTE, Device, Models, Parts
+from mopd.memory.stages import stage_memory
 
 if TYPE_CHECKING:
     from mopd.settings import Settings

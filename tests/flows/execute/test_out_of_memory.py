@@ -17,7 +17,7 @@ from flows.runtime.out_of_memory import OutOfMemory
 from flows.runtime.worker import silent
 from mopd.errors import InputError
 from mopd.memory import plan as memory_plan
-from mopd.memory.stages import GIGABYTE, Device
+from mopd.memory.sizes import GIGABYTE, Device
 from mopd.settings import parse_settings
 from storage.runs import RunFolder
 from tests.mopd.memory.test_memory_plan import QWEN2_HALF_B

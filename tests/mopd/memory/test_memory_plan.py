@@ -12,7 +12,7 @@ from mopd.errors import InputError
 from mopd.memory import plan as memory_plan
 from mopd.memory.advice import ORDER, halves
 from mopd.memory.plan import check_memory, plan_memory, read_device
-from mopd.memory.stages import GIGABYTE, Device, Lengths, Pass
+from mopd.memory.sizes import GIGABYTE, Device, Lengths, Pass
 from mopd.settings import Settings, parse_settings
 from mopd.settings.run import override_tree
 
