@@ -31,8 +31,8 @@ from mopd.optimizers.schedule import learning_rate, updates_of_run
 from mopd.reading.forward import branches, hidden_states, make_batch, plan_batches, tree_tokens
 from mopd.reading.narrow import load_reader
 from mopd.seeds import derive_seed
-from mopd.trainer.checkpointing import set_checkpointing
 from mopd.trainer.gauge import BACKWARD, FORWARD, Gauge
+from mopd.trainer.gradient_checkpointing import set_checkpointing
 from mopd.trainer.state import TrainerState, open_state, save_state, update_teacher
 
 if TYPE_CHECKING:  # scoring and training run where pydantic is not installed

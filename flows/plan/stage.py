@@ -34,6 +34,7 @@ FREE_SETTINGS = (
     "train.teacher.place",
     "train.keep_trainer_states",
     "train.max_staleness",
+    *("train.ranks", "train.shard", "train.checkpoint_every_updates"),
     "evaluate.when",
     "evaluate.bootstrap_samples",
 )

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from mopd.settings import Settings
 
 SMALL_ACTIVATIONS = GIGABYTE
-"""Activations below which they are kept, where that is left open (`mopd.trainer.checkpointing`)."""
+"""Activations below which they are kept, where that is left open (`mopd.trainer.gradient_checkpointing`)."""
 EIGHT_BIT = 1 + FLOAT32 / 256
 """Bytes of a moment in 8 bits, in blocks of 256 with a scale."""
 
@@ -77,7 +77,7 @@ def _num_support(settings: Settings) -> int:
 
 
 def checkpoints(settings: Settings, shape: ModelShape, device: Device) -> bool:
-    """Whether activations are computed again: as the setting says, `auto` as `mopd.trainer.checkpointing` does."""
+    """Whether activations are computed again: by the setting; `auto` as `mopd.trainer.gradient_checkpointing`."""
     train, widths = settings.train, Widths(FLOAT32, device.compute)
     if train.gradient_checkpointing != "auto":
         return train.gradient_checkpointing == "on"

@@ -13,7 +13,7 @@ from mopd.models.folders import resolve_model
 from mopd.settings import Settings, parse_settings
 from mopd.train import take_step
 from mopd.trainer import checkpointing
-from mopd.trainer.checkpointing import set_checkpointing
+from mopd.trainer.gradient_checkpointing import set_checkpointing
 from mopd.trainer.state import open_state
 from tests.mopd.models.test_lora import score_rows
 
