@@ -1,4 +1,8 @@
-"""What training takes on its device, part by part, at its largest moment."""
+"""What training takes on its device, part by part, at its largest moment; of each rank, where there are several.
+
+With `train.shard: none` a rank has what one process has. With `full` it has its share of weights, gradients and moments,
+and whole for a while what a pass reads: the embedding, the output layer, and two layers, the one in use and the next.
+"""
 
 from __future__ import annotations
 
@@ -25,6 +29,10 @@ if TYPE_CHECKING:
 
 SMALL_ACTIVATIONS = GIGABYTE
 """Activations below which they are kept, where that is left open (`mopd.trainer.gradient_checkpointing`)."""
+GATHERED_LAYERS = 2
+"""Layers that are whole at once under FSDP2: the one in use, and the next, which is on its way."""
+FOLLOWING = "following teacher"
+"""The part that the first rank alone has."""
 EIGHT_BIT = 1 + FLOAT32 / 256
 """Bytes of a moment in 8 bits, in blocks of 256 with a scale."""
 
@@ -42,14 +50,17 @@ def train_memory(settings: Settings, models: Models, device: Device) -> Parts:
         num_prompts=num_prompts,
     )
     num_tokens = num_prompts * generate.num_samples * lengths.response
-    on_host = device.kind == "cpu"
+    on_host, shares = device.kind == "cpu", num_shares(settings)
+    moments = 0 if train.offload_optimizer and not on_host else optimizer_bytes(settings, shape)
     return {
         **process_memory(device, "torch"),
-        "weights": weight_bytes(shape, linear) + FLOAT32 * shape.num_adapter,
+        "weights": (weight_bytes(shape, linear) + FLOAT32 * shape.num_adapter) // shares,
         "weights in bfloat16": autocast_bytes(shape, widths, linear),
-        "gradients": trained_bytes(shape),
-        "optimizer": 0 if train.offload_optimizer and not on_host else optimizer_bytes(settings, shape),
-        "teacher": _teacher_bytes(settings, models, device),
+        "gradients": trained_bytes(shape) // shares,
+        "optimizer": moments // shares,
+        "gathered weights": gathered_bytes(shape) if shares > 1 else 0,
+        FOLLOWING: _following_bytes(settings, shape, device),
+        "teacher": weight_bytes(models.teacher, FLOAT32) if needs_teacher(settings) else 0,
         **_micro_batch(settings, shape, device, part),
         "scores of an update": SUPPORT_WIDTH * (_num_support(settings) + 1) * num_tokens if on_host else 0,
     }
@@ -84,9 +95,22 @@ def checkpoints(settings: Settings, shape: ModelShape, device: Device) -> bool:
     num_tokens = longest_pass(settings)
     whole = activation_bytes(shape, widths, num_tokens=num_tokens, checkpointing=False, mask_length=num_tokens)
     process = sum(process_memory(device, "torch").values())
-    rest = trained_bytes(shape) + optimizer_bytes(settings, shape) + weight_bytes(shape, FLOAT32) + process
+    kept = trained_bytes(shape) + optimizer_bytes(settings, shape) + weight_bytes(shape, FLOAT32)
+    rest = kept // num_shares(settings) + process
     logits = logits_bytes(shape, widths, num_positions=settings.score.chunk_positions, gradient=True)
     return whole >= SMALL_ACTIVATIONS and whole + logits + rest >= device.capacity
+
+
+def num_shares(settings: Settings) -> int:
+    """Among how many ranks weights, gradients and moments are divided."""
+    return settings.train.ranks if settings.train.shard == "full" else 1
+
+
+def gathered_bytes(shape: ModelShape) -> int:
+    """Weights and gradients in float32 that are whole during a pass; the output layer's gradient is with the logits."""
+    layers, matrix = GATHERED_LAYERS * shape.num_linear // shape.num_layers, shape.vocab * shape.hidden
+    embedding = 0 if shape.tied else matrix
+    return FLOAT32 * (2 * layers + 2 * embedding + matrix)
 
 
 def optimizer_bytes(settings: Settings, shape: ModelShape) -> int:
@@ -96,10 +120,9 @@ def optimizer_bytes(settings: Settings, shape: ModelShape) -> int:
     return round(2 * moment * shape.num_trained) + (BFLOAT16 * shape.num_narrow if narrow else 0)
 
 
-def _teacher_bytes(settings: Settings, models: Models, device: Device) -> int:
-    """Teachers in memory while training: the next round's, and one that is read again."""
-    teacher, shape = settings.train.teacher, models.student
-    follows = 0
-    if teacher.kind == "ema" and (shape.num_adapter or (device.kind == "cpu" and teacher.place == "host")):
-        follows = trained_bytes(shape)
-    return follows + (weight_bytes(models.teacher, FLOAT32) if needs_teacher(settings) else 0)
+def _following_bytes(settings: Settings, shape: ModelShape, device: Device) -> int:
+    """The next round's teacher where it lies on the device: an adapter's, or one in the memory of a CPU."""
+    teacher = settings.train.teacher
+    if teacher.kind != "ema" or not (shape.num_adapter or (device.kind == "cpu" and teacher.place == "host")):
+        return 0
+    return trained_bytes(shape)
