@@ -172,7 +172,7 @@ def train_apart(path: Path) -> dict[str, float]:
     from flows.execute.work import Work
     from flows.plan.conditions import settings_of
     from flows.plan.shard import Shard
-    from flows.runtime.worker import silent
+    from flows.runtime.messages import silent
     from storage.runs import RunFolder
 
     torch.set_num_threads(1)

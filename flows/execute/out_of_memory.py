@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from flows.plan.shard import Shard
 from flows.plan.stage import FREE_SETTINGS
+from flows.runtime.messages import Report
 from flows.runtime.out_of_memory import OutOfMemory
-from flows.runtime.worker import Report
 from mopd.memory.plan import describe, lower_after
 
 RECKONED = {"generate": "generate", "answer": "generate", "evaluate": "generate", "score": "score", "train": "train"}

@@ -18,9 +18,10 @@ from flows.plan.shard import ContextShards, RoundPlan, Shard
 from flows.plan.stage import Stage
 from flows.runtime.console import Console
 from flows.runtime.interrupts import raise_if_interrupted
+from flows.runtime.messages import Report
 from flows.runtime.out_of_memory import OutOfMemory
 from flows.runtime.patience import is_temporary
-from flows.runtime.worker import Report, Worker, in_own_process, load_nothing
+from flows.runtime.worker import Worker, in_own_process, load_nothing
 from mopd.errors import InputError
 from mopd.settings import Settings
 from storage.runs import RunFolder

@@ -10,7 +10,7 @@ from typing import Any
 
 from flows.plan.shard import Shard
 from flows.plan.stage import STAGES
-from flows.runtime.worker import Report
+from flows.runtime.messages import Report
 from mopd.settings import Settings
 from storage.errors import StorageError
 from storage.runs import RunFolder

@@ -12,7 +12,8 @@ from typing import Any
 
 from flows.folder.named_models import models_by_setting
 from flows.runtime.console import Console, Transfers
-from flows.runtime.worker import Report, in_own_process
+from flows.runtime.messages import Report
+from flows.runtime.worker import in_own_process
 from mopd.hub.names import HubName, dataset_name, model_name
 from mopd.hub.views import is_there, view_folder
 from mopd.settings import Settings, parse_settings

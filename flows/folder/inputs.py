@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from flows.runtime.worker import Report
+from flows.runtime.messages import Report
 from mopd.errors import InputError
 from mopd.models.chat_template import ChatTemplate
 from mopd.settings import Settings

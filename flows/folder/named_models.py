@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from flows.runtime.console import Console
-from flows.runtime.worker import Report, in_own_process
+from flows.runtime.messages import Report
+from flows.runtime.worker import in_own_process
 from mopd.models.embedded import BUILDERS, cached_model, is_made, to_stderr
 from mopd.models.teachers import EXTERNAL_PATH
 from mopd.settings import Settings

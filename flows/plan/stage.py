@@ -37,6 +37,7 @@ FREE_SETTINGS = (
     *("train.ranks", "train.shard", "train.checkpoint_every_updates"),
     "evaluate.when",
     "evaluate.bootstrap_samples",
+    "place",
 )
 """Settings that change no shard's content, so that a run may continue with other ones: no key holds them.
 

@@ -9,7 +9,7 @@ from typing import Any
 from flows.folder.named_models import make_models, model_paths
 from flows.report.report import Report
 from flows.report.table import Column, Row, Table
-from flows.runtime.worker import Report as Progress
+from flows.runtime.messages import Report as Progress
 from flows.runtime.worker import in_own_process
 from mopd.memory.disk import policy_bytes, shard_bytes, trainer_state_bytes
 from mopd.memory.plan import MemoryPlan, describe, in_gigabytes, plan_memory, read_device

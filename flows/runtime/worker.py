@@ -8,28 +8,31 @@ Jobs are importable functions `job(resource, report, *args)`.
 from __future__ import annotations
 
 import contextlib
+import math
 import multiprocessing
 import os
 import signal
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from multiprocessing import forkserver
 from multiprocessing.connection import Connection
 from multiprocessing.context import ForkServerProcess
 from pathlib import Path
 from typing import Any
 
+from flows.runtime.messages import DEAD_ENGINE_CODE, Message, Report, outcome, silent
 from flows.runtime.out_of_memory import GIGABYTE, MemoryWatch, OutOfMemory
+from flows.runtime.places.share import Share
 from flows.runtime.worker_process import serve
 
 CONTEXT = multiprocessing.get_context("forkserver")
 CONTEXT.set_forkserver_preload(["flows.execute.preload"])
+EVERYTHING = Share()
 PATIENCE_SECONDS = 20.0
 POLL_SECONDS = 0.2
-SILENCE_SECONDS = 5.0
-
-Report = Callable[[dict[str, Any]], None]
+TELL_SECONDS = 5.0
+"""Who asked is told so often that the job goes on, where the worker reports nothing."""
 
 
 class WorkerDied(RuntimeError):
@@ -49,22 +52,28 @@ def load_nothing(*_: Any) -> None:
     """For workers whose jobs load what they need."""
 
 
-def silent(_: dict[str, Any]) -> None:
-    """Ignore reports."""
-
-
 class Worker:
     """A process that loads `load(*args)` on first use and runs jobs on it; started again after a death."""
 
-    def __init__(self, name: str, load: Callable[..., Any], *args: Any, log: Path | None = None) -> None:
+    def __init__(
+        self,
+        name: str,
+        load: Callable[..., Any],
+        *args: Any,
+        log: Path | None = None,
+        share: Share = EVERYTHING,
+        silence_seconds: float = math.inf,
+    ) -> None:
+        """`share`: what of the host it may use. Silent for `silence_seconds`, it is ended: a WorkerDied."""
         self.name = name
         self._load = (load, args)
-        self._log = log
+        self._log, self._share, self._silence_seconds = log, share, silence_seconds
         self._lock = threading.Lock()
         self._process: ForkServerProcess | None = None
         self._connection: Connection | None = None
         self._watch: MemoryWatch | None = None
         self._stopped = False
+        self._was_silent = False
 
     def run(self, job: Callable[..., Any], *args: Any, report: Report = silent) -> Any:
         """The job's result; its exceptions are raised here. One job at a time.
@@ -111,7 +120,7 @@ class Worker:
         if self._log is not None:
             self._log.parent.mkdir(parents=True, exist_ok=True)
         parent_end, child_end = CONTEXT.Pipe()
-        process = CONTEXT.Process(target=serve, args=(child_end, self._log), name=f"mopd {self.name}")
+        process = CONTEXT.Process(target=serve, args=(child_end, self._log, self._share), name=f"mopd {self.name}")
         process.start()
         self._process, self._connection = process, parent_end
         assert process.pid is not None, "a process that was started has an id"
@@ -124,41 +133,48 @@ class Worker:
         assert self._connection is not None
         try:
             self._connection.send((function, args))
-            while True:
-                kind, value = self._receive(self._connection, report)
-                if kind == "error":
-                    raise value
-                if kind == "result":
-                    return value
-                report(value)
+            return outcome(self._messages(self._connection, report), report)
         except (EOFError, ConnectionError) as error:
             raise self._death() from error
 
-    def _receive(self, connection: Connection, report: Report) -> tuple[str, Any]:
-        """The next message; while none comes, an empty report now and then says that the job goes on.
+    def _messages(self, connection: Connection, report: Report) -> Iterator[Message]:
+        """What comes; while nothing does, an empty report now and then says that the job goes on."""
+        while True:
+            yield self._receive(connection, report)
+
+    def _receive(self, connection: Connection, report: Report) -> Message:
+        """The next message. EOFError where none will come: the process is dead, or has been silent for too long.
 
         Watches the process too: its own children may hold the connection open after its death.
         """
         assert self._process is not None and self._watch is not None
-        heard = time.monotonic()
+        heard = told = time.monotonic()
         while not connection.poll(POLL_SECONDS):
             self._watch.look()
-            if time.monotonic() - heard > SILENCE_SECONDS:
-                heard = time.monotonic()
+            now = time.monotonic()
+            if now - told > TELL_SECONDS:
+                told = now
                 report({})
-            if not self._process.is_alive() and not connection.poll(0):
+            self._was_silent = now - heard > self._silence_seconds
+            if self._was_silent or not (self._process.is_alive() or connection.poll(0)):
                 raise EOFError
-        message: tuple[str, Any] = connection.recv()
+        message: Message = connection.recv()
         return message
 
     def _death(self) -> Exception:
-        code, watch = self._reap(POLL_SECONDS), self._watch
+        was_silent, self._was_silent = self._was_silent, False
+        code, watch = self._reap(0.0 if was_silent else POLL_SECONDS), self._watch
         if self._stopped:
             return WorkerStopped(f"{self.name}: stopped")
+        where = f"; see {self._log}" if self._log else ""
+        if was_silent:
+            silence = f"ended after {self._silence_seconds:.0f} s without a sign of life (place.silence_seconds)"
+            return WorkerDied(f"{self.name}: the worker process was {silence}{where}")
         if code == -signal.SIGKILL and watch is not None and watch.was_killed():
             return OutOfMemory(f"killed for memory at {watch.peak_bytes / GIGABYTE:.1f} GB", watch.peak_bytes)
+        if code == DEAD_ENGINE_CODE:
+            return WorkerDied(f"{self.name}: its engine is dead, and so the worker process has ended{where}")
         how = f"killed by {signal.Signals(-code).name}" if code < 0 else f"ended with exit code {code}"
-        where = f"; see {self._log}" if self._log else ""
         return WorkerDied(f"{self.name}: the worker process was {how}{where}")
 
     def _reap(self, patience: float) -> int:

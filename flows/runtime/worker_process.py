@@ -4,65 +4,49 @@ from __future__ import annotations
 
 import multiprocessing
 import os
-import pickle
 import signal
 import sys
 import threading
-import traceback
-from collections.abc import Callable
 from multiprocessing.connection import Connection
 from pathlib import Path
-from typing import Any
 
-from flows.runtime.out_of_memory import OutOfMemory, is_refusal
+from flows.runtime.messages import Message, Send, answer
+from flows.runtime.places.share import Share
+from mopd import pulse
 
 
-def serve(connection: Connection, log: Path | None) -> None:
+def serve(connection: Connection, log: Path | None, share: Share) -> None:
     """Load what the first message says, then do a job a message until the connection is closed."""
     os.setsid()
+    share.take()
     _redirect(log)
     threading.Thread(target=_end_with_parent, daemon=True).start()
-    resource: Any = None
-    loaded = False
+    send = _sender(connection)
+    pulse.listen(lambda: send(("report", {})))
+    load, args = connection.recv()
+    loaded, resource = answer(send, load, *args, share=False)
+    if not loaded:
+        sys.exit(1)
     while True:
         try:
-            function, args = connection.recv()
+            job, args = connection.recv()
         except EOFError:
             break
-        if loaded:
-            _answer(connection, function, resource, lambda report: connection.send(("report", report)), *args)
-        else:
-            resource = _answer(connection, function, *args, share=False)
-            loaded = True
+        answer(send, job, resource, lambda report: send(("report", report)), *args)
     if hasattr(resource, "close"):
         resource.close()
     os._exit(0)  # tearing down an interpreter that has torch takes a second, and nothing is left to tear down
 
 
-def _answer(connection: Connection, function: Callable[..., Any], *args: Any, share: bool = True) -> Any:
-    """Call and reply; what `share` is False for stays in this process. A failed load ends the process."""
-    try:
-        result = function(*args)
-    except Exception as error:
-        connection.send(("error", _portable(error)))
-        if not share:
-            sys.exit(1)
-        return None
-    connection.send(("result", result if share else None))
-    return result
+def _sender(connection: Connection) -> Send:
+    """Messages of several threads, whole one after another."""
+    lock = threading.Lock()
 
+    def send(message: Message) -> None:
+        with lock:
+            connection.send(message)
 
-def _portable(error: Exception) -> Exception:
-    """The error with this process's traceback as a note; a RuntimeError where it can't be pickled, or wants torch."""
-    trace = "".join(traceback.format_exception(error))
-    try:
-        refused = OutOfMemory(f"out of memory ({str(error).splitlines()[0]})") if is_refusal(error) else None
-        copy = refused or pickle.loads(pickle.dumps(error))
-    except Exception:
-        copy = RuntimeError(f"{type(error).__name__}: {error}")
-    copy.add_note(f"In the worker process:\n{trace}")
-    assert isinstance(copy, Exception)
-    return copy
+    return send
 
 
 def _redirect(log: Path | None) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -9,6 +10,13 @@ CONTROL_GROUPS = Path("/sys/fs/cgroup")
 OWN_GROUPS = Path("/proc/self/cgroup")
 FILES = (("memory.max", "memory.current"), ("memory.limit_in_bytes", "memory.usage_in_bytes"))
 """Limit and use of a group, in versions 2 and 1 of control groups."""
+SHARING = "MOPD_SHARING"
+"""In the environment of a process: how many of its kind share this host's memory and cores."""
+
+
+def num_sharing() -> int:
+    """How many processes of this one's kind are on this host, itself included."""
+    return int(os.environ.get(SHARING) or 1)
 
 
 def available_memory() -> int:

@@ -18,6 +18,7 @@ REFUSED: dict[str, str] = {
     **dict.fromkeys(("generation_config", "override_generation_config"), _ENDS),
     **dict.fromkeys(("logprobs_mode", "logits_processors", "watermark_config", "diffusion_config"), _DISTRIBUTION),
     **dict.fromkeys(("speculative_config", "spec_method", "spec_model", "spec_tokens"), _DISTRIBUTION),
+    "data_parallel_size": "place.replicas and place.devices decide how many engines there are",
     "return_sampling_mask": "nothing reads it",
     "dtype": "model.precision decides it",
     "seed": "every rollout has a seed of its own, which derives from the run's",

@@ -42,6 +42,9 @@ def _allowed(arguments: dict[str, JsonValue]) -> dict[str, JsonValue]:
     return arguments
 
 
+TENSOR_PARALLEL_SIZE = "tensor_parallel_size"
+"""The argument of vLLM that says how many devices an engine takes."""
+
 EngineArguments = Annotated[dict[str, JsonValue], AfterValidator(_allowed)]
 
 GroupSettings = Annotated[AllGroups | UsefulGroups, Field(discriminator="kind"), choice(AllGroups, UsefulGroups)]
@@ -88,8 +91,20 @@ class GenerateSettings(Frozen):
     """Whether each question ends with the instruction to summarize the reply in a tag. `auto`: where the context shows
     summaries; `always` lets contexts with and without them be compared on the same rollouts; `never`: excerpts do."""
 
+    @property
+    def num_devices(self) -> int:
+        """Devices that one engine takes."""
+        size = self.engine_arguments.get(TENSOR_PARALLEL_SIZE, 1)
+        assert isinstance(size, int), "it was checked"
+        return size
+
     @model_validator(mode="after")
     def _possible(self) -> GenerateSettings:
+        size = self.engine_arguments.get(TENSOR_PARALLEL_SIZE, 1)
+        if isinstance(size, bool) or not isinstance(size, int) or size < 1:
+            raise ValueError(
+                f"engine_arguments: {TENSOR_PARALLEL_SIZE}: {size!r} is no number of devices; give a whole number"
+            )
         if self.engine_arguments and self.engine != "vllm":
             raise ValueError(
                 f"engine_arguments are for vllm and the engine is {self.engine}; leave them out or set engine to vllm"

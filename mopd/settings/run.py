@@ -26,6 +26,7 @@ from mopd.settings.objective import (
     ObjectiveSettings,
     TokenMean,
 )
+from mopd.settings.place import LocalPlace, PlaceSettings
 from mopd.settings.sampling import IMPORTANCE, RECOMPUTED, follow_sampling, shaping
 from mopd.settings.signals import SignalSettings
 from mopd.settings.tasks import NumberTasks, TaskSettings
@@ -175,6 +176,7 @@ class Settings(Frozen):
     train: TrainSettings = TrainSettings()
     signals: SignalSettings = SignalSettings()
     evaluate: EvaluateSettings = EvaluateSettings()
+    place: PlaceSettings = LocalPlace()
 
     @property
     def draws(self) -> dict[str, int]:

@@ -16,7 +16,7 @@ from flows.folder.open import run_document, tasks_digest
 from flows.plan.run import RunPlan
 from flows.plan.shard import RoundPlan, Shard
 from flows.plan.stage import STAGES, Stage
-from flows.runtime.worker import silent
+from flows.runtime.messages import silent
 from mopd.models.folders import model_digest, resolve_model
 from mopd.settings import Settings, load_settings
 from mopd.tasks.draw import load_tasks

@@ -11,7 +11,7 @@ from flows.folder.inputs import check_sampling, check_sandbox
 from flows.folder.policies import policy_folder
 from flows.measure.eval.plan import EvalPlan, Model
 from flows.measure.eval.request import NamedModel
-from flows.runtime.worker import Report
+from flows.runtime.messages import Report
 from mopd.errors import InputError
 from mopd.models.chat_template import ChatTemplate, load_chat_template
 from mopd.settings import Settings

@@ -9,7 +9,7 @@ import pytest
 from flows.execute.jobs import read_earlier
 from flows.execute.work import Work
 from flows.plan.run import RunPlan
-from flows.runtime.worker import silent
+from flows.runtime.messages import silent
 from storage.runs import RunFolder
 from storage.shards import read_rows
 from tests.flows.plan.test_plan import commit, plan_of, run_of

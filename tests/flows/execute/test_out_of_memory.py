@@ -13,8 +13,8 @@ from flows.execute.out_of_memory import explain_out_of_memory
 from flows.execute.session import Workers
 from flows.plan.shard import Shard
 from flows.plan.stage import STAGES
+from flows.runtime.messages import silent
 from flows.runtime.out_of_memory import OutOfMemory
-from flows.runtime.worker import silent
 from mopd.errors import InputError
 from mopd.memory import plan as memory_plan
 from mopd.memory.sizes import GIGABYTE, Device

@@ -139,7 +139,7 @@ def wait_until(condition: Callable[[], bool], seconds: float = 20.0) -> None:
 
 def test_who_shows_reports_is_not_told_of_silence(worker: Worker, monkeypatch: pytest.MonkeyPatch) -> None:
     """A download from a slow hub, a package that pip fetches: nothing comes for a while, and nothing is to be shown."""
-    monkeypatch.setattr("flows.runtime.worker.SILENCE_SECONDS", 0.1)
+    monkeypatch.setattr("flows.runtime.worker.TELL_SECONDS", 0.1)
     lines: list[str] = []
     assert in_own_process(jobs.report_once, 1.0, report=lambda report: lines.append(report["line"])) == "done"
     assert lines == ["begun"]

@@ -9,7 +9,7 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
-from flows.runtime.worker import Report
+from flows.runtime.messages import Report
 from mopd.errors import InputError
 
 
@@ -78,6 +78,39 @@ def report_once(resource: Resource | None, report: Report, seconds: float) -> st
     report({"line": "begun"})
     time.sleep(seconds)
     return "done"
+
+
+def meet(resource: Resource, report: Report, seconds: float) -> int:
+    """Takes a while."""
+    time.sleep(seconds)
+    return os.getpid()
+
+
+def add_ranks(_: None, report: Report, number: int) -> int:
+    """The sum of `number + rank` over all ranks, by torch.distributed."""
+    import torch
+    import torch.distributed as dist
+
+    report({"rank": int(os.environ["RANK"])})
+    dist.init_process_group("gloo")
+    total = torch.tensor(number + int(os.environ["RANK"]))
+    dist.all_reduce(total)
+    dist.destroy_process_group()
+    return int(total)
+
+
+def lose_rank(_: None, report: Report, rank: int) -> None:
+    """One rank is killed, the others wait for it."""
+    if os.environ["RANK"] == str(rank):
+        os.kill(os.getpid(), signal.SIGKILL)
+    time.sleep(60)
+
+
+def fail_rank(_: None, report: Report, rank: int) -> None:
+    """One rank can't go on, the others wait for it."""
+    if os.environ["RANK"] == str(rank):
+        raise InputError("tasks.jsonl:3: broken")
+    time.sleep(60)
 
 
 def note(notes: Path, text: str) -> None:

@@ -1,0 +1,76 @@
+"""What passes between a job and who asked for it: reports while it works, then its result or its error.
+
+The same on both ways to a worker: a pipe to a process of this host, a stream from another one.
+"""
+
+from __future__ import annotations
+
+import os
+import pickle
+import sys
+import traceback
+from collections.abc import Callable, Iterable
+from typing import Any, Literal
+
+from flows.runtime.out_of_memory import OutOfMemory, is_refusal
+
+Message = tuple[Literal["report", "result", "error"], Any]
+Send = Callable[[Message], None]
+Report = Callable[[dict[str, Any]], None]
+"""Takes a dict such as `{"done": 3, "of": 8}`; an empty one says that the job goes on."""
+
+DEAD_ENGINE_CODE = 70
+"""Exit code of a worker that left because its engine is dead."""
+DEAD_ENGINES = ("EngineDeadError", "EngineCore encountered an issue", "Executor failed", "CUDA error")
+"""Of vLLM's engine, of its executor when a process of a device is gone, of a device whose context is lost."""
+
+
+def silent(_: dict[str, Any]) -> None:
+    """Ignore reports."""
+
+
+def answer(send: Send, function: Callable[..., Any], *args: Any, share: bool = True) -> tuple[bool, Any]:
+    """Call and reply: whether that went well, and the result, which stays in this process where `share` is False.
+
+    Leaves the process where the error says that what was loaded is of no use any more: whoever waits sees it die.
+    """
+    try:
+        result = function(*args)
+    except Exception as error:
+        _leave_dead_engine(error)
+        send(("error", portable(error)))
+        return False, None
+    send(("result", result if share else None))
+    return True, result
+
+
+def outcome(messages: Iterable[Message], report: Report) -> Any:
+    """The result that ends the messages; the job's error is raised, reports go to `report`. EOFError without an end."""
+    for kind, value in messages:
+        if kind == "error":
+            raise value
+        if kind == "result":
+            return value
+        report(value)
+    raise EOFError
+
+
+def portable(error: Exception) -> Exception:
+    """The error with this process's traceback as a note; a RuntimeError where it can't be pickled, or wants torch."""
+    trace = "".join(traceback.format_exception(error))
+    try:
+        refused = OutOfMemory(f"out of memory ({str(error).splitlines()[0]})") if is_refusal(error) else None
+        copy = refused or pickle.loads(pickle.dumps(error))
+    except Exception:
+        copy = RuntimeError(f"{type(error).__name__}: {error}")
+    copy.add_note(f"In the worker process:\n{trace}")
+    assert isinstance(copy, Exception)
+    return copy
+
+
+def _leave_dead_engine(error: Exception) -> None:
+    if is_refusal(error) or not any(sign in f"{type(error).__name__}: {error}" for sign in DEAD_ENGINES):
+        return
+    traceback.print_exception(error)  # into the worker's log
+    sys.stderr.flush()
+    os._exit(DEAD_ENGINE_CODE)

@@ -1,0 +1,91 @@
+"""`place: local`: a process a device of this host."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from flows.runtime.places.base import REPLICA, log_of, replica_name
+from flows.runtime.places.devices import Device, host_devices, share_of
+from flows.runtime.places.group import RankGroup, find_meeting
+from flows.runtime.places.pool import ReplicaPool
+from flows.runtime.worker import Worker, load_nothing
+from mopd.errors import InputError
+from mopd.memory.available import SHARING
+from mopd.settings import Settings
+from mopd.settings.place import LocalPlace
+
+
+class ThisHost:
+    """Workers on this host, each with devices of its own."""
+
+    def __init__(self, settings: Settings, logs: Path | None = None) -> None:
+        assert isinstance(settings.place, LocalPlace), "another place is asked for"
+        self._settings, self._place, self._logs = settings, settings.place, logs
+
+    @cached_property
+    def devices(self) -> list[Device]:
+        """Those that the run may use. Raises InputError."""
+        return host_devices(self._place)
+
+    def pool(
+        self, name: str, load: Callable[..., Any], *args: Any, devices: int = 1, replicas: int | None = None
+    ) -> ReplicaPool:
+        """Workers, each on its devices; on the CPUs, as many as there are devices."""
+        size = min(self._most(devices), replicas or len(self.devices))
+
+        def make(number: int) -> Worker:
+            return self._worker(name, number, self._devices(number, devices), size, load, *args)
+
+        return ReplicaPool(name, size, make, devices=size * devices)
+
+    def group(self, name: str, ranks: int, devices: int = 1) -> RankGroup:
+        """Workers that meet on loopback."""
+        if ranks > self._most(devices):
+            raise InputError(f"train.ranks: {ranks} on a host with {self._found()}; lower it")
+
+        def make(rank: int) -> Worker:
+            return self._worker(name, rank, self._devices(rank, devices), ranks, load_nothing)
+
+        return RankGroup(name, ranks, make, meet=find_meeting, devices=ranks * devices)
+
+    def check(self, folder: Path) -> None:
+        """Whether there are the devices that an engine takes."""
+        self._most(self._settings.generate.num_devices)
+
+    def seen(self) -> list[str]:
+        """This host."""
+        return [self._found()]
+
+    def _most(self, devices: int) -> int:
+        """So many replicas have room here. Raises InputError where not one has."""
+        if devices > len(self.devices):
+            raise InputError(
+                f"generate.engine_arguments: tensor_parallel_size: {devices} devices a replica, and this host has "
+                f"{self._found()}; lower it, or raise place.devices"
+            )
+        return len(self.devices) // devices if devices else len(os.sched_getaffinity(0))
+
+    def _found(self) -> str:
+        number, what = len(self.devices), "GPU" if self.devices[0].gpu else "set of cores"
+        return f"1 device ({what})" if number == 1 else f"{number} devices ({what.replace('set', 'sets')})"
+
+    def _devices(self, number: int, devices: int) -> list[Device]:
+        return self.devices[number * devices : (number + 1) * devices]
+
+    def _worker(
+        self, name: str, number: int, devices: list[Device], sharing: int, load: Callable[..., Any], *args: Any
+    ) -> Worker:
+        own = replica_name(name, number)
+        environment = {REPLICA: own, SHARING: str(sharing)}
+        return Worker(
+            f"{own} ({name})",
+            load,
+            *args,
+            log=log_of(self._logs, own),
+            share=share_of(devices, environment),
+            silence_seconds=self._place.silence_seconds,
+        )

@@ -1,0 +1,48 @@
+"""All ranks work on a job, rank 0 answers; a rank that dies takes the others along."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+
+import pytest
+
+from flows.runtime.places import group as group_module
+from flows.runtime.places.group import Meeting, RankGroup, environments, find_meeting
+from flows.runtime.worker import Worker, WorkerDied, load_nothing
+from mopd.errors import InputError
+from tests.flows.runtime import worker_jobs as jobs
+
+
+@pytest.fixture
+def group(monkeypatch: pytest.MonkeyPatch) -> Iterator[RankGroup]:
+    monkeypatch.setattr(group_module, "GRACE_SECONDS", 1.0)
+    group = RankGroup("test", 2, lambda rank: Worker(f"test-{rank}", load_nothing), meet=find_meeting)
+    yield group
+    group.kill()
+
+
+def test_ranks_are_told_where_they_meet() -> None:
+    found = environments([Meeting("a", "10.0.0.1", 7), Meeting("b", "10.0.0.2", 8), Meeting("a", "10.0.0.1", 9)])
+    assert [one["RANK"] for one in found] == ["0", "1", "2"]
+    assert [one["LOCAL_RANK"] for one in found] == ["0", "0", "1"]
+    assert {(one["WORLD_SIZE"], one["MASTER_ADDR"], one["MASTER_PORT"]) for one in found} == {("3", "10.0.0.1", "7")}
+
+
+def test_all_ranks_work_on_a_job_and_rank_0_answers(group: RankGroup) -> None:
+    reports: list[dict[str, int]] = []
+    assert group.run(jobs.add_ranks, 10, report=lambda report: reports.append(report) if report else None) == 21
+    assert reports == [{"rank": 0}]
+
+
+def test_a_rank_that_dies_ends_the_group_and_the_next_job_has_a_new_one(group: RankGroup) -> None:
+    began = time.monotonic()
+    with pytest.raises(WorkerDied):
+        group.run(jobs.lose_rank, 1)
+    assert time.monotonic() - began < 30
+    assert group.run(jobs.add_ranks, 10) == 21
+
+
+def test_what_a_rank_raises_is_raised(group: RankGroup) -> None:
+    with pytest.raises(InputError, match="broken"):
+        group.run(jobs.fail_rank, 1)
