@@ -26,9 +26,11 @@ class Device(NamedTuple):
     kind: str
     """cpu or cuda."""
     capacity: int
-    """Bytes that it has, other processes aside."""
+    """Bytes that it has, other processes aside; of a CPU, those of the machine, whatever sets its cores are cut in."""
     compute: int
     """Bytes of a number in matrix products."""
+    number: int = 1
+    """How many there are of it here."""
 
 
 @dataclass(frozen=True)
@@ -70,6 +72,15 @@ class Pass(NamedTuple):
         most = max(longest, min(max_tokens, num_prompts * tree))
         masked = min(max_tokens, tree) if num_samples > 1 and max_tokens > prefix else 0
         return cls(most, min(most, num_prompts * num_samples * response), masked)
+
+
+def num_processes(settings: Settings, device: Device) -> dict[str, int]:
+    """How many processes work for a stage at once on this host: engines, scorers, ranks."""
+    place, num_shards = settings.place, -(-settings.generate.num_prompts // settings.prompts_per_shard)
+    devices = min(device.number, place.devices) if place.kind == "local" and place.devices != "auto" else device.number
+    engines = min(place.replicas.get("generate", num_shards), devices // settings.generate.num_devices, num_shards)
+    scorers = min(place.replicas.get("score", num_shards), devices, num_shards)
+    return {"generate": max(engines, 1), "score": scorers, "train": settings.train.ranks}
 
 
 def process_memory(device: Device, libraries: str) -> Parts:

@@ -1,7 +1,8 @@
 """What each stage of a run takes on its device, part by part, at its largest moment: by `mopd.memory.footprint`.
 
 The longest prompts, replies and contexts that the settings allow are reckoned with, and the batches that are cut from
-them. On a CPU the process itself counts too, and what a stage keeps of its shard.
+them. On a CPU the process itself counts too, and what a stage keeps of its shard; processes that work beside each other
+share the machine's memory there, and a GPU is one process's own.
 """
 
 from __future__ import annotations
@@ -20,8 +21,8 @@ from mopd.memory.footprint import (
     reading_bytes,
     weight_bytes,
 )
-from mopd.memory.sizes import SUPPORT_WIDTH, Device, Lengths, Models, Parts, Pass, process_memory
-from mopd.memory.training import train_memory
+from mopd.memory.sizes import SUPPORT_WIDTH, Device, Lengths, Models, Parts, Pass, num_processes, process_memory
+from mopd.memory.training import FOLLOWING, train_memory
 from mopd.objectives import needs_reference, needs_support
 
 if TYPE_CHECKING:
@@ -31,15 +32,19 @@ STAGES = ("generate", "score", "train")
 
 
 def stage_memory(settings: Settings, models: Models, device: Device) -> dict[str, Parts]:
-    """The parts of each stage; their sum is its peak."""
+    """The parts of each stage; their sum is its peak, on a device or, of all its processes, on a CPU."""
     stages: dict[str, Callable[[Settings, Models, Device], Parts]] = {
         "generate": generate_memory,
         "score": score_memory,
         "train": train_memory,
     }
-    return {
-        name: {part: size for part, size in stages[name](settings, models, device).items() if size} for name in STAGES
-    }
+    sharing = num_processes(settings, device) if device.kind == "cpu" else dict.fromkeys(STAGES, 1)
+    return {name: _together(stages[name](settings, models, device), sharing[name]) for name in STAGES}
+
+
+def _together(parts: Parts, num_processes: int) -> Parts:
+    """Of so many processes, without parts that are nothing."""
+    return {part: size * (1 if part == FOLLOWING else num_processes) for part, size in parts.items() if size}
 
 
 def generate_memory(settings: Settings, models: Models, device: Device) -> Parts:
@@ -50,21 +55,25 @@ def generate_memory(settings: Settings, models: Models, device: Device) -> Parts
 
 
 def _vllm_memory(settings: Settings, models: Models, device: Device) -> Parts:
-    """Keys and values: on a GPU vLLM takes what is left, and needs room for one sequence."""
+    """Keys and values: on a GPU vLLM takes what is left, and needs room for one sequence.
+
+    Of the devices of an engine each has its share of weights, of heads, and of what layers make inside.
+    """
     from mopd.engines.vllm_engine import CPU_CACHE_VARIABLE, MAX_CPU_CACHE_BYTES, MIN_BATCHED_TOKENS
 
     generate, shape, width = settings.generate, models.student, device.compute
-    window = generate.max_prompt_tokens + generate.max_tokens
-    cache = cache_bytes(shape, width, num_tokens=window)
+    window, shares = generate.max_prompt_tokens + generate.max_tokens, generate.num_devices
+    cache = cache_bytes(shape, width, num_tokens=window) // min(shares, shape.num_key_heads)
     if device.kind == "cpu":
-        given = os.environ.get(CPU_CACHE_VARIABLE)
-        cache = int(given) << 30 if given else min(MAX_CPU_CACHE_BYTES, device.capacity // 2)
+        given, engines = os.environ.get(CPU_CACHE_VARIABLE), num_processes(settings, device)["generate"]
+        cache = int(given) << 30 if given else min(MAX_CPU_CACHE_BYTES, device.capacity // 2 // engines)
+        shares = 1  # all of them are in the same memory
     widths = Widths(width, width)
-    step = reading_bytes(shape, widths, num_tokens=max(window, MIN_BATCHED_TOKENS))
+    step = reading_bytes(shape, widths, num_tokens=max(window, MIN_BATCHED_TOKENS), shares=shares)
     logits = logits_bytes(shape, widths, num_positions=generate.max_num_seqs, gradient=False)
     return {
         **process_memory(device, "vllm"),
-        "weights": shape.num_params * width + 2 * shape.num_adapter * width,
+        "weights": (shape.num_params * width + 2 * shape.num_adapter * width) // shares,
         "keys and values": cache,
         "activations": step,
         "logits": logits,

@@ -1,7 +1,7 @@
 """What training takes on its device, part by part, at its largest moment; of each rank, where there are several.
 
-With `train.shard: none` a rank has what one process has. With `full` it has its share of weights, gradients and moments,
-and whole for a while what a pass reads: the embedding, the output layer, and two layers, the one in use and the next.
+With `train.shard: none` a rank has what one process has. With `full` it has its share of weights, gradients and
+moments, and whole for a while what a pass reads: embedding, output layer, the layer in use, and the next.
 """
 
 from __future__ import annotations
