@@ -1,4 +1,4 @@
-"""Memory where several devices work for a stage: engines of several GPUs, ranks, processes that share a CPU's memory."""
+"""Memory where several devices work for a stage: engines of several GPUs, ranks, processes that share a CPU."""
 
 from __future__ import annotations
 
