@@ -5,7 +5,7 @@ Adding a stage is a record here, a module of `mopd` with the work, and a schema 
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from functools import cache, reduce
 from operator import getitem
@@ -77,6 +77,10 @@ class Stage:
     job: str
     load: str = ""
     """What the job needs on the device, `load(folder, settings, version) -> loaded`; "" for a job of the CPU."""
+    devices: Callable[[Settings], int] = lambda settings: 1
+    """How many devices of one host a process of it needs for that."""
+    ranks: Callable[[Settings], int] = lambda settings: 0
+    """How many processes make a shard together; 0: each makes shards of its own."""
     judge: str = ""
     """Where `job` samples on the device: `judge(samples, work) -> rows`, on the CPU while the next shard is sampled."""
     reads: tuple[str, ...] = ()
@@ -142,7 +146,12 @@ def _choices(settings: Settings, tree: Json) -> Json:
 
 def _policies(settings: Settings, tree: Json) -> Json:
     length = {} if settings.train.schedule == "constant" else {"rounds": settings.rounds}
-    return {**tree["train"], **length, "precision": tree["model"]["precision"]}
+    return {**tree["train"], **length, **_dropout(settings), "precision": tree["model"]["precision"]}
+
+
+def _dropout(settings: Settings) -> Json:
+    """How dropout is drawn, where there is any: it was once an update, which is another policy than once a pass."""
+    return {"dropout": "by micro-batch"} if settings.train.lora and settings.train.lora.dropout else {}
 
 
 def _evaluations(settings: Settings, tree: Json) -> Json:
@@ -155,6 +164,10 @@ def _selection(settings: Settings) -> Json:
     if generate.groups.kind == "all":
         return {}
     return {"groups": generate.groups.kind, "num_prompts": generate.num_prompts}
+
+
+def _engine_devices(settings: Settings) -> int:
+    return settings.generate.num_devices
 
 
 def _without(tree: Json, *names: str) -> Json:
@@ -170,6 +183,7 @@ _STAGES = (
         version=2,
         settings=_rollouts,
         load="flows.execute.jobs:load_engine",
+        devices=_engine_devices,
         job="flows.execute.jobs:generate",
         count=counts.count_rollouts,
         columns={"cut at the longest response": "cut"},
@@ -221,6 +235,7 @@ _STAGES = (
         settings=_answers,
         reads=("prompts",),
         load="flows.execute.measure_jobs:load_answerer",
+        devices=_engine_devices,
         job="flows.execute.measure_jobs:answer",
         judge="flows.execute.measure_jobs:judge_answers",
         count=counts.count_judged,
@@ -233,6 +248,7 @@ _STAGES = (
         settings=_policies,
         load="flows.execute.jobs:load_trainer",
         job="flows.execute.jobs:train",
+        ranks=lambda settings: settings.train.ranks,
         columns={"steps": "steps"},
     ),
     Stage("record", "updates", 3, _nothing, job="flows.execute.jobs:record", count=counts.count_updates),
@@ -242,6 +258,7 @@ _STAGES = (
         version=4,
         settings=_evaluations,
         load="flows.execute.jobs:load_engine",
+        devices=_engine_devices,
         job="flows.execute.jobs:sample_heldout",
         judge="flows.execute.jobs:judge_heldout",
         count=counts.count_judged,
@@ -272,3 +289,8 @@ def free_settings(settings: Settings) -> tuple[str, ...]:
     """FREE_SETTINGS of a run with these settings: where a probe chooses its contexts, the choice holds intervals."""
     probes = isinstance(settings.condition.variant, AutoVariant)
     return tuple(name for name in FREE_SETTINGS if not (probes and name == "evaluate.bootstrap_samples"))
+
+
+def is_free(name: str, free: Iterable[str] = FREE_SETTINGS) -> bool:
+    """Whether a setting, or a group that it is part of, is among `free` ones."""
+    return any(name == setting or name.startswith(f"{setting}.") for setting in free)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from contextlib import suppress
 from types import TracebackType
 from typing import Any, ClassVar, TextIO
@@ -49,6 +49,7 @@ class Meter:
         self._label = f"{where:<10} {stage:<10}"
         self._total, self._done, self._done_before = total, done, done
         self._tokens, self._part, self._text = 0, 0.0, ""
+        self._made: list[dict[str, Any]] = []
         self._began = time.monotonic()
         self._last_step, self._last_shard = self._began, self._began
         self._last_line, self._quiet_seconds = self._began, QUIET_SECONDS
@@ -71,6 +72,7 @@ class Meter:
         with self._lock:
             self._done, self._part, self._text = self._done + 1, 0.0, ""
             self._tokens += int(manifest.info.get("tokens", 0))
+            self._made.append(manifest.info)
             self._last_step = self._last_shard = time.monotonic()
         if self._done < self._total:
             self._say_sometimes()
@@ -97,6 +99,7 @@ class Meter:
         if self._tokens:
             rate = self._tokens / max(self._last_shard - self._began, 1e-6)
             parts.append(f"{self._tokens:,} tokens, {rate:,.0f} tokens/s")
+        parts += [makers] if (makers := makers_text(self._made)) else []
         parts.append(f"{clock(seconds)}" if final else f"{clock(seconds)} so far{self._left(seconds)}")
         return ", ".join(parts)
 
@@ -145,6 +148,18 @@ class Transfers:
         left = (report["of"] - report["done"]) / rate if rate > 0 else None
         parts += [clock(seconds)] if ended else [f"about {clock(left)} left"] if left is not None else []
         return ", ".join(parts)
+
+
+def count_makers(infos: Iterable[dict[str, Any]]) -> tuple[int, int]:
+    """Of what manifests say of their shards: how many replicas made them, and on how many hosts."""
+    makers = {(info["host"], info.get("replica")) for info in infos if "host" in info}
+    return len(makers), len({host for host, _ in makers})
+
+
+def makers_text(infos: Iterable[dict[str, Any]]) -> str:
+    """`2 replicas on 1 host`; "" where one made them all."""
+    replicas, hosts = count_makers(infos)
+    return f"{replicas} replicas on {hosts} host{'s' if hosts > 1 else ''}" if replicas > 1 else ""
 
 
 def clock(seconds: float) -> str:

@@ -73,6 +73,10 @@ class Place(Protocol):
     def group(self, name: str, ranks: int, devices: int = 1) -> Pool:
         """One process a rank, each with `devices` devices. Raises InputError as `check`."""
 
+    def room(self, devices: int) -> int:
+        """So many replicas, each with `devices` devices (0: on the CPUs), there is room for. Raises InputError as
+        `check` where there is none."""
+
     def check(self, folder: Path) -> None:
         """Raises InputError, one line, for what the place can't do; `folder`: the run's, which may not be there yet.
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
 from pathlib import Path
 
 from flows.runtime.places.base import Place
@@ -9,6 +10,15 @@ from flows.runtime.places.this_host import ThisHost
 from mopd.errors import InputError
 from mopd.settings import Settings
 from mopd.settings.place import LocalPlace
+
+
+@lru_cache(maxsize=32)
+def check_place(settings: Settings, folder: Path) -> None:
+    """Whether the place can do what the settings ask of it, for a run in `folder`; asked once a process.
+
+    Raises InputError.
+    """
+    open_place(settings).check(folder)
 
 
 def open_place(settings: Settings, logs: Path | None = None) -> Place:
