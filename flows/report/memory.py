@@ -21,9 +21,9 @@ def memory_report(settings: Settings, device: str | None) -> tuple[Report, bool]
     """The plan on the device that is here, or on the one named; and whether all of it fits. Raises InputError."""
     make_models(model_paths(settings))
     plan: MemoryPlan = in_own_process(_plan, settings, device)
-    memory, disk, verdicts = _memory_table(plan), _disk_table(settings, plan), _verdicts(settings, plan)
-    lines = [_device_line(plan), *_process_lines(settings, plan)]
-    parts: list[str | Table] = [*lines, memory, *verdicts, disk, _disk_line(settings, plan)]
+    memory, disk = _memory_table(plan), _disk_table(settings, plan)
+    lines = [_device_line(plan), *process_lines(settings, plan)]
+    parts: list[str | Table] = [*lines, memory, *verdicts(settings, plan), disk, _disk_line(settings, plan)]
     return Report("Plan", parts, parts, memory, name="plan"), not plan.changes
 
 
@@ -42,20 +42,23 @@ def _device_line(plan: MemoryPlan) -> str:
     return f"{student.num_params:,} parameters{trained}; {there}, products in {'b' if width == 16 else ''}float{width}"
 
 
-def _process_lines(settings: Settings, plan: MemoryPlan) -> list[str]:
+def process_lines(settings: Settings, plan: MemoryPlan) -> list[str]:
     """How many processes work for each stage, where there are several, and what they take of the host."""
-    lines, processes, train = [], plan.processes, settings.train
-    if max(processes.values()) > 1 or plan.device.number > 1:
-        devices = f" of {settings.generate.num_devices} devices" if settings.generate.num_devices > 1 else ""
-        holds = {"none": "all weights", "full": "its share"}[train.shard]
-        lines.append(
-            f"At once: engines {processes['generate']}{devices}, scorers {processes['score']}, ranks "
-            f"{processes['train']}, each with {holds}."
-        )
+    lines = []
+    if max(plan.processes.values()) > 1:
+        size, shard = settings.generate.num_devices, settings.train.shard
+        engines = _count(plan.processes["generate"], "engine") + (f" of {size} devices" if size > 1 else "")
+        scorers, ranks = _count(plan.processes["score"], "scorer"), _count(plan.processes["train"], "rank")
+        holds = "its share of the weights" if shard == "full" else "all weights"
+        lines.append(f"At once: {engines}, {scorers}, {ranks}, each with {holds}.")
     if plan.host:
         each = ", ".join(f"{stage} {in_gigabytes(size)}" for stage, size in plan.host.items())
         lines.append(f"Of the host's memory: {each}.")
     return lines
+
+
+def _count(number: int, noun: str) -> str:
+    return f"{number} {noun}{'s' if number > 1 else ''}"
 
 
 def _memory_table(plan: MemoryPlan) -> Table:
@@ -69,7 +72,7 @@ def _memory_table(plan: MemoryPlan) -> Table:
     return Table(columns, rows, "memory at the largest moment of each stage, GB")
 
 
-def _verdicts(settings: Settings, plan: MemoryPlan) -> list[str]:
+def verdicts(settings: Settings, plan: MemoryPlan) -> list[str]:
     """What to change for each stage that does not fit."""
     lines = []
     for stage, changes in plan.changes.items():

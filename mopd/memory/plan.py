@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from mopd.errors import InputError
-from mopd.memory.advice import Change, advise
+from mopd.memory.advice import TENSOR_PARALLEL, Change, advise
 from mopd.memory.available import total_memory
 from mopd.memory.footprint import BFLOAT16, FLOAT32, read_shape
 from mopd.memory.host import FIXES, host_memory
@@ -46,13 +46,28 @@ class MemoryPlan:
 
 
 def plan_memory(settings: Settings, device: Device | None = None) -> MemoryPlan:
-    """The plan of a run, on the device that is here if none is given. Raises InputError for a config of no model."""
+    """The plan of a run, on the device that is here if none is given.
+
+    Raises InputError for a config of no model, and where there are fewer devices than ranks, or than an engine takes.
+    """
     device, models = device or find_device(settings), models_of(settings)
+    _check_number(settings, device)
     stages = stage_memory(settings, models, device)
     too_large = [stage for stage, parts in stages.items() if sum(parts.values()) > device.capacity]
     changes = {stage: lower(settings, models, stage, device, device.capacity) for stage in too_large}
     host = host_memory(settings, models, device)
     return MemoryPlan(device, models, stages, changes, num_processes(settings, device), host)
+
+
+def _check_number(settings: Settings, device: Device) -> None:
+    """Whether there are as many devices here as processes that work together; a cluster has others."""
+    wanted = {"train.ranks": settings.train.ranks, TENSOR_PARALLEL: settings.generate.num_devices}
+    for name, number in wanted.items():
+        if number > device.number and settings.place.kind == "local":
+            raise InputError(
+                f"{name}: takes {number} devices, and there {'is' if device.number == 1 else 'are'} {device.number}; "
+                "lower it, or raise place.devices or the number in --device"
+            )
 
 
 def lower(settings: Settings, models: Models, stage: str, device: Device, capacity: int) -> list[Change] | None:

@@ -112,6 +112,12 @@ def test_a_host_without_memory_for_what_lies_beside_its_gpus(tmp_path: Path, mon
     check_memory(settings_for(tmp_path / "m", QWEN3_8B, *FULL_8, "train.teacher.place=disk"))
 
 
+def test_more_ranks_than_devices(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"^train.ranks: takes 8 devices, and there are 2; lower it, or raise"):
+        plan_8b(tmp_path, GPUS_8._replace(number=2), "train.ranks=8")
+    plan_8b(tmp_path, GPUS_8._replace(number=2), "train.ranks=8", "place=ray")  # other hosts have others
+
+
 @pytest.mark.parametrize(("text", "number"), [("80GB", 1), ("8x80GB", 8)])
 def test_several_devices_by_their_memory(text: str, number: int) -> None:
     assert read_device(text, Settings()) == Device("cuda", 80 * GIGABYTE, 2, number)
