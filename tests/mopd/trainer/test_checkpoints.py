@@ -20,7 +20,7 @@ CHOICES: dict[str, dict[str, Any]] = {
     "ema in memory": {"teacher": {"kind": "ema", "place": "host"}},
     "no teacher of its own": {"teacher": "live"},
     "8 bits": {"optimizer": "adamw_8bit"},
-    "16 bits": {"master_weights": "bfloat16"},
+    "16 bits": {"precision": "bfloat16", "master_weights": "bfloat16"},
     "an adapter with dropout": {"lora": {"rank": 2, "dropout": 0.3}},
 }
 
@@ -47,8 +47,7 @@ class Folders:
 
 def trained(out: Path, checkpoints: Folders | None, *, every: int | None, **train: Any) -> Rows:
     folder = resolve_model("tiny:llama")
-    precision = "bfloat16" if "master_weights" in train else "float32"
-    chosen = round_settings(precision=precision, checkpoint_every_updates=every, **train)
+    chosen = round_settings(checkpoint_every_updates=every, **train)
     folders: dict[str, Any] = {"policy_folder": folder, "state_folder": None, "out": out}
     return untimed(
         train_round(round_rows(), chosen, **folders, round=0, checkpoints=checkpoints, device=torch.device("cpu"))

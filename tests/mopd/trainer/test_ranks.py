@@ -16,10 +16,11 @@ from mopd.models.lora import trained_parameters
 from mopd.objectives import objective_class
 from mopd.objectives.base import Update
 from mopd.settings import Settings, parse_settings
-from mopd.train import train_round
+from mopd.train import NO_SIGNAL, ROUNDING, take_step, train_round
 from mopd.trainer.gradients import accumulate_gradients
 from mopd.trainer.ranks import ALONE, Ranks
 from mopd.trainer.shares import join_shares, own_weights, share_out, take_gradients
+from mopd.trainer.state import open_state
 from tests.mopd.test_invariance import OBJECTIVES, settings, update_rows
 from tests.mopd.trainer.gloo import Group, started_ranks
 
@@ -78,20 +79,22 @@ def test_gradients_and_reports_are_those_of_one(
     assert found[0][1] == found[1][1]
 
 
-def round_settings(ranks: int = 1, shard: str = "none", precision: str = "float32", **train: Any) -> Settings:
-    """Three updates of several micro-batches each, in float32."""
-    chosen = {"learning_rate": 1e-3, "warmup_steps": 0, "updates_per_round": 3, "max_tokens_per_pass": 40}
-    model = {"path": "tiny:llama", "precision": precision}
-    return parse_settings(
-        {"model": model, "train": {**chosen, "ranks": ranks, "shard": shard if ranks > 1 else "none", **train}}
-    )
+def round_settings(ranks: int = 1, shard: str = "none", **train: Any) -> Settings:
+    """Three updates of several micro-batches each; `support` and `precision` are no settings of training."""
+    own = {"learning_rate": 1e-3, "warmup_steps": 0, "updates_per_round": 3, "max_tokens_per_pass": 40}
+    train = {**own, "ranks": ranks, "shard": shard if ranks > 1 else "none", **train}
+    score = {"support": train.pop("support", "student")}
+    model = {"path": "tiny:llama", "precision": train.pop("precision", "float32")}
+    return parse_settings({"model": model, "score": score, "train": train})
 
 
 def round_rows() -> Rows:
     """Score rows in float32."""
     wide = ("behavior_logprobs", "proximal_logprobs", "reference_logprobs", "support_teacher_logprobs")
     return [
-        row | {"policy_version": 0} | {name: row[name].astype(np.float32) for name in wide}
+        row
+        | {"policy_version": 0, "context_token_ids": np.append([9, 10], row["prompt_token_ids"])}
+        | {name: row[name].astype(np.float32) for name in wide}
         for row in update_rows(num_groups=6)
     ]
 
@@ -158,9 +161,12 @@ CHOICES: dict[str, dict[str, Any]] = {
     "no teacher of its own": {"teacher": "trust_region"},
     "checkpointing": {"gradient_checkpointing": "on"},
     "two passes": {"objective": "dpo"},
+    "a teacher that is read again": {"support": "full", "teacher": "frozen"},
+    "passes in bfloat16": {"precision": "bfloat16"},
 }
 COPIES: dict[str, dict[str, Any]] = {
     "8 bits": {"optimizer": "adamw_8bit"},
+    "16 bits": {"precision": "bfloat16", "master_weights": "bfloat16"},
     "an adapter": {"lora": {"rank": 2}},
     "an adapter with dropout": {"lora": {"rank": 2, "dropout": 0.3}, "objective": "simpo"},
 }
@@ -188,3 +194,25 @@ def test_a_round_of_two_is_a_round_of_one_and_each_goes_on_from_the_other(
         updates[name] = trained(*ways[second], tmp_path / name, before, before, 1)
         assert_same_updates(updates["11"], updates[name])
         assert_same_policy(tmp_path / "11", tmp_path / name)
+
+
+def held_and_skipped(ranks: Ranks, folder: Path, shard: str) -> tuple[int, list[str | None]]:
+    """Numbers of trained weights that a rank holds, and why it skipped updates of three kinds."""
+    state = open_state(
+        folder, None, round_settings(2, shard, objective="grpo", importance="none").train, CPU, ranks=ranks
+    )
+    held = sum(weight.numel() for weight in state.weights.values())
+    reports = [
+        take_step(state, rows, round_settings(2, shard, objective="grpo", importance="none"), CPU)
+        for rows in ([row | {"advantage": advantage} for row in round_rows()] for advantage in (None, 1e-12, 1.0))
+    ]
+    return held, [report["skipped"] for report in reports]
+
+
+def test_ranks_hold_copies_or_shares_and_skip_together(two: Group, folder: Path) -> None:
+    num_weights = sum(weight.numel() for weight in trained_parameters(load_model(folder, CPU)).values())
+    held, skipped = zip(*two.run(held_and_skipped, folder, "none"), strict=True)
+    assert held == (num_weights, num_weights)
+    shares, skipped_by_shares = zip(*two.run(held_and_skipped, folder, "full"), strict=True)
+    assert sum(shares) == num_weights and max(shares) < 0.51 * num_weights
+    assert [*skipped, *skipped_by_shares] == [[NO_SIGNAL, ROUNDING, None]] * 4
