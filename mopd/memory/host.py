@@ -36,7 +36,7 @@ def host_memory(settings: Settings, models: Models, device: Device) -> Parts:
     return {
         "generate": engines * PROCESS["cpu", "vllm"],
         "score": processes["score"] * scorer,
-        "train": processes["train"] * rank + _following(settings, models),
+        "train": processes["train"] * rank + _following(settings, models) + _gathered(settings, models),
     }
 
 
@@ -44,6 +44,11 @@ def _offloaded(settings: Settings, models: Models) -> int:
     """The moments of a rank that lie here between steps."""
     moments = optimizer_bytes(settings, models.student) if settings.train.offload_optimizer else 0
     return moments // num_shares(settings)
+
+
+def _gathered(settings: Settings, models: Models) -> int:
+    """The moments of all ranks that have a share, which the first has here whole when it saves them."""
+    return optimizer_bytes(settings, models.student) if num_shares(settings) > 1 else 0
 
 
 def _following(settings: Settings, models: Models) -> int:
