@@ -15,7 +15,7 @@ from typing import Any
 
 from flows.execute.chosen import condition_of, publish_chosen
 from flows.execute.round_scores import RoundScores
-from flows.execute.work import Rows, Work, commit, manifest_of, read_shard, select_groups
+from flows.execute.work import Rows, Work, commit, maker, manifest_of, read_shard, select_groups
 from flows.folder.commits import commits_of, pinned
 from flows.folder.policies import base_folder, gather_trainer_state, policy_folder, teacher_state, trainer_folder
 from flows.plan.conditions import CONTROL
@@ -218,7 +218,7 @@ def train(_: None, work: Work) -> Manifest:
     scores = RoundScores(folder, inputs, columns_read(settings))
     num_groups = len({row["prompt_id"] for row in scores.rows})
     groups = {"groups": num_groups, "groups_wanted": settings.generate.num_prompts}
-    info: dict[str, Any] = {"version": shard.round + 1, **groups}
+    info: dict[str, Any] = {"version": shard.round + 1, **groups, **maker()}
 
     def write(out: Path) -> None:
         updates = train_round(

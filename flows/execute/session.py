@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack, nullcontext
 from dataclasses import replace
+from functools import cached_property
 from pathlib import Path
 from typing import Any, Self
 
+from prefect.task_runners import ThreadPoolTaskRunner
 from pydantic import BaseModel, PrivateAttr
 
 from flows.execute.out_of_memory import explain_out_of_memory
@@ -21,7 +23,9 @@ from flows.runtime.interrupts import raise_if_interrupted
 from flows.runtime.messages import Report
 from flows.runtime.out_of_memory import OutOfMemory
 from flows.runtime.patience import is_temporary
-from flows.runtime.worker import Worker, in_own_process, load_nothing
+from flows.runtime.places.base import Pool
+from flows.runtime.places.open import open_place
+from flows.runtime.worker import in_own_process, load_nothing
 from mopd.errors import InputError
 from mopd.settings import Settings
 from storage.runs import RunFolder
@@ -30,6 +34,8 @@ from storage.shards import Manifest
 DEVICE_LIMIT = "mopd-device"
 LEASE_SECONDS = 60.0
 """A killed holder's slot comes free after this time and a few seconds."""
+TOO_MANY_SLOTS = 422
+"""What the server answers who asks for more slots than a limit has."""
 
 
 class Session(BaseModel):
@@ -93,7 +99,7 @@ class Run(Session):
         """
         run = cls(path=folder.path)
         run._folder, run._plan, run._console = folder, RunPlan.of(folder), console
-        run._workers, run._tried = Workers(folder), list(tried)
+        run._workers, run._tried = Workers(folder, run._plan.settings), list(tried)
         return run
 
     @property
@@ -132,23 +138,31 @@ class Run(Session):
 
 
 class Workers:
-    """At most one process holds the device at a time; one more works on the CPU."""
+    """The processes of a run: one pool at a time holds devices, another one works on the CPUs."""
 
-    def __init__(self, folder: RunFolder) -> None:
-        self._folder = folder
-        self._log = folder.path / "logs" / "workers.log"
-        self._device: Worker | None = None
-        self._slot = ExitStack()
-        self.cpu = Worker("cpu", load_nothing, log=self._log)
+    def __init__(self, folder: RunFolder, settings: Settings) -> None:
+        self._folder, self._settings = folder, settings
+        self._place = open_place(settings, folder.path / "logs")
+        self._device: Pool | None = None
+        self._slots = ExitStack()
+
+    @cached_property
+    def cpu(self) -> Pool:
+        """The pool on the CPUs."""
+        return self._place.pool("cpu", load_nothing, devices=0, replicas=self._settings.place.replicas.get("verify"))
 
     @property
-    def device(self) -> Worker:
-        """The worker that holds the device, as the stage asked for it."""
+    def device(self) -> Pool:
+        """The pool that holds devices, as the stage asked for it."""
         assert self._device is not None, "a stage asks for the device before its steps use it"
         return self._device
 
+    def task_runner(self) -> ThreadPoolTaskRunner[Any]:
+        """Of the steps: for each replica one at work and one that waits for it or for what it makes."""
+        return ThreadPoolTaskRunner(max_workers=2 * (self._place.room(1) + self.cpu.size))
+
     def make(self, stage: Stage, shard: Shard, report: Report) -> Manifest:
-        """One shard of a stage, made by the workers that its jobs want.
+        """One shard of a stage, made by the pools that its jobs want.
 
         Raises InputError where that takes more memory than there is: the same again would end the same way.
         """
@@ -160,55 +174,79 @@ class Workers:
 
     def _make(self, stage: Stage, shard: Shard, report: Report) -> Manifest:
         if stage.judge:
-            samples, seconds = self.device.run(sample_shard, stage.job, self._folder, shard, report=report)
-            made = self.cpu.run(judge_shard, stage.judge, self._folder, shard, samples, seconds)
+            sampled = self.device.run(sample_shard, stage.job, self._folder, shard, report=report)
+            made = self.cpu.run(judge_shard, stage.judge, self._folder, shard, sampled)
         else:
-            worker = self.device if stage.load else self.cpu
-            made = worker.run(make_shard, stage.job, self._folder, shard, report=report)
+            pool = self.device if stage.load else self.cpu
+            made = pool.run(make_shard, stage.job, self._folder, shard, report=report)
         assert isinstance(made, Manifest)
         return made
 
-    def hold_for(self, stage: Stage, shard: Shard) -> Worker:
-        """The device, with what a stage needs for its shards of this one's policy and settings."""
-        what = stage.load.partition(":load_")[2]
-        name = f"{what} of policy {shard.round}"
-        return self.hold(name, load_device, stage.load, self._folder, shard.settings, shard.round)
+    def hold_for(self, stage: Stage, shard: Shard, num_shards: int = 1) -> Pool:
+        """Devices, with what a stage needs for its shards of this one's policy and settings."""
+        name = f"{stage.load.partition(':load_')[2]} of policy {shard.round}"
+        if ranks := stage.ranks(self._settings):
+            return self._hold(name, lambda: self._place.group(name, ranks))
+        return self.hold(stage, name, num_shards, load_device, stage.load, self._folder, shard.settings, shard.round)
+
+    def hold(self, stage: Stage, name: str, num_shards: int, load: Callable[..., Any], *args: Any) -> Pool:
+        """The pool of that name, with a replica for each of so many shards, as far as there is room."""
+        devices, replicas = stage.devices(self._settings), self._settings.place.most(stage.name, num_shards)
+        return self._hold(name, lambda: self._place.pool(name, load, *args, devices=devices, replicas=replicas))
+
+    def _hold(self, name: str, start: Callable[[], Pool]) -> Pool:
+        """The pool of that name; another one that holds devices is closed first."""
+        if self._device is None or self._device.name != name:
+            self.release()
+            pool = start()
+            _take_slots(self._slots, pool.devices)
+            self._device = pool
+        return self._device
 
     def release(self) -> None:
-        """Free the device."""
+        """Free the devices."""
         if self._device is not None:
             self._device.close()
             self._device = None
-        self._slot.close()
+        self._slots.close()
 
     def close(self) -> None:
         """End all processes; what they hold closes itself."""
         self.release()
-        self.cpu.close()
+        if "cpu" in vars(self):
+            self.cpu.close()
 
     def kill(self) -> None:
         """End all processes now; jobs that run raise WorkerStopped."""
-        for worker in (self._device, self.cpu):
-            if worker is not None:
-                worker.kill()
-        self._slot.close()
-
-    def hold(self, name: str, load: Any, *args: Any) -> Worker:
-        """The worker of that name; another one that holds the device is closed first."""
-        if self._device is None or self._device.name != name:
-            self.release()
-            self._slot.enter_context(_device_slot())
-            self._device = Worker(name, load, *args, log=self._log)
-        return self._device
+        for pool in (self._device, vars(self).get("cpu")):
+            if pool is not None:
+                pool.kill()
+        self._slots.close()
 
 
-def _device_slot() -> Any:
-    """One of the slots of the server's `mopd-device` limit; at once where the server has no such limit.
+def _device_slots(number: int) -> Any:
+    """So many slots of the server's `mopd-device` limit; at once where the server has no such limit.
 
     A temporary server keeps leases in its memory only: there a killed holder's slot would never come free.
     """
     from prefect.concurrency.sync import concurrency
 
-    if is_temporary():
+    if is_temporary() or not number:
         return nullcontext()
-    return concurrency(DEVICE_LIMIT, occupy=1, lease_duration=LEASE_SECONDS)
+    return concurrency(DEVICE_LIMIT, occupy=number, lease_duration=LEASE_SECONDS)
+
+
+def _take_slots(stack: ExitStack, number: int) -> None:
+    """Have them until the stack is closed. Raises InputError where the limit is lower."""
+    from prefect.concurrency.asyncio import ConcurrencySlotAcquisitionError
+
+    try:
+        stack.enter_context(_device_slots(number))
+    except ConcurrencySlotAcquisitionError as error:
+        response = getattr(error.__cause__, "response", None)
+        if response is None or response.status_code != TOO_MANY_SLOTS:
+            raise
+        raise InputError(
+            f"{DEVICE_LIMIT}: this stage takes {number} devices, and the server's limit is lower; "
+            f"`prefect gcl update {DEVICE_LIMIT} --limit {number}`, or lower place.devices"
+        ) from error

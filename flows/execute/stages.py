@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import functools
 from collections import deque
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 from prefect import flow
 from prefect.context import TagsContext
 from prefect.futures import PrefectFuture
-from prefect.task_runners import ThreadPoolTaskRunner
 
 from flows.execute.session import Run, Session
 from flows.execute.steps import step_of
@@ -21,31 +20,30 @@ from flows.report.artifacts import write_artifact
 from flows.runtime.console import Meter
 from flows.runtime.interrupts import raise_if_interrupted
 
-THREADS = 4
-"""Steps in flight: one on the device, one on the CPU, and what waits for them."""
-
 
 def untagged() -> Any:
     """Steps that are begun in it carry no tags, the run's neither: for them each would ask the server for a slot."""
     return TagsContext(current_tags=set())
 
 
-def stage(function: Any) -> Any:
-    """A stage flow, its run named e.g. `generate-r0003`."""
+def stage(function: Callable[..., None]) -> Callable[..., None]:
+    """A stage flow, its run named e.g. `generate-r0003`, with threads for the steps that its run has room for."""
     name = function.__name__
 
     @functools.wraps(function)
-    def without_tags(*args: Any, **kwargs: Any) -> Any:
+    def without_tags(*args: Any, **kwargs: Any) -> None:
         with untagged():
-            return function(*args, **kwargs)
+            function(*args, **kwargs)
 
-    return flow(
-        name=name,
-        flow_run_name=f"{name}-r{{round:04d}}",
-        task_runner=ThreadPoolTaskRunner(max_workers=THREADS),  # type: ignore[arg-type]
-        validate_parameters=False,
-        persist_result=False,
+    stage_flow: Any = flow(
+        name=name, flow_run_name=f"{name}-r{{round:04d}}", validate_parameters=False, persist_result=False
     )(without_tags)
+
+    @functools.wraps(function)
+    def begin(run: Run, *args: Any, **kwargs: Any) -> None:
+        stage_flow.with_options(task_runner=run.workers.task_runner())(run, *args, **kwargs)
+
+    return begin
 
 
 @stage
@@ -75,6 +73,7 @@ def _ask(run: Run, round: int, generated: Meter, verified: Meter) -> None:
     begun = 0
     while True:
         part = run.round(round)
+        hold(run, part.rollouts)
         for place in range(begun, len(part.rollouts)):
             futures += _ask_shard(run, part, place, generated, verified)
         begun = len(part.rollouts)
@@ -87,7 +86,6 @@ def _ask_shard(run: Run, part: RoundPlan, place: int, generated: Meter, verified
     """Submit one shard; the prompts of a further one are drawn when its turn comes."""
     prompts, sampled, judged = [part.prompts[place]], [part.rollouts[place]], [part.verdicts[place]]
     wait(run, submit(run, prompts, _meter(run, prompts)))
-    hold(run, sampled)
     generated.expect(len(part.rollouts))
     verified.expect(len(part.verdicts))
     first = submit(run, sampled, generated)
@@ -144,24 +142,29 @@ def evaluate(run: Run, round: int) -> None:
     """Held-out prompts -> judged samples of policy version `round`; the engine stays for the round that follows."""
     part = run.plan.evaluations[round]
     wait(run, submit(run, part.prompts, _meter(run, part.prompts)))
-    _make(run, part.evaluations, keep=True)
+    following = run.round(round).rollouts if round < run.settings.rounds else []
+    _make(run, part.evaluations, keep_for=following)
 
 
-def _make(run: Run, shards: list[Shard], *, keep: bool = False) -> None:
-    """Make what is missing of a table's shards, with the device where they need it; `keep`: it stays loaded."""
+def _make(run: Run, shards: list[Shard], *, keep_for: list[Shard] | None = None) -> None:
+    """Make what is missing of a table's shards, with devices where they need them.
+
+    `keep_for`: shards that the same will make after these, so that it stays loaded.
+    """
     with _meter(run, shards) as meter:
-        hold(run, shards)
+        hold(run, shards, keep_for or [])
         wait(run, submit(run, shards, meter))
-        if not keep:
+        if not keep_for:
             run.workers.release()
     _publish(run, shards)
 
 
-def hold(run: Session, shards: list[Shard]) -> None:
-    """Have the device ready for what is missing of some shards."""
+def hold(run: Session, shards: list[Shard], following: list[Shard] | None = None) -> None:
+    """Have devices ready for what is missing of some shards, enough for those that follow too."""
     missing = run.missing(shards)
     if missing and STAGES[missing[0].table].load:
-        run.workers.hold_for(STAGES[missing[0].table], missing[0])
+        num_shards = max(len(missing), len(run.missing(following or [])))
+        run.workers.hold_for(STAGES[missing[0].table], missing[0], num_shards)
 
 
 def _meter(run: Run, shards: list[Shard]) -> Meter:

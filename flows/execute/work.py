@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import os
+import platform
 import time
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from importlib import import_module
-from typing import Any
+from typing import Any, NamedTuple
 
 from flows.plan.shard import Shard
 from flows.plan.stage import STAGES
 from flows.runtime.messages import Report
+from flows.runtime.places.base import REPLICA
 from mopd.settings import Settings
 from storage.errors import StorageError
 from storage.runs import RunFolder
@@ -49,18 +52,26 @@ def make_shard(loaded: Any, report: Report, job: str, folder: RunFolder, shard: 
     return result if isinstance(result, Manifest) else commit(folder, shard, result, began)
 
 
-def sample_shard(loaded: Any, report: Report, job: str, folder: RunFolder, shard: Shard) -> tuple[Rows, float]:
-    """The first half of a stage that samples and judges: samples, and the seconds that they took."""
+class Sampled(NamedTuple):
+    """The first half of a stage that samples and judges."""
+
+    rows: Rows
+    seconds: float
+    maker: dict[str, str]
+
+
+def sample_shard(loaded: Any, report: Report, job: str, folder: RunFolder, shard: Shard) -> Sampled:
+    """Samples, not judged yet."""
     began = time.monotonic()
-    return load_function(job)(loaded, Work(folder, shard, report)), time.monotonic() - began
+    rows = load_function(job)(loaded, Work(folder, shard, report))
+    return Sampled(rows, time.monotonic() - began, maker())
 
 
-def judge_shard(
-    _: None, report: Report, judge: str, folder: RunFolder, shard: Shard, samples: Rows, seconds: float
-) -> Manifest:
-    """The second half: `samples`, which took `seconds`, are judged and published."""
-    began = time.monotonic() - seconds
-    return commit(folder, shard, load_function(judge)(samples, Work(folder, shard, report)), began)
+def judge_shard(_: None, report: Report, judge: str, folder: RunFolder, shard: Shard, sampled: Sampled) -> Manifest:
+    """The second half: samples are judged and published."""
+    began = time.monotonic() - sampled.seconds
+    rows = load_function(judge)(sampled.rows, Work(folder, shard, report))
+    return commit(folder, shard, rows, began, sampled.maker)
 
 
 def load_device(load: str, folder: RunFolder, settings: Settings, version: int) -> Any:
@@ -93,9 +104,12 @@ def manifest_of(folder: RunFolder, shard: Shard) -> Manifest:
     return manifest
 
 
-def commit(folder: RunFolder, shard: Shard, rows: Rows, began: float) -> Manifest:
-    """Publish a shard's rows, made since `began` (monotonic seconds)."""
+def commit(
+    folder: RunFolder, shard: Shard, rows: Rows, began: float, made_by: dict[str, str] | None = None
+) -> Manifest:
+    """Publish a shard's rows, made since `began` (monotonic seconds) by this process, or by another `maker`."""
     overrides = {"set": list(shard.overrides)} if shard.overrides else {}
+    seconds = time.monotonic() - began
     return commit_shard(
         folder,
         shard.table,
@@ -105,5 +119,11 @@ def commit(folder: RunFolder, shard: Shard, rows: Rows, began: float) -> Manifes
         name=shard.name,
         rows=rows,
         parents=shard.parents(folder),
-        info={**STAGES[shard.table].count(rows), **overrides, "seconds": time.monotonic() - began},
+        info={**STAGES[shard.table].count(rows), **overrides, "seconds": seconds, **(made_by or maker())},
     )
+
+
+def maker() -> dict[str, str]:
+    """Who makes a shard, as its manifest says it: the host and, where this process is one of a pool's, the replica."""
+    replica = os.environ.get(REPLICA)
+    return {"host": platform.node(), **({"replica": replica} if replica else {})}

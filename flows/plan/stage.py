@@ -76,6 +76,10 @@ class Stage:
     job: str
     load: str = ""
     """What the job needs on the device, `load(folder, settings, version) -> loaded`; "" for a job of the CPU."""
+    devices: Callable[[Settings], int] = lambda settings: 1
+    """How many devices of one host a process of it needs for that."""
+    ranks: Callable[[Settings], int] = lambda settings: 0
+    """How many processes make a shard together; 0: each makes shards of its own."""
     judge: str = ""
     """Where `job` samples on the device: `judge(samples, work) -> rows`, on the CPU while the next shard is sampled."""
     reads: tuple[str, ...] = ()
@@ -156,6 +160,10 @@ def _selection(settings: Settings) -> Json:
     return {"groups": generate.groups.kind, "num_prompts": generate.num_prompts}
 
 
+def _engine_devices(settings: Settings) -> int:
+    return settings.generate.num_devices
+
+
 def _without(tree: Json, *names: str) -> Json:
     assert set(names) <= tree.keys(), f"no such settings: {set(names) - tree.keys()}"
     return {name: value for name, value in tree.items() if name not in names}
@@ -169,6 +177,7 @@ _STAGES = (
         version=2,
         settings=_rollouts,
         load="flows.execute.jobs:load_engine",
+        devices=_engine_devices,
         job="flows.execute.jobs:generate",
         count=counts.count_rollouts,
         columns={"cut at the longest response": "cut"},
@@ -220,6 +229,7 @@ _STAGES = (
         settings=_answers,
         reads=("prompts",),
         load="flows.execute.measure_jobs:load_answerer",
+        devices=_engine_devices,
         job="flows.execute.measure_jobs:answer",
         judge="flows.execute.measure_jobs:judge_answers",
         count=counts.count_judged,
@@ -231,6 +241,7 @@ _STAGES = (
         version=3,
         settings=_policies,
         load="flows.execute.jobs:load_trainer",
+        ranks=lambda settings: 1,
         job="flows.execute.jobs:train",
         columns={"steps": "steps"},
     ),
@@ -241,6 +252,7 @@ _STAGES = (
         version=4,
         settings=_evaluations,
         load="flows.execute.jobs:load_engine",
+        devices=_engine_devices,
         job="flows.execute.jobs:sample_heldout",
         judge="flows.execute.jobs:judge_heldout",
         count=counts.count_judged,

@@ -22,6 +22,10 @@ class AnyPlace(Frozen):
     """A process from which nothing is heard for so long is ended, and its shard is tried again. Whatever works says so
     pass by pass; loading a model and saving one do not (docs/places.md)."""
 
+    def most(self, stage: str, wanted: int) -> int:
+        """So many replicas of a stage as are wanted, or as `replicas` allows."""
+        return min([wanted, *(number for name, number in self.replicas.items() if name == stage)])
+
 
 class LocalPlace(AnyPlace):
     """The devices of this host."""
@@ -40,6 +44,8 @@ class RayPlace(AnyPlace):
     """An actor a replica; takes the extra `ray`."""
     address: str = "auto"
     """Where the cluster answers, e.g. `10.0.0.1:6379`; `auto`: the one that this host is part of."""
+    join_seconds: Positive = 300.0
+    """How long a run waits for hosts, while those that are there have no room for a replica, or not for all ranks."""
 
 
 PlaceSettings = Annotated[LocalPlace | RayPlace, Field(discriminator="kind"), choice(LocalPlace, RayPlace)]

@@ -94,8 +94,8 @@ def make(stage: Stage, folder: RunFolder, shard: Shard, loaded: Any = None) -> M
     """One shard, as the workers make it."""
     if not stage.judge:
         return make_shard(loaded, silent, stage.job, folder, shard)
-    samples, seconds = sample_shard(loaded, silent, stage.job, folder, shard)
-    return judge_shard(None, silent, stage.judge, folder, shard, samples, seconds)
+    sampled = sample_shard(loaded, silent, stage.job, folder, shard)
+    return judge_shard(None, silent, stage.judge, folder, shard, sampled)
 
 
 if __name__ == "__main__":

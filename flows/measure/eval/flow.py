@@ -8,11 +8,10 @@ from pathlib import Path
 
 from prefect import flow
 from prefect.runtime import flow_run
-from prefect.task_runners import ThreadPoolTaskRunner
 from pydantic import PrivateAttr
 
 from flows.execute.session import Session, Workers
-from flows.execute.stages import THREADS, submit, wait
+from flows.execute.stages import submit, wait
 from flows.execute.work import Rows, commit
 from flows.measure.eval import jobs as eval_jobs
 from flows.measure.eval.plan import EvalPlan
@@ -45,7 +44,7 @@ class EvalRun(Session):
         """The session of an evaluation's folder; processes start when they are needed."""
         run = cls(path=folder.path)
         run._folder, run._plan, run._tasks, run._console = folder, EvalPlan.of(folder), tasks, console
-        run._workers = Workers(folder)
+        run._workers = Workers(folder, run._plan.settings)
         return run
 
     @property
@@ -105,24 +104,19 @@ def _evaluate_all(folder: RunFolder, prepared: Prepared) -> None:
             run.console.say(f"{folder.path}: finished already, nothing to do")
         for name in names:
             if run.plan.missing(folder, [name]):
-                evaluate_model(run, name)
+                evaluate_model.with_options(task_runner=run.workers.task_runner())(run, name)
 
 
-@flow(
-    name="evaluate",
-    flow_run_name="evaluate-{name}",
-    task_runner=ThreadPoolTaskRunner(max_workers=THREADS),  # type: ignore[arg-type]
-    validate_parameters=False,
-    persist_result=False,
-)
+@flow(name="evaluate", flow_run_name="evaluate-{name}", validate_parameters=False, persist_result=False)
 def evaluate_model(run: EvalRun, name: str) -> None:
     """Prompts -> judged samples of one model: a shard is judged while the next is sampled."""
     part = run.plan.of_model(name)
     with _meter(run, name, part.evaluations) as meter:
         for shard in run.missing(part.prompts):
             commit(run.folder, shard, run.prompts(shard), time.monotonic())
-        if run.missing(part.evaluations):
-            run.workers.hold(f"engine of {name}", eval_jobs.load_model_engine, run.folder, name)
+        if missing := run.missing(part.evaluations):
+            load = (eval_jobs.load_model_engine, run.folder, name)
+            run.workers.hold(EVALUATE_MODEL, f"engine of {name}", len(missing), *load)
         wait(run, submit(run, part.evaluations, meter, stage=EVALUATE_MODEL))
         run.workers.release()
     write_artifact(EVALUATE_MODEL, name, find_manifests(run.folder, part.evaluations))

@@ -38,8 +38,11 @@ class Pool(Protocol):
     """Replicas of one kind, or the ranks of one group."""
 
     name: str
-    size: int
-    """Jobs that can run at once: 1 for a group."""
+
+    @property
+    def size(self) -> int:
+        """Jobs that can run at once now: 1 for a group."""
+
     devices: int
     """Devices of this host that it holds, 0 where the place counts them itself."""
 
@@ -72,6 +75,10 @@ class Place(Protocol):
 
     def group(self, name: str, ranks: int, devices: int = 1) -> Pool:
         """One process a rank, each with `devices` devices. Raises InputError as `check`."""
+
+    def room(self, devices: int) -> int:
+        """So many replicas, each with `devices` devices (0: on the CPUs), there is room for. Raises InputError as
+        `check` where there is none."""
 
     def check(self, folder: Path) -> None:
         """Raises InputError, one line, for what the place can't do; `folder`: the run's, which may not be there yet.

@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cache
+from importlib.metadata import version
 
 from flows.runtime.messages import Report
 from flows.runtime.places.share import Share
@@ -46,15 +48,18 @@ def share_of(devices: Sequence[Device], environment: dict[str, str]) -> Share:
     return Share(environment, tuple(core for device in devices for core in device.cores))
 
 
-def visible_gpus() -> list[str]:
+@cache
+def visible_gpus() -> tuple[str, ...]:
     """GPUs that torch sees, named as the environment names them where it does."""
+    if version("torch").endswith("+cpu"):
+        return ()
     count = in_own_process(count_gpus)
-    named = [name.strip() for name in os.environ.get(GPUS, "").split(",") if name.strip()]
-    return named[:count] or [str(number) for number in range(count)]
+    named = tuple(name.strip() for name in os.environ.get(GPUS, "").split(",") if name.strip())
+    return named[:count] or tuple(str(number) for number in range(count))
 
 
 def count_gpus(_: None, report: Report) -> int:
-    """Asked in a process of its own: what asks CUDA can't be forked any more."""
+    """Asked in a process of its own: one that has asked CUDA can't be forked any more."""
     import torch
 
     return torch.cuda.device_count()

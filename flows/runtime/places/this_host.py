@@ -35,7 +35,7 @@ class ThisHost:
         self, name: str, load: Callable[..., Any], *args: Any, devices: int = 1, replicas: int | None = None
     ) -> ReplicaPool:
         """Workers, each on its devices; on the CPUs, as many as there are devices."""
-        size = min(self._most(devices), replicas or len(self.devices))
+        size = min(self.room(devices), replicas or len(self.devices))
 
         def make(number: int) -> Worker:
             return self._worker(name, number, self._devices(number, devices), size, load, *args)
@@ -43,31 +43,34 @@ class ThisHost:
         return ReplicaPool(name, size, make, devices=size * devices)
 
     def group(self, name: str, ranks: int, devices: int = 1) -> RankGroup:
-        """Workers that meet on loopback."""
-        if ranks > self._most(devices):
-            raise InputError(f"train.ranks: {ranks} on a host with {self._found()}; lower it")
+        """Workers that meet on loopback; sets of cores are divided among them, so that a lone one has all."""
+        if ranks > self.room(devices):
+            raise InputError(
+                f"train.ranks: {ranks}, and this host has {self._found()}; lower it, or raise place.devices"
+            )
+        each = devices if self.devices[0].gpu else len(self.devices) // ranks
 
         def make(rank: int) -> Worker:
-            return self._worker(name, rank, self._devices(rank, devices), ranks, load_nothing)
+            return self._worker(name, rank, self._devices(rank, each), ranks, load_nothing)
 
-        return RankGroup(name, ranks, make, meet=find_meeting, devices=ranks * devices)
+        return RankGroup(name, ranks, make, meet=find_meeting, devices=ranks * each)
+
+    def room(self, devices: int) -> int:
+        """By devices, or cores."""
+        if devices > len(self.devices):
+            raise InputError(
+                f"generate.engine_arguments: tensor_parallel_size: {devices} devices a replica, and here is "
+                f"{self._found()}; lower it, or raise place.devices"
+            )
+        return len(self.devices) // devices if devices else len(os.sched_getaffinity(0))
 
     def check(self, folder: Path) -> None:
         """Whether there are the devices that an engine takes."""
-        self._most(self._settings.generate.num_devices)
+        self.room(self._settings.generate.num_devices)
 
     def seen(self) -> list[str]:
         """This host."""
         return [self._found()]
-
-    def _most(self, devices: int) -> int:
-        """So many replicas have room here. Raises InputError where not one has."""
-        if devices > len(self.devices):
-            raise InputError(
-                f"generate.engine_arguments: tensor_parallel_size: {devices} devices a replica, and this host has "
-                f"{self._found()}; lower it, or raise place.devices"
-            )
-        return len(self.devices) // devices if devices else len(os.sched_getaffinity(0))
 
     def _found(self) -> str:
         number, what = len(self.devices), "GPU" if self.devices[0].gpu else "set of cores"

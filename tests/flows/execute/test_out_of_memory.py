@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +14,7 @@ from flows.plan.shard import Shard
 from flows.plan.stage import STAGES
 from flows.runtime.messages import silent
 from flows.runtime.out_of_memory import OutOfMemory
+from flows.runtime.patience import TEMPORARY
 from mopd.errors import InputError
 from mopd.memory import plan as memory_plan
 from mopd.memory.stages import GIGABYTE, Device
@@ -58,9 +58,9 @@ def test_a_worker_killed_for_memory_is_an_error_that_is_not_tried_again(
 ) -> None:
     (tmp_path / "model").mkdir()
     shard = shard_of("policies", tmp_path / "model")
-    workers = Workers(RunFolder.create(tmp_path / "run", {"settings": {}}))
+    workers = Workers(RunFolder.create(tmp_path / "run", {"settings": {}}), shard.settings)
 
-    monkeypatch.setattr("flows.execute.session._device_slot", nullcontext)  # else a server is asked for it
+    monkeypatch.setenv(TEMPORARY, "1")  # else a server is asked for the device
 
     def die(*_: Any, **__: Any) -> None:
         raise KILLED
