@@ -54,6 +54,7 @@ start() { # NAME COMMAND...: in a process group of its own, so that its children
   shift
   setsid "$@" >>"$WORK/$name.log" 2>&1 </dev/null &
   echo $! >"$WORK/$name.pid"
+  disown
 }
 
 stop() { # NAME: asked first, killed after 10 s
@@ -185,7 +186,7 @@ run_over_a_restart() {
 }
 
 slot_over_a_restart() { # a stage holds the device while the server restarts, and ends after it
-  local pid
+  local pid taken
   hold_device &
   pid=$!
   wait_for 60 test -f "$WORK/held"
@@ -193,7 +194,9 @@ slot_over_a_restart() { # a stage holds the device while the server restarts, an
   start_server
   touch "$WORK/release"
   wait "$pid" || true
-  say "a slot of mopd-device was held over a restart and given back: $(slots_taken) taken (leases: $LEASES)"
+  taken=$(slots_taken)
+  say "a slot of mopd-device was held over a restart of the server and given back: $taken taken (leases: $LEASES)"
+  [ "$LEASES" = memory ] || [ "$taken" -eq 0 ] || fail "the slot does not come back"
 }
 
 hold_device() {
