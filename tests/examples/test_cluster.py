@@ -1,4 +1,4 @@
-"""What lies under examples/cluster/ is sound: commands, options and settings that exist; the scripts run to their end."""
+"""What lies under examples/cluster/ names commands, options and settings that exist; the scripts run to their end."""
 
 from __future__ import annotations
 
