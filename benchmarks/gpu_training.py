@@ -107,7 +107,7 @@ def measure_scoring(
 def measure_training(name: str, folder: Path, scores: Rows, options: argparse.Namespace) -> dict[str, Any]:
     """Optimizer steps on all rollouts."""
     from mopd.train import take_step
-    from mopd.trainer.checkpointing import set_checkpointing
+    from mopd.trainer.gradient_checkpointing import set_checkpointing
     from mopd.trainer.state import open_state
 
     chosen, device = settings_of(options), device_of()

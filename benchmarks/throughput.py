@@ -116,9 +116,9 @@ def generate_plain(settings: Any, queue: Any) -> None:
     """
     import torch
 
-    from mopd.engines.vllm_engine import ENVIRONMENT, all_cores, cpu_cache_bytes
+    from mopd.engines.vllm_engine import ENVIRONMENT, cpu_cache_bytes, own_cores
 
-    os.environ.update(ENVIRONMENT | {"VLLM_CPU_OMP_THREADS_BIND": all_cores()})
+    os.environ.update(ENVIRONMENT | {"VLLM_CPU_OMP_THREADS_BIND": own_cores()})
     from vllm import LLM, SamplingParams
 
     from mopd.generate import prompt_ids
@@ -186,7 +186,7 @@ def compare_torch(settings: Any, rollouts: Rows, repeats: int, wanted: list[str]
     from mopd.objectives import objective_class
     from mopd.objectives.base import Update
     from mopd.score import Scorer
-    from mopd.train import accumulate_gradients
+    from mopd.trainer.gradients import accumulate_gradients
 
     prompts, template, folder = requests_of(settings)
     verdicts = [

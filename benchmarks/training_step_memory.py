@@ -119,7 +119,7 @@ def train_apart(model: Path, name: str, options: Any) -> dict[str, Any]:
     from mopd.settings import parse_settings
     from mopd.settings.tree import set_value
     from mopd.train import take_step
-    from mopd.trainer.checkpointing import set_checkpointing
+    from mopd.trainer.gradient_checkpointing import set_checkpointing
     from mopd.trainer.state import open_state, save_state
 
     tree: dict[str, Any] = {"model": {"path": str(model), "precision": options.precision}}

@@ -78,8 +78,15 @@ def _sizes(settings: Any) -> str:
     generate = settings.generate
     return (
         f"{settings.rounds} rounds of {generate.num_prompts} prompts x {generate.num_samples} rollouts, "
-        f"{settings.condition.variant.kind} contexts"
+        f"{settings.condition.variant.kind} contexts{_ranks(settings.train)}"
     )
+
+
+def _ranks(train: Any) -> str:
+    """Who trains, where that is more than one process."""
+    if train.ranks == 1:
+        return ""
+    return f", trained by {train.ranks} ranks" + (", each with a share (experimental)" if train.shard == "full" else "")
 
 
 def _show_end(folder: RunFolder) -> None:

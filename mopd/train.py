@@ -16,23 +16,23 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
-from torch import Tensor
 
 from mopd.engines.stops import LENGTH
 from mopd.errors import InputError
-from mopd.models.device import autocast, default_device
+from mopd.models.device import default_device
 from mopd.models.folders import load_tokenizer, num_output_ids
-from mopd.models.lora import seed_dropout, trained_parameters
 from mopd.models.teachers import load_teacher, teacher_sources
 from mopd.objectives import needs_teacher, objective_class
-from mopd.objectives.base import MicroBatch, Objective, Update
+from mopd.objectives.base import Update
 from mopd.objectives.response_steps import StepSplitter
 from mopd.optimizers.schedule import learning_rate, updates_of_run
-from mopd.reading.forward import branches, hidden_states, make_batch, plan_batches, tree_tokens
 from mopd.reading.narrow import load_reader
 from mopd.seeds import derive_seed
-from mopd.trainer.checkpointing import set_checkpointing
-from mopd.trainer.gauge import BACKWARD, FORWARD, Gauge
+from mopd.trainer.checkpoints import Checkpoints, find_checkpoint, is_due, read_updates, save_checkpoint
+from mopd.trainer.gradient_checkpointing import set_checkpointing
+from mopd.trainer.gradients import accumulate_gradients, clip_gradients, precision
+from mopd.trainer.ranks import ALONE, Ranks
+from mopd.trainer.shares import take_gradients
 from mopd.trainer.state import TrainerState, open_state, save_state, update_teacher
 
 if TYPE_CHECKING:  # scoring and training run where pydantic is not installed
@@ -55,11 +55,13 @@ def train_round(
     state_folder: Path | None,
     base_folder: Path | None = None,
     reference_folder: Path | None = None,
-    out: Path,
+    out: Path | None,
     round: int,
     read: Callable[[Rows], Rows] = lambda rows: rows,
     progress: Callable[[dict[str, Any]], None] = lambda update: None,
     device: torch.device | None = None,
+    ranks: Ranks = ALONE,
+    checkpoints: Checkpoints | None = None,
 ) -> Rows:
     """Train the policy on one round's scores and write policy, teacher and optimizer to `out`.
 
@@ -67,29 +69,35 @@ def train_round(
     rows of an update with all that `mopd.objectives.columns_read` names, and is asked for one update at a time (left
     out: they have it). `state_folder` is the previous round's (None in the first); `base_folder` is the model that the
     policy's adapter is put on (None: it has none), `reference_folder` the run's initial policy (None: `policy_folder`).
+    Each of `ranks` must ask, with the same arguments but for `out`, which only rank 0 has: that alone writes.
+    With `checkpoints` the round goes on from the last of them, and leaves some of its own.
     Returns rows of `updates`, one an optimizer step, without `run`; `progress` is called with each, and between them
     with `done`, `of` and a `text`. Raises InputError for rollouts of too old a policy.
     """
     check_staleness(scores, settings.train.max_staleness, round=round)
     device = device or default_device()
+    last = find_checkpoint(checkpoints, ranks)
     state = open_state(
-        *(policy_folder, state_folder, settings.train, device),
-        base_folder=base_folder,
+        *(last or policy_folder, last or state_folder, settings.train, device),
+        base_folder=base_folder or policy_folder,
         seed=settings.seed,
         precision=settings.model.precision,
         out=out,
+        ranks=ranks,
     )
-    set_checkpointing(state.student, settings, device)
+    set_checkpointing(state.student, settings, device, ranks)
     teacher = None
     if needs_teacher(settings):
         teacher = _load_teacher(settings, policy_folder, state_folder, reference_folder or policy_folder, device)
-    updates, steps = [], _step_ids(settings.train, policy_folder)
+    updates, steps = read_updates(last), _step_ids(settings.train, policy_folder)
     parts = list(split_updates(scores, settings, round=round))
-    for number, part in enumerate(parts):
+    for number, part in list(enumerate(parts))[len(updates) :]:
         tell = partial(_tell, progress, number, len(parts))
         report = take_step(state, [row | steps(row) for row in read(part)], settings, device, teacher, tell)
         updates.append({"round": round, **report})
         progress(updates[-1])
+        if is_due(settings.train.checkpoint_every_updates, len(updates), len(parts)):
+            save_checkpoint(checkpoints, state, policy_folder, updates)
     save_state(state, policy_folder, out)
     return updates
 
@@ -149,9 +157,12 @@ def take_step(
     objective = objective_class(train)(Update(rows, train, teacher)) if rows else None
     if objective is None or not objective.has_signal():
         return {**report, "skipped": NO_SIGNAL, "seconds": time.monotonic() - began}
-    ratios_T = accumulate_gradients(state.student, objective, settings, device, number=report["step"], tell=tell)
+    ratios_T = accumulate_gradients(
+        state.student, objective, settings, device, number=report["step"], tell=tell, ranks=state.ranks
+    )
     report |= objective.report()
-    norm = clip_gradients(list(trained_parameters(state.student).values()), train.max_grad_norm)
+    take_gradients(state.student, state.weights)
+    norm = clip_gradients(list(state.weights.values()), train.max_grad_norm, state.shares)
     _check_finite(report["step"], report["loss"], norm)
     report |= {
         "grad_norm": norm,
@@ -189,25 +200,6 @@ def _move(state: TrainerState, train: TrainSettings, rate: float) -> None:
     state.step += 1
 
 
-def clip_gradients(weights: list[Tensor], max_norm: float) -> float:
-    """Scale gradients down to a norm that they are not to exceed; returns the one they had, in at least float32."""
-    gradients = [weight.grad for weight in weights if weight.grad is not None]
-    wide = [torch.promote_types(gradient.dtype, torch.float32) for gradient in gradients]
-    norms = [torch.linalg.vector_norm(gradient, dtype=dtype) for gradient, dtype in zip(gradients, wide)]
-    norm = torch.linalg.vector_norm(torch.stack(norms))
-    torch.nn.utils.clip_grads_with_norm_(weights, max_norm, norm)
-    return float(norm)
-
-
-def precision(student: Any) -> float:
-    """Of the trained weights, 1.2e-7 in fp32, as which those in bfloat16 count: the rest of their bits is kept.
-
-    A gradient (nats a token) that is no longer than that is rounding.
-    """
-    weight = next(iter(trained_parameters(student).values()))
-    return float(torch.finfo(torch.promote_types(weight.dtype, torch.float32)).eps)
-
-
 def _first_columns(number: int, rows: Rows, train: TrainSettings, rate: float) -> dict[str, Any]:
     """The columns of an update that are known before it is computed; the others are null until then."""
     unknown = (*UPDATE_COLUMNS, "grad_norm", "importance_mean", "importance_max", "importance_clipped", "skipped")
@@ -227,70 +219,6 @@ def check_staleness(scores: Rows, bound: int, *, round: int) -> None:
         raise InputError(
             f"round {round}: rollouts of policy {oldest} are {round - oldest} rounds older than the policy to be "
             f"trained and train.max_staleness is {bound}; raise it, or sample them again"
-        )
-
-
-def accumulate_gradients(
-    student: Any,
-    objective: Objective,
-    settings: Settings,
-    device: torch.device,
-    *,
-    number: int,
-    tell: Callable[[float, str], None] = lambda share, text: None,
-) -> Tensor:
-    """Sum the gradients of all micro-batches; returns the untruncated importance ratios [T], in no order."""
-    update = objective.update
-    passes = FORWARD + BACKWARD + (FORWARD if objective.two_passes else 0)
-    num_tokens = sum(update.lengths)
-    ratios = []
-    with Gauge(
-        *(student, num_tokens, passes), lambda share, done: tell(share, f"{done:,} of {num_tokens:,} tokens")
-    ) as gauge:
-        if objective.two_passes:
-            objective.prepare(_sampled_logps(student, update, settings, device, number=number, gauge=gauge))
-        seed_dropout(settings, number)
-        for micro in _micro_batches(student, update, settings, device, gauge):
-            loss, sampled_N = objective.loss(micro)
-            loss.backward()
-            ratios.append(torch.exp(sampled_N.detach() - micro.of(update.behavior_logps_T)).cpu())
-    return torch.cat(ratios)
-
-
-@torch.no_grad()
-def _sampled_logps(
-    student: Any, update: Update, settings: Settings, device: torch.device, *, number: int, gauge: Gauge
-) -> Tensor:
-    """The student's log-probabilities of all tokens [T], under the dropout that their gradients will be taken under."""
-    seed_dropout(settings, number)
-    logps_T = torch.zeros_like(update.behavior_logps_T)
-    for micro in _micro_batches(student, update, settings, device, gauge):
-        logps_T[micro.indices_N] = micro.logps().sampled_N.cpu()
-    gauge.end()
-    return logps_T
-
-
-def _micro_batches(
-    student: Any, update: Update, settings: Settings, device: torch.device, gauge: Gauge
-) -> Iterator[MicroBatch]:
-    """The update cut into parts of bounded size, each read by the student."""
-    rows = update.rows
-    items = branches([row["prompt_token_ids"] for row in rows], [row["token_ids"] for row in rows])
-    for trees in plan_batches(
-        items, max_tokens=settings.train.max_tokens_per_pass, shared_tokens=tree_tokens(student, items)
-    ):
-        batch = make_batch(trees, device)
-        gauge.begin(len(batch.targets))
-        with autocast(settings.model.precision, device):
-            hidden_NH = hidden_states(student, batch)
-        yield MicroBatch(
-            update=update,
-            batch=batch,
-            student=student,
-            hidden_NH=hidden_NH,
-            temperature=float(rows[0]["temperature"]),
-            chunk=settings.score.chunk_positions,
-            precision=settings.model.precision,
         )
 
 

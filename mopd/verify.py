@@ -12,6 +12,7 @@ from typing import Any
 from mopd.contexts.summaries import without_summary
 from mopd.engines.stops import LENGTH
 from mopd.errors import InputError
+from mopd.pulse import beat
 from mopd.sandbox import Sandbox, open_sandbox
 from mopd.settings.verify import VerifySettings
 from mopd.verifiers import Problem, Verdict, Verifier, find_verifier
@@ -52,6 +53,7 @@ def _counted(verdicts: Iterable[Row], progress: Callable[[int], None]) -> list[R
     rows = []
     for row in verdicts:
         rows.append(row)
+        beat()
         progress(len(rows))
     return rows
 

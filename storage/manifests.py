@@ -21,9 +21,9 @@ from typing import Any, get_origin, get_type_hints
 import numpy as np
 
 from storage.errors import StorageError
-from storage.files import sha256_file
 from storage.runs import RunFolder
 from storage.schemas import SCHEMAS
+from storage.verdicts import sha256_once
 
 LOGGER = logging.getLogger("mopd.storage")
 POLICIES = "policies"
@@ -302,7 +302,7 @@ def check_folder(run: RunFolder, manifest: Manifest, *, removable: bool) -> None
     folder = data_path(run, manifest)
     for name, entry in manifest.files.items():
         path = folder / name
-        if is_removable(name) == removable and (not path.is_file() or sha256_file(path) != entry["sha256"]):
+        if is_removable(name) == removable and (not path.is_file() or sha256_once(path) != entry["sha256"]):
             if manifest.home:
                 raise ancestor_error(run, f"{path} is damaged or missing")
             file = manifest_path(run, manifest.table, manifest.round, manifest.shard, manifest.key)

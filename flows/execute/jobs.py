@@ -11,11 +11,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from flows.execute.chosen import condition_of, publish_chosen
 from flows.execute.round_scores import RoundScores
 from flows.execute.work import Rows, Work, commit, maker, manifest_of, read_shard, select_groups
+from flows.folder.checkpoints import RoundCheckpoints
 from flows.folder.commits import commits_of, pinned
 from flows.folder.policies import base_folder, gather_trainer_state, policy_folder, teacher_state, trainer_folder
 from flows.plan.conditions import CONTROL
@@ -26,6 +27,9 @@ from mopd.objectives import columns_read
 from mopd.settings import GenerateSettings, ModelSettings, Settings
 from storage.runs import RunFolder
 from storage.shards import Manifest, commit_folder, refuse_committed, remove_trainer_state
+
+if TYPE_CHECKING:  # torch is imported by the jobs that need it
+    from mopd.trainer.ranks import Ranks
 
 
 @dataclass(frozen=True)
@@ -207,8 +211,18 @@ def load_trainer(folder: RunFolder, settings: Settings, version: int) -> None:
     """Training has the device to itself, and loads what it needs round by round."""
 
 
-def train(_: None, work: Work) -> Manifest:
-    """Scores of a round -> the next policy, with teacher and optimizer beside it, update rows in its manifest."""
+def train(_: None, work: Work) -> Manifest | None:
+    """Scores of a round -> the next policy, with teacher and optimizer beside it, update rows in its manifest.
+
+    On several ranks, rank 0 makes the shard, and the others give None.
+    """
+    from mopd.trainer.ranks import join_ranks
+
+    with join_ranks() as ranks:
+        return _train(work, ranks)
+
+
+def _train(work: Work, ranks: Ranks) -> Manifest | None:
     from mopd.train import train_round
 
     folder, shard, began = work.folder, work.shard, time.monotonic()
@@ -216,12 +230,10 @@ def train(_: None, work: Work) -> Manifest:
     refuse_committed(folder, shard.round)  # trained from other scores: said now, not after hours of training
     inputs = [scores for scores in shard.inputs if scores.table == "scores"]
     scores = RoundScores(folder, inputs, columns_read(settings))
-    num_groups = len({row["prompt_id"] for row in scores.rows})
-    groups = {"groups": num_groups, "groups_wanted": settings.generate.num_prompts}
-    info: dict[str, Any] = {"version": shard.round + 1, **groups, **maker()}
+    checkpoints = RoundCheckpoints(folder.path, shard.key)
 
-    def write(out: Path) -> None:
-        updates = train_round(
+    def train_into(out: Path | None) -> Rows:
+        return train_round(
             scores.rows,
             settings,
             read=scores.read,
@@ -232,14 +244,29 @@ def train(_: None, work: Work) -> Manifest:
             out=out,
             round=shard.round,
             progress=work.report,
+            ranks=ranks,
+            checkpoints=checkpoints,
         )
+
+    if not ranks.is_first:
+        train_into(None)
+        return None
+    num_groups = len({row["prompt_id"] for row in scores.rows})
+    groups = {"groups": num_groups, "groups_wanted": settings.generate.num_prompts}
+    info: dict[str, Any] = {"version": shard.round + 1, **groups, **maker()}
+    info |= {"ranks": ranks.size, "shard": settings.train.shard}
+
+    def write(out: Path) -> None:
+        updates = train_into(out)
         gather_trainer_state(out)
         save_chat_template(run_template(folder, settings), out)
         info.update(steps=len(updates), tokens=sum(row["tokens"] for row in updates), seconds=time.monotonic() - began)
         info["updates"] = updates
 
     parents = shard.parents(folder)
-    return commit_folder(folder, round=shard.round, key=shard.key, parents=parents, info=info, write=write)
+    manifest = commit_folder(folder, round=shard.round, key=shard.key, parents=parents, info=info, write=write)
+    checkpoints.clear()
+    return manifest
 
 
 def record(_: None, work: Work) -> Manifest:

@@ -99,7 +99,8 @@ class Run(Session):
         """
         run = cls(path=folder.path)
         run._folder, run._plan, run._console = folder, RunPlan.of(folder), console
-        run._workers, run._tried = Workers(folder, run._plan.settings), list(tried)
+        asked = [shard.settings for contexts in tried for shard in contexts.contexts]
+        run._workers, run._tried = Workers(folder, asked[0] if asked else run._plan.settings), list(tried)
         return run
 
     @property

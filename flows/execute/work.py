@@ -45,11 +45,14 @@ class Work:
         return lambda done: self.report({"done": done, "of": total, "what": what})
 
 
-def make_shard(loaded: Any, report: Report, job: str, folder: RunFolder, shard: Shard) -> Manifest:
-    """A shard of a stage: its job, then the commit; some jobs publish what they make themselves."""
+def make_shard(loaded: Any, report: Report, job: str, folder: RunFolder, shard: Shard) -> Manifest | None:
+    """A shard of a stage: its job, then the commit; some jobs publish what they make themselves.
+
+    None on those of several ranks that leave it to another.
+    """
     began = time.monotonic()
     result = load_function(job)(loaded, Work(folder, shard, report))
-    return result if isinstance(result, Manifest) else commit(folder, shard, result, began)
+    return result if isinstance(result, Manifest | None) else commit(folder, shard, result, began)
 
 
 class Sampled(NamedTuple):

@@ -10,7 +10,7 @@ from flows.folder.inputs import check_adapter
 from flows.folder.open import check_inputs_unchanged, run_document
 from flows.plan.conditions import changed_settings
 from flows.plan.run import DIGESTS, TRAINER, RunPlan
-from flows.plan.stage import free_settings
+from flows.plan.stage import free_settings, is_free
 from flows.runtime.shell import shell_command
 from flows.runtime.worker import in_own_process
 from mopd.errors import InputError
@@ -88,7 +88,7 @@ def _check_finished(folder: RunFolder, parent_plan: RunPlan, round: int) -> None
 
 def _check_differs(folder: RunFolder, settings: Settings) -> None:
     differences = changed_settings(folder, settings)
-    if not set(differences) - set(free_settings(settings)):
+    if all(is_free(name, free_settings(settings)) for name in differences):
         raise InputError(
             f"{folder.path}: no setting that decides a result differs; give --set KEY=VALUE, or continue the run itself"
         )

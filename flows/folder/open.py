@@ -21,7 +21,8 @@ from flows.folder.inputs import check_inputs, check_size
 from flows.folder.named_models import make_models, model_paths
 from flows.plan.conditions import changed_settings
 from flows.plan.run import RunPlan
-from flows.plan.stage import free_settings
+from flows.plan.stage import free_settings, is_free
+from flows.runtime.places.open import check_place
 from flows.runtime.shell import shell_command
 from flows.runtime.versions import installed_versions
 from flows.runtime.worker import in_own_process
@@ -50,6 +51,7 @@ def open_run(settings: Settings, run_dir: Path, *, config: str) -> RunFolder:
         return _reopen(run_dir, settings)
     if run_dir.is_dir() and any(run_dir.iterdir()):
         raise InputError(f"{run_dir}: is not empty and is not a run (no {RUN_FILE}); choose another folder")
+    check_place(settings, run_dir)
     document = run_document(settings, config, inputs_of(settings))
     return RunFolder.create(run_dir, document)
 
@@ -137,6 +139,7 @@ def _reopen(run_dir: Path, settings: Settings) -> RunFolder:
         folder = _continue(before, settings)
         plan = RunPlan.of(folder)
         if plan.missing(folder):
+            check_place(settings, run_dir)
             check_inputs_unchanged(folder, plan, settings)
         if folder != before:
             folder.save()
@@ -151,7 +154,8 @@ def _continue(folder: RunFolder, settings: Settings) -> RunFolder:
             f"{folder.path}: has {rounds} rounds; rounds: {settings.rounds} is less, give at least as many"
         )
     differences = changed_settings(folder, settings)
-    refused = {key: pair for key, pair in differences.items() if key not in ("rounds", *free_settings(settings))}
+    free = ("rounds", *free_settings(settings))
+    refused = {key: pair for key, pair in differences.items() if not is_free(key, free)}
     if refused:
         raise StorageError(folder.refusal(refused))
     document = folder.document

@@ -5,7 +5,7 @@ Adding a stage is a record here, a module of `mopd` with the work, and a schema 
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from functools import cache, reduce
 from operator import getitem
@@ -34,6 +34,7 @@ FREE_SETTINGS = (
     "train.teacher.place",
     "train.keep_trainer_states",
     "train.max_staleness",
+    *("train.ranks", "train.shard", "train.checkpoint_every_updates"),
     "evaluate.when",
     "evaluate.bootstrap_samples",
     "place",
@@ -145,7 +146,12 @@ def _choices(settings: Settings, tree: Json) -> Json:
 
 def _policies(settings: Settings, tree: Json) -> Json:
     length = {} if settings.train.schedule == "constant" else {"rounds": settings.rounds}
-    return {**tree["train"], **length, "precision": tree["model"]["precision"]}
+    return {**tree["train"], **length, **_dropout(settings), "precision": tree["model"]["precision"]}
+
+
+def _dropout(settings: Settings) -> Json:
+    """How dropout is drawn, where there is any: it was once an update, which is another policy than once a pass."""
+    return {"dropout": "by micro-batch"} if settings.train.lora and settings.train.lora.dropout else {}
 
 
 def _evaluations(settings: Settings, tree: Json) -> Json:
@@ -241,8 +247,8 @@ _STAGES = (
         version=3,
         settings=_policies,
         load="flows.execute.jobs:load_trainer",
-        ranks=lambda settings: 1,
         job="flows.execute.jobs:train",
+        ranks=lambda settings: settings.train.ranks,
         columns={"steps": "steps"},
     ),
     Stage("record", "updates", 3, _nothing, job="flows.execute.jobs:record", count=counts.count_updates),
@@ -283,3 +289,8 @@ def free_settings(settings: Settings) -> tuple[str, ...]:
     """FREE_SETTINGS of a run with these settings: where a probe chooses its contexts, the choice holds intervals."""
     probes = isinstance(settings.condition.variant, AutoVariant)
     return tuple(name for name in FREE_SETTINGS if not (probes and name == "evaluate.bootstrap_samples"))
+
+
+def is_free(name: str, free: Iterable[str] = FREE_SETTINGS) -> bool:
+    """Whether a setting, or a group that it is part of, is among `free` ones."""
+    return any(name == setting or name.startswith(f"{setting}.") for setting in free)

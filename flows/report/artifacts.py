@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from flows.plan.shard import Shard
 from flows.plan.stage import STAGES, Stage
 from flows.report.text import Cell, percent
+from flows.runtime.console import makers_text
 from storage.manifests import looking_once
 from storage.runs import RunFolder
 from storage.shards import Manifest
@@ -32,7 +33,15 @@ def describe(name: str, manifests: list[Manifest]) -> dict[str, Cell]:
     if any("tokens" in manifest.info for manifest in manifests):
         tokens = int(total(manifests, "tokens"))
         table |= {"tokens": tokens, "tokens/s": round(tokens / seconds, 1) if seconds else None}
-    return table | _particular(manifests, rows)
+    return table | _particular(manifests, rows) | {"made by": _makers(manifests)}
+
+
+def _makers(manifests: list[Manifest]) -> str | None:
+    """Which replica on which host made a shard, or how many of them several ones."""
+    infos = [manifest.info for manifest in manifests]
+    if len(infos) == 1 and "host" in infos[0]:
+        return f"{infos[0].get('replica', 'a process')} on {infos[0]['host']}"
+    return makers_text(infos) or None
 
 
 def find_manifests(folder: RunFolder, shards: Iterable[Shard]) -> list[Manifest]:

@@ -12,7 +12,7 @@ from flows.report.artifacts import find_manifests, total
 from flows.report.status_signals import choice_status, mean, signal_row, signals_status
 from flows.report.table import Column, Table
 from flows.report.text import Cell, number, text_table
-from flows.runtime.console import clock
+from flows.runtime.console import clock, count_makers
 from mopd.evaluate import summarize_evaluation
 from mopd.measures.comparison import METRICS
 from mopd.measures.estimate import Estimate
@@ -117,6 +117,7 @@ def _stage_status(manifests: list[Manifest], planned: int) -> dict[str, Any]:
         "seconds": seconds,
         "tokens": tokens,
         "tokens_per_second": tokens / seconds if tokens and seconds else None,
+        **dict(zip(("replicas", "hosts"), count_makers(manifest.info for manifest in manifests), strict=True)),
     }
 
 
@@ -156,6 +157,8 @@ def _stages_text(status: dict[str, Any]) -> str:
     for entry in status["rounds"]:
         rows += [_stage_row(f"round {entry['round']}", name, stage) for name, stage in entry["stages"].items()]
     rows += [_stage_row(f"policy {entry['policy']}", "evaluate", entry) for entry in status["evaluations"]]
+    if all((row["replicas"] or 1) == 1 for row in rows):  # nothing to tell of one process after another
+        rows = [{name: cell for name, cell in row.items() if name not in ("replicas", "hosts")} for row in rows]
     begun = [row for row in rows if row["seconds"] is not None]
     return text_table(begun or rows)
 
@@ -168,6 +171,8 @@ def _stage_row(where: str, name: str, stage: dict[str, Any]) -> dict[str, Cell]:
         "seconds": round(stage["seconds"], 2) if stage["shards_done"] else None,
         "tokens": stage["tokens"] or None,
         "tokens/s": round(stage["tokens_per_second"]) if stage["tokens_per_second"] else None,
+        "replicas": stage["replicas"] or None,
+        "hosts": stage["hosts"] or None,
     }
 
 

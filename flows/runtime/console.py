@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from contextlib import suppress
 from types import TracebackType
 from typing import Any, ClassVar, TextIO
@@ -47,7 +47,9 @@ class Meter:
         self._console = console
         self._label = f"{where:<10} {stage:<10}"
         self._total, self._done, self._done_before = total, done, done
-        self._tokens, self._part, self._text = 0, 0.0, ""
+        self._tokens, self._text = 0, ""
+        self._parts: dict[str, float] = {}
+        self._made: list[dict[str, Any]] = []
         self._began = time.monotonic()
         self._last_step, self._last_shard = self._began, self._began
         self._last_line, self._quiet_seconds = self._began, QUIET_SECONDS
@@ -68,17 +70,19 @@ class Meter:
     def finished(self, manifest: Manifest) -> None:
         """A shard was committed."""
         with self._lock:
-            self._done, self._part, self._text = self._done + 1, 0.0, ""
+            self._done, self._text = self._done + 1, ""
+            self._parts.pop(manifest.key, None)
             self._tokens += int(manifest.info.get("tokens", 0))
+            self._made.append(manifest.info)
             self._last_step = self._last_shard = time.monotonic()
         if self._done < self._total:
             self._say_sometimes()
 
-    def report(self, report: dict[str, Any]) -> None:
-        """What a worker says about the shard it works on; nothing, where it only goes on."""
+    def report(self, report: dict[str, Any], key: str = "") -> None:
+        """What a worker says about the shard it works on, by its key; nothing, where it only goes on."""
         with self._lock:
             if "of" in report:
-                self._part, self._text = report["done"] / max(report["of"], 1), report.get("text", "")
+                self._parts[key], self._text = report["done"] / max(report["of"], 1), report.get("text", "")
                 self._last_step = time.monotonic()
         if "loss" in report:
             self._console.say(f"{self._label} {_describe_update(report)}")
@@ -96,15 +100,17 @@ class Meter:
         if self._tokens:
             rate = self._tokens / max(self._last_shard - self._began, 1e-6)
             parts.append(f"{self._tokens:,} tokens, {rate:,.0f} tokens/s")
+        parts += [makers] if (makers := makers_text(self._made)) else []
         parts.append(f"{clock(seconds)}" if final else f"{clock(seconds)} so far{self._left(seconds)}")
         return ", ".join(parts)
 
     def _left(self, seconds: float) -> str:
-        made = self._done - self._done_before + self._part
+        part = sum(self._parts.values())
+        made = self._done - self._done_before + part
         if made < SURE_SHARE * (self._total - self._done_before):
             return ""
         until_step = self._last_step - self._began
-        left = until_step / made * (self._total - self._done - self._part) - (seconds - until_step)
+        left = until_step / made * (self._total - self._done - part) - (seconds - until_step)
         return f", about {clock(left)} left" if left > 0 else ""
 
     def _say_sometimes(self) -> None:
@@ -144,6 +150,18 @@ class Transfers:
         left = (report["of"] - report["done"]) / rate if rate > 0 else None
         parts += [clock(seconds)] if ended else [f"about {clock(left)} left"] if left is not None else []
         return ", ".join(parts)
+
+
+def count_makers(infos: Iterable[dict[str, Any]]) -> tuple[int, int]:
+    """Of what manifests say of their shards: how many replicas made them, and on how many hosts."""
+    makers = {(info["host"], info.get("replica")) for info in infos if "host" in info}
+    return len(makers), len({host for host, _ in makers})
+
+
+def makers_text(infos: Iterable[dict[str, Any]]) -> str:
+    """`2 replicas on 1 host`; "" where one made them all."""
+    replicas, hosts = count_makers(infos)
+    return f"{replicas} replicas on {hosts} host{'s' if hosts > 1 else ''}" if replicas > 1 else ""
 
 
 def num_bytes(count: float) -> str:

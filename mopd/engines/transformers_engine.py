@@ -20,6 +20,7 @@ from mopd.engines.distribution import sampling_logps
 from mopd.engines.stops import StopStrings, finish_reason
 from mopd.models.device import autocast, default_device
 from mopd.models.folders import load_tokenizer
+from mopd.pulse import beat
 from mopd.reading.narrow import load_reader
 from mopd.settings import GenerateSettings, ModelSettings
 
@@ -63,6 +64,7 @@ class TransformersEngine:
         prompts_BL = torch.tensor([request.prompt_token_ids for request in requests])
         ids_BL, inputs_BL, cache = prompts_BL, prompts_BL, None
         while any(reply.finish_reason is None for reply in replies):
+            beat()
             with autocast(self._precision, self._device):
                 output = self._model(
                     inputs_BL.to(self._device), past_key_values=cache, use_cache=True, logits_to_keep=1

@@ -18,22 +18,27 @@ import numpy as np
 
 from mopd.engines.base import Request, Sample, Sampling
 from mopd.engines.stops import finish_reason
-from mopd.errors import InputError
-from mopd.memory.available import available_memory
+from mopd.errors import EngineDead, InputError
+from mopd.memory.available import available_memory, num_sharing
 from mopd.models.folders import autocast_dtype, model_window
 from mopd.models.lora import ADAPTER, adapter_rank
+from mopd.pulse import beat
 from mopd.settings import GenerateSettings, ModelSettings
 
 ENVIRONMENT = {
     "VLLM_NO_USAGE_STATS": "1",
     "VLLM_LOGGING_LEVEL": "ERROR",
     "VLLM_ENABLE_V1_MULTIPROCESSING": "0",
+    "VLLM_WORKER_MULTIPROC_METHOD": "spawn",
     "HF_HUB_OFFLINE": "1",
 }
 MIN_BATCHED_TOKENS = 8192
 CPU_ARGUMENTS: dict[str, Any] = {"distributed_executor_backend": "uni", "block_size": 32}
 """A cache block of 128 tokens, the default on the CPU, would never hold a short prompt."""
 MAX_CPU_CACHE_BYTES = 2 << 30
+SEVERAL_DEVICES: dict[str, Any] = {"distributed_executor_backend": "mp"}
+"""A process a device, all on this host, whatever started this one."""
+CPU_CORES_VARIABLE = "VLLM_CPU_OMP_THREADS_BIND"
 CPU_CACHE_VARIABLE = "VLLM_CPU_KVCACHE_SPACE"
 """vLLM's own setting for the cache on the CPU, in GiB; it is taken as it is."""
 LORA_RANKS = (8, 16, 32, 64, 128, 256, 320, 512)
@@ -47,8 +52,9 @@ class VllmEngine:
     ) -> None:
         import torch
 
-        on_gpu = torch.cuda.is_available()
-        for name, value in (ENVIRONMENT | ({} if on_gpu else {"VLLM_CPU_OMP_THREADS_BIND": all_cores()})).items():
+        on_gpu, num_devices = torch.cuda.is_available(), settings.num_devices
+        cores = {} if on_gpu else {CPU_CORES_VARIABLE: own_cores(num_devices)}
+        for name, value in (ENVIRONMENT | cores).items():
             os.environ.setdefault(name, value)
         check_arguments(settings.engine_arguments)
         window = min(model_window(folder), settings.max_prompt_tokens + settings.max_tokens)
@@ -63,7 +69,8 @@ class VllmEngine:
             "enforce_eager": not on_gpu,
             "logprobs_mode": "processed_logprobs",
             "disable_log_stats": True,
-            **({} if on_gpu else cpu_arguments()),
+            **({} if on_gpu else cpu_arguments(num_devices)),
+            **({} if num_devices == 1 else SEVERAL_DEVICES),
             **(_lora_arguments(folder) if base else {}),
         }
         self._llm = _make_llm(str(base or folder), arguments, settings.engine_arguments)
@@ -71,10 +78,25 @@ class VllmEngine:
     def generate(
         self, requests: Sequence[Request], progress: Callable[[int], None] = lambda done: None
     ) -> list[Sample]:
-        """Sample all requests; `progress` is told how many have finished."""
+        """Sample all requests; `progress` is told how many have finished.
+
+        What earlier calls left in the prefix cache is dropped first: it could change the last digits of these ones.
+        Raises EngineDead where a process of the engine is gone.
+        """
+        try:
+            return self._generate(requests, progress)
+        except Exception as error:
+            if self._is_dead(error):
+                raise EngineDead(f"vLLM's engine is dead: {error}") from error
+            raise
+
+    def _generate(self, requests: Sequence[Request], progress: Callable[[int], None]) -> list[Sample]:
+        if not self._llm.reset_prefix_cache():
+            raise RuntimeError("vLLM can't empty its prefix cache: requests of an earlier call are still in it")
         samples: dict[int, Sample] = {}
 
         def step() -> None:
+            beat()
             for output in self._llm.llm_engine.step():
                 if output.finished:
                     number = int(output.request_id.split("-")[0])
@@ -95,6 +117,13 @@ class VllmEngine:
             prompt = {"prompt_token_ids": list(requests[number].prompt_token_ids)}
             parameters = _parameters(requests[number].sampling, requests[number].seed)
             self._llm.llm_engine.add_request(str(number), prompt, parameters, lora_request=self._adapter)
+
+    def _is_dead(self, error: Exception) -> bool:
+        """Its core says so, or its executor, which lost a process or has waited for one for minutes."""
+        from vllm.v1.engine.exceptions import EngineDeadError
+
+        executor = getattr(self._llm.llm_engine, "model_executor", None)
+        return isinstance(error, EngineDeadError | TimeoutError) or getattr(executor, "is_failed", False)
 
     def close(self) -> None:
         """Free the model; the device memory goes with the process."""
@@ -171,18 +200,24 @@ def check_arguments(arguments: dict[str, Any]) -> None:
         raise InputError(f"generate.engine_arguments: vLLM has no argument {unknown}; {hint}")
 
 
-def cpu_arguments() -> dict[str, Any]:
+def cpu_arguments(num_devices: int = 1) -> dict[str, Any]:
     """What the engine is made with on a CPU."""
-    return {**CPU_ARGUMENTS, "kv_cache_memory_bytes": cpu_cache_bytes()}
+    return {**CPU_ARGUMENTS, "kv_cache_memory_bytes": cpu_cache_bytes() // num_devices}
 
 
 def cpu_cache_bytes() -> int:
-    """Bytes for keys and values on a CPU: half of the memory there is, so that the model has room, at most 2 GiB."""
+    """Bytes for keys and values on a CPU: half of the memory there is, so that the model has room, at most 2 GiB.
+
+    Engines beside each other on one host divide the half.
+    """
     if os.environ.get(CPU_CACHE_VARIABLE):
         return int(os.environ[CPU_CACHE_VARIABLE]) << 30
-    return min(MAX_CPU_CACHE_BYTES, available_memory() // 2)
+    return min(MAX_CPU_CACHE_BYTES, available_memory() // 2 // num_sharing())
 
 
-def all_cores() -> str:
-    """vLLM leaves one core out by default; a stage has the machine to itself."""
-    return ",".join(str(core) for core in sorted(os.sched_getaffinity(0)))
+def own_cores(num_devices: int = 1) -> str:
+    """The cores of this process, divided among the devices of its engine; vLLM leaves one out by default."""
+    cores = sorted(os.sched_getaffinity(0))
+    size = len(cores) // num_devices
+    parts = [cores[first * size : (first + 1) * size] for first in range(num_devices)]
+    return "|".join(",".join(map(str, part)) for part in parts)

@@ -39,7 +39,7 @@ STAGES = ("generate", "score", "train")
 PROCESS = {("cpu", "torch"): 610 << 20, ("cpu", "vllm"): 1100 << 20, ("cuda", "torch"): 600 << 20}
 """What a process with its libraries takes before a model is loaded; on a GPU, the device's context."""
 SMALL_ACTIVATIONS = GIGABYTE
-"""Activations below which they are kept, where that is left open (`mopd.trainer.checkpointing`)."""
+"""Activations below which they are kept, where that is left open (`mopd.trainer.gradient_checkpointing`)."""
 EIGHT_BIT = 1 + FLOAT32 / 256
 """Bytes of a moment in 8 bits, in blocks of 256 with a scale."""
 SUPPORT_WIDTH = 8
@@ -261,7 +261,7 @@ def _num_support(settings: Settings) -> int:
 
 
 def checkpoints(settings: Settings, shape: ModelShape, device: Device) -> bool:
-    """Whether activations are computed again: as the setting says, `auto` as `mopd.trainer.checkpointing` does."""
+    """Whether activations are computed again, as `mopd.trainer.gradient_checkpointing` decides it."""
     train, widths = settings.train, Widths(FLOAT32, device.compute)
     if train.gradient_checkpointing != "auto":
         return train.gradient_checkpointing == "on"

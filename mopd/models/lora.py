@@ -182,10 +182,10 @@ def copy_sharing_frozen(model: Any) -> Any:
     return copy.deepcopy(model, frozen).eval()
 
 
-def seed_dropout(settings: Settings, update: int) -> None:
-    """Dropout of an update is the same whenever it is computed. Without dropout nothing is drawn."""
+def seed_dropout(settings: Settings, update: int, micro_batch: int) -> None:
+    """Dropout of a micro-batch is the same whenever, and on whichever rank, it is read. Without it nothing is drawn."""
     if settings.train.lora is not None and settings.train.lora.dropout:
-        torch.manual_seed(derive_seed("dropout", settings.seed, update))
+        torch.manual_seed(derive_seed("dropout", settings.seed, update, micro_batch))
 
 
 def _check_same(folder: Path, config: dict[str, Any]) -> None:

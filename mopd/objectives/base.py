@@ -148,7 +148,8 @@ class Objective(ABC):
         self.update = update
         self.sums: Counter[str] = Counter()
         """Columns of `updates`, added up over micro-batches."""
-        self._truncated: list[Tensor] = []
+        self.counts: Counter[str] = Counter()
+        """Tokens that were weighted, truncated and such, as well."""
 
     @abstractmethod
     def has_signal(self) -> bool:
@@ -162,13 +163,28 @@ class Objective(ABC):
     def loss(self, micro: MicroBatch) -> tuple[Tensor, Tensor]:
         """A scalar whose gradients, added up over micro-batches, are the loss's; and the sampled tokens' logps [N]."""
 
+    def take_sums(self) -> tuple[Counter[str], Counter[str]]:
+        """What was added up since the last time; `add_sums` puts it back."""
+        taken = self.sums, self.counts
+        self.sums, self.counts = Counter(), Counter()
+        return taken
+
+    def add_sums(self, sums: Counter[str], counts: Counter[str]) -> None:
+        """What a micro-batch added up, also another rank's."""
+        self.sums.update(sums)
+        self.counts.update(counts)
+
     def report(self) -> dict[str, float | int | None]:
         """`loss` and whichever columns of `updates` the objective fills."""
         return dict(self.sums)
 
     def importance_clipped(self) -> float | None:
         """Share of tokens whose ratio was truncated; null where none is."""
-        return torch.cat(self._truncated).double().mean().item() if self._truncated else None
+        return self.counts["truncated"] / self.counts["weighted"] if "weighted" in self.counts else None
+
+    def count(self, kind: str, is_kind_N: Tensor) -> None:
+        """Add up the tokens of a kind."""
+        self.counts[kind] += int(is_kind_N.sum())
 
     def ratios(self, micro: MicroBatch, sampled_N: Tensor) -> Ratios:
         """The ratios that `train.importance` asks for."""
@@ -181,5 +197,6 @@ class Objective(ABC):
             anchor_N = micro.of(self.update.proximal_logps_T)
             before_N = importance_ratio(anchor_N, behavior_N)
         moved_N = importance_ratio(sampled_N, anchor_N)
-        self._truncated.append(((moved_N > importance.clip) | (before_N > importance.clip)).cpu())
+        self.counts["weighted"] += len(ones_N)
+        self.count("truncated", (moved_N > importance.clip) | (before_N > importance.clip))
         return Ratios(moved_N.clamp(max=importance.clip), before_N.clamp(max=importance.clip))

@@ -26,7 +26,6 @@ class Grpo(Objective):
         self.advantage_T = update.spread([row["advantage"] or 0.0 for row in update.rows])
         self.weight_T = update.weights([row["advantage"] is not None for row in update.rows])
         self.reference_logps_T = update.flat("reference_logprobs") if self.settings.kl_weight else None
-        self._clipped: list[Tensor] = []
 
     def has_signal(self) -> bool:
         """A group with both outcomes; with a KL term, any judged rollout."""
@@ -38,7 +37,8 @@ class Grpo(Objective):
         ratios, clip = self.ratios(micro, sampled_N), self.settings.clip
         plain_N, bounded_N = ratios.moved_N * advantage_N, ratios.moved_N.clamp(1 - clip, 1 + clip) * advantage_N
         policy = -(micro.of(self.weight_T) * ratios.before_N * torch.minimum(plain_N, bounded_N)).sum()
-        self._clipped.append((bounded_N < plain_N).cpu())
+        self.counts["tokens"] += len(sampled_N)
+        self.count("clipped", bounded_N < plain_N)
         self.sums.update(policy_loss=policy.item())
         if self.reference_logps_T is None:
             return policy, sampled_N
@@ -49,6 +49,6 @@ class Grpo(Objective):
 
     def report(self) -> dict[str, float | int | None]:
         """The surrogate, the KL if there is one, and the share of tokens that were clipped."""
-        clipped = torch.cat(self._clipped).double().mean().item()
+        clipped = self.counts["clipped"] / self.counts["tokens"]
         loss = self.sums["policy_loss"] + self.settings.kl_weight * self.sums["kl"]
         return {**super().report(), "loss": loss, "policy_clipped": clipped}

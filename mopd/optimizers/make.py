@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 import torch
@@ -73,12 +74,24 @@ def rejoin(weights: dict[str, Tensor], saved: dict[str, Tensor]) -> None:
             weight.copy_(joined(weight.bfloat16(), remainder.to(weight.device)))
 
 
-def restore(optimizer: PiecewiseAdamW, weights: dict[str, Tensor], saved: dict[str, Tensor], steps: int) -> None:
-    """Take over moments that were saved, also from an optimizer that kept them in other ways."""
+def restore(
+    optimizer: PiecewiseAdamW,
+    weights: dict[str, Tensor],
+    saved: dict[str, Tensor],
+    steps: int,
+    *,
+    whole: dict[str, Tensor] | None = None,
+    cut: Callable[[Tensor, Tensor], Tensor] = lambda values, weight: values,
+) -> None:
+    """Take over moments that were saved, also from an optimizer that kept them in other ways.
+
+    `whole`: what `weights` are shares of, where they are; `cut(values, weight)` gives a share of whole values.
+    """
     for name, weight in weights.items():
         state = {kind: saved[f"{kind}.{name}"] for kind in _KINDS if f"{kind}.{name}" in saved}
         if state:
-            state = _converted(state, optimizer, weight)
+            like = weight if whole is None else whole[name]
+            state = {kind: cut(value, like) for kind, value in _converted(state, optimizer, like).items()}
             optimizer.state[weight] |= {STEP: torch.tensor(float(steps)), **state}
 
 

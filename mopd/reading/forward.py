@@ -19,6 +19,7 @@ import torch
 from torch import Tensor
 
 from mopd.errors import InputError
+from mopd.pulse import beat
 from mopd.reading.attention import PADDING, PREFIX, attention_mask, most_shared
 
 
@@ -131,7 +132,6 @@ def make_batch(trees: Sequence[Tree], device: torch.device | str = "cpu") -> Bat
     branch_of.fill(PADDING)
     source: list[int] = []
     targets: list[np.ndarray] = []
-    rows: list[tuple[int, int]] = []
     for b, tree in enumerate(trees):
         start = len(tree.prefix)
         ids[b, :start], positions[b, :start], branch_of[b, :start] = tree.prefix, np.arange(start), PREFIX
@@ -143,7 +143,6 @@ def make_batch(trees: Sequence[Tree], device: torch.device | str = "cpu") -> Bat
             branch_of[b, at : at + fed] = number
             source += [b * length + start - 1, *range(b * length + at, b * length + at + fed)]
             targets.append(branch.tokens)
-            rows.append((branch.row, len(branch.tokens)))
             at += fed
     plain = all_plain(trees)
     if plain:  # counted on over the padding: where positions begin anew, transformers sees packed sequences
@@ -155,14 +154,20 @@ def make_batch(trees: Sequence[Tree], device: torch.device | str = "cpu") -> Bat
         longest=max(len(branch.prefix) + len(branch.tokens) - 1 for tree in trees for branch in tree.branches),
         source=torch.tensor(source, device=device),
         targets=torch.from_numpy(np.concatenate(targets).astype(np.int64)).to(device),
-        rows=rows,
+        rows=rows_of(trees),
     )
+
+
+def rows_of(trees: Sequence[Tree]) -> list[tuple[int, int]]:
+    """The (row, number of tokens) of each branch, in the order of the batch."""
+    return [(branch.row, len(branch.tokens)) for tree in trees for branch in tree.branches]
 
 
 def hidden_states(model: Any, batch: Batch) -> Tensor:
     """Hidden states [N, H] that predict the batch's tokens."""
     if isinstance(model, Blend):
         return torch.cat([hidden_states(part, batch) for part in model.models], dim=-1)
+    beat()
     output = model.base_model(
         input_ids=batch.input_ids,
         attention_mask=attention_mask(model, batch.branch_of, batch.longest),

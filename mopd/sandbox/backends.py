@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from mopd.errors import InputError
+from mopd.memory.available import num_sharing
 from mopd.sandbox.base import Limits, Sandbox
 from mopd.sandbox.bubblewrap import bubblewrap_backend, find_bubblewraps
 from mopd.sandbox.host import ZygoteSandbox
@@ -48,7 +49,8 @@ def open_sandbox(settings: VerifySettings) -> Sandbox:
         backend = working_backend(settings.sandbox, tuple(settings.packages))
     except NoSandbox as reason:
         raise InputError(f"verify.sandbox: {settings.sandbox} does not work here ({reason}); {FIX}") from reason
-    return ZygoteSandbox(backend, settings.sandbox_slots or usable_cores(), Limits.of(settings.limits))
+    num_slots = settings.sandbox_slots or max(1, usable_cores() // num_sharing())
+    return ZygoteSandbox(backend, num_slots, Limits.of(settings.limits))
 
 
 def probe_sandbox() -> str | None:

@@ -34,6 +34,8 @@ from mopd.settings.teacher import EmaTeacher, TeacherSettings
 from mopd.settings.tree import Tree, get_value, read_override, set_value
 from mopd.settings.verify import VerifySettings
 
+FULL_COPIES = {"lora": None, "optimizer": "adamw", "master_weights": "float32"}
+"""Settings of training that `train.shard: full` does without, each at what it must be."""
 LONGEST_INPUT = 80
 """Of what was refused, in characters: a whole group of settings is not repeated in the line that refuses it."""
 
@@ -128,6 +130,30 @@ class TrainSettings(Frozen):
     groups all the same."""
     keep_trainer_states: PositiveInt = 1
     """Rounds whose optimizer and teacher state stay on disk; policies are all kept."""
+    ranks: PositiveInt = 1
+    """Processes that train one policy together, a device each; the result is that of one but for rounding
+    (docs/ranks.md)."""
+    shard: Literal["none", "full"] = "none"
+    """What ranks hold of weights, gradients and moments: `none`, each a copy; `full`, each its share, by PyTorch's
+    FSDP2 (experimental)."""
+    checkpoint_every_updates: PositiveInt | None = None
+    """Updates after which a round's training is saved, so that one that was killed goes on from there; null: never."""
+
+    @model_validator(mode="after")
+    def _can_be_shared(self) -> TrainSettings:
+        if self.shard == "none":
+            return self
+        if self.ranks == 1:
+            raise ValueError(
+                "shard: full shares the weights among ranks and there is one; raise ranks, or leave shard at none"
+            )
+        for name, plain in FULL_COPIES.items():
+            if getattr(self, name) != plain:
+                raise ValueError(
+                    f"shard: full shares weights and moments as float32 numbers, and {name} is set; leave that at "
+                    f"{'null' if plain is None else plain}, or shard at none"
+                )
+        return self
 
 
 class Settings(Frozen):

@@ -62,27 +62,34 @@ class FolderTeacher:
                 file_of[name].write(name, start, average.lerp_(values, rate).cpu())
 
     def save(self, folder: Path) -> None:
-        """It lies there already."""
-        assert folder == self.folder, "a teacher on the disk is where it will be saved"
+        """It lies there already, where the round ends; elsewhere goes a copy."""
+        if folder != self.folder:
+            shutil.copytree(self.folder, folder, copy_function=shutil.copyfile, dirs_exist_ok=True)
 
 
 Teacher = ModelTeacher | FolderTeacher
 
 
 def open_teacher(
-    settings: EmaTeacher, student: Any, *, policy_folder: Path, saved: Path | None, folder: Path | None
+    settings: EmaTeacher,
+    student: Any,
+    *,
+    policy_folder: Path,
+    saved: Path | None,
+    folder: Path | None,
+    device: torch.device,
 ) -> Teacher:
-    """The teacher that was `saved`, or, with None, a copy of the student; the student is on its device in float32.
+    """The teacher that was `saved`, or, with None, a copy of the student, which is whole and in float32.
 
-    `folder`: where the round will save it, None to keep it in memory. An adapter's is in memory in any case: it is
-    small, and its base is the student's.
+    `device` is where the student is trained. `folder`: where the round will save it, None to keep it in memory. An
+    adapter's is in memory in any case: it is small, and its base is the student's.
     """
     if hasattr(student, "peft_config"):
         twin = copy_sharing_frozen(student)
         if saved is not None and has_adapter(saved):
             load_adapter(twin, saved)
         return ModelTeacher(twin)
-    if folder is not None and on_disk(settings, student.device):
+    if folder is not None and on_disk(settings, device):
         _put(student, saved, folder)
         if _holds(folder, trained_parameters(student)):
             return FolderTeacher(folder)

@@ -14,6 +14,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from mopd.pulse import beat
+
 FORWARD, BACKWARD = 1, 2
 """What a layer costs either way, in passes."""
 QUIET_SECONDS = 1.0
@@ -68,6 +70,7 @@ class Gauge:
         self._is_backward = True
 
     def _step(self, cost: int) -> None:
+        beat()
         self._steps += cost
         self._say()
 

@@ -28,6 +28,16 @@ from mopd.optimizers.make import make_optimizer, named_state, reading_dtype, rej
 from mopd.optimizers.piecewise import PiecewiseAdamW, weight_pieces
 from mopd.reading.narrow import linear_parameters, narrow
 from mopd.trainer.ema import Pieces, Teacher, open_teacher
+from mopd.trainer.ranks import ALONE, Ranks
+from mopd.trainer.shares import (
+    cut_share,
+    is_shared,
+    join_shares,
+    own_weights,
+    share_out,
+    with_weights,
+    without_weights,
+)
 
 if TYPE_CHECKING:  # scoring and training run where pydantic is not installed
     from mopd.settings import TrainSettings
@@ -43,12 +53,22 @@ class TrainerState:
 
     student: Any
     teacher: Teacher | None
-    """The next round's teacher, where it has weights of its own."""
+    """The next round's teacher, where it has weights of its own; rank 0 alone has it."""
     optimizer: PiecewiseAdamW
     step: int
     """Optimizer steps taken so far."""
     updates: int
     """Updates begun so far: steps, and those that had nothing to learn."""
+    weights: dict[str, Tensor]
+    """The student's trained weights as this rank holds them: what the optimizer moves."""
+    ranks: Ranks = ALONE
+    structure: Any | None = None
+    """The student without weights, where ranks hold shares of those: what it is saved as."""
+
+    @property
+    def shares(self) -> Ranks:
+        """The ranks that hold the rest of the same weights."""
+        return self.ranks if is_shared(self.student) else ALONE
 
 
 def open_state(
@@ -61,28 +81,37 @@ def open_state(
     seed: int = 0,
     precision: str = "float32",
     out: Path | None = None,
+    ranks: Ranks = ALONE,
 ) -> TrainerState:
     """The state to train on from: fresh without `state_folder`. A teacher without weights yet copies the student's.
 
     `base_folder` is the model that the policy's adapter is put on, None where it has none; a new adapter is drawn by
     `seed`. `precision` is that of the passes. `out` is where the state will be saved: a teacher may lie there before
-    (None: it doesn't). Raises InputError where the settings can't be had, or the weights can't be read.
+    (None: it doesn't). Raises InputError where the settings can't be had, or the weights can't be read. Each of `ranks`
+    must ask, with the same folders; what is saved is the same however many there are.
     """
+    shared = settings.shard == "full" and ranks.size > 1
     is_whole_model = state_folder is None or settings.lora is None or not has_adapter(policy_folder)
     assert is_whole_model or base_folder is not None, "an adapter goes on with the model that it is put on"
-    student = load_student(policy_folder, base_folder or policy_folder, settings.lora, device=device, seed=seed)
+    home = torch.device("cpu") if shared else device
+    student = load_student(policy_folder, base_folder or policy_folder, settings.lora, device=home, seed=seed)
     progress, saved = {"step": 0, "updates": 0}, dict[str, Tensor]()
     if state_folder is not None:
         progress, saved = json.loads((state_folder / STEPS).read_text()), load_file(state_folder / OPTIMIZER)
-    weights = trained_parameters(student)
-    rejoin(weights, saved)
-    teacher = _open_teacher(settings, student, policy_folder, state_folder, out)
+    rejoin(trained_parameters(student), saved)
+    teacher = None
+    if ranks.is_first:
+        teacher = _open_teacher(settings, student, policy_folder, state_folder, out, device)
+    structure = without_weights(student) if shared else None
+    if shared:
+        share_out(student, ranks, device)
+    weights = own_weights(student)
     optimizer = make_optimizer(list(weights.values()), settings)
     if settings.master_weights == "bfloat16":
         _narrow(student, optimizer, reading_dtype(precision, device))
-    restore(optimizer, weights, saved, progress["step"])
+    restore(optimizer, weights, saved, progress["step"], whole=trained_parameters(student), cut=cut_share)
     student.train()
-    return TrainerState(student, teacher, optimizer, **progress)
+    return TrainerState(student, teacher, optimizer, **progress, weights=weights, ranks=ranks, structure=structure)
 
 
 def _narrow(student: Any, optimizer: PiecewiseAdamW, dtype: torch.dtype) -> None:
@@ -102,7 +131,12 @@ def _narrow(student: Any, optimizer: PiecewiseAdamW, dtype: torch.dtype) -> None
 
 
 def _open_teacher(
-    settings: TrainSettings, student: Any, policy_folder: Path, state_folder: Path | None, out: Path | None
+    settings: TrainSettings,
+    student: Any,
+    policy_folder: Path,
+    state_folder: Path | None,
+    out: Path | None,
+    device: torch.device,
 ) -> Teacher | None:
     if settings.teacher.kind != "ema":
         return None
@@ -114,38 +148,71 @@ def _open_teacher(
             policy_folder=policy_folder,
             saved=saved if saved is not None and saved.is_dir() else None,
             folder=out / TEACHER_FOLDER if out is not None else None,
+            device=device,
         )
 
 
 def update_teacher(state: TrainerState, settings: TrainSettings) -> None:
     """After an optimizer step: teacher <- (1 - rate) teacher + rate student (paper: rate 0.05), for `ema` alone."""
-    if state.teacher is not None:
-        assert settings.teacher.kind == "ema", "no other teacher has weights of its own"
+    if settings.teacher.kind != "ema":
+        assert state.teacher is None, "no other teacher has weights of its own"
+    elif state.teacher is not None:
         state.teacher.follow(student_pieces(state), settings.teacher.rate)
+    elif is_shared(state.student):
+        for _ in student_pieces(state):  # rank 0 gathers them for the teacher
+            pass
 
 
 def student_pieces(state: TrainerState) -> Pieces:
-    """The student's trained weights, a piece at a time."""
+    """The student's trained weights, a piece at a time; those that are shared out, all ranks must ask for."""
     for name, weight in trained_parameters(state.student).items():
-        for start, values in weight_pieces(weight, state.optimizer.state.get(weight, {})):
+        own = state.weights[name]
+        for start, values in weight_pieces(join_shares(own, weight), state.optimizer.state.get(own, {})):
             yield name, start, values
 
 
-def save_state(state: TrainerState, source: Path, out: Path) -> None:
-    """Write the state into the empty or missing folder `out`; tokenizer files are copied from `source`."""
+def save_state(state: TrainerState, source: Path, out: Path | None) -> None:
+    """Write the state into the empty or missing folder `out`; tokenizer files are copied from `source`.
+
+    Each rank must ask; rank 0 alone writes, and `out` is None for the others.
+    """
+    student = state.student
+    if state.structure is not None:
+        student = with_weights(state.structure, student, state.ranks)
+    if out is not None:
+        _save_models(student, state.teacher, source, out)
+    del student  # before moments are gathered
+    moments = _gather_moments(state)
+    if out is not None:
+        with _write_errors(out / OPTIMIZER):
+            save_file(moments, out / OPTIMIZER)
+        (out / STEPS).write_text(json.dumps({"step": state.step, "updates": state.updates}))
+
+
+def _save_models(student: Any, teacher: Teacher | None, source: Path, out: Path) -> None:
     out.mkdir(parents=True, exist_ok=True)
     with _write_errors(out):
-        save_model(state.student, out)
+        save_model(student, out)
     _copy_tokenizer(source, out)
-    if state.teacher is not None:
-        teacher = out / TEACHER_FOLDER
-        teacher.mkdir(exist_ok=True)
-        with _write_errors(teacher):
-            state.teacher.save(teacher)
-        _copy_tokenizer(source, teacher)
-    with _write_errors(out / OPTIMIZER):
-        save_file(named_state(state.optimizer, trained_parameters(state.student)), out / OPTIMIZER)
-    (out / STEPS).write_text(json.dumps({"step": state.step, "updates": state.updates}))
+    if teacher is not None:
+        folder = out / TEACHER_FOLDER
+        folder.mkdir(exist_ok=True)
+        with _write_errors(folder):
+            teacher.save(folder)
+        _copy_tokenizer(source, folder)
+
+
+def _gather_moments(state: TrainerState) -> dict[str, Tensor]:
+    """What is kept of each weight, by `KIND.NAME`; whole, on rank 0, where ranks hold shares."""
+    own = named_state(state.optimizer, state.weights)
+    if not is_shared(state.student):
+        return own
+    weights, moments = trained_parameters(state.student), {}
+    for name, values in own.items():
+        whole = join_shares(values, weights[name.partition(".")[2]])
+        if state.ranks.is_first:
+            moments[name] = whole.cpu()
+    return moments
 
 
 def _copy_tokenizer(source: Path, folder: Path) -> None:

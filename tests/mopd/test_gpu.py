@@ -13,7 +13,7 @@ import torch
 from mopd.models.folders import resolve_model
 from mopd.score import Scorer
 from mopd.train import take_step
-from mopd.trainer.checkpointing import set_checkpointing
+from mopd.trainer.gradient_checkpointing import set_checkpointing
 from mopd.trainer.state import open_state, student_pieces
 
 pytestmark = [

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from itertools import combinations, product
 from pathlib import Path
 
-from flows.plan.stage import FREE_SETTINGS
+from flows.plan.stage import is_free
 from mopd.errors import InputError
 from mopd.settings import Settings, load_settings
 from mopd.settings.tasks import FileTasks
@@ -116,7 +116,7 @@ def _name(key: str, value: str) -> str:
 
 def _check_different(arms: list[Arm], settings: list[Settings]) -> None:
     for (first, before), (second, after) in combinations(zip(arms, settings, strict=True), 2):
-        if not differences(before, after).keys() - FREE_SETTINGS:
+        if all(map(is_free, differences(before, after))):
             raise InputError(f"--vary: {first.name} and {second.name} come to the same results; leave one of them out")
 
 

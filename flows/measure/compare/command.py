@@ -16,7 +16,7 @@ from flows.measure.compare.processes import Processes
 from flows.measure.compare.results import ComparisonResults, comparison_report, read_results
 from flows.measure.compare.runs import Runs, Say
 from flows.plan.conditions import changed_settings
-from flows.plan.stage import free_settings
+from flows.plan.stage import free_settings, is_free
 from flows.report.report import Report, machine
 from flows.runtime.exit_code import FAILURE
 from flows.runtime.interrupts import orderly_end
@@ -144,6 +144,7 @@ def _check_run(folder: Path, job: Job) -> None:
     if (folder / RUN_FILE).exists():
         run = RunFolder.open(folder)
         changed = changed_settings(run, job.settings)
-        refused = {key: pair for key, pair in changed.items() if key not in ("rounds", *free_settings(job.settings))}
+        free = ("rounds", *free_settings(job.settings))
+        refused = {key: pair for key, pair in changed.items() if not is_free(key, free)}
         if refused:
             raise InputError(run.refusal(refused))

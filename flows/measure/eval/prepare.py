@@ -16,7 +16,8 @@ from flows.measure.eval.jobs import check_models
 from flows.measure.eval.plan import EvalPlan, Model
 from flows.measure.eval.request import EvalRequest, ResolvedRequest, pin_request, resolve
 from flows.measure.eval.settings import kept_settings, kept_settings_of
-from flows.plan.stage import FREE_SETTINGS
+from flows.plan.stage import is_free
+from flows.runtime.places.open import check_place
 from flows.runtime.worker import in_own_process
 from mopd.errors import InputError
 from storage.errors import StorageError
@@ -54,6 +55,7 @@ def prepare(request: EvalRequest, out: Path) -> Prepared:
     """
     request, commits = pin_request(request, out)
     resolved = resolve(request)
+    check_place(resolved.settings, out)
     make_models(model.text for model in resolved.models)
     models = in_own_process(check_models, resolved.models, resolved.tasks, resolved.settings)
     return Prepared(resolved, models, commits)
@@ -103,7 +105,7 @@ def _merged(folder: RunFolder, prepared: Prepared) -> RunFolder:
     asked = prepared.document
     known = {**folder.document, "settings": kept_settings(kept_settings_of(folder))}
     changed = replace(folder, document=known).differences(asked["settings"])
-    if refused := {key: pair for key, pair in changed.items() if key not in FREE_SETTINGS}:
+    if refused := {key: pair for key, pair in changed.items() if not is_free(key)}:
         raise StorageError(folder.refusal(refused))
     if folder.document["tasks_digest"] != asked["tasks_digest"]:
         raise InputError(f"{folder.path}: was made with other tasks; give the same ones, or choose another --out")

@@ -1,4 +1,4 @@
-"""Which settings an evaluation has: those of sampling and of verdicts, kept as a part of the settings of a run."""
+"""Which settings an evaluation has: those of sampling, verdicts and place, kept as a part of the settings of a run."""
 
 from __future__ import annotations
 
@@ -20,8 +20,10 @@ KEPT = (
     *("model.chat_template", "model.chat_template_kwargs", "model.system_prompt"),
     *(f"generate.{name}" for name in SAMPLING),
     *(f"generate.{name}" for name in ("engine", "max_prompt_tokens", "max_num_seqs", "engine_arguments")),
-    *("verify", K, GREEDY, "evaluate.bootstrap_samples"),
+    *("verify", "place", K, GREEDY, "evaluate.bootstrap_samples"),
 )
+GROUPS = ("verify", "place")
+"""Of KEPT, those that are kept whole."""
 NO_CONTEXT = {"condition": {"variant": "none", "max_context_tokens": 2**31 - 1}}
 """What a whole tree of settings needs besides, so that contexts, which there are none of, set no bound."""
 
@@ -63,5 +65,5 @@ def _check_kept(key: str) -> None:
     if key == K:
         raise InputError(f"--set {key}: is what -k says; leave one of the two out")
     if not any(key == kept or key.startswith(f"{kept}.") for kept in KEPT):
-        names = ", ".join(f"{kept}.*" if kept == "verify" else kept for kept in KEPT if kept != K)
+        names = ", ".join(f"{kept}.*" if kept in GROUPS else kept for kept in KEPT if kept != K)
         raise InputError(f"--set {key}: decides nothing of an evaluation; there are {names}")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
 from pathlib import Path
 
 from flows.runtime.places.base import Place
@@ -10,8 +11,17 @@ from mopd.settings import Settings
 from mopd.settings.place import LocalPlace
 
 
+@lru_cache(maxsize=32)
+def check_place(settings: Settings, folder: Path) -> None:
+    """Whether the place can do what the settings ask of it, for a run in `folder`; asked once a process.
+
+    Raises InputError.
+    """
+    open_place(settings).check(folder)
+
+
 def open_place(settings: Settings, logs: Path | None = None) -> Place:
-    """The place of `settings.place`, nothing started yet; its processes write into `logs`, if there is such a folder."""
+    """The place of `settings.place`, nothing started yet; its processes write into `logs`, where there is one."""
     if isinstance(settings.place, LocalPlace):
         return ThisHost(settings, logs)
     from flows.runtime.places.ray_cluster import RayCluster

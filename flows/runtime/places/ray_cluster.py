@@ -36,24 +36,19 @@ class RayCluster:
         self, name: str, load: Callable[..., Any], *args: Any, devices: int = 1, replicas: int | None = None
     ) -> RayPool:
         """Replicas on as many hosts as have room; on the CPUs as many as there are devices, spread over the hosts."""
-        self._connect()
-        resource = self._device() if devices else CPU
+        device = self._device()
+        resource = device if devices else CPU
         options = _taking(resource, devices or 1) | ({} if devices else {"scheduling_strategy": "SPREAD"})
-
-        def room() -> int:
-            most = _room(resource, devices or 1)
-            return min(most, replicas or (most if devices else max(len(_hosts()), _room(self._device(), 1))))
 
         def make(number: int) -> RayReplica:
             return RayReplica(self._order(name, number, resource, devices, load, *args), options)
 
-        return RayPool(name, room, make, self._place.join_seconds)
+        return RayPool(name, partial(_room, device, devices, replicas), make, self._place.join_seconds)
 
     def group(self, name: str, ranks: int, devices: int = 1) -> RayGroup:
         """Ranks that Ray places all at once, on as few hosts as can be."""
         from ray.util.scheduling_strategies import PlacementGroupSchedulingStrategy
 
-        self._connect()
         resource = self._device()
         room = partial(_room, resource, devices)
         if ranks > room():
@@ -69,7 +64,6 @@ class RayCluster:
 
     def check(self, folder: Path) -> None:
         """Whether Ray answers, a replica fits on a host, and all hosts are alike and see the run's folder."""
-        self._connect()
         wanted, resource = self._settings.generate.num_devices, self._device()
         most = max(int(host["Resources"].get(resource, 0)) for host in _hosts())
         if wanted > most:
@@ -79,16 +73,18 @@ class RayCluster:
             )
         check_hosts(_hosts(), folder, self._settings)
 
+    def room(self, devices: int) -> int:
+        """How many replicas with so many devices the hosts have room for; on the CPUs, as many as make sense."""
+        return _room(self._device(), devices)
+
     def seen(self) -> list[str]:
         """The cluster's hosts."""
-        self._connect()
+        connect(self._place.address)
         return [describe_host(host["NodeManagerHostname"], host["Resources"]) for host in _hosts()]
 
-    def _connect(self) -> None:
-        connect(self._place.address)
-
     def _device(self) -> str:
-        """The resource that is a device here. Raises InputError where no host has one."""
+        """The resource that is a device here. Raises InputError where no host has one, or no cluster answers."""
+        connect(self._place.address)
         for resource in (GPU, CORES):
             if any(host["Resources"].get(resource) for host in _hosts()):
                 return resource
@@ -131,8 +127,14 @@ def _hosts() -> list[dict[str, Any]]:
     return [node for node in ray.nodes() if node["Alive"]]
 
 
-def _room(resource: str, number: int) -> int:
-    """How many replicas fit on the hosts that are there, each with `number` of a resource of one host."""
+def _room(device: str, devices: int, most: int | None = None) -> int:
+    """How many replicas fit on the hosts that are there, at most `most`; on the CPUs, one a device or a host."""
+    room = _count(device, devices) if devices else min(_count(CPU, 1), max(len(_hosts()), _count(device, 1)))
+    return min(room, most or room)
+
+
+def _count(resource: str, number: int) -> int:
+    """How often the hosts have `number` of a resource on one host."""
     return sum(int(host["Resources"].get(resource, 0) // number) for host in _hosts())
 
 

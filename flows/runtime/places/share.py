@@ -20,6 +20,7 @@ class Share:
         """Keep to the share from here on: before a device is used, and before threads are started."""
         os.environ.update(self.environment)
         if self.cores:
+            os.environ.pop("VLLM_CPU_OMP_THREADS_BIND", None)  # would bind all replicas to the same ones
             os.sched_setaffinity(0, self.cores)
             limit_threads(len(self.cores))
 

@@ -15,6 +15,7 @@ from transformers import AutoModelForCausalLM, LlamaConfig, LlamaForCausalLM
 
 from mopd.errors import InputError
 from mopd.models.folders import load_model, model_digest, resolve_model
+from mopd.models.lora import trained_parameters
 from mopd.models.teachers import Source, check_teacher, load_teacher, teacher_sources, teacher_version
 from mopd.reading.forward import branches as branches_of
 from mopd.reading.forward import hidden_states, make_batch, plan_batches
@@ -172,7 +173,12 @@ def test_an_ema_teacher_moves_towards_the_student_by_its_rate_and_no_other_has_w
         for weight, theirs in zip(student.parameters(), model.parameters(), strict=True):
             weight.fill_(1.0)
             theirs.fill_(0.0)
-    state: Any = SimpleNamespace(student=student, teacher=ModelTeacher(model), optimizer=SimpleNamespace(state={}))
+    state: Any = SimpleNamespace(
+        student=student,
+        teacher=ModelTeacher(model),
+        optimizer=SimpleNamespace(state={}),
+        weights=trained_parameters(student),
+    )
     update_teacher(state, ema)
     assert all(torch.allclose(value, torch.tensor(0.05)) for value in model.parameters())
     assert open_state(folder, None, live, torch.device("cpu")).teacher is None

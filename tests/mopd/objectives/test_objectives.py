@@ -30,7 +30,8 @@ from mopd.objectives.pairs import reward_pairs
 from mopd.objectives.response_steps import StepSplitter
 from mopd.score import group_advantages
 from mopd.settings import Settings, parse_settings
-from mopd.train import accumulate_gradients, check_staleness, take_step, train_round
+from mopd.train import check_staleness, take_step, train_round
+from mopd.trainer.gradients import accumulate_gradients
 from mopd.trainer.state import open_state
 
 GOLDEN = Path(os.environ.get("MOPD_GOLDEN", "../shared/golden")) / "losses.json"

@@ -12,8 +12,8 @@ from mopd.errors import InputError
 from mopd.models.folders import resolve_model
 from mopd.settings import Settings, parse_settings
 from mopd.train import take_step
-from mopd.trainer import checkpointing
-from mopd.trainer.checkpointing import set_checkpointing
+from mopd.trainer import gradient_checkpointing
+from mopd.trainer.gradient_checkpointing import set_checkpointing
 from mopd.trainer.state import open_state
 from tests.mopd.models.test_lora import score_rows
 
@@ -60,10 +60,10 @@ def test_auto_is_on_where_the_activations_would_not_fit(folder: Path, monkeypatc
     chosen = settings(max_tokens_per_pass=4096)
     student = open_state(folder, None, chosen.train, CPU).student
     assert not set_checkpointing(student, chosen, CPU)  # small: nobody looks how much is free
-    monkeypatch.setattr(checkpointing, "SMALL", 0)
-    monkeypatch.setattr(checkpointing, "available_memory", lambda: 64 << 30)
+    monkeypatch.setattr(gradient_checkpointing, "SMALL", 0)
+    monkeypatch.setattr(gradient_checkpointing, "available_memory", lambda: 64 << 30)
     assert not set_checkpointing(student, chosen, CPU)
-    monkeypatch.setattr(checkpointing, "available_memory", lambda: 1 << 20)
+    monkeypatch.setattr(gradient_checkpointing, "available_memory", lambda: 1 << 20)
     assert set_checkpointing(student, chosen, CPU)
 
 

@@ -10,7 +10,8 @@ from mopd.errors import InputError
 from mopd.memory.available import available_memory
 from mopd.memory.footprint import FLOAT32, Widths, activation_bytes, logits_bytes, longest_pass, shape_of
 from mopd.models.folders import autocast_dtype
-from mopd.models.lora import trained_parameters
+from mopd.trainer.ranks import ALONE, Ranks
+from mopd.trainer.shares import own_weights
 
 if TYPE_CHECKING:  # training runs where pydantic is not installed
     from mopd.settings import Settings
@@ -19,13 +20,13 @@ SMALL = 1 << 30
 """Bytes of activations that nobody need look for."""
 
 
-def set_checkpointing(student: Any, settings: Settings, device: torch.device) -> bool:
-    """Switch it on where `train.gradient_checkpointing` asks for it; returns whether it is on.
+def set_checkpointing(student: Any, settings: Settings, device: torch.device, ranks: Ranks = ALONE) -> bool:
+    """Switch it on where `train.gradient_checkpointing` asks for it; returns whether it is on. All ranks do the same.
 
     Raises InputError for a model that has none, where it must be on.
     """
     asked = settings.train.gradient_checkpointing
-    if asked == "off" or (asked == "auto" and _fits(student, settings, device)):
+    if asked == "off" or (asked == "auto" and all(ranks.gather(_fits(student, settings, device)))):
         return False
     if not student.supports_gradient_checkpointing:
         if asked == "auto":
@@ -46,7 +47,7 @@ def _fits(student: Any, settings: Settings, device: torch.device) -> bool:
     activations = activation_bytes(shape, widths, num_tokens=num_tokens, checkpointing=False, mask_length=num_tokens)
     if activations < SMALL:
         return True
-    num_trained = sum(weight.numel() for weight in trained_parameters(student).values())
+    num_trained = sum(weight.numel() for weight in own_weights(student).values())
     moment = 1 if train.optimizer == "adamw_8bit" else FLOAT32
     logits = logits_bytes(shape, widths, num_positions=settings.score.chunk_positions, gradient=True)
     gradients_and_moments = (FLOAT32 + 2 * moment) * num_trained

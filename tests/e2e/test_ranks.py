@@ -1,0 +1,98 @@
+"""A run whose policies are trained by two ranks, from end to end; and one that loses a rank within a round."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import psutil
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from flows.folder.checkpoints import CHECKPOINTS
+from storage.runs import RunFolder
+from storage.shards import manifests
+from tests.e2e.harness import FAKE, TINY, Prefect, wait_for
+
+pytestmark = [pytest.mark.cluster, pytest.mark.timeout(600)]
+TWO = ("train.ranks=2", "place.devices=2")
+WAYS = {"copies": ("train.shard=none",), "shares": ("train.shard=full",)}
+ROUNDING = 1e-5
+
+
+def assigned(*settings: str) -> list[str]:
+    return [part for setting in settings for part in ("--set", setting)]
+
+
+@pytest.mark.parametrize("shard", WAYS.values(), ids=WAYS.keys())
+def test_two_ranks_train_what_one_trains(
+    prefect: Prefect, finished_run: Path, tmp_path: Path, shard: tuple[str, ...]
+) -> None:
+    run = tmp_path / finished_run.name  # the rows have the name
+    done = prefect.mopd("run", TINY, "--run", run, *FAKE, *assigned(*TWO, *shard))
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert ("experimental" in done.stdout) == ("train.shard=full" in shard)
+    first, second = (RunFolder.open(path) for path in (finished_run, run))
+    for table in ("rollouts", "verdicts", "contexts"):
+        mine, theirs = (
+            [shard.untimed or shard.sha256 for shard in manifests(folder, table)] for folder in (first, second)
+        )
+        assert mine == theirs
+    assert [policy.info["ranks"] for policy in manifests(second, "policies")] == [2, 2]
+    for policy, same in zip(manifests(first, "policies"), manifests(second, "policies"), strict=True):
+        assert policy.files.keys() == same.files.keys()
+        assert_same_tensors(first.path / policy.file, second.path / same.file)
+
+
+def contents(folder: RunFolder, table: str) -> list[str]:
+    return [shard.untimed or shard.sha256 for shard in manifests(folder, table)]
+
+
+def assert_same_tensors(first: Path, second: Path) -> None:
+    for path in first.rglob("*.safetensors"):
+        mine, theirs = load_file(path), load_file(second / path.relative_to(first))
+        assert mine.keys() == theirs.keys()
+        for name, value in mine.items():
+            torch.testing.assert_close(value, theirs[name], rtol=1e-3, atol=ROUNDING)
+
+
+@pytest.mark.parametrize("shard", WAYS.values(), ids=WAYS.keys())
+def test_a_killed_rank_costs_a_retry_and_nothing_of_the_updates_before(
+    prefect: Prefect, tmp_path: Path, shard: tuple[str, ...]
+) -> None:
+    """Rank 1 is killed after a checkpoint; the round goes on from there and ends as one that nobody disturbed."""
+    settings = ("rounds=1", "evaluate.when=never", "train.epochs=10", "train.updates_per_round=4")
+    arguments = [*FAKE, *assigned(*settings, *TWO, *shard, "train.checkpoint_every_updates=5")]
+    whole, run = tmp_path / "whole", tmp_path / "run"
+    done = prefect.mopd("run", TINY, "--run", whole, *arguments)
+    assert done.returncode == 0, done.stdout + done.stderr
+
+    shutil.copytree(whole, run)  # all but the policy: both have one run_id
+    for table in ("policies", "updates"):
+        shutil.rmtree(run / table)
+    with prefect.start_mopd("run", run) as process:
+        wait_for(lambda: any((run / CHECKPOINTS).glob("*/update-*")), 120)
+        rank_of(process.pid, 1).kill()
+        output, _ = process.communicate(timeout=240)
+    assert process.returncode == 0, output
+    assert max(task["run_count"] for task in prefect.task_runs(run)) == 2
+    assert output.count("step 0:") == 1, output
+    assert not (run / CHECKPOINTS).exists()
+    assert digests(run) == digests(whole)
+
+
+def rank_of(pid: int, number: int) -> psutil.Process:
+    """The process whose output goes to that rank's log."""
+    for child in psutil.Process(pid).children(recursive=True):
+        try:
+            if Path(f"/proc/{child.pid}/fd/1").readlink().name == f"trainer-{number}.log":
+                return child
+        except OSError:
+            continue
+    raise AssertionError("no such rank")
+
+
+def digests(run: Path) -> list[str]:
+    folder = RunFolder.open(run)
+    return contents(folder, "policies") + contents(folder, "updates")
