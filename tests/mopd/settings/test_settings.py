@@ -16,7 +16,7 @@ from mopd.settings.objective import BehaviorImportance, DistillObjective, DpoObj
 from mopd.settings.teacher import EmaTeacher
 
 ROOT = Path(__file__).resolve().parents[3]
-EXAMPLES = sorted((ROOT / "examples").rglob("*.yaml"))
+EXAMPLES = sorted(path for path in (ROOT / "examples").rglob("*.yaml") if path.parent.name != "cluster")
 
 
 def config(folder: Path, text: str = "rounds: 2\n") -> Path:
