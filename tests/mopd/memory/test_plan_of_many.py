@@ -105,9 +105,7 @@ def test_a_host_without_memory_for_what_lies_beside_its_gpus(tmp_path: Path, mon
     monkeypatch.setattr(memory_plan, "find_device", lambda settings: GPUS_8)
     monkeypatch.setattr(memory_plan, "total_memory", lambda: 72 * GIGABYTE)
     settings = settings_for(tmp_path / "m", QWEN3_8B, *FULL_8)
-    with pytest.raises(
-        InputError, match=r"^train: needs 108\.9 GB of the host's memory beside its GPUs \(8 at once\)"
-    ):
+    with pytest.raises(InputError, match=r"^train: needs 108\.9 GB of the host's memory beside its GPUs \(8 at once\)"):
         check_memory(settings)
     check_memory(settings_for(tmp_path / "m", QWEN3_8B, *FULL_8, "train.teacher.place=disk"))
 
