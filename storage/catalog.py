@@ -83,13 +83,14 @@ def query(run: RunFolder, sql: str) -> QueryResult:
     except (duckdb.InvalidInputException, duckdb.IOException) as error:
         bad_files = frozenset(bad.file for view in views if view.is_open for bad in verify_table(run, view.table))
         if not bad_files:
-            raise _sql_error(error) from error
+            raise _sql_error(error, views) from error
     except duckdb.Error as error:
-        raise _sql_error(error) from error
+        raise _sql_error(error, views) from error
+    connection, views = _open(run, bad_files)
     try:
-        return _answer(*_open(run, bad_files), sql)
+        return _answer(connection, views, sql)
     except duckdb.Error as error:
-        raise _sql_error(error) from error
+        raise _sql_error(error, views) from error
 
 
 def write_catalog(run: RunFolder) -> None:
@@ -157,8 +158,11 @@ def _check_reads(statements: list[Any]) -> None:
         )
 
 
-def _sql_error(error: duckdb.Error) -> StorageError:
-    """DuckDB's message without the drawing of the place, in one line."""
+def _sql_error(error: duckdb.Error, views: list[TableView]) -> StorageError:
+    """What a table couldn't be read for; else DuckDB's message without the drawing of the place, in one line."""
+    for view in views:
+        if view.error is not None:
+            return view.error
     message = str(error).partition("\n\nLINE ")[0]
     return StorageError(f"SQL: {' '.join(message.split())}")
 

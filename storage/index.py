@@ -37,6 +37,8 @@ class ShardRows:
     name: str
     """Of its rows, see `storage.schemas.NAME_COLUMNS`."""
     rows: int
+    seen: dict[str, str] = field(default_factory=dict)
+    """In an index: `fingerprint` of its manifest and of its file, by name."""
 
 
 class IndexFile:
@@ -52,9 +54,13 @@ class IndexFile:
         if head["format"] != FORMAT:
             raise ValueError(f"it has format {head['format']}")
         self.listing: str = head["listing"]
-        """`describe_files` of the round's folder."""
+        """`describe` of the round's files, with their fingerprints."""
+        self.names: str = head["names"]
+        """The same with what the store's `list_names` says of them."""
         self.homes: dict[str, str] = head["homes"]
-        """The same of the round's folder in each ancestor that has some of its shards."""
+        """The same as `listing` in each ancestor that has some of the shards."""
+        self.counts: list[int] = head["counts"]
+        """Rows of each shard."""
 
     @cached_property
     def shards(self) -> list[ShardRows]:
@@ -62,9 +68,10 @@ class IndexFile:
         return [ShardRows(**shard) for shard in self._unpack("shards")]
 
     @property
-    def manifests(self) -> dict[str, tuple[int, str, str]]:
-        """Bytes, stamp and content of each manifest, by its file."""
-        return {name: (size, stamp, content) for name, (size, stamp, content) in self._unpack("manifests").items()}
+    def manifests(self) -> dict[str, str]:
+        """The content of each shard's manifest, by its name."""
+        manifests: dict[str, str] = self._unpack("manifests")
+        return manifests
 
     def read(self, schema: pa.Schema) -> pa.Table:
         """Some of the small columns, of all shards."""
@@ -78,22 +85,20 @@ class IndexFile:
 
 
 def encode_index(
-    entries: Mapping[str, Entry],
-    homes: Mapping[str, str],
+    listing: str,
+    names: str,
+    homes: dict[str, str],
     shards: Sequence[ShardRows],
-    manifests: Mapping[str, str],
+    manifests: dict[str, str],
     rows: pa.Table,
 ) -> bytes:
-    """The content of a round's file: what `IndexFile` reads. `entries`: the listing of the round's folder."""
-    parts = {
-        "head": {"format": FORMAT, "listing": describe_files(entries), "homes": dict(homes)},
-        "shards": [asdict(shard) for shard in shards],
-        "manifests": {name: (entries[name].bytes, entries[name].stamp, text) for name, text in manifests.items()},
-    }
-    sink = pa.BufferOutputStream()
-    options = pa.ipc.IpcWriteOptions(compression=_PACKING)
+    """The content of a round's file: what `IndexFile` reads."""
+    head = {"format": FORMAT, "listing": listing, "names": names, "homes": homes}
+    head["counts"] = [shard.rows for shard in shards]
+    parts = {"head": head, "shards": [asdict(shard) for shard in shards], "manifests": manifests}
     packed = rows.combine_chunks().replace_schema_metadata({name: _pack(part) for name, part in parts.items()})
-    with pa.ipc.new_file(sink, packed.schema, options=options) as file:
+    sink = pa.BufferOutputStream()
+    with pa.ipc.new_file(sink, packed.schema, options=pa.ipc.IpcWriteOptions(compression=_PACKING)) as file:
         file.write_table(packed)
     content = sink.getvalue()
     return _checksum(content) + content.to_pybytes()
@@ -112,10 +117,14 @@ def read_index(store: Store, folder: str) -> IndexFile | None:
         return None
 
 
-def describe_files(entries: Mapping[str, Entry]) -> str:
-    """One hash for names, sizes and stamps of listed files."""
-    text = "\n".join(f"{name} {entry.bytes} {entry.stamp}" for name, entry in entries.items())
-    return hashlib.sha256(text.encode()).hexdigest()
+def fingerprint(entry: Entry) -> str:
+    """What tells that a file was written again."""
+    return f"{entry.bytes} {entry.stamp}"
+
+
+def describe(files: Mapping[str, str]) -> str:
+    """One hash for files and what is said of each, by name."""
+    return hashlib.sha256("\n".join(f"{name} {said}" for name, said in files.items()).encode()).hexdigest()
 
 
 @dataclass(frozen=True)
@@ -139,12 +148,11 @@ class Listing:
 
     def _find_copies(self, folder: str) -> dict[str, str]:
         index = read_index(self.store, folder) if self.entries else None
-        copies = {} if index is None else index.manifests
-        return {
-            name: content
-            for name, (size, stamp, content) in copies.items()
-            if name in self.entries and (self.entries[name].bytes, self.entries[name].stamp) == (size, stamp)
-        }
+        if index is None:
+            return {}
+        seen = {name: said for shard in index.shards for name, said in shard.seen.items()}
+        listed = {name: fingerprint(self.entries[name]) for name in seen.keys() & self.entries.keys()}
+        return {name: text for name, text in index.manifests.items() if name in listed and listed[name] == seen[name]}
 
 
 def _pack(part: Any) -> bytes:

@@ -65,7 +65,13 @@ class LocalStore:
 
     def list_files(self, prefix: str) -> dict[str, Entry]:
         """All files below a folder, by name, in order."""
-        return dict(sorted(_walk(str(self.host_folder / prefix), prefix)))
+        found = _walk(str(self.host_folder / prefix), prefix)
+        entries = ((name, _entry_now(entry)) for name, entry in found)
+        return dict(sorted((name, entry) for name, entry in entries if entry is not None))
+
+    def list_names(self, prefix: str) -> dict[str, str]:
+        """The same files with the numbers that the file system knows them by."""
+        return dict(sorted((name, str(entry.inode())) for name, entry in _walk(str(self.host_folder / prefix), prefix)))
 
     def is_empty(self) -> bool:
         """Whether nothing lies there yet."""
@@ -226,19 +232,23 @@ def _entry(stat: os.stat_result) -> Entry:
     return Entry(stat.st_size, f"{stat.st_mtime_ns}-{stat.st_ino}", max(stat.st_mtime, stat.st_ctime))
 
 
-def _walk(folder: str, prefix: str) -> Iterator[tuple[str, Entry]]:
-    """The files below a folder, named from `prefix` on; what goes away meanwhile was not there."""
+def _walk(folder: str, prefix: str) -> Iterator[tuple[str, os.DirEntry[str]]]:
+    """The files below a folder, named from `prefix` on."""
     try:
         entries = list(os.scandir(folder))
     except (FileNotFoundError, NotADirectoryError):
         return
     for entry in entries:
         name = f"{prefix}{entry.name}"
-        if entry.is_dir():
-            if name != TEMPORARY:
-                yield from _walk(entry.path, f"{name}/")
-            continue
-        try:
-            yield name, _entry(entry.stat())
-        except FileNotFoundError:
-            continue
+        if not entry.is_dir():
+            yield name, entry
+        elif name != TEMPORARY:
+            yield from _walk(entry.path, f"{name}/")
+
+
+def _entry_now(entry: os.DirEntry[str]) -> Entry | None:
+    """What goes away while it is listed was not there."""
+    try:
+        return _entry(entry.stat())
+    except FileNotFoundError:
+        return None

@@ -77,6 +77,10 @@ class ObjectStore:
         found = self.bucket.list_all(prefix)
         return dict(sorted((name, entry) for name, entry in found if not name.startswith(f"{TEMPORARY}/")))
 
+    def list_names(self, prefix: str) -> dict[str, str]:
+        """The same files with their ETags, which a listing says of each."""
+        return {name: entry.stamp for name, entry in self.list_files(prefix).items()}
+
     def is_empty(self) -> bool:
         """Whether nothing lies there yet. Raises StorageError for a bucket that isn't there."""
         return all(name.startswith(f"{TEMPORARY}/") for name, _ in self.bucket.list_all(""))

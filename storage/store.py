@@ -73,6 +73,9 @@ class Store(Protocol):
     def list_files(self, prefix: str) -> dict[str, Entry]:
         """All files below a folder (`scores/round=0000/`, "" for all), by name, in order; temporary ones left out."""
 
+    def list_names(self, prefix: str) -> dict[str, str]:
+        """The same files with what tells that a name has got another file: faster than to look at each of them."""
+
     def is_empty(self) -> bool:
         """Whether nothing lies there yet."""
 

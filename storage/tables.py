@@ -5,7 +5,7 @@ Whatever reads many shards may make the index of their round: `make_index`.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import reduce
@@ -17,12 +17,12 @@ import pyarrow.compute as pc
 import pyarrow.dataset as ds
 
 from storage.errors import StorageError
-from storage.index import IndexFile, ShardRows, describe_files, encode_index, index_name, read_index
+from storage.index import IndexFile, ShardRows, describe, encode_index, fingerprint, index_name, read_index
 from storage.logger import LOGGER
 from storage.manifests import Manifest, data_name, manifest_name, scan
 from storage.runs import RunFolder
 from storage.schemas import LENGTHS, LONG, NAME_COLUMNS, SCHEMAS, column_types
-from storage.store import Entry
+from storage.store import Store
 
 MANY = 16
 """So many shards of a round are worth an index."""
@@ -32,11 +32,21 @@ _READERS = 16
 
 @dataclass(frozen=True)
 class Round:
-    """A round of a table: its shards that can be read, and its index where that fits what is there now."""
+    """A round of a table: its index where that fits what is there now, else its shards that can be read."""
 
     number: int
-    shards: list[ShardRows]
     index: IndexFile | None = None
+    current: tuple[ShardRows, ...] = ()
+
+    @property
+    def shards(self) -> Sequence[ShardRows]:
+        """All of them, in the order of the index's rows."""
+        return self.current if self.index is None else self.index.shards
+
+    @property
+    def wants_index(self) -> bool:
+        """Whether it has many shards, and none."""
+        return self.index is None and len(self.current) >= MANY
 
 
 def view_schema(table: str) -> pa.Schema:
@@ -51,29 +61,40 @@ def small_columns(table: str) -> list[str]:
     return [field.name for field in view_schema(table) if not pa.types.is_nested(field.type) and field.name not in LONG]
 
 
-def open_rounds(run: RunFolder, table: str, bad_files: frozenset[str] = frozenset()) -> tuple[list[Round], list[str]]:
-    """The rounds of a table, and a line for each shard that is left out. `bad_files` are known to be damaged."""
-    listed = _list_rounds(run, table)
+def open_rounds(
+    run: RunFolder, table: str, bad_files: frozenset[str] = frozenset(), *, by_names: bool = False
+) -> tuple[list[Round], list[str]]:
+    """The rounds of a table, and a line for each shard that is left out. `bad_files` are known to be damaged.
+
+    `by_names`: an index fits where no name has got another file, which is found out faster. Of the shards of which rows
+    are used then, each is to be asked for by `is_unchanged`.
+    """
+    listed = _list_rounds(run.store, table, by_names)
     worth = [number for number, files in listed.items() if len(files) >= MANY and not bad_files]
     with ThreadPoolExecutor(_READERS) as readers:
-        indexes = dict(
-            zip(worth, readers.map(lambda number: read_index(run.store, _folder(table, number)), worth), strict=True)
-        )
+        indexes = dict(zip(worth, readers.map(lambda number: read_index(run.store, _folder(table, number)), worth)))
     rounds, problems = [], []
     for number, files in listed.items():
         index = indexes.get(number)
-        if index is not None and _fits(run, table, number, files, index):
-            rounds.append(Round(number, index.shards, index))
+        if index is not None and _fits(run, table, number, files, index, by_names):
+            rounds.append(Round(number, index))
         else:
             current, left_out = find_current(run, table, number, bad_files)
-            rounds.append(Round(number, list(map(_describe_shard, current))))
+            rounds.append(Round(number, current=tuple(map(_describe_shard, current))))
             problems += left_out
     return rounds, problems
 
 
-def _list_rounds(run: RunFolder, table: str) -> dict[int, dict[str, Entry]]:
+def is_unchanged(run: RunFolder, shard: ShardRows) -> bool:
+    """Whether the manifest and the file of a shard of an index are those that it was made from."""
+    stores = {name: run.home(shard.home) if name == shard.file else run.store for name in shard.seen}
+    entries = {name: store.stat(name) for name, store in stores.items()}
+    return shard.seen == {name: fingerprint(entry) for name, entry in entries.items() if entry is not None}
+
+
+def _list_rounds(store: Store, table: str, by_names: bool) -> dict[int, dict[str, str]]:
     """The files of each round's folder, by one listing."""
-    files = run.store.list_files(f"{table}/")
+    files = store.list_names(f"{table}/") if by_names else _list_whole(store, f"{table}/")
     rounds = groupby(files, lambda name: name.split("/")[1])
     return {
         int(folder.removeprefix("round=")): {name: files[name] for name in names}
@@ -82,22 +103,27 @@ def _list_rounds(run: RunFolder, table: str) -> dict[int, dict[str, Entry]]:
     }
 
 
-def _fits(run: RunFolder, table: str, round: int, files: Mapping[str, Entry], index: IndexFile) -> bool:
+def _list_whole(store: Store, prefix: str) -> dict[str, str]:
+    return {name: fingerprint(entry) for name, entry in store.list_files(prefix).items()}
+
+
+def _fits(run: RunFolder, table: str, round: int, files: Mapping[str, str], index: IndexFile, by_names: bool) -> bool:
     """Whether an index was made from the files that are there now, with the columns of today."""
-    schema = view_schema(table)
-    columns = [schema.field(name) for name in small_columns(table)]
-    if index.listing != describe_files(files) or list(index.schema) != columns:
+    if not index.schema.equals(_small_schema(table)):
         return False
-    return all(digest == _describe_home(run, home, table, round) for home, digest in index.homes.items())
+    if by_names:
+        return index.names == describe(files)
+    return index.listing == describe(files) and index.homes == _describe_homes(run, table, round, index.homes)
+
+
+def _describe_homes(run: RunFolder, table: str, round: int, homes: Iterable[str]) -> dict[str, str]:
+    """What the round's folder holds in ancestors."""
+    prefix = f"{_folder(table, round)}/"
+    return {home: describe(_list_whole(run.home(home), prefix)) for home in homes}
 
 
 def _folder(table: str, round: int) -> str:
     return f"{table}/round={round:04d}"
-
-
-def _describe_home(run: RunFolder, home: str, table: str, round: int) -> str:
-    """What `describe_files` says of a round's folder in an ancestor."""
-    return describe_files(run.home(home).list_files(f"{_folder(table, round)}/"))
 
 
 def find_current(
@@ -121,29 +147,31 @@ def find_current(
 def index_round(run: RunFolder, round: int) -> None:
     """Make the index of each table of a round that has many shards, where it isn't there or doesn't fit any more."""
     for table in SCHEMAS:
-        files = run.store.list_files(f"{_folder(table, round)}/")
-        index = read_index(run.store, _folder(table, round)) if len(files) >= MANY else None
-        if len(files) >= MANY and (index is None or not _fits(run, table, round, files, index)):
+        folder = _folder(table, round)
+        files = _list_whole(run.store, f"{folder}/")
+        index = read_index(run.store, folder) if len(files) >= MANY else None
+        if len(files) >= MANY and (index is None or not _fits(run, table, round, files, index, by_names=False)):
             make_index(run, table, round)
 
 
 def make_index(run: RunFolder, table: str, round: int) -> IndexFile | None:
     """Read the shards of a round and keep its index, if it can be kept; None where there are few or one is damaged."""
     folder = _folder(table, round)
-    files = run.store.list_files(f"{folder}/")
+    files, names = _list_whole(run.store, f"{folder}/"), run.store.list_names(f"{folder}/")
     current, problems = find_current(run, table, round) if len(files) >= MANY else ([], [])
     if len(current) < MANY or problems:
         return None
-    shards = list(map(_describe_shard, current))
-    homes = {home: _describe_home(run, home, table, round) for home in {shard.home for shard in shards} - {""}}
+    manifests = {manifest_name(run, table, round, one.shard, one.key): one for one in current}
     try:
-        rows = _read_small(run, table, shards)
-    except (OSError, pa.ArrowException):  # whoever needs what is damaged there tells of it
+        rows = _read_small(run, table, current)
+        shards = [_describe_shard(one, _see(run, name, one, files)) for name, one in manifests.items()]
+    except (OSError, pa.ArrowException, StorageError):  # whoever needs what is damaged there tells of it
         return None
-    if run.store.list_files(f"{folder}/") != files:
+    homes = _describe_homes(run, table, round, {one.home for one in current} - {""})
+    if _list_whole(run.store, f"{folder}/") != files:
         return None
-    copies = {manifest_name(run, table, round, one.shard, one.key): one.to_json() for one in current}
-    content = encode_index(files, homes, shards, copies, rows)
+    texts = {name: one.to_json() for name, one in manifests.items()}
+    content = encode_index(describe(files), describe(names), homes, shards, texts, rows)
     try:
         run.store.replace(index_name(folder), content)
     except (OSError, StorageError) as error:
@@ -151,22 +179,36 @@ def make_index(run: RunFolder, table: str, round: int) -> IndexFile | None:
     return IndexFile(content)
 
 
-def _describe_shard(manifest: Manifest) -> ShardRows:
-    return ShardRows(manifest.file, manifest.home, manifest.name, manifest.rows)
+def _see(run: RunFolder, name: str, manifest: Manifest, files: Mapping[str, str]) -> dict[str, str]:
+    """What `ShardRows.seen` is of a shard whose files are listed, but for an ancestor's. OSError if that is gone."""
+    if not manifest.home:
+        return {name: files[name], manifest.file: files[manifest.file]}
+    entry = run.home(manifest.home).stat(manifest.file)
+    if entry is None:
+        raise FileNotFoundError(manifest.file)
+    return {name: files[name], manifest.file: fingerprint(entry)}
 
 
-def _read_small(run: RunFolder, table: str, shards: list[ShardRows]) -> pa.Table:
-    """The small columns of shards, in their order. Raises ValueError (ArrowInvalid) where rows are missing."""
+def _describe_shard(manifest: Manifest, seen: dict[str, str] | None = None) -> ShardRows:
+    return ShardRows(manifest.file, manifest.home, manifest.name, manifest.rows, seen or {})
+
+
+def _small_schema(table: str) -> pa.Schema:
     full = view_schema(table)
-    schema = pa.schema([full.field(name) for name in small_columns(table)])
-    rows = pa.Table.from_batches(read_shards(run, table, shards, schema), schema)
-    if rows.num_rows != sum(shard.rows for shard in shards):
+    return pa.schema([full.field(name) for name in small_columns(table)])
+
+
+def _read_small(run: RunFolder, table: str, manifests: list[Manifest]) -> pa.Table:
+    """The small columns of shards, in their order. Raises ArrowInvalid where there are not the rows that there were."""
+    schema = _small_schema(table)
+    rows = pa.Table.from_batches(read_shards(run, table, list(map(_describe_shard, manifests)), schema), schema)
+    if rows.num_rows != sum(manifest.rows for manifest in manifests):
         raise pa.ArrowInvalid("there are more or fewer rows than the manifests say")
     return rows
 
 
 def read_shards(
-    run: RunFolder, table: str, shards: list[ShardRows], schema: pa.Schema, condition: pc.Expression | None = None
+    run: RunFolder, table: str, shards: Sequence[ShardRows], schema: pa.Schema, condition: pc.Expression | None = None
 ) -> Iterator[pa.RecordBatch]:
     """Rows of shards, in their order, with the columns of `schema`, page checksums checked.
 
@@ -183,7 +225,7 @@ def read_shards(
         yield pa.RecordBatch.from_arrays(batch.columns, schema=schema)
 
 
-def _dataset(run: RunFolder, table: str, shards: list[ShardRows]) -> ds.Dataset:
+def _dataset(run: RunFolder, table: str, shards: Sequence[ShardRows]) -> ds.Dataset:
     """Shards as one dataset. Rows that were taken over are the run's own in `run`.
 
     What is said of a fragment goes before what its file says: no byte has to be written again.
