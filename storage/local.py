@@ -78,10 +78,14 @@ class LocalStore:
         folder = self.host_folder
         return not folder.exists() or (folder.is_dir() and not any(folder.iterdir()))
 
-    def prepare(self) -> None:
-        """Make the folder, where it isn't there."""
+    def check(self) -> None:
+        """Whether a file is in the way."""
         if self.host_folder.exists() and not self.host_folder.is_dir():
             raise StorageError(f"{self.address} is a file: name a folder for the run")
+
+    def prepare(self) -> None:
+        """Make the folder, where it isn't there."""
+        self.check()
         make_folder(self.host_folder)
 
     def create(self, name: str, content: bytes) -> bool:

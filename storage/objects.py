@@ -85,10 +85,14 @@ class ObjectStore:
         """Whether nothing lies there yet. Raises StorageError for a bucket that isn't there."""
         return all(name.startswith(f"{TEMPORARY}/") for name, _ in self.bucket.list_all(""))
 
-    def prepare(self) -> None:
-        """Try what a run needs of a store, once a process. Raises StorageError for one that can't be written to, or
-        that does not keep conditions."""
+    def check(self) -> None:
+        """Try what a run needs of a store, once a process; nothing of that stays. Raises StorageError for a bucket that
+        isn't there or can't be written to, and for a store that does not keep conditions."""
         _probe(self.bucket)
+
+    def prepare(self) -> None:
+        """Nothing has to be made."""
+        self.check()
 
     def create(self, name: str, content: bytes) -> bool:
         """Write a file unless it exists."""

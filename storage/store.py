@@ -79,6 +79,9 @@ class Store(Protocol):
     def is_empty(self) -> bool:
         """Whether nothing lies there yet."""
 
+    def check(self) -> None:
+        """Raises StorageError, in one line, for what can be found out before anything is written."""
+
     def prepare(self) -> None:
         """Get ready to be written to. Raises StorageError, in one line, where that can't be."""
 

@@ -51,6 +51,7 @@ def open_run(settings: Settings, run_dir: Address, *, config: str) -> RunFolder:
         return _reopen(store, settings)
     if not store.is_empty():
         raise InputError(f"{run_dir}: is not empty and is not a run (no {RUN_FILE}); choose another folder")
+    store.check()
     check_place(settings, store)
     document = run_document(settings, config, inputs_of(settings))
     return RunFolder.create(store, document)

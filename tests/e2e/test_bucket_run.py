@@ -102,7 +102,7 @@ def test_other_contexts_and_forks_are_made_there(here: Prefect, run: str, bucket
 BAD = {
     "no bucket": ("s3://no-such-bucket/run", {}, "has no bucket no-such-bucket: make it, or correct the address"),
     "no prefix": ("s3://no-such-bucket", {}, "is no place for a run; name a bucket and a prefix"),
-    "wrong secret": ("{bucket}/new", {"AWS_SECRET_ACCESS_KEY": "wrong"}, "refuses access (SignatureDoesNotMatch)"),
+    "wrong secret": ("{bucket}/new", {"AWS_SECRET_ACCESS_KEY": "wrong"}, "refuses access (403 Forbidden)"),
     "no credentials": ("{bucket}/new", {"AWS_ACCESS_KEY_ID": "", "AWS_SECRET_ACCESS_KEY": ""}, "no credentials: set"),
     "may not write": (
         "{bucket}/new",
