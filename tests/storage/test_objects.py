@@ -19,8 +19,9 @@ from storage.catalog import query, write_catalog
 from storage.digest import digest_tables
 from storage.errors import StorageError
 from storage.lineage import create_fork
-from storage.manifests import Manifest, checked_folder, find_manifest, manifest_name
+from storage.manifests import Manifest, find_manifest, manifest_name
 from storage.objects import ObjectStore
+from storage.policies import checked_folder
 from storage.reading import ShardFile
 from storage.runs import RunFolder
 from storage.shards import (
