@@ -17,15 +17,13 @@ import pyarrow.compute as pc
 import pyarrow.dataset as ds
 
 from storage.errors import StorageError
-from storage.index import IndexFile, ShardRows, describe, encode_index, fingerprint, index_name, read_index
+from storage.index import MANY, IndexFile, ShardRows, describe, encode_index, fingerprint, index_name, read_index
 from storage.logger import LOGGER
 from storage.manifests import Manifest, data_name, manifest_name, scan
 from storage.runs import RunFolder
 from storage.schemas import LENGTHS, LONG, NAME_COLUMNS, SCHEMAS, column_types
 from storage.store import Store
 
-MANY = 16
-"""So many shards of a round are worth an index."""
 _READERS = 16
 """Files of the index that are read at once: a bucket answers each of them slowly."""
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from storage_samples import commit, fill, key_of, make_rows
 
-from storage import tables, views
+from storage import index, tables, views
 from storage.catalog import QueryResult, query, write_catalog
 from storage.errors import StorageError
 from storage.index import ShardRows
@@ -42,7 +42,8 @@ QUERIES = (
 @pytest.fixture(autouse=True)
 def two_are_many(monkeypatch: pytest.MonkeyPatch) -> None:
     """Rounds of two shards have an index here."""
-    monkeypatch.setattr(tables, "MANY", 2)
+    for module in (index, tables):
+        monkeypatch.setattr(module, "MANY", 2)
 
 
 @pytest.fixture(scope="module")
@@ -80,7 +81,8 @@ def fill_run(run: RunFolder, reward: float = 1.0) -> RunFolder:
 def answer_directly(run: RunFolder, sql: str, monkeypatch: pytest.MonkeyPatch) -> QueryResult:
     """The answer from the shards alone."""
     with monkeypatch.context() as patched:
-        patched.setattr(tables, "MANY", 10**9)
+        for module in (index, tables):
+            patched.setattr(module, "MANY", 10**9)
         return query(run, sql)
 
 
@@ -106,8 +108,8 @@ def test_the_index_changes_no_answer(indexed: RunFolder, sql: str, monkeypatch: 
 
 def test_the_first_question_leaves_an_index_of_the_tables_it_read(run: RunFolder) -> None:
     query(run, SMALL)
-    index = run.path / "index"
-    assert sorted(str(path.relative_to(index)) for path in index.rglob("round*")) == [
+    folder = run.path / "index"
+    assert sorted(str(path.relative_to(folder)) for path in folder.rglob("round*")) == [
         *("rollouts/round=0000", "rollouts/round=0001"),
     ]
 
@@ -279,9 +281,16 @@ def test_damage_is_told_where_it_may_have_cost_a_row(indexed: RunFolder) -> None
     assert [(len(result.rows), len(result.excluded)) for result in by_prompt.values()] == [(4, 0), (2, 1)]
 
 
-def test_manifests_are_found_as_they_are(indexed: RunFolder) -> None:
+def test_manifests_are_found_as_they_are(indexed: RunFolder, monkeypatch: pytest.MonkeyPatch) -> None:
+    read = LocalStore.read
+
+    def read_index_alone(store: LocalStore, name: str) -> bytes:
+        assert name.startswith("index/")
+        return read(store, name)
+
     old, _ = scan(indexed, "rollouts", 0)
-    with looking_once():
+    with looking_once(), monkeypatch.context() as patched:
+        patched.setattr(LocalStore, "read", read_index_alone)
         assert [find_manifest(indexed, "rollouts", 0, one.shard, one.key) for one in old] == old
     commit(indexed, "rollouts", make_rows("rollouts", indexed.run_id, prompts=("d",)), shard=3)
     os.truncate(indexed.path / old[0].file, 9)
