@@ -17,8 +17,9 @@ from storage.index import ShardRows
 from storage.lineage import create_fork
 from storage.local import LocalStore
 from storage.manifests import Manifest, find_manifest, looking_once, scan
+from storage.reading import read_rows
 from storage.runs import RunFolder
-from storage.tables import index_round
+from storage.tables import index_round, read_small_rows
 
 SMALL = "SELECT round, prompt_id, sample, num_tokens FROM rollouts ORDER BY ALL"
 LARGE = "SELECT text, num_tokens FROM rollouts WHERE prompt_id IN ('a', 'c') ORDER BY ALL"
@@ -298,6 +299,19 @@ def test_manifests_are_found_as_they_are(indexed: RunFolder, monkeypatch: pytest
         found = [find_manifest(indexed, "rollouts", 0, one.shard, one.key) for one in old]
     assert found == [None, *old[1:]]
     assert [manifest.shard for manifest in scan(indexed, "rollouts", 0)[0]] == [1, 2, 3]
+
+
+def test_small_columns_of_shards_are_the_rows_of_those_shards(
+    indexed: RunFolder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    columns = ["prompt_id", "sample", "variant", "failure", "num_tokens"]
+    shards = scan(indexed, "contexts", 0)[0]
+    rows = [row for shard in shards for row in read_rows(indexed, shard, columns)]
+    with monkeypatch.context() as patched:
+        patched.setattr(tables, "read_rows", None)
+        assert read_small_rows(indexed, shards[1:], columns) == rows[2:]
+    os.truncate(indexed.path / shards[0].file, 99)
+    assert read_small_rows(indexed, shards[1:], columns) == rows[2:]
 
 
 def test_the_written_catalog_does_not_depend_on_the_index(indexed: RunFolder, monkeypatch: pytest.MonkeyPatch) -> None:
