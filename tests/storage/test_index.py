@@ -17,6 +17,7 @@ from storage.index import ShardRows
 from storage.lineage import create_fork
 from storage.local import LocalStore
 from storage.manifests import Manifest, find_manifest, looking_once, scan
+from storage.objects import ObjectStore
 from storage.reading import read_rows
 from storage.runs import RunFolder
 from storage.tables import index_round, read_small_rows
@@ -320,3 +321,26 @@ def test_the_written_catalog_does_not_depend_on_the_index(indexed: RunFolder, mo
     shutil.rmtree(indexed.path / "index")
     write_catalog(indexed)
     assert (indexed.path / "catalog.sql").read_text() == written
+
+
+def test_in_a_bucket_a_round_is_one_request(remote: RunFolder, monkeypatch: pytest.MonkeyPatch) -> None:
+    for round in (0, 1):
+        for shard, prompt in enumerate("abc"):
+            rows = make_rows("rollouts", remote.run_id, round=round, prompts=(prompt,))
+            commit(remote, "rollouts", rows, round=round, shard=shard)
+        index_round(remote, round)
+    requests: list[str] = []
+    for name in ("read", "stat", "list_files"):
+        method = getattr(ObjectStore, name)
+        monkeypatch.setattr(
+            ObjectStore, name, lambda store, file, call=method: [requests.append(file), call(store, file)][1]
+        )
+    assert len(query(remote, SMALL).rows) == 12
+    assert sorted(requests) == ["index/rollouts/round=0000", "index/rollouts/round=0001", "rollouts/"]
+    requests.clear()
+    assert len(scan(remote, "rollouts")[0]) == 6
+    assert sorted(requests) == ["index/rollouts/round=0000", "index/rollouts/round=0001", "rollouts/"]
+    remote.store.replace(_shard(remote).file, b"no Parquet")
+    for sql, rows in ((SMALL, 10), (LARGE, 6)):
+        result = query(remote, sql)
+        assert (len(result.rows), len(result.excluded)) == (rows, 1)
