@@ -221,6 +221,7 @@ def _hash(parts: Iterable[bytes]) -> str:
 @cache
 def _probe(bucket: Bucket) -> None:
     """Race for a name, and write on a condition that fails: some stores take the condition and ignore it."""
+    next(bucket.list_all(TEMPORARY), None)  # a store may make a bucket where one is written to that isn't there
     name = f"{TEMPORARY}/probe-{uuid.uuid4().hex}"
     with ThreadPoolExecutor(RACERS) as threads:
         etags = list(threads.map(lambda number: bucket.put_new(name, b"%d" % number), range(RACERS)))

@@ -67,11 +67,11 @@ def seaweed(folder: Path) -> Iterator[str]:
     command += ["-ip.bind=127.0.0.1", f"-dir={folder}", f"-s3.config={folder / 's3.json'}", "-master.telemetry=false"]
     command += [f"-{name}.port={port}" for name, port in ports.items()]
     command += [
+        "-s3.port.iceberg=0",
+        "-s3.port.lance=0",
         "-volume.max=50",
         "-master.volumeSizeLimitMB=64",
         "-master.volumePreallocate=false",
-        "-s3.port.iceberg=0",
-        "-s3.port.lance=0",
     ]
     with (folder / "weed.log").open("wb") as log:
         server = subprocess.Popen(command, stdout=log, stderr=log, cwd=folder, start_new_session=True)

@@ -33,7 +33,6 @@ from storage.shards import (
     verify_run,
 )
 from tests.faulty_proxy import Fault, Faults, faulty
-from tests.object_servers import new_bucket
 
 WRITERS = 6
 
@@ -152,7 +151,11 @@ def test_whatever_reply_is_lost_the_run_is_whole(faults: Faults, bucket: str, fa
     assert verify_run(remote) == []
 
 
-def test_a_store_that_ignores_conditions_is_refused(faults: Faults, bucket: str) -> None:
+def test_a_store_that_ignores_conditions_is_refused(
+    faults: Faults, bucket: str, request: pytest.FixtureRequest
+) -> None:
+    if "seaweed" in request.node.name:
+        pytest.skip("requests without headers that are signed are refused there")
     faults.choose = lambda method, path: "no conditions"
     with pytest.raises(StorageError, match="does not keep the conditions of writes") as caught:
         RunFolder.create(f"{bucket}/run", {"settings": {}})
@@ -244,7 +247,3 @@ def test_without_the_extra_it_is_said_what_to_install(bucket: str, monkeypatch: 
     monkeypatch.setitem(__import__("sys").modules, "obstore", None)
     with pytest.raises(StorageError, match=r"takes the extra s3: pip install 'mopd\[s3\]'"):
         RunFolder.open(f"{bucket}/another")
-
-
-def test_a_new_bucket_is_empty(object_server: str, bucket: str) -> None:
-    assert ObjectStore.at(f"s3://{new_bucket(object_server)}/run").is_empty()
