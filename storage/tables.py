@@ -126,9 +126,9 @@ def _folder(table: str, round: int) -> str:
 
 
 def find_current(
-    run: RunFolder, table: str, round: int | None = None, bad_files: frozenset[str] = frozenset()
+    run: RunFolder, table: str, round: int, bad_files: frozenset[str] = frozenset()
 ) -> tuple[list[Manifest], list[str]]:
-    """The shards of a table that can be read together, and a line for each other one."""
+    """The shards of a round that can be read together, and a line for each other one."""
     manifests, problems = scan(run, table, round, name=None)
     expected = column_types(SCHEMAS[table])
     current = []
