@@ -156,7 +156,7 @@ def _continue(folder: RunFolder, settings: Settings) -> RunFolder:
         _refuse_longer_schedule(folder, settings, rounds)
         document = _note(document, "extended", [{"from": rounds, "to": settings.rounds}])
     changed = [
-        {"setting": key, "from": None if old is ABSENT else old, "to": new}
+        {"setting": key, "from": _or_none(old), "to": _or_none(new)}
         for key, (old, new) in differences.items()
         if key != "rounds"
     ]
@@ -165,6 +165,11 @@ def _continue(folder: RunFolder, settings: Settings) -> RunFolder:
     return replace(
         folder, document={**document, "settings": settings.model_dump(mode="json")} if differences else document
     )
+
+
+def _or_none(value: Any) -> Any:
+    """A setting as JSON has it: None where a choice has no such one."""
+    return None if value is ABSENT else value
 
 
 def _refuse_longer_schedule(folder: RunFolder, settings: Settings, rounds: int) -> None:

@@ -167,6 +167,14 @@ def test_a_fork_with_another_evaluation_leaves_behind_what_it_does_not_ask_for(t
     assert evaluated(make_run(fork.path)) == [0, 3]
 
 
+def test_a_choice_with_other_settings_is_noted(two: Path) -> None:
+    """Another place has no `devices`; what has gone is null in the note."""
+    notes = continued(two, "place=ray").document["changed"]
+    changed = {note["setting"]: (note["from"], note["to"]) for note in notes}
+    assert changed["place.kind"] == ("local", "ray")
+    assert changed["place.devices"] == ("auto", None)
+
+
 def test_a_comparison_shows_them_too(two: Path, tmp_path: Path) -> None:
     continued(two, "rounds=3")
     jobs = jobs_of(TINY, arms_of(["train.objective=mopd,grpo"]), 1, [*SMALL, ENDS])
