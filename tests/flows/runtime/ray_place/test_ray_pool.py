@@ -14,7 +14,7 @@ from typing import Any
 import psutil
 import pytest
 
-from flows.runtime.places.ray_cluster import RayCluster
+from flows.runtime.ray_place.cluster import RayCluster
 from flows.runtime.worker import WorkerDied, WorkerStopped
 from mopd.errors import InputError
 from mopd.settings.run import parse_settings

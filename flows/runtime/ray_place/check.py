@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from flows.runtime.messages import Report
-from flows.runtime.places import ray_hosts
-from flows.runtime.places.ray_hosts import Host, difference, find_facts, look_here
+from flows.runtime.ray_place import hosts
+from flows.runtime.ray_place.hosts import Host, difference, find_facts, look_here
 from flows.runtime.versions import PACKAGES
 from flows.runtime.worker import in_own_process
 from mopd.errors import InputError
@@ -57,11 +57,11 @@ def _look(nodes: Sequence[dict[str, Any]], nonce: Path) -> list[Host]:
     """Each node as a probe finds it, which is sent by value: the mopd there may be another one."""
     from ray import cloudpickle
 
-    cloudpickle.register_pickle_by_value(ray_hosts)
+    cloudpickle.register_pickle_by_value(hosts)
     try:
         return _on_each(nodes, look_here, PACKAGES, nonce)
     finally:
-        cloudpickle.unregister_pickle_by_value(ray_hosts)
+        cloudpickle.unregister_pickle_by_value(hosts)
 
 
 def _check_sandboxes(nodes: Sequence[dict[str, Any]], settings: Settings) -> None:

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 import mopd
-from flows.runtime.places.ray_cluster import RayCluster
+from flows.runtime.ray_place.cluster import RayCluster
 from mopd.errors import InputError
 from mopd.settings.run import parse_settings
 from tests.loopback_cluster import LoopbackCluster
