@@ -2,73 +2,110 @@
 
 from __future__ import annotations
 
+import os
 import secrets
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from pathlib import Path
 from typing import Any
 
 from flows.runtime.messages import Report
 from flows.runtime.ray_place import hosts
-from flows.runtime.ray_place.hosts import Host, difference, find_facts, look_here
+from flows.runtime.ray_place.hosts import Facts, difference, find_facts
 from flows.runtime.versions import PACKAGES
 from flows.runtime.worker import in_own_process
 from mopd.errors import InputError
 from mopd.settings import Settings
 from mopd.settings.verify import VerifySettings
+from storage.errors import StorageError
+from storage.local import LocalStore
+from storage.store import Store
 
 PROBE_SECONDS = 60.0
 """A host has so long to start a process and answer."""
 
 
-def check_hosts(nodes: Sequence[dict[str, Any]], folder: Path, settings: Settings) -> None:
-    """Raises InputError, naming a host and the fix. `nodes`: as Ray lists them."""
+def check_hosts(nodes: Sequence[dict[str, Any]], store: Store, settings: Settings) -> None:
+    """Raises InputError, naming a host and the fix. `nodes`: as Ray lists them; `store`: the run's."""
     mine = find_facts(PACKAGES)
-    with nonce_beside(folder) as nonce:
-        for node, host in zip(nodes, _look(nodes, nonce)):
-            if problem := difference(mine, host.facts) or _blindness(host, nonce, folder):
-                raise InputError(f"{_name(node)} {problem}")
+    _refuse(nodes, [difference(mine, facts) for facts in _facts_of(nodes)])
+    with left_for_hosts(store) as (home, name):
+        _refuse(nodes, _on_each(nodes, blindness, home, name, store.address))
     _check_sandboxes(nodes, settings)
 
 
-@contextmanager
-def nonce_beside(folder: Path) -> Iterator[Path]:
-    """A file for the hosts to read, in the run's folder or, while that isn't there, the nearest one above it."""
-    home = next(path for path in (folder.resolve(), *folder.resolve().parents) if path.is_dir())
-    nonce = home / f".mopd-seen-{secrets.token_hex(8)}"
-    try:
-        nonce.write_text(nonce.name)
-    except OSError as error:
-        raise InputError(f"{home}: can't be written ({error.strerror}); choose another run folder") from error
-    try:
-        yield nonce
-    finally:
-        nonce.unlink(missing_ok=True)
-
-
-def _blindness(host: Host, nonce: Path, folder: Path) -> str:
-    """Why the host can't work in the run's folder."""
-    if host.nonce != nonce.name:
-        return f"does not see {folder} as this one does; put the run on a folder that all hosts share"
-    return "" if host.may_write else f"may not write in {nonce.parent}; give its user the right to"
-
-
-def _look(nodes: Sequence[dict[str, Any]], nonce: Path) -> list[Host]:
-    """Each node as a probe finds it, which is sent by value: the mopd there may be another one."""
+def _facts_of(nodes: Sequence[dict[str, Any]]) -> list[Facts]:
+    """Of each host, by a probe that is sent by value: the mopd there may be another one."""
     from ray import cloudpickle
 
     cloudpickle.register_pickle_by_value(hosts)
     try:
-        return _on_each(nodes, look_here, PACKAGES, nonce)
+        return _on_each(nodes, find_facts, PACKAGES)
     finally:
         cloudpickle.unregister_pickle_by_value(hosts)
 
 
+@contextmanager
+def left_for_hosts(store: Store) -> Iterator[tuple[Store, str]]:
+    """A file that the hosts must see: where it is, and its name, which is its content too.
+
+    It is in the run's bucket; or in its folder, or, while that isn't there, in the nearest one above it.
+    """
+    token = f"mopd-seen-{secrets.token_hex(8)}"
+    if not store.renames:
+        name = f"_tmp/{token}"
+        store.prepare()
+        store.create(name, name.encode())
+        try:
+            yield store, name
+        finally:
+            store.remove(name)
+        return
+    run = store.host_folder
+    home = next(folder for folder in (run, *run.parents) if folder.is_dir())
+    path = home / f".{token}"
+    try:
+        path.write_text(path.name)
+    except OSError as error:
+        raise InputError(f"{home}: can't be written ({error.strerror}); choose another run folder") from error
+    try:
+        yield LocalStore(home), path.name
+    finally:
+        path.unlink(missing_ok=True)
+
+
+def blindness(home: Store, name: str, run: str) -> str:
+    """Why this host can't work on the run; "" where it can."""
+    try:
+        seen = home.read(name)
+    except (OSError, StorageError) as error:
+        if home.renames:
+            return f"does not see {run} as this one does; put the run on a folder that all hosts share, or in a bucket"
+        return f"can't read {run} ({error}); start Ray there with the same credentials"
+    assert seen == name.encode(), "nobody else writes a file of that name"
+    if home.renames:
+        writes = os.access(home.host_folder, os.W_OK | os.X_OK)
+        return "" if writes else f"may not write in {home.host_folder}; give its user the right to"
+    own = f"{name}-{secrets.token_hex(4)}"
+    try:
+        home.replace(own, b"")
+        home.remove(own)
+    except (OSError, StorageError) as error:
+        return f"can't write to {run} ({error}); start Ray there with the same credentials"
+    return ""
+
+
+def _refuse(nodes: Sequence[dict[str, Any]], problems: Sequence[str]) -> None:
+    """Raises InputError for the first host that has a problem."""
+    for node, problem in zip(nodes, problems):
+        if problem:
+            raise InputError(f"{_name(node)} {problem}")
+
+
 def _check_sandboxes(nodes: Sequence[dict[str, Any]], settings: Settings) -> None:
     """Whether verifiers that want a sandbox find one on each host. Only where one is missing are the tasks read."""
-    for node, problem in zip(nodes, _on_each(nodes, _sandbox_problem, settings.verify)):
-        if problem and in_own_process(wants_sandbox, settings):
-            raise InputError(f"{_name(node)}: {problem}")
+    problems = _on_each(nodes, _sandbox_problem, settings.verify)
+    if any(problems) and in_own_process(wants_sandbox, settings):
+        _refuse(nodes, problems)
 
 
 def _sandbox_problem(settings: VerifySettings) -> str:
@@ -77,7 +114,7 @@ def _sandbox_problem(settings: VerifySettings) -> str:
     try:
         open_sandbox(settings).close()
     except InputError as error:
-        return str(error)
+        return f"can't judge programs: {error}"
     return ""
 
 

@@ -72,7 +72,7 @@ class RayCluster:
                 f"generate.engine_arguments: tensor_parallel_size: {wanted} devices a replica, and no host of the "
                 f"cluster has more than {most}; lower it"
             )
-        check_hosts(_hosts(), store.host_folder, self._settings)
+        check_hosts(_hosts(), store, self._settings)
 
     def room(self, devices: int) -> int:
         """How many replicas with so many devices the hosts have room for; on the CPUs, as many as make sense."""

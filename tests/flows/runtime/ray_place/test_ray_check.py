@@ -15,6 +15,7 @@ import mopd
 from flows.runtime.ray_place.cluster import RayCluster
 from mopd.errors import InputError
 from mopd.settings.run import parse_settings
+from storage.address import open_store
 from tests.loopback_cluster import LoopbackCluster
 
 pytestmark = [pytest.mark.cluster, pytest.mark.timeout(600)]
@@ -34,7 +35,7 @@ def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LoopbackCluste
 
 def check(cluster: LoopbackCluster, folder: Path, **settings: Any) -> None:
     place = {"kind": "ray", "address": cluster.address}
-    RayCluster(parse_settings({"place": place, **settings})).check(folder)
+    RayCluster(parse_settings({"place": place, **settings})).check(open_store(folder))
 
 
 @contextmanager
@@ -82,7 +83,9 @@ def test_a_host_without_a_sandbox_where_programs_are_judged(cluster: LoopbackClu
     tasks = {"kind": "files", "train": str(tmp_path / "tasks.jsonl")}
     with host(cluster, PYTHONPATH=str(tmp_path), PATH=""):
         check(cluster, tmp_path / "run")
-        with pytest.raises(InputError, match=r"host .*: verify\.sandbox: bubblewrap does not work here"):
+        with pytest.raises(
+            InputError, match=r"host .* can't judge programs: verify\.sandbox: bubblewrap does not work here"
+        ):
             check(cluster, tmp_path / "run", tasks=tasks)
 
 

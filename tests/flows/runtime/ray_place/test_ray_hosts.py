@@ -9,11 +9,12 @@ from pathlib import Path
 import pytest
 
 from flows.runtime.ray_place import cluster, connection
-from flows.runtime.ray_place.check import nonce_beside
+from flows.runtime.ray_place.check import blindness, left_for_hosts
 from flows.runtime.ray_place.cluster import RayCluster, describe_host
-from flows.runtime.ray_place.hosts import Facts, code_digest, difference, find_facts, look_here
+from flows.runtime.ray_place.hosts import Facts, code_digest, difference, find_facts
 from mopd.errors import InputError
 from mopd.settings.run import parse_settings
+from storage.address import open_store
 
 FACTS = Facts("3.11.7", "0123456789abcdef", {"torch": "2.14.0", "vllm": ""})
 
@@ -54,14 +55,15 @@ def test_a_changed_module_changes_the_code(tmp_path: Path, monkeypatch: pytest.M
     assert code_digest() != first
 
 
-def test_this_host_is_like_itself_and_sees_its_nonce(tmp_path: Path) -> None:
-    with nonce_beside(tmp_path / "runs" / "new") as nonce:
-        host = look_here(("torch", "absent"), nonce)
-        assert nonce.parent == tmp_path
-        assert (host.nonce, host.may_write) == (nonce.name, True)
-    assert difference(find_facts(("torch", "absent")), host.facts) == ""
-    assert look_here(("torch",), nonce).nonce is None
+def test_this_host_is_like_itself_and_sees_what_is_left_for_it(tmp_path: Path) -> None:
+    facts = find_facts(("torch", "absent"))
+    assert difference(facts, find_facts(("torch", "absent"))) == ""
+    run = tmp_path / "runs" / "new"
+    with left_for_hosts(open_store(run)) as (home, name):
+        assert [path.name for path in tmp_path.iterdir()] == [name]
+        assert blindness(home, name, "the run") == ""
     assert list(tmp_path.iterdir()) == []
+    assert blindness(home, name, "the run").startswith("does not see the run as this one does; put the run on a folder")
 
 
 def place(address: str = "auto") -> RayCluster:
