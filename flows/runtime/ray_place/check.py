@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import os
 import secrets
-from collections.abc import Iterator, Sequence
+import time
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from typing import Any
 
@@ -22,18 +24,19 @@ from storage.store import Store
 
 PROBE_SECONDS = 60.0
 """A host has so long to start a process and answer."""
+POLL_SECONDS = 0.5
 
 
 def check_hosts(nodes: Sequence[dict[str, Any]], store: Store, settings: Settings) -> None:
     """Raises InputError, naming a host and the fix. `nodes`: as Ray lists them; `store`: the run's."""
     mine = find_facts(PACKAGES)
-    _refuse(nodes, [difference(mine, facts) for facts in _facts_of(nodes)])
+    _refuse(nodes, [None if facts is None else difference(mine, facts) for facts in _facts_of(nodes)])
     with left_for_hosts(store) as (home, name):
         _refuse(nodes, _on_each(nodes, blindness, home, name, store.address))
     _check_sandboxes(nodes, settings)
 
 
-def _facts_of(nodes: Sequence[dict[str, Any]]) -> list[Facts]:
+def _facts_of(nodes: Sequence[dict[str, Any]]) -> list[Facts | None]:
     """Of each host, by a probe that is sent by value: the mopd there may be another one."""
     from ray import cloudpickle
 
@@ -94,7 +97,7 @@ def blindness(home: Store, name: str, run: str) -> str:
     return ""
 
 
-def _refuse(nodes: Sequence[dict[str, Any]], problems: Sequence[str]) -> None:
+def _refuse(nodes: Sequence[dict[str, Any]], problems: Sequence[str | None]) -> None:
     """Raises InputError for the first host that has a problem."""
     for node, problem in zip(nodes, problems):
         if problem:
@@ -127,28 +130,34 @@ def wants_sandbox(_: None, report: Report, settings: Settings) -> bool:
     return any(find_verifier(task.verifier).sandboxed for task in [*tasks.train, *tasks.heldout])
 
 
-def _on_each(nodes: Sequence[dict[str, Any]], function: Any, *args: Any) -> list[Any]:
-    """What a function returns on each host, all at once."""
+def _on_each(nodes: Sequence[dict[str, Any]], function: Callable[..., Any], *args: Any) -> list[Any]:
+    """What a function returns on each host, all at once; None for a host that has left since it was listed."""
+    with ThreadPoolExecutor(len(nodes)) as threads:
+        return list(threads.map(lambda node: _ask(node, function, *args), nodes))
+
+
+def _ask(node: dict[str, Any], function: Callable[..., Any], *args: Any) -> Any:
+    """Asked again while the host is in Ray's list, but not known yet to those who place its tasks."""
     import ray
-    from ray.exceptions import RayError
+    from ray.exceptions import RayError, TaskUnschedulableError
     from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
-    remote = ray.remote(num_cpus=0, max_retries=0)(function)
-    answers = [
-        remote.options(scheduling_strategy=NodeAffinitySchedulingStrategy(node["NodeID"], soft=False)).remote(*args)
-        for node in nodes
-    ]
-    ray.wait(answers, num_returns=len(answers), timeout=PROBE_SECONDS)
-    values = []
-    for node, answer in zip(nodes, answers):
+    strategy = NodeAffinitySchedulingStrategy(node["NodeID"], soft=False)
+    remote = ray.remote(num_cpus=0, max_retries=0)(function).options(scheduling_strategy=strategy)
+    deadline = time.monotonic() + PROBE_SECONDS
+    while True:
         try:
-            values.append(ray.get(answer, timeout=0))
+            return ray.get(remote.remote(*args), timeout=deadline - time.monotonic())
         except RayError as error:
-            why = next(iter(str(error).strip().splitlines()[-1:]), type(error).__name__)
+            if not any(there["NodeID"] == node["NodeID"] and there["Alive"] for there in ray.nodes()):
+                return None
+            if isinstance(error, TaskUnschedulableError) and time.monotonic() < deadline - POLL_SECONDS:
+                time.sleep(POLL_SECONDS)
+                continue
+            why = next(iter(str(error).strip().splitlines()[-1:]), "") or type(error).__name__
             raise InputError(
                 f"{_name(node)} does not answer ({why}); mend it, or take it out of the cluster"
             ) from error
-    return values
 
 
 def _name(node: dict[str, Any]) -> str:
