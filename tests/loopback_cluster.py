@@ -70,23 +70,33 @@ class LoopbackCluster:
     @contextmanager
     def blind_host(self, folder: Path) -> Iterator[None]:
         """One more host, for which a folder is empty: in a mount namespace of its own, which takes root."""
-        start = (
-            f"{sys.executable} -m ray.scripts.scripts start --address {self.address} --node-ip-address {LOOPBACK} "
-            f"--num-cpus 1 --object-store-memory {SMALL['object_store_memory']} --block"
-        )
+        start = f"{sys.executable} -m tests.loopback_cluster {self.address}"
         command = ["unshare", "--mount", "sh", "-c", f"mount -t tmpfs none {folder} && exec {start}"]
-        process = subprocess.Popen(command, start_new_session=True, stdout=subprocess.DEVNULL, stderr=subprocess.STDOUT)
+        before = self._alive()
+        process = subprocess.Popen(command, cwd=Path(__file__).parents[1], start_new_session=True)
         try:
+            deadline = time.monotonic() + 60
+            while self._alive() <= before:
+                assert time.monotonic() < deadline, "waited in vain"
+                time.sleep(0.2)
             yield
         finally:
             os.killpg(process.pid, signal.SIGTERM)
             process.wait(30)
 
-    def wait_for_hosts(self, number: int) -> None:
-        """Until so many hosts are alive, the head counted."""
-        import ray
+    def _alive(self) -> set[str]:
+        return {node["NodeID"] for node in self._cluster.global_state.node_table() if node["Alive"]}
 
-        deadline = time.monotonic() + 60
-        while sum(node["Alive"] for node in ray.nodes()) < number:
-            assert time.monotonic() < deadline, "waited in vain"
-            time.sleep(0.2)
+
+def join(address: str) -> None:
+    """Be one more host of the cluster, until a signal comes; `ray start` would look for the outer address."""
+    from ray._private.node import Node
+    from ray._private.parameter import RayParams
+
+    ports = {"min_worker_port": 0, "max_worker_port": 0, "node_manager_port": 0, "dashboard_agent_listen_port": None}
+    Node(RayParams(gcs_address=address, num_cpus=1, include_log_monitor=False, **ports, **SMALL), head=False)
+    signal.pause()
+
+
+if __name__ == "__main__":
+    join(sys.argv[1])

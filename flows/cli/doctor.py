@@ -194,6 +194,27 @@ def check_place() -> Check:
         return Check("warn", "torch is not installed", "run python3 tools/bootstrap.py")
 
 
+def check_ray() -> Check:
+    """The Ray cluster that this host is part of, and whether a run in this folder could use it."""
+    from flows.runtime.places.open import open_place
+    from mopd.settings import Settings
+    from mopd.settings.place import RayPlace
+    from storage.address import open_store
+
+    if version_of("ray") is None:
+        return Check("ok", "not installed; place: ray takes it (pip install 'mopd[ray]')")
+    place = open_place(Settings(place=RayPlace(kind="ray")))
+    try:
+        hosts = "; ".join(place.seen())
+    except InputError as error:
+        return Check("ok", str(error).partition(": ")[2].partition("; ")[0])
+    try:
+        place.check(open_store("."))
+    except InputError as error:
+        return Check("stop", hosts, str(error))
+    return Check("ok", hosts)
+
+
 def check_prefect_api() -> Check:
     """A set PREFECT_API_URL must answer; without one each run starts a temporary server of its own."""
     url = os.environ.get("PREFECT_API_URL")
@@ -249,6 +270,7 @@ CHECKS: dict[str, Callable[[], Check]] = {
     "sandbox": check_sandbox,
     "model cache": check_cache,
     "place: local": check_place,
+    "place: ray": check_ray,
     "prefect api": check_prefect_api,
 }
 

@@ -25,6 +25,6 @@ def open_place(settings: Settings, logs: Path | None = None) -> Place:
     """The place of `settings.place`, nothing started yet; its processes write into `logs`, where there is one."""
     if isinstance(settings.place, LocalPlace):
         return ThisHost(settings, logs)
-    from flows.runtime.places.ray_cluster import RayCluster
+    from flows.runtime.ray_place.cluster import RayCluster
 
     return RayCluster(settings, logs)

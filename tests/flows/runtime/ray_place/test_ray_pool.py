@@ -14,7 +14,7 @@ from typing import Any
 import psutil
 import pytest
 
-from flows.runtime.places.ray_cluster import RayCluster
+from flows.runtime.ray_place.cluster import RayCluster
 from flows.runtime.worker import WorkerDied, WorkerStopped
 from mopd.errors import InputError
 from mopd.settings.run import parse_settings
@@ -162,16 +162,18 @@ def test_more_ranks_than_devices_are_refused(place: RayCluster) -> None:
         place.group("trainer", 3)
 
 
-def test_a_host_that_is_not_heard_loses_its_replica(cluster: LoopbackCluster, tmp_path: Path) -> None:
-    place = place_at(cluster, tmp_path, silence_seconds=1)
+def test_a_host_that_is_not_heard_loses_its_replica(place: RayCluster, tmp_path: Path) -> None:
+    """Its keeper tells every few seconds that a job goes on, whatever the job says."""
     pool = place.pool("engine", jobs.load, tmp_path / "notes")
-    with pytest.raises(WorkerDied, match="ended after 1 s without a sign of life"):
-        pool.run(jobs.sleep)
     with ThreadPoolExecutor(1) as threads:
-        hanging, pid = begin(pool, threads, jobs.report_once, 60)
+        hanging, pid = begin(pool, threads, jobs.wait_for, tmp_path / "go on")
+        pool._replicas[0]._silence_seconds = 12.0
+        time.sleep(15.0)
+        assert not hanging.done()
         os.kill(actor_of(pid), signal.SIGSTOP)
-        with pytest.raises(WorkerDied, match="not heard for 11 s"):
-            hanging.result(30)
+        with pytest.raises(WorkerDied, match="not heard for 12 s"):
+            hanging.result(40)
+    assert pool.run(jobs.add, 1, 1) == 2
     pool.close()
 
 

@@ -20,8 +20,8 @@ from typing import Any
 
 from flows.runtime.messages import Message, Report
 from flows.runtime.places.group import Meeting
-from flows.runtime.places.ray_hosts import Facts, difference, facts_here
 from flows.runtime.places.share import Share
+from flows.runtime.ray_place.hosts import Facts, difference, facts_here
 from flows.runtime.worker import Worker
 from mopd.errors import InputError
 from mopd.memory.available import SHARING

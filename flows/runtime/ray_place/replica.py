@@ -8,7 +8,7 @@ from contextlib import suppress
 from typing import Any
 
 from flows.runtime.messages import Message, Report, outcome, silent
-from flows.runtime.places.ray_keeper import Keeper, Order
+from flows.runtime.ray_place.keeper import Keeper, Order
 from flows.runtime.worker import PATIENCE_SECONDS, TELL_SECONDS, WorkerDied, WorkerStopped
 
 POLL_SECONDS = 0.5

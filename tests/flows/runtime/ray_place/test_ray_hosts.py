@@ -8,12 +8,13 @@ from pathlib import Path
 
 import pytest
 
-from flows.runtime.places import ray_cluster, ray_connection
-from flows.runtime.places.ray_check import nonce_beside
-from flows.runtime.places.ray_cluster import RayCluster, describe_host
-from flows.runtime.places.ray_hosts import Facts, code_digest, difference, find_facts, look_here
+from flows.runtime.ray_place import cluster, connection
+from flows.runtime.ray_place.check import blindness, left_for_hosts
+from flows.runtime.ray_place.cluster import RayCluster, describe_host
+from flows.runtime.ray_place.hosts import Facts, code_digest, difference, find_facts
 from mopd.errors import InputError
 from mopd.settings.run import parse_settings
+from storage.address import open_store
 
 FACTS = Facts("3.11.7", "0123456789abcdef", {"torch": "2.14.0", "vllm": ""})
 
@@ -54,14 +55,15 @@ def test_a_changed_module_changes_the_code(tmp_path: Path, monkeypatch: pytest.M
     assert code_digest() != first
 
 
-def test_this_host_is_like_itself_and_sees_its_nonce(tmp_path: Path) -> None:
-    with nonce_beside(tmp_path / "runs" / "new") as nonce:
-        host = look_here(("torch", "absent"), nonce)
-        assert nonce.parent == tmp_path
-        assert (host.nonce, host.may_write) == (nonce.name, True)
-    assert difference(find_facts(("torch", "absent")), host.facts) == ""
-    assert look_here(("torch",), nonce).nonce is None
+def test_this_host_is_like_itself_and_sees_what_is_left_for_it(tmp_path: Path) -> None:
+    facts = find_facts(("torch", "absent"))
+    assert difference(facts, find_facts(("torch", "absent"))) == ""
+    run = tmp_path / "runs" / "new"
+    with left_for_hosts(open_store(run)) as (home, name):
+        assert [path.name for path in tmp_path.iterdir()] == [name]
+        assert blindness(home, name, "the run") == ""
     assert list(tmp_path.iterdir()) == []
+    assert blindness(home, name, "the run").startswith("does not see the run as this one does; put the run on a folder")
 
 
 def place(address: str = "auto") -> RayCluster:
@@ -69,20 +71,20 @@ def place(address: str = "auto") -> RayCluster:
 
 
 def test_without_ray_the_extra_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(ray_connection.importlib.util, "find_spec", lambda name: None)
+    monkeypatch.setattr(connection.importlib.util, "find_spec", lambda name: None)
     with pytest.raises(InputError, match=r"pip install 'mopd\[ray\]'"):
         place().room(1)
 
 
 def test_an_address_where_no_ray_answers_is_one_line_in_time(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(ray_connection, "ANSWER_SECONDS", 3.0)
+    monkeypatch.setattr(connection, "ANSWER_SECONDS", 3.0)
     with pytest.raises(InputError, match=r"place\.address: 127\.0\.0\.1:9: no Ray answers there \(within 3 s\)"):
         place("127.0.0.1:9").room(1)
 
 
 def test_a_cluster_on_processors_must_say_how_many_devices_they_are(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(ray_cluster, "connect", lambda address: None)
-    monkeypatch.setattr(ray_cluster, "_hosts", lambda: [{"Resources": {"CPU": 64.0}}])
+    monkeypatch.setattr(cluster, "connect", lambda address: None)
+    monkeypatch.setattr(cluster, "_hosts", lambda: [{"Resources": {"CPU": 64.0}}])
     with pytest.raises(InputError, match=r"""--resources '{"device": 1}'"""):
         place().room(1)
 
@@ -90,8 +92,8 @@ def test_a_cluster_on_processors_must_say_how_many_devices_they_are(monkeypatch:
 def test_rooms_by_devices_and_hosts(monkeypatch: pytest.MonkeyPatch) -> None:
     hosts = [{"Resources": {"CPU": 64.0, "GPU": 8.0}}, {"Resources": {"CPU": 64.0, "GPU": 5.0}}]
     hosts += [{"Resources": {"CPU": 16.0}}]
-    monkeypatch.setattr(ray_cluster, "connect", lambda address: None)
-    monkeypatch.setattr(ray_cluster, "_hosts", lambda: hosts)
+    monkeypatch.setattr(cluster, "connect", lambda address: None)
+    monkeypatch.setattr(cluster, "_hosts", lambda: hosts)
     assert [place().room(devices) for devices in (1, 2, 8, 0)] == [13, 6, 1, 13]
 
 

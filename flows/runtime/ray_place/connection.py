@@ -13,8 +13,8 @@ from mopd.errors import InputError
 
 ANSWER_SECONDS = 10.0
 """Ray itself asks for two minutes whether a cluster answers, and ends the process when none does."""
-ENVIRONMENT = {"RAY_BACKEND_LOG_LEVEL": "fatal", "RAY_ENABLE_AUTO_CONNECT": "0"}
-"""Of Ray in this process: the terminal is ours, and where a thread asks too late no cluster of its own is started."""
+AUTO_CONNECT = "RAY_ENABLE_AUTO_CONNECT"
+"""Off: else Ray starts a cluster of its own where a thread asks it for something after the end."""
 _lock = threading.Lock()
 
 
@@ -23,8 +23,7 @@ def connect(address: str) -> None:
     with _lock:
         if importlib.util.find_spec("ray") is None:
             raise InputError("place: ray takes the package ray, which is not installed; pip install 'mopd[ray]'")
-        for name, value in ENVIRONMENT.items():
-            os.environ.setdefault(name, value)
+        os.environ.setdefault(AUTO_CONNECT, "0")
         import ray
 
         if not ray.is_initialized():

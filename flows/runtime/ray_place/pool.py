@@ -9,8 +9,8 @@ from typing import Any
 
 from flows.runtime.messages import Report, silent
 from flows.runtime.places.group import RankGroup
-from flows.runtime.places.ray_keeper import find_meeting
-from flows.runtime.places.ray_replica import RayReplica
+from flows.runtime.ray_place.keeper import find_meeting
+from flows.runtime.ray_place.replica import RayReplica
 from flows.runtime.worker import WorkerStopped
 from mopd.errors import InputError
 

@@ -9,12 +9,12 @@ from pathlib import Path
 from typing import Any
 
 from flows.runtime.places.base import REPLICA, log_of, replica_name
-from flows.runtime.places.ray_check import check_hosts
-from flows.runtime.places.ray_connection import connect
-from flows.runtime.places.ray_hosts import find_facts
-from flows.runtime.places.ray_keeper import CORES, CPU, GPU, Order
-from flows.runtime.places.ray_pool import RayGroup, RayPool
-from flows.runtime.places.ray_replica import RayReplica
+from flows.runtime.ray_place.check import check_hosts
+from flows.runtime.ray_place.connection import connect
+from flows.runtime.ray_place.hosts import find_facts
+from flows.runtime.ray_place.keeper import CORES, CPU, GPU, Order
+from flows.runtime.ray_place.pool import RayGroup, RayPool
+from flows.runtime.ray_place.replica import RayReplica
 from flows.runtime.versions import PACKAGES
 from flows.runtime.worker import load_nothing
 from mopd.errors import InputError
@@ -72,7 +72,7 @@ class RayCluster:
                 f"generate.engine_arguments: tensor_parallel_size: {wanted} devices a replica, and no host of the "
                 f"cluster has more than {most}; lower it"
             )
-        check_hosts(_hosts(), store.host_folder, self._settings)
+        check_hosts(_hosts(), store, self._settings)
 
     def room(self, devices: int) -> int:
         """How many replicas with so many devices the hosts have room for; on the CPUs, as many as make sense."""

@@ -1,4 +1,4 @@
-"""Whether the hosts of a cluster are alike: their Python, their mopd, what it stands on, and what they see of a run.
+"""Whether the hosts of a cluster are alike: their Python, their mopd, and what it stands on.
 
 What runs on a host that may have another mopd, or none, is sent there by value, so it takes the standard library alone.
 """
@@ -8,7 +8,6 @@ from __future__ import annotations
 import hashlib
 import importlib.metadata
 import importlib.util
-import os
 import platform
 from dataclasses import dataclass
 from pathlib import Path
@@ -27,17 +26,6 @@ class Facts:
     """Versions; "" of one that is not installed."""
 
 
-@dataclass(frozen=True)
-class Host:
-    """A host, as it is found before a run."""
-
-    facts: Facts
-    nonce: str | None
-    """What it reads in the file that lies beside the run, None where it sees none."""
-    may_write: bool
-    """Whether it may write where that file lies."""
-
-
 def facts_here(like: Facts) -> Facts:
     """Those of this process, of the same packages."""
     return find_facts(tuple(like.packages))
@@ -46,13 +34,6 @@ def facts_here(like: Facts) -> Facts:
 def find_facts(packages: tuple[str, ...]) -> Facts:
     """Those of this process."""
     return Facts(platform.python_version(), code_digest(), {name: version_of(name) for name in packages})
-
-
-def look_here(packages: tuple[str, ...], nonce: Path) -> Host:
-    """This host, as a probe that was sent to it finds it."""
-    may_write = os.access(nonce.parent, os.W_OK | os.X_OK)
-    read = nonce.read_text() if nonce.is_file() else None
-    return Host(find_facts(packages), read, may_write)
 
 
 def version_of(package: str) -> str:

