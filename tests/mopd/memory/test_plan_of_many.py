@@ -83,6 +83,13 @@ def test_processes_share_the_memory_of_a_cpu(tmp_path: Path) -> None:
     assert shared.host == {}
 
 
+def test_the_first_rank_has_all_moments_whole_when_it_saves_them(tmp_path: Path) -> None:
+    settings = settings_for(tmp_path / "m", QWEN2_HALF_B, "train.ranks=2", "train.shard=full")
+    plan = plan_memory(settings, Device("cpu", 64 * GIGABYTE, 4, 2))
+    params = plan.models.student.num_params
+    assert plan.stages["train"]["optimizer"] == plan.stages["train"]["whole moments"] == 8 * params
+
+
 def test_fewer_processes_are_advised_on_a_cpu(tmp_path: Path) -> None:
     settings = settings_for(tmp_path / "m", QWEN2_HALF_B, "generate.engine=fake", "place.devices=4", "train.ranks=4")
     alone = plan_memory(settings_for(tmp_path / "m", QWEN2_HALF_B), Device("cpu", 1, 4))
@@ -105,9 +112,7 @@ def test_a_host_without_memory_for_what_lies_beside_its_gpus(tmp_path: Path, mon
     monkeypatch.setattr(memory_plan, "find_device", lambda settings: GPUS_8)
     monkeypatch.setattr(memory_plan, "total_memory", lambda: 72 * GIGABYTE)
     settings = settings_for(tmp_path / "m", QWEN3_8B, *FULL_8)
-    with pytest.raises(
-        InputError, match=r"^train: needs 108\.9 GB of the host's memory beside its GPUs \(8 at once\)"
-    ):
+    with pytest.raises(InputError, match=r"^train: needs 108\.9 GB of the host's memory beside its GPUs \(8 at once\)"):
         check_memory(settings)
     check_memory(settings_for(tmp_path / "m", QWEN3_8B, *FULL_8, "train.teacher.place=disk"))
 
