@@ -12,6 +12,7 @@ import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
+from importlib.metadata import PackageNotFoundError
 from pathlib import Path
 from typing import Literal
 
@@ -182,6 +183,17 @@ def check_cache() -> Check:
     return Check("stop", f"{folder} can't be written", "set MOPD_CACHE to a folder of yours")
 
 
+def check_place() -> Check:
+    """What `place: local`, the default, has devices of; a CUDA build of torch is asked, in a process of its own."""
+    from flows.runtime.places.open import open_place
+    from mopd.settings import Settings
+
+    try:
+        return Check("ok", "; ".join(open_place(Settings()).seen()))
+    except PackageNotFoundError:
+        return Check("warn", "torch is not installed", "run python3 tools/bootstrap.py")
+
+
 def check_prefect_api() -> Check:
     """A set PREFECT_API_URL must answer; without one each run starts a temporary server of its own."""
     url = os.environ.get("PREFECT_API_URL")
@@ -236,6 +248,7 @@ CHECKS: dict[str, Callable[[], Check]] = {
     "embedded model": check_embedded_model,
     "sandbox": check_sandbox,
     "model cache": check_cache,
+    "place: local": check_place,
     "prefect api": check_prefect_api,
 }
 

@@ -5,7 +5,7 @@ Prefect's own result cache is off: the manifest under the shard's key is the onl
 
 from __future__ import annotations
 
-from functools import cache
+from functools import cache, partial
 from typing import Any
 
 from prefect import task
@@ -24,7 +24,7 @@ def step_of(stage: Stage) -> Any:
     """The step of a stage, its runs named e.g. `generate-r0003-s0002`."""
 
     def make(run: Session, shard: Shard, meter: Meter) -> Manifest:
-        manifest = run.find(shard) or run.workers.make(stage, shard, meter.report)
+        manifest = run.find(shard) or run.workers.make(stage, shard, partial(meter.report, key=shard.key))
         meter.finished(manifest)
         return manifest
 

@@ -48,7 +48,8 @@ class Meter:
         self._console = console
         self._label = f"{where:<10} {stage:<10}"
         self._total, self._done, self._done_before = total, done, done
-        self._tokens, self._part, self._text = 0, 0.0, ""
+        self._tokens, self._text = 0, ""
+        self._parts: dict[str, float] = {}
         self._made: list[dict[str, Any]] = []
         self._began = time.monotonic()
         self._last_step, self._last_shard = self._began, self._began
@@ -70,18 +71,19 @@ class Meter:
     def finished(self, manifest: Manifest) -> None:
         """A shard was committed."""
         with self._lock:
-            self._done, self._part, self._text = self._done + 1, 0.0, ""
+            self._done, self._text = self._done + 1, ""
+            self._parts.pop(manifest.key, None)
             self._tokens += int(manifest.info.get("tokens", 0))
             self._made.append(manifest.info)
             self._last_step = self._last_shard = time.monotonic()
         if self._done < self._total:
             self._say_sometimes()
 
-    def report(self, report: dict[str, Any]) -> None:
-        """What a worker says about the shard it works on; nothing, where it only goes on."""
+    def report(self, report: dict[str, Any], key: str = "") -> None:
+        """What a worker says about the shard it works on, by its key; nothing, where it only goes on."""
         with self._lock:
             if "of" in report:
-                self._part, self._text = report["done"] / max(report["of"], 1), report.get("text", "")
+                self._parts[key], self._text = report["done"] / max(report["of"], 1), report.get("text", "")
                 self._last_step = time.monotonic()
         if "loss" in report:
             self._console.say(f"{self._label} {_describe_update(report)}")
@@ -104,11 +106,12 @@ class Meter:
         return ", ".join(parts)
 
     def _left(self, seconds: float) -> str:
-        made = self._done - self._done_before + self._part
+        part = sum(self._parts.values())
+        made = self._done - self._done_before + part
         if made < SURE_SHARE * (self._total - self._done_before):
             return ""
         until_step = self._last_step - self._began
-        left = until_step / made * (self._total - self._done - self._part) - (seconds - until_step)
+        left = until_step / made * (self._total - self._done - part) - (seconds - until_step)
         return f", about {clock(left)} left" if left > 0 else ""
 
     def _say_sometimes(self) -> None:

@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterable
 from typing import Any, Literal
 
 from flows.runtime.out_of_memory import OutOfMemory, is_refusal
+from mopd.errors import EngineDead
 
 Message = tuple[Literal["report", "result", "error"], Any]
 Send = Callable[[Message], None]
@@ -21,8 +22,8 @@ Report = Callable[[dict[str, Any]], None]
 
 DEAD_ENGINE_CODE = 70
 """Exit code of a worker that left because its engine is dead."""
-DEAD_ENGINES = ("EngineDeadError", "EngineCore encountered an issue", "Executor failed", "CUDA error")
-"""Of vLLM's engine, of its executor when a process of a device is gone, of a device whose context is lost."""
+LOST_DEVICE = "CUDA error"
+"""In torch's errors after which every call to the device fails, whoever makes it."""
 
 
 def silent(_: dict[str, Any]) -> None:
@@ -69,7 +70,8 @@ def portable(error: Exception) -> Exception:
 
 
 def _leave_dead_engine(error: Exception) -> None:
-    if is_refusal(error) or not any(sign in f"{type(error).__name__}: {error}" for sign in DEAD_ENGINES):
+    lost = isinstance(error, RuntimeError) and LOST_DEVICE in str(error) and not is_refusal(error)
+    if not lost and not isinstance(error, EngineDead):
         return
     traceback.print_exception(error)  # into the worker's log
     sys.stderr.flush()

@@ -13,7 +13,10 @@ MACHINE = Path("/proc/vmstat")
 """Counts them for the whole machine, as `oom_kill`."""
 GIGABYTE = 1 << 30
 LOOKS = 10
-REFUSALS = ("can't allocate memory", "CUDA out of memory", "No available memory for the cache blocks")
+REFUSALS = (
+    *("can't allocate memory", "CUDA out of memory", "CUDA error: out of memory"),
+    "No available memory for the cache blocks",
+)
 """Of torch's allocator on the CPU, torch's on a GPU, and vLLM."""
 
 

@@ -18,7 +18,7 @@ import numpy as np
 
 from mopd.engines.base import Request, Sample, Sampling
 from mopd.engines.stops import finish_reason
-from mopd.errors import InputError
+from mopd.errors import EngineDead, InputError
 from mopd.memory.available import available_memory, num_sharing
 from mopd.models.folders import autocast_dtype, model_window
 from mopd.models.lora import ADAPTER, adapter_rank
@@ -81,7 +81,16 @@ class VllmEngine:
         """Sample all requests; `progress` is told how many have finished.
 
         What earlier calls left in the prefix cache is dropped first: it could change the last digits of these ones.
+        Raises EngineDead where a process of the engine is gone.
         """
+        try:
+            return self._generate(requests, progress)
+        except Exception as error:
+            if self._is_dead(error):
+                raise EngineDead(f"vLLM's engine is dead: {error}") from error
+            raise
+
+    def _generate(self, requests: Sequence[Request], progress: Callable[[int], None]) -> list[Sample]:
         if not self._llm.reset_prefix_cache():
             raise RuntimeError("vLLM can't empty its prefix cache: requests of an earlier call are still in it")
         samples: dict[int, Sample] = {}
@@ -108,6 +117,13 @@ class VllmEngine:
             prompt = {"prompt_token_ids": list(requests[number].prompt_token_ids)}
             parameters = _parameters(requests[number].sampling, requests[number].seed)
             self._llm.llm_engine.add_request(str(number), prompt, parameters, lora_request=self._adapter)
+
+    def _is_dead(self, error: Exception) -> bool:
+        """Its core says so, or its executor, which lost a process or has waited for one for minutes."""
+        from vllm.v1.engine.exceptions import EngineDeadError
+
+        executor = getattr(self._llm.llm_engine, "model_executor", None)
+        return isinstance(error, EngineDeadError | TimeoutError) or getattr(executor, "is_failed", False)
 
     def close(self) -> None:
         """Free the model; the device memory goes with the process."""

@@ -33,7 +33,7 @@ def run(prefect: Prefect, one_engine: None, tmp_path_factory: pytest.TempPathFac
     path = tmp_path_factory.mktemp("real") / "run"
     overrides = [text for name, value in SMALL.items() for text in ("--set", f"{name}={value}")]
     done = prefect.own_mopd("run", DEMO, "--run", path, *overrides, "--set", "model.precision=float32", seconds=600)
-    assert done.returncode == 0, done.stdout + done.stderr + (path / "logs" / "workers.log").read_text()[-4000:]
+    assert done.returncode == 0, done.stdout + done.stderr + (path / "logs" / "engine-0.log").read_text()[-4000:]
     return RunFolder.open(path)
 
 

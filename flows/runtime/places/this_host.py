@@ -3,20 +3,23 @@
 from __future__ import annotations
 
 import os
+import platform
 from collections.abc import Callable
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+from flows.runtime.out_of_memory import GIGABYTE
 from flows.runtime.places.base import REPLICA, log_of, replica_name
 from flows.runtime.places.devices import Device, host_devices, share_of
 from flows.runtime.places.group import RankGroup, find_meeting
 from flows.runtime.places.pool import ReplicaPool
 from flows.runtime.worker import Worker, load_nothing
 from mopd.errors import InputError
-from mopd.memory.available import SHARING
+from mopd.memory.available import SHARING, total_memory
 from mopd.settings import Settings
 from mopd.settings.place import LocalPlace
+from storage.store import Store
 
 
 class ThisHost:
@@ -44,10 +47,7 @@ class ThisHost:
 
     def group(self, name: str, ranks: int, devices: int = 1) -> RankGroup:
         """Workers that meet on loopback; sets of cores are divided among them, so that a lone one has all."""
-        if ranks > self.room(devices):
-            raise InputError(
-                f"train.ranks: {ranks}, and this host has {self._found()}; lower it, or raise place.devices"
-            )
+        self._check_ranks(ranks, devices)
         each = devices if self.devices[0].gpu else len(self.devices) // ranks
 
         def make(rank: int) -> Worker:
@@ -59,22 +59,36 @@ class ThisHost:
         """By devices, or cores."""
         if devices > len(self.devices):
             raise InputError(
-                f"generate.engine_arguments: tensor_parallel_size: {devices} devices a replica, and here is "
-                f"{self._found()}; lower it, or raise place.devices"
+                f"generate.engine_arguments: tensor_parallel_size: {devices} devices a replica, and this host has "
+                f"{self._found()}; lower it{self._raise_devices()}"
             )
         return len(self.devices) // devices if devices else len(os.sched_getaffinity(0))
 
-    def check(self, folder: Path) -> None:
-        """Whether there are the devices that an engine takes."""
+    def _check_ranks(self, ranks: int, devices: int = 1) -> None:
+        if ranks > self.room(devices):
+            raise InputError(
+                f"train.ranks: {ranks}, and this host has {self._found()}; lower it{self._raise_devices()}"
+            )
+
+    def check(self, store: Store) -> None:
+        """Whether there are the devices that an engine takes, and those of the ranks."""
         self.room(self._settings.generate.num_devices)
+        self._check_ranks(self._settings.train.ranks)
 
     def seen(self) -> list[str]:
         """This host."""
-        return [self._found()]
+        cores, memory = len(os.sched_getaffinity(0)), total_memory() / GIGABYTE
+        return [f"{platform.node()}: {self._found()}; {cores} cores, {memory:.0f} GB of memory"]
 
     def _found(self) -> str:
-        number, what = len(self.devices), "GPU" if self.devices[0].gpu else "set of cores"
-        return f"1 device ({what})" if number == 1 else f"{number} devices ({what.replace('set', 'sets')})"
+        number = len(self.devices)
+        if self.devices[0].gpu:
+            return f"{number} GPU{'s' if number > 1 else ''}"
+        return "1 device (its cores)" if number == 1 else f"{number} devices (sets of cores)"
+
+    def _raise_devices(self) -> str:
+        """The other fix, where devices are what the settings divide the cores into."""
+        return "" if self.devices[0].gpu else ", or raise place.devices"
 
     def _devices(self, number: int, devices: int) -> list[Device]:
         return self.devices[number * devices : (number + 1) * devices]

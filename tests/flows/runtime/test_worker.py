@@ -16,7 +16,7 @@ from typing import Any, cast
 import pytest
 
 from flows.runtime.worker import Worker, WorkerDied, WorkerStopped, _kill_group, in_own_process
-from mopd.errors import InputError
+from mopd.errors import EngineDead, InputError
 from tests.flows.runtime import worker_jobs as jobs
 
 ROOT = Path(__file__).parents[3]
@@ -146,3 +146,27 @@ def test_who_shows_reports_is_not_told_of_silence(worker: Worker, monkeypatch: p
     reports: list[dict[str, Any]] = []  # a stage is told of it: it counts the time
     assert worker.run(jobs.report_once, 1.0, report=reports.append) == "done"
     assert reports.count({"line": "begun"}) == 1 and {} in reports
+
+
+def test_a_silent_worker_is_ended_and_starts_again(notes: Path) -> None:
+    worker = Worker("test", jobs.load, notes, silence_seconds=2.0)
+    with pytest.raises(WorkerDied, match=r"2 s without a sign of life \(place\.silence_seconds\)"):
+        worker.run(jobs.sleep)
+    assert worker.run(jobs.add, 1, 1) == 2
+    worker.kill()
+
+
+def test_who_works_pass_by_pass_is_not_silent(notes: Path) -> None:
+    worker = Worker("test", jobs.load, notes, silence_seconds=2.0)
+    assert worker.run(jobs.beat_now_and_then, 5.0) == "done"
+    worker.kill()
+
+
+@pytest.mark.parametrize(
+    "error", [EngineDead("vLLM's engine is dead"), RuntimeError("CUDA error: unspecified launch failure")]
+)
+def test_a_dead_engine_is_a_death_of_the_worker(worker: Worker, error: Exception) -> None:
+    with pytest.raises(WorkerDied, match=r"its engine is dead.*workers\.log"):
+        worker.run(jobs.lose_engine, error)
+    assert type(error).__name__ in (worker._log or Path()).read_text()
+    assert worker.run(jobs.add, 1, 1) == 2

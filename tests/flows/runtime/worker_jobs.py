@@ -11,6 +11,7 @@ from pathlib import Path
 
 from flows.runtime.messages import Report
 from mopd.errors import InputError
+from mopd.pulse import beat
 
 
 @dataclass
@@ -73,11 +74,39 @@ def sleep(resource: Resource, report: Report) -> None:
     time.sleep(60)
 
 
+def wait_for(resource: Resource, report: Report, path: Path) -> int:
+    """Says which process works, until a file is there."""
+    report({"pid": os.getpid()})
+    while not path.exists():
+        time.sleep(0.1)
+    return os.getpid()
+
+
 def report_once(resource: Resource | None, report: Report, seconds: float) -> str:
     """Quiet for a while after its only report."""
     report({"line": "begun"})
     time.sleep(seconds)
     return "done"
+
+
+def beat_now_and_then(resource: Resource, report: Report, seconds: float) -> str:
+    """Works for so long, pass by pass."""
+    for _ in range(int(seconds / 0.2)):
+        time.sleep(0.2)
+        beat()
+    return "done"
+
+
+def lose_engine(resource: Resource, report: Report, error: Exception) -> None:
+    raise error
+
+
+def share(resource: Resource, report: Report) -> tuple[str, set[int], int, str | None]:
+    """What of the host this process has: its name, cores, threads of torch, GPUs."""
+    import torch
+
+    name, gpus = os.environ["MOPD_REPLICA"], os.environ.get("CUDA_VISIBLE_DEVICES")
+    return name, os.sched_getaffinity(0), torch.get_num_threads(), gpus
 
 
 def meet(resource: Resource, report: Report, seconds: float) -> int:

@@ -1,0 +1,47 @@
+"""What files hash to, noted on each host: of several processes that read a policy one alone reads its bytes for it."""
+
+from __future__ import annotations
+
+import fcntl
+import hashlib
+import os
+import platform
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from storage.copies import cache_folder
+from storage.files import sha256_file
+
+HEX_LETTERS = 64
+
+
+def sha256_once(path: Path) -> str:
+    """sha256 of a file's bytes, in hex: computed anew on each host, and when its place, size or time has changed.
+
+    Who comes while another process reads the file waits for it. Where nothing can be noted, it is computed each time.
+    """
+    stamp = path.stat()
+    about = (platform.node(), str(path.resolve()), stamp.st_ino, stamp.st_size, stamp.st_mtime_ns)
+    try:
+        with _note(hashlib.sha256(repr(about).encode()).hexdigest()) as note:
+            known = os.pread(note, HEX_LETTERS, 0).decode()
+            if len(known) < HEX_LETTERS:
+                known = sha256_file(path)
+                os.pwrite(note, known.encode(), 0)
+            return known
+    except OSError:
+        return sha256_file(path)
+
+
+@contextmanager
+def _note(name: str) -> Iterator[int]:
+    """A file that is this process's alone meanwhile."""
+    folder = cache_folder() / "verdicts"
+    folder.mkdir(parents=True, exist_ok=True)
+    note = os.open(folder / name, os.O_RDWR | os.O_CREAT, 0o644)
+    try:
+        fcntl.flock(note, fcntl.LOCK_EX)
+        yield note
+    finally:
+        os.close(note)

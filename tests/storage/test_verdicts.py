@@ -1,0 +1,56 @@
+"""A file is read for its hash once, and again when it has changed; no note is more than a file's own hash."""
+
+from __future__ import annotations
+
+from concurrent.futures import ThreadPoolExecutor
+from hashlib import sha256
+from pathlib import Path
+
+import pytest
+
+from storage import verdicts
+from storage.files import sha256_file
+from storage.verdicts import sha256_once
+
+
+@pytest.fixture
+def read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[Path]:
+    """The files that were read."""
+    monkeypatch.setenv("MOPD_CACHE", str(tmp_path / "cache"))
+    files: list[Path] = []
+
+    def note(path: Path) -> str:
+        files.append(path)
+        return sha256_file(path)
+
+    monkeypatch.setattr(verdicts, "sha256_file", note)
+    return files
+
+
+def test_of_all_who_ask_one_reads(tmp_path: Path, read: list[Path]) -> None:
+    weights = tmp_path / "model.safetensors"
+    weights.write_bytes(b"one")
+    with ThreadPoolExecutor(4) as threads:
+        assert set(threads.map(sha256_once, [weights] * 8)) == {sha256(b"one").hexdigest()}
+    assert read == [weights]
+    weights.write_bytes(b"another")
+    assert sha256_once(weights) == sha256(b"another").hexdigest()
+    assert read == [weights, weights]
+
+
+def test_a_note_that_was_cut_is_written_again(tmp_path: Path, read: list[Path]) -> None:
+    weights = tmp_path / "model.safetensors"
+    weights.write_bytes(b"one")
+    sha256_once(weights)
+    for note in (tmp_path / "cache" / "verdicts").iterdir():
+        note.write_text(note.read_text()[:10])
+    assert [sha256_once(weights) for _ in range(2)] == [sha256(b"one").hexdigest()] * 2
+    assert len(read) == 2
+
+
+def test_a_cache_that_is_no_folder_costs_time_only(tmp_path: Path, read: list[Path]) -> None:
+    weights = tmp_path / "model.safetensors"
+    weights.write_bytes(b"one")
+    (tmp_path / "cache").write_text("in the way")
+    assert [sha256_once(weights) for _ in range(2)] == [sha256(b"one").hexdigest()] * 2
+    assert len(read) == 2
