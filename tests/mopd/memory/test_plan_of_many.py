@@ -120,7 +120,9 @@ def test_a_host_without_memory_for_what_lies_beside_its_gpus(tmp_path: Path, mon
 def test_more_ranks_than_devices(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"^train.ranks: takes 8 devices, and there are 2; lower it, or raise"):
         plan_8b(tmp_path, GPUS_8._replace(number=2), "train.ranks=8")
-    plan_8b(tmp_path, GPUS_8._replace(number=2), "train.ranks=8", "place=ray")  # other hosts have others
+    cluster = plan_8b(tmp_path, GPUS_8._replace(number=2), *FULL_8, "place=ray")  # other hosts have the other six
+    assert cluster.processes["train"] == 2
+    assert cluster.stages["train"] == plan_8b(tmp_path, GPUS_8, *FULL_8).stages["train"]
 
 
 @pytest.mark.parametrize(("text", "number"), [("80GB", 1), ("8x80GB", 8)])
