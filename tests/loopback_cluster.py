@@ -3,6 +3,13 @@
 from __future__ import annotations
 
 import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 LOOPBACK = "127.0.0.1"
@@ -53,3 +60,33 @@ class LoopbackCluster:
 
         ray.shutdown()
         self._cluster.shutdown()
+
+    def raylet_of(self, host: Any) -> int:
+        """The process that starts all others of a host."""
+        from ray._private.ray_constants import PROCESS_TYPE_RAYLET
+
+        return int(host.all_processes[PROCESS_TYPE_RAYLET][0].process.pid)
+
+    @contextmanager
+    def blind_host(self, folder: Path) -> Iterator[None]:
+        """One more host, for which a folder is empty: in a mount namespace of its own, which takes root."""
+        start = (
+            f"{sys.executable} -m ray.scripts.scripts start --address {self.address} --node-ip-address {LOOPBACK} "
+            f"--num-cpus 1 --object-store-memory {SMALL['object_store_memory']} --block"
+        )
+        command = ["unshare", "--mount", "sh", "-c", f"mount -t tmpfs none {folder} && exec {start}"]
+        process = subprocess.Popen(command, start_new_session=True, stdout=subprocess.DEVNULL, stderr=subprocess.STDOUT)
+        try:
+            yield
+        finally:
+            os.killpg(process.pid, signal.SIGTERM)
+            process.wait(30)
+
+    def wait_for_hosts(self, number: int) -> None:
+        """Until so many hosts are alive, the head counted."""
+        import ray
+
+        deadline = time.monotonic() + 60
+        while sum(node["Alive"] for node in ray.nodes()) < number:
+            assert time.monotonic() < deadline, "waited in vain"
+            time.sleep(0.2)
