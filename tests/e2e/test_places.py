@@ -66,6 +66,22 @@ def test_more_devices_than_there_are_is_one_line_and_nothing_written(prefect: Pr
     assert len(done.stderr.splitlines()) == 1 and not run.exists()
 
 
+def test_a_stage_holds_a_slot_a_device(prefect: Prefect, tmp_path: Path) -> None:
+    """The server's limit counts devices; one that is lower than what a stage takes would let it wait for ever."""
+    run, limit = tmp_path / "limited", ("prefect", "--no-prompt", "gcl")
+    settings = (*FAKE, *TWO, "--set", "rounds=1", "--set", "evaluate.when=never")
+    assert prefect.command(*limit, "create", "mopd-device", "--limit", "1").returncode == 0
+    try:
+        done = prefect.mopd("run", TINY, "--run", run, *settings)
+        assert done.returncode == 2
+        assert "mopd-device: this stage takes 2 devices, and the server's limit is lower; `prefect gcl" in done.stderr
+        assert prefect.command(*limit, "update", "mopd-device", "--limit", "2").returncode == 0
+        done = prefect.mopd("run", TINY, "--run", run, *settings)
+        assert done.returncode == 0, done.stdout + done.stderr
+    finally:
+        prefect.command(*limit, "delete", "mopd-device")
+
+
 def makers(run: Path, table: str) -> set[str]:
     """The replicas that made a table's shards by now."""
     return {manifest.info["replica"] for manifest in manifests(RunFolder.open(run), table)}

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from flows.runtime.messages import Report, silent
+from storage.store import Store
 
 REPLICA = "MOPD_REPLICA"
 """In the environment of a replica: its name, e.g. `engine-0`. What it makes says so, and its log is called so."""
@@ -80,8 +81,8 @@ class Place(Protocol):
         """So many replicas, each with `devices` devices (0: on the CPUs), there is room for. Raises InputError as
         `check` where there is none."""
 
-    def check(self, folder: Path) -> None:
-        """Raises InputError, one line, for what the place can't do; `folder`: the run's, which may not be there yet.
+    def check(self, store: Store) -> None:
+        """Raises InputError, one line, for what the place can't do; `store`: the run's, where nothing may be yet.
 
         What the settings ask of it is held against what there is before anything is written.
         """

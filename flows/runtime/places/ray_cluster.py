@@ -20,6 +20,7 @@ from flows.runtime.worker import load_nothing
 from mopd.errors import InputError
 from mopd.settings import Settings
 from mopd.settings.place import RayPlace
+from storage.store import Store
 
 CARRIED = ("MOPD_",)
 """Variables of the environment that go along to the hosts; all others are as Ray was started with there."""
@@ -62,7 +63,7 @@ class RayCluster:
         patience = self._place.join_seconds
         return RayGroup(name, ranks, {resource: float(devices)}, make, room=room, patience=patience)
 
-    def check(self, folder: Path) -> None:
+    def check(self, store: Store) -> None:
         """Whether Ray answers, a replica fits on a host, and all hosts are alike and see the run's folder."""
         wanted, resource = self._settings.generate.num_devices, self._device()
         most = max(int(host["Resources"].get(resource, 0)) for host in _hosts())
@@ -71,7 +72,7 @@ class RayCluster:
                 f"generate.engine_arguments: tensor_parallel_size: {wanted} devices a replica, and no host of the "
                 f"cluster has more than {most}; lower it"
             )
-        check_hosts(_hosts(), folder, self._settings)
+        check_hosts(_hosts(), store.host_folder, self._settings)
 
     def room(self, devices: int) -> int:
         """How many replicas with so many devices the hosts have room for; on the CPUs, as many as make sense."""

@@ -19,6 +19,7 @@ from mopd.errors import InputError
 from mopd.memory.available import SHARING, total_memory
 from mopd.settings import Settings
 from mopd.settings.place import LocalPlace
+from storage.store import Store
 
 
 class ThisHost:
@@ -69,9 +70,10 @@ class ThisHost:
                 f"train.ranks: {ranks}, and this host has {self._found()}; lower it{self._raise_devices()}"
             )
 
-    def check(self, folder: Path) -> None:
-        """Whether there are the devices that an engine takes."""
+    def check(self, store: Store) -> None:
+        """Whether there are the devices that an engine takes, and those of the ranks."""
         self.room(self._settings.generate.num_devices)
+        self._check_ranks(self._settings.train.ranks)
 
     def seen(self) -> list[str]:
         """This host."""

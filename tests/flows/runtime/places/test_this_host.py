@@ -101,7 +101,7 @@ def test_more_devices_a_replica_than_there_are_is_one_line(monkeypatch: pytest.M
     with pytest.raises(InputError, match=wanted):
         place_of("local", tensor_parallel_size=2).check(Path("run"))
     with pytest.raises(InputError, match=r"^train\.ranks: 2, and this host has 1 device"):
-        place_of("local").group("trainer of policy 0", 2)
+        open_place(parse_settings({"train": {"ranks": 2}})).check(Path("run"))
 
 
 def test_a_lone_rank_has_all_sets_of_cores_and_one_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
