@@ -1,6 +1,7 @@
 """What `mopd plan` reckons beside what each stage really takes: peak resident memory of a process of its own.
 
     python benchmarks/memory_plan.py --model tiny:llama embedded:smollm2-135m-instruct --out FILE.json
+    python benchmarks/memory_plan.py --stage train --set train.ranks=2 train.shard=full    # of all ranks together
 
 Rollouts, contexts and scores are random ids, as long as the settings allow: the case that the plan reckons with. Two
 optimizer steps are taken, each of several micro-batches.
@@ -11,6 +12,7 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import socket
 import subprocess
 import sys
 import tempfile
@@ -95,14 +97,30 @@ def reckoned(model: str, stage: str, overrides: list[str]) -> dict[str, int]:
 
 
 def run_apart(model: str, stage: str, overrides: list[str]) -> dict[str, float]:
-    """The stage in a process of its own."""
+    """The stage in a process of its own, or in one for each rank: their peaks together."""
     command = [sys.executable, __file__, "--apart", "--model", model, "--stage", stage, "--set", *overrides]
     environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[1])}
-    done = subprocess.run(command, capture_output=True, text=True, env=environment)
-    if done.returncode:
-        sys.exit(done.stderr)
-    result: dict[str, float] = json.loads(done.stdout.splitlines()[-1])
-    return result
+    num_ranks = settings_of(model, stage, overrides).train.ranks if stage == "train" else 1
+    meeting = {"WORLD_SIZE": str(num_ranks), "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(free_port())}
+    pipes: dict[str, Any] = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
+    processes = [
+        subprocess.Popen(command, env=environment | meeting | {"RANK": str(rank), "LOCAL_RANK": str(rank)}, **pipes)
+        for rank in range(num_ranks)
+    ]
+    results = []
+    for process in processes:
+        out, errors = process.communicate()
+        if process.returncode:
+            sys.exit(errors)
+        results.append(json.loads(out.splitlines()[-1]))
+    return {"peak_bytes": sum(each["peak_bytes"] for each in results), "seconds": results[0]["seconds"]}
+
+
+def free_port() -> int:
+    """One on loopback where nobody listens."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        port: int = server.getsockname()[1]
+        return port
 
 
 def run_stage(model: str, stage: str, overrides: list[str]) -> dict[str, float]:
@@ -137,9 +155,11 @@ def score(folder: Path, settings: Any, rows: Rows) -> None:
 
 def train(folder: Path, settings: Any, rows: Rows) -> None:
     from mopd.train import train_round
+    from mopd.trainer.ranks import join_ranks
 
-    with tempfile.TemporaryDirectory() as out:
-        train_round(rows, settings, policy_folder=folder, state_folder=None, out=Path(out), round=0)
+    with tempfile.TemporaryDirectory() as place, join_ranks() as ranks:
+        out = Path(place) if ranks.is_first else None
+        train_round(rows, settings, policy_folder=folder, state_folder=None, out=out, round=0, ranks=ranks)
 
 
 def random_rows(num_ids: int, settings: Any) -> Rows:

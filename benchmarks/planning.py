@@ -22,7 +22,7 @@ from typing import Any
 from flows.plan.run import DIGESTS, RunPlan
 from flows.plan.shard import Shard
 from mopd.settings import Settings, load_settings
-from storage.manifests import Manifest, manifest_path
+from storage.manifests import Manifest, manifest_name
 from storage.runs import RunFolder
 
 CONFIG = Path(__file__).parents[1] / "examples" / "tiny.yaml"
@@ -79,7 +79,7 @@ def peak() -> int:
 
 def write(folder: RunFolder, shard: Shard) -> None:
     """A manifest, and a byte of data, as a commit would leave them."""
-    path = manifest_path(folder, shard.table, shard.round, shard.shard, shard.key)
+    path = folder.path / manifest_name(folder, shard.table, shard.round, shard.shard, shard.key)
     path.parent.mkdir(parents=True, exist_ok=True)
     file = f"{shard.table}/round={shard.round:04d}/{shard.shard:05d}-{shard.key[:12]}.parquet"
     counts = {"groups": 1, "any_success": 1, "mixed": 1}

@@ -13,50 +13,62 @@ from flows.runtime.launch import command_session, launch
 from flows.runtime.patience import PATIENCE
 from mopd.errors import InputError
 from mopd.settings import Settings, load_settings
-from storage.runs import RunFolder
+from storage.address import Address, in_bucket, open_store
+from storage.runs import RunFolder, is_run
+from storage.store import Store
 
 
-def run_command(config: Path, run_dir: Path | None, overrides: list[str], *, verbose: bool = False) -> int:
+def run_command(config: Address, run_dir: Address | None, overrides: list[str], *, verbose: bool = False) -> int:
     """Run a config, or go on with a run folder by its own settings, to the end and print the table by round.
 
     Returns the exit code.
     """
     with command_session(verbose=verbose):
         settings, run_dir = what_to_run(config, run_dir, overrides)
-        if (run_dir / "run.json").exists() and _nothing_to_do(open_run(settings, run_dir, config=config.stem)):
+        if is_run(_store(settings, run_dir)) and _nothing_to_do(open_run(settings, run_dir, config=_stem(config))):
             print(f"{run_dir}: finished already, nothing to do", flush=True)
         else:
             _run_flow(settings, run_dir, config)
-        _show_end(RunFolder.open(run_dir))
+        _show_end(RunFolder.open(_store(settings, run_dir)))
     return 0
 
 
-def what_to_run(config: Path, run_dir: Path | None, overrides: list[str], *, prefix: str = "") -> tuple[Settings, Path]:
-    """Settings and run folder: `config` names a file of settings, or a run folder, which has them.
+def what_to_run(
+    config: Address, run_dir: Address | None, overrides: list[str], *, prefix: str = ""
+) -> tuple[Settings, Address]:
+    """Settings and where the run lies: `config` names a file of settings, or a run, which has them.
 
     Without `run_dir` a new folder under runs/ is named after the file, `prefix` first. Raises InputError.
     """
-    if not config.is_dir():
-        settings = load_settings(config, overrides)
-        return settings, run_dir or Path("runs") / f"{prefix}{config.stem}-{datetime.now():%Y%m%d-%H%M%S}"
+    if not in_bucket(config) and not Path(config).is_dir():
+        settings = load_settings(Path(config), overrides)
+        return settings, run_dir or Path("runs") / f"{prefix}{_stem(config)}-{datetime.now():%Y%m%d-%H%M%S}"
     folder = RunFolder.open(config)
-    if run_dir is not None and run_dir.resolve() != folder.path:
+    if run_dir is not None and open_store(run_dir).address != folder.address:
         raise InputError(f"--run {run_dir}: {config} is a run folder and is continued where it is; leave --run out")
     return overridden(folder, RunPlan.of(folder).settings, overrides), config
 
 
-def _run_flow(settings: Any, run_dir: Path, config: Path) -> None:
+def _run_flow(settings: Settings, run_dir: Address, config: Address) -> None:
     """The flow, on the user's Prefect server or on one of its own; inputs are checked while that one starts."""
 
     def prepare() -> None:
-        folder = open_run(settings, run_dir, config=config.stem)
-        print(f"{folder.path}: {_sizes(settings)}", flush=True)
+        folder = open_run(settings, run_dir, config=_stem(config))
+        print(f"{folder.address}: {_sizes(settings)}", flush=True)
 
     try:
-        launch("flows.run:run_flow", prepare, settings=settings, run_dir=str(run_dir.resolve()))
+        launch("flows.run:run_flow", prepare, settings=settings, run_dir=_store(settings, run_dir).address)
     except Exception:
-        if not PATIENCE.given_up or _is_unfinished(RunFolder.open(run_dir)):
+        if not PATIENCE.given_up or _is_unfinished(RunFolder.open(_store(settings, run_dir))):
             raise  # else only the server does not know that the run has ended
+
+
+def _store(settings: Settings, run_dir: Address) -> Store:
+    return open_store(run_dir, endpoint=settings.store.endpoint)
+
+
+def _stem(config: Address) -> str:
+    return Path(config).stem
 
 
 def _is_unfinished(folder: RunFolder) -> bool:
@@ -92,4 +104,4 @@ def _ranks(train: Any) -> str:
 def _show_end(folder: RunFolder) -> None:
     from flows.report.status import rounds_text, run_status
 
-    print(f"\n{rounds_text(run_status(folder))}\n\nrun: {folder.path}")
+    print(f"\n{rounds_text(run_status(folder))}\n\nrun: {folder.address}")

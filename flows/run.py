@@ -22,6 +22,7 @@ from mopd.settings import Settings
 from storage.catalog import write_catalog
 from storage.runs import RunFolder
 from storage.shards import collect_garbage
+from storage.tables import index_round
 
 GARBAGE_GRACE_SECONDS = 3600.0
 """What no manifest names is removed at a start after this time: longer than a commit that may still go on lasts."""
@@ -36,17 +37,18 @@ def _name() -> str:
 def run_flow(settings: Settings, run_dir: str | None = None) -> str:
     """Multi-rollout on-policy distillation: rounds of generation, verification, scoring and training.
 
-    `run_dir`: the run's folder, continued if it is there; null makes a new one under `runs/`. Returns its path.
+    `run_dir`: the run's folder or `s3://bucket/prefix`, continued if it is there; null makes a new folder under
+    `runs/`. Returns where it lies.
     """
-    folder = open_run(settings, Path(run_dir) if run_dir else default_dir(), config=f"flow run {flow_run.name}")
+    folder = open_run(settings, run_dir or default_dir(), config=f"flow run {flow_run.name}")
     console = Console()
     with in_charge(folder), Run.open(folder, console) as run:
         if run.finished():
-            console.say(f"{folder.path}: finished already, nothing to do")
+            console.say(f"{folder.address}: finished already, nothing to do")
         else:
             _work(run)
         write_catalog(folder)
-    return str(folder.path)
+    return folder.address
 
 
 def _work(run: Run) -> None:
@@ -57,6 +59,7 @@ def _work(run: Run) -> None:
             evaluate(run, number)
         if number < run.settings.rounds and run.pending(number):
             round_flow(run, number)
+        index_round(run.folder, number)
 
 
 @flow(name="round", flow_run_name="round-{round:04d}", validate_parameters=False, persist_result=False)
@@ -90,7 +93,7 @@ def replay_flow(run_dir: str, round: int, name: str, overrides: list[str], score
 
     Their rows stand in the tables of the run in `run_dir`, with `name` in the column `condition`.
     """
-    folder = RunFolder.open(Path(run_dir))
+    folder = RunFolder.open(run_dir)
     with in_charge(folder):
         other = open_contexts(folder, round, name, overrides, scores=scores)
         with Run.open(folder, Console(), tried=[other.shards]) as run:

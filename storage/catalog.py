@@ -10,23 +10,20 @@ from __future__ import annotations
 import os
 import tempfile
 from dataclasses import dataclass
-from functools import reduce
-from operator import and_
 from pathlib import Path
 from typing import Any
 
 import duckdb
 import pyarrow as pa
-import pyarrow.dataset as ds
-from pyarrow.fs import LocalFileSystem
 
-from storage.episodes import EPISODES
+from storage.episodes import EPISODES, JOINED
 from storage.errors import StorageError
-from storage.files import write_replacing
-from storage.integrity import verify_run
-from storage.manifests import LOGGER, Manifest, data_name, data_path, scan
+from storage.index import ShardRows
+from storage.integrity import verify_table
 from storage.runs import RunFolder
-from storage.schemas import NAME_COLUMNS, SCHEMAS, column_types
+from storage.schemas import LENGTHS, NAME_COLUMNS, SCHEMAS
+from storage.tables import open_rounds, view_schema
+from storage.views import JoinedView, TableView
 
 CATALOG_FILE = "catalog.sql"
 
@@ -68,7 +65,8 @@ class QueryResult:
 def connect(run: RunFolder) -> duckdb.DuckDBPyConnection:
     """An in-memory database with a view for each table and `episodes`; damaged shards are left out with a warning.
 
-    Statements can't reach any file. A shard damaged inside raises duckdb.InvalidInputException when it is read.
+    A table is opened when a statement reads it. Statements can't reach any file. A shard damaged inside raises
+    duckdb.InvalidInputException when it is read.
     """
     return _open(run)[0]
 
@@ -76,100 +74,75 @@ def connect(run: RunFolder) -> duckdb.DuckDBPyConnection:
 def query(run: RunFolder, sql: str) -> QueryResult:
     """Run SQL over the views of `connect`. Raises StorageError, in one line, when DuckDB refuses it.
 
-    When a shard turns out to be damaged, all are checked, the damaged ones are left out and the query is run again.
+    When a shard turns out to be damaged, all shards of the tables that were read are checked, the damaged ones are left
+    out and the query is run again.
     """
+    connection, views = _open(run)
     try:
-        return _answer(*_open(run), sql)
+        return _answer(connection, views, sql)
     except (duckdb.InvalidInputException, duckdb.IOException) as error:
-        bad_files = frozenset(bad.file for bad in verify_run(run))
+        bad_files = frozenset(bad.file for view in views if view.is_open for bad in verify_table(run, view.table))
         if not bad_files:
-            raise _sql_error(error) from error
+            raise _sql_error(error, views) from error
     except duckdb.Error as error:
-        raise _sql_error(error) from error
+        raise _sql_error(error, views) from error
+    connection, views = _open(run, bad_files)
     try:
-        return _answer(*_open(run, bad_files), sql)
+        return _answer(connection, views, sql)
     except duckdb.Error as error:
-        raise _sql_error(error) from error
+        raise _sql_error(error, views) from error
 
 
-def write_catalog(run: RunFolder) -> Path:
+def write_catalog(run: RunFolder) -> None:
     """Write `catalog.sql`: the same views for DuckDB's own reader, by paths relative to the run folder.
 
-    In the run folder, `duckdb -init catalog.sql` opens it. Make it again after a commit to see the new shard.
+    In the run folder, `duckdb -init catalog.sql` opens it. Make it again after a commit to see the new shard. A run in
+    a bucket is named by its address, which DuckDB reads by its extension httpfs.
     """
-    views = [_render_view(run, table, _find_current(run, table)[0]) for table in SCHEMAS]
+    views = [_render_view(run, table, _list_shards(run, table)) for table in SCHEMAS]
     head = "-- Written by mopd; run it in this folder: duckdb -init catalog.sql\n"
     views.append(f"CREATE OR REPLACE VIEW episodes AS{EPISODES.rstrip()};\n")
     content = (head + "\n".join(views)).encode()
-    path = run.path / CATALOG_FILE
-    if not path.exists() or path.read_bytes() != content:
-        write_replacing(run.path, path, content)
-    return path
+    if run.store.stat(CATALOG_FILE) is None or run.store.read(CATALOG_FILE) != content:
+        run.store.replace(CATALOG_FILE, content)
 
 
-def _open(run: RunFolder, bad_files: frozenset[str] = frozenset()) -> tuple[duckdb.DuckDBPyConnection, list[str]]:
-    """A connection, and a line for each shard left out; `bad_files` are known to be damaged."""
+def _list_shards(run: RunFolder, table: str) -> list[ShardRows]:
+    return [shard for round in open_rounds(run, table)[0] for shard in round.shards]
+
+
+def _open(run: RunFolder, bad_files: frozenset[str] = frozenset()) -> tuple[duckdb.DuckDBPyConnection, list[TableView]]:
+    """A connection and its tables; `bad_files` are known to be damaged."""
     connection = duckdb.connect()
-    excluded: list[str] = []
-    for table in SCHEMAS:
-        current, problems = _find_current(run, table, bad_files)
-        connection.register(table, _dataset(run, current, table))
-        excluded += problems
-    connection.execute(f"CREATE VIEW episodes AS {EPISODES}")
+    views = [TableView(run, table, bad_files) for table in SCHEMAS]
+    joined = [JoinedView(run, table, bad_files) for table in JOINED]
+    _create_episodes(connection, next(view for view in views if view.table == "rollouts"), *joined)
+    for view in views:
+        connection.register(view.table, view)
     for statement in _SETTINGS:
         connection.execute(statement)
-    for problem in excluded:
-        LOGGER.warning("left out: %s", problem)
-    return connection, excluded
+    return connection, [*views, *joined]
 
 
-def _view_schema(table: str) -> pa.Schema:
-    """The columns of a table in SQL: those of its files, then the one that its manifests say."""
-    names = [NAME_COLUMNS[table]] if table in NAME_COLUMNS else []
-    return pa.schema([*SCHEMAS[table], *(pa.field(name, pa.string(), nullable=False) for name in names)])
+def _create_episodes(
+    connection: duckdb.DuckDBPyConnection,
+    rollouts: TableView,
+    prompts: TableView,
+    verdicts: TableView,
+    contexts: TableView,
+    scores: TableView,
+) -> None:
+    """The view `episodes`, of tables which DuckDB finds by the names of these arguments: nobody else sees them."""
+    connection.sql(EPISODES).create_view("episodes")
 
 
-def _dataset(run: RunFolder, current: list[Manifest], table: str) -> ds.Dataset:
-    """The shards as one dataset. Rows that were taken over are the run's own in `run`.
-
-    What is said of a fragment goes before what its file says: no byte has to be written again.
-    """
-    checked = ds.ParquetFragmentScanOptions(page_checksum_verification=True)
-    form, system = ds.ParquetFileFormat(default_fragment_scan_options=checked), LocalFileSystem()
-    fragments = []
-    for manifest in current:
-        constants = {NAME_COLUMNS[table]: manifest.name} if table in NAME_COLUMNS else {}
-        constants |= {"run": run.run_id} if manifest.home else {}
-        conditions = [ds.field(column) == value for column, value in constants.items()]
-        options = {"partition_expression": reduce(and_, conditions)} if conditions else {}
-        fragments.append(form.make_fragment(str(data_path(run, manifest)), filesystem=system, **options))
-    return ds.FileSystemDataset(fragments, _view_schema(table), form, system)
-
-
-def _find_current(
-    run: RunFolder, table: str, bad_files: frozenset[str] = frozenset()
-) -> tuple[list[Manifest], list[str]]:
-    """The shards of a table that can be read together, and a line for each other one."""
-    manifests, problems = scan(run, table, name=None)
-    expected = column_types(SCHEMAS[table])
-    current = []
-    for manifest in manifests:
-        file = data_name(run, manifest)
-        if file in bad_files:
-            problems.append(f"{file} is damaged: its bytes are not those that were committed")
-        elif manifest.schema != expected:
-            problems.append(f"{file} has another schema: it was written by another version of mopd")
-        else:
-            current.append(manifest)
-    return current, problems
-
-
-def _answer(connection: duckdb.DuckDBPyConnection, excluded: list[str], sql: str) -> QueryResult:
+def _answer(connection: duckdb.DuckDBPyConnection, views: list[TableView], sql: str) -> QueryResult:
     with connection:
         _check_reads(connection.extract_statements(sql))
         cursor = connection.execute(sql)
         columns = [str(column[0]) for column in cursor.description]
-        return QueryResult(columns, cursor.fetchall(), excluded)
+        rows = cursor.fetchall()
+        return QueryResult(columns, rows, [problem for view in views for problem in view.problems])
 
 
 def _check_reads(statements: list[Any]) -> None:
@@ -185,28 +158,33 @@ def _check_reads(statements: list[Any]) -> None:
         )
 
 
-def _sql_error(error: duckdb.Error) -> StorageError:
-    """DuckDB's message without the drawing of the place, in one line."""
+def _sql_error(error: duckdb.Error, views: list[TableView]) -> StorageError:
+    """What a table couldn't be read for; else DuckDB's message without the drawing of the place, in one line."""
+    for view in views:
+        if view.error is not None:
+            return view.error
     message = str(error).partition("\n\nLINE ")[0]
     return StorageError(f"SQL: {' '.join(message.split())}")
 
 
-def _render_view(run: RunFolder, table: str, current: list[Manifest]) -> str:
+def _render_view(run: RunFolder, table: str, shards: list[ShardRows]) -> str:
     """The rows of each name, one below the other; a fork's ancestors are named by their place beside it."""
-    names = sorted({manifest.name for manifest in current})
-    parts = [_render_rows(run, table, name, [shard for shard in current if shard.name == name]) for name in names]
+    names = sorted({shard.name for shard in shards})
+    parts = [_render_rows(run, table, name, [shard for shard in shards if shard.name == name]) for name in names]
     rows = "\nUNION ALL\n".join(parts) or _render_no_rows(table)
     return f"CREATE OR REPLACE VIEW {table} AS\n{rows};\n"
 
 
 def _render_no_rows(table: str) -> str:
-    columns = ", ".join(f'CAST(NULL AS {_sql_type(field.type)}) AS "{field.name}"' for field in _view_schema(table))
+    columns = ", ".join(f'CAST(NULL AS {_sql_type(field.type)}) AS "{field.name}"' for field in view_schema(table))
     return f"SELECT {columns} WHERE false"
 
 
-def _render_rows(run: RunFolder, table: str, name: str, current: list[Manifest]) -> str:
-    files = ",\n    ".join(_quote(os.path.relpath(data_path(run, manifest), run.path)) for manifest in current)
-    rows = f"* REPLACE ({_quote(run.run_id)} AS run)" if any(manifest.home for manifest in current) else "*"
+def _render_rows(run: RunFolder, table: str, name: str, shards: list[ShardRows]) -> str:
+    paths = (run.home(shard.home).path_from(run.address, shard.file) for shard in shards)
+    files = ",\n    ".join(map(_quote, paths))
+    rows = f"* REPLACE ({_quote(run.run_id)} AS run)" if any(shard.home for shard in shards) else "*"
+    rows += "".join(f", len({column}) AS {length}" for length, column in LENGTHS.get(table, {}).items())
     rows += f", {_quote(name)} AS {NAME_COLUMNS[table]}" if table in NAME_COLUMNS else ""
     return f"SELECT {rows} FROM read_parquet([\n    {files}\n], hive_partitioning = false)"
 

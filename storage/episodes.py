@@ -1,5 +1,8 @@
 """The `episodes` view: one row a rollout, all stages joined; contexts and scores are those that the run trains on."""
 
+JOINED = ("prompts", "verdicts", "contexts", "scores")
+"""The tables that are joined to rollouts, each by keys which one of its rows has at most."""
+
 EPISODES = """
 SELECT
     r.run, r.round, r.prompt_id, r.sample, r.policy_version,
@@ -8,7 +11,7 @@ SELECT
     [message.content FOR message IN p.messages IF message.role = 'user'][-1] AS prompt,
     p.answer, p.verifier,
     -- what the student said, and how it was judged
-    r.text, r.finish_reason, len(r.token_ids) AS num_tokens,
+    r.text, r.finish_reason, r.num_tokens,
     v.reward, v.success, v.prediction, v.feedback, v.kind, v.error,
     -- what the teacher was shown
     c.variant, c.rendering, c.first_success, c.second_success, c.failure,

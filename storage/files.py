@@ -146,3 +146,9 @@ def sha256_file(path: Path) -> str:
     """sha256 of a file's bytes, in hex."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def last_change(path: Path) -> float:
+    """Seconds since the epoch of the latest write to, or renaming of, anything below `path`."""
+    paths = [path, *path.rglob("*")] if path.is_dir() else [path]
+    return max(max(stat.st_mtime, stat.st_ctime) for stat in (item.lstat() for item in paths))

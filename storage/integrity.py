@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from pathlib import Path
 
-from storage.files import sha256_file
-from storage.manifests import TABLES, Manifest, manifest_paths, relative
+from storage.errors import StorageError
+from storage.manifests import TABLES, Manifest, manifest_names
 from storage.runs import RunFolder
+from storage.store import Store
 
 
 @dataclass(frozen=True)
@@ -28,28 +28,31 @@ def verify_run(run: RunFolder) -> list[BadFile]:
 
     Trainer state that was removed on purpose isn't missed; where it is still there it must be right.
     """
-    return [bad for table in TABLES for bad in _verify_table(run, table)]
+    return [bad for table in TABLES for bad in verify_table(run, table)]
 
 
-def _verify_table(run: RunFolder, table: str) -> Iterator[BadFile]:
-    for path in manifest_paths(run, table):
+def verify_table(run: RunFolder, table: str) -> Iterator[BadFile]:
+    """`verify_run` of one table."""
+    for name in manifest_names(run, table):
         try:
-            manifest = Manifest.read(path)
+            manifest = Manifest.read(run.store, name)
         except FileNotFoundError:  # made again while others were read
             continue
+        except StorageError:  # the store, not the manifest
+            raise
         except (ValueError, TypeError) as error:
-            yield BadFile(relative(run, path), f"damaged manifest ({error})")
+            yield BadFile(name, f"damaged manifest ({error})")
             continue
-        for name, _, sha256, removable in manifest.list_files():
-            file = run.home(manifest.home) / name
-            reason = _compare(file, sha256, removable)
+        home = run.home(manifest.home)
+        for file, _, sha256, removable in manifest.list_files():
+            reason = _compare(home, file, sha256, removable)
             if reason:
-                yield BadFile(str(file) if manifest.home else relative(run, file), reason)
+                yield BadFile(f"{home.address}/{file}" if manifest.home else file, reason)
 
 
-def _compare(file: Path, sha256: str, removable: bool) -> str:
+def _compare(home: Store, file: str, sha256: str, removable: bool) -> str:
     try:
-        actual = sha256_file(file)
+        actual = home.sha256(file)
     except FileNotFoundError:
         return "" if removable else "missing"
     return "" if actual == sha256 else f"sha256 is {actual[:12]}…, committed was {sha256[:12]}…"

@@ -8,83 +8,66 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 from collections.abc import Sequence
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
+from storage.address import open_store
 from storage.errors import StorageError
-from storage.files import (
-    fsync_path,
-    fsync_tree,
-    make_folder,
-    naming,
-    remove,
-    require_new_folder,
-    write_durably,
-    write_replacing,
-)
-from storage.manifests import LOGGER, POLICIES, Manifest, manifest_path
-from storage.runs import RUN_FILE, RunFolder
+from storage.logger import LOGGER
+from storage.manifests import POLICIES, Manifest, manifest_name, round_of
+from storage.runs import RUN_FILE, RunFolder, new_run
+from storage.store import Store
 
 NOTES = "forks"
 
 
 def create_fork(
-    parent: RunFolder, path: Path, document: dict[str, Any], lineage: dict[str, Any], taken: Sequence[Manifest]
+    parent: RunFolder, store: Store, document: dict[str, Any], lineage: dict[str, Any], taken: Sequence[Manifest]
 ) -> RunFolder:
-    """A new run in `path` that has the manifests `taken`, whole or not at all; their `table` is that of the new run.
+    """A new run in `store` that has the manifests `taken`, whole or not at all; their `table` is that of the new run.
 
-    `lineage` is completed by where the parent is. Raises StorageError when `path` is there already and not empty.
+    `lineage` is completed by where the parent is. Raises StorageError where something lies there already.
     """
-    path = path.resolve()
-    require_new_folder(path)
+    require_new(store)
     manifests = [replace(manifest, home=manifest.home or _home_name(parent)) for manifest in taken]
-    lineage = {**_describe_origin(parent, path), **lineage, **_describe_homes(parent, path, manifests)}
-    notes = _write_notes(parent, path, manifests)
+    address = store.address
+    lineage = {**_describe_origin(parent, address), **lineage, **_describe_homes(parent, address, manifests)}
+    draft = RunFolder(store, {**document, "lineage": lineage})
+    files = {
+        manifest_name(draft, manifest.table, manifest.round, manifest.shard, manifest.key): manifest.to_json().encode()
+        for manifest in manifests
+    }
+    notes = _write_notes(parent, address, manifests)
     try:
-        return _publish(path, {**document, "run_id": path.name, "lineage": lineage}, manifests)
+        store.create_all({**files, RUN_FILE: new_run(store, draft.document)})
     except BaseException:
-        for note in notes:
-            note.unlink(missing_ok=True)
+        for home, name in notes:
+            home.remove(name)
         raise
+    return RunFolder.open(store)
 
 
-def _publish(path: Path, document: dict[str, Any], manifests: Sequence[Manifest]) -> RunFolder:
-    """Written aside, then renamed: a killed fork leaves a hidden folder, never half a run."""
-    make_folder(path.parent)
-    aside = path.parent / f".{path.name}-{os.getpid()}.fork"
-    remove(aside)
-    try:
-        with naming(aside):
-            draft = RunFolder.create(aside, document)
-        for manifest in manifests:
-            file = manifest_path(draft, manifest.table, manifest.round, manifest.shard, manifest.key)
-            make_folder(file.parent)
-            write_durably(file, manifest.to_json().encode())
-        fsync_tree(aside)
-        aside.replace(path)
-        fsync_path(path.parent)
-    finally:
-        remove(aside)
-    return RunFolder.open(path)
+def require_new(store: Store) -> None:
+    """Raises StorageError where something lies already."""
+    if not store.is_empty():
+        raise StorageError(f"{store.address}: is there already and not empty; name a new folder")
 
 
-def _describe_origin(parent: RunFolder, path: Path) -> dict[str, str]:
-    """The parent as `lineage` and `lineage.homes` name a run, for the fork in `path`."""
+def _describe_origin(parent: RunFolder, address: str) -> dict[str, str]:
+    """The parent as `lineage` and `lineage.homes` name a run, for the fork at `address`."""
     return {
-        "path": str(parent.path),
-        "relative": os.path.relpath(parent.path, path),
+        "path": parent.address,
+        "relative": parent.store.path_from(address),
         "run_id": parent.run_id,
         "created": str(parent.document.get("created")),
     }
 
 
-def _describe_homes(parent: RunFolder, path: Path, manifests: Sequence[Manifest]) -> dict[str, Any]:
+def _describe_homes(parent: RunFolder, address: str, manifests: Sequence[Manifest]) -> dict[str, Any]:
     """The runs that hold what was taken over, and which of them holds which round's policy."""
     homes = {
-        name: _describe_origin(parent if name == _home_name(parent) else RunFolder.open(parent.home(name)), path)
+        name: _describe_origin(parent if name == _home_name(parent) else RunFolder.open(parent.home(name)), address)
         for name in sorted({manifest.home for manifest in manifests})
     }
     policies = {str(manifest.round): manifest.home for manifest in manifests if manifest.table == POLICIES}
@@ -100,46 +83,50 @@ def _short_hash(text: str) -> str:
     return hashlib.sha256(text.encode()).hexdigest()[:8]
 
 
-def _write_notes(parent: RunFolder, path: Path, manifests: Sequence[Manifest]) -> list[Path]:
+def _write_notes(parent: RunFolder, address: str, manifests: Sequence[Manifest]) -> list[tuple[Store, str]]:
     """Leave a note in each run that something is taken from; a run that can't be written to keeps nothing for us."""
     written = []
     for name in sorted({manifest.home for manifest in manifests}):
-        home = parent.path if name == _home_name(parent) else parent.home(name)
+        home = parent.store if name == _home_name(parent) else parent.home(name)
         taken = [manifest for manifest in manifests if manifest.home == name]
         policies = [manifest.round for manifest in taken if manifest.table == POLICIES]
         note = {
-            "fork": str(path),
+            "fork": address,
             "policy": max(policies, default=None),
             "files": sorted(manifest.file for manifest in taken),
         }
-        file = home / NOTES / f"{path.name}-{_short_hash(str(path))}.json"
+        file = f"{NOTES}/{address.rpartition('/')[2]}-{_short_hash(address)}.json"
         try:
-            make_folder(file.parent)
-            write_replacing(home, file, json.dumps(note, indent=1).encode())
+            home.replace(file, json.dumps(note, indent=1).encode())
         except OSError as error:
-            LOGGER.warning("%s: can't be noted that %s uses it (%s): keep what it holds", home, path, error.strerror)
+            reason = error.strerror
+            LOGGER.warning("%s: can't be noted that %s uses it (%s): keep what it holds", home.address, address, reason)
         else:
-            written.append(file)
+            written.append((home, file))
     return written
 
 
 def read_fork_notes(run: RunFolder) -> list[dict[str, Any]]:
-    """What forks took over from this run: `fork` (a path), `files`, and `policy`, the last round of a policy."""
+    """What forks took over from this run: `fork` (an address), `files`, and `policy`, the last round of a policy."""
     notes = []
-    for path in sorted((run.path / NOTES).glob("*.json")):
+    for name in run.store.list_files(f"{NOTES}/"):
+        content = run.store.read(name)
         try:
-            note = json.loads(path.read_bytes())
+            note = json.loads(content)
         except ValueError as error:
-            raise StorageError(f"{path} is damaged ({error}): remove it if no fork needs this run any more") from error
+            file = f"{run.address}/{name}"
+            raise StorageError(f"{file} is damaged ({error}): remove it if no fork needs this run any more") from error
         notes.append(note)
     return notes
 
 
-def find_dependent_fork(run: RunFolder, round: int) -> Path | None:
+def find_dependent_fork(run: RunFolder, round: int) -> str | None:
     """A fork that has yet to train on from the policy of `round`, and needs its trainer state; None without one."""
     for note in read_fork_notes(run):
-        fork = Path(note["fork"])
-        trained = any((fork / POLICIES).glob(f"round={round + 1:04d}-*.json"))
-        if note["policy"] == round and (fork / RUN_FILE).is_file() and not trained:
-            return fork
+        if note["policy"] != round:
+            continue
+        fork = open_store(note["fork"])
+        trained = any(round_of(name) == round + 1 for name in fork.list_files(f"{POLICIES}/"))
+        if fork.stat(RUN_FILE) is not None and not trained:
+            return fork.address
     return None

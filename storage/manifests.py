@@ -7,37 +7,46 @@ from __future__ import annotations
 
 import hashlib
 import json
-import logging
 import math
+import re
 import sys
-from collections.abc import Collection, Iterator
+import uuid
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import asdict, dataclass, field
 from functools import cache, cached_property
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any, get_origin, get_type_hints
 
 import numpy as np
 
 from storage.errors import StorageError
+from storage.index import Listing
+from storage.logger import LOGGER
 from storage.runs import RunFolder
 from storage.schemas import SCHEMAS
-from storage.verdicts import sha256_once
+from storage.store import Damaged, Entry, Store
 
-LOGGER = logging.getLogger("mopd.storage")
 POLICIES = "policies"
 TABLES = (*SCHEMAS, POLICIES)
 KEY_LETTERS = 12
 """How much of its key stands in the name of a manifest's file."""
+WEIGHTS_ENDING = ".safetensors"
 REMOVABLE_PREFIX = "trainer"
 """Entries of a policy folder whose name begins so (optimizer and teacher state) may be removed later."""
-_WARNED: dict[Path, str] = {}
+_SCHEMAS: dict[tuple[tuple[str, str], ...], dict[str, str]] = {}
+"""Those that manifests had: thousands have the same one."""
+_WARNED: dict[str, str] = {}
 """Manifests that were warned of, with what is wrong with them."""
+Text = bytes
+"""A manifest as it lies there: `Manifest.bytes` is another thing."""
+_SHARD = re.compile(r"round=(\d+)/shard-[^/]*\.json")
+_POLICY = re.compile(r"round=(\d+)(?:-[^/]*)?\.json")
 OPTIONAL = frozenset({"untimed", "name", "home"})
 """What a manifest need not say."""
 
-_SEEN: ContextVar[dict[tuple[Path, str], Manifest | None] | None] = ContextVar("seen", default=None)
+_SEEN: ContextVar[_Seen | None] = ContextVar("seen", default=None)
 """What `looking_once` has seen."""
 
 
@@ -92,9 +101,14 @@ class Manifest:
         return json.dumps(_plain(asdict(self)), indent=1, ensure_ascii=False, allow_nan=False)
 
     @classmethod
-    def read(cls, path: Path) -> Manifest:
+    def read(cls, place: Store | Listing, name: str) -> Manifest:
+        """A manifest that lies there; ValueError when it is damaged."""
+        return cls.parse(place.read(name))
+
+    @classmethod
+    def parse(cls, text: Text | str) -> Manifest:
         """Parse a manifest; ValueError when it is damaged."""
-        content = json.loads(path.read_bytes())
+        content = json.loads(text)
         kinds = _kinds()
         if not isinstance(content, dict) or not kinds.keys() - OPTIONAL <= content.keys() <= kinds.keys():
             raise ValueError("not a manifest")
@@ -102,6 +116,7 @@ class Manifest:
         if wrong:
             raise ValueError(f"not a manifest: {wrong[0]} is no {kinds[wrong[0]].__name__}")
         content["parents"] = [sys.intern(str(parent)) for parent in content["parents"]]  # many name the same ones
+        content["schema"] = _SCHEMAS.setdefault(tuple(content["schema"].items()), content["schema"])  # and the same one
         return cls(**content)
 
 
@@ -133,12 +148,22 @@ def shard_key(
     return hashlib.sha256(json.dumps(parts, sort_keys=True, separators=(",", ":")).encode()).hexdigest()
 
 
-def manifest_path(run: RunFolder, table: str, round: int, shard: int, key: str) -> Path:
-    """Where the manifest of a shard lies."""
-    folder = run.path / table
-    if table == POLICIES:
-        return folder / f"round={round:04d}-{key[:KEY_LETTERS]}.json"
-    return folder / f"round={round:04d}" / f"shard-{shard:05d}-{key[:KEY_LETTERS]}.json"
+def manifest_name(run: RunFolder, table: str, round: int, shard: int, key: str) -> str:
+    """Where the manifest of a shard lies. A store without renames has one name for the policy of a round."""
+    if table != POLICIES:
+        return f"{table}/round={round:04d}/shard-{shard:05d}-{key[:KEY_LETTERS]}.json"
+    return f"{POLICIES}/round={round:04d}" + (f"-{key[:KEY_LETTERS]}" if run.store.renames else "") + ".json"
+
+
+def policy_depth(run: RunFolder) -> int:
+    """Parts in the name of a policy's folder: `policies/round=0000`, and an attempt's name where nothing is renamed."""
+    return 2 if run.store.renames else 3
+
+
+def policy_name(run: RunFolder, round: int) -> str:
+    """Where a new policy of a round goes."""
+    attempt = "" if run.store.renames else f"/{uuid.uuid4().hex[:KEY_LETTERS]}"
+    return f"{POLICIES}/round={round:04d}{attempt}"
 
 
 def find_manifest(run: RunFolder, table: str, round: int, shard: int, key: str) -> Manifest | None:
@@ -146,12 +171,29 @@ def find_manifest(run: RunFolder, table: str, round: int, shard: int, key: str) 
 
     Raises StorageError for data of an ancestor that is gone or has changed: only that run can make it again.
     """
+    name = manifest_name(run, table, round, shard, key)
     seen = _SEEN.get()
     if seen is None:
-        return _find(run, manifest_path(run, table, round, shard, key), key)
-    if (run.path, key) not in seen:
-        seen[run.path, key] = _find(run, manifest_path(run, table, round, shard, key), key)
-    return seen[run.path, key]
+        return _find(run, name, key)
+    if (run.address, key) not in seen.manifests:
+        listing = seen.listing(run, table, round)
+        seen.manifests[run.address, key] = _find(run, name, key, listing) if name in listing.entries else None
+    return seen.manifests[run.address, key]
+
+
+@dataclass
+class _Seen:
+    """What was looked at: manifests by run and key, and the files of each table's round."""
+
+    manifests: dict[tuple[str, str], Manifest | None] = field(default_factory=dict)
+    listed: dict[tuple[str, str], Listing] = field(default_factory=dict)
+
+    def listing(self, run: RunFolder, table: str, round: int) -> Listing:
+        """The files of a table's round, listed once."""
+        place = (run.address, _prefix(table, round))
+        if place not in self.listed:
+            self.listed[place] = Listing(run.store, run.store.list_files(place[1]))
+        return self.listed[place]
 
 
 @contextmanager
@@ -160,30 +202,32 @@ def looking_once() -> Iterator[None]:
     if _SEEN.get() is not None:
         yield
         return
-    token = _SEEN.set({})
+    token = _SEEN.set(_Seen())
     try:
         yield
     finally:
         _SEEN.reset(token)
 
 
-def _find(run: RunFolder, path: Path, key: str) -> Manifest | None:
-    manifest, problem = _check(run, path)
+def _find(run: RunFolder, name: str, key: str, listing: Listing | None = None) -> Manifest | None:
+    manifest, problem = _check(run, name, listing)
     if manifest is not None and manifest.key != key:
-        problem = f"{relative(run, path)} is for another key"
+        if manifest.table == POLICIES and not run.store.renames:
+            return None  # another policy of the round, under the one name that there is
+        problem = f"{name} is for another key"
     if problem and manifest is not None and manifest.home:
         raise ancestor_error(run, problem)
-    _tell_once(path, problem)
+    _tell_once(f"{run.address}/{name}", problem)
     return None if problem else manifest
 
 
-def _tell_once(path: Path, problem: str) -> None:
+def _tell_once(place: str, problem: str) -> None:
     """Warn of what is wrong with a manifest: one that many ask for is told of once, until it is whole again."""
-    if problem and _WARNED.get(path) != problem:
+    if problem and _WARNED.get(place) != problem:
         LOGGER.warning("%s: it will be made again", problem)
-        _WARNED[path] = problem
+        _WARNED[place] = problem
     elif not problem:
-        _WARNED.pop(path, None)
+        _WARNED.pop(place, None)
 
 
 def scan(
@@ -202,10 +246,11 @@ def scan(
     current: dict[tuple[str, int, int], Manifest] = {}
     problems: list[str] = []
     passed_over = {key[:KEY_LETTERS] for key in unneeded}
-    for path in manifest_paths(run, table, round):
-        if path.stem.rpartition("-")[2] in passed_over:
+    listing = Listing(run.store, run.store.list_files(_prefix(table, round)))
+    for file in _choose_manifests(listing.entries, round):
+        if PurePosixPath(file).stem.rpartition("-")[2] in passed_over:
             continue
-        manifest, problem = _check(run, path)
+        manifest, problem = _check(run, file, listing)
         if problem:
             problems.append(problem)
         if manifest is None or problem:
@@ -232,60 +277,78 @@ def names_of(run: RunFolder, table: str) -> list[str]:
     return sorted({manifest.name for manifest in scan(run, table, name=None)[0]} - {""})
 
 
-def manifest_paths(run: RunFolder, table: str, round: int | None = None) -> list[Path]:
+def manifest_names(run: RunFolder, table: str, round: int | None = None) -> list[str]:
     """All manifest files of a table, whole or not."""
-    place = "round=*" if round is None else f"round={round:04d}"
-    pattern = f"{place}-*.json" if table == POLICIES else f"{place}/shard-*.json"
-    return sorted((run.path / table).glob(pattern))
+    return _choose_manifests(run.store.list_files(_prefix(table, round)), round)
 
 
-def _check(run: RunFolder, path: Path) -> tuple[Manifest | None, str]:
+def round_of(name: str) -> int | None:
+    """The round that a manifest is of, by its name; None for other files."""
+    table, _, rest = name.partition("/")
+    named = (_POLICY if table == POLICIES else _SHARD).fullmatch(rest)
+    return int(named[1]) if named else None
+
+
+def _choose_manifests(names: Iterable[str], round: int | None) -> list[str]:
+    """The manifests among a table's files, of one round where it is given."""
+    rounds = {name: round_of(name) for name in names}
+    return [name for name, number in rounds.items() if number is not None and round in (None, number)]
+
+
+def _prefix(table: str, round: int | None) -> str:
+    """The folder that a table's manifests lie in; policies are few, and have one for all rounds."""
+    return f"{table}/" if round is None or table == POLICIES else f"{table}/round={round:04d}/"
+
+
+def _check(run: RunFolder, name: str, listing: Listing | None) -> tuple[Manifest | None, str]:
     """A manifest, None if it is damaged or not there; and what is wrong with it, in one line.
 
+    `listing`: of files, from before; where one of them does not fit, or isn't among them, it is looked at.
     No lock is held: one that is replaced while it is looked at is looked at again.
     """
-    checked = _check_now(run, path)
-    while checked[1] and (latest := _check_now(run, path)) != checked:
+    checked = _check_now(run, name, listing)
+    while checked[1] and (latest := _check_now(run, name)) != checked:
         checked = latest
     return checked
 
 
-def _check_now(run: RunFolder, path: Path) -> tuple[Manifest | None, str]:
-    """`_check` at one moment: each file must have its size."""
+def _check_now(run: RunFolder, name: str, listing: Listing | None = None) -> tuple[Manifest | None, str]:
+    """`_check` at one moment."""
     try:
-        manifest = Manifest.read(path)
+        manifest = Manifest.read(listing or run.store, name)
     except FileNotFoundError:
         return None, ""
+    except StorageError:  # the store, not the manifest
+        raise
     except (ValueError, TypeError) as error:
-        return None, f"{relative(run, path)} is damaged ({error})"
+        return None, f"{name} is damaged ({error})"
+    return manifest, find_problem(run, manifest, listing.entries if listing else None)
+
+
+def find_problem(run: RunFolder, manifest: Manifest, entries: Mapping[str, Entry] | None = None) -> str:
+    """What is wrong with the data of a manifest, in one line: each file must have its size. "" where nothing is."""
     home = run.home(manifest.home)
     for file, size, _, removable in manifest.list_files():
-        shown = home / file if manifest.home else file
-        try:
-            actual = (home / file).stat().st_size
-        except FileNotFoundError:
-            if removable:
-                continue
-            return manifest, f"{shown} is missing"
-        if actual != size:
-            return manifest, f"{shown} has {actual} bytes instead of {size}"
-    return manifest, ""
-
-
-def data_path(run: RunFolder, manifest: Manifest) -> Path:
-    """The Parquet file, or the policy folder, that a manifest names, in whichever run it lies."""
-    return run.home(manifest.home) / manifest.file
+        entry = None if manifest.home or entries is None else entries.get(file)
+        if (entry is None or entry.bytes != size) and not (removable and entries):
+            entry = home.stat(file)
+        if (entry is None and removable) or (entry is not None and entry.bytes == size):
+            continue
+        shown = f"{home.address}/{file}" if manifest.home else file
+        return f"{shown} is missing" if entry is None else f"{shown} has {entry.bytes} bytes instead of {size}"
+    return ""
 
 
 def data_name(run: RunFolder, manifest: Manifest) -> str:
-    """The same as messages name it: by its path in the run folder, or the whole path where an ancestor has it."""
-    return str(data_path(run, manifest)) if manifest.home else manifest.file
+    """The Parquet file, or the policy folder, that a manifest names, as messages name it: by its path in the run, or
+    the whole path where an ancestor has it."""
+    return f"{run.home(manifest.home).address}/{manifest.file}" if manifest.home else manifest.file
 
 
 def ancestor_error(run: RunFolder, problem: str) -> StorageError:
     """What is raised for data of an ancestor that isn't what was taken over."""
     return StorageError(
-        f"{run.path}: {problem}; it was taken over when the run was forked: restore that file, or fork again"
+        f"{run.address}: {problem}; it was taken over when the run was forked: restore that file, or fork again"
     )
 
 
@@ -294,21 +357,32 @@ def is_removable(name: str) -> bool:
     return name.startswith(REMOVABLE_PREFIX)
 
 
-def check_folder(run: RunFolder, manifest: Manifest, *, removable: bool) -> None:
-    """Compare each file of a policy's weights, or (removable) of its trainer state, with its recorded sha256.
+def checked_folder(run: RunFolder, manifest: Manifest, *, removable: bool = False, weights: bool = True) -> Path:
+    """A policy, or (removable) its trainer state, as a folder on this host; the bytes are those committed.
 
+    `weights`: whether they are needed; without them, what is small is there.
     Raises StorageError naming the first file that differs or is missing.
     """
-    folder = data_path(run, manifest)
-    for name, entry in manifest.files.items():
-        path = folder / name
-        if is_removable(name) == removable and (not path.is_file() or sha256_once(path) != entry["sha256"]):
-            if manifest.home:
-                raise ancestor_error(run, f"{path} is damaged or missing")
-            file = manifest_path(run, manifest.table, manifest.round, manifest.shard, manifest.key)
-            raise StorageError(f"{path} is damaged or missing: remove {folder} and {file}, then run again")
+    files = {
+        name: entry
+        for name, entry in manifest.files.items()
+        if is_removable(name) == removable and (weights or not name.endswith(WEIGHTS_ENDING))
+    }
+    home = run.home(manifest.home)
+    try:
+        return home.local_folder(manifest.file, files)
+    except Damaged as error:
+        file = f"{home.address}/{error}"
+        if manifest.home:
+            raise ancestor_error(run, f"{file} is damaged or missing") from error
+        name = manifest_name(run, manifest.table, manifest.round, manifest.shard, manifest.key)
+        raise StorageError(
+            f"{file} is damaged or missing: remove {home.address}/{manifest.file} and {home.address}/{name}, then run "
+            "again"
+        ) from error
 
 
-def relative(run: RunFolder, path: Path) -> str:
-    """A path inside the run as its manifests and messages name it."""
-    return path.relative_to(run.path).as_posix()
+def has_trainer_state(run: RunFolder, policy: Manifest) -> bool:
+    """Whether the trainer state beside a policy is still there."""
+    state = {f"{policy.file}/{name}" for name in policy.files if is_removable(name)}
+    return not state.isdisjoint(run.home(policy.home).list_files(f"{policy.file}/"))

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -13,10 +13,10 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from storage.errors import StorageError
-from storage.files import sha256_file
-from storage.manifests import Manifest, ancestor_error, data_path
+from storage.manifests import Manifest, ancestor_error
 from storage.runs import RunFolder
 from storage.schemas import SCHEMAS, Row, column_types, is_numeric_list
+from storage.store import Damaged
 
 
 @dataclass(frozen=True)
@@ -49,7 +49,11 @@ class ShardFile:
     def __init__(self, run: RunFolder, manifest: Manifest) -> None:
         """Raises StorageError for a damaged shard, or one of another schema."""
         self._run, self._manifest = run, manifest
-        self.path = _check_file(run, manifest)
+        try:
+            self.path = run.home(manifest.home).local_file(manifest.file, manifest.sha256)
+        except Damaged as error:
+            raise _damaged(run, manifest) from error
+        _check_schema(run, manifest)
 
     def parts(self, columns: Sequence[str], rows: Collection[int] | None = None) -> Iterator[tuple[int, Columns]]:
         """The number of its first row and the columns of each row group, or of those that hold one of `rows`.
@@ -98,9 +102,9 @@ def read_rows(
     """
     names = SCHEMAS[manifest.table].names if columns is None else columns
     _check_names(manifest, names)
-    path = _check_file(run, manifest)
+    content = _read_checked(run, manifest)
     filters = [(name, "=", value) for name, value in where.items()] if where else None
-    table = pq.read_table(path, columns=names, filters=filters, partitioning=None)
+    table = pq.read_table(pa.BufferReader(content), columns=names, filters=filters, partitioning=None)
     values = [_convert(_combine(table[name])) for name in names]
     if manifest.home and "run" in names:
         values[names.index("run")] = [run.run_id] * table.num_rows
@@ -114,16 +118,32 @@ def _check_names(manifest: Manifest, names: Sequence[str]) -> None:
         raise StorageError(f"{manifest.table} has no columns {unknown}: choose from {', '.join(columns)}")
 
 
-def _check_file(run: RunFolder, manifest: Manifest) -> Path:
+def _read_checked(run: RunFolder, manifest: Manifest) -> bytes:
     """The file of a shard, its bytes those that were committed, its columns those of today."""
-    path = data_path(run, manifest)
-    if not path.exists() or sha256_file(path) != manifest.sha256:
-        if manifest.home:
-            raise ancestor_error(run, f"{path} is damaged or missing")
-        raise StorageError(f"{path} is damaged or missing: remove it, run again to make it again")
+    try:
+        content = run.home(manifest.home).read(manifest.file)
+    except FileNotFoundError as error:
+        raise _damaged(run, manifest) from error
+    if hashlib.sha256(content).hexdigest() != manifest.sha256:
+        raise _damaged(run, manifest)
+    _check_schema(run, manifest)
+    return content
+
+
+def _check_schema(run: RunFolder, manifest: Manifest) -> None:
     if manifest.schema != column_types(SCHEMAS[manifest.table]):
-        raise StorageError(f"{path} was written by another version of mopd: use that one")
-    return path
+        raise StorageError(f"{_place(run, manifest)} was written by another version of mopd: use that one")
+
+
+def _damaged(run: RunFolder, manifest: Manifest) -> StorageError:
+    problem = f"{_place(run, manifest)} is damaged or missing"
+    if manifest.home:
+        return ancestor_error(run, problem)
+    return StorageError(f"{problem}: remove it, run again to make it again")
+
+
+def _place(run: RunFolder, manifest: Manifest) -> str:
+    return f"{run.home(manifest.home).address}/{manifest.file}"
 
 
 def _combine(column: pa.ChunkedArray) -> pa.Array:

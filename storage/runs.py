@@ -1,4 +1,4 @@
-"""A run is one folder: `run.json` says how it was made, everything else lies beside it."""
+"""A run is one folder, here or in a bucket: `run.json` says how it was made, everything else lies beside it."""
 
 from __future__ import annotations
 
@@ -9,8 +9,9 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+from storage.address import Address, open_store
 from storage.errors import StorageError
-from storage.files import make_folder, write_exclusive, write_replacing
+from storage.store import Store
 
 RUN_FILE = "run.json"
 FORMAT = 2
@@ -23,54 +24,68 @@ _SHOWN_CHARACTERS = 200
 
 @dataclass(frozen=True)
 class RunFolder:
-    """A run on disk: its folder and the content of its `run.json`."""
+    """A run: where its files lie and the content of its `run.json`."""
 
-    path: Path
+    store: Store
     document: dict[str, Any]
 
     @classmethod
-    def create(cls, path: Path | str, document: dict[str, Any]) -> RunFolder:
-        """Start a run in `path`, or open the one that was started there with the same `document["settings"]`.
+    def create(cls, address: Address | Store, document: dict[str, Any]) -> RunFolder:
+        """Start a run, or open the one that was started there with the same `document["settings"]`.
 
         `run_id` (the folder's name), `format` and `created` are added where the document has none. Raises StorageError
         naming the settings that differ.
         """
-        folder = Path(path).resolve()
-        if folder.exists() and not folder.is_dir():
-            raise StorageError(f"{path} is a file: name a folder for the run")
-        make_folder(folder)
-        added = {"run_id": folder.name, "format": FORMAT, "created": datetime.now(UTC).isoformat()}
-        content = _to_json({**added, **document})
-        if not (folder / RUN_FILE).exists():
-            write_exclusive(folder, folder / RUN_FILE, content)
-        run = cls.open(folder)
+        store = _store_at(address)
+        store.prepare()
+        store.create(RUN_FILE, new_run(store, document))
+        run = cls.open(store)
         differences = run.differences(document["settings"])
         if differences:
             raise StorageError(run.refusal(differences))
         return run
 
     @classmethod
-    def open(cls, path: Path | str) -> RunFolder:
-        """Open an existing run; StorageError when `path` is none."""
-        folder = Path(path).resolve()
+    def open(cls, address: Address | Store) -> RunFolder:
+        """Open an existing run; StorageError when there is none."""
+        store = _store_at(address)
         try:
-            document = json.loads((folder / RUN_FILE).read_bytes())
+            content = store.read(RUN_FILE)
         except (FileNotFoundError, NotADirectoryError) as error:
-            raise StorageError(f"{path} is not a run: it has no {RUN_FILE}") from error
+            shown = address if isinstance(address, Path | str) else store.address
+            raise StorageError(f"{shown} is not a run: it has no {RUN_FILE}") from error
+        try:
+            document = json.loads(content)
         except ValueError as error:
-            raise StorageError(f"{folder / RUN_FILE} is damaged ({error}): restore it, or start a new run") from error
+            file = f"{store.address}/{RUN_FILE}"
+            raise StorageError(f"{file} is damaged ({error}): restore it, or start a new run") from error
         if not isinstance(document, dict) or not {"run_id", "format", "settings"} <= document.keys():
-            raise StorageError(f"{folder / RUN_FILE} is not the description of a run: name another folder")
+            raise StorageError(f"{store.address}/{RUN_FILE} is not the description of a run: name another folder")
         if document["format"] != FORMAT:
             raise StorageError(
-                f"{folder} has run format {document['format']}, this mopd reads format {FORMAT}: go on with the "
+                f"{store.address} has run format {document['format']}, this mopd reads format {FORMAT}: go on with the "
                 "version of mopd that made it, or start a new run"
             )
-        return cls(folder, document)
+        return cls(store, document)
 
     def save(self) -> None:
         """Write `run.json` anew, with this document."""
-        write_replacing(self.path, self.path / RUN_FILE, _to_json(self.document))
+        self.store.replace(RUN_FILE, _to_json(self.document))
+
+    @property
+    def address(self) -> str:
+        """The run as people name it: its folder, or `s3://bucket/prefix`."""
+        return self.store.address
+
+    @property
+    def name(self) -> str:
+        """The last part of its address."""
+        return self.address.rpartition("/")[2]
+
+    @property
+    def path(self) -> Path:
+        """Its folder on this host: the run itself, or, of a run in a bucket, what can't lie there: logs, scratch."""
+        return self.store.host_folder
 
     @property
     def run_id(self) -> str:
@@ -78,9 +93,10 @@ class RunFolder:
         return str(self.document["run_id"])
 
     def policy_folder(self, round: int) -> Path:
-        """Where training of `round` leaves its policy (version `round + 1`): in a fork, maybe in an ancestor."""
+        """Where training of `round` leaves its policy (version `round + 1`), of a run in a folder: in a fork, maybe in
+        an ancestor. In a bucket each attempt has a place of its own, which its manifest names."""
         home = self.lineage.get("policies", {}).get(str(round), "")
-        return self.home(home) / "policies" / f"round={round:04d}"
+        return self.home(home).host_folder / "policies" / f"round={round:04d}"
 
     @property
     def lineage(self) -> dict[str, Any]:
@@ -88,34 +104,34 @@ class RunFolder:
         lineage: dict[str, Any] = self.document.get("lineage", {})
         return lineage
 
-    def home(self, name: str) -> Path:
-        """The folder of an ancestor, by its name in `lineage.homes`; of this run itself for "".
+    def home(self, name: str) -> Store:
+        """Where an ancestor's files lie, by its name in `lineage.homes`; this run's own for "".
 
         Looked for beside this run first, so that both can be moved together. Raises StorageError if it has moved.
         """
         if not name:
-            return self.path
+            return self.store
         if name not in self._homes:
             self._homes[name] = self._find_home(name)
         return self._homes[name]
 
     @cached_property
-    def _homes(self) -> dict[str, Path]:
+    def _homes(self) -> dict[str, Store]:
         return {}
 
-    def _find_home(self, name: str) -> Path:
+    def _find_home(self, name: str) -> Store:
         entry = self.lineage.get("homes", {}).get(name)
         if entry is None:
             raise StorageError(
-                f"{self.path}: a manifest names the run {name}, which lineage.homes in {self.path / RUN_FILE} does not "
-                "know: restore that file, or remove what was copied here from another run"
+                f"{self.address}: a manifest names the run {name}, which lineage.homes in {self.address}/{RUN_FILE} "
+                "does not know: restore that file, or remove what was copied here from another run"
             )
-        for path in ((self.path / entry["relative"]).resolve(), Path(entry["path"])):
-            if _is_run(path, entry):
-                return path
+        for store in (self.store.beside(entry["relative"]), open_store(entry["path"])):
+            if _is_run(store, entry):
+                return store
         raise StorageError(
-            f"{self.path}: {entry['path']}, which it was forked from, has moved or is gone: put it back, or correct "
-            f"lineage.homes in {self.path / RUN_FILE}"
+            f"{self.address}: {entry['path']}, which it was forked from, has moved or is gone: put it back, or correct "
+            f"lineage.homes in {self.address}/{RUN_FILE}"
         )
 
     def differences(self, settings: dict[str, Any]) -> dict[str, tuple[Any, Any]]:
@@ -131,7 +147,7 @@ class RunFolder:
         ]
         more = len(lines) - _SHOWN_DIFFERENCES
         return (
-            f"{self.path} was made with other settings: {'; '.join(lines[:_SHOWN_DIFFERENCES])}"
+            f"{self.address} was made with other settings: {'; '.join(lines[:_SHOWN_DIFFERENCES])}"
             f"{f'; and {more} more' if more > 0 else ''}: give the same settings to continue it, or another run folder"
         )
 
@@ -140,10 +156,25 @@ def _to_json(document: dict[str, Any]) -> bytes:
     return json.dumps(document, indent=2, ensure_ascii=False).encode()
 
 
-def _is_run(path: Path, entry: dict[str, Any]) -> bool:
+def _store_at(address: Address | Store) -> Store:
+    return open_store(address) if isinstance(address, Path | str) else address
+
+
+def is_run(address: Address | Store) -> bool:
+    """Whether a run lies there."""
+    return _store_at(address).stat(RUN_FILE) is not None
+
+
+def new_run(store: Store, document: dict[str, Any]) -> bytes:
+    """The `run.json` of a run that begins there."""
+    name = store.address.rpartition("/")[2]
+    return _to_json({"run_id": name, "format": FORMAT, "created": datetime.now(UTC).isoformat(), **document})
+
+
+def _is_run(store: Store, entry: dict[str, Any]) -> bool:
     """Whether the run that an entry of `lineage.homes` names lies there."""
     try:
-        document = RunFolder.open(path).document
+        document = RunFolder.open(store).document
     except StorageError:
         return False
     return all(document.get(name) == entry[name] for name in ("run_id", "created"))

@@ -200,6 +200,14 @@ SCHEMAS: dict[str, pa.Schema] = {
     ),
 }
 
+LONG = frozenset(
+    ("text", "messages", "answer", "tests", "metadata", "prediction", "feedback", "error", "context_digest", "why")
+)
+"""Columns of text of any length, or that differs from row to row: the others are small (`storage.index`)."""
+
+LENGTHS = {table: {"num_tokens": "token_ids"} for table in ("rollouts", "answers", "evaluations")}
+"""Columns that a table has in SQL beside those of its files: the lengths of its lists."""
+
 NAME_COLUMNS = {
     **dict.fromkeys(("contexts", "scores", "signals", "answers"), "condition"),
     "evaluations": "model",

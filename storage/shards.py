@@ -20,28 +20,19 @@ import pyarrow.parquet as pq
 from storage.arrow import to_table
 from storage.encodings import dictionary_leaves, split_leaves
 from storage.errors import StorageError
-from storage.files import (
-    commit_lock,
-    fsync_path,
-    fsync_tree,
-    link_exclusive,
-    make_folder,
-    naming,
-    sha256_file,
-    temporary_path,
-    write_durably,
-)
+from storage.files import fsync_path, fsync_tree, naming, sha256_file
 from storage.garbage import collect_garbage, remove_trainer_state
 from storage.integrity import BadFile, verify_run
 from storage.manifests import (
     POLICIES,
     Manifest,
     find_manifest,
+    find_problem,
     is_removable,
-    manifest_path,
-    manifest_paths,
+    manifest_name,
+    manifest_names,
     manifests,
-    relative,
+    policy_name,
     scan,
     shard_key,
 )
@@ -91,17 +82,15 @@ def commit_shard(
     """
     content = to_table(table, rows)
     _check_round(table, round, content)
-    folder = run.path / table / f"round={round:04d}"
-    with temporary_path(run.path, f"{table}-{round:04d}-{shard:05d}") as temporary:
+    with run.store.scratch(f"{table}-{round:04d}-{shard:05d}") as temporary:
         _write_parquet(content, temporary)
         sha256 = sha256_file(temporary)
-        target = folder / f"shard-{shard:05d}-{sha256[:12]}.parquet"
         manifest = Manifest(
             table=table,
             round=round,
             shard=shard,
             key=key,
-            file=relative(run, target),
+            file=f"{table}/round={round:04d}/shard-{shard:05d}-{sha256[:12]}.parquet",
             rows=content.num_rows,
             bytes=temporary.stat().st_size,
             sha256=sha256,
@@ -113,7 +102,7 @@ def commit_shard(
             untimed=_hash_untimed(content),
             name=name,
         )
-        return _publish(run, manifest, (temporary, target))
+        return _publish(run, manifest, temporary)
 
 
 def commit_again(
@@ -137,10 +126,10 @@ def commit_folder(
     Files and folders at its top whose name begins with `trainer` count as trainer state: they may be removed later.
     Raises StorageError when another policy of this round is already committed: policies are never overwritten.
     """
-    target = run.path / POLICIES / f"round={round:04d}"
-    with temporary_path(run.path, f"{POLICIES}-{round:04d}") as temporary:
+    target = policy_name(run, round)
+    with run.store.scratch(f"{POLICIES}-{round:04d}") as temporary:
         temporary.mkdir()
-        with naming(target):
+        with naming(Path(run.store.address) / target):
             write(temporary)
         fsync_tree(temporary)
         files = _describe_files(temporary)
@@ -150,7 +139,7 @@ def commit_folder(
             round=round,
             shard=0,
             key=key,
-            file=relative(run, target),
+            file=target,
             rows=0,
             bytes=sum(entry["bytes"] for entry in files.values()),
             sha256=hashlib.sha256(repr(sorted(weights.items())).encode()).hexdigest(),
@@ -161,49 +150,45 @@ def commit_folder(
             created=_now(),
             files=files,
         )
-        return _publish(run, manifest, (temporary, target))
+        return _publish(run, manifest, temporary)
 
 
-def _publish(run: RunFolder, manifest: Manifest, data: tuple[Path, Path] | None = None) -> Manifest:
-    """Move new data to its final name, then commit the manifest; the winner's manifest if another one came first.
+def _publish(run: RunFolder, manifest: Manifest, data: Path | None = None) -> Manifest:
+    """Put new data under its final name, then commit the manifest; the winner's manifest if another one came first.
 
-    `data`: where it lies and where it goes; None for what is there already.
+    `data`: where it lies; None for what is there already.
     """
-    place = (manifest.table, manifest.round, manifest.shard, manifest.key)
-    path = manifest_path(run, *place)
-    with temporary_path(run.path, path.name) as draft, commit_lock(run.path):
-        write_durably(draft, manifest.to_json().encode())  # before the data moves: a disk that is full here leaves none
-        winner = find_manifest(run, *place)
-        if winner is not None and winner.parents == manifest.parents:
-            return winner
-        if data is not None and data[1].is_dir():
-            _clear_leftover(run, manifest, data[1])
-        path.unlink(missing_ok=True)
-        make_folder(path.parent)
-        if data is not None:
-            temporary, target = data
-            temporary.replace(target)
-            fsync_path(target.parent)
-        link_exclusive(draft, path)
-    return Manifest.read(path)
+    name = manifest_name(run, manifest.table, manifest.round, manifest.shard, manifest.key)
+
+    def settle(there: bytes | None) -> bool:
+        stays = there is not None and _is_same_work(run, manifest, there)
+        if manifest.table == POLICIES and not stays:
+            refuse_committed(run, manifest.round)
+            for damaged in set(manifest_names(run, POLICIES, manifest.round)) - {name}:
+                run.store.remove(damaged)
+        return stays
+
+    placed = None if data is None else (data, manifest.file)
+    return Manifest.parse(run.store.publish(name, manifest.to_json().encode(), settle=settle, data=placed))
+
+
+def _is_same_work(run: RunFolder, manifest: Manifest, there: bytes) -> bool:
+    """Whether the manifest that is there, whole, says of the same parents what this one says."""
+    try:
+        other = Manifest.parse(there)
+    except (ValueError, TypeError):
+        return False
+    return (other.key, other.parents) == (manifest.key, manifest.parents) and not find_problem(run, other)
 
 
 def refuse_committed(run: RunFolder, round: int) -> None:
     """Raise StorageError when a policy of this round is committed: for callers that are about to train another."""
-    if scan(run, POLICIES, round)[0]:
+    committed, _ = scan(run, POLICIES, round)
+    if committed:
         raise StorageError(
-            f"{run.policy_folder(round)} holds a policy trained from other inputs or by another version of mopd: "
-            "it is never overwritten, start a new run folder"
+            f"{run.address}/{committed[0].file} holds a policy trained from other inputs or by another version of "
+            "mopd: it is never overwritten, start a new run folder"
         )
-
-
-def _clear_leftover(run: RunFolder, manifest: Manifest, target: Path) -> None:
-    """Remove a policy folder that no whole manifest names: what a killed commit left, or a damaged one."""
-    refuse_committed(run, manifest.round)
-    for damaged in manifest_paths(run, manifest.table, manifest.round):
-        damaged.unlink()
-    with temporary_path(run.path, "leftover") as aside:
-        target.replace(aside)
 
 
 def _write_parquet(table: pa.Table, path: Path) -> None:

@@ -10,14 +10,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from storage.copies import cache_folder
 from storage.files import sha256_file
 
 HEX_LETTERS = 64
-
-
-def cache_folder() -> Path:
-    """As `mopd.models.embedded` has it, which nothing here may import: `$MOPD_CACHE`, or `~/.cache/mopd`."""
-    return Path(os.environ.get("MOPD_CACHE") or "~/.cache/mopd").expanduser().resolve()
 
 
 def sha256_once(path: Path) -> str:

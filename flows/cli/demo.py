@@ -12,6 +12,7 @@ from typing import Any
 
 from flows.report.sql import format_result
 from flows.report.status import run_status
+from storage.address import Address, in_bucket
 from storage.catalog import query
 from storage.runs import RunFolder
 
@@ -40,10 +41,10 @@ ORDER BY abs(teacher_logprobs[position] - proximal_logprobs[position]) DESC LIMI
 def main(argv: list[str] | None = None) -> int:
     """Print the report of a run folder."""
     (path,) = sys.argv[1:] if argv is None else argv
-    folder = RunFolder.open(Path(path))
+    folder = RunFolder.open(path)
     status = run_status(folder)
     print(f"\n{verdict(status)}")
-    print(f"\nEverything is in {folder.path}: Parquet for every stage, the policies, the settings.")
+    print(f"\nEverything is in {folder.address}: Parquet for every stage, the policies, the settings.")
     for number, (question, sql) in enumerate(QUERIES.items(), start=1):
         result = query(folder, sql)
         print(f"\n{number}. {question}\n\n   {_command('sql', folder, ' '.join(sql.split()))}\n")
@@ -70,11 +71,14 @@ def verdict(status: dict[str, Any]) -> str:
 
 def _command(name: str, folder: RunFolder, *words: str) -> str:
     """A command of this environment on the run, with short paths."""
-    return shlex.join([_from_here(Path(sys.executable).with_name("mopd")), name, _from_here(folder.path), *words])
+    return shlex.join([_from_here(Path(sys.executable).with_name("mopd")), name, _from_here(folder.address), *words])
 
 
-def _from_here(path: Path) -> str:
+def _from_here(address: Address) -> str:
     """Relative to the working directory where it lies below it: short enough to be copied."""
+    path = Path(address)
+    if in_bucket(address):
+        return str(address)
     return str(path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path)
 
 

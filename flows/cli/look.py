@@ -8,11 +8,11 @@ from typing import Annotated, Literal
 
 from cyclopts import Parameter
 
-from flows.cli.options import WholeNumber
+from flows.cli.options import Run, WholeNumber
 from flows.runtime.exit_code import FAILURE
 
 
-def status(run: Path, /, *, json: bool = False) -> int:
+def status(run: Run, /, *, json: bool = False) -> int:
     """Show rounds, stages, rates and results of a run.
 
     Args:
@@ -30,7 +30,7 @@ def status(run: Path, /, *, json: bool = False) -> int:
 
 
 def sql(
-    run: Path,
+    run: Run,
     query: Annotated[str, Parameter(name="SELECT", allow_leading_hyphen=True)],
     /,
     *,
@@ -54,7 +54,7 @@ def sql(
 
 
 def show(
-    run: Path,
+    run: Run,
     /,
     *,
     round: WholeNumber,
@@ -79,7 +79,7 @@ def show(
     return 0
 
 
-def digest(run: Path, /) -> int:
+def digest(run: Run, /) -> int:
     """Print one hash a table, without timings.
 
     Args:
@@ -96,7 +96,7 @@ def digest(run: Path, /) -> int:
     return 0
 
 
-def export(run: Path, folder: Path, /, *, round: WholeNumber) -> int:
+def export(run: Run, folder: Path, /, *, round: WholeNumber) -> int:
     """Copy the policy that a round trained to a folder.
 
     Args:

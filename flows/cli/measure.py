@@ -7,11 +7,11 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
-from flows.cli.options import Folder, Name, Names, Reader, RunFolder, Sets, WholeNumber
+from flows.cli.options import Folder, Name, Names, Reader, Run, RunFolder, Sets, WholeNumber
 
 
 def signal(
-    run: Path,
+    run: Run,
     /,
     *,
     round: WholeNumber,
@@ -42,7 +42,7 @@ def signal(
     return signal_command(run, request, reference)
 
 
-def diversity(runs: Annotated[list[Path], Parameter(name="RUN…")], /, *, out: Folder | None = None) -> int:
+def diversity(runs: Annotated[list[Run], Parameter(name="RUN…")], /, *, out: Folder | None = None) -> int:
     """Measure how varied replies are, by round and policy.
 
     Args:
@@ -55,7 +55,7 @@ def diversity(runs: Annotated[list[Path], Parameter(name="RUN…")], /, *, out: 
 
 
 def probe(
-    config: Path,
+    config: Run,
     /,
     *,
     run_dir: RunFolder | None = None,

@@ -7,6 +7,8 @@ from typing import Annotated
 
 from cyclopts import Parameter, Token
 
+from storage.address import Address, in_bucket
+
 
 def _whole_number(_: object, tokens: tuple[Token, ...]) -> int:
     """Cyclopts would round 1.5, and read 0x10."""
@@ -28,11 +30,18 @@ def _names(_: object, tokens: tuple[Token, ...]) -> tuple[str, ...]:
     return parts
 
 
+def _address(_: object, tokens: tuple[Token, ...]) -> Address:
+    """A folder, or the address of a prefix in a bucket, which is no path."""
+    text = tokens[-1].value
+    return text if in_bucket(text) else Path(text)
+
+
 WholeNumber = Annotated[int, Parameter(metavar="N", converter=_whole_number)]
 Names = Annotated[tuple[str, ...], Parameter(metavar="A,B", converter=_names)]
 Sets = Annotated[tuple[str, ...], Parameter(name="--set", metavar="KEY=VALUE")]
 Folder = Annotated[Path, Parameter(metavar="DIR")]
-RunFolder = Annotated[Folder, Parameter(name="--run")]
+Run = Annotated[Address, Parameter(converter=_address)]
+RunFolder = Annotated[Address, Parameter(name="--run", metavar="DIR", converter=_address)]
 Reader = Annotated[str, Parameter(metavar="MODULE:FUNCTION")]
 Name = Annotated[str, Parameter(metavar="NAME")]
 Source = Annotated[str, Parameter(name="SRC")]

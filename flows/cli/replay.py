@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
-from flows.cli.options import Name, Sets, WholeNumber
+from flows.cli.options import Name, Run, Sets, WholeNumber
 from mopd.errors import InputError
 
 
-def fork(run: Path, new: Path, /, *, round: WholeNumber, overrides: Sets = ()) -> int:
+def fork(run: Run, new: Run, /, *, round: WholeNumber, overrides: Sets = ()) -> int:
     """Make a new run that goes on from a round under other settings.
 
     Args:
@@ -23,7 +21,7 @@ def fork(run: Path, new: Path, /, *, round: WholeNumber, overrides: Sets = ()) -
 
 
 def condition(
-    run: Path, /, *, round: WholeNumber, variant: Name | None = None, name: Name | None = None, overrides: Sets = ()
+    run: Run, /, *, round: WholeNumber, variant: Name | None = None, name: Name | None = None, overrides: Sets = ()
 ) -> int:
     """Make other contexts of rollouts that are there.
 
@@ -43,7 +41,7 @@ def condition(
     return replay_command(run, round, name, [*by_variant, *overrides], scores=False)
 
 
-def score(run: Path, /, *, round: WholeNumber, name: Name, overrides: Sets = ()) -> int:
+def score(run: Run, /, *, round: WholeNumber, name: Name, overrides: Sets = ()) -> int:
     """Make scores of other contexts, or by another teacher.
 
     Args:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 from flows.folder.fork import fork_run
 from flows.folder.other_contexts import OtherContexts, open_contexts
 from flows.plan.run import RunPlan
@@ -12,20 +10,21 @@ from flows.report.artifacts import find_manifests
 from flows.report.text import Cell, text_table
 from flows.runtime.launch import command_session, launch
 from flows.runtime.shell import shell_command
+from storage.address import Address
 from storage.runs import RunFolder
 
 BESIDE = "control, probe"
 """The heading of what isn't trained on."""
 
 
-def fork_command(parent: Path, round: int, overrides: list[str], new: Path) -> int:
+def fork_command(parent: Address, round: int, overrides: list[str], new: Address) -> int:
     """Fork, and say what came along and how to go on. Returns the exit code."""
     folder = fork_run(parent, round, overrides, new)
     plan = RunPlan.of(folder)
     rows = [_came_along(folder, f"round {number}", part.all()) for number, part in enumerate(plan.rounds)]
     evaluations = plan.shown_evaluations(folder)
     rows += [_came_along(folder, f"policy {number}", part.all()) for number, part in evaluations.items()]
-    print(f"{folder.path}: forked from {folder.lineage['path']} at round {round}; shards that came along:")
+    print(f"{folder.address}: forked from {folder.lineage['path']} at round {round}; shards that came along:")
     print(f"\n{text_table(rows)}\n\nto start it: {shell_command('run', new)}")
     return 0
 
@@ -40,7 +39,7 @@ def _came_along(folder: RunFolder, where: str, shards: list[Shard]) -> dict[str,
     return row
 
 
-def replay_command(run_dir: Path, round: int, name: str, overrides: list[str], *, scores: bool) -> int:
+def replay_command(run_dir: Address, round: int, name: str, overrides: list[str], *, scores: bool) -> int:
     """Make the contexts, and the scores where they are asked for, under a name. Returns the exit code."""
     with command_session():
         folder = RunFolder.open(run_dir)
@@ -48,7 +47,7 @@ def replay_command(run_dir: Path, round: int, name: str, overrides: list[str], *
         if RunPlan.of(folder).missing_of(folder, contexts.made_by(scores=scores)):
             launch(
                 "flows.run:replay_flow",
-                run_dir=str(folder.path),
+                run_dir=folder.address,
                 round=round,
                 name=name,
                 overrides=contexts.overrides,
@@ -66,8 +65,8 @@ def _end_text(folder: RunFolder, contexts: OtherContexts, *, scores: bool) -> st
     ]
     table = "scores" if scores else "contexts"
     name = next(manifest.name for manifest in made if manifest.table == table)
-    look = shell_command("sql", folder.path, f"FROM {table} WHERE condition = '{name}'")
-    fork = shell_command("fork", folder.path, round=contexts.round, set=contexts.overrides)
+    look = shell_command("sql", folder.address, f"FROM {table} WHERE condition = '{name}'")
+    fork = shell_command("fork", folder.address, round=contexts.round, set=contexts.overrides)
     known = f"; they were made before, and are known as '{name}'" if name != contexts.name else ""
-    head = f"{folder.path}: round {contexts.round}, {', '.join(rows)}{known}"
+    head = f"{folder.address}: round {contexts.round}, {', '.join(rows)}{known}"
     return f"{head}\nto look at them: {look}\nto train on them: {fork} NEW"

@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
-from flows.cli.options import Device, RunFolder, Sets
+from flows.cli.options import Device, Run, RunFolder, Sets
 
 
-def run(config: Path, /, *, run_dir: RunFolder | None = None, overrides: Sets = (), verbose: bool = False) -> int:
+def run(config: Run, /, *, run_dir: RunFolder | None = None, overrides: Sets = (), verbose: bool = False) -> int:
     """Run a config, or continue a run where it was lost.
 
     Args:
         config: a YAML file of settings, e.g. examples/tiny.yaml, or a run's folder
-        run_dir: the run's folder (default: a new one under runs/)
+        run_dir: the run's folder, or s3://bucket/prefix (default: a new one under runs/)
         overrides: e.g. train.learning_rate=1e-5; may be repeated
         verbose: show Prefect's log too
     """
@@ -21,7 +19,7 @@ def run(config: Path, /, *, run_dir: RunFolder | None = None, overrides: Sets = 
     return run_command(config, run_dir, list(overrides), verbose=verbose)
 
 
-def plan(config: Path, /, *, overrides: Sets = (), device: Device | None = None) -> int:
+def plan(config: Run, /, *, overrides: Sets = (), device: Device | None = None) -> int:
     """What a run of a config takes, before anything is taken: memory of each stage by part, and bytes on disk.
 
     Exit code 1 where a stage does not fit.
@@ -29,7 +27,7 @@ def plan(config: Path, /, *, overrides: Sets = (), device: Device | None = None)
     Args:
         config: a YAML file of settings, or a run's folder
         overrides: e.g. train.max_tokens_per_pass=2048; may be repeated
-        device: in place of the one that is here: a GPU, 80GB, or a machine, cpu:16GB
+        device: in place of those that are here: a GPU, 80GB, eight, 8x80GB, or a machine, cpu:16GB
     """
     from flows.command import what_to_run
     from flows.report.memory import memory_report

@@ -218,46 +218,26 @@ def train(_: None, work: Work) -> Manifest | None:
     """
     from mopd.trainer.ranks import join_ranks
 
+    settings = pinned(work.settings, commits_of(work.folder))
+    refuse_committed(work.folder, work.shard.round)  # trained from other scores: said now, not after hours of training
+    inputs = [scores for scores in work.shard.inputs if scores.table == "scores"]
+    scores = RoundScores(work.folder, inputs, columns_read(settings))
     with join_ranks() as ranks:
-        return _train(work, ranks)
-
-
-def _train(work: Work, ranks: Ranks) -> Manifest | None:
-    from mopd.train import train_round
-
-    folder, shard, began = work.folder, work.shard, time.monotonic()
-    settings = pinned(work.settings, commits_of(folder))
-    refuse_committed(folder, shard.round)  # trained from other scores: said now, not after hours of training
-    inputs = [scores for scores in shard.inputs if scores.table == "scores"]
-    scores = RoundScores(folder, inputs, columns_read(settings))
-    checkpoints = RoundCheckpoints(folder.path, shard.key)
-
-    def train_into(out: Path | None) -> Rows:
-        return train_round(
-            scores.rows,
-            settings,
-            read=scores.read,
-            policy_folder=policy_folder(folder, shard.round),
-            state_folder=trainer_folder(folder, shard.round) if shard.round else None,
-            base_folder=base_folder(folder, shard.round),
-            reference_folder=policy_folder(folder, 0),
-            out=out,
-            round=shard.round,
-            progress=work.report,
-            ranks=ranks,
-            checkpoints=checkpoints,
-        )
-
-    if not ranks.is_first:
-        train_into(None)
+        if ranks.is_first:
+            return _commit_policy(work, settings, scores, ranks)
+        _train_into(None, work, settings, scores, ranks)
         return None
+
+
+def _commit_policy(work: Work, settings: Settings, scores: RoundScores, ranks: Ranks) -> Manifest:
+    folder, shard, began = work.folder, work.shard, time.monotonic()
     num_groups = len({row["prompt_id"] for row in scores.rows})
     groups = {"groups": num_groups, "groups_wanted": settings.generate.num_prompts}
     info: dict[str, Any] = {"version": shard.round + 1, **groups, **maker()}
     info |= {"ranks": ranks.size, "shard": settings.train.shard}
 
     def write(out: Path) -> None:
-        updates = train_into(out)
+        updates = _train_into(out, work, settings, scores, ranks)
         gather_trainer_state(out)
         save_chat_template(run_template(folder, settings), out)
         info.update(steps=len(updates), tokens=sum(row["tokens"] for row in updates), seconds=time.monotonic() - began)
@@ -265,8 +245,29 @@ def _train(work: Work, ranks: Ranks) -> Manifest | None:
 
     parents = shard.parents(folder)
     manifest = commit_folder(folder, round=shard.round, key=shard.key, parents=parents, info=info, write=write)
-    checkpoints.clear()
+    RoundCheckpoints(folder.path, shard.key).clear()
     return manifest
+
+
+def _train_into(out: Path | None, work: Work, settings: Settings, scores: RoundScores, ranks: Ranks) -> Rows:
+    """The update rows of the round; on rank 0 the policy is in `out`."""
+    from mopd.train import train_round
+
+    folder, version = work.folder, work.shard.round
+    return train_round(
+        scores.rows,
+        settings,
+        read=scores.read,
+        policy_folder=policy_folder(folder, version),
+        state_folder=trainer_folder(folder, version) if version else None,
+        base_folder=base_folder(folder, version),
+        reference_folder=policy_folder(folder, 0),
+        out=out,
+        round=version,
+        progress=work.report,
+        ranks=ranks,
+        checkpoints=RoundCheckpoints(folder.path, work.shard.key),
+    )
 
 
 def record(_: None, work: Work) -> Manifest:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from flows.plan.shard import Shard
-from flows.plan.stage import FREE_SETTINGS
+from flows.plan.stage import is_free
 from flows.runtime.messages import Report
 from flows.runtime.out_of_memory import OutOfMemory
 from mopd.memory.plan import describe, lower_after
@@ -19,6 +19,6 @@ def explain_out_of_memory(_: None, report: Report, stage: str, shard: Shard, err
         return f"{start}; lower prompts_per_shard in a new run, or end what else takes memory here"
     changes = lower_after(shard.settings, RECKONED[stage], error.peak_bytes)
     overrides = " ".join(f"--set {change.override}" for change in changes or ())
-    goes_on = all(change.setting in FREE_SETTINGS for change in changes or ())
+    goes_on = all(is_free(change.setting) for change in changes or ())
     again = "start the same command again with" if goes_on else "begin a new run with"
     return f"{start}; {describe(changes)}" + (f": {again} {overrides}" if overrides else "")

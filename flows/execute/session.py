@@ -6,7 +6,6 @@ from collections.abc import Callable, Sequence
 from contextlib import ExitStack, nullcontext
 from dataclasses import replace
 from functools import cached_property
-from pathlib import Path
 from typing import Any, Self
 
 from prefect.task_runners import ThreadPoolTaskRunner
@@ -41,7 +40,7 @@ TOO_MANY_SLOTS = 422
 class Session(BaseModel):
     """A run folder that is worked on. Prefect stores the public fields as parameters of what is given one."""
 
-    path: Path
+    path: str
     _folder: RunFolder = PrivateAttr()
     _workers: Workers = PrivateAttr()
     _console: Console = PrivateAttr()
@@ -97,7 +96,7 @@ class Run(Session):
 
         `tried`: contexts of a round in place of those that its probe tries.
         """
-        run = cls(path=folder.path)
+        run = cls(path=folder.address)
         run._folder, run._plan, run._console = folder, RunPlan.of(folder), console
         asked = [shard.settings for contexts in tried for shard in contexts.contexts]
         run._workers, run._tried = Workers(folder, asked[0] if asked else run._plan.settings), list(tried)

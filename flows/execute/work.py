@@ -103,7 +103,7 @@ def manifest_of(folder: RunFolder, shard: Shard) -> Manifest:
     """The manifest of a shard that was made. Raises StorageError where it has gone."""
     manifest = shard.find(folder)
     if manifest is None:
-        raise StorageError(f"{folder.path}: shard {shard.shard} of {shard.table}, round {shard.round}, has gone")
+        raise StorageError(f"{folder.address}: shard {shard.shard} of {shard.table}, round {shard.round}, has gone")
     return manifest
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from flows.plan.run import TRAINER, RunPlan
 from mopd.errors import InputError
 from storage.files import require_new_folder
-from storage.manifests import check_folder
+from storage.manifests import checked_folder
 from storage.runs import RunFolder
 
 
@@ -26,11 +26,11 @@ def export_policy(folder: RunFolder, round: int, target: Path) -> Path:
     if policy is None:
         raise InputError(f"--round {round}: has no policy yet; run it first")
     require_new_folder(target)
-    check_folder(folder, policy, removable=False)
+    whole = checked_folder(folder, policy)
     target.parent.mkdir(parents=True, exist_ok=True)
     aside = target.parent / f".{target.name}-{uuid.uuid4().hex}"
     try:
-        shutil.copytree(folder.policy_folder(round), aside, ignore=shutil.ignore_patterns(TRAINER))
+        shutil.copytree(whole, aside, ignore=shutil.ignore_patterns(TRAINER))
         aside.replace(target)
     finally:
         shutil.rmtree(aside, ignore_errors=True)

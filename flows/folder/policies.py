@@ -10,16 +10,16 @@ from flows.plan.run import TRAINER
 from mopd.models.teachers import TEACHER_FOLDER, has_weights
 from mopd.settings import Settings
 from storage.errors import StorageError
-from storage.manifests import POLICIES, check_folder, manifests
+from storage.manifests import POLICIES, checked_folder, data_name, has_trainer_state, manifests
 from storage.runs import RunFolder
 from storage.shards import Manifest
 
 
 def policy_folder(folder: RunFolder, version: int) -> Path:
-    """Where policy `version` lies: the initial model, or what round `version - 1` trained, its bytes checked."""
+    """Where policy `version` lies on this host: the initial model, or what round `version - 1` trained, its bytes
+    checked."""
     if version:
-        check_folder(folder, _find_policy(folder, version), removable=False)
-        return folder.policy_folder(version - 1)
+        return checked_folder(folder, _find_policy(folder, version))
     from mopd.hub.names import model_name
     from mopd.models.folders import resolve_model
 
@@ -31,23 +31,28 @@ def policy_folder(folder: RunFolder, version: int) -> Path:
 
 def base_folder(folder: RunFolder, version: int) -> Path | None:
     """What the adapter of policy `version` is put on: the newest policy without an adapter. None where it has none."""
-    from mopd.models.lora import has_adapter
+    from mopd.models.lora import ADAPTER, CONFIG
 
     base = version
-    while base and has_adapter(folder.policy_folder(base - 1)):
+    while base and f"{ADAPTER}/{CONFIG}" in _find_policy(folder, base).files:
         base -= 1
     return policy_folder(folder, base) if base < version else None
 
 
+def keeps_trainer_state(folder: RunFolder, version: int) -> bool:
+    """Whether optimizer and teacher of policy `version` are there; the initial one needs none."""
+    return not version or has_trainer_state(folder, _find_policy(folder, version))
+
+
 def trainer_folder(folder: RunFolder, version: int) -> Path:
     """Trainer state of policy `version` > 0, its bytes checked. Raises StorageError where it was removed."""
-    state = folder.policy_folder(version - 1) / TRAINER
-    if not state.is_dir():
+    policy = _find_policy(folder, version)
+    if not has_trainer_state(folder, policy):
         raise StorageError(
-            f"{state} was removed (train.keep_trainer_states): what needs it can't be made again; start a new run"
+            f"{data_name(folder, policy)}/{TRAINER} was removed (train.keep_trainer_states): what needs it can't be "
+            "made again; start a new run"
         )
-    check_folder(folder, _find_policy(folder, version), removable=True)
-    return state
+    return checked_folder(folder, policy, removable=True) / TRAINER
 
 
 def teacher_state(folder: RunFolder, settings: Settings, version: int) -> Path | None:
@@ -68,5 +73,5 @@ def gather_trainer_state(out: Path) -> None:
 def _find_policy(folder: RunFolder, version: int) -> Manifest:
     policies = manifests(folder, POLICIES, version - 1)
     if not policies:
-        raise StorageError(f"{folder.policy_folder(version - 1)}: is not a whole policy; run again to make it again")
+        raise StorageError(f"{folder.address}: round {version - 1} has no whole policy; run again to make it again")
     return policies[0]

@@ -21,7 +21,7 @@ CONTROL = "control"
 def settings_of(folder: RunFolder, tree: dict[str, Any] | None = None) -> Settings:
     """The settings of a run folder, or others that it keeps. Raises StorageError if this version doesn't know them."""
     try:
-        return parse_settings(tree or folder.document["settings"], source=str(folder.path / RUN_FILE))
+        return parse_settings(tree or folder.document["settings"], source=f"{folder.address}/{RUN_FILE}")
     except InputError as error:
         raise StorageError(f"{error}; restore the file, or use the version of mopd that made the run") from error
 

@@ -21,7 +21,7 @@ from mopd.seeds import derive_seed
 from mopd.settings import Settings
 from mopd.settings.condition import AutoVariant
 from storage.errors import StorageError
-from storage.manifests import looking_once, shard_key
+from storage.manifests import has_trainer_state, looking_once, shard_key
 from storage.runs import RUN_FILE, RunFolder
 
 DIGESTS = ("model_digest", "tasks_digest", "num_heldout", "teacher_digest")
@@ -51,7 +51,7 @@ class RunPlan:
         absent = [name for name in names if name not in folder.document]
         if absent:
             raise StorageError(
-                f"{folder.path}: was not made by mopd run ({RUN_FILE} has no {', '.join(absent)}); "
+                f"{folder.address}: was not made by mopd run ({RUN_FILE} has no {', '.join(absent)}); "
                 "mopd sql reads it, another command needs a run of mopd run"
             )
         digests = {name: folder.document[name] for name in names}
@@ -96,16 +96,12 @@ class RunPlan:
     def _makeable(self, folder: RunFolder, shard: Shard) -> bool:
         if shard.table == "signals" and shard.input("scores").find(folder) is None:
             return self._makeable(folder, shard.input("scores"))
-        trained = self.rounds[shard.round].policy if shard.round < len(self.rounds) else None
-        if (
-            shard.table != "scores"
-            or shard.overrides
-            or not shard.round
-            or trained is None
-            or trained.find(folder) is None
-        ):
+        if shard.table != "scores" or shard.overrides or not 0 < shard.round < len(self.rounds):
             return True
-        removed = not (folder.policy_folder(shard.round - 1) / TRAINER).is_dir()
+        before = self.rounds[shard.round - 1].policy.committed(folder)
+        if self.rounds[shard.round].policy.find(folder) is None:
+            return True
+        removed = before is None or not has_trainer_state(folder, before)
         return not (removed and has_weights(shard.settings.train.teacher))
 
     @cached_property

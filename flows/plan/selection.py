@@ -53,7 +53,7 @@ def chosen_groups(folder: RunFolder, shard: Shard, verdicts: list[Row], settings
     judged = [one for one in shard.inputs if one.table == "verdicts" and one.round == shard.round]
     before = [one.find(folder) for one in judged if one.shard < shard.shard]
     if None in before:
-        raise StorageError(f"{folder.path}: verdicts of round {shard.round} have gone; run again to make them again")
+        raise StorageError(f"{folder.address}: verdicts of round {shard.round} have gone; run again to make them again")
     found = sum(int(manifest.info[kind]) for manifest in before if manifest is not None)
     return set(useful[: max(settings.num_prompts - found, 0)])
 

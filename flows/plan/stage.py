@@ -38,6 +38,7 @@ FREE_SETTINGS = (
     "evaluate.when",
     "evaluate.bootstrap_samples",
     "place",
+    "store",
 )
 """Settings that change no shard's content, so that a run may continue with other ones: no key holds them.
 

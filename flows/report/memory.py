@@ -12,8 +12,8 @@ from flows.report.table import Column, Row, Table
 from flows.runtime.messages import Report as Progress
 from flows.runtime.worker import in_own_process
 from mopd.memory.disk import policy_bytes, shard_bytes, trainer_state_bytes
-from mopd.memory.plan import MemoryPlan, describe, in_gigabytes, plan_memory, read_device
-from mopd.memory.stages import GIGABYTE
+from mopd.memory.plan import MemoryPlan, describe, in_gigabytes, plan_memory, read_device, who_needs
+from mopd.memory.sizes import GIGABYTE
 from mopd.settings import Settings
 
 
@@ -22,7 +22,8 @@ def memory_report(settings: Settings, device: str | None) -> tuple[Report, bool]
     make_models(model_paths(settings))
     plan: MemoryPlan = in_own_process(_plan, settings, device)
     memory, disk = _memory_table(plan), _disk_table(settings, plan)
-    parts: list[str | Table] = [_device_line(plan), memory, *_verdicts(plan), disk, _disk_line(settings, plan)]
+    lines = [_device_line(plan), *process_lines(settings, plan)]
+    parts: list[str | Table] = [*lines, memory, *verdicts(settings, plan), disk, _disk_line(settings, plan)]
     return Report("Plan", parts, parts, memory, name="plan"), not plan.changes
 
 
@@ -34,15 +35,34 @@ def _plan(_: None, progress: Progress, settings: Settings, device: str | None) -
 def _device_line(plan: MemoryPlan) -> str:
     student, width = plan.models.student, 8 * plan.device.compute
     trained = f", {student.num_adapter:,} of an adapter trained" if student.num_adapter else ""
-    kind = "a GPU" if plan.device.kind == "cuda" else "the CPU"
-    return (
-        f"{student.num_params:,} parameters{trained}; {kind} with {in_gigabytes(plan.device.capacity)}, "
-        f"products in {'b' if width == 16 else ''}float{width}"
-    )
+    number, memory = plan.device.number, in_gigabytes(plan.device.capacity)
+    there = f"the CPU with {memory}"
+    if plan.device.kind == "cuda":
+        there = f"a GPU with {memory}" if number == 1 else f"{number} GPUs with {memory} each"
+    return f"{student.num_params:,} parameters{trained}; {there}, products in {'b' if width == 16 else ''}float{width}"
+
+
+def process_lines(settings: Settings, plan: MemoryPlan) -> list[str]:
+    """How many processes work for each stage, where there are several, and what they take of the host."""
+    lines = []
+    if max(plan.processes.values()) > 1:
+        size, shard = settings.generate.num_devices, settings.train.shard
+        engines = _count(plan.processes["generate"], "engine") + (f" of {size} devices" if size > 1 else "")
+        scorers, ranks = _count(plan.processes["score"], "scorer"), _count(plan.processes["train"], "rank")
+        holds = "its share of the weights" if shard == "full" else "all weights"
+        lines.append(f"At once: {engines}, {scorers}, {ranks}, each with {holds}.")
+    if plan.host:
+        each = ", ".join(f"{stage} {in_gigabytes(size)}" for stage, size in plan.host.items())
+        lines.append(f"Of the host's memory: {each}.")
+    return lines
+
+
+def _count(number: int, noun: str) -> str:
+    return f"{number} {noun}{'s' if number > 1 else ''}"
 
 
 def _memory_table(plan: MemoryPlan) -> Table:
-    """A row a part, a column a stage, in GB of 2^30 bytes."""
+    """A row a part, a column a stage, in GB of 2^30 bytes; of one GPU, or of all processes on a CPU."""
     names = dict.fromkeys(part for parts in plan.stages.values() for part in parts)
     rows: list[Row] = [
         {"part": name, **{stage: parts.get(name) for stage, parts in plan.stages.items()}} for name in names
@@ -52,13 +72,15 @@ def _memory_table(plan: MemoryPlan) -> Table:
     return Table(columns, rows, "memory at the largest moment of each stage, GB")
 
 
-def _verdicts(plan: MemoryPlan) -> list[str]:
+def verdicts(settings: Settings, plan: MemoryPlan) -> list[str]:
     """What to change for each stage that does not fit."""
     lines = []
     for stage, changes in plan.changes.items():
         overrides = " ".join(f"--set {change.override}" for change in changes or ())
         hint = f": {overrides}" if overrides else ""
-        lines.append(f"{stage} does not fit: {describe(changes)}{hint}")
+        who = who_needs(plan, settings, stage)
+        needed = "" if who == "needs" else f" ({who} {in_gigabytes(plan.total(stage))})"
+        lines.append(f"{stage} does not fit{needed}: {describe(changes)}{hint}")
     return lines or ["Every stage fits."]
 
 

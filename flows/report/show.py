@@ -17,7 +17,7 @@ from flows.runtime.shell import shell_command
 from mopd.errors import InputError
 from mopd.models.chat_template import with_system_prompt
 from storage.errors import StorageError
-from storage.manifests import scan
+from storage.manifests import POLICIES, checked_folder, scan
 from storage.runs import RunFolder
 from storage.schemas import Row
 from storage.shards import manifests, read_rows
@@ -180,7 +180,7 @@ def _rows(folder: RunFolder, table: str, round: int, **where: Any) -> list[Row]:
     shards, problems = scan(folder, table, round)
     rows = [row for shard in shards for row in read_rows(folder, shard, columns, where)]
     if problems and not rows:
-        raise StorageError(f"{problems[0]}: {shell_command('run', folder.path)} makes it again")
+        raise StorageError(f"{problems[0]}: {shell_command('run', folder.address)} makes it again")
     return rows
 
 
@@ -193,8 +193,8 @@ def _system_prompt(folder: RunFolder, round: int) -> str | None:
 
 def _tokenizer_folder(folder: RunFolder) -> Path:
     """A policy of the run has the initial model's tokenizer, wherever that model is now. Raises InputError."""
-    trained = sorted((folder.path / "policies").glob("round=*/tokenizer.json"))
-    return trained[0].parent if trained else policy_folder(folder, 0)
+    trained = manifests(folder, POLICIES)
+    return checked_folder(folder, trained[0], weights=False) if trained else policy_folder(folder, 0)
 
 
 def _decoder(model: Path) -> Callable[[int], str]:

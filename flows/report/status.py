@@ -16,6 +16,7 @@ from flows.runtime.console import clock, count_makers
 from mopd.evaluate import summarize_evaluation
 from mopd.measures.comparison import METRICS
 from mopd.measures.estimate import Estimate
+from storage.manifests import looking_once
 from storage.runs import RunFolder
 from storage.shards import Manifest, read_rows
 
@@ -34,9 +35,14 @@ TIMED_STAGES = tuple(name for name in STAGE_NAMES.values() if name != "measure")
 
 def run_status(folder: RunFolder) -> dict[str, Any]:
     """The state of a run as plain JSON: what `mopd status --json` prints."""
+    with looking_once():
+        return _run_status(folder)
+
+
+def _run_status(folder: RunFolder) -> dict[str, Any]:
     plan = RunPlan.of(folder)
     return {
-        "run": str(folder.path),
+        "run": folder.address,
         "config": folder.document.get("config"),
         "lineage": _lineage(folder),
         "model": plan.settings.model.path,

@@ -10,6 +10,7 @@ from contextlib import suppress
 from types import TracebackType
 from typing import Any, ClassVar, TextIO
 
+from mopd.byte_text import byte_text
 from storage.shards import Manifest
 
 QUIET_SECONDS = 5.0
@@ -136,7 +137,7 @@ class Transfers:
         ended = report["done"] >= report["of"]
         if name not in self._began:
             self._began[name] = now
-            self._say(f"{name}: {num_bytes(report['of'])} to load")
+            self._say(f"{name}: {byte_text(report['of'])} to load")
         elif ended or now - self._last_lines[name] > self._quiet_seconds:
             self._say(f"{name}: {self._describe(report, now - self._began[name], ended=ended)}")
         else:
@@ -146,7 +147,7 @@ class Transfers:
     def _describe(self, report: dict[str, Any], seconds: float, *, ended: bool) -> str:
         """How much of how much, how fast, how long still."""
         rate = (report["done"] - report["begun"]) / max(seconds, 1e-6)
-        parts = [f"{num_bytes(report['done'])} of {num_bytes(report['of'])}", f"{num_bytes(rate)}/s"]
+        parts = [f"{byte_text(report['done'])} of {byte_text(report['of'])}", f"{byte_text(rate)}/s"]
         left = (report["of"] - report["done"]) / rate if rate > 0 else None
         parts += [clock(seconds)] if ended else [f"about {clock(left)} left"] if left is not None else []
         return ", ".join(parts)
@@ -162,14 +163,6 @@ def makers_text(infos: Iterable[dict[str, Any]]) -> str:
     """`2 replicas on 1 host`; "" where one made them all."""
     replicas, hosts = count_makers(infos)
     return f"{replicas} replicas on {hosts} host{'s' if hosts > 1 else ''}" if replicas > 1 else ""
-
-
-def num_bytes(count: float) -> str:
-    """4.1 GB, 12 MB, 3 kB."""
-    for size, unit in ((1e9, "GB"), (1e6, "MB")):
-        if count >= size:
-            return f"{count / size:.1f} {unit}"
-    return f"{count / 1e3:.0f} kB"
 
 
 def clock(seconds: float) -> str:

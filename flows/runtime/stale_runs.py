@@ -29,7 +29,7 @@ UNFINISHED = [StateType.RUNNING, StateType.PENDING, StateType.CANCELLING]
 
 def run_tag(folder: RunFolder) -> str:
     """What all Prefect runs for this folder on this machine carry."""
-    return f"mopd-run:{platform.node()}:{folder.path}"
+    return f"mopd-run:{platform.node()}:{folder.address}"
 
 
 def tag_this_run(folder: RunFolder) -> None:

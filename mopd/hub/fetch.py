@@ -9,6 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, ClassVar
 
+from mopd.byte_text import byte_text
 from mopd.errors import InputError
 from mopd.hub.errors import cache, hub_errors, where
 from mopd.hub.load import load_file
@@ -125,13 +126,9 @@ def _check_room(name: HubName, setting: str, num_bytes: int) -> None:
     free = shutil.disk_usage(folder).free
     if num_bytes > free:
         raise InputError(
-            f"{where(setting, name)}: {_size(num_bytes)} are to be loaded into {cache()}, where {_size(free)} are "
-            "free; make room, or set HF_HUB_CACHE to a folder that has it"
+            f"{where(setting, name)}: {byte_text(num_bytes)} are to be loaded into {cache()}, where "
+            f"{byte_text(free)} are free; make room, or set HF_HUB_CACHE to a folder that has it"
         )
-
-
-def _size(num_bytes: int) -> str:
-    return f"{num_bytes / 1e9:.1f} GB" if num_bytes >= 1e8 else f"{num_bytes / 1e6:.1f} MB"
 
 
 def _bar(begin: Callable[[int], None] = _ignore, add: Callable[[int], None] = _ignore) -> Any:

@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from mopd.memory.footprint import BFLOAT16, FLOAT32, weight_bytes
-from mopd.memory.stages import Lengths, Models, Parts, optimizer_bytes
+from mopd.memory.sizes import Lengths, Models, Parts
+from mopd.memory.training import optimizer_bytes
 from mopd.objectives import needs_support
 
 if TYPE_CHECKING:

@@ -46,6 +46,8 @@ class ModelShape:
     mlp_width: int
     """Inner size of the feed-forward layer, of all experts that a token is sent to."""
     vocab: int
+    num_key_heads: int
+    """Key-value heads."""
     tied: bool
     """Whether the output layer is the embedding."""
     norms_queries: bool = False
@@ -107,13 +109,15 @@ def shape_of(model: Any, lora: LoraSettings | None = None) -> ModelShape:
     names = linear_layers(model)
     heads = config.num_attention_heads
     head_size = getattr(config, "head_dim", None) or config.hidden_size // heads
+    key_heads = getattr(config, "num_key_value_heads", None) or heads
     return ModelShape(
         num_params=sum(parameter.numel() for parameter in model.parameters()),
         num_linear=sum(parameter.numel() for name in names for parameter in modules[name].parameters()),
         num_layers=config.num_hidden_layers,
         hidden=config.hidden_size,
         query_width=heads * head_size,
-        key_width=(getattr(config, "num_key_value_heads", None) or heads) * head_size,
+        key_width=key_heads * head_size,
+        num_key_heads=key_heads,
         mlp_width=_mlp_width(config),
         vocab=model.get_output_embeddings().weight.shape[0],
         tied=model.get_output_embeddings().weight is model.get_input_embeddings().weight,
@@ -188,16 +192,16 @@ def _norm_bytes(shape: ModelShape, widths: Widths) -> int:
     return shape.hidden * (NORMS * (FLOAT32 + trained) + copies * widths.compute)
 
 
-def reading_bytes(shape: ModelShape, widths: Widths, *, num_tokens: int, mask_length: int = 0) -> int:
+def reading_bytes(shape: ModelShape, widths: Widths, *, num_tokens: int, mask_length: int = 0, shares: int = 1) -> int:
     """The largest moment of a forward pass without gradient: the feed-forward layer, beside the stream.
 
-    Under a mask, attention's mask in bool and in float32 as well.
+    Under a mask, attention's mask in bool and in float32 as well. `shares`: devices among which what a layer makes
+    inside is divided; each has the stream.
     """
     stream = 3 * shape.hidden * widths.residual
     attention = (3 * shape.query_width + 2 * shape.key_width) * FLOAT32
-    return num_tokens * (stream + max(3 * shape.mlp_width * widths.compute, attention)) + 5 * num_tokens * _masked(
-        mask_length
-    )
+    inside = max(3 * shape.mlp_width * widths.compute, attention) // shares
+    return num_tokens * (stream + inside) + 5 * num_tokens * _masked(mask_length)
 
 
 def weight_bytes(shape: ModelShape, linear: int) -> int:

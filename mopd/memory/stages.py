@@ -1,113 +1,50 @@
 """What each stage of a run takes on its device, part by part, at its largest moment: by `mopd.memory.footprint`.
 
 The longest prompts, replies and contexts that the settings allow are reckoned with, and the batches that are cut from
-them. On a CPU the process itself counts too, and what a stage keeps of its shard.
+them. On a CPU the process itself counts too, and what a stage keeps of its shard; processes that work beside each other
+share the machine's memory there, and a GPU is one process's own.
 """
 
 from __future__ import annotations
 
 import os
 from collections.abc import Callable
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 from mopd.memory.footprint import (
-    BFLOAT16,
     FLOAT32,
     ModelShape,
     Widths,
-    activation_bytes,
     autocast_bytes,
     cache_bytes,
     logits_bytes,
-    longest_pass,
     reading_bytes,
-    support_bytes,
-    trained_bytes,
     weight_bytes,
 )
-from mopd.objectives import needs_reference, needs_support, needs_teacher
+from mopd.memory.sizes import SUPPORT_WIDTH, Device, Lengths, Models, Parts, Pass, num_processes, process_memory
+from mopd.memory.training import FOLLOWING, train_memory
+from mopd.objectives import needs_reference, needs_support
 
 if TYPE_CHECKING:
     from mopd.settings import Settings
 
-GIGABYTE = 1 << 30
-Parts = dict[str, int]
-"""Bytes by what they are for."""
 STAGES = ("generate", "score", "train")
-
-PROCESS = {("cpu", "torch"): 610 << 20, ("cpu", "vllm"): 1100 << 20, ("cuda", "torch"): 600 << 20}
-"""What a process with its libraries takes before a model is loaded; on a GPU, the device's context."""
-SMALL_ACTIVATIONS = GIGABYTE
-"""Activations below which they are kept, where that is left open (`mopd.trainer.gradient_checkpointing`)."""
-EIGHT_BIT = 1 + FLOAT32 / 256
-"""Bytes of a moment in 8 bits, in blocks of 256 with a scale."""
-SUPPORT_WIDTH = 8
-"""Bytes of an entry of a support: an id and a log-probability."""
-
-
-class Device(NamedTuple):
-    """What a stage runs on."""
-
-    kind: str
-    """cpu or cuda."""
-    capacity: int
-    """Bytes that it has, other processes aside."""
-    compute: int
-    """Bytes of a number in matrix products."""
-
-
-@dataclass(frozen=True)
-class Models:
-    """The models of a run."""
-
-    student: ModelShape
-    teacher: ModelShape
-    """Of a teacher that is another model; else the student's."""
-
-
-class Lengths(NamedTuple):
-    """The longest that the settings allow, in tokens."""
-
-    prompt: int
-    response: int
-    context: int
-
-    @classmethod
-    def of(cls, settings: Settings) -> Lengths:
-        generate = settings.generate
-        peers = 0 if settings.condition.variant.kind == "none" else settings.condition.max_context_tokens
-        return cls(generate.max_prompt_tokens, generate.max_tokens, max(generate.max_prompt_tokens, peers))
-
-
-class Pass(NamedTuple):
-    """The largest forward pass of a stage."""
-
-    num_tokens: int
-    num_positions: int
-    """Tokens that are predicted."""
-    mask_length: int
-    """Of a tree of several rollouts; 0: there is none."""
-
-    @classmethod
-    def of(cls, prefix: int, response: int, *, max_tokens: int, num_samples: int, num_prompts: int) -> Pass:
-        """Trees are filled up to `max_tokens`; a rollout that is longer has a pass of its own."""
-        longest, tree = prefix + response - 1, prefix + num_samples * (response - 1)
-        most = max(longest, min(max_tokens, num_prompts * tree))
-        masked = min(max_tokens, tree) if num_samples > 1 and max_tokens > prefix else 0
-        return cls(most, min(most, num_prompts * num_samples * response), masked)
 
 
 def stage_memory(settings: Settings, models: Models, device: Device) -> dict[str, Parts]:
-    """The parts of each stage; their sum is its peak."""
+    """The parts of each stage; their sum is its peak, on a device or, of all its processes, on a CPU."""
     stages: dict[str, Callable[[Settings, Models, Device], Parts]] = {
         "generate": generate_memory,
         "score": score_memory,
         "train": train_memory,
     }
-    return {
-        name: {part: size for part, size in stages[name](settings, models, device).items() if size} for name in STAGES
-    }
+    sharing = num_processes(settings, device) if device.kind == "cpu" else dict.fromkeys(STAGES, 1)
+    return {name: _together(stages[name](settings, models, device), sharing[name]) for name in STAGES}
+
+
+def _together(parts: Parts, num_processes: int) -> Parts:
+    """Of so many processes, without parts that are nothing."""
+    return {part: size * (1 if part == FOLLOWING else num_processes) for part, size in parts.items() if size}
 
 
 def generate_memory(settings: Settings, models: Models, device: Device) -> Parts:
@@ -118,21 +55,25 @@ def generate_memory(settings: Settings, models: Models, device: Device) -> Parts
 
 
 def _vllm_memory(settings: Settings, models: Models, device: Device) -> Parts:
-    """Keys and values: on a GPU vLLM takes what is left, and needs room for one sequence."""
+    """Keys and values: on a GPU vLLM takes what is left, and needs room for one sequence.
+
+    Of the devices of an engine each has its share of weights, of heads, and of what layers make inside.
+    """
     from mopd.engines.vllm_engine import CPU_CACHE_VARIABLE, MAX_CPU_CACHE_BYTES, MIN_BATCHED_TOKENS
 
     generate, shape, width = settings.generate, models.student, device.compute
-    window = generate.max_prompt_tokens + generate.max_tokens
-    cache = cache_bytes(shape, width, num_tokens=window)
+    window, shares = generate.max_prompt_tokens + generate.max_tokens, generate.num_devices
+    cache = cache_bytes(shape, width, num_tokens=window) // min(shares, shape.num_key_heads)
     if device.kind == "cpu":
-        given = os.environ.get(CPU_CACHE_VARIABLE)
-        cache = int(given) << 30 if given else min(MAX_CPU_CACHE_BYTES, device.capacity // 2)
+        given, engines = os.environ.get(CPU_CACHE_VARIABLE), num_processes(settings, device)["generate"]
+        cache = int(given) << 30 if given else min(MAX_CPU_CACHE_BYTES, device.capacity // 2 // engines)
+        shares = 1  # all of them are in the same memory
     widths = Widths(width, width)
-    step = reading_bytes(shape, widths, num_tokens=max(window, MIN_BATCHED_TOKENS))
+    step = reading_bytes(shape, widths, num_tokens=max(window, MIN_BATCHED_TOKENS), shares=shares)
     logits = logits_bytes(shape, widths, num_positions=generate.max_num_seqs, gradient=False)
     return {
-        **_process(device, "vllm"),
-        "weights": shape.num_params * width + 2 * shape.num_adapter * width,
+        **process_memory(device, "vllm"),
+        "weights": (shape.num_params * width + 2 * shape.num_adapter * width) // shares,
         "keys and values": cache,
         "activations": step,
         "logits": logits,
@@ -152,7 +93,7 @@ def _transformers_memory(settings: Settings, models: Models, device: Device) -> 
         "logits": logits_bytes(shape, widths, num_positions=batch, gradient=False),
     }
     return {
-        **_process(device, "torch"),
+        **process_memory(device, "torch"),
         "weights": weight_bytes(shape, device.compute),
         **decoding,
         **_loading(shape, device, decoding),
@@ -170,7 +111,7 @@ def score_memory(settings: Settings, models: Models, device: Device) -> Parts:
     ]
     reading = max(readings, key=lambda parts: sum(parts.values()))
     return {
-        **_process(device, "torch"),
+        **process_memory(device, "torch"),
         "weights": weight_bytes(models.student, device.compute),
         "teacher": _scoring_teachers(settings, models, device),
         **reading,
@@ -211,83 +152,3 @@ def _scoring_teachers(settings: Settings, models: Models, device: Device) -> int
     reference = later and needs_reference(settings) and kind not in ("frozen", "trust_region")
     others = [*([models.teacher] if differs else []), *([models.student] if reference else [])]
     return sum(weight_bytes(shape, device.compute) for shape in others)
-
-
-def train_memory(settings: Settings, models: Models, device: Device) -> Parts:
-    """The largest micro-batch, when the gradients of those before it and the moments of earlier steps are there."""
-    train, generate, shape, lengths = settings.train, settings.generate, models.student, Lengths.of(settings)
-    widths, linear = Widths(FLOAT32, device.compute), FLOAT32 if train.master_weights == "float32" else BFLOAT16
-    num_prompts = -(-generate.num_prompts // train.updates_per_round)
-    part = Pass.of(
-        lengths.prompt,
-        lengths.response,
-        max_tokens=train.max_tokens_per_pass,
-        num_samples=generate.num_samples,
-        num_prompts=num_prompts,
-    )
-    num_tokens = num_prompts * generate.num_samples * lengths.response
-    on_host = device.kind == "cpu"
-    return {
-        **_process(device, "torch"),
-        "weights": weight_bytes(shape, linear) + FLOAT32 * shape.num_adapter,
-        "weights in bfloat16": autocast_bytes(shape, widths, linear),
-        "gradients": trained_bytes(shape),
-        "optimizer": 0 if train.offload_optimizer and not on_host else optimizer_bytes(settings, shape),
-        "teacher": _teacher_bytes(settings, models, device),
-        **_micro_batch(settings, shape, device, part),
-        "scores of an update": SUPPORT_WIDTH * (_num_support(settings) + 1) * num_tokens if on_host else 0,
-    }
-
-
-def _micro_batch(settings: Settings, shape: ModelShape, device: Device, part: Pass) -> Parts:
-    """What a micro-batch takes; the optimizer's own step, when that has gone, takes less."""
-    widths, positions = Widths(FLOAT32, device.compute), min(settings.score.chunk_positions, part.num_positions)
-    return {
-        "activations": activation_bytes(
-            shape,
-            widths,
-            num_tokens=part.num_tokens,
-            checkpointing=checkpoints(settings, shape, device),
-            mask_length=part.mask_length,
-        ),
-        "logits": logits_bytes(shape, widths, num_positions=positions, gradient=True),
-        "support": support_bytes(part.num_positions, _num_support(settings)),
-    }
-
-
-def _num_support(settings: Settings) -> int:
-    """Ids of the support at a position, in training."""
-    return settings.score.top_k if needs_support(settings) else 0
-
-
-def checkpoints(settings: Settings, shape: ModelShape, device: Device) -> bool:
-    """Whether activations are computed again, as `mopd.trainer.gradient_checkpointing` decides it."""
-    train, widths = settings.train, Widths(FLOAT32, device.compute)
-    if train.gradient_checkpointing != "auto":
-        return train.gradient_checkpointing == "on"
-    num_tokens = longest_pass(settings)
-    whole = activation_bytes(shape, widths, num_tokens=num_tokens, checkpointing=False, mask_length=num_tokens)
-    process = sum(_process(device, "torch").values())
-    rest = trained_bytes(shape) + optimizer_bytes(settings, shape) + weight_bytes(shape, FLOAT32) + process
-    logits = logits_bytes(shape, widths, num_positions=settings.score.chunk_positions, gradient=True)
-    return whole >= SMALL_ACTIVATIONS and whole + logits + rest >= device.capacity
-
-
-def optimizer_bytes(settings: Settings, shape: ModelShape) -> int:
-    """Two moments a weight, and the bits that rounding takes from weights in bfloat16."""
-    moment = FLOAT32 if settings.train.optimizer == "adamw" else EIGHT_BIT
-    narrow = settings.train.master_weights == "bfloat16" and not shape.num_adapter
-    return round(2 * moment * shape.num_trained) + (BFLOAT16 * shape.num_narrow if narrow else 0)
-
-
-def _teacher_bytes(settings: Settings, models: Models, device: Device) -> int:
-    """Teachers in memory while training: the next round's, and one that is read again."""
-    teacher, shape = settings.train.teacher, models.student
-    follows = 0
-    if teacher.kind == "ema" and (shape.num_adapter or (device.kind == "cpu" and teacher.place == "host")):
-        follows = trained_bytes(shape)
-    return follows + (weight_bytes(models.teacher, FLOAT32) if needs_teacher(settings) else 0)
-
-
-def _process(device: Device, libraries: str) -> Parts:
-    return {"process": PROCESS.get((device.kind, libraries), PROCESS[device.kind, "torch"])}

@@ -5,11 +5,11 @@ from mopd.settings.generate import GenerateSettings
 from mopd.settings.run import (
     ModelSettings,
     Settings,
-    TrainSettings,
     load_settings,
     override_tree,
     parse_settings,
 )
+from mopd.settings.train import TrainSettings
 
 __all__ = [
     "EvaluateSettings",

@@ -44,6 +44,8 @@ class RayPlace(AnyPlace):
     """An actor a replica; takes the extra `ray`."""
     address: str = "auto"
     """Where the cluster answers, e.g. `10.0.0.1:6379`; `auto`: the one that this host is part of."""
+    join_seconds: Positive = 300.0
+    """How long a run waits for hosts, while those that are there have no room for a replica, or not for all ranks."""
 
 
 PlaceSettings = Annotated[LocalPlace | RayPlace, Field(discriminator="kind"), choice(LocalPlace, RayPlace)]

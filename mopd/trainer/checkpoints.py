@@ -34,9 +34,10 @@ def is_due(every: int | None, number: int, num_updates: int) -> bool:
 
 
 def find_checkpoint(checkpoints: Checkpoints | None, ranks: Ranks) -> Path | None:
-    """The one to go on from: what rank 0 sees."""
-    newest = checkpoints.newest() if checkpoints is not None and ranks.is_first else None
-    return ranks.gather(newest)[0]
+    """The one to go on from: what rank 0 finds, if all ranks see it, which may be on hosts that share no folder."""
+    newest = ranks.gather(checkpoints.newest() if checkpoints is not None else None)[0]
+    is_seen = newest is not None and newest.is_dir()
+    return newest if all(ranks.gather(is_seen)) else None
 
 
 def read_updates(checkpoint: Path | None) -> Rows:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import subprocess
 from pathlib import Path
 
 import psutil
@@ -57,22 +58,36 @@ def assert_same_tensors(first: Path, second: Path) -> None:
             torch.testing.assert_close(value, theirs[name], rtol=1e-3, atol=ROUNDING)
 
 
-@pytest.mark.parametrize("shard", WAYS.values(), ids=WAYS.keys())
-def test_a_killed_rank_costs_a_retry_and_nothing_of_the_updates_before(
-    prefect: Prefect, tmp_path: Path, shard: tuple[str, ...]
-) -> None:
-    """Rank 1 is killed after a checkpoint; the round goes on from there and ends as one that nobody disturbed."""
-    settings = ("rounds=1", "evaluate.when=never", "train.epochs=10", "train.updates_per_round=4")
-    arguments = [*FAKE, *assigned(*settings, *TWO, *shard, "train.checkpoint_every_updates=5")]
-    whole, run = tmp_path / "whole", tmp_path / "run"
-    done = prefect.mopd("run", TINY, "--run", whole, *arguments)
-    assert done.returncode == 0, done.stdout + done.stderr
+LONG = ("rounds=1", "evaluate.when=never", "train.epochs=10", "train.updates_per_round=4")
+"""A round of forty updates: long enough to be killed in."""
 
-    shutil.copytree(whole, run)  # all but the policy: both have one run_id
+
+@pytest.fixture(scope="module", params=WAYS.values(), ids=WAYS.keys())
+def whole(request: pytest.FixtureRequest, prefect: Prefect, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A run that nobody disturbed."""
+    run = tmp_path_factory.mktemp("ranks") / "whole"
+    settings = (*LONG, *TWO, *request.param, "train.checkpoint_every_updates=5")
+    done = prefect.mopd("run", TINY, "--run", run, *FAKE, *assigned(*settings))
+    assert done.returncode == 0, done.stdout + done.stderr
+    return run
+
+
+def start_until_checkpoint(prefect: Prefect, whole: Path, run: Path) -> subprocess.Popen[str]:
+    """Trains the policy of a run again, in a copy: both have one name in their rows."""
+    shutil.copytree(whole, run)
     for table in ("policies", "updates"):
         shutil.rmtree(run / table)
-    with prefect.start_mopd("run", run) as process:
-        wait_for(lambda: any((run / CHECKPOINTS).glob("*/update-*")), 120)
+    process = prefect.start_mopd("run", run)
+    wait_for(lambda: any((run / CHECKPOINTS).glob("*/update-*")), 120)
+    return process
+
+
+def test_a_killed_rank_costs_a_retry_and_nothing_of_the_updates_before(
+    prefect: Prefect, whole: Path, tmp_path: Path
+) -> None:
+    """The round goes on from its last checkpoint, and ends as one that nobody disturbed."""
+    run = tmp_path / "run"
+    with start_until_checkpoint(prefect, whole, run) as process:
         rank_of(process.pid, 1).kill()
         output, _ = process.communicate(timeout=240)
     assert process.returncode == 0, output
@@ -80,6 +95,19 @@ def test_a_killed_rank_costs_a_retry_and_nothing_of_the_updates_before(
     assert output.count("step 0:") == 1, output
     assert not (run / CHECKPOINTS).exists()
     assert digests(run) == digests(whole)
+
+
+def test_a_killed_run_goes_on_from_a_checkpoint_with_one_rank(prefect: Prefect, whole: Path, tmp_path: Path) -> None:
+    run = tmp_path / "run"
+    with start_until_checkpoint(prefect, whole, run) as process:
+        process.kill()
+    done = prefect.mopd("run", run, *assigned("train.ranks=1", "train.shard=none"))
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "step 0:" not in done.stdout and "step 39:" in done.stdout
+    first, second = (RunFolder.open(path) for path in (whole, run))
+    (policy,), (same,) = (manifests(folder, "policies") for folder in (first, second))
+    assert (policy.info["ranks"], same.info["ranks"]) == (2, 1)
+    assert_same_tensors(first.path / policy.file, second.path / same.file)
 
 
 def rank_of(pid: int, number: int) -> psutil.Process:

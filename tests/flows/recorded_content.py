@@ -23,7 +23,7 @@ import pyarrow.parquet as pq
 from safetensors.numpy import load_file
 
 from mopd.settings import load_settings
-from storage.manifests import POLICIES, TABLES, data_path, manifests, names_of
+from storage.manifests import POLICIES, TABLES, manifests, names_of
 from storage.runs import RunFolder
 from storage.schemas import SIGNALS, key_columns
 from tests.flows.rounds_by_jobs import EXAMPLES, TINY, make_whole
@@ -64,8 +64,8 @@ def describe(run: RunFolder) -> Record:
             columns = _columns(run, table, round, name)
             found |= {f"{label}/{round}/{column}": _summary(values) for column, values in columns}
     for policy in manifests(run, POLICIES):
-        for path in sorted(data_path(run, policy).rglob("*.safetensors")):
-            place = path.relative_to(data_path(run, policy)).as_posix()
+        for path in sorted((run.path / policy.file).rglob("*.safetensors")):
+            place = path.relative_to(run.path / policy.file).as_posix()
             found[f"{POLICIES}/{policy.round}/{place}"] = _tensor_summary(load_file(path))
     return found
 
@@ -74,7 +74,7 @@ def _columns(run: RunFolder, table: str, round: int, name: str) -> Iterator[tupl
     """The values of each column in the order of the rows' keys, however they are divided into shards."""
     rows: list[dict[str, Any]] = []
     for manifest in manifests(run, table, round, name=name):
-        rows += pq.read_table(data_path(run, manifest)).to_pylist()
+        rows += pq.read_table(run.path / manifest.file).to_pylist()
     keys = [column for column in key_columns(table) if column not in IGNORED]
     rows.sort(key=lambda row: [row[key] for key in keys])
     for column in rows[0] if rows else ():

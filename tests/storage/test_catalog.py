@@ -140,7 +140,8 @@ def test_sql_cannot_write_files(run: RunFolder, tmp_path: Path) -> None:
 def test_the_written_catalog_gives_the_same_answers(run: RunFolder, monkeypatch: pytest.MonkeyPatch) -> None:
     fill(run)
     (run.path / "evaluations").rename(run.path / "moved")
-    script = write_catalog(run).read_text()
+    write_catalog(run)
+    script = (run.path / "catalog.sql").read_text()
     monkeypatch.chdir(run.path)
     portable = duckdb.connect()
     portable.execute(script)

@@ -9,7 +9,6 @@ import pytest
 from storage_samples import Rows, commit, make_rows
 
 from storage.encodings import dictionary_leaves, split_leaves
-from storage.manifests import data_path
 from storage.runs import RunFolder
 from storage.schemas import SCHEMAS
 
@@ -20,7 +19,7 @@ RNG = np.random.default_rng(0)
 @pytest.mark.parametrize("table", SCHEMAS)
 def test_every_column_has_one_encoding(run: RunFolder, table: str) -> None:
     manifest = commit(run, table, make_rows(table, run.run_id))
-    group = pq.ParquetFile(data_path(run, manifest)).metadata.row_group(0)
+    group = pq.ParquetFile(run.path / manifest.file).metadata.row_group(0)
     encodings = {group.column(n).path_in_schema: group.column(n).encodings for n in range(group.num_columns)}
     split, listed = split_leaves(SCHEMAS[table]), dictionary_leaves(SCHEMAS[table])
     assert encodings.keys() == {*split, *listed}
@@ -37,7 +36,7 @@ def wide_rows(run: RunFolder) -> Rows:
 
 def test_bytes_that_rounding_left_at_zero_cost_nothing(run: RunFolder) -> None:
     manifest = commit(run, "scores", wide_rows(run))
-    group = pq.ParquetFile(data_path(run, manifest)).metadata.row_group(0)
+    group = pq.ParquetFile(run.path / manifest.file).metadata.row_group(0)
     sizes = {
         group.column(n).path_in_schema.split(".")[0]: group.column(n).total_compressed_size
         for n in range(group.num_columns)
@@ -48,7 +47,7 @@ def test_bytes_that_rounding_left_at_zero_cost_nothing(run: RunFolder) -> None:
 
 def test_another_reader_reads_the_same_numbers(run: RunFolder) -> None:
     rows = wide_rows(run)
-    path = data_path(run, commit(run, "scores", rows))
+    path = run.path / commit(run, "scores", rows).file
     query = "SELECT support_ids, support_teacher_logprobs, token_ids FROM read_parquet(?)"
     ids, logps, tokens = duckdb.execute(query, [str(path)]).fetchall()[0]
     assert ids == rows[0]["support_ids"].tolist()

@@ -11,7 +11,7 @@ import pytest
 
 from storage import shards
 from storage.errors import StorageError
-from storage.manifests import Manifest, data_path
+from storage.manifests import Manifest
 from storage.reading import Lists, ShardFile, read_rows
 from storage.runs import RunFolder
 from tests.storage.storage_samples import columns_of, commit, make_rows
@@ -70,7 +70,7 @@ def test_only_row_groups_with_a_wanted_row_are_read(run: RunFolder, manifest: Ma
 def test_rows_of_many_tokens_stand_in_small_row_groups(run: RunFolder, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(shards, "ROW_GROUP_BYTES", 1000)
     small, large = (commit(run, "scores", score_rows(width), round=0, shard=width) for width in (1, 100))
-    counts = [pq.ParquetFile(data_path(run, manifest)).num_row_groups for manifest in (small, large)]
+    counts = [pq.ParquetFile(run.path / manifest.file).num_row_groups for manifest in (small, large)]
     assert counts[0] < counts[1] == len(LENGTHS)
 
 
@@ -85,7 +85,7 @@ def test_lists_of_unlike_length_within_a_row_are_no_matrix(run: RunFolder) -> No
 def test_a_damaged_shard_or_an_unknown_column_is_refused(run: RunFolder, manifest: Manifest) -> None:
     with pytest.raises(StorageError, match=r"scores has no columns \['reward'\]: choose from"):
         list(ShardFile(run, manifest).parts(("reward",)))
-    data_path(run, manifest).write_bytes(b"PAR1")
+    (run.path / manifest.file).write_bytes(b"PAR1")
     with pytest.raises(StorageError, match="damaged or missing"):
         ShardFile(run, manifest)
 

@@ -19,6 +19,7 @@ import pytest
 from storage_samples import commit, fill, key_of, make_rows, write_weights
 
 from storage.errors import StorageError
+from storage.index import Listing
 from storage.runs import RunFolder
 from storage.shards import (
     BadFile,
@@ -33,6 +34,7 @@ from storage.shards import (
     shard_key,
     verify_run,
 )
+from storage.store import Store
 
 ROOT = Path(__file__).parents[2]
 
@@ -280,6 +282,7 @@ def test_garbage_goes_after_its_grace_and_named_files_stay(run: RunFolder) -> No
     lost.write_bytes(b"lost the race")
     (run.path / "_tmp" / "half.partial").mkdir()
     run.policy_folder(1).mkdir()
+    write_weights(run.policy_folder(1))
     assert collect_garbage(run, grace_seconds=3600) == []
     removed = collect_garbage(run, grace_seconds=0)
     assert removed == [
@@ -312,9 +315,9 @@ def test_a_manifest_that_goes_while_it_is_looked_at_is_not_there(
     made = commit(run, "prompts", make_rows("prompts", run.run_id))
     read = Manifest.read
 
-    def read_too_late(path: Path) -> Manifest:
-        path.unlink()
-        return read(path)
+    def read_too_late(place: Store | Listing, name: str) -> Manifest:
+        run.store.remove(name)
+        return read(place, name)
 
     monkeypatch.setattr(Manifest, "read", read_too_late)
     assert (LOOKS[look](run, made), caplog.text) == ([], "")
@@ -326,5 +329,5 @@ def test_a_manifest_that_is_replaced_while_it_is_looked_at_is_the_new_one(
 ) -> None:
     new = commit(run, "prompts", make_rows("prompts", run.run_id))
     answers = [replace(new, file="prompts/round=0000/shard-00000-gone.parquet"), new]
-    monkeypatch.setattr(Manifest, "read", lambda path: answers.pop(0))
+    monkeypatch.setattr(Manifest, "read", lambda *_: answers.pop(0))
     assert (LOOKS[look](run, new), caplog.text) == ([new], "")

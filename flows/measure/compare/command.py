@@ -23,6 +23,7 @@ from flows.runtime.interrupts import orderly_end
 from flows.runtime.launch import prefect_server, set_environment
 from flows.runtime.shell import shell_command
 from mopd.errors import InputError
+from storage.address import open_store
 from storage.files import make_folder, write_replacing
 from storage.runs import RUN_FILE, RunFolder
 
@@ -78,7 +79,7 @@ def compare(comparison: Comparison, say: Say) -> tuple[ComparisonResults, Report
     Raises InputError or StorageError for a folder that is not of this comparison, and for what is wrong with all runs.
     """
     _open(comparison)
-    with run_lock(RunFolder(comparison.out.resolve(), {})):
+    with run_lock(RunFolder(open_store(comparison.out), {})):
         runs = Runs(comparison.out, comparison.jobs, say, comparison.workers)
         if runs.note_finished() < len(comparison.jobs):
             say(f"{comparison.out}: {len(comparison.arms)} arms x {len(comparison.seeds)} seeds; {runs.progress()}")

@@ -76,7 +76,7 @@ def open_analysis(
     taken |= {name: overridden(folder, settings, made_by) for name, made_by in named_conditions(folder).items()}
     analysis = Analysis(round, run, {}, {})
     for choice in choices:
-        chosen = [*overrides, *choice.overrides, *asked_alike(base, choice, str(folder.path))]
+        chosen = [*overrides, *choice.overrides, *asked_alike(base, choice, folder.address)]
         name = _name_for(overridden(folder, settings, chosen), choice.name, taken)
         contexts = plan_contexts(folder, run, round, name, chosen, digests)
         check_rollouts(folder, run, contexts)
@@ -131,6 +131,6 @@ def _check_prompts(folder: RunFolder, run: RunPlan, round: int) -> None:
     groups = sum(int(manifest.info["groups"]) for shard in shards if (manifest := shard.find(folder)) is not None)
     if groups < 2:
         raise InputError(
-            f"--round {round}: {folder.path} has one prompt in it, and intervals are over prompts; "
+            f"--round {round}: {folder.address} has one prompt in it, and intervals are over prompts; "
             "analyze a run of two prompts or more"
         )

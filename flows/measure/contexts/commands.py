@@ -20,10 +20,11 @@ from flows.runtime.shell import shell_command
 from flows.runtime.worker import warm_up
 from mopd.errors import InputError
 from mopd.settings.context_choice import ContextChoice
+from storage.address import Address
 from storage.runs import RunFolder
 
 
-def signal_command(run_dir: Path, request: ContextsRequest, reference: str | None) -> int:
+def signal_command(run_dir: Address, request: ContextsRequest, reference: str | None) -> int:
     """Make what is missing of the contexts and scores, then table, page, CSV and plot. Returns the exit code."""
     choices = request.choices()
     against = reference_of(choices, reference)
@@ -34,7 +35,7 @@ def signal_command(run_dir: Path, request: ContextsRequest, reference: str | Non
         if analysis.missing(folder):
             launch(
                 "flows.measure.contexts.flow:contexts_flow",
-                run_dir=str(folder.path),
+                run_dir=folder.address,
                 round=request.round,
                 contexts=[choice.text for choice in choices],
                 overrides=list(request.overrides),
@@ -46,7 +47,7 @@ def signal_command(run_dir: Path, request: ContextsRequest, reference: str | Non
     return 0
 
 
-def probe_command(config: Path, run_dir: Path | None, request: ContextsRequest) -> int:
+def probe_command(config: Address, run_dir: Address | None, request: ContextsRequest) -> int:
     """Make what is missing of a round's rollouts and of the contexts, then say what to train with. Returns 0."""
     check_out(request.out)
     round = request.round
@@ -56,15 +57,15 @@ def probe_command(config: Path, run_dir: Path | None, request: ContextsRequest) 
         if not 0 <= round < settings.rounds:
             raise InputError(f"--round {round}: the run has rounds 0 to {settings.rounds - 1}")
         warm_up()
-        folder = open_run(settings, run_dir, config=config.stem)
+        folder = open_run(settings, run_dir, config=Path(config).stem)
         _check_policy(folder, round)
         target = request.folder(folder, "probe")
         if not _is_made(folder, round, choices):
-            print(f"{folder.path}: {len(choices)} contexts, {settings.generate.num_prompts} prompts", flush=True)
+            print(f"{folder.address}: {len(choices)} contexts, {settings.generate.num_prompts} prompts", flush=True)
             launch(
                 "flows.measure.contexts.flow:probe_flow",
                 settings=settings,
-                run_dir=str(folder.path),
+                run_dir=folder.address,
                 round=round,
                 variants=tuple(choice.text for choice in choices),
                 out=str(target),
@@ -99,4 +100,6 @@ def _check_policy(folder: RunFolder, round: int) -> None:
     plan = RunPlan.of(folder)
     check_round(folder, plan, round)
     if round and plan.rounds[round - 1].policy.find(folder) is None:
-        raise InputError(f"--round {round}: its policy is not trained yet; {shell_command('run', folder.path)} first")
+        raise InputError(
+            f"--round {round}: its policy is not trained yet; {shell_command('run', folder.address)} first"
+        )

@@ -27,7 +27,7 @@ from storage.runs import RunFolder
 @flow(name="contexts", flow_run_name="contexts-r{round:04d}", persist_result=False)
 def contexts_flow(run_dir: str, round: int, contexts: list[str], overrides: list[str], answers: bool = False) -> None:
     """A round's rollouts under several contexts: scored, measured, and (`answers`) answered again by the student."""
-    folder = RunFolder.open(Path(run_dir))
+    folder = RunFolder.open(run_dir)
     with in_charge(folder):
         analysis = open_analysis(folder, round, [read_choice(text) for text in contexts], overrides, answers=answers)
         with Run.open(folder, Console(), tried=list(analysis.parts.values())) as run:
@@ -54,11 +54,11 @@ def analyze_signal_flow(
     request = ContextsRequest(round, variants, renderings, orders, overrides, Path(out) if out else None)
     choices = request.choices()
     against = reference_of(choices, reference)
-    folder = RunFolder.open(Path(run_dir))
+    folder = RunFolder.open(run_dir)
     contexts_flow(run_dir, round, [choice.text for choice in choices], list(overrides))
     analysis = open_analysis(folder, round, choices, list(overrides))
     results = signal_results(folder, analysis, against)
-    report = signal_report(results, command=f"deployment mopd-signal/analyze-signal, run {folder.path}")
+    report = signal_report(results, command=f"deployment mopd-signal/analyze-signal, run {folder.address}")
     target = request.folder(folder, "signal")
     report.write(target)
     report.publish("mopd-signal", f"{folder.run_id}, round {round}")
@@ -82,15 +82,15 @@ def probe_flow(
     """
     request = ContextsRequest(round, variants, renderings, orders, out=Path(out) if out else None)
     choices = probe_choices(settings, request)
-    folder = open_run(settings, Path(run_dir), config=f"flow run {flow_run.name}")
+    folder = open_run(settings, run_dir, config=f"flow run {flow_run.name}")
     with in_charge(folder), Run.open(folder, Console()) as run:
         if run.missing(run.round(round).verdicts):
             draw(run, round)
             generate(run, round)
         write_catalog(folder)
-    contexts_flow(str(folder.path), round, [choice.text for choice in choices], [], answers=True)
+    contexts_flow(folder.address, round, [choice.text for choice in choices], [], answers=True)
     target = request.folder(folder, "probe")
-    report = probe_report(read_probe(folder, round, choices), command=f"mopd-probe/probe, run {folder.path}")
+    report = probe_report(read_probe(folder, round, choices), command=f"mopd-probe/probe, run {folder.address}")
     report.write(target)
     report.publish("mopd-probe", f"{folder.run_id}, round {round}")
     return str(target)

@@ -6,7 +6,7 @@ import json
 from dataclasses import dataclass
 
 from flows.execute.work import Rows
-from flows.folder.fork import has_trainer_state
+from flows.folder.policies import keeps_trainer_state
 from flows.report.figure import Figure, Mark, Panel, Series
 from flows.report.report import Report
 from flows.report.table import Column, Row, Table, estimate_in
@@ -70,9 +70,9 @@ class ProbeResults:
                 "no context is sure to help: train.objective=grpo needs none, and "
                 "train.objective.policy_gradient_weight blends it in"
             )
-        round = self.round if has_trainer_state(self.folder, self.round) else 0
+        round = self.round if keeps_trainer_state(self.folder, self.round) else 0
         overrides = [_shortened(override) for override in self.choices[best].overrides]
-        fork = shell_command("fork", self.folder.path, round=round, set=overrides)
+        fork = shell_command("fork", self.folder.address, round=round, set=overrides)
         lines.append(f"to train with it: {fork} NEW && mopd run NEW")
         if round != self.round:
             lines.append(

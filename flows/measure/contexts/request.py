@@ -9,6 +9,7 @@ from pathlib import Path
 from flows.runtime.shell import shell_command
 from mopd.errors import InputError
 from mopd.settings.context_choice import ContextChoice, choice_grid
+from storage.address import Address
 from storage.runs import RunFolder
 
 
@@ -37,7 +38,7 @@ class ContextsRequest:
         """Where page, table and plot lie."""
         return self.out or run.path / "analysis" / f"{kind}-round={self.round:04d}"
 
-    def command(self, name: str, path: Path, *, run: Path | None = None, reference: str | None = None) -> str:
+    def command(self, name: str, path: Address, *, run: Address | None = None, reference: str | None = None) -> str:
         """The command that asks for this."""
         grid = {"variants": self.variants, "renderings": self.renderings, "orders": self.orders}
         beside = {"reference": reference, "set": self.overrides, "out": self.out}

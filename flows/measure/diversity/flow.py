@@ -20,7 +20,6 @@ def analyze_diversity(runs: list[str], out: str | None = None) -> str:
     """
     if not runs:
         raise InputError("runs: is empty; name the folder of a run")
-    paths = [Path(run) for run in runs]
-    report, folder = analyze(paths, Path(out) if out else None)
+    report, folder = analyze(runs, Path(out) if out else None)
     report.publish(KEY, f"diversity of replies; files in {folder}")
     return str(folder)

@@ -6,7 +6,6 @@ import json
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 from flows.plan.conditions import settings_of
 from flows.runtime.shell import shell_command
@@ -14,6 +13,7 @@ from mopd.errors import InputError
 from mopd.measures.diversity import METRICS, REPLIES, Diversity, Values, paired_difference, prompt_diversity, summarize
 from mopd.measures.estimate import Estimate
 from mopd.verifiers.code.tests import asked_function
+from storage.address import Address
 from storage.runs import RunFolder
 from storage.schemas import Row
 from storage.shards import manifests, read_rows
@@ -70,7 +70,7 @@ class DiversityResults:
         return [point for point in self.points if point.source == source]
 
 
-def read_results(paths: Sequence[Path]) -> DiversityResults:
+def read_results(paths: Sequence[Address]) -> DiversityResults:
     """Measure the runs in these folders; intervals are drawn as the first one's settings say.
 
     Raises StorageError for a folder that is no run, InputError for one without replies and for one named twice.
@@ -82,11 +82,11 @@ def read_results(paths: Sequence[Path]) -> DiversityResults:
     return DiversityResults(names, _points(measured, draws), draws["num_samples"])
 
 
-def _names(paths: Sequence[Path], folders: Sequence[RunFolder]) -> list[str]:
+def _names(paths: Sequence[Address], folders: Sequence[RunFolder]) -> list[str]:
     """The names of folders; of those that share theirs, the paths as given."""
-    names = [folder.path.name for folder in folders]
+    names = [folder.name for folder in folders]
     for index, folder in enumerate(folders):
-        if folder.path in [earlier.path for earlier in folders[:index]]:
+        if folder.address in [earlier.address for earlier in folders[:index]]:
             raise InputError(f"{paths[index]}: is named twice; name each run once")
     return [str(path) if names.count(name) > 1 else name for path, name in zip(paths, names, strict=True)]
 
@@ -96,8 +96,8 @@ def _measure_run(name: str, folder: RunFolder) -> list[Measured]:
     sources = ((SAMPLED, _sampled(folder)), (HELD_OUT, _held(folder)))
     measured = [group for source, shards in sources for group in _measure(name, source, questions, shards, packages)]
     if not measured:
-        go_on = shell_command("run", folder.path)
-        raise InputError(f"{folder.path}: has no rollouts and no evaluations yet; {go_on} makes them")
+        go_on = shell_command("run", folder.address)
+        raise InputError(f"{folder.address}: has no rollouts and no evaluations yet; {go_on} makes them")
     return measured
 
 

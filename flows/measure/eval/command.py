@@ -42,6 +42,6 @@ def _run_flow(request: EvalRequest, out: Path) -> None:
     def prepare_folder() -> None:
         folder = open_evaluation(prepare(request, out.resolve()), out)
         models, num_tasks = ", ".join(request.models), folder.document["num_tasks"]
-        print(f"{folder.path}: {models}; {num_tasks} prompts x {request.k} samples", flush=True)
+        print(f"{folder.address}: {models}; {num_tasks} prompts x {request.k} samples", flush=True)
 
     launch("flows.measure.eval.flow:eval_flow", prepare_folder, **asdict(request), out=str(out.resolve()))

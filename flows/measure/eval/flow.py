@@ -42,7 +42,7 @@ class EvalRun(Session):
     @classmethod
     def open(cls, folder: RunFolder, tasks: list[Task], console: Console) -> EvalRun:
         """The session of an evaluation's folder; processes start when they are needed."""
-        run = cls(path=folder.path)
+        run = cls(path=folder.address)
         run._folder, run._plan, run._tasks, run._console = folder, EvalPlan.of(folder), tasks, console
         run._workers = Workers(folder, run._plan.settings)
         return run
@@ -92,16 +92,16 @@ def eval_flow(
     folder = open_evaluation(prepared, target)
     with in_charge(folder):
         _evaluate_all(note_request(folder, prepared), prepared)
-        write_results(folder.path).publish("mopd-eval", f"models side by side, {folder.path}")
+        write_results(folder.path).publish("mopd-eval", f"models side by side, {folder.address}")
         write_catalog(folder)
-    return str(folder.path)
+    return folder.address
 
 
 def _evaluate_all(folder: RunFolder, prepared: Prepared) -> None:
     with EvalRun.open(folder, prepared.resolved.tasks, Console()) as run:
         names = model_names(folder, prepared)
         if not run.plan.missing(folder, names):
-            run.console.say(f"{folder.path}: finished already, nothing to do")
+            run.console.say(f"{folder.address}: finished already, nothing to do")
         for name in names:
             if run.plan.missing(folder, [name]):
                 evaluate_model.with_options(task_runner=run.workers.task_runner())(run, name)

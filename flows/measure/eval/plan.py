@@ -47,7 +47,7 @@ class EvalPlan:
     def of(cls, folder: RunFolder) -> EvalPlan:
         """The plan of an evaluation's folder. Raises StorageError for another folder."""
         if "models" not in folder.document:
-            raise StorageError(f"{folder.path}: was not made by mopd eval ({RUN_FILE} has no models); name another")
+            raise StorageError(f"{folder.address}: was not made by mopd eval ({RUN_FILE} has no models); name another")
         models = [Model(**entry) for entry in folder.document["models"]]
         digests = {name: folder.document[name] for name in ("tasks_digest", "num_tasks")}
         return cls(kept_settings_of(folder), **digests, models={model.name: model for model in models})

@@ -20,6 +20,7 @@ from flows.plan.stage import is_free
 from flows.runtime.places.open import check_place
 from flows.runtime.worker import in_own_process
 from mopd.errors import InputError
+from storage.address import open_store
 from storage.errors import StorageError
 from storage.runs import RUN_FILE, RunFolder
 
@@ -55,7 +56,7 @@ def prepare(request: EvalRequest, out: Path) -> Prepared:
     """
     request, commits = pin_request(request, out)
     resolved = resolve(request)
-    check_place(resolved.settings, out)
+    check_place(resolved.settings, open_store(out))
     make_models(model.text for model in resolved.models)
     models = in_own_process(check_models, resolved.models, resolved.tasks, resolved.settings)
     return Prepared(resolved, models, commits)
@@ -79,7 +80,7 @@ def open_evaluation(prepared: Prepared, out: Path) -> RunFolder:
 
 def note_request(folder: RunFolder, prepared: Prepared) -> RunFolder:
     """The folder with the models of the request in its `run.json`. The caller holds the folder's lock."""
-    kept = RunFolder.open(folder.path)
+    kept = RunFolder.open(folder.store)
     merged = _merged(kept, prepared)
     if merged != kept:
         merged.save()
@@ -108,7 +109,7 @@ def _merged(folder: RunFolder, prepared: Prepared) -> RunFolder:
     if refused := {key: pair for key, pair in changed.items() if not is_free(key)}:
         raise StorageError(folder.refusal(refused))
     if folder.document["tasks_digest"] != asked["tasks_digest"]:
-        raise InputError(f"{folder.path}: was made with other tasks; give the same ones, or choose another --out")
+        raise InputError(f"{folder.address}: was made with other tasks; give the same ones, or choose another --out")
     models = _entries([Model(**entry) for entry in folder.document["models"]], prepared.models)
     document = {**folder.document, "settings": asked["settings"], "models": models}
     commits = {**commits_of(folder), **prepared.commits}

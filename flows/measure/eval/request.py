@@ -22,7 +22,8 @@ from mopd.settings import Settings
 from mopd.tasks.draw import load_tasks
 from mopd.tasks.files import read_tasks
 from mopd.tasks.task import Task, record_line, task_record
-from storage.runs import RUN_FILE, RunFolder
+from storage.address import in_bucket
+from storage.runs import RunFolder, is_run
 
 AT = "@"
 """Between a run's folder and the number of one of its policies."""
@@ -62,7 +63,7 @@ class NamedModel:
     def source(self) -> str:
         """The same wherever the command is started from."""
         if self.run is not None:
-            return f"{self.run.path}{AT}{self.version}"
+            return f"{self.run.address}{AT}{self.version}"
         is_name = self.text in BUILDERS or model_name(self.text) is not None
         return self.text if is_name else str(Path(self.text).expanduser().resolve())
 
@@ -89,7 +90,7 @@ def pin_request(request: EvalRequest, out: Path) -> tuple[EvalRequest, dict[str,
 
     An evaluation that is there goes on with the commits that it began with. Raises InputError.
     """
-    known = commits_of(RunFolder.open(out)) if (out / RUN_FILE).is_file() else {}
+    known = commits_of(RunFolder.open(out)) if is_run(out) else {}
     models = {text: name for text in request.models if (name := _repository(text)) is not None}
     names = {f"model {request.models.index(text) + 1}": name for text, name in models.items()}
     tasks = dataset_name(request.tasks or "")
@@ -104,7 +105,7 @@ def pin_request(request: EvalRequest, out: Path) -> tuple[EvalRequest, dict[str,
 def _repository(text: str) -> HubName | None:
     """The repository that a model is named by, unless it is a policy of a run, RUN@N."""
     before = text.rpartition(AT)[0]
-    is_policy = before and (Path(before).expanduser() / RUN_FILE).is_file()
+    is_policy = before and is_run(_expanded(before))
     return None if is_policy else model_name(text)
 
 
@@ -113,7 +114,7 @@ def resolve(request: EvalRequest) -> ResolvedRequest:
     """Raises InputError or StorageError, one line, for what there is not and for settings that can't be."""
     models = [find_model(text) for text in request.models]
     _check_twice(models)
-    runs = list({model.run.path: model.run for model in models if model.run is not None}.values())
+    runs = list({model.run.address: model.run for model in models if model.run is not None}.values())
     base = RunPlan.of(runs[0]).settings if runs else Settings()
     settings = eval_settings(base, request.overrides, request.k)
     if request.limit is not None and request.limit < 1:
@@ -126,10 +127,10 @@ def find_model(text: str) -> NamedModel:
     """What `text` names. Raises InputError or StorageError where there is no such model or run, or no such policy."""
     path = Path(text).expanduser()
     before, _, number = text.rpartition(AT)
-    if (path / RUN_FILE).is_file():
-        return _policy(text, RunFolder.open(path), None)
-    if before and not path.exists() and (Path(before).expanduser() / RUN_FILE).is_file():
-        return _policy(text, RunFolder.open(Path(before).expanduser()), number)
+    if is_run(_expanded(text)):
+        return _policy(text, RunFolder.open(_expanded(text)), None)
+    if before and not path.exists() and is_run(_expanded(before)):
+        return _policy(text, RunFolder.open(_expanded(before)), number)
     if (repository := model_name(text)) is not None:
         return NamedModel(text, _name(repository.repo))
     if text not in BUILDERS and not path.exists():
@@ -140,20 +141,25 @@ def find_model(text: str) -> NamedModel:
     return NamedModel(text, _name(text if text in BUILDERS else path.resolve().name))
 
 
+def _expanded(text: str) -> str:
+    """A folder as it is meant; an address of a bucket as it is."""
+    return text if in_bucket(text) else str(Path(text).expanduser())
+
+
 def _policy(text: str, run: RunFolder, number: str | None) -> NamedModel:
     """A policy of a run: the last one where no number is given."""
     plan = RunPlan.of(run)
     last = len(plan.rounds)
     if number is not None and not (number.isdecimal() and int(number) <= last):
-        raise InputError(f"{text}: {run.path} has policies 0 to {last} (0 is the initial model); name one of them")
+        raise InputError(f"{text}: {run.address} has policies 0 to {last} (0 is the initial model); name one of them")
     version = last if number is None else int(number)
     trained = [0, *(n for n, part in enumerate(plan.rounds, start=1) if part.policy.committed(run) is not None)]
     if version not in trained:
         raise InputError(
-            f"{text}: policy {version} is not trained yet; {shell_command('run', run.path)} first, "
-            f"or name one that is there, e.g. {run.path}{AT}{trained[-1]}"
+            f"{text}: policy {version} is not trained yet; {shell_command('run', run.address)} first, "
+            f"or name one that is there, e.g. {run.address}{AT}{trained[-1]}"
         )
-    return NamedModel(text, f"{_name(run.path.name)}{AT}{version}", run, version)
+    return NamedModel(text, f"{_name(run.name)}{AT}{version}", run, version)
 
 
 def _name(text: str) -> str:
@@ -184,19 +190,20 @@ def _tasks_of(request: EvalRequest, runs: list[RunFolder], settings: Settings) -
     for run in rest:
         if _digest(_heldout(run)) != _digest(tasks):
             raise InputError(
-                f"{run.path}: its held-out tasks are not those of {first.path}; say by --tasks what both are asked"
+                f"{run.address}: its held-out tasks are not those of {first.address}; say by --tasks what both are "
+                "asked"
             )
-    return tasks, {"heldout_of": str(first.path)}
+    return tasks, {"heldout_of": first.address}
 
 
 def _heldout(run: RunFolder) -> list[Task]:
     """The held-out tasks of a run, as they were when it was made."""
     settings = pinned(RunPlan.of(run).settings, commits_of(run))
     if tasks_digest(settings) != run.document["tasks_digest"]:
-        raise InputError(f"{run.path}: the task source changed since the run was made; restore it, or give --tasks")
+        raise InputError(f"{run.address}: the task source changed since the run was made; restore it, or give --tasks")
     heldout = load_tasks(settings.tasks, settings.seed, settings.verify).heldout
     if not heldout:
-        raise InputError(f"{run.path}: has no held-out tasks; give some by --tasks")
+        raise InputError(f"{run.address}: has no held-out tasks; give some by --tasks")
     return heldout
 
 

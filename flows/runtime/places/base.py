@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from flows.runtime.messages import Report, silent
+from storage.store import Store
 
 REPLICA = "MOPD_REPLICA"
 """In the environment of a replica: its name, e.g. `engine-0`. What it makes says so, and its log is called so."""
@@ -38,8 +39,11 @@ class Pool(Protocol):
     """Replicas of one kind, or the ranks of one group."""
 
     name: str
-    size: int
-    """Jobs that can run at once: 1 for a group."""
+
+    @property
+    def size(self) -> int:
+        """Jobs that can run at once now: 1 for a group."""
+
     devices: int
     """Devices of this host that it holds, 0 where the place counts them itself."""
 
@@ -77,8 +81,8 @@ class Place(Protocol):
         """So many replicas, each with `devices` devices (0: on the CPUs), there is room for. Raises InputError as
         `check` where there is none."""
 
-    def check(self, folder: Path) -> None:
-        """Raises InputError, one line, for what the place can't do; `folder`: the run's, which may not be there yet.
+    def check(self, store: Store) -> None:
+        """Raises InputError, one line, for what the place can't do; `store`: the run's, where nothing may be yet.
 
         What the settings ask of it is held against what there is before anything is written.
         """

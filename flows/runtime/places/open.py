@@ -7,25 +7,24 @@ from pathlib import Path
 
 from flows.runtime.places.base import Place
 from flows.runtime.places.this_host import ThisHost
-from mopd.errors import InputError
 from mopd.settings import Settings
 from mopd.settings.place import LocalPlace
+from storage.store import Store
 
 
 @lru_cache(maxsize=32)
-def check_place(settings: Settings, folder: Path) -> None:
-    """Whether the place can do what the settings ask of it, for a run in `folder`; asked once a process.
+def check_place(settings: Settings, store: Store) -> None:
+    """Whether the place can do what the settings ask of it, for a run that lies there; asked once a process.
 
     Raises InputError.
     """
-    open_place(settings).check(folder)
+    open_place(settings).check(store)
 
 
 def open_place(settings: Settings, logs: Path | None = None) -> Place:
-    """The place of `settings.place`, nothing started yet; its processes write into the folder `logs`, if there is one.
-
-    Raises InputError.
-    """
+    """The place of `settings.place`, nothing started yet; its processes write into `logs`, where there is one."""
     if isinstance(settings.place, LocalPlace):
         return ThisHost(settings, logs)
-    raise InputError("place: ray is not there yet; take local")
+    from flows.runtime.places.ray_cluster import RayCluster
+
+    return RayCluster(settings, logs)

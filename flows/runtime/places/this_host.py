@@ -19,6 +19,7 @@ from mopd.errors import InputError
 from mopd.memory.available import SHARING, total_memory
 from mopd.settings import Settings
 from mopd.settings.place import LocalPlace
+from storage.store import Store
 
 CPU_WORKERS = 2
 """One judges a shard on all cores, and a second fills them where the first waits."""
@@ -73,7 +74,7 @@ class ThisHost:
                 f"train.ranks: {ranks}, and this host has {self._found()}; lower it{self._raise_devices()}"
             )
 
-    def check(self, folder: Path) -> None:
+    def check(self, store: Store) -> None:
         """Whether there are the devices that an engine takes, and those of the ranks."""
         self.room(self._settings.generate.num_devices)
         self._check_ranks(self._settings.train.ranks)

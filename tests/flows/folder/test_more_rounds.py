@@ -21,7 +21,7 @@ from mopd.errors import InputError
 from mopd.settings import load_settings, override_tree, parse_settings
 from storage.digest import digest_tables
 from storage.errors import StorageError
-from storage.manifests import manifest_path, manifests
+from storage.manifests import manifest_name, manifests
 from storage.reading import read_rows
 from storage.runs import RunFolder
 from tests.flows.plan.test_plan import lose
@@ -199,7 +199,7 @@ def test_a_damaged_evaluation_that_is_not_asked_for_does_not_hide_the_digest(
     manifest = shard.committed(folder)
     assert manifest is not None
     place = (table, shard.round, shard.shard, shard.key)
-    os.truncate(folder.path / manifest.file if part == "data" else manifest_path(folder, *place), 10)
+    os.truncate(folder.path / manifest.file if part == "data" else folder.path / manifest_name(folder, *place), 10)
     assert digests(two) == digests(ready["three"])
     assert 2 not in evaluated(folder) or table == "prompts"
 

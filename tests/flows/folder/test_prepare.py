@@ -21,6 +21,7 @@ from mopd.errors import InputError
 from mopd.settings import parse_settings
 from storage.errors import StorageError
 from storage.files import commit_lock, naming
+from storage.local import LocalStore
 from storage.runs import RunFolder
 from tests.e2e.harness import wait_for
 
@@ -37,7 +38,7 @@ def _ctrl_c_is_heard() -> Iterator[None]:
 
 @pytest.mark.parametrize("error", [BUSY, BlockingIOError("a pipe is full"), StorageError("x"), KeyboardInterrupt()])
 def test_an_error_inside_a_run_is_told_as_it_is(tmp_path: Path, error: BaseException) -> None:
-    folder = RunFolder(tmp_path, {})
+    folder = RunFolder(LocalStore(tmp_path), {})
     with pytest.raises(type(error)) as caught, run_lock(folder):
         raise error
     assert caught.value is error
@@ -48,7 +49,7 @@ def test_an_error_inside_a_run_is_told_as_it_is(tmp_path: Path, error: BaseExcep
 
 
 def test_the_holder_is_named(tmp_path: Path) -> None:
-    folder = RunFolder(tmp_path, {})
+    folder = RunFolder(LocalStore(tmp_path), {})
     with run_lock(folder):
         with pytest.raises(InputError, match=f"is being run by process {os.getpid()} on "), run_lock(folder):
             pytest.fail("it is held")
@@ -59,12 +60,13 @@ def test_the_holder_is_named(tmp_path: Path) -> None:
 
 def test_a_killed_holder_is_noticed(tmp_path: Path) -> None:
     script = (
-        "import os, sys; from pathlib import Path; from flows.folder.open import run_lock; from storage.runs import "
-        "RunFolder\nwith run_lock(RunFolder(Path(sys.argv[1]), {})): os.kill(os.getpid(), 9)"
+        "import os, sys; from flows.folder.open import run_lock; from storage.address import open_store; from "
+        "storage.runs import RunFolder\n"
+        "with run_lock(RunFolder(open_store(sys.argv[1]), {})): os.kill(os.getpid(), 9)"
     )
     killed = subprocess.run([sys.executable, "-c", script, str(tmp_path)], cwd=Path(__file__).parents[3], check=False)
     assert killed.returncode == -signal.SIGKILL
-    assert not ended_cleanly(RunFolder(tmp_path, {}))
+    assert not ended_cleanly(RunFolder(LocalStore(tmp_path), {}))
 
 
 def test_the_lock_of_commits_tells_errors_as_they_are(tmp_path: Path) -> None:

@@ -13,7 +13,7 @@ from flows.folder import policies
 from flows.folder.export import export_policy
 from flows.folder.open import open_run, run_lock
 from flows.plan.run import DIGESTS, RunPlan, Shard
-from flows.plan.stage import STAGES
+from flows.plan.stage import STAGES, key_tree
 from mopd.errors import InputError
 from mopd.settings import Settings
 from storage.errors import StorageError
@@ -109,6 +109,8 @@ LATER = set(TABLES) - {"prompts"}
         ({"train.max_tokens_per_pass": 99}, set()),
         ({"train.gradient_checkpointing": "on"}, set()),
         ({"train.offload_optimizer": True}, set()),
+        ({"train.ranks": 2}, set()),
+        ({"train.checkpoint_every_updates": 2}, set()),
         ({"train.keep_trainer_states": 9}, set()),
         ({"evaluate.bootstrap_samples": 9}, set()),
     ],
@@ -410,3 +412,10 @@ def test_a_run_folder_that_can_not_be_planned_is_one_line(
     with pytest.raises(StorageError, match=message) as caught:
         RunPlan.of(RunFolder.create(tmp_path / "run", document))
     assert "\n" not in str(caught.value)
+
+
+def test_how_dropout_is_drawn_is_in_the_keys_of_policies_where_there_is_dropout() -> None:
+    """It was once drawn an update: a run that has such policies is not continued by others unnoticed."""
+    said = {dropout: Settings.model_validate({"train": {"lora": {"dropout": dropout}}}) for dropout in (0.0, 0.1)}
+    parts = {dropout: STAGES["policies"].settings(settings, key_tree(settings)) for dropout, settings in said.items()}
+    assert [part.get("dropout") for part in parts.values()] == [None, "by micro-batch"]

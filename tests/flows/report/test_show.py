@@ -15,7 +15,7 @@ from mopd.models.folders import resolve_model
 from mopd.settings import parse_settings
 from storage.errors import StorageError
 from storage.runs import RunFolder
-from storage.shards import Manifest, read_rows
+from storage.shards import Manifest, commit_folder, read_rows
 from tests.storage.storage_samples import commit, fill, make_rows
 
 
@@ -39,11 +39,16 @@ def test_nothing_is_printed_when_there_is_no_tokenizer(run: RunFolder, capsys: p
     assert capsys.readouterr().out == ""
 
 
+def commit_tokenizer(run: RunFolder) -> None:
+    def write(folder: Path) -> None:
+        shutil.copy(resolve_model("tiny:llama") / "tokenizer.json", folder)
+
+    commit_folder(run, round=0, key="0" * 64, parents=[], info={}, write=write)
+
+
 def test_the_tokenizer_of_a_trained_policy_will_do(run: RunFolder, capsys: pytest.CaptureFixture[str]) -> None:
     fill(run)
-    policy = run.policy_folder(0)
-    policy.mkdir(parents=True, exist_ok=True)
-    shutil.copy(resolve_model("tiny:llama") / "tokenizer.json", policy)
+    commit_tokenizer(run)
     show_sample(run, 0, "a", 1)
     assert "largest differences" in capsys.readouterr().out
 
@@ -52,9 +57,7 @@ def test_a_sample_is_shown_from_its_own_rows_and_the_columns_that_are_shown(
     run: RunFolder, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     fill(run)
-    policy = run.policy_folder(0)
-    policy.mkdir(parents=True, exist_ok=True)
-    shutil.copy(resolve_model("tiny:llama") / "tokenizer.json", policy)
+    commit_tokenizer(run)
     read: list[tuple[str, int, int]] = []
 
     def watched(folder: RunFolder, manifest: Manifest, *args: Any) -> list[dict[str, Any]]:

@@ -10,6 +10,7 @@ from uuid import UUID
 import pytest
 
 from flows.runtime import stale_runs as stale
+from storage.local import LocalStore
 from storage.runs import RunFolder
 
 PAGE = 200
@@ -44,5 +45,5 @@ class Server:
 def test_all_stale_runs_are_found_page_by_page(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     server = Server(1, 3 * PAGE - 1)
     monkeypatch.setattr(stale, "get_client", lambda **_: server)
-    assert stale.crash_stale_runs(RunFolder(tmp_path, {})) == 3 * PAGE
+    assert stale.crash_stale_runs(RunFolder(LocalStore(tmp_path), {})) == 3 * PAGE
     assert len(set(server.crashed)) == 3 * PAGE

@@ -74,6 +74,14 @@ def sleep(resource: Resource, report: Report) -> None:
     time.sleep(60)
 
 
+def wait_for(resource: Resource, report: Report, path: Path) -> int:
+    """Says which process works, until a file is there."""
+    report({"pid": os.getpid()})
+    while not path.exists():
+        time.sleep(0.1)
+    return os.getpid()
+
+
 def report_once(resource: Resource | None, report: Report, seconds: float) -> str:
     """Quiet for a while after its only report."""
     report({"line": "begun"})

@@ -12,7 +12,7 @@ from mopd.errors import InputError
 from mopd.memory import plan as memory_plan
 from mopd.memory.advice import ORDER, halves
 from mopd.memory.plan import check_memory, plan_memory, read_device
-from mopd.memory.stages import GIGABYTE, Device, Lengths, Pass
+from mopd.memory.sizes import GIGABYTE, Device, Lengths, Pass
 from mopd.settings import Settings, parse_settings
 from mopd.settings.run import override_tree
 
@@ -115,9 +115,10 @@ def test_devices_by_their_memory(text: str, kind: str, size: float) -> None:
     assert kind == "cpu" or device.compute == 2
 
 
-def test_a_device_that_means_nothing() -> None:
-    with pytest.raises(InputError, match="--device 80: write the memory of a GPU as 80GB"):
-        read_device("80", Settings())
+@pytest.mark.parametrize("text", ["80", "0GB", "cpu:0.0GB", "-1GB"])
+def test_a_device_that_means_nothing(text: str) -> None:
+    with pytest.raises(InputError, match=f"^--device {text}: write the memory of a GPU as 80GB"):
+        read_device(text, Settings())
 
 
 def test_the_largest_pass() -> None:

@@ -105,6 +105,6 @@ def test_code_of_a_tokenizer_is_never_run(pickled: Path, tmp_path: Path) -> None
 
 def test_a_disk_without_room_is_said_before_anything_is_loaded(tmp_path: Path) -> None:
     name = HubName("model", "acme/large", "0" * 40)
-    message = r"model.path: acme/large@0+: 16000000.0 GB are to be loaded into .*, where .* GB are free; make room"
+    message = r"model.path: acme/large@0+: 16,000,000.0 GB are to be loaded into .*, where .* GB are free; make room"
     with pytest.raises(InputError, match=message):
         fetch_files(name, "model.path", ["w"], sizes={"w": 16 * 10**15}, snapshot=tmp_path, progress=print)

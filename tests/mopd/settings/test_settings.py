@@ -17,7 +17,7 @@ from mopd.settings.objective import BehaviorImportance, DistillObjective, DpoObj
 from mopd.settings.teacher import EmaTeacher
 
 ROOT = Path(__file__).resolve().parents[3]
-EXAMPLES = sorted((ROOT / "examples").rglob("*.yaml"))
+EXAMPLES = sorted(path for path in (ROOT / "examples").rglob("*.yaml") if path.parent.name != "cluster")
 
 
 def config(folder: Path, text: str = "rounds: 2\n") -> Path:
@@ -88,6 +88,11 @@ def test_settings_are_frozen() -> None:
         ("condition.variant=contrast", "condition.variant: 'contrast' is unknown; choose one of auto, contrastive"),
         ("generate.num_samples=1", "generate.num_samples: 1 leaves no peers"),
         ("condition.max_context_tokens=100", "max_context_tokens is below generate.max_prompt_tokens"),
+        ("train.shard=full", "train.shard: full .* there is one; raise train.ranks"),
+        ("train={ranks: 2, shard: full, lora: {}}", "train.shard: full .*; set train.lora to null, or shard to none"),
+        ("train={ranks: 2, shard: full, optimizer: adamw_8bit}", "set train.optimizer to adamw, or"),
+        ("train={ranks: 2, shard: full, master_weights: bfloat16}", "set train.master_weights to float32, or"),
+        ("train.ranks=0", "train.ranks: .*greater than or equal to 1"),
         ("train.updates_per_round=64", "train.updates_per_round: 64 .*generate.num_prompts"),
         ("train", "--set train: write it as key.subkey=value"),
         ("rounds.x=1", "--set rounds.x=1: rounds is a value"),

@@ -27,6 +27,7 @@ from flows.report.report import Report
 from mopd.errors import InputError
 from mopd.measures.comparison import Outcome, compare_arms
 from mopd.settings import Settings, load_settings, override_tree, parse_settings
+from storage.local import LocalStore
 from storage.runs import RunFolder
 from tests.e2e.harness import TINY
 
@@ -139,7 +140,7 @@ def test_a_folder_of_something_else_is_refused(tmp_path: Path, capsys: pytest.Ca
 
 def test_one_comparison_at_a_time_in_a_folder(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     compare_json(tmp_path, arms={"mopd": []})
-    with run_lock(RunFolder(tmp_path, {})):
+    with run_lock(RunFolder(LocalStore(tmp_path), {})):
         assert main(["compare", str(TINY), "--vary", *METHODS, "--out", str(tmp_path)]) == 2
     assert "is being run by process" in capsys.readouterr().err
 

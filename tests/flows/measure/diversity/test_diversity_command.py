@@ -15,6 +15,7 @@ from flows.measure.diversity.command import analyze
 from flows.measure.diversity.report import tables
 from flows.measure.diversity.results import HELD_OUT, SAMPLED, DiversityPoint, read_results
 from mopd.errors import InputError
+from storage.address import open_store
 from storage.errors import StorageError
 from storage.lineage import create_fork
 from storage.manifests import manifests
@@ -155,7 +156,7 @@ def test_programs_of_code_tasks_are_compared(tmp_path: Path) -> None:
 def test_a_fork_has_what_it_took_over(run: RunFolder, tmp_path: Path) -> None:
     taken = [one for table in ("prompts", "rollouts", "verdicts") for one in manifests(run, table)]
     settings = {"settings": run.document["settings"]}
-    fork = create_fork(run, tmp_path / "fork", settings, {}, [one for one in taken if not one.round])
+    fork = create_fork(run, open_store(tmp_path / "fork"), settings, {}, [one for one in taken if not one.round])
     points = read_results([fork.path, run.path]).points
     assert point_of(points, SAMPLED, 0, run="fork").means == point_of(points, SAMPLED, 0).means
 

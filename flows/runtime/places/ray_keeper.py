@@ -1,0 +1,130 @@
+"""What is on a replica's host: an actor that keeps its worker process, with what Ray gave the actor of the host.
+
+The work itself is done in a process like those of `place: local`, one that knows nothing of Ray. The actor passes on
+what it says, and takes it along when it dies.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import platform
+import socket
+import tempfile
+import threading
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from queue import SimpleQueue
+from typing import Any
+
+from flows.runtime.messages import Message, Report
+from flows.runtime.places.group import Meeting
+from flows.runtime.places.ray_hosts import Facts, difference, facts_here
+from flows.runtime.places.share import Share
+from flows.runtime.worker import Worker
+from mopd.errors import InputError
+from mopd.memory.available import SHARING
+
+GPU, CORES, CPU = "GPU", "device", "CPU"
+"""Resources that Ray counts: a GPU; a set of cores, of a host that was started with `--resources '{"device": N}'`; a
+core."""
+ADDRESS = "MOPD_ADDRESS"
+"""In the environment of a worker: where the other hosts reach its own."""
+
+
+@dataclass(frozen=True)
+class Order:
+    """A replica as it is asked for."""
+
+    name: str
+    load: Callable[..., Any]
+    args: tuple[Any, ...]
+    resource: str
+    """GPU or CORES; CPU for a replica without devices."""
+    devices: int
+    environment: dict[str, str]
+    folder: Path
+    """Where relative paths of the settings begin."""
+    log: Path | None
+    silence_seconds: float
+    facts: Facts
+    """Of who asks: a host that joined later may have another mopd."""
+
+
+class Keeper:
+    """An actor that keeps one worker."""
+
+    def __init__(self, order: Order) -> None:
+        if order.folder.is_dir():
+            os.chdir(order.folder)
+        self._held: list[int] = []
+        share = self._share_of_host(order)
+        self._refusal = difference(order.facts, facts_here(order.facts))
+        self._worker = Worker(
+            order.name, order.load, *order.args, log=order.log, share=share, silence_seconds=order.silence_seconds
+        )
+
+    def ready(self) -> None:
+        """Returns when the actor is there. Raises InputError where its host isn't as the one that asks."""
+        if self._refusal:
+            raise InputError(self._refusal)
+
+    def run(self, job: Callable[..., Any], args: tuple[Any, ...]) -> Iterator[Message]:
+        """Reports while the job works, then its result or its error."""
+        messages: SimpleQueue[Message] = SimpleQueue()
+        threading.Thread(target=self._work, args=(job, args, messages.put), daemon=True).start()
+        kind = "report"
+        while kind == "report":
+            kind, value = messages.get()
+            yield kind, value
+
+    def close(self) -> None:
+        """Let what is loaded close itself."""
+        self._worker.close()
+
+    def _work(self, job: Callable[..., Any], args: tuple[Any, ...], put: Callable[[Message], None]) -> None:
+        try:
+            put(("result", self._worker.run(job, *args, report=lambda report: put(("report", report)))))
+        except Exception as error:
+            put(("error", error))
+
+    def _share_of_host(self, order: Order) -> Share:
+        """GPUs as Ray set them in this process's environment, which workers inherit; or sets of the host's cores."""
+        import ray
+
+        own = ray.get_runtime_context().get_node_id()
+        resources = next(node["Resources"] for node in ray.nodes() if node["NodeID"] == own)
+        there = int(resources.get(GPU, 0) or resources.get(CORES, 0)) or 1
+        sharing = there // (order.devices or 1)
+        environment = {**order.environment, SHARING: str(sharing), ADDRESS: ray.util.get_node_ip_address()}
+        if order.resource != CORES or sharing == 1:
+            return Share(environment)
+        sets = self._take_numbers(Path(tempfile.gettempdir()) / f"mopd-{os.getuid()}-{own[:12]}", there, order.devices)
+        cores = sorted(os.sched_getaffinity(0))
+        size = max(1, len(cores) // there)
+        return Share(environment, tuple(core for number in sets for core in cores[number * size :][:size]))
+
+    def _take_numbers(self, folder: Path, most: int, wanted: int) -> list[int]:
+        """The lowest numbers below `most` that no other process of this host holds; held until this one ends."""
+        folder.mkdir(exist_ok=True)
+        numbers: list[int] = []
+        for number in range(most):
+            if len(numbers) == wanted:
+                break
+            descriptor = os.open(folder / str(number), os.O_RDWR | os.O_CREAT, 0o600)
+            try:
+                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                os.close(descriptor)
+            else:
+                numbers.append(number)
+                self._held.append(descriptor)
+        return numbers
+
+
+def find_meeting(_: None, report: Report) -> Meeting:
+    """Of ranks that are on several hosts."""
+    with socket.create_server((os.environ[ADDRESS], 0)) as server:
+        address, port = server.getsockname()[:2]
+        return Meeting(platform.node(), address, port)

@@ -1,0 +1,28 @@
+"""Which store an address names."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from storage.bucket import SCHEME
+from storage.local import LocalStore
+from storage.objects import ObjectStore
+from storage.store import Store
+
+Address = Path | str
+"""Of a run: its folder, or `s3://bucket/prefix`."""
+
+
+def in_bucket(address: Address) -> bool:
+    """Whether it names a place in a bucket."""
+    return str(address).startswith(SCHEME)
+
+
+def open_store(address: Address, *, endpoint: str | None = None) -> Store:
+    """The store there; nothing is read or written. `endpoint`: of a bucket that isn't Amazon's.
+
+    Raises StorageError for an address that can be none.
+    """
+    if in_bucket(address):
+        return ObjectStore.at(str(address), endpoint)
+    return LocalStore(Path(address).resolve())

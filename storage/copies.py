@@ -1,0 +1,85 @@
+"""Copies, on this host, of what lies in a bucket and is wanted as files: policies by engines, scores by training.
+
+A copy is named by its content and whole: it is checked against its sha256 when it is made. Processes that use one hold
+it; of the others the newest few are kept.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from storage.files import TEMPORARY, make_folder, remove, temporary_path
+
+KEPT = 4
+"""Copies of a kind that no process uses."""
+_HELD: dict[Path, int] = {}
+"""What this process uses, until it ends, by the descriptor that says so."""
+
+
+def cache_folder() -> Path:
+    """As `mopd.models.embedded` has it, which nothing here may import: `$MOPD_CACHE`, or `~/.cache/mopd`."""
+    return Path(os.environ.get("MOPD_CACHE") or "~/.cache/mopd").expanduser().resolve()
+
+
+def copy_of(kind: str, name: str, fetch: Callable[[Path], None]) -> Path:
+    """The copy of that name, made by `fetch` where it isn't there; this process holds it from then on.
+
+    One process of the host makes it, the others wait. What `fetch` raises leaves nothing.
+    """
+    folder = cache_folder() / "copies" / kind
+    path = folder / name
+    with _alone(folder):
+        if not path.exists():
+            with temporary_path(folder, name) as aside:
+                fetch(aside)
+                aside.replace(path)
+        _hold(path)
+        os.utime(path)
+        _forget_old(folder)
+    return path
+
+
+@contextmanager
+def _alone(folder: Path) -> Iterator[None]:
+    make_folder(folder)
+    descriptor = os.open(folder / ".lock", os.O_RDWR | os.O_CREAT, 0o666)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(descriptor)
+
+
+def _hold(path: Path) -> None:
+    if path not in _HELD:
+        _HELD[path] = os.open(path, os.O_RDONLY)
+        fcntl.flock(_HELD[path], fcntl.LOCK_SH)
+
+
+def _forget_old(folder: Path) -> None:
+    """Remove all but the newest of those that no process holds; and what killed ones left, who is alone knows."""
+    for left in (folder / TEMPORARY).glob("*"):
+        remove(left)
+    copies = sorted((path for path in folder.iterdir() if not path.name.startswith((".", "_"))), key=_last_use)
+    idle = [path for path in copies if not _is_held(path)]
+    for path in idle[:-KEPT]:
+        remove(path)
+
+
+def _last_use(path: Path) -> float:
+    return path.stat().st_mtime
+
+
+def _is_held(path: Path) -> bool:
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    finally:
+        os.close(descriptor)
+    return False

@@ -1,0 +1,254 @@
+"""A run in a folder of this host, or of a file system that it shares with others."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import time
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from storage.errors import StorageError
+from storage.files import (
+    LOCK,
+    TEMPORARY,
+    commit_lock,
+    fsync_path,
+    fsync_tree,
+    last_change,
+    link_exclusive,
+    make_folder,
+    naming,
+    remove,
+    sha256_file,
+    temporary_path,
+    write_durably,
+    write_exclusive,
+    write_replacing,
+)
+from storage.store import Damaged, Entry, Held, Settle
+from storage.verdicts import sha256_once
+
+LOCK_FILE = ".lock"
+
+
+@dataclass(frozen=True)
+class LocalStore:
+    """`storage.store.Store` on files: what is written is whole or absent, and survives a power cut."""
+
+    host_folder: Path
+    """Absolute."""
+
+    @property
+    def address(self) -> str:
+        """The folder."""
+        return str(self.host_folder)
+
+    @property
+    def renames(self) -> bool:
+        """A folder is moved to its place."""
+        return True
+
+    def read(self, name: str) -> bytes:
+        """A file's content."""
+        return (self.host_folder / name).read_bytes()
+
+    def stat(self, name: str) -> Entry | None:
+        """A file as it is now; None where there is none."""
+        try:
+            return _entry((self.host_folder / name).stat())
+        except (FileNotFoundError, NotADirectoryError):
+            return None
+
+    def list_files(self, prefix: str) -> dict[str, Entry]:
+        """All files below a folder, by name, in order."""
+        found = _walk(str(self.host_folder / prefix), prefix)
+        entries = ((name, _entry_now(entry)) for name, entry in found)
+        return dict(sorted((name, entry) for name, entry in entries if entry is not None))
+
+    def list_names(self, prefix: str) -> dict[str, str]:
+        """The same files with the numbers that the file system knows them by."""
+        return dict(sorted((name, str(entry.inode())) for name, entry in _walk(str(self.host_folder / prefix), prefix)))
+
+    def is_empty(self) -> bool:
+        """Whether nothing lies there yet."""
+        folder = self.host_folder
+        return not folder.exists() or (folder.is_dir() and not any(folder.iterdir()))
+
+    def prepare(self) -> None:
+        """Make the folder, where it isn't there."""
+        if self.host_folder.exists() and not self.host_folder.is_dir():
+            raise StorageError(f"{self.address} is a file: name a folder for the run")
+        make_folder(self.host_folder)
+
+    def create(self, name: str, content: bytes) -> bool:
+        """Write a file whole, unless it exists."""
+        path = self.host_folder / name
+        make_folder(path.parent)
+        return not path.exists() and write_exclusive(self.host_folder, path, content)
+
+    def replace(self, name: str, content: bytes) -> None:
+        """Write a file whole, over what is there."""
+        path = self.host_folder / name
+        make_folder(path.parent)
+        write_replacing(self.host_folder, path, content)
+
+    def create_all(self, files: dict[str, bytes]) -> None:
+        """Written aside, then renamed: a killed process leaves a hidden folder, never half a run."""
+        folder = self.host_folder
+        make_folder(folder.parent)
+        aside = folder.parent / f".{folder.name}-{os.getpid()}.fork"
+        remove(aside)
+        try:
+            with naming(aside):
+                for name, content in files.items():
+                    make_folder((aside / name).parent)
+                    write_durably(aside / name, content)
+            fsync_tree(aside)
+            aside.replace(folder)
+            fsync_path(folder.parent)
+        finally:
+            remove(aside)
+
+    def publish(self, name: str, content: bytes, *, settle: Settle, data: tuple[Path, str] | None = None) -> bytes:
+        """Move data to its final name, then link the manifest; one publisher at a time."""
+        path = self.host_folder / name
+        with temporary_path(self.host_folder, path.name) as draft, commit_lock(self.host_folder):
+            write_durably(draft, content)  # before the data moves: a disk that is full here leaves none
+            there = path.read_bytes() if path.exists() else None
+            if settle(there) and there is not None:
+                return there
+            if data is not None:
+                self._clear(data[1])
+            path.unlink(missing_ok=True)
+            make_folder(path.parent)
+            if data is not None:
+                target = self.host_folder / data[1]
+                data[0].replace(target)
+                fsync_path(target.parent)
+            link_exclusive(draft, path)
+        return content
+
+    def _clear(self, name: str) -> None:
+        """Take away a folder that stands where another one goes: what a killed commit left, or a damaged one."""
+        if (self.host_folder / name).is_dir():
+            self.remove(name)
+
+    def remove(self, name: str) -> None:
+        """Remove a file, or a folder with all below it, at once: a killed process leaves no half of it."""
+        path = self.host_folder / name
+        if not path.is_dir():
+            path.unlink(missing_ok=True)
+            return
+        with temporary_path(self.host_folder, path.name) as aside:
+            path.replace(aside)
+
+    def scratch(self, name: str) -> AbstractContextManager[Path]:
+        """A fresh path on the run's own file system, from where it can be renamed."""
+        return temporary_path(self.host_folder, name)
+
+    def alone(self) -> AbstractContextManager[None]:
+        """The lock of publishers."""
+        return commit_lock(self.host_folder)
+
+    def sweep(self, grace_seconds: float) -> list[str]:
+        """Remove temporary files of killed writers."""
+        paths = sorted(path for path in (self.host_folder / TEMPORARY).iterdir() if path.name != LOCK)
+        old = [path for path in paths if time.time() - last_change(path) >= grace_seconds]
+        for path in old:
+            remove(path)
+        return [f"{TEMPORARY}/{path.name}" for path in old]
+
+    def local_file(self, name: str, sha256: str) -> Path:
+        """The file itself."""
+        path = self.host_folder / name
+        if not path.is_file() or sha256_file(path) != sha256:
+            raise Damaged(name)
+        return path
+
+    def local_folder(self, name: str, files: dict[str, dict[str, Any]]) -> Path:
+        """The folder itself; that its bytes are right is found out once a host."""
+        folder = self.host_folder / name
+        for file, entry in files.items():
+            if not (folder / file).is_file() or sha256_once(folder / file) != entry["sha256"]:
+                raise Damaged(f"{name}/{file}")
+        return folder
+
+    def sha256(self, name: str) -> str:
+        """sha256 of a file's bytes, in hex."""
+        return sha256_file(self.host_folder / name)
+
+    def arrow(self, name: str) -> tuple[Any, str]:
+        """pyarrow's file system, and the path."""
+        from pyarrow.fs import LocalFileSystem
+
+        return LocalFileSystem(), str(self.host_folder / name)
+
+    def beside(self, relative: str) -> LocalStore:
+        """The folder at a path relative to this one."""
+        return LocalStore((self.host_folder / relative).resolve())
+
+    def path_from(self, address: str, name: str = "") -> str:
+        """The relative path, so that both can be moved together."""
+        return os.path.relpath(self.host_folder / name, address)
+
+    @contextmanager
+    def hold(self) -> Iterator[_FileLease]:
+        """Hold the run by a lock, which the system frees when the process ends, however it ends."""
+        descriptor = os.open(self.host_folder / LOCK_FILE, os.O_RDWR | os.O_CREAT, 0o644)
+        try:
+            _take(descriptor)
+            yield _FileLease(descriptor)
+        finally:
+            os.close(descriptor)
+
+
+@dataclass(frozen=True)
+class _FileLease:
+    """The locked file; what a killed holder wrote into it tells that it never finished."""
+
+    descriptor: int
+
+    def read(self) -> str:
+        return os.pread(self.descriptor, 1000, 0).decode().strip()
+
+    def write(self, text: str) -> None:
+        os.ftruncate(self.descriptor, 0)
+        os.pwrite(self.descriptor, text.encode(), 0)
+
+
+def _take(descriptor: int) -> None:
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError as error:
+        raise Held(_FileLease(descriptor).read() or "another process") from error
+
+
+def _entry(stat: os.stat_result) -> Entry:
+    """A file that was renamed into its place has changed then."""
+    return Entry(stat.st_size, f"{stat.st_mtime_ns}-{stat.st_ino}", max(stat.st_mtime, stat.st_ctime))
+
+
+def _walk(folder: str, prefix: str) -> Iterator[tuple[str, os.DirEntry[str]]]:
+    """The files below a folder, named from `prefix` on."""
+    try:
+        entries = list(os.scandir(folder))
+    except (FileNotFoundError, NotADirectoryError):
+        return
+    for entry in entries:
+        name = f"{prefix}{entry.name}"
+        if not entry.is_dir():
+            yield name, entry
+        elif name != TEMPORARY:
+            yield from _walk(entry.path, f"{name}/")
+
+
+def _entry_now(entry: os.DirEntry[str]) -> Entry | None:
+    """What goes away while it is listed was not there."""
+    try:
+        return _entry(entry.stat())
+    except FileNotFoundError:
+        return None

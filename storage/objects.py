@@ -1,0 +1,235 @@
+"""A run in a bucket of an S3-compatible store: data under names that nobody shares, the manifest that names it last.
+
+There is no rename, link or lock there. A manifest is created on the condition that there is none (If-None-Match), or
+written over the one that was read (If-Match): of several writers one wins, and the others see what it wrote.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import posixpath
+import random
+import time
+import uuid
+from collections.abc import Iterable
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from storage.bucket import SCHEME, Bucket
+from storage.copies import cache_folder, copy_of
+from storage.errors import StorageError
+from storage.files import TEMPORARY, last_change, make_folder, remove, temporary_path
+from storage.lease import BucketLease, hold
+from storage.store import Damaged, Entry, Settle
+
+RACERS = 4
+"""Writers of the probe that race for one name."""
+
+
+@dataclass(frozen=True)
+class ObjectStore:
+    """`storage.store.Store` on the objects below a prefix."""
+
+    bucket: Bucket
+
+    @classmethod
+    def at(cls, address: str, endpoint: str | None = None) -> ObjectStore:
+        """The store that `s3://bucket/prefix` names. Raises StorageError for an address that names none."""
+        name, _, prefix = address.removeprefix(SCHEME).partition("/")
+        parts = [part for part in prefix.split("/") if part]
+        if not name or not parts or {".", ".."} & set(parts):
+            raise StorageError(f"{address}: is no place for a run; name a bucket and a prefix, {SCHEME}BUCKET/PREFIX")
+        return cls(Bucket(name, "/".join(parts), endpoint))
+
+    @property
+    def address(self) -> str:
+        """`s3://bucket/prefix`."""
+        return self.bucket.address
+
+    @property
+    def host_folder(self) -> Path:
+        """In the cache folder of this host: logs, scratch, and results of analyses that nobody put elsewhere."""
+        place = hashlib.sha256(f"{self.bucket.reached_at} {self.address}".encode()).hexdigest()[:12]
+        return cache_folder() / "buckets" / f"{self.address.rpartition('/')[2]}-{place}"
+
+    @property
+    def renames(self) -> bool:
+        """Nothing is renamed."""
+        return False
+
+    def read(self, name: str) -> bytes:
+        """A file's content."""
+        found = self.bucket.get(name)
+        if found is None:
+            raise FileNotFoundError(2, "there is no such object", f"{self.address}/{name}")
+        return found.content
+
+    def stat(self, name: str) -> Entry | None:
+        """A file as it is now; None where there is none."""
+        return self.bucket.head(name)
+
+    def list_files(self, prefix: str) -> dict[str, Entry]:
+        """All files below a folder, by name, in order: one request for a thousand of them."""
+        found = self.bucket.list_all(prefix)
+        return dict(sorted((name, entry) for name, entry in found if not name.startswith(f"{TEMPORARY}/")))
+
+    def list_names(self, prefix: str) -> dict[str, str]:
+        """The same files with their ETags, which a listing says of each."""
+        return {name: entry.stamp for name, entry in self.list_files(prefix).items()}
+
+    def is_empty(self) -> bool:
+        """Whether nothing lies there yet. Raises StorageError for a bucket that isn't there."""
+        return all(name.startswith(f"{TEMPORARY}/") for name, _ in self.bucket.list_all(""))
+
+    def prepare(self) -> None:
+        """Try what a run needs of a store, once a process. Raises StorageError for one that can't be written to, or
+        that does not keep conditions."""
+        _probe(self.bucket)
+
+    def create(self, name: str, content: bytes) -> bool:
+        """Write a file unless it exists."""
+        return self.bucket.put_new(name, content) is not None
+
+    def replace(self, name: str, content: bytes) -> None:
+        """Write a file over what is there."""
+        self.bucket.put(name, content)
+
+    def create_all(self, files: dict[str, bytes]) -> None:
+        """One after the other; what an error leaves is removed."""
+        self.prepare()
+        try:
+            for name, content in files.items():
+                if not self.create(name, content):
+                    raise StorageError(f"{self.address}/{name}: another process wrote it: name another place")
+        except BaseException:
+            self.bucket.delete(list(files))
+            raise
+
+    def publish(self, name: str, content: bytes, *, settle: Settle, data: tuple[Path, str] | None = None) -> bytes:
+        """Data first, then the manifest; who comes second sees what the first one wrote, and settles anew."""
+        there = self.bucket.get(name)
+        if settle(there.content if there else None) and there is not None:
+            return there.content
+        if data is not None:
+            self._put_data(*data)
+        while True:
+            written = (
+                self.bucket.put_new(name, content) if there is None else self.bucket.put_over(name, content, there.etag)
+            )
+            if written is not None:
+                return content
+            there = self.bucket.get(name)
+            if settle(there.content if there else None) and there is not None:
+                return there.content
+            time.sleep(random.uniform(0, 0.1))
+
+    def _put_data(self, written: Path, name: str) -> None:
+        if written.is_file():
+            self.bucket.put(name, written)
+            return
+        for path in sorted(written.rglob("*")):
+            if path.is_file():
+                self.bucket.put(f"{name}/{path.relative_to(written).as_posix()}", path)
+
+    def remove(self, name: str) -> None:
+        """Remove a file, or all below a folder: one after the other, which readers may see."""
+        self.bucket.delete([name, *(found for found, _ in self.bucket.list_all(name))])
+
+    def scratch(self, name: str) -> AbstractContextManager[Path]:
+        """A fresh path on this host."""
+        return temporary_path(self.host_folder, name)
+
+    def alone(self) -> AbstractContextManager[None]:
+        """Nobody can be kept away."""
+        return nullcontext()
+
+    def sweep(self, grace_seconds: float) -> list[str]:
+        """Remove scratch files of killed writers of this host, and keys of probes that were killed."""
+        make_folder(self.host_folder / TEMPORARY)
+        files = sorted((self.host_folder / TEMPORARY).iterdir())
+        old = [path for path in files if time.time() - last_change(path) >= grace_seconds]
+        for path in old:
+            remove(path)
+        keys = [
+            name for name, entry in self.bucket.list_all(TEMPORARY) if time.time() - entry.modified >= grace_seconds
+        ]
+        self.bucket.delete(keys)
+        return [*(f"{TEMPORARY}/{path.name}" for path in old), *keys]
+
+    def local_file(self, name: str, sha256: str) -> Path:
+        """A copy, by its content."""
+        return copy_of("files", sha256, lambda path: self._fetch(name, path, sha256))
+
+    def local_folder(self, name: str, files: dict[str, dict[str, Any]]) -> Path:
+        """A copy, by the content of these files."""
+        listed = sorted((file, entry["sha256"]) for file, entry in files.items())
+
+        def fetch(folder: Path) -> None:
+            for file, sha256 in listed:
+                make_folder((folder / file).parent)
+                self._fetch(f"{name}/{file}", folder / file, sha256)
+
+        return copy_of("folders", hashlib.sha256(repr(listed).encode()).hexdigest(), fetch)
+
+    def _fetch(self, name: str, path: Path, sha256: str) -> None:
+        digest = hashlib.sha256()
+        try:
+            with path.open("xb") as file:
+                for part in self.bucket.parts(name):
+                    digest.update(part)
+                    file.write(part)
+        except FileNotFoundError as error:
+            raise Damaged(name) from error
+        if digest.hexdigest() != sha256:
+            raise Damaged(name)
+
+    def sha256(self, name: str) -> str:
+        """sha256 of a file's bytes, in hex."""
+        return _hash(self.bucket.parts(name))
+
+    def arrow(self, name: str) -> tuple[Any, str]:
+        """pyarrow's file system of such stores, and the path."""
+        return self.bucket.file_system(), f"{self.bucket.name}/{self.bucket.prefix}/{name}"
+
+    def beside(self, relative: str) -> ObjectStore:
+        """The place at an address, or at a path relative to this one."""
+        if not relative.startswith(SCHEME):
+            relative = SCHEME + posixpath.normpath(f"{self.bucket.name}/{self.bucket.prefix}/{relative}")
+        return ObjectStore.at(relative, self.bucket.endpoint)
+
+    def path_from(self, address: str, name: str = "") -> str:
+        """The whole address: a prefix has no name to be moved by."""
+        return f"{self.address}/{name}".rstrip("/")
+
+    def hold(self) -> AbstractContextManager[BucketLease]:
+        """Hold the run by a lease."""
+        self.prepare()
+        return hold(self.bucket)
+
+
+def _hash(parts: Iterable[bytes]) -> str:
+    digest = hashlib.sha256()
+    for part in parts:
+        digest.update(part)
+    return digest.hexdigest()
+
+
+@cache
+def _probe(bucket: Bucket) -> None:
+    """Race for a name, and write on a condition that fails: some stores take the condition and ignore it."""
+    name = f"{TEMPORARY}/probe-{uuid.uuid4().hex}"
+    with ThreadPoolExecutor(RACERS) as threads:
+        etags = list(threads.map(lambda number: bucket.put_new(name, b"%d" % number), range(RACERS)))
+    winners = [etag for etag in etags if etag is not None]
+    kept = len(winners) == 1 and bucket.put_over(name, b"again", winners[0]) is not None
+    if not kept or bucket.put_over(name, b"stale", winners[0]) is not None:
+        bucket.delete([name])
+        raise StorageError(
+            f"{bucket.address}: {bucket.reached_at} does not keep the conditions of writes (If-None-Match, If-Match), "
+            "on which a run relies: use another store, or a newer version of this one"
+        )
+    bucket.delete([name])

@@ -1,0 +1,163 @@
+"""A run on the hosts of a Ray cluster is the run on this host, whatever dies on the way."""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import psutil
+import pytest
+
+from storage.runs import RunFolder
+from storage.shards import manifests
+from tests.e2e.harness import FAKE, TINY, Prefect, is_alive, wait_for
+from tests.loopback_cluster import ENVIRONMENT, LoopbackCluster
+
+pytestmark = [pytest.mark.cluster, pytest.mark.timeout(900)]
+
+SETTINGS = ("--set", "shard_retries=5")
+"""Hosts and actors that are killed may have the same shard more than once."""
+
+
+@pytest.fixture(scope="module")
+def cluster() -> Iterator[LoopbackCluster]:
+    cluster = LoopbackCluster()
+    yield cluster
+    cluster.close()
+
+
+@pytest.fixture(scope="module")
+def driver(prefect: Prefect, cluster: LoopbackCluster) -> Prefect:
+    """Commands on the cluster's head."""
+    return replace(prefect, env={**prefect.env, **ENVIRONMENT, "OMP_NUM_THREADS": "1"})
+
+
+@pytest.fixture(scope="module")
+def whole(prefect: Prefect, tmp_path_factory: pytest.TempPathFactory) -> str:
+    """The digests of the tiny run on this host, with real passes."""
+    run = tmp_path_factory.mktemp("local") / "whole"
+    done = prefect.mopd("run", TINY, "--run", run)
+    assert done.returncode == 0, done.stdout + done.stderr
+    return prefect.mopd("digest", run).stdout
+
+
+def on(cluster: LoopbackCluster) -> tuple[str, ...]:
+    return ("--set", f"place={{kind: ray, address: '{cluster.address}', join_seconds: 60}}", *SETTINGS)
+
+
+def test_a_run_of_two_hosts_is_that_of_one(
+    driver: Prefect, cluster: LoopbackCluster, finished_run: Path, tmp_path: Path
+) -> None:
+    run = tmp_path / "fake"
+    done = driver.own_mopd("run", TINY, "--run", run, *FAKE, *on(cluster), seconds=400)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert driver.mopd("digest", run).stdout == driver.mopd("digest", finished_run).stdout
+    assert "2 replicas" in done.stdout
+    assert {path.stem for path in (run / "logs").iterdir()} >= {"engine-0", "engine-1", "scorer-0", "trainer-0"}
+
+
+def test_an_actor_that_is_killed_in_each_stage_changes_nothing(
+    driver: Prefect, cluster: LoopbackCluster, whole: str, tmp_path: Path
+) -> None:
+    run = tmp_path / "killed"
+    with driver.start_mopd("run", TINY, "--run", run, *on(cluster)) as process:
+        for kind, has_come in stages(run):
+            wait_for(has_come, 300)
+            kill_actors(run, kind)
+        output, _ = process.communicate(timeout=400)
+    assert process.returncode == 0, output
+    assert driver.mopd("digest", run).stdout == whole
+    assert max(one["run_count"] for one in driver.task_runs(run)) >= 2
+
+
+def test_a_host_that_is_lost_changes_nothing(
+    driver: Prefect, cluster: LoopbackCluster, whole: str, tmp_path: Path
+) -> None:
+    """In generate, score and train; each time another one joins."""
+    run = tmp_path / "lost"
+    with driver.start_mopd("run", TINY, "--run", run, *on(cluster)) as process:
+        for kind, has_come in stages(run):
+            if kind in ("engine", "scorer", "trainer"):
+                wait_for(has_come, 300)
+                cluster.remove_host(host_of(cluster, run, kind))
+                cluster.add_host()
+        output, _ = process.communicate(timeout=400)
+    assert process.returncode == 0, output
+    assert driver.mopd("digest", run).stdout == whole
+
+
+def test_a_killed_command_leaves_no_actors_and_goes_on_when_it_is_started_again(
+    driver: Prefect, cluster: LoopbackCluster, whole: str, tmp_path: Path
+) -> None:
+    run = tmp_path / "again"
+    with driver.start_mopd("run", TINY, "--run", run, *on(cluster)) as process:
+        wait_for(lambda: committed(run, "scores"), 300)
+        held = [*workers(run, ""), *actors()]
+        assert held
+        os.kill(process.pid, signal.SIGKILL)
+    began = time.monotonic()
+    wait_for(lambda: not any(is_alive(one) for one in held), 30)
+    print(f"devices were free {time.monotonic() - began:.1f} s after the command was killed")
+    done = driver.own_mopd("run", TINY, "--run", run, *on(cluster), seconds=400)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert driver.mopd("digest", run).stdout == whole
+
+
+def test_sigterm_ends_a_run_on_ray_in_order(driver: Prefect, cluster: LoopbackCluster, tmp_path: Path) -> None:
+    run = tmp_path / "terminated"
+    with driver.start_mopd("run", TINY, "--run", run, *on(cluster)) as process:
+        wait_for(lambda: committed(run, "rollouts"), 300)
+        os.kill(process.pid, signal.SIGTERM)
+        output, _ = process.communicate(timeout=60)
+    assert process.returncode == 143, output
+    assert "mopd: terminated; start the same command again to continue" in output
+    assert driver.flow_runs(run)[-1]["state_type"] == "CRASHED"
+    wait_for(lambda: not actors(), 30)
+
+
+def stages(run: Path) -> Iterator[tuple[str, Callable[[], object]]]:
+    """What works in each stage of the first round, and when it does: shards have come, or it is there."""
+    yield "engine", lambda: workers(run, "engine")  # evaluate
+    for kind, table in (("engine", "rollouts"), ("cpu", "verdicts"), ("cpu", "contexts"), ("scorer", "scores")):
+        yield kind, lambda table=table: committed(run, table)
+    yield "trainer", lambda: workers(run, "trainer")
+
+
+def committed(run: Path, table: str) -> bool:
+    return (run / "run.json").exists() and bool(manifests(RunFolder.open(run), table, 0))
+
+
+def workers(run: Path, kind: str) -> list[psutil.Process]:
+    """The worker processes of a run, of one kind: each writes into a log of its own."""
+    found = []
+    for process in psutil.process_iter():
+        try:
+            log = Path(f"/proc/{process.pid}/fd/1").readlink()
+        except OSError:
+            continue
+        if log.parent == run / "logs" and log.name.startswith(kind) and os.getsid(process.pid) == process.pid:
+            found.append(process)
+    return found
+
+
+def actors() -> list[psutil.Process]:
+    return [process for process in psutil.process_iter() if process.name().startswith("ray::Keeper")]
+
+
+def kill_actors(run: Path, kind: str) -> None:
+    for worker in workers(run, kind):
+        worker.parents()[1].kill()
+
+
+def host_of(cluster: LoopbackCluster, run: Path, kind: str) -> object:
+    """The host whose actor keeps the first worker of a kind; another one while there is none."""
+    for worker in workers(run, kind):
+        raylets = {process.pid for process in worker.parents()}
+        for host in cluster.hosts:
+            if cluster.raylet_of(host) in raylets:
+                return host
+    return cluster.hosts[0]

@@ -1,0 +1,88 @@
+"""Promises of the lease: who lives keeps it, a killed holder's comes free, and two holders at once lose nothing."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from flows.folder.open import ended_cleanly, run_lock
+from mopd.errors import InputError
+from storage import lease
+from storage.runs import RunFolder
+
+pytestmark = pytest.mark.timeout(120)
+
+
+@pytest.fixture(autouse=True)
+def fast(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A second stands for the half minute of a lease."""
+    monkeypatch.setattr(lease, "BEAT_SECONDS", 0.2)
+    monkeypatch.setattr(lease, "PATIENCE_SECONDS", 1.0)
+
+
+def note(remote: RunFolder) -> dict[str, object]:
+    found: dict[str, object] = json.loads(remote.store.read(lease.LEASE_FILE))
+    return found
+
+
+def rewrite(remote: RunFolder, **changed: object) -> None:
+    remote.store.replace(lease.LEASE_FILE, json.dumps({**note(remote), **changed}).encode())
+
+
+def test_a_run_is_held_by_one_process(remote: RunFolder) -> None:
+    with run_lock(remote), pytest.raises(InputError, match=f"is being run by process {os.getpid()} on "):
+        ended_cleanly(remote)
+    assert ended_cleanly(remote)
+    assert note(remote)["held"] is False
+
+
+def test_an_error_leaves_word_that_the_run_did_not_end(remote: RunFolder) -> None:
+    with pytest.raises(RuntimeError), run_lock(remote):
+        raise RuntimeError
+    assert not ended_cleanly(remote)
+
+
+def test_a_killed_holder_of_this_host_is_gone_at_once(remote: RunFolder, monkeypatch: pytest.MonkeyPatch) -> None:
+    script = (
+        "import os, sys; from flows.folder.open import run_lock; from storage.address import open_store; from "
+        "storage.runs import RunFolder\n"
+        "with run_lock(RunFolder(open_store(sys.argv[1]), {})): os.kill(os.getpid(), 9)"
+    )
+    command = [sys.executable, "-c", script, remote.address]
+    assert subprocess.run(command, cwd=Path(__file__).parents[2], check=False).returncode == -signal.SIGKILL
+    assert note(remote)["held"] is True
+    monkeypatch.setattr(lease, "PATIENCE_SECONDS", 60.0)
+    began = time.monotonic()
+    assert not ended_cleanly(remote)
+    assert time.monotonic() - began < 30
+
+
+def test_a_holder_elsewhere_that_fell_silent_is_waited_for_and_gone(remote: RunFolder) -> None:
+    with run_lock(remote):
+        pass
+    rewrite(remote, held=True, text="process 7 on another", process="boot pid:[1] 7")
+    began = time.monotonic()
+    assert not ended_cleanly(remote)
+    assert time.monotonic() - began >= lease.PATIENCE_SECONDS
+
+
+def test_who_loses_the_lease_is_told_and_takes_nothing_back(
+    remote: RunFolder, caplog: pytest.LogCaptureFixture
+) -> None:
+    with run_lock(remote):
+        rewrite(remote, text="process 7 on another", token="another")
+        time.sleep(3 * lease.BEAT_SECONDS)
+    assert "another process took over" in caplog.text
+    assert (note(remote)["text"], note(remote)["held"]) == ("process 7 on another", True)
+
+
+def test_a_damaged_lease_holds_nothing(remote: RunFolder) -> None:
+    remote.store.replace(lease.LEASE_FILE, b"{")
+    assert ended_cleanly(remote)

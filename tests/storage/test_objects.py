@@ -1,0 +1,250 @@
+"""Promises of a run in a bucket: it holds what a run in a folder holds; of several writers one wins, and all see it."""
+
+from __future__ import annotations
+
+import os
+import pickle
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+
+import pytest
+from storage_samples import fill, key_of, make_rows, write_weights
+
+from mopd.models.embedded import cache_folder
+from storage import copies
+from storage.catalog import query, write_catalog
+from storage.digest import digest_tables
+from storage.errors import StorageError
+from storage.lineage import create_fork
+from storage.manifests import Manifest, checked_folder, find_manifest, manifest_name
+from storage.objects import ObjectStore
+from storage.reading import ShardFile
+from storage.runs import RunFolder
+from storage.shards import (
+    collect_garbage,
+    commit_folder,
+    commit_shard,
+    manifests,
+    read_rows,
+    remove_trainer_state,
+    verify_run,
+)
+from tests.faulty_proxy import Fault, Faults, faulty
+from tests.object_servers import new_bucket
+
+WRITERS = 6
+
+
+def commit_policy(run: RunFolder, *, key: str = "", weights: bytes = b"weights") -> Manifest:
+    write = partial(write_weights, weights=weights)
+    return commit_folder(run, round=0, key=key or key_of(0), parents=[], info={}, write=write)
+
+
+def commit_rollouts(run: RunFolder, *, parents: list[str], info: int = 0) -> Manifest:
+    rows = make_rows("rollouts", run.run_id)
+    return commit_shard(
+        run, "rollouts", round=0, shard=0, key=key_of("one"), rows=rows, parents=parents, info={"n": info}
+    )
+
+
+@pytest.fixture
+def faults(object_server: str, bucket: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[Faults]:
+    """What goes wrong between this process and the store of `bucket`."""
+    with faulty(object_server) as (endpoint, faults):
+        monkeypatch.setenv("AWS_ENDPOINT_URL", endpoint)
+        yield faults
+
+
+def test_a_run_in_a_bucket_holds_what_one_in_a_folder_holds(run: RunFolder, remote: RunFolder) -> None:
+    for one in (run, remote):
+        fill(one)
+        commit_policy(one)
+        write_catalog(one)
+    assert digest_tables(remote) == digest_tables(run)
+    assert verify_run(remote) == []
+    for sql in ("FROM episodes ORDER BY ALL", "SELECT count(*), min(run) FROM rollouts"):
+        assert query(remote, sql) == query(run, sql)
+    (rollouts,) = manifests(remote, "rollouts")
+    assert [row["prompt_id"] for row in read_rows(remote, rollouts)] == ["a", "a", "b", "b"]
+    assert list(ShardFile(remote, rollouts).plain(["sample"])) == [(0,), (1,), (0,), (1,)]
+    assert b"s3://" in remote.store.read("catalog.sql")
+    assert len(pickle.dumps(remote.store)) < 500
+
+
+def test_of_writers_at_once_one_commits_and_all_see_it(remote: RunFolder) -> None:
+    with ThreadPoolExecutor(WRITERS) as threads:
+        made = list(threads.map(lambda n: commit_rollouts(remote, parents=["same:work"], info=n), range(WRITERS)))
+    assert len({manifest.info["n"] for manifest in made}) == 1
+    assert manifests(remote, "rollouts") == made[:1]
+
+
+def test_work_of_other_parents_takes_the_place(remote: RunFolder) -> None:
+    commit_rollouts(remote, parents=["old:1"])
+    new = commit_rollouts(remote, parents=["new:1"])
+    assert find_manifest(remote, "rollouts", 0, 0, key_of("one")) == new
+
+
+def test_a_damaged_manifest_gives_way(remote: RunFolder) -> None:
+    made = commit_rollouts(remote, parents=[])
+    name = manifest_name(remote, "rollouts", 0, 0, made.key)
+    remote.store.replace(name, b"{")
+    assert find_manifest(remote, "rollouts", 0, 0, made.key) is None
+    commit_rollouts(remote, parents=[])
+    assert [one.key for one in manifests(remote, "rollouts")] == [made.key]
+
+
+def test_a_round_has_one_policy(remote: RunFolder) -> None:
+    def race(number: int) -> str:
+        try:
+            return commit_policy(remote, key=key_of("policy", number), weights=b"%d" % number).key
+        except StorageError as error:
+            assert "never overwritten" in str(error)
+            return ""
+
+    with ThreadPoolExecutor(WRITERS) as threads:
+        keys = [key for key in threads.map(race, range(WRITERS)) if key]
+    assert [manifest.key for manifest in manifests(remote, "policies")] == keys
+    (policy,) = manifests(remote, "policies")
+    assert find_manifest(remote, "policies", 0, 0, key_of("another")) is None
+    removed = collect_garbage(remote, grace_seconds=0)
+    assert removed
+    assert policy.file not in removed
+    assert verify_run(remote) == []
+
+
+@pytest.mark.parametrize("fault", ["lose the reply", "conflict"])
+@pytest.mark.parametrize("parents", [["same:1"], ["other:1"]])
+def test_a_commit_whose_reply_is_lost_is_found_to_be_ours(
+    faults: Faults, bucket: str, parents: list[str], fault: Fault
+) -> None:
+    remote = RunFolder.create(f"{bucket}/run", {"settings": {}})
+    first = commit_rollouts(remote, parents=["same:1"])
+    faults.once(fault, "PUT", ".json")
+    made = commit_rollouts(remote, parents=parents, info=2)
+    assert made.info["n"] == (0 if parents == first.parents else 2)
+    assert manifests(remote, "rollouts") == [made]
+    assert len(faults.happened) == (0 if parents == first.parents else 1)
+
+
+WRITES = {
+    "lose the reply": [
+        "run.json",
+        "rollouts/.*parquet",
+        "rollouts/.*json",
+        "policies/.*safetensors",
+        "policies/.*0000.json",
+    ],
+    "conflict": ["run.json", "rollouts/.*json", "policies/.*0000.json"],
+}
+"""A write without a condition meets no conflict."""
+
+
+@pytest.mark.parametrize(("fault", "path"), [(fault, path) for fault, paths in WRITES.items() for path in paths])
+def test_whatever_reply_is_lost_the_run_is_whole(faults: Faults, bucket: str, fault: Fault, path: str) -> None:
+    faults.once(fault, "PUT", path)
+    remote = RunFolder.create(f"{bucket}/run", {"settings": {}})
+    made = commit_rollouts(remote, parents=[]), commit_policy(remote)
+    assert len(faults.happened) == 1
+    assert [*manifests(remote, "rollouts"), *manifests(remote, "policies")] == list(made)
+    assert verify_run(remote) == []
+
+
+def test_a_store_that_ignores_conditions_is_refused(faults: Faults, bucket: str) -> None:
+    faults.choose = lambda method, path: "no conditions"
+    with pytest.raises(StorageError, match="does not keep the conditions of writes") as caught:
+        RunFolder.create(f"{bucket}/run", {"settings": {}})
+    assert "\n" not in str(caught.value)
+    assert ObjectStore.at(f"{bucket}/run").list_files("") == {}
+
+
+def test_a_policy_is_copied_once_and_checked(remote: RunFolder, monkeypatch: pytest.MonkeyPatch) -> None:
+    policy = commit_policy(remote)
+    folder = checked_folder(remote, policy)
+    assert (folder / "model.safetensors").read_bytes() == b"weights"
+    assert not (folder / "trainer").exists()
+    assert (checked_folder(remote, policy, removable=True) / "trainer" / "optimizer.pt").read_bytes() == b"state"
+    monkeypatch.setattr(ObjectStore, "_fetch", None)
+    assert checked_folder(remote, policy) == folder
+    assert not (checked_folder(remote, policy) / ".lock").exists()
+
+
+def test_a_damaged_policy_is_no_copy(remote: RunFolder) -> None:
+    policy = commit_policy(remote)
+    remote.store.replace(f"{policy.file}/model.safetensors", b"wEights")
+    with pytest.raises(StorageError, match=f"{policy.file}/model.safetensors is damaged or missing: remove s3://"):
+        checked_folder(remote, policy)
+    assert list((copies.cache_folder() / "copies" / "folders").glob("[!._]*")) == []
+    assert [bad.file for bad in verify_run(remote)] == [f"{policy.file}/model.safetensors"]
+
+
+def test_copies_that_nobody_uses_are_few(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MOPD_CACHE", str(tmp_path))
+    monkeypatch.setattr(copies, "_HELD", {})
+    names = [f"copy-{number}" for number in range(copies.KEPT + 3)]
+    paths = [copies.copy_of("files", name, lambda path: path.write_text("x") and None) for name in names]
+    assert all(path.exists() for path in paths)
+    for descriptor in copies._HELD.values():
+        os.close(descriptor)
+    copies._HELD.clear()
+    copies.copy_of("files", names[0], lambda path: None)
+    assert [path.exists() for path in paths] == [True, False, False, *[True] * copies.KEPT]
+    assert copies.cache_folder() == cache_folder()
+
+
+def test_trainer_state_may_go(remote: RunFolder) -> None:
+    policy = commit_policy(remote)
+    remove_trainer_state(remote, 0)
+    assert manifests(remote, "policies") == [policy]
+    assert verify_run(remote) == []
+    assert [name for name in remote.store.list_files("policies/") if "trainer" in name] == []
+
+
+def test_a_fork_in_the_bucket_takes_over_by_reference(remote: RunFolder, bucket: str) -> None:
+    fill(remote)
+    taken = [*manifests(remote, "prompts"), *manifests(remote, "rollouts")]
+    document = {"settings": remote.document["settings"]}
+    fork = create_fork(remote, ObjectStore.at(f"{bucket}/fork"), document, {}, taken)
+    assert query(fork, "SELECT DISTINCT run FROM rollouts").rows == [("fork",)]
+    assert [replace(one, home="") for one in manifests(fork, "rollouts")] == manifests(remote, "rollouts")
+    with pytest.raises(StorageError, match="is there already and not empty"):
+        create_fork(remote, ObjectStore.at(f"{bucket}/fork"), document, {}, taken)
+
+
+BAD_ADDRESSES = {
+    "s3://": "is no place for a run; name a bucket and a prefix",
+    "s3://bucket": "is no place for a run; name a bucket and a prefix",
+    "s3://no-such-bucket/run": "has no bucket no-such-bucket: make it, or correct the address",
+    "{bucket}/elsewhere": "is not a run: it has no run.json",
+}
+
+
+@pytest.mark.parametrize("address", BAD_ADDRESSES)
+def test_what_is_no_run_is_said_in_one_line(bucket: str, address: str) -> None:
+    with pytest.raises(StorageError, match=BAD_ADDRESSES[address]) as caught:
+        RunFolder.open(address.format(bucket=bucket))
+    assert "\n" not in str(caught.value)
+
+
+def test_a_bucket_that_is_not_there_is_not_made(bucket: str) -> None:
+    with pytest.raises(StorageError, match="has no bucket no-such-bucket"):
+        RunFolder.create("s3://no-such-bucket/run", {"settings": {}})
+
+
+def test_without_credentials_it_is_said_what_to_set(bucket: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
+        monkeypatch.delenv(name)
+    with pytest.raises(StorageError, match="no credentials: set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY"):
+        RunFolder.open(f"{bucket}/other")
+
+
+def test_without_the_extra_it_is_said_what_to_install(bucket: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(__import__("sys").modules, "obstore", None)
+    with pytest.raises(StorageError, match=r"takes the extra s3: pip install 'mopd\[s3\]'"):
+        RunFolder.open(f"{bucket}/another")
+
+
+def test_a_new_bucket_is_empty(object_server: str, bucket: str) -> None:
+    assert ObjectStore.at(f"s3://{new_bucket(object_server)}/run").is_empty()
