@@ -33,6 +33,15 @@ def test_two_devices_make_what_one_makes(prefect: Prefect, finished_run: Path, t
     assert status["rounds"][0]["stages"]["train"]["replicas"] == 1
 
 
+def test_an_evaluation_has_replicas_too(prefect: Prefect, tmp_path: Path) -> None:
+    arguments = ("eval", "tiny:llama", "--tasks", "numbers:larger?size=4", "-k", "2", "--set", "prompts_per_shard=1")
+    for name, place in (("one", ()), ("two", TWO)):
+        done = prefect.mopd(*arguments, *FAKE, *place, "--out", tmp_path / name)
+        assert done.returncode == 0, done.stdout + done.stderr
+    assert prefect.mopd("digest", tmp_path / "two").stdout == prefect.mopd("digest", tmp_path / "one").stdout
+    assert makers(tmp_path / "two", "evaluations") == {"engine-0", "engine-1"}
+
+
 def test_a_run_goes_on_with_another_number_of_devices(prefect: Prefect, finished_run: Path, tmp_path: Path) -> None:
     run = tmp_path / "grown"
     for settings in (("--set", "rounds=1"), TWO):
@@ -84,7 +93,7 @@ def test_a_stage_holds_a_slot_a_device(prefect: Prefect, tmp_path: Path) -> None
 
 def makers(run: Path, table: str) -> set[str]:
     """The replicas that made a table's shards by now."""
-    return {manifest.info["replica"] for manifest in manifests(RunFolder.open(run), table)}
+    return {manifest.info["replica"] for manifest in manifests(RunFolder.open(run), table, name=None)}
 
 
 def holder_of(pid: int, log: str) -> psutil.Process:
