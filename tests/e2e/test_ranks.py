@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import shutil
 import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
@@ -74,19 +76,25 @@ def whole(request: pytest.FixtureRequest, prefect: Prefect, tmp_path_factory: py
     return run
 
 
-def start_until_checkpoint(prefect: Prefect, whole: Path, run: Path, *settings: str) -> subprocess.Popen[str]:
+@contextmanager
+def trained_to_a_checkpoint(
+    prefect: Prefect, whole: Path, run: Path, *settings: str
+) -> Iterator[subprocess.Popen[str]]:
     """Trains the policy of a run again, in a copy: both have one name in their rows."""
     shutil.copytree(whole, run)
     for table in ("policies", "updates"):
         shutil.rmtree(run / table)
-    process = prefect.start_mopd("run", run, *assigned(*settings))
-    wait_for(lambda: any((run / CHECKPOINTS).glob("*/update-*")), 240)
-    return process
+    with prefect.start_mopd("run", run, *assigned(*settings)) as process:
+        try:
+            wait_for(lambda: process.poll() is not None or any((run / CHECKPOINTS).glob("*/update-*")), 240)
+            yield process
+        finally:
+            process.kill()
 
 
 def assert_a_killed_rank_costs_a_retry(prefect: Prefect, whole: Path, run: Path, *settings: str) -> None:
     """The round goes on from its last checkpoint, and ends as one that nobody disturbed."""
-    with start_until_checkpoint(prefect, whole, run, *settings) as process:
+    with trained_to_a_checkpoint(prefect, whole, run, *settings) as process:
         rank_of(run, 1).kill()
         output, _ = process.communicate(timeout=300)
     assert process.returncode == 0, output
@@ -115,7 +123,7 @@ def test_ranks_on_two_hosts_of_a_cluster_are_those_of_one_host(prefect: Prefect,
 
 def test_a_killed_run_goes_on_from_a_checkpoint_with_one_rank(prefect: Prefect, whole: Path, tmp_path: Path) -> None:
     run = tmp_path / "run"
-    with start_until_checkpoint(prefect, whole, run) as process:
+    with trained_to_a_checkpoint(prefect, whole, run) as process:
         process.kill()
     done = prefect.mopd("run", run, *assigned("train.ranks=1", "train.shard=none"))
     assert done.returncode == 0, done.stdout + done.stderr
