@@ -23,6 +23,11 @@ pytestmark = [pytest.mark.cluster, pytest.mark.timeout(900)]
 SETTINGS = ("--set", "shard_retries=5")
 """Hosts and actors that are killed may have the same shard more than once."""
 
+REAL = (
+    *("model.path=embedded:smollm2-135m-instruct", "generate.engine=vllm", "evaluate.when=never", "rounds=1"),
+    *("generate.num_prompts=2", "generate.num_samples=2", "prompts_per_shard=1", "train.updates_per_round=1"),
+)
+
 
 @pytest.fixture(scope="module")
 def cluster() -> Iterator[LoopbackCluster]:
@@ -166,3 +171,16 @@ def host_of(cluster: LoopbackCluster, run: Path, kind: str) -> object:
             if cluster.raylet_of(host) in raylets:
                 return host
     return cluster.hosts[0]
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("one_engine")
+def test_a_real_engine_samples_on_another_host_what_it_samples_here(
+    driver: Prefect, cluster: LoopbackCluster, tmp_path: Path
+) -> None:
+    settings = [part for override in REAL for part in ("--set", override)]
+    for run, place in (("here", ()), ("there", on(cluster))):
+        done = driver.own_mopd("run", TINY, "--run", tmp_path / run, *settings, *place, seconds=800)
+        assert done.returncode == 0, done.stdout + done.stderr
+    digests = [driver.mopd("digest", tmp_path / run).stdout for run in ("here", "there")]
+    assert digests[0] == digests[1] != ""
