@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import subprocess
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
@@ -21,6 +22,11 @@ pytestmark = [pytest.mark.cluster, pytest.mark.timeout(900)]
 
 SETTINGS = ("--set", "shard_retries=5")
 """Hosts and actors that are killed may have the same shard more than once."""
+
+REAL = (
+    *("model.path=embedded:smollm2-135m-instruct", "generate.engine=vllm", "evaluate.when=never", "rounds=1"),
+    *("generate.num_prompts=2", "generate.num_samples=2", "prompts_per_shard=1", "train.updates_per_round=1"),
+)
 
 
 @pytest.fixture(scope="module")
@@ -66,7 +72,7 @@ def test_an_actor_that_is_killed_in_each_stage_changes_nothing(
     run = tmp_path / "killed"
     with driver.start_mopd("run", TINY, "--run", run, *on(cluster)) as process:
         for kind, has_come in stages(run):
-            wait_for(has_come, 300)
+            wait_while_it_runs(process, has_come)
             kill_actors(run, kind)
         output, _ = process.communicate(timeout=400)
     assert process.returncode == 0, output
@@ -82,7 +88,7 @@ def test_a_host_that_is_lost_changes_nothing(
     with driver.start_mopd("run", TINY, "--run", run, *on(cluster)) as process:
         for kind, has_come in stages(run):
             if kind in ("engine", "scorer", "trainer"):
-                wait_for(has_come, 300)
+                wait_while_it_runs(process, has_come)
                 cluster.remove_host(host_of(cluster, run, kind))
                 cluster.add_host()
         output, _ = process.communicate(timeout=400)
@@ -95,7 +101,7 @@ def test_a_killed_command_leaves_no_actors_and_goes_on_when_it_is_started_again(
 ) -> None:
     run = tmp_path / "again"
     with driver.start_mopd("run", TINY, "--run", run, *on(cluster)) as process:
-        wait_for(lambda: committed(run, "scores"), 300)
+        wait_while_it_runs(process, lambda: committed(run, "scores"))
         held = [*workers(run, ""), *actors()]
         assert held
         os.kill(process.pid, signal.SIGKILL)
@@ -110,7 +116,7 @@ def test_a_killed_command_leaves_no_actors_and_goes_on_when_it_is_started_again(
 def test_sigterm_ends_a_run_on_ray_in_order(driver: Prefect, cluster: LoopbackCluster, tmp_path: Path) -> None:
     run = tmp_path / "terminated"
     with driver.start_mopd("run", TINY, "--run", run, *on(cluster)) as process:
-        wait_for(lambda: committed(run, "rollouts"), 300)
+        wait_while_it_runs(process, lambda: committed(run, "rollouts"))
         os.kill(process.pid, signal.SIGTERM)
         output, _ = process.communicate(timeout=60)
     assert process.returncode == 143, output
@@ -125,6 +131,10 @@ def stages(run: Path) -> Iterator[tuple[str, Callable[[], object]]]:
     for kind, table in (("engine", "rollouts"), ("cpu", "verdicts"), ("cpu", "contexts"), ("scorer", "scores")):
         yield kind, lambda table=table: committed(run, table)
     yield "trainer", lambda: workers(run, "trainer")
+
+
+def wait_while_it_runs(process: subprocess.Popen[str], condition: Callable[[], object]) -> None:
+    wait_for(lambda: condition() or process.poll() is not None, 400)
 
 
 def committed(run: Path, table: str) -> bool:
@@ -161,3 +171,16 @@ def host_of(cluster: LoopbackCluster, run: Path, kind: str) -> object:
             if cluster.raylet_of(host) in raylets:
                 return host
     return cluster.hosts[0]
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("one_engine")
+def test_a_real_engine_samples_on_another_host_what_it_samples_here(
+    driver: Prefect, cluster: LoopbackCluster, tmp_path: Path
+) -> None:
+    settings = [part for override in REAL for part in ("--set", override)]
+    for run, place in (("here", ()), ("there", on(cluster))):
+        done = driver.own_mopd("run", TINY, "--run", tmp_path / run, *settings, *place, seconds=800)
+        assert done.returncode == 0, done.stdout + done.stderr
+    digests = [driver.mopd("digest", tmp_path / run).stdout for run in ("here", "there")]
+    assert digests[0] == digests[1] != ""

@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from functools import cache
 from typing import Any
 
 from flows.runtime.messages import Report
@@ -29,11 +30,16 @@ POLL_SECONDS = 0.5
 
 def check_hosts(nodes: Sequence[dict[str, Any]], store: Store, settings: Settings) -> None:
     """Raises InputError, naming a host and the fix. `nodes`: as Ray lists them; `store`: the run's."""
-    mine = find_facts(PACKAGES)
-    _refuse(nodes, [None if facts is None else difference(mine, facts) for facts in _facts_of(nodes)])
+    _refuse(nodes, [None if facts is None else difference(own_facts(), facts) for facts in _facts_of(nodes)])
     with left_for_hosts(store) as (home, name):
         _refuse(nodes, _on_each(nodes, blindness, home, name, store.address))
     _check_sandboxes(nodes, settings)
+
+
+@cache
+def own_facts() -> Facts:
+    """Of this process, when it was first asked: what it has imported by then is what it works with."""
+    return find_facts(PACKAGES)
 
 
 def _facts_of(nodes: Sequence[dict[str, Any]]) -> list[Facts | None]:

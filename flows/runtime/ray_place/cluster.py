@@ -9,20 +9,18 @@ from pathlib import Path
 from typing import Any
 
 from flows.runtime.places.base import REPLICA, log_of, replica_name
-from flows.runtime.ray_place.check import check_hosts
+from flows.runtime.ray_place.check import check_hosts, own_facts
 from flows.runtime.ray_place.connection import connect
-from flows.runtime.ray_place.hosts import find_facts
-from flows.runtime.ray_place.keeper import CORES, CPU, GPU, Order
+from flows.runtime.ray_place.keeper import CORES, CPU, GPU, THREADS, Order
 from flows.runtime.ray_place.pool import RayGroup, RayPool
 from flows.runtime.ray_place.replica import RayReplica
-from flows.runtime.versions import PACKAGES
 from flows.runtime.worker import load_nothing
 from mopd.errors import InputError
 from mopd.settings import Settings
 from mopd.settings.place import RayPlace
 from storage.store import Store
 
-CARRIED = ("MOPD_",)
+CARRIED = ("MOPD_", THREADS)
 """Variables of the environment that go along to the hosts; all others are as Ray was started with there."""
 
 
@@ -109,7 +107,7 @@ class RayCluster:
             folder=Path.cwd(),
             log=log_of(self._logs, own),
             silence_seconds=self._place.silence_seconds,
-            facts=find_facts(PACKAGES),
+            facts=own_facts(),
         )
 
 

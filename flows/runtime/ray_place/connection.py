@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import os
+import socket
 import subprocess
 import sys
 import threading
@@ -11,8 +12,9 @@ from typing import Any
 
 from mopd.errors import InputError
 
-ANSWER_SECONDS = 10.0
-"""Ray itself asks for two minutes whether a cluster answers, and ends the process when none does."""
+REACH_SECONDS = 5.0
+ANSWER_SECONDS = 60.0
+"""Of a host whose port is open: it may be busy. Ray itself asks for two minutes, and then ends the process."""
 AUTO_CONNECT = "RAY_ENABLE_AUTO_CONNECT"
 """Off: else Ray starts a cluster of its own where a thread asks it for something after the end."""
 _lock = threading.Lock()
@@ -33,6 +35,8 @@ def connect(address: str) -> None:
 
 def _check_answer(address: str) -> None:
     """Whether a cluster answers, asked by Ray's own command in a process that can be ended."""
+    if address != "auto":
+        _reach(address)
     named = [] if address == "auto" else ["--address", address]
     command = [sys.executable, "-m", "ray.scripts.scripts", "health-check", *named]
     try:
@@ -41,6 +45,17 @@ def _check_answer(address: str) -> None:
         raise InputError(_no_answer(address, f"within {ANSWER_SECONDS:.0f} s")) from None
     if done.returncode:
         raise InputError(_no_answer(address, _last_line(done.stderr) or f"exit code {done.returncode}"))
+
+
+def _reach(address: str) -> None:
+    """Whether anything listens there."""
+    host, _, port = address.rpartition(":")
+    if not host or not port.isdecimal() or "/" in host:
+        raise InputError(f"place.address: {address}: HOST:PORT of the cluster's head is wanted, or auto")
+    try:
+        socket.create_connection((host, int(port)), REACH_SECONDS).close()
+    except OSError as error:
+        raise InputError(_no_answer(address, error.strerror or str(error))) from error
 
 
 def _initialize(ray: Any, address: str) -> None:

@@ -29,6 +29,8 @@ from mopd.memory.available import SHARING
 GPU, CORES, CPU = "GPU", "device", "CPU"
 """Resources that Ray counts: a GPU; a set of cores, of a host that was started with `--resources '{"device": N}'`; a
 core."""
+THREADS = "OMP_NUM_THREADS"
+"""Ray sets it to 1 for an actor that takes no CPUs; a share of a host decides otherwise."""
 ADDRESS = "MOPD_ADDRESS"
 """In the environment of a worker: where the other hosts reach its own."""
 
@@ -58,6 +60,7 @@ class Keeper:
     def __init__(self, order: Order) -> None:
         if order.folder.is_dir():
             os.chdir(order.folder)
+        os.environ[THREADS] = order.environment.get(THREADS) or str(len(os.sched_getaffinity(0)))
         self._held: list[int] = []
         share = self._share_of_host(order)
         self._refusal = difference(order.facts, facts_here(order.facts))

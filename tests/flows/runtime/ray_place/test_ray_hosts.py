@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 import sys
 from dataclasses import replace
 from pathlib import Path
@@ -76,10 +77,24 @@ def test_without_ray_the_extra_is_named(monkeypatch: pytest.MonkeyPatch) -> None
         place().room(1)
 
 
-def test_an_address_where_no_ray_answers_is_one_line_in_time(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(
+    ("address", "problem"),
+    [
+        ("127.0.0.1:9", r"127\.0\.0\.1:9: no Ray answers there \(Connection refused\); start the cluster"),
+        ("ray://head:10001", "ray://head:10001: HOST:PORT of the cluster's head is wanted, or auto"),
+    ],
+)
+def test_an_address_where_nothing_is_is_one_line(address: str, problem: str) -> None:
+    with pytest.raises(InputError, match=rf"place\.address: {problem}"):
+        place(address).room(1)
+
+
+def test_something_else_that_listens_there_is_no_ray(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(connection, "ANSWER_SECONDS", 3.0)
-    with pytest.raises(InputError, match=r"place\.address: 127\.0\.0\.1:9: no Ray answers there \(within 3 s\)"):
-        place("127.0.0.1:9").room(1)
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        address = f"127.0.0.1:{server.getsockname()[1]}"
+        with pytest.raises(InputError, match=rf"place\.address: {address}: no Ray answers there \(within 3 s\)"):
+            place(address).room(1)
 
 
 def test_a_cluster_on_processors_must_say_how_many_devices_they_are(monkeypatch: pytest.MonkeyPatch) -> None:
