@@ -102,6 +102,13 @@ class ObjectStore:
         """Write a file over what is there."""
         self.bucket.put(name, content)
 
+    def swap(self, name: str, before: bytes, content: bytes) -> bool:
+        """Write a file over the one that was read."""
+        there = self.bucket.get(name)
+        if there is None or there.content != before:
+            return False
+        return self.bucket.put_over(name, content, there.etag) is not None
+
     def create_all(self, files: dict[str, bytes]) -> None:
         """One after the other; what an error leaves is removed."""
         self.prepare()

@@ -248,3 +248,13 @@ def test_without_the_extra_it_is_said_what_to_install(bucket: str, monkeypatch: 
     monkeypatch.setitem(__import__("sys").modules, "obstore", None)
     with pytest.raises(StorageError, match=r"takes the extra s3: pip install 'mopd\[s3\]'"):
         RunFolder.open(f"{bucket}/another")
+
+
+def test_run_json_that_another_process_changed_is_not_written_over(run: RunFolder, remote: RunFolder) -> None:
+    for one in (run, remote):
+        extended = replace(one, document={**one.document, "extended": [1]})
+        extended.save(one)
+        assert RunFolder.open(one.store) == extended
+        with pytest.raises(StorageError, match=r"run\.json: another process changed it meanwhile; try again"):
+            replace(one, document={**one.document, "extended": [2]}).save(one)
+        assert RunFolder.open(one.store) == extended
