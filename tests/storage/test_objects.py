@@ -115,6 +115,7 @@ def test_a_round_has_one_policy(remote: RunFolder) -> None:
     assert verify_run(remote) == []
 
 
+@pytest.mark.cluster
 @pytest.mark.parametrize("fault", ["lose the reply", "conflict"])
 @pytest.mark.parametrize("parents", [["same:1"], ["other:1"]])
 def test_a_commit_whose_reply_is_lost_is_found_to_be_ours(
@@ -142,6 +143,7 @@ WRITES = {
 """A write without a condition meets no conflict."""
 
 
+@pytest.mark.cluster
 @pytest.mark.parametrize(("fault", "path"), [(fault, path) for fault, paths in WRITES.items() for path in paths])
 def test_whatever_reply_is_lost_the_run_is_whole(faults: Faults, bucket: str, fault: Fault, path: str) -> None:
     faults.once(fault, "PUT", path)
@@ -152,6 +154,7 @@ def test_whatever_reply_is_lost_the_run_is_whole(faults: Faults, bucket: str, fa
     assert verify_run(remote) == []
 
 
+@pytest.mark.cluster
 def test_a_store_that_ignores_conditions_is_refused(
     faults: Faults, bucket: str, request: pytest.FixtureRequest
 ) -> None:
