@@ -187,6 +187,13 @@ def test_a_damaged_policy_is_no_copy(remote: RunFolder) -> None:
     assert [bad.file for bad in verify_run(remote)] == [f"{policy.file}/model.safetensors"]
 
 
+def test_a_copy_stays_in_its_folder(remote: RunFolder) -> None:
+    policy = commit_policy(remote)
+    outside = {**policy.files, "../../outside.safetensors": policy.files["model.safetensors"]}
+    with pytest.raises(StorageError, match="is damaged or missing"):
+        checked_folder(remote, replace(policy, files=outside))
+
+
 def test_copies_that_nobody_uses_are_few(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("MOPD_CACHE", str(tmp_path))
     monkeypatch.setattr(copies, "_HELD", {})
