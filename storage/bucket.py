@@ -143,7 +143,7 @@ class Bucket:
 
     @property
     def _client(self) -> Any:
-        return _client(self)
+        return _client(self, self.endpoint or _environment_endpoint())
 
     @property
     def reached_at(self) -> str:
@@ -191,11 +191,10 @@ def _obstore() -> Any:
 
 
 @cache
-def _client(bucket: Bucket) -> Any:
+def _client(bucket: Bucket, endpoint: str | None) -> Any:
     """One a process; it keeps its connections."""
     from obstore.store import S3Store
 
-    endpoint = bucket.endpoint or _environment_endpoint()
     named: Any = {"endpoint": endpoint} if endpoint else {}
     return S3Store(
         bucket.name,

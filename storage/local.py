@@ -100,6 +100,14 @@ class LocalStore:
         make_folder(path.parent)
         write_replacing(self.host_folder, path, content)
 
+    def swap(self, name: str, before: bytes, content: bytes) -> bool:
+        """Write a file over one with that content; one publisher at a time."""
+        with commit_lock(self.host_folder):
+            if self.stat(name) is None or self.read(name) != before:
+                return False
+            self.replace(name, content)
+        return True
+
     def create_all(self, files: dict[str, bytes]) -> None:
         """Written aside, then renamed: a killed process leaves a hidden folder, never half a run."""
         folder = self.host_folder

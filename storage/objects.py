@@ -102,6 +102,13 @@ class ObjectStore:
         """Write a file over what is there."""
         self.bucket.put(name, content)
 
+    def swap(self, name: str, before: bytes, content: bytes) -> bool:
+        """Write a file over the one that was read."""
+        there = self.bucket.get(name)
+        if there is None or there.content != before:
+            return False
+        return self.bucket.put_over(name, content, there.etag) is not None
+
     def create_all(self, files: dict[str, bytes]) -> None:
         """One after the other; what an error leaves is removed."""
         self.prepare()
@@ -174,6 +181,10 @@ class ObjectStore:
 
         def fetch(folder: Path) -> None:
             for file, sha256 in listed:
+                if (
+                    not (folder / file).resolve().is_relative_to(folder)
+                ):  # who may write to a bucket is not who runs this
+                    raise Damaged(f"{name}/{file}")
                 make_folder((folder / file).parent)
                 self._fetch(f"{name}/{file}", folder / file, sha256)
 

@@ -135,7 +135,7 @@ def _reopen(store: Store, settings: Settings) -> RunFolder:
             check_place(settings, store)
             check_inputs_unchanged(folder, plan, settings)
         if folder != before:
-            folder.save()
+            folder.save(before)
         return folder
 
 

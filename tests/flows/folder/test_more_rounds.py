@@ -83,7 +83,7 @@ def test_a_run_of_before_a_setting_goes_on_with_its_default(two: Path, ready: di
     folder = RunFolder.open(two)
     for group, name in (("generate", "top_p"), ("evaluate", "max_tokens"), ("train", "mask_truncated")):
         del folder.document["settings"][group][name]
-    folder.save()
+    folder.save(RunFolder.open(folder.store))
     made = sorted(path.name for path in (two / "rollouts").rglob("*.parquet"))
     open_run(settings_of(folder), two, config="tiny")
     assert RunFolder.open(two) == folder
