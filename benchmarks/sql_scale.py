@@ -34,7 +34,7 @@ from storage.index import INDEX
 from storage.manifests import POLICIES, Manifest, manifest_name
 from storage.runs import RunFolder
 from storage.schemas import SCHEMAS, column_types
-from storage.tables import index_round
+from storage.sql.tables import index_round
 
 CONFIG = Path(__file__).parents[1] / "examples" / "tiny.yaml"
 PROMPTS, SAMPLES, TOKENS, TASKS = 8, 8, 20, 5000

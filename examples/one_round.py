@@ -28,10 +28,10 @@ from mopd.settings import Settings, load_settings
 from mopd.tasks.draw import draw_prompts, load_tasks
 from mopd.train import train_round
 from mopd.verify import verify
-from storage.catalog import query
 from storage.errors import StorageError
 from storage.runs import RunFolder
 from storage.shards import commit_shard, shard_key
+from storage.sql.catalog import query
 
 Rows = list[dict[str, Any]]
 ROUND = 0

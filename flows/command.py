@@ -13,9 +13,9 @@ from flows.runtime.launch import command_session, launch
 from flows.runtime.patience import PATIENCE
 from mopd.errors import InputError
 from mopd.settings import Settings, load_settings
-from storage.address import Address, in_bucket, open_store
 from storage.runs import RunFolder, is_run
-from storage.store import Store
+from storage.stores.address import Address, in_bucket, open_store
+from storage.stores.base import Store
 
 
 def run_command(config: Address, run_dir: Address | None, overrides: list[str], *, verbose: bool = False) -> int:

@@ -19,10 +19,10 @@ from flows.runtime.console import Console
 from flows.runtime.patience import be_patient
 from flows.runtime.stale_runs import crash_stale_runs, run_tag, tag_this_run
 from mopd.settings import Settings
-from storage.catalog import write_catalog
 from storage.runs import RunFolder
 from storage.shards import collect_garbage
-from storage.tables import index_round
+from storage.sql.catalog import write_catalog
+from storage.sql.tables import index_round
 
 GARBAGE_GRACE_SECONDS = 3600.0
 """What no manifest names is removed at a start after this time: longer than a commit that may still go on lasts."""

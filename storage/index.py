@@ -4,7 +4,7 @@
 
 It says which files it was made from, with the sizes and stamps that a listing showed. Its rows count while a listing
 shows just these, its copy of a manifest while it shows that one so. Whatever doesn't fit is read where it lies.
-`storage.tables` makes them.
+`storage.sql.tables` makes them.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from typing import Any
 import pyarrow as pa
 
 from storage.errors import StorageError
-from storage.store import Entry, Store
+from storage.stores.base import Entry, Store
 
 INDEX = "index"
 FORMAT = 1

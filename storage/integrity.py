@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from storage.errors import StorageError
 from storage.manifests import TABLES, Manifest, manifest_names
 from storage.runs import RunFolder
-from storage.store import Store
+from storage.stores.base import Store
 
 
 @dataclass(frozen=True)

@@ -16,7 +16,7 @@ from storage.errors import StorageError
 from storage.logger import LOGGER
 from storage.manifests import POLICIES, Manifest, manifest_name, round_of
 from storage.runs import RUN_FILE, RunFolder, new_run
-from storage.store import Store
+from storage.stores.base import Store
 
 NOTES = "forks"
 

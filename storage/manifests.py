@@ -25,7 +25,7 @@ from storage.index import Listing
 from storage.logger import LOGGER
 from storage.runs import RunFolder
 from storage.schemas import SCHEMAS
-from storage.store import Entry, Store
+from storage.stores.base import Entry, Store
 
 POLICIES = "policies"
 TABLES = (*SCHEMAS, POLICIES)

@@ -8,7 +8,7 @@ from pathlib import Path
 from storage.errors import StorageError
 from storage.manifests import KEY_LETTERS, POLICIES, Manifest, ancestor_error, is_removable, manifest_name
 from storage.runs import RunFolder
-from storage.store import Damaged
+from storage.stores.base import Damaged
 
 WEIGHTS_ENDING = ".safetensors"
 

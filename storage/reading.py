@@ -16,7 +16,7 @@ from storage.errors import StorageError
 from storage.manifests import Manifest, ancestor_error
 from storage.runs import RunFolder
 from storage.schemas import SCHEMAS, Row, column_types, is_numeric_list
-from storage.store import Damaged
+from storage.stores.base import Damaged
 
 
 @dataclass(frozen=True)

@@ -9,9 +9,9 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from storage.address import Address, open_store
 from storage.errors import StorageError
-from storage.store import Store
+from storage.stores.address import Address, open_store
+from storage.stores.base import Store
 
 RUN_FILE = "run.json"
 FORMAT = 2

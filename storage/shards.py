@@ -20,7 +20,6 @@ import pyarrow.parquet as pq
 from storage.arrow import to_table
 from storage.encodings import dictionary_leaves, split_leaves
 from storage.errors import StorageError
-from storage.files import fsync_path, fsync_tree, naming, sha256_file
 from storage.garbage import collect_garbage, remove_trainer_state
 from storage.integrity import BadFile, verify_run
 from storage.manifests import (
@@ -39,6 +38,7 @@ from storage.policies import policy_name
 from storage.reading import read_rows
 from storage.runs import RunFolder
 from storage.schemas import Row, column_types
+from storage.stores.files import fsync_path, fsync_tree, naming, sha256_file
 
 __all__ = [
     "BadFile",

@@ -12,9 +12,9 @@ from typing import Any
 
 from flows.report.sql import format_result
 from flows.report.status import run_status
-from storage.address import Address, in_bucket
-from storage.catalog import query
 from storage.runs import RunFolder
+from storage.sql.catalog import query
+from storage.stores.address import Address, in_bucket
 
 QUERIES = {
     "Which questions had both outcomes, and what did a successful peer say?": """

@@ -199,7 +199,7 @@ def check_ray() -> Check:
     from flows.runtime.places.open import open_place
     from mopd.settings import Settings
     from mopd.settings.place import RayPlace
-    from storage.address import open_store
+    from storage.stores.address import open_store
 
     if version_of("ray") is None:
         return Check("ok", "not installed; place: ray takes it (pip install 'mopd[ray]')")

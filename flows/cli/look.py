@@ -44,8 +44,8 @@ def sql(
         format: of what is printed
     """
     from flows.report.sql import format_result
-    from storage import catalog
     from storage.runs import RunFolder
+    from storage.sql import catalog
 
     select = os.fsencode(query).decode(errors="replace")  # UTF-8, whatever the locale takes arguments for
     result = catalog.query(RunFolder.open(run), select)

@@ -7,7 +7,7 @@ from typing import Annotated
 
 from cyclopts import Parameter, Token
 
-from storage.address import Address, in_bucket
+from storage.stores.address import Address, in_bucket
 
 
 def _whole_number(_: object, tokens: tuple[Token, ...]) -> int:

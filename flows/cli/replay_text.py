@@ -10,8 +10,8 @@ from flows.report.artifacts import find_manifests
 from flows.report.text import Cell, text_table
 from flows.runtime.launch import command_session, launch
 from flows.runtime.shell import shell_command
-from storage.address import Address
 from storage.runs import RunFolder
+from storage.stores.address import Address
 
 BESIDE = "control, probe"
 """The heading of what isn't trained on."""

@@ -23,7 +23,7 @@ from mopd.tasks.files import BadRow, read_good_tasks, read_tasks
 from mopd.tasks.hub import fetch_dataset
 from mopd.tasks.shaping import count_tests, parse_shares, shape_tasks
 from mopd.tasks.task import Task, record_line, task_record
-from storage.files import fsync_path, link_exclusive, write_durably
+from storage.stores.files import fsync_path, link_exclusive, write_durably
 
 NUM_REASONS = 10
 LONGEST_SHOWN = 2000

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
-from storage.files import fsync_path, fsync_tree, make_folder, naming, temporary_path
+from storage.stores.files import fsync_path, fsync_tree, make_folder, naming, temporary_path
 
 CHECKPOINTS = "checkpoints"
 

@@ -8,9 +8,9 @@ from pathlib import Path
 
 from flows.plan.run import TRAINER, RunPlan
 from mopd.errors import InputError
-from storage.files import require_new_folder
 from storage.policies import checked_folder
 from storage.runs import RunFolder
+from storage.stores.files import require_new_folder
 
 
 def export_policy(folder: RunFolder, round: int, target: Path) -> Path:

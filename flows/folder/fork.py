@@ -15,11 +15,11 @@ from flows.runtime.shell import shell_command
 from flows.runtime.worker import in_own_process
 from mopd.errors import InputError
 from mopd.settings import Settings, override_tree, parse_settings
-from storage.address import Address, open_store
 from storage.lineage import create_fork, require_new
 from storage.manifests import POLICIES, Manifest
 from storage.runs import RUN_FILE, RunFolder
-from storage.store import Store
+from storage.stores.address import Address, open_store
+from storage.stores.base import Store
 
 
 def fork_run(parent: Address, round: int, overrides: list[str], new: Address) -> RunFolder:

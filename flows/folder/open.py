@@ -30,10 +30,10 @@ from mopd.settings import Settings
 from mopd.settings.tasks import FileTasks
 from mopd.tasks.files import sources_digest
 from mopd.tasks.sources import expand, split_suffix
-from storage.address import Address, open_store
 from storage.errors import StorageError
 from storage.runs import ABSENT, RUN_FILE, RunFolder
-from storage.store import Held, Lease, Store
+from storage.stores.address import Address, open_store
+from storage.stores.base import Held, Lease, Store
 
 FileStamps = tuple[tuple[str, int, int], ...]
 """Path, bytes and time of the last change (ns) of each file."""

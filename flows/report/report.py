@@ -10,7 +10,7 @@ from pathlib import Path
 
 from flows.report.figure import Figure
 from flows.report.table import Table
-from storage.files import write_files
+from storage.stores.files import write_files
 
 Part = str | Table | Figure
 """A paragraph of Markdown, a table, a figure."""

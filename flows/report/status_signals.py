@@ -13,7 +13,7 @@ from mopd.measures.estimate import Estimate, bootstrap_interval
 from mopd.settings import Settings
 from storage.runs import RunFolder
 from storage.shards import read_rows
-from storage.tables import read_small_rows
+from storage.sql.tables import read_small_rows
 
 METRICS = ("success_auc", "pairwise_accuracy", "gain_auc")
 COLUMNS = ["prompt_id", "population", "variant", "success_share", *METRICS]

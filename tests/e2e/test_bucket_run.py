@@ -11,9 +11,9 @@ from pathlib import Path
 import psutil
 import pytest
 
-from storage.address import open_store
 from storage.runs import RunFolder
 from storage.shards import verify_run
+from storage.stores.address import open_store
 from tests.e2e.commands import Commands
 from tests.e2e.harness import FAKE, TINY, Prefect, is_alive, wait_for
 from tests.object_servers import ENVIRONMENT, READER, READER_SECRET, new_bucket, seaweed

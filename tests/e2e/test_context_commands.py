@@ -11,10 +11,10 @@ import psutil
 import pytest
 
 from flows.plan.shard import CONTEXT_TABLES
-from storage.catalog import query
 from storage.manifests import names_of
 from storage.runs import RunFolder
 from storage.shards import manifests, read_rows, verify_run
+from storage.sql.catalog import query
 from tests.e2e.harness import FAKE, TINY, Prefect, is_alive, wait_for
 
 SMALL = (*FAKE, "--set", "prompts_per_shard=2", "--set", "rounds=1")

@@ -11,9 +11,9 @@ from pathlib import Path
 import psutil
 import pytest
 
-from storage.catalog import query
 from storage.runs import RunFolder
 from storage.shards import manifests
+from storage.sql.catalog import query
 from tests.e2e.harness import FAKE, Prefect, wait_for
 from tests.e2e.test_interruptions import ours
 

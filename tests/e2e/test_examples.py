@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from storage.catalog import query
 from storage.runs import RunFolder
 from storage.shards import verify_run
+from storage.sql.catalog import query
 from tests.e2e.harness import DATA, FAKE, ROOT, Prefect
 
 TINY = {

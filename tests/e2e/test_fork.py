@@ -13,9 +13,9 @@ import pytest
 
 from flows.cli import main
 from flows.folder.fork import fork_run
-from storage.catalog import query
 from storage.runs import RunFolder
 from storage.shards import manifests, verify_run
+from storage.sql.catalog import query
 from tests.e2e.harness import Prefect, is_alive, wait_for
 
 TABLES = ("prompts", "rollouts", "verdicts", "contexts", "scores")

@@ -11,9 +11,9 @@ import psutil
 from flows.plan.run import RunPlan
 from flows.report.status import run_status
 from mopd.groups import useful_groups
-from storage.catalog import query
 from storage.runs import RunFolder
 from storage.shards import manifests, read_rows
+from storage.sql.catalog import query
 from tests.e2e.harness import FAKE, TINY, Prefect, is_alive, wait_for
 
 SMALL = ("rounds=1", "evaluate.when=never", "prompts_per_shard=1", "train.updates_per_round=1")

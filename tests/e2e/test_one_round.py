@@ -7,8 +7,8 @@ import subprocess
 import sys
 from pathlib import Path
 
-from storage.catalog import query
 from storage.runs import RunFolder
+from storage.sql.catalog import query
 from tests.e2e.harness import ROOT, TINY
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from storage.address import open_store
+from storage.stores.address import open_store
 from tests.e2e.harness import FAKE, TINY, Prefect
 from tests.loopback_cluster import ENVIRONMENT, LoopbackCluster
 from tests.object_servers import ENVIRONMENT as CREDENTIALS

@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 
 from mopd.models.folders import load_tokenizer, resolve_model
-from storage.catalog import query
 from storage.runs import RunFolder
 from storage.shards import manifests, read_rows
+from storage.sql.catalog import query
 from tests.e2e.harness import ROOT, Prefect
 
 DEMO = ROOT / "examples" / "demo.yaml"

@@ -11,14 +11,13 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-from storage_samples import commit, key_of, make_rows, write_weights
-
-from storage.catalog import query
 from storage.garbage import collect_garbage
 from storage.integrity import verify_run
 from storage.manifests import TABLES, scan
 from storage.runs import RunFolder
 from storage.shards import commit_folder, find_manifest
+from storage.sql.catalog import query
+from tests.storage.storage_samples import commit, key_of, make_rows, write_weights
 
 DURABLE = [(os, "fsync"), (os, "link"), (pathlib.Path, "replace"), (pathlib.Path, "unlink"), (pathlib.Path, "mkdir")]
 

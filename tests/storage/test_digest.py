@@ -8,13 +8,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from storage_samples import commit, fill, key_of, make_rows, write_weights
 
 from storage.digest import digest_tables
 from storage.errors import StorageError
 from storage.manifests import TABLES
 from storage.runs import RunFolder
 from storage.shards import commit_folder, remove_trainer_state
+from tests.storage.storage_samples import commit, fill, key_of, make_rows, write_weights
 
 
 def make_run(folder: Path, **changes: Any) -> RunFolder:

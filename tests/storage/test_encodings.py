@@ -6,11 +6,11 @@ import duckdb
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
-from storage_samples import Rows, commit, make_rows
 
 from storage.encodings import dictionary_leaves, split_leaves
 from storage.runs import RunFolder
 from storage.schemas import SCHEMAS
+from tests.storage.storage_samples import Rows, commit, make_rows
 
 T, K = 300, 100
 RNG = np.random.default_rng(0)

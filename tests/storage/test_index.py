@@ -8,19 +8,20 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from storage_samples import commit, fill, key_of, make_rows
 
-from storage import index, tables, views
-from storage.catalog import QueryResult, query, write_catalog
+from storage import index
 from storage.errors import StorageError
 from storage.index import ShardRows
 from storage.lineage import create_fork
-from storage.local import LocalStore
 from storage.manifests import Manifest, find_manifest, looking_once, scan
-from storage.objects import ObjectStore
 from storage.reading import read_rows
 from storage.runs import RunFolder
-from storage.tables import index_round, read_small_rows
+from storage.sql import tables, views
+from storage.sql.catalog import QueryResult, query, write_catalog
+from storage.sql.tables import index_round, read_small_rows
+from storage.stores.local import LocalStore
+from storage.stores.objects import ObjectStore
+from tests.storage.storage_samples import commit, fill, key_of, make_rows
 
 SMALL = "SELECT round, prompt_id, sample, num_tokens FROM rollouts ORDER BY ALL"
 LARGE = "SELECT text, num_tokens FROM rollouts WHERE prompt_id IN ('a', 'c') ORDER BY ALL"

@@ -6,13 +6,13 @@ from typing import Any
 
 import numpy as np
 import pytest
-from storage_samples import Rows, commit, make_rows
 
 from storage.arrow import to_table
 from storage.errors import StorageError
 from storage.runs import RunFolder
 from storage.schemas import SCHEMAS
 from storage.shards import read_rows
+from tests.storage.storage_samples import Rows, commit, make_rows
 
 
 @pytest.mark.parametrize("table", SCHEMAS)

@@ -16,7 +16,6 @@ from typing import Any
 
 import numpy as np
 import pytest
-from storage_samples import commit, fill, key_of, make_rows, write_weights
 
 from storage.errors import StorageError
 from storage.index import Listing
@@ -34,7 +33,8 @@ from storage.shards import (
     shard_key,
     verify_run,
 )
-from storage.store import Store
+from storage.stores.base import Store
+from tests.storage.storage_samples import commit, fill, key_of, make_rows, write_weights
 
 ROOT = Path(__file__).parents[2]
 
@@ -254,7 +254,7 @@ def test_a_write_that_fails_leaves_no_policy(run: RunFolder) -> None:
 FULL_DISK = """
 import resource, sys
 from storage.runs import RunFolder
-from storage_samples import commit, make_rows
+from tests.storage.storage_samples import commit, make_rows
 run = RunFolder.open(sys.argv[1])
 rows = make_rows("rollouts", run.run_id, samples=300)
 resource.setrlimit(resource.RLIMIT_FSIZE, (2048, 2048))
@@ -266,7 +266,7 @@ except OSError as error:
 
 
 def test_a_full_disk_is_named_and_leaves_nothing(run: RunFolder) -> None:
-    environment = {**os.environ, "PYTHONPATH": f"{ROOT}:{Path(__file__).parent}"}
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
     command = [sys.executable, "-c", FULL_DISK, str(run.path)]
     done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=60, check=True)
     assert str(run.path) in done.stdout

@@ -23,9 +23,9 @@ from flows.runtime.interrupts import orderly_end
 from flows.runtime.launch import prefect_server, set_environment
 from flows.runtime.shell import shell_command
 from mopd.errors import InputError
-from storage.address import open_store
-from storage.files import make_folder, write_replacing
 from storage.runs import RUN_FILE, RunFolder
+from storage.stores.address import open_store
+from storage.stores.files import make_folder, write_replacing
 
 COMPARE_FILE = "compare.json"
 FORMAT = 1

@@ -22,8 +22,8 @@ from flows.measure.compare.arms import Job, fork_overrides
 from flows.measure.compare.runs import Say, run_folder
 from flows.runtime.exit_code import run_to_exit_code
 from mopd.errors import InputError
-from storage.files import make_folder
 from storage.runs import RUN_FILE
+from storage.stores.files import make_folder
 
 QUIET_SECONDS = 20.0
 """Time between two lines of one run in the terminal; all of them are in its log."""

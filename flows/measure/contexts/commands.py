@@ -20,8 +20,8 @@ from flows.runtime.shell import shell_command
 from flows.runtime.worker import warm_up
 from mopd.errors import InputError
 from mopd.settings.context_choice import ContextChoice
-from storage.address import Address
 from storage.runs import RunFolder
+from storage.stores.address import Address
 
 
 def signal_command(run_dir: Address, request: ContextsRequest, reference: str | None) -> int:

@@ -20,8 +20,8 @@ from flows.run import in_charge, try_contexts
 from flows.runtime.console import Console
 from mopd.settings import Settings
 from mopd.settings.context_choice import read_choice
-from storage.catalog import write_catalog
 from storage.runs import RunFolder
+from storage.sql.catalog import write_catalog
 
 
 @flow(name="contexts", flow_run_name="contexts-r{round:04d}", persist_result=False)

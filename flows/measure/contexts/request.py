@@ -9,8 +9,8 @@ from pathlib import Path
 from flows.runtime.shell import shell_command
 from mopd.errors import InputError
 from mopd.settings.context_choice import ContextChoice, choice_grid
-from storage.address import Address
 from storage.runs import RunFolder
+from storage.stores.address import Address
 
 
 @dataclass(frozen=True)

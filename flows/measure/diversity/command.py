@@ -10,7 +10,7 @@ from flows.measure.diversity.report import diversity_report
 from flows.measure.diversity.results import read_results
 from flows.report.report import Report
 from flows.runtime.shell import shell_command
-from storage.address import Address, in_bucket, open_store
+from storage.stores.address import Address, in_bucket, open_store
 
 
 def diversity_command(runs: Sequence[Address], out: Path | None) -> int:

@@ -13,10 +13,10 @@ from mopd.errors import InputError
 from mopd.measures.diversity import METRICS, REPLIES, Diversity, Values, paired_difference, prompt_diversity, summarize
 from mopd.measures.estimate import Estimate
 from mopd.verifiers.code.tests import asked_function
-from storage.address import Address
 from storage.runs import RunFolder
 from storage.schemas import Row
 from storage.shards import manifests, read_rows
+from storage.stores.address import Address
 
 Estimates = dict[str, Estimate]
 """By metric."""

@@ -20,9 +20,9 @@ from flows.plan.stage import is_free
 from flows.runtime.places.open import check_place
 from flows.runtime.worker import in_own_process
 from mopd.errors import InputError
-from storage.address import open_store
 from storage.errors import StorageError
 from storage.runs import RUN_FILE, RunFolder
+from storage.stores.address import open_store
 
 
 @dataclass(frozen=True)

@@ -22,8 +22,8 @@ from mopd.settings import Settings
 from mopd.tasks.draw import load_tasks
 from mopd.tasks.files import read_tasks
 from mopd.tasks.task import Task, record_line, task_record
-from storage.address import in_bucket
 from storage.runs import RunFolder, is_run
+from storage.stores.address import in_bucket
 
 AT = "@"
 """Between a run's folder and the number of one of its policies."""

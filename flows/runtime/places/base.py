@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from flows.runtime.messages import Report, silent
-from storage.store import Store
+from storage.stores.base import Store
 
 REPLICA = "MOPD_REPLICA"
 """In the environment of a replica: its name, e.g. `engine-0`. What it makes says so, and its log is called so."""

@@ -9,7 +9,7 @@ from flows.runtime.places.base import Place
 from flows.runtime.places.this_host import ThisHost
 from mopd.settings import Settings
 from mopd.settings.place import LocalPlace
-from storage.store import Store
+from storage.stores.base import Store
 
 
 @lru_cache(maxsize=32)

@@ -19,7 +19,7 @@ from mopd.errors import InputError
 from mopd.memory.available import SHARING, total_memory
 from mopd.settings import Settings
 from mopd.settings.place import LocalPlace
-from storage.store import Store
+from storage.stores.base import Store
 
 CPU_WORKERS = 2
 """One judges a shard on all cores, and a second fills them where the first waits."""

@@ -20,8 +20,8 @@ from mopd.errors import InputError
 from mopd.settings import Settings
 from mopd.settings.verify import VerifySettings
 from storage.errors import StorageError
-from storage.local import LocalStore
-from storage.store import Store
+from storage.stores.base import Store
+from storage.stores.local import LocalStore
 
 PROBE_SECONDS = 60.0
 """A host has so long to start a process and answer."""

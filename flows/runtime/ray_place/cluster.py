@@ -18,7 +18,7 @@ from flows.runtime.worker import load_nothing
 from mopd.errors import InputError
 from mopd.settings import Settings
 from mopd.settings.place import RayPlace
-from storage.store import Store
+from storage.stores.base import Store
 
 CARRIED = ("MOPD_", THREADS)
 """Variables of the environment that go along to the hosts; all others are as Ray was started with there."""

@@ -13,11 +13,11 @@ from flows.plan.run import RunPlan
 from flows.plan.shard import Shard
 from mopd.contexts.summaries import SUMMARY_INSTRUCTION
 from mopd.settings.condition import ConditionSettings
-from storage.catalog import query
 from storage.digest import digest_tables
 from storage.manifests import manifests
 from storage.runs import RunFolder
 from storage.shards import read_rows, verify_run
+from storage.sql.catalog import query
 from tests.flows.plan.test_plan import plan_of
 from tests.flows.rounds_by_jobs import make_run
 

@@ -17,13 +17,13 @@ from flows.plan.run import RunPlan
 from flows.plan.stage import STAGES
 from flows.report.status import run_status, status_text
 from mopd.errors import InputError
-from storage.catalog import connect, query, write_catalog
 from storage.digest import digest_tables
 from storage.errors import StorageError
 from storage.manifests import manifest_names
 from storage.runs import RunFolder
 from storage.schemas import SCHEMAS
 from storage.shards import collect_garbage, commit_shard, manifests, read_rows, verify_run
+from storage.sql.catalog import connect, query, write_catalog
 from tests.flows.plan.test_plan import commit, finish, run_of
 from tests.flows.rounds_by_jobs import make
 from tests.storage.storage_samples import make_rows
@@ -295,7 +295,7 @@ def test_a_fork_that_fails_leaves_nothing(parent: RunFolder, tmp_path: Path, mon
     def fail(_: Path) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("storage.local.fsync_tree", fail)
+    monkeypatch.setattr("storage.stores.local.fsync_tree", fail)
     with pytest.raises(OSError, match="No space left"):
         fork_run(parent.path, 0, GRPO, tmp_path / "fork")
     assert [path.name for path in tmp_path.iterdir()] == ["parent"]

@@ -20,9 +20,9 @@ from flows.runtime.worker import in_own_process
 from mopd.errors import InputError
 from mopd.settings import parse_settings
 from storage.errors import StorageError
-from storage.files import commit_lock, naming
-from storage.local import LocalStore
 from storage.runs import RunFolder
+from storage.stores.files import commit_lock, naming
+from storage.stores.local import LocalStore
 from tests.e2e.harness import wait_for
 
 BUSY = BlockingIOError(errno.EAGAIN, "Resource temporarily unavailable")
@@ -60,7 +60,7 @@ def test_the_holder_is_named(tmp_path: Path) -> None:
 
 def test_a_killed_holder_is_noticed(tmp_path: Path) -> None:
     script = (
-        "import os, sys; from flows.folder.open import run_lock; from storage.address import open_store; from "
+        "import os, sys; from flows.folder.open import run_lock; from storage.stores.address import open_store; from "
         "storage.runs import RunFolder\n"
         "with run_lock(RunFolder(open_store(sys.argv[1]), {})): os.kill(os.getpid(), 9)"
     )

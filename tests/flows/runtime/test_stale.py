@@ -10,8 +10,8 @@ from uuid import UUID
 import pytest
 
 from flows.runtime import stale_runs as stale
-from storage.local import LocalStore
 from storage.runs import RunFolder
+from storage.stores.local import LocalStore
 
 PAGE = 200
 

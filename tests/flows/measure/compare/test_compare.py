@@ -27,8 +27,8 @@ from flows.report.report import Report
 from mopd.errors import InputError
 from mopd.measures.comparison import Outcome, compare_arms
 from mopd.settings import Settings, load_settings, override_tree, parse_settings
-from storage.local import LocalStore
 from storage.runs import RunFolder
+from storage.stores.local import LocalStore
 from tests.e2e.harness import TINY
 
 METHODS = ["train.objective=mopd,sdpo,grpo"]

@@ -30,8 +30,8 @@ from flows.runtime.shell import shell_command
 from mopd.errors import InputError
 from mopd.settings import load_settings
 from mopd.settings.context_choice import choice_grid
-from storage.catalog import query
 from storage.runs import RunFolder
+from storage.sql.catalog import query
 from tests.flows.rounds_by_jobs import TINY, make_run, make_shards
 
 VARIANTS = ("none", "positive", "contrastive", "random_peer")

@@ -15,11 +15,11 @@ from flows.measure.diversity.command import analyze
 from flows.measure.diversity.report import tables
 from flows.measure.diversity.results import HELD_OUT, SAMPLED, DiversityPoint, read_results
 from mopd.errors import InputError
-from storage.address import open_store
 from storage.errors import StorageError
 from storage.lineage import create_fork
 from storage.manifests import manifests
 from storage.runs import RunFolder
+from storage.stores.address import open_store
 from tests.storage.storage_samples import commit, make_rows
 
 Groups = Mapping[str, list[tuple[str, bool | None]]]

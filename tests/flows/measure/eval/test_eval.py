@@ -27,10 +27,10 @@ from mopd.errors import InputError
 from mopd.measures.estimate import UNDEFINED
 from mopd.models.folders import resolve_model
 from mopd.tasks.draw import prompt_rows
-from storage.catalog import query
 from storage.errors import StorageError
 from storage.runs import RunFolder
 from storage.shards import commit_shard, read_rows
+from storage.sql.catalog import query
 from tests.flows.plan.test_plan import SMALL, commit, finish, plan_of, run_of
 from tests.flows.rounds_by_jobs import make
 from tests.storage.storage_samples import columns_of

@@ -16,7 +16,7 @@ import mopd
 from flows.runtime.ray_place.cluster import RayCluster
 from mopd.errors import InputError
 from mopd.settings.run import parse_settings
-from storage.address import open_store
+from storage.stores.address import open_store
 from tests.loopback_cluster import LoopbackCluster
 
 pytestmark = [pytest.mark.cluster, pytest.mark.timeout(600)]

@@ -15,7 +15,7 @@ from flows.runtime.ray_place.cluster import RayCluster, describe_host
 from flows.runtime.ray_place.hosts import Facts, code_digest, difference, find_facts
 from mopd.errors import InputError
 from mopd.settings.run import parse_settings
-from storage.address import open_store
+from storage.stores.address import open_store
 
 FACTS = Facts("3.11.7", "0123456789abcdef", {"torch": "2.14.0", "vllm": ""})
 

@@ -22,7 +22,7 @@ from storage.index import IndexFile, ShardRows
 from storage.logger import LOGGER
 from storage.runs import RunFolder
 from storage.schemas import LENGTHS, NAME_COLUMNS, key_columns
-from storage.tables import Round, is_unchanged, make_index, open_rounds, read_shards, small_columns, view_schema
+from storage.sql.tables import Round, is_unchanged, make_index, open_rounds, read_shards, small_columns, view_schema
 
 Part = tuple[Round, Sequence[ShardRows]]
 """Some shards of a round."""

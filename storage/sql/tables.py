@@ -23,7 +23,7 @@ from storage.manifests import Manifest, data_name, manifest_name, scan
 from storage.reading import read_rows
 from storage.runs import RunFolder
 from storage.schemas import LENGTHS, LONG, NAME_COLUMNS, SCHEMAS, Row, column_types
-from storage.store import Store
+from storage.stores.base import Store
 
 _READERS = 16
 """Files of the index that are read at once: a bucket answers each of them slowly."""

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from storage.files import TEMPORARY, make_folder, remove, temporary_path
+from storage.stores.files import TEMPORARY, make_folder, remove, temporary_path
 
 KEPT = 4
 """Copies of a kind that no process uses."""

@@ -10,8 +10,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from storage.copies import cache_folder
-from storage.files import sha256_file
+from storage.stores.copies import cache_folder
+from storage.stores.files import sha256_file
 
 HEX_LETTERS = 64
 

@@ -11,16 +11,12 @@ from functools import partial
 from pathlib import Path
 
 import pytest
-from storage_samples import fill, key_of, make_rows, write_weights
 
 from mopd.models.embedded import cache_folder
-from storage import copies
-from storage.catalog import query, write_catalog
 from storage.digest import digest_tables
 from storage.errors import StorageError
 from storage.lineage import create_fork
 from storage.manifests import Manifest, find_manifest, manifest_name
-from storage.objects import ObjectStore
 from storage.policies import checked_folder
 from storage.reading import ShardFile
 from storage.runs import RunFolder
@@ -33,7 +29,11 @@ from storage.shards import (
     remove_trainer_state,
     verify_run,
 )
+from storage.sql.catalog import query, write_catalog
+from storage.stores import copies
+from storage.stores.objects import ObjectStore
 from tests.faulty_proxy import Fault, Faults, faulty
+from tests.storage.storage_samples import fill, key_of, make_rows, write_weights
 
 WRITERS = 6
 

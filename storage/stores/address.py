@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from storage.bucket import SCHEME
-from storage.local import LocalStore
-from storage.objects import ObjectStore
-from storage.store import Store
+from storage.stores.base import Store
+from storage.stores.bucket import SCHEME
+from storage.stores.local import LocalStore
+from storage.stores.objects import ObjectStore
 
 Address = Path | str
 """Of a run: its folder, or `s3://bucket/prefix`."""

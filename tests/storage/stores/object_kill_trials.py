@@ -9,10 +9,10 @@ from collections.abc import Callable
 from typing import Any
 
 import obstore
-from storage_samples import commit, key_of, make_rows, write_weights
 
 from storage.runs import RunFolder
 from storage.shards import Manifest, commit_folder, remove_trainer_state
+from tests.storage.storage_samples import commit, key_of, make_rows, write_weights
 
 
 def die_at(step: int, when: str) -> None:

@@ -9,22 +9,22 @@ import sys
 from pathlib import Path
 
 import pytest
-from object_kill_trials import publish
 
-from storage.catalog import query
 from storage.garbage import collect_garbage
 from storage.integrity import verify_run
 from storage.manifests import TABLES, manifests, scan
 from storage.runs import RunFolder
+from storage.sql.catalog import query
+from tests.storage.stores.object_kill_trials import publish
 
 pytestmark = [pytest.mark.cluster, pytest.mark.timeout(300)]
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 
 
 def killed(run: RunFolder, step: int, when: str) -> bool:
     """Whether the process was killed before it ended."""
     script = Path(__file__).with_name("object_kill_trials.py")
-    environment = {**os.environ, "PYTHONPATH": f"{ROOT}:{ROOT / 'tests' / 'storage'}", "OMP_NUM_THREADS": "1"}
+    environment = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
     command = [sys.executable, str(script), run.address, str(step), when]
     done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=60, check=False)
     assert done.returncode in (0, -signal.SIGKILL), done.stderr

@@ -7,12 +7,12 @@ from pathlib import Path
 
 import duckdb
 import pytest
-from storage_samples import commit, fill, make_rows
 
-from storage.catalog import connect, query, write_catalog
 from storage.errors import StorageError
 from storage.runs import RunFolder
 from storage.schemas import SCHEMAS
+from storage.sql.catalog import connect, query, write_catalog
+from tests.storage.storage_samples import commit, fill, make_rows
 
 PLEASANT = (
     ["run", "round", "prompt_id", "sample", "policy_version", "prompt", "answer", "text", "reward", "success"]

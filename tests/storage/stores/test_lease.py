@@ -14,8 +14,8 @@ import pytest
 
 from flows.folder.open import ended_cleanly, run_lock
 from mopd.errors import InputError
-from storage import lease
 from storage.runs import RunFolder
+from storage.stores import lease
 
 pytestmark = [pytest.mark.cluster, pytest.mark.timeout(120)]
 
@@ -51,12 +51,12 @@ def test_an_error_leaves_word_that_the_run_did_not_end(remote: RunFolder) -> Non
 
 def test_a_killed_holder_of_this_host_is_gone_at_once(remote: RunFolder, monkeypatch: pytest.MonkeyPatch) -> None:
     script = (
-        "import os, sys; from flows.folder.open import run_lock; from storage.address import open_store; from "
+        "import os, sys; from flows.folder.open import run_lock; from storage.stores.address import open_store; from "
         "storage.runs import RunFolder\n"
         "with run_lock(RunFolder(open_store(sys.argv[1]), {})): os.kill(os.getpid(), 9)"
     )
     command = [sys.executable, "-c", script, remote.address]
-    assert subprocess.run(command, cwd=Path(__file__).parents[2], check=False).returncode == -signal.SIGKILL
+    assert subprocess.run(command, cwd=Path(__file__).parents[3], check=False).returncode == -signal.SIGKILL
     assert note(remote)["held"] is True
     monkeypatch.setattr(lease, "PATIENCE_SECONDS", 60.0)
     began = time.monotonic()

@@ -19,12 +19,12 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from storage.bucket import SCHEME, Bucket
-from storage.copies import cache_folder, copy_of
 from storage.errors import StorageError
-from storage.files import TEMPORARY, last_change, make_folder, remove, temporary_path
-from storage.lease import BucketLease, hold
-from storage.store import Damaged, Entry, Settle
+from storage.stores.base import Damaged, Entry, Settle
+from storage.stores.bucket import SCHEME, Bucket
+from storage.stores.copies import cache_folder, copy_of
+from storage.stores.files import TEMPORARY, last_change, make_folder, remove, temporary_path
+from storage.stores.lease import BucketLease, hold
 
 RACERS = 4
 """Writers of the probe that race for one name."""
@@ -32,7 +32,7 @@ RACERS = 4
 
 @dataclass(frozen=True)
 class ObjectStore:
-    """`storage.store.Store` on the objects below a prefix."""
+    """`storage.stores.base.Store` on the objects below a prefix."""
 
     bucket: Bucket
 

@@ -1,4 +1,4 @@
-"""Where a run's files lie: one interface, a folder on this host (`storage.local`) or a bucket (`storage.objects`).
+"""Where a run's files lie: one interface, a folder on this host (`stores.local`) or a bucket (`stores.objects`).
 
 A file's name is its path in the run: `scores/round=0000/shard-00003-1a2b3c4d5e6f.parquet`. Nothing outside the stores
 renames, links, locks or globs. What is not there raises FileNotFoundError, what can't be used StorageError.

@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from storage import verdicts
-from storage.files import sha256_file
-from storage.verdicts import sha256_once
+from storage.stores import hashes
+from storage.stores.files import sha256_file
+from storage.stores.hashes import sha256_once
 
 
 @pytest.fixture
@@ -23,7 +23,7 @@ def read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[Path]:
         files.append(path)
         return sha256_file(path)
 
-    monkeypatch.setattr(verdicts, "sha256_file", note)
+    monkeypatch.setattr(hashes, "sha256_file", note)
     return files
 
 

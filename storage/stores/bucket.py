@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from storage.errors import StorageError
-from storage.store import Entry
+from storage.stores.base import Entry
 
 SCHEME = "s3://"
 PART_BYTES = 16 << 20

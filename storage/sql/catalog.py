@@ -16,14 +16,14 @@ from typing import Any
 import duckdb
 import pyarrow as pa
 
-from storage.episodes import EPISODES, JOINED
 from storage.errors import StorageError
 from storage.index import ShardRows
 from storage.integrity import verify_table
 from storage.runs import RunFolder
 from storage.schemas import LENGTHS, NAME_COLUMNS, SCHEMAS
-from storage.tables import open_rounds, view_schema
-from storage.views import JoinedView, TableView
+from storage.sql.episodes import EPISODES, JOINED
+from storage.sql.tables import open_rounds, view_schema
+from storage.sql.views import JoinedView, TableView
 
 CATALOG_FILE = "catalog.sql"
 

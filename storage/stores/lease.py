@@ -17,10 +17,10 @@ from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
-from storage.bucket import Bucket, Found
 from storage.errors import StorageError
 from storage.logger import LOGGER
-from storage.store import Held
+from storage.stores.base import Held
+from storage.stores.bucket import Bucket, Found
 
 LEASE_FILE = "run.lock"
 BEAT_SECONDS = 5.0

@@ -12,7 +12,8 @@ from pathlib import Path
 from typing import Any
 
 from storage.errors import StorageError
-from storage.files import (
+from storage.stores.base import Damaged, Entry, Held, Settle
+from storage.stores.files import (
     LOCK,
     TEMPORARY,
     commit_lock,
@@ -29,15 +30,14 @@ from storage.files import (
     write_exclusive,
     write_replacing,
 )
-from storage.store import Damaged, Entry, Held, Settle
-from storage.verdicts import sha256_once
+from storage.stores.hashes import sha256_once
 
 LOCK_FILE = ".lock"
 
 
 @dataclass(frozen=True)
 class LocalStore:
-    """`storage.store.Store` on files: what is written is whole or absent, and survives a power cut."""
+    """`storage.stores.base.Store` on files: what is written is whole or absent, and survives a power cut."""
 
     host_folder: Path
     """Absolute."""
