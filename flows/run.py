@@ -96,7 +96,7 @@ def replay_flow(run_dir: str, round: int, name: str, overrides: list[str], score
     folder = RunFolder.open(run_dir)
     with in_charge(folder):
         other = open_contexts(folder, round, name, overrides, scores=scores)
-        with Run.open(folder, Console(), tried=[other.shards]) as run:
+        with Run.open(folder, Console(), tried=[other.shards], overrides=overrides) as run:
             condition(run, round, tried=True)
             if scores:
                 score(run, round, tried=True)

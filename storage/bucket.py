@@ -143,7 +143,7 @@ class Bucket:
 
     @property
     def _client(self) -> Any:
-        return _client(self)
+        return _client(self, self.endpoint or _environment_endpoint())
 
     @property
     def reached_at(self) -> str:
@@ -170,9 +170,10 @@ class Bucket:
                 raise StorageError(
                     f"{self.address}: no credentials: set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY"
                 ) from error
+            self._refuse_absent_bucket(error)
             raise StorageError(f"{self.address}: {self.reached_at} can't be used ({_reason(error)})") from error
 
-    def _refuse_absent_bucket(self, error: FileNotFoundError) -> None:
+    def _refuse_absent_bucket(self, error: Exception) -> None:
         """What isn't there may be the bucket itself."""
         if "NoSuchBucket" in str(error):
             raise StorageError(
@@ -190,11 +191,10 @@ def _obstore() -> Any:
 
 
 @cache
-def _client(bucket: Bucket) -> Any:
+def _client(bucket: Bucket, endpoint: str | None) -> Any:
     """One a process; it keeps its connections."""
     from obstore.store import S3Store
 
-    endpoint = bucket.endpoint or _environment_endpoint()
     named: Any = {"endpoint": endpoint} if endpoint else {}
     return S3Store(
         bucket.name,
@@ -233,4 +233,5 @@ def _reason(error: Exception) -> str:
     """What a store or the network said, without the drawing of the request."""
     text = str(error).partition("\n\nDebug source")[0]
     code = text.partition("<Code>")[2].partition("</Code>")[0]
-    return code or " ".join(text.rpartition(" - ")[2].split())[:200]
+    said = text.rpartition(" - ")[2].removeprefix("Server returned non-2xx status code: ")
+    return code or " ".join(said.split()).strip(": ")[:200]

@@ -114,14 +114,14 @@ def _list_shards(run: RunFolder, table: str) -> list[ShardRows]:
 def _open(run: RunFolder, bad_files: frozenset[str] = frozenset()) -> tuple[duckdb.DuckDBPyConnection, list[TableView]]:
     """A connection and its tables; `bad_files` are known to be damaged."""
     connection = duckdb.connect()
-    views = [TableView(run, table, bad_files) for table in SCHEMAS]
-    joined = [JoinedView(run, table, bad_files) for table in JOINED]
-    _create_episodes(connection, next(view for view in views if view.table == "rollouts"), *joined)
-    for view in views:
-        connection.register(view.table, view)
+    views = {table: TableView(run, table, bad_files) for table in SCHEMAS}
+    joined = {table: JoinedView(run, views[table]) for table in JOINED}
+    _create_episodes(connection, rollouts=views["rollouts"], **joined)
+    for table, view in views.items():
+        connection.register(table, view)
     for statement in _SETTINGS:
         connection.execute(statement)
-    return connection, [*views, *joined]
+    return connection, list(views.values())
 
 
 def _create_episodes(

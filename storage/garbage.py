@@ -9,7 +9,8 @@ from collections.abc import Iterator
 from storage.errors import StorageError
 from storage.lineage import find_dependent_fork, read_fork_notes
 from storage.logger import LOGGER
-from storage.manifests import POLICIES, REMOVABLE_PREFIX, Manifest, manifest_names, policy_depth
+from storage.manifests import POLICIES, REMOVABLE_PREFIX, Manifest, manifest_names
+from storage.policies import policy_depth
 from storage.runs import RunFolder
 from storage.schemas import SCHEMAS
 

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from functools import cached_property
@@ -23,6 +24,8 @@ from storage.store import Entry, Store
 
 INDEX = "index"
 FORMAT = 1
+MANY = 16
+"""So many shards of a round are worth an index."""
 _HASH_LETTERS = 64
 _PACKING = "zstd"
 
@@ -146,8 +149,13 @@ class Listing:
         copy = self._copies[folder].pop(name, None)
         return self.store.read(name) if copy is None else copy
 
+    @cached_property
+    def _sizes(self) -> Counter[str]:
+        """Files of each folder."""
+        return Counter(name.rpartition("/")[0] for name in self.entries)
+
     def _find_copies(self, folder: str) -> dict[str, str]:
-        index = read_index(self.store, folder) if self.entries else None
+        index = read_index(self.store, folder) if self._sizes[folder] >= MANY else None
         if index is None:
             return {}
         seen = {name: said for shard in index.shards for name, said in shard.seen.items()}

@@ -12,7 +12,6 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
-from storage.address import open_store
 from storage.errors import StorageError
 from storage.logger import LOGGER
 from storage.manifests import POLICIES, Manifest, manifest_name, round_of
@@ -125,7 +124,7 @@ def find_dependent_fork(run: RunFolder, round: int) -> str | None:
     for note in read_fork_notes(run):
         if note["policy"] != round:
             continue
-        fork = open_store(note["fork"])
+        fork = run.store.beside(note["fork"])
         trained = any(round_of(name) == round + 1 for name in fork.list_files(f"{POLICIES}/"))
         if fork.stat(RUN_FILE) is not None and not trained:
             return fork.address

@@ -78,10 +78,14 @@ class LocalStore:
         folder = self.host_folder
         return not folder.exists() or (folder.is_dir() and not any(folder.iterdir()))
 
-    def prepare(self) -> None:
-        """Make the folder, where it isn't there."""
+    def check(self) -> None:
+        """Whether a file is in the way."""
         if self.host_folder.exists() and not self.host_folder.is_dir():
             raise StorageError(f"{self.address} is a file: name a folder for the run")
+
+    def prepare(self) -> None:
+        """Make the folder, where it isn't there."""
+        self.check()
         make_folder(self.host_folder)
 
     def create(self, name: str, content: bytes) -> bool:
@@ -95,6 +99,14 @@ class LocalStore:
         path = self.host_folder / name
         make_folder(path.parent)
         write_replacing(self.host_folder, path, content)
+
+    def swap(self, name: str, before: bytes, content: bytes) -> bool:
+        """Write a file over one with that content; one publisher at a time."""
+        with commit_lock(self.host_folder):
+            if self.stat(name) is None or self.read(name) != before:
+                return False
+            self.replace(name, content)
+        return True
 
     def create_all(self, files: dict[str, bytes]) -> None:
         """Written aside, then renamed: a killed process leaves a hidden folder, never half a run."""

@@ -10,13 +10,12 @@ import json
 import math
 import re
 import sys
-import uuid
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import asdict, dataclass, field
 from functools import cache, cached_property
-from pathlib import Path, PurePosixPath
+from pathlib import PurePosixPath
 from typing import Any, get_origin, get_type_hints
 
 import numpy as np
@@ -26,13 +25,12 @@ from storage.index import Listing
 from storage.logger import LOGGER
 from storage.runs import RunFolder
 from storage.schemas import SCHEMAS
-from storage.store import Damaged, Entry, Store
+from storage.store import Entry, Store
 
 POLICIES = "policies"
 TABLES = (*SCHEMAS, POLICIES)
 KEY_LETTERS = 12
 """How much of its key stands in the name of a manifest's file."""
-WEIGHTS_ENDING = ".safetensors"
 REMOVABLE_PREFIX = "trainer"
 """Entries of a policy folder whose name begins so (optimizer and teacher state) may be removed later."""
 _SCHEMAS: dict[tuple[tuple[str, str], ...], dict[str, str]] = {}
@@ -153,17 +151,6 @@ def manifest_name(run: RunFolder, table: str, round: int, shard: int, key: str) 
     if table != POLICIES:
         return f"{table}/round={round:04d}/shard-{shard:05d}-{key[:KEY_LETTERS]}.json"
     return f"{POLICIES}/round={round:04d}" + (f"-{key[:KEY_LETTERS]}" if run.store.renames else "") + ".json"
-
-
-def policy_depth(run: RunFolder) -> int:
-    """Parts in the name of a policy's folder: `policies/round=0000`, and an attempt's name where nothing is renamed."""
-    return 2 if run.store.renames else 3
-
-
-def policy_name(run: RunFolder, round: int) -> str:
-    """Where a new policy of a round goes."""
-    attempt = "" if run.store.renames else f"/{uuid.uuid4().hex[:KEY_LETTERS]}"
-    return f"{POLICIES}/round={round:04d}{attempt}"
 
 
 def find_manifest(run: RunFolder, table: str, round: int, shard: int, key: str) -> Manifest | None:
@@ -355,34 +342,3 @@ def ancestor_error(run: RunFolder, problem: str) -> StorageError:
 def is_removable(name: str) -> bool:
     """Whether a file of a policy folder is trainer state, which later rounds may remove."""
     return name.startswith(REMOVABLE_PREFIX)
-
-
-def checked_folder(run: RunFolder, manifest: Manifest, *, removable: bool = False, weights: bool = True) -> Path:
-    """A policy, or (removable) its trainer state, as a folder on this host; the bytes are those committed.
-
-    `weights`: whether they are needed; without them, what is small is there.
-    Raises StorageError naming the first file that differs or is missing.
-    """
-    files = {
-        name: entry
-        for name, entry in manifest.files.items()
-        if is_removable(name) == removable and (weights or not name.endswith(WEIGHTS_ENDING))
-    }
-    home = run.home(manifest.home)
-    try:
-        return home.local_folder(manifest.file, files)
-    except Damaged as error:
-        file = f"{home.address}/{error}"
-        if manifest.home:
-            raise ancestor_error(run, f"{file} is damaged or missing") from error
-        name = manifest_name(run, manifest.table, manifest.round, manifest.shard, manifest.key)
-        raise StorageError(
-            f"{file} is damaged or missing: remove {home.address}/{manifest.file} and {home.address}/{name}, then run "
-            "again"
-        ) from error
-
-
-def has_trainer_state(run: RunFolder, policy: Manifest) -> bool:
-    """Whether the trainer state beside a policy is still there."""
-    state = {f"{policy.file}/{name}" for name in policy.files if is_removable(name)}
-    return not state.isdisjoint(run.home(policy.home).list_files(f"{policy.file}/"))

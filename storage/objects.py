@@ -85,10 +85,14 @@ class ObjectStore:
         """Whether nothing lies there yet. Raises StorageError for a bucket that isn't there."""
         return all(name.startswith(f"{TEMPORARY}/") for name, _ in self.bucket.list_all(""))
 
-    def prepare(self) -> None:
-        """Try what a run needs of a store, once a process. Raises StorageError for one that can't be written to, or
-        that does not keep conditions."""
+    def check(self) -> None:
+        """Try what a run needs of a store, once a process; nothing of that stays. Raises StorageError for a bucket that
+        isn't there or can't be written to, and for a store that does not keep conditions."""
         _probe(self.bucket)
+
+    def prepare(self) -> None:
+        """Nothing has to be made."""
+        self.check()
 
     def create(self, name: str, content: bytes) -> bool:
         """Write a file unless it exists."""
@@ -97,6 +101,13 @@ class ObjectStore:
     def replace(self, name: str, content: bytes) -> None:
         """Write a file over what is there."""
         self.bucket.put(name, content)
+
+    def swap(self, name: str, before: bytes, content: bytes) -> bool:
+        """Write a file over the one that was read."""
+        there = self.bucket.get(name)
+        if there is None or there.content != before:
+            return False
+        return self.bucket.put_over(name, content, there.etag) is not None
 
     def create_all(self, files: dict[str, bytes]) -> None:
         """One after the other; what an error leaves is removed."""
@@ -170,6 +181,10 @@ class ObjectStore:
 
         def fetch(folder: Path) -> None:
             for file, sha256 in listed:
+                if (
+                    not (folder / file).resolve().is_relative_to(folder)
+                ):  # who may write to a bucket is not who runs this
+                    raise Damaged(f"{name}/{file}")
                 make_folder((folder / file).parent)
                 self._fetch(f"{name}/{file}", folder / file, sha256)
 
@@ -221,6 +236,7 @@ def _hash(parts: Iterable[bytes]) -> str:
 @cache
 def _probe(bucket: Bucket) -> None:
     """Race for a name, and write on a condition that fails: some stores take the condition and ignore it."""
+    next(bucket.list_all(TEMPORARY), None)  # a store may make a bucket where one is written to that isn't there
     name = f"{TEMPORARY}/probe-{uuid.uuid4().hex}"
     with ThreadPoolExecutor(RACERS) as threads:
         etags = list(threads.map(lambda number: bucket.put_new(name, b"%d" % number), range(RACERS)))

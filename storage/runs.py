@@ -68,9 +68,11 @@ class RunFolder:
             )
         return cls(store, document)
 
-    def save(self) -> None:
-        """Write `run.json` anew, with this document."""
-        self.store.replace(RUN_FILE, _to_json(self.document))
+    def save(self, before: RunFolder) -> None:
+        """Write `run.json` anew, with this document. Raises StorageError where it is no more what `before` has."""
+        there = self.store.read(RUN_FILE)
+        if json.loads(there) != before.document or not self.store.swap(RUN_FILE, there, _to_json(self.document)):
+            raise StorageError(f"{self.address}/{RUN_FILE}: another process changed it meanwhile; try again")
 
     @property
     def address(self) -> str:
@@ -126,7 +128,7 @@ class RunFolder:
                 f"{self.address}: a manifest names the run {name}, which lineage.homes in {self.address}/{RUN_FILE} "
                 "does not know: restore that file, or remove what was copied here from another run"
             )
-        for store in (self.store.beside(entry["relative"]), open_store(entry["path"])):
+        for store in (self.store.beside(entry["relative"]), self.store.beside(entry["path"])):
             if _is_run(store, entry):
                 return store
         raise StorageError(

@@ -32,10 +32,10 @@ from storage.manifests import (
     manifest_name,
     manifest_names,
     manifests,
-    policy_name,
     scan,
     shard_key,
 )
+from storage.policies import policy_name
 from storage.reading import read_rows
 from storage.runs import RunFolder
 from storage.schemas import Row, column_types

@@ -79,6 +79,9 @@ class Store(Protocol):
     def is_empty(self) -> bool:
         """Whether nothing lies there yet."""
 
+    def check(self) -> None:
+        """Raises StorageError, in one line, for what can be found out before anything is written."""
+
     def prepare(self) -> None:
         """Get ready to be written to. Raises StorageError, in one line, where that can't be."""
 
@@ -87,6 +90,9 @@ class Store(Protocol):
 
     def replace(self, name: str, content: bytes) -> None:
         """Write a file whole, over what is there: a reader sees the old or the new content, nothing between."""
+
+    def swap(self, name: str, before: bytes, content: bytes) -> bool:
+        """Write a file whole over one that has the content `before`; False where it has another one, or is gone."""
 
     def create_all(self, files: dict[str, bytes]) -> None:
         """Write the files of a new run, the last one last: without it, a prefix of a bucket is no run.

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import reduce
-from itertools import groupby
+from itertools import accumulate, groupby
 from operator import and_
 
 import pyarrow as pa
@@ -17,15 +17,14 @@ import pyarrow.compute as pc
 import pyarrow.dataset as ds
 
 from storage.errors import StorageError
-from storage.index import IndexFile, ShardRows, describe, encode_index, fingerprint, index_name, read_index
+from storage.index import MANY, IndexFile, ShardRows, describe, encode_index, fingerprint, index_name, read_index
 from storage.logger import LOGGER
 from storage.manifests import Manifest, data_name, manifest_name, scan
+from storage.reading import read_rows
 from storage.runs import RunFolder
-from storage.schemas import LENGTHS, LONG, NAME_COLUMNS, SCHEMAS, column_types
+from storage.schemas import LENGTHS, LONG, NAME_COLUMNS, SCHEMAS, Row, column_types
 from storage.store import Store
 
-MANY = 16
-"""So many shards of a round are worth an index."""
 _READERS = 16
 """Files of the index that are read at once: a bucket answers each of them slowly."""
 
@@ -127,9 +126,9 @@ def _folder(table: str, round: int) -> str:
 
 
 def find_current(
-    run: RunFolder, table: str, round: int | None = None, bad_files: frozenset[str] = frozenset()
+    run: RunFolder, table: str, round: int, bad_files: frozenset[str] = frozenset()
 ) -> tuple[list[Manifest], list[str]]:
-    """The shards of a table that can be read together, and a line for each other one."""
+    """The shards of a round that can be read together, and a line for each other one."""
     manifests, problems = scan(run, table, round, name=None)
     expected = column_types(SCHEMAS[table])
     current = []
@@ -144,14 +143,31 @@ def find_current(
     return current, problems
 
 
+def read_small_rows(run: RunFolder, manifests: Sequence[Manifest], columns: list[str]) -> list[Row]:
+    """Small columns of shards of one round, in their order: by its index, else as `read_rows` reads each of them."""
+    index = _find_index(run, manifests[0].table, manifests[0].round) if len(manifests) >= MANY else None
+    ends = {} if index is None else dict(zip(((one.file, one.name) for one in index.shards), accumulate(index.counts)))
+    if index is None or not ends.keys() >= {(one.file, one.name) for one in manifests}:
+        return [row for manifest in manifests for row in read_rows(run, manifest, columns)]
+    schema = view_schema(manifests[0].table)
+    rows = index.read(pa.schema([schema.field(name) for name in columns]))
+    parts = [rows.slice(ends[one.file, one.name] - one.rows, one.rows) for one in manifests]
+    return [row for part in parts for row in part.to_pylist()]
+
+
 def index_round(run: RunFolder, round: int) -> None:
     """Make the index of each table of a round that has many shards, where it isn't there or doesn't fit any more."""
     for table in SCHEMAS:
-        folder = _folder(table, round)
-        files = _list_whole(run.store, f"{folder}/")
-        index = read_index(run.store, folder) if len(files) >= MANY else None
-        if len(files) >= MANY and (index is None or not _fits(run, table, round, files, index, by_names=False)):
+        if _find_index(run, table, round) is None:
             make_index(run, table, round)
+
+
+def _find_index(run: RunFolder, table: str, round: int) -> IndexFile | None:
+    """The index of a round, where it fits what is there now."""
+    folder = _folder(table, round)
+    files = _list_whole(run.store, f"{folder}/")
+    index = read_index(run.store, folder) if len(files) >= MANY else None
+    return index if index is not None and _fits(run, table, round, files, index, by_names=False) else None
 
 
 def make_index(run: RunFolder, table: str, round: int) -> IndexFile | None:

@@ -52,18 +52,18 @@ class TableView(ds.InMemoryDataset):
         wanted = self.schema.names if columns is None else list(columns)
         asked = [] if filter is None else [name for name in self.schema.names if name in words]
         needed = pa.schema([field for field in self.schema if field.name in (*wanted, *asked)])
-        batches = self._tell(self._read(needed, asked, filter))
+        batches = self.read(needed, asked, filter)
         return ds.Scanner.from_batches(batches, schema=needed, columns=wanted, filter=filter)
 
-    def _tell(self, batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+    def read(self, needed: pa.Schema, asked: list[str], condition: pc.Expression | None) -> Iterator[pa.RecordBatch]:
+        """The needed columns of at least the rows that meet a condition, which names the columns `asked`."""
         try:
-            yield from batches
+            yield from self._read(needed, asked, condition)
         except StorageError as error:
             self.error = error
             raise
 
     def _read(self, needed: pa.Schema, asked: list[str], condition: pc.Expression | None) -> Iterator[pa.RecordBatch]:
-        """The needed columns of at least the rows that meet a condition, which names the columns `asked`."""
         is_small = self._small.issuperset(needed.names)
         parts: Iterable[Part]
         if asked and self._small.issuperset(asked):
@@ -140,6 +140,12 @@ class JoinedView(TableView):
     Where nothing else is asked of it, it gives no rows: with or without them the join is the same.
     """
 
-    def _read(self, needed: pa.Schema, asked: list[str], condition: pc.Expression | None) -> Iterator[pa.RecordBatch]:
-        keys = {*key_columns(self.table), NAME_COLUMNS.get(self.table)}
-        return iter(()) if keys.issuperset(needed.names) else super()._read(needed, asked, condition)
+    def __init__(self, run: RunFolder, view: TableView) -> None:
+        """`view`: the same table, which is opened once for both."""
+        super().__init__(run, view.table)
+        self._view = view
+        self._keys = frozenset((*key_columns(view.table), NAME_COLUMNS.get(view.table)))
+
+    def read(self, needed: pa.Schema, asked: list[str], condition: pc.Expression | None) -> Iterator[pa.RecordBatch]:
+        """As of the table, where more than keys is needed."""
+        return iter(()) if self._keys.issuperset(needed.names) else self._view.read(needed, asked, condition)

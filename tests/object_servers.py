@@ -66,7 +66,13 @@ def seaweed(folder: Path) -> Iterator[str]:
     command = [str(Path(sys.executable).with_name("weed")), "server", "-s3", "-filer", "-ip=127.0.0.1"]
     command += ["-ip.bind=127.0.0.1", f"-dir={folder}", f"-s3.config={folder / 's3.json'}", "-master.telemetry=false"]
     command += [f"-{name}.port={port}" for name, port in ports.items()]
-    command += ["-volume.max=50", "-master.volumeSizeLimitMB=64", "-master.volumePreallocate=false"]
+    command += [
+        "-s3.port.iceberg=0",
+        "-s3.port.lance=0",
+        "-volume.max=50",
+        "-master.volumeSizeLimitMB=64",
+        "-master.volumePreallocate=false",
+    ]
     with (folder / "weed.log").open("wb") as log:
         server = subprocess.Popen(command, stdout=log, stderr=log, cwd=folder, start_new_session=True)
     try:

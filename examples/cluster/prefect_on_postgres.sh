@@ -235,7 +235,7 @@ configure
 make_database
 prefect server database upgrade --yes >>"$WORK/deploy.log" 2>&1
 start_server
-say "prefect server $(api GET admin/version) asks for a password: $(PREFECT_API_AUTH_STRING=no:body api GET flow_runs/count 2>&1 | tail -n 1)"
+say "prefect server $(api GET admin/version | tr -d '"') asks for a password: $(PREFECT_API_AUTH_STRING=no:body api GET flow_runs/count 2>&1 | tail -n 1)"
 deploy
 say "work pool, limit, deployment, worker"
 run_over_a_restart

@@ -14,6 +14,8 @@ from pydantic import BaseModel, PrivateAttr
 from flows.execute.out_of_memory import explain_out_of_memory
 from flows.execute.work import judge_shard, load_device, make_shard, sample_shard
 from flows.folder.commits import commits_of, pinned
+from flows.folder.fork import overridden
+from flows.folder.other_contexts import split_place
 from flows.plan.run import RunPlan
 from flows.plan.shard import ContextShards, RoundPlan, Shard
 from flows.plan.stage import Stage
@@ -23,7 +25,7 @@ from flows.runtime.messages import Report
 from flows.runtime.out_of_memory import OutOfMemory
 from flows.runtime.patience import is_temporary
 from flows.runtime.places.base import Pool
-from flows.runtime.places.open import open_place
+from flows.runtime.places.open import check_place, open_place
 from flows.runtime.worker import in_own_process, load_nothing
 from mopd.errors import InputError
 from mopd.settings import Settings
@@ -91,15 +93,26 @@ class Run(Session):
     _tried: list[ContextShards] = PrivateAttr()
 
     @classmethod
-    def open(cls, folder: RunFolder, console: Console, *, tried: Sequence[ContextShards] = ()) -> Run:
+    def open(
+        cls,
+        folder: RunFolder,
+        console: Console,
+        *,
+        tried: Sequence[ContextShards] = (),
+        overrides: Sequence[str] = (),
+    ) -> Run:
         """The session of an opened run folder; processes start when they are needed.
 
-        `tried`: contexts of a round in place of those that its probe tries.
+        `tried`: contexts of a round in place of those that its probe tries; `overrides`: what they are made by, of
+        which those of the place hold for the session. Raises InputError where the place can't do that.
         """
         run = cls(path=folder.address)
         run._folder, run._plan, run._console = folder, RunPlan.of(folder), console
-        asked = [shard.settings for contexts in tried for shard in contexts.contexts]
-        run._workers, run._tried = Workers(folder, asked[0] if asked else run._plan.settings), list(tried)
+        settings, (_, place) = run._plan.settings, split_place(overrides)
+        if place:
+            settings = overridden(folder, settings, place)
+            check_place(settings, folder.store)
+        run._workers, run._tried = Workers(folder, settings), list(tried)
         return run
 
     @property

@@ -9,7 +9,7 @@ from pathlib import Path
 from flows.plan.run import TRAINER, RunPlan
 from mopd.errors import InputError
 from storage.files import require_new_folder
-from storage.manifests import checked_folder
+from storage.policies import checked_folder
 from storage.runs import RunFolder
 
 

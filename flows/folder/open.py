@@ -51,6 +51,7 @@ def open_run(settings: Settings, run_dir: Address, *, config: str) -> RunFolder:
         return _reopen(store, settings)
     if not store.is_empty():
         raise InputError(f"{run_dir}: is not empty and is not a run (no {RUN_FILE}); choose another folder")
+    store.check()
     check_place(settings, store)
     document = run_document(settings, config, inputs_of(settings))
     return RunFolder.create(store, document)
@@ -134,7 +135,7 @@ def _reopen(store: Store, settings: Settings) -> RunFolder:
             check_place(settings, store)
             check_inputs_unchanged(folder, plan, settings)
         if folder != before:
-            folder.save()
+            folder.save(before)
         return folder
 
 
@@ -155,7 +156,7 @@ def _continue(folder: RunFolder, settings: Settings) -> RunFolder:
         _refuse_longer_schedule(folder, settings, rounds)
         document = _note(document, "extended", [{"from": rounds, "to": settings.rounds}])
     changed = [
-        {"setting": key, "from": None if old is ABSENT else old, "to": new}
+        {"setting": key, "from": _or_none(old), "to": _or_none(new)}
         for key, (old, new) in differences.items()
         if key != "rounds"
     ]
@@ -164,6 +165,11 @@ def _continue(folder: RunFolder, settings: Settings) -> RunFolder:
     return replace(
         folder, document={**document, "settings": settings.model_dump(mode="json")} if differences else document
     )
+
+
+def _or_none(value: Any) -> Any:
+    """A setting as JSON has it: None where a choice has no such one."""
+    return None if value is ABSENT else value
 
 
 def _refuse_longer_schedule(folder: RunFolder, settings: Settings, rounds: int) -> None:

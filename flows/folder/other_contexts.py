@@ -6,7 +6,7 @@ They have the keys that they would have there, so that a fork takes them over, a
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -71,6 +71,12 @@ def plan_contexts(
     return OtherContexts(name, overrides, settings, part, shards)
 
 
+def split_place(overrides: Sequence[str]) -> tuple[list[str], list[str]]:
+    """Overrides of what is made, which a name stands for, and those of where it is made this time."""
+    place = [override for override in overrides if override.partition("=")[0].split(".")[0] == "place"]
+    return [override for override in overrides if override not in place], place
+
+
 def open_contexts(folder: RunFolder, round: int, name: str, overrides: list[str], *, scores: bool) -> OtherContexts:
     """The contexts `name` of a round: by the settings that others were made by, with `overrides`. Nothing is written.
 
@@ -81,7 +87,7 @@ def open_contexts(folder: RunFolder, round: int, name: str, overrides: list[str]
         raise InputError(
             f"--name {name!r}: must be up to 40 small letters, digits and any of _ . -, the first a letter or digit"
         )
-    run = RunPlan.of(folder)
+    run, (overrides, _) = RunPlan.of(folder), split_place(overrides)
     check_round(folder, run, round)
     if name in (CONTROL, *candidate_settings(run.at(round).settings)):
         raise InputError(f"--name {name}: is a name of what runs make by themselves; take another one")

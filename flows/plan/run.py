@@ -21,7 +21,8 @@ from mopd.seeds import derive_seed
 from mopd.settings import Settings
 from mopd.settings.condition import AutoVariant
 from storage.errors import StorageError
-from storage.manifests import has_trainer_state, looking_once, shard_key
+from storage.manifests import looking_once, shard_key
+from storage.policies import has_trainer_state
 from storage.runs import RUN_FILE, RunFolder
 
 DIGESTS = ("model_digest", "tasks_digest", "num_heldout", "teacher_digest")

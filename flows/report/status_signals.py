@@ -13,6 +13,7 @@ from mopd.measures.estimate import Estimate, bootstrap_interval
 from mopd.settings import Settings
 from storage.runs import RunFolder
 from storage.shards import read_rows
+from storage.tables import read_small_rows
 
 METRICS = ("success_auc", "pairwise_accuracy", "gain_auc")
 COLUMNS = ["prompt_id", "population", "variant", "success_share", *METRICS]
@@ -74,7 +75,7 @@ def _mixed(folder: RunFolder, shards: list[Shard]) -> list[dict[str, Any]] | Non
     manifests = find_manifests(folder, shards)
     if len(manifests) < len(shards):
         return None
-    rows = [row for manifest in manifests for row in read_rows(folder, manifest, COLUMNS)]
+    rows = read_small_rows(folder, manifests, COLUMNS)
     return [row for row in rows if row["population"] == "all" and 0 < (row["success_share"] or 0) < 1]
 
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from mopd.memory.footprint import trained_bytes
 from mopd.memory.sizes import PROCESS, Device, Models, Parts, num_processes
 from mopd.memory.stages import score_memory
-from mopd.memory.training import num_shares, optimizer_bytes, train_memory
+from mopd.memory.training import num_shares, optimizer_bytes, saved_bytes, train_memory
 
 if TYPE_CHECKING:
     from mopd.settings import Settings
@@ -36,7 +36,7 @@ def host_memory(settings: Settings, models: Models, device: Device) -> Parts:
     return {
         "generate": engines * PROCESS["cpu", "vllm"],
         "score": processes["score"] * scorer,
-        "train": processes["train"] * rank + _following(settings, models) + _gathered(settings, models),
+        "train": processes["train"] * rank + _following(settings, models) + saved_bytes(settings, models.student),
     }
 
 
@@ -44,11 +44,6 @@ def _offloaded(settings: Settings, models: Models) -> int:
     """The moments of a rank that lie here between steps."""
     moments = optimizer_bytes(settings, models.student) if settings.train.offload_optimizer else 0
     return moments // num_shares(settings)
-
-
-def _gathered(settings: Settings, models: Models) -> int:
-    """The moments of all ranks that have a share, which the first has here whole when it saves them."""
-    return optimizer_bytes(settings, models.student) if num_shares(settings) > 1 else 0
 
 
 def _following(settings: Settings, models: Models) -> int:

@@ -111,8 +111,8 @@ def who_needs(plan: MemoryPlan, settings: Settings, stage: str) -> str:
     processes, devices = plan.processes[stage], settings.generate.num_devices
     if plan.device.kind == "cpu" and processes > 1:
         return f"{processes} processes need"
-    if stage == "train" and processes > 1:
-        return f"each of {processes} ranks needs"
+    if stage == "train" and settings.train.ranks > 1:
+        return f"each of {settings.train.ranks} ranks needs"
     return f"each of the {devices} devices of an engine needs" if stage == "generate" and devices > 1 else "needs"
 
 

@@ -75,12 +75,13 @@ class Pass(NamedTuple):
 
 
 def num_processes(settings: Settings, device: Device) -> dict[str, int]:
-    """How many processes work for a stage at once on this host: engines, scorers, ranks."""
+    """How many processes work for a stage at once on this host: engines, scorers, ranks; of a cluster, its part."""
     place, num_shards = settings.place, -(-settings.generate.num_prompts // settings.prompts_per_shard)
     devices = min(device.number, place.devices) if place.kind == "local" and place.devices != "auto" else device.number
     engines = min(place.replicas.get("generate", num_shards), devices // settings.generate.num_devices, num_shards)
     scorers = min(place.replicas.get("score", num_shards), devices, num_shards)
-    return {"generate": max(engines, 1), "score": scorers, "train": settings.train.ranks}
+    ranks = settings.train.ranks if place.kind == "local" else min(settings.train.ranks, device.number)
+    return {"generate": max(engines, 1), "score": scorers, "train": ranks}
 
 
 def process_memory(device: Device, libraries: str) -> Parts:

@@ -22,7 +22,7 @@ from mopd.memory.footprint import (
     weight_bytes,
 )
 from mopd.memory.sizes import SUPPORT_WIDTH, Device, Lengths, Models, Parts, Pass, num_processes, process_memory
-from mopd.memory.training import FOLLOWING, train_memory
+from mopd.memory.training import FIRST_RANK, train_memory
 from mopd.objectives import needs_reference, needs_support
 
 if TYPE_CHECKING:
@@ -44,7 +44,7 @@ def stage_memory(settings: Settings, models: Models, device: Device) -> dict[str
 
 def _together(parts: Parts, num_processes: int) -> Parts:
     """Of so many processes, without parts that are nothing."""
-    return {part: size * (1 if part == FOLLOWING else num_processes) for part, size in parts.items() if size}
+    return {part: size * (1 if part in FIRST_RANK else num_processes) for part, size in parts.items() if size}
 
 
 def generate_memory(settings: Settings, models: Models, device: Device) -> Parts:

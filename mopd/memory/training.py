@@ -31,8 +31,8 @@ SMALL_ACTIVATIONS = GIGABYTE
 """Activations below which they are kept, where that is left open (`mopd.trainer.gradient_checkpointing`)."""
 GATHERED_LAYERS = 2
 """Layers that are whole at once under FSDP2: the one in use, and the next, which is on its way."""
-FOLLOWING = "following teacher"
-"""The part that the first rank alone has."""
+FOLLOWING, WHOLE_MOMENTS = FIRST_RANK = ("following teacher", "whole moments")
+"""Parts that the first rank alone has."""
 EIGHT_BIT = 1 + FLOAT32 / 256
 """Bytes of a moment in 8 bits, in blocks of 256 with a scale."""
 
@@ -60,6 +60,7 @@ def train_memory(settings: Settings, models: Models, device: Device) -> Parts:
         "optimizer": moments // shares,
         "gathered weights": gathered_bytes(shape) if shares > 1 else 0,
         FOLLOWING: _following_bytes(settings, shape, device),
+        WHOLE_MOMENTS: saved_bytes(settings, shape) if on_host else 0,
         "teacher": weight_bytes(models.teacher, FLOAT32) if needs_teacher(settings) else 0,
         **_micro_batch(settings, shape, device, part),
         "scores of an update": SUPPORT_WIDTH * (_num_support(settings) + 1) * num_tokens if on_host else 0,
@@ -111,6 +112,14 @@ def gathered_bytes(shape: ModelShape) -> int:
     layers, matrix = GATHERED_LAYERS * shape.num_linear // shape.num_layers, shape.vocab * shape.hidden
     embedding = 0 if shape.tied else matrix
     return FLOAT32 * (2 * layers + 2 * embedding + matrix)
+
+
+def saved_bytes(settings: Settings, shape: ModelShape) -> int:
+    """The moments of all ranks that have a share, which the first has whole, in the host's memory, to save them.
+
+    On a CPU they come on top of what passes took, which has not been given back by then.
+    """
+    return optimizer_bytes(settings, shape) if num_shares(settings) > 1 else 0
 
 
 def optimizer_bytes(settings: Settings, shape: ModelShape) -> int:

@@ -49,7 +49,7 @@ def open_sandbox(settings: VerifySettings) -> Sandbox:
         backend = working_backend(settings.sandbox, tuple(settings.packages))
     except NoSandbox as reason:
         raise InputError(f"verify.sandbox: {settings.sandbox} does not work here ({reason}); {FIX}") from reason
-    num_slots = settings.sandbox_slots or max(1, usable_cores() // num_sharing())
+    num_slots = settings.sandbox_slots or min(usable_cores(), max(1, 2 * usable_cores() // num_sharing()))
     return ZygoteSandbox(backend, num_slots, Limits.of(settings.limits))
 
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from math import prod
+from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, Field, JsonValue, model_validator
 
@@ -42,8 +43,8 @@ def _allowed(arguments: dict[str, JsonValue]) -> dict[str, JsonValue]:
     return arguments
 
 
-TENSOR_PARALLEL_SIZE = "tensor_parallel_size"
-"""The argument of vLLM that says how many devices an engine takes."""
+DEVICE_ARGUMENTS = ("tensor_parallel_size", "pipeline_parallel_size")
+"""Arguments of vLLM whose product is how many devices an engine takes."""
 
 EngineArguments = Annotated[dict[str, JsonValue], AfterValidator(_allowed)]
 
@@ -94,17 +95,17 @@ class GenerateSettings(Frozen):
     @property
     def num_devices(self) -> int:
         """Devices that one engine takes."""
-        size = self.engine_arguments.get(TENSOR_PARALLEL_SIZE, 1)
-        assert isinstance(size, int), "it was checked"
-        return size
+        return prod(self._sizes.values())
+
+    @property
+    def _sizes(self) -> dict[str, Any]:
+        return {name: self.engine_arguments.get(name, 1) for name in DEVICE_ARGUMENTS}
 
     @model_validator(mode="after")
     def _possible(self) -> GenerateSettings:
-        size = self.engine_arguments.get(TENSOR_PARALLEL_SIZE, 1)
-        if isinstance(size, bool) or not isinstance(size, int) or size < 1:
-            raise ValueError(
-                f"engine_arguments: {TENSOR_PARALLEL_SIZE}: {size!r} is no number of devices; give a whole number"
-            )
+        for name, size in self._sizes.items():
+            if isinstance(size, bool) or not isinstance(size, int) or size < 1:
+                raise ValueError(f"engine_arguments: {name}: {size!r} is no number of devices; give 1 or more")
         if self.engine_arguments and self.engine != "vllm":
             raise ValueError(
                 f"engine_arguments are for vllm and the engine is {self.engine}; leave them out or set engine to vllm"

@@ -1,1 +1,1 @@
-"""What a training step holds: weights, optimizer and teacher, on the device, the host or the disk."""
+"""What a training step holds, on a rank or several: weights, optimizer, teacher; on the device, the host, the disk."""

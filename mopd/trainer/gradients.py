@@ -42,12 +42,12 @@ def accumulate_gradients(
     update = objective.update
     plan = plan_micro_batches(student, update, settings)
     ratios_T, sums = torch.zeros_like(update.behavior_logps_T), []
-    with _gauge(student, objective, ranks.share(plan), tell) as gauge:
+    with _gauge(student, objective, ranks.deal(plan), tell) as gauge:
         reader = Reader(student, update, settings, device, gauge)
         if objective.two_passes:
             objective.prepare(_sampled_logps(reader, plan, number=number, ranks=ranks))
         known = objective.take_sums()
-        for index, trees in ranks.share(plan):
+        for index, trees in ranks.deal(plan):
             seed_dropout(settings, number, index)
             loss, sampled_N = reader.read(trees, objective.loss)
             loss.backward()
@@ -60,7 +60,7 @@ def accumulate_gradients(
     if not is_shared(student):
         _sum_copies(list(trained_parameters(student).values()), ranks)
     ranks.sum(ratios_T)
-    for part in (known, *ranks.join_shares(sums)):
+    for part in (known, *ranks.collect(sums)):
         objective.add_sums(*part)
     return ratios_T[torch.cat([update.indices(rows_of(trees)) for trees in plan])]
 
@@ -121,7 +121,7 @@ def _sampled_logps(reader: Reader, plan: list[list[Tree]], *, number: int, ranks
     """The student's log-probabilities of all tokens [T], under the dropout that their gradients will be taken under."""
     update = reader.update
     logps_T = torch.zeros_like(update.behavior_logps_T)
-    for index, trees in ranks.share(plan):
+    for index, trees in ranks.deal(plan):
         seed_dropout(reader.settings, number, index)
         logps_T[update.indices(rows_of(trees))] = reader.read(trees, _sampled).cpu()
     if _lacks_pass(reader.student, plan, ranks):

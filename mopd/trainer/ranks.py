@@ -34,14 +34,14 @@ class Ranks:
         """Whether this is rank 0, which alone makes folders and files."""
         return self.rank == 0
 
-    def share(self, parts: Sequence[T]) -> list[tuple[int, T]]:
+    def deal(self, parts: Sequence[T]) -> list[tuple[int, T]]:
         """This rank's parts of an update, each with its number."""
         return list(enumerate(parts))[self.rank :: self.size]
 
-    def join_shares(self, own: Sequence[T]) -> list[T]:
-        """What all ranks made of their shares, in the order of the parts."""
-        shares = self.gather(list(own))
-        return [shares[number % self.size][number // self.size] for number in range(sum(map(len, shares)))]
+    def collect(self, own: Sequence[T]) -> list[T]:
+        """What all ranks made of the parts that they were dealt, in the order of the parts."""
+        hands = self.gather(list(own))
+        return [hands[number % self.size][number // self.size] for number in range(sum(map(len, hands)))]
 
     def gather(self, value: T) -> list[T]:
         """A small value of each rank, in their order."""

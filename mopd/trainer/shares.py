@@ -55,7 +55,7 @@ def _call(function: Callable[[], T]) -> T:
 
 
 def own_weights(model: Any) -> dict[str, Tensor]:
-    """Trained weights as this rank holds them: whole parameters, or flat-indexable shares that lie where they do."""
+    """Trained weights as this rank holds them: the parameters themselves, or this rank's shares of them."""
     return {name: own_part(weight) for name, weight in trained_parameters(model).items()}
 
 

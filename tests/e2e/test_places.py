@@ -33,6 +33,32 @@ def test_two_devices_make_what_one_makes(prefect: Prefect, finished_run: Path, t
     assert status["rounds"][0]["stages"]["train"]["replicas"] == 1
 
 
+def test_an_evaluation_has_replicas_too(prefect: Prefect, tmp_path: Path) -> None:
+    arguments = ("eval", "tiny:llama", "--tasks", "numbers:larger?size=4", "-k", "2", "--set", "prompts_per_shard=1")
+    for name, place in (("one", ()), ("two", TWO)):
+        done = prefect.mopd(*arguments, *FAKE, *place, "--out", tmp_path / name)
+        assert done.returncode == 0, done.stdout + done.stderr
+    assert prefect.mopd("digest", tmp_path / "two").stdout == prefect.mopd("digest", tmp_path / "one").stdout
+    assert makers(tmp_path / "two", "evaluations") == {"engine-0", "engine-1"}
+
+
+def test_other_contexts_and_answers_have_replicas_too(prefect: Prefect, tmp_path: Path) -> None:
+    """A round that tries contexts answers and scores under each; then a command scores under one more."""
+    auto = "condition.variant={kind: auto, candidates: [none, contrastive]}"
+    for name, place in (("one", ()), ("two", TWO)):
+        settings = (*FAKE, "--set", auto, "--set", "rounds=1", "--set", "evaluate.when=never", *place)
+        done = prefect.mopd("run", TINY, "--run", tmp_path / name, *settings)
+        assert done.returncode == 0, done.stdout + done.stderr
+        more = ("--round", "0", "--name", "best", "--set", "condition.variant=positive", *place)
+        done = prefect.mopd("score", tmp_path / name, *more)
+        assert done.returncode == 0, done.stdout + done.stderr
+    assert prefect.mopd("digest", tmp_path / "two").stdout == prefect.mopd("digest", tmp_path / "one").stdout
+    assert makers(tmp_path / "two", "answers") == {"answerer-0", "answerer-1"}
+    named = manifests(RunFolder.open(tmp_path / "two"), "scores", name="best")
+    assert {manifest.info["replica"] for manifest in named} == {"scorer-0", "scorer-1"}
+    assert {tuple(manifest.info["set"]) for manifest in named} == {("condition.variant=positive",)}
+
+
 def test_a_run_goes_on_with_another_number_of_devices(prefect: Prefect, finished_run: Path, tmp_path: Path) -> None:
     run = tmp_path / "grown"
     for settings in (("--set", "rounds=1"), TWO):
@@ -84,7 +110,7 @@ def test_a_stage_holds_a_slot_a_device(prefect: Prefect, tmp_path: Path) -> None
 
 def makers(run: Path, table: str) -> set[str]:
     """The replicas that made a table's shards by now."""
-    return {manifest.info["replica"] for manifest in manifests(RunFolder.open(run), table)}
+    return {manifest.info["replica"] for manifest in manifests(RunFolder.open(run), table, name=None)}
 
 
 def holder_of(pid: int, log: str) -> psutil.Process:

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import shutil
 import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 
 import psutil
@@ -15,6 +18,7 @@ from flows.folder.checkpoints import CHECKPOINTS
 from storage.runs import RunFolder
 from storage.shards import manifests
 from tests.e2e.harness import FAKE, TINY, Prefect, wait_for
+from tests.loopback_cluster import ENVIRONMENT, LoopbackCluster
 
 pytestmark = [pytest.mark.cluster, pytest.mark.timeout(600)]
 TWO = ("train.ranks=2", "place.devices=2")
@@ -72,24 +76,27 @@ def whole(request: pytest.FixtureRequest, prefect: Prefect, tmp_path_factory: py
     return run
 
 
-def start_until_checkpoint(prefect: Prefect, whole: Path, run: Path) -> subprocess.Popen[str]:
+@contextmanager
+def trained_to_a_checkpoint(
+    prefect: Prefect, whole: Path, run: Path, *settings: str
+) -> Iterator[subprocess.Popen[str]]:
     """Trains the policy of a run again, in a copy: both have one name in their rows."""
     shutil.copytree(whole, run)
     for table in ("policies", "updates"):
         shutil.rmtree(run / table)
-    process = prefect.start_mopd("run", run)
-    wait_for(lambda: any((run / CHECKPOINTS).glob("*/update-*")), 120)
-    return process
+    with prefect.start_mopd("run", run, *assigned(*settings)) as process:
+        try:
+            wait_for(lambda: process.poll() is not None or any((run / CHECKPOINTS).glob("*/update-*")), 240)
+            yield process
+        finally:
+            process.kill()
 
 
-def test_a_killed_rank_costs_a_retry_and_nothing_of_the_updates_before(
-    prefect: Prefect, whole: Path, tmp_path: Path
-) -> None:
+def assert_a_killed_rank_costs_a_retry(prefect: Prefect, whole: Path, run: Path, *settings: str) -> None:
     """The round goes on from its last checkpoint, and ends as one that nobody disturbed."""
-    run = tmp_path / "run"
-    with start_until_checkpoint(prefect, whole, run) as process:
-        rank_of(process.pid, 1).kill()
-        output, _ = process.communicate(timeout=240)
+    with trained_to_a_checkpoint(prefect, whole, run, *settings) as process:
+        rank_of(run, 1).kill()
+        output, _ = process.communicate(timeout=300)
     assert process.returncode == 0, output
     assert max(task["run_count"] for task in prefect.task_runs(run)) == 2
     assert output.count("step 0:") == 1, output
@@ -97,9 +104,26 @@ def test_a_killed_rank_costs_a_retry_and_nothing_of_the_updates_before(
     assert digests(run) == digests(whole)
 
 
+def test_a_killed_rank_costs_a_retry_and_nothing_of_the_updates_before(
+    prefect: Prefect, whole: Path, tmp_path: Path
+) -> None:
+    assert_a_killed_rank_costs_a_retry(prefect, whole, tmp_path / "run")
+
+
+def test_ranks_on_two_hosts_of_a_cluster_are_those_of_one_host(prefect: Prefect, whole: Path, tmp_path: Path) -> None:
+    """Each has a device, so a rank is on each; one of them is killed there too."""
+    cluster = LoopbackCluster(hosts=2)
+    driver = replace(prefect, env={**prefect.env, **ENVIRONMENT, "OMP_NUM_THREADS": "1"})
+    place = f"place={{kind: ray, address: '{cluster.address}', join_seconds: 60}}"
+    try:
+        assert_a_killed_rank_costs_a_retry(driver, whole, tmp_path / "run", place)
+    finally:
+        cluster.close()
+
+
 def test_a_killed_run_goes_on_from_a_checkpoint_with_one_rank(prefect: Prefect, whole: Path, tmp_path: Path) -> None:
     run = tmp_path / "run"
-    with start_until_checkpoint(prefect, whole, run) as process:
+    with trained_to_a_checkpoint(prefect, whole, run) as process:
         process.kill()
     done = prefect.mopd("run", run, *assigned("train.ranks=1", "train.shard=none"))
     assert done.returncode == 0, done.stdout + done.stderr
@@ -110,12 +134,12 @@ def test_a_killed_run_goes_on_from_a_checkpoint_with_one_rank(prefect: Prefect, 
     assert_same_tensors(first.path / policy.file, second.path / same.file)
 
 
-def rank_of(pid: int, number: int) -> psutil.Process:
+def rank_of(run: Path, number: int) -> psutil.Process:
     """The process whose output goes to that rank's log."""
-    for child in psutil.Process(pid).children(recursive=True):
+    for process in psutil.process_iter():
         try:
-            if Path(f"/proc/{child.pid}/fd/1").readlink().name == f"trainer-{number}.log":
-                return child
+            if Path(f"/proc/{process.pid}/fd/1").readlink() == run / "logs" / f"trainer-{number}.log":
+                return process
         except OSError:
             continue
     raise AssertionError("no such rank")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import uuid
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -27,19 +28,22 @@ def object_server(request: SubRequest, tmp_path_factory: pytest.TempPathFactory)
         yield endpoint
 
 
+@pytest.fixture(scope="session")
+def whole_bucket(object_server: str) -> str:
+    """Its name: each further bucket takes volumes of its own of a small server."""
+    return new_bucket(object_server)
+
+
 @pytest.fixture
-def bucket(object_server: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
-    """The address of an empty bucket, `s3://…`; the environment leads to it."""
-    for name, value in {
-        **ENVIRONMENT,
-        "AWS_ENDPOINT_URL": object_server,
-        "MOPD_CACHE": str(tmp_path / "cache"),
-    }.items():
+def bucket(object_server: str, whole_bucket: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
+    """The address of an empty place in a bucket, `s3://…`; the environment leads to it."""
+    here = {"AWS_ENDPOINT_URL": object_server, "MOPD_CACHE": str(tmp_path / "cache")}
+    for name, value in {**ENVIRONMENT, **here}.items():
         monkeypatch.setenv(name, value)
-    return f"s3://{new_bucket(object_server)}"
+    return f"s3://{whole_bucket}/{uuid.uuid4().hex}"
 
 
 @pytest.fixture
 def remote(bucket: str) -> RunFolder:
     """An empty run in a bucket."""
-    return RunFolder.create(f"{bucket}/runs/run", {"settings": SETTINGS})
+    return RunFolder.create(f"{bucket}/run", {"settings": SETTINGS})

@@ -10,15 +10,17 @@ from pathlib import Path
 import pytest
 from storage_samples import commit, fill, key_of, make_rows
 
-from storage import tables, views
+from storage import index, tables, views
 from storage.catalog import QueryResult, query, write_catalog
 from storage.errors import StorageError
 from storage.index import ShardRows
 from storage.lineage import create_fork
 from storage.local import LocalStore
 from storage.manifests import Manifest, find_manifest, looking_once, scan
+from storage.objects import ObjectStore
+from storage.reading import read_rows
 from storage.runs import RunFolder
-from storage.tables import index_round
+from storage.tables import index_round, read_small_rows
 
 SMALL = "SELECT round, prompt_id, sample, num_tokens FROM rollouts ORDER BY ALL"
 LARGE = "SELECT text, num_tokens FROM rollouts WHERE prompt_id IN ('a', 'c') ORDER BY ALL"
@@ -42,7 +44,8 @@ QUERIES = (
 @pytest.fixture(autouse=True)
 def two_are_many(monkeypatch: pytest.MonkeyPatch) -> None:
     """Rounds of two shards have an index here."""
-    monkeypatch.setattr(tables, "MANY", 2)
+    for module in (index, tables):
+        monkeypatch.setattr(module, "MANY", 2)
 
 
 @pytest.fixture(scope="module")
@@ -80,7 +83,8 @@ def fill_run(run: RunFolder, reward: float = 1.0) -> RunFolder:
 def answer_directly(run: RunFolder, sql: str, monkeypatch: pytest.MonkeyPatch) -> QueryResult:
     """The answer from the shards alone."""
     with monkeypatch.context() as patched:
-        patched.setattr(tables, "MANY", 10**9)
+        for module in (index, tables):
+            patched.setattr(module, "MANY", 10**9)
         return query(run, sql)
 
 
@@ -106,8 +110,8 @@ def test_the_index_changes_no_answer(indexed: RunFolder, sql: str, monkeypatch: 
 
 def test_the_first_question_leaves_an_index_of_the_tables_it_read(run: RunFolder) -> None:
     query(run, SMALL)
-    index = run.path / "index"
-    assert sorted(str(path.relative_to(index)) for path in index.rglob("round*")) == [
+    folder = run.path / "index"
+    assert sorted(str(path.relative_to(folder)) for path in folder.rglob("round*")) == [
         *("rollouts/round=0000", "rollouts/round=0001"),
     ]
 
@@ -279,9 +283,16 @@ def test_damage_is_told_where_it_may_have_cost_a_row(indexed: RunFolder) -> None
     assert [(len(result.rows), len(result.excluded)) for result in by_prompt.values()] == [(4, 0), (2, 1)]
 
 
-def test_manifests_are_found_as_they_are(indexed: RunFolder) -> None:
+def test_manifests_are_found_as_they_are(indexed: RunFolder, monkeypatch: pytest.MonkeyPatch) -> None:
+    read = LocalStore.read
+
+    def read_index_alone(store: LocalStore, name: str) -> bytes:
+        assert name.startswith("index/")
+        return read(store, name)
+
     old, _ = scan(indexed, "rollouts", 0)
-    with looking_once():
+    with looking_once(), monkeypatch.context() as patched:
+        patched.setattr(LocalStore, "read", read_index_alone)
         assert [find_manifest(indexed, "rollouts", 0, one.shard, one.key) for one in old] == old
     commit(indexed, "rollouts", make_rows("rollouts", indexed.run_id, prompts=("d",)), shard=3)
     os.truncate(indexed.path / old[0].file, 9)
@@ -291,9 +302,45 @@ def test_manifests_are_found_as_they_are(indexed: RunFolder) -> None:
     assert [manifest.shard for manifest in scan(indexed, "rollouts", 0)[0]] == [1, 2, 3]
 
 
+def test_small_columns_of_shards_are_the_rows_of_those_shards(
+    indexed: RunFolder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    columns = ["prompt_id", "sample", "variant", "failure", "num_tokens"]
+    shards = scan(indexed, "contexts", 0)[0]
+    rows = [row for shard in shards for row in read_rows(indexed, shard, columns)]
+    with monkeypatch.context() as patched:
+        patched.setattr(tables, "read_rows", None)
+        assert read_small_rows(indexed, shards[1:], columns) == rows[2:]
+    os.truncate(indexed.path / shards[0].file, 99)
+    assert read_small_rows(indexed, shards[1:], columns) == rows[2:]
+
+
 def test_the_written_catalog_does_not_depend_on_the_index(indexed: RunFolder, monkeypatch: pytest.MonkeyPatch) -> None:
     write_catalog(indexed)
     written = (indexed.path / "catalog.sql").read_text()
     shutil.rmtree(indexed.path / "index")
     write_catalog(indexed)
     assert (indexed.path / "catalog.sql").read_text() == written
+
+
+def test_in_a_bucket_a_round_is_one_request(remote: RunFolder, monkeypatch: pytest.MonkeyPatch) -> None:
+    for round in (0, 1):
+        for shard, prompt in enumerate("abc"):
+            rows = make_rows("rollouts", remote.run_id, round=round, prompts=(prompt,))
+            commit(remote, "rollouts", rows, round=round, shard=shard)
+        index_round(remote, round)
+    requests: list[str] = []
+    for name in ("read", "stat", "list_files"):
+        method = getattr(ObjectStore, name)
+        monkeypatch.setattr(
+            ObjectStore, name, lambda store, file, call=method: [requests.append(file), call(store, file)][1]
+        )
+    assert len(query(remote, SMALL).rows) == 12
+    assert sorted(requests) == ["index/rollouts/round=0000", "index/rollouts/round=0001", "rollouts/"]
+    requests.clear()
+    assert len(scan(remote, "rollouts")[0]) == 6
+    assert sorted(requests) == ["index/rollouts/round=0000", "index/rollouts/round=0001", "rollouts/"]
+    remote.store.replace(_shard(remote).file, b"no Parquet")
+    for sql, rows in ((SMALL, 10), (LARGE, 6)):
+        result = query(remote, sql)
+        assert (len(result.rows), len(result.excluded)) == (rows, 1)

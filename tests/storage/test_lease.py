@@ -17,7 +17,7 @@ from mopd.errors import InputError
 from storage import lease
 from storage.runs import RunFolder
 
-pytestmark = pytest.mark.timeout(120)
+pytestmark = [pytest.mark.cluster, pytest.mark.timeout(120)]
 
 
 @pytest.fixture(autouse=True)

@@ -13,7 +13,7 @@ from itertools import count
 from flows.execute.work import Rows, read_shard
 from flows.folder.fork import overridden
 from flows.folder.open import check_inputs_unchanged
-from flows.folder.other_contexts import check_rollouts, check_round, check_teacher, plan_contexts
+from flows.folder.other_contexts import check_rollouts, check_round, check_teacher, plan_contexts, split_place
 from flows.plan.conditions import CONTROL, candidate_settings, named_conditions
 from flows.plan.run import DIGESTS, RunPlan
 from flows.plan.shard import ContextShards, Shard
@@ -66,7 +66,7 @@ def open_analysis(
     Nothing is written. Raises InputError or StorageError, one line, for a round without rollouts, a context that needs
     what they lack, a teacher that was removed, or a single prompt.
     """
-    run = RunPlan.of(folder)
+    run, (overrides, _) = RunPlan.of(folder), split_place(overrides)
     check_round(folder, run, round)
     settings = run.at(round).settings
     base = overridden(folder, settings, overrides)

@@ -30,7 +30,7 @@ def contexts_flow(run_dir: str, round: int, contexts: list[str], overrides: list
     folder = RunFolder.open(run_dir)
     with in_charge(folder):
         analysis = open_analysis(folder, round, [read_choice(text) for text in contexts], overrides, answers=answers)
-        with Run.open(folder, Console(), tried=list(analysis.parts.values())) as run:
+        with Run.open(folder, Console(), tried=list(analysis.parts.values()), overrides=overrides) as run:
             try_contexts(run, round, answers)
         write_catalog(folder)
 

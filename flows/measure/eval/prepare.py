@@ -83,7 +83,7 @@ def note_request(folder: RunFolder, prepared: Prepared) -> RunFolder:
     kept = RunFolder.open(folder.store)
     merged = _merged(kept, prepared)
     if merged != kept:
-        merged.save()
+        merged.save(kept)
     return merged
 
 

@@ -53,10 +53,10 @@ class RankGroup:
     def run(self, job: Callable[..., Any], *args: Any, report: Report = silent) -> Any:
         """Rank 0's result; its reports go to `report`."""
         with self._lock:
-            if self._stopped:
-                raise WorkerStopped(f"{self.name}: stopped")
             if not self._replicas:
                 self._replicas = [self._make(rank) for rank in range(self._ranks)]
+            if self._stopped:  # looked at when `kill` would find the replicas
+                raise WorkerStopped(f"{self.name}: stopped")
             meetings: list[Meeting] = self._together(self._meet, [() for _ in self._replicas], silent)
             calls = [(environment, job, args) for environment in environments(meetings)]
             return self._together(run_rank, calls, report)[0]

@@ -8,7 +8,7 @@ from typing import Any
 
 from flows.runtime.messages import Report, silent
 from flows.runtime.places.base import Replica
-from flows.runtime.worker import WorkerStopped
+from flows.runtime.worker import WorkerDied, WorkerStopped
 
 
 class ReplicaPool:
@@ -24,16 +24,19 @@ class ReplicaPool:
 
     def run(self, job: Callable[..., Any], *args: Any, report: Report = silent) -> Any:
         """The job's result, by the first replica that is free."""
-        replica = self._take()
+        replica, died = self._take(), False
         try:
             return replica.run(job, *args, report=report)
+        except WorkerDied:
+            died = True
+            raise
         finally:
             with self._changed:
-                self._free.append(replica)
+                self._free.insert(0 if died else len(self._free), replica)
                 self._changed.notify()
 
     def _take(self) -> Replica:
-        """The replica that became free last: what others have loaded is not loaded once more."""
+        """The replica that became free last, so that none is loaded for nothing; one that died is taken last."""
         with self._changed:
             self._changed.wait_for(lambda: self._stopped or self._free or len(self._replicas) < self.size)
             if self._stopped:

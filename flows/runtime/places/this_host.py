@@ -21,6 +21,9 @@ from mopd.settings import Settings
 from mopd.settings.place import LocalPlace
 from storage.store import Store
 
+CPU_WORKERS = 2
+"""One judges a shard on all cores, and a second fills them where the first waits."""
+
 
 class ThisHost:
     """Workers on this host, each with devices of its own."""
@@ -37,8 +40,9 @@ class ThisHost:
     def pool(
         self, name: str, load: Callable[..., Any], *args: Any, devices: int = 1, replicas: int | None = None
     ) -> ReplicaPool:
-        """Workers, each on its devices; on the CPUs, as many as there are devices."""
-        size = min(self.room(devices), replicas or len(self.devices))
+        """Workers, each on its devices; on the CPUs two, or one where there is one device."""
+        wanted = len(self.devices) if devices else min(len(self.devices), CPU_WORKERS)
+        size = min(self.room(devices), replicas or wanted)
 
         def make(number: int) -> Worker:
             return self._worker(name, number, self._devices(number, devices), size, load, *args)

@@ -83,7 +83,7 @@ def test_a_run_of_before_a_setting_goes_on_with_its_default(two: Path, ready: di
     folder = RunFolder.open(two)
     for group, name in (("generate", "top_p"), ("evaluate", "max_tokens"), ("train", "mask_truncated")):
         del folder.document["settings"][group][name]
-    folder.save()
+    folder.save(RunFolder.open(folder.store))
     made = sorted(path.name for path in (two / "rollouts").rglob("*.parquet"))
     open_run(settings_of(folder), two, config="tiny")
     assert RunFolder.open(two) == folder
@@ -165,6 +165,14 @@ def test_a_fork_with_another_evaluation_leaves_behind_what_it_does_not_ask_for(t
     fork = fork_run(two, 2, ["evaluate.num_samples=2"], tmp_path / "fork")
     assert evaluated(fork) == [0]
     assert evaluated(make_run(fork.path)) == [0, 3]
+
+
+def test_a_choice_with_other_settings_is_noted(two: Path) -> None:
+    """Another place has no `devices`; what has gone is null in the note."""
+    notes = continued(two, "place=ray").document["changed"]
+    changed = {note["setting"]: (note["from"], note["to"]) for note in notes}
+    assert changed["place.kind"] == ("local", "ray")
+    assert changed["place.devices"] == ("auto", None)
 
 
 def test_a_comparison_shows_them_too(two: Path, tmp_path: Path) -> None:

@@ -117,6 +117,8 @@ def test_a_name_belongs_to_its_settings(run: RunFolder) -> None:
         commit(run, shard)
     assert named_conditions(run) == {"best": POSITIVE}
     assert open_contexts(run, 1, "best", [], scores=False).overrides == POSITIVE
+    placed = open_contexts(run, 1, "best", [*POSITIVE, "place.devices=2", "place.silence_seconds=60"], scores=False)
+    assert placed.overrides == POSITIVE  # where they are made is no part of what the name stands for
     with pytest.raises(InputError, match=r"--name best: its contexts were made with .*positive; take"):
         open_contexts(run, 1, "best", ["condition.variant=none"], scores=False)
     assert open_contexts(run, 0, "best", ["score.top_k=7"], scores=True).overrides == [*POSITIVE, "score.top_k=7"]

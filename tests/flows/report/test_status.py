@@ -7,8 +7,10 @@ from typing import Any
 
 import pytest
 
-from flows.report.status import rounds_text, run_status
+from flows.report.status import rounds_text, run_status, status_text
+from storage.shards import commit_shard
 from tests.flows.plan.test_plan import commit, run_of
+from tests.storage.storage_samples import make_rows
 
 KEYS = ("policy", "shards_done", "mean_at_k", "mean_interval", "pass_at_k", "pass_interval", "k", "num_prompts")
 """What scripts have read since the first version."""
@@ -40,3 +42,17 @@ def test_the_majority_is_told_where_it_is_defined(
     assert first.keys() >= set(KEYS)
     assert (first["maj_at_k"], second["maj_at_k"]) == (majority, None)
     assert ("maj@2" in rounds_text(status)) == (majority is not None)
+
+
+def test_replicas_and_hosts_stand_in_the_table_where_there_are_several(tmp_path: Path) -> None:
+    folder, plan = run_of(tmp_path / "run", {"prompts_per_shard": 1})
+    first, second = plan.rounds[0].rollouts[:2]
+    commit(folder, plan.rounds[0].prompts[0])
+    commit(folder, plan.rounds[0].prompts[1])
+    for shard, host in ((first, "a"), (second, "b")):
+        info = {"host": host, "replica": f"engine-{shard.shard}", "seconds": 1.0}
+        place: dict[str, Any] = {"round": 0, "shard": shard.shard, "key": shard.key, "parents": shard.parents(folder)}
+        commit_shard(folder, "rollouts", **place, rows=make_rows("rollouts", folder.run_id), info=info)
+        status = run_status(folder)
+        assert ("replicas  hosts" in status_text(status)) == (host == "b")
+    assert [status["rounds"][0]["stages"]["generate"][name] for name in ("replicas", "hosts")] == [2, 2]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from flows.runtime import console
-from flows.runtime.console import Console, Meter
+from flows.runtime.console import Console, Meter, makers_text
 
 
 class Lines(Console):
@@ -57,3 +57,20 @@ def test_a_stage_that_says_nothing_is_told_of_ever_more_rarely_and_its_rest_runs
         "3:15 min so far",
     ]
     assert lines.lines[4].endswith("about 1:05 min left") and lines.lines[5].endswith("about 5.0 s left")
+
+
+def test_replicas_and_hosts_are_counted_where_there_are_several() -> None:
+    made = [{"host": "a", "replica": "engine-0"}, {"host": "a", "replica": "engine-1"}, {"seconds": 1.0}]
+    assert makers_text(made) == "2 replicas on 1 host"
+    assert makers_text([*made, {"host": "b", "replica": "engine-2"}]) == "3 replicas on 2 hosts"
+    assert makers_text(made[:1]) == makers_text([]) == ""
+
+
+def test_parts_of_shards_that_are_made_beside_each_other_add_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    clock, lines = Clock(), Lines()
+    monkeypatch.setattr(console, "time", clock)
+    meter = Meter(lines, where="round 0", stage="score", total=2)
+    clock.now = 10.0
+    meter.report({"done": 1, "of": 4}, "first")
+    meter.report({"done": 3, "of": 4}, "second")
+    assert meter.line().endswith("10 s so far, about 10 s left")

@@ -83,6 +83,13 @@ def test_processes_share_the_memory_of_a_cpu(tmp_path: Path) -> None:
     assert shared.host == {}
 
 
+def test_the_first_rank_has_all_moments_whole_when_it_saves_them(tmp_path: Path) -> None:
+    settings = settings_for(tmp_path / "m", QWEN2_HALF_B, "train.ranks=2", "train.shard=full")
+    plan = plan_memory(settings, Device("cpu", 64 * GIGABYTE, 4, 2))
+    params = plan.models.student.num_params
+    assert plan.stages["train"]["optimizer"] == plan.stages["train"]["whole moments"] == 8 * params
+
+
 def test_fewer_processes_are_advised_on_a_cpu(tmp_path: Path) -> None:
     settings = settings_for(tmp_path / "m", QWEN2_HALF_B, "generate.engine=fake", "place.devices=4", "train.ranks=4")
     alone = plan_memory(settings_for(tmp_path / "m", QWEN2_HALF_B), Device("cpu", 1, 4))
@@ -113,7 +120,9 @@ def test_a_host_without_memory_for_what_lies_beside_its_gpus(tmp_path: Path, mon
 def test_more_ranks_than_devices(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"^train.ranks: takes 8 devices, and there are 2; lower it, or raise"):
         plan_8b(tmp_path, GPUS_8._replace(number=2), "train.ranks=8")
-    plan_8b(tmp_path, GPUS_8._replace(number=2), "train.ranks=8", "place=ray")  # other hosts have others
+    cluster = plan_8b(tmp_path, GPUS_8._replace(number=2), *FULL_8, "place=ray")  # other hosts have the other six
+    assert cluster.processes["train"] == 2
+    assert cluster.stages["train"] == plan_8b(tmp_path, GPUS_8, *FULL_8).stages["train"]
 
 
 @pytest.mark.parametrize(("text", "number"), [("80GB", 1), ("8x80GB", 8)])

@@ -5,6 +5,7 @@ from __future__ import annotations
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 import yaml
@@ -161,3 +162,37 @@ def test_resolved_settings_read_back_equal() -> None:
 def test_a_switch_may_be_written_without_quotes(text: str, value: str) -> None:
     tree = yaml.safe_load(f"train: {{gradient_checkpointing: {text}}}")
     assert parse_settings(tree).train.gradient_checkpointing == value
+
+
+@pytest.mark.parametrize(
+    ("arguments", "num_devices"),
+    [
+        ({}, 1),
+        ({"tensor_parallel_size": 4}, 4),
+        ({"tensor_parallel_size": 2, "pipeline_parallel_size": 3}, 6),
+    ],
+)
+def test_an_engine_takes_so_many_devices(arguments: dict[str, int], num_devices: int) -> None:
+    assert parse_settings({"generate": {"engine_arguments": arguments}}).generate.num_devices == num_devices
+
+
+@pytest.mark.parametrize("size", [0, True, "two", 1.5])
+def test_a_number_of_devices_is_a_number(size: Any) -> None:
+    with pytest.raises(InputError, match=r"tensor_parallel_size: .* is no number of devices; give 1 or more"):
+        parse_settings({"generate": {"engine_arguments": {"tensor_parallel_size": size}}})
+
+
+@pytest.mark.parametrize(
+    ("place", "message"),
+    [
+        ("cloud", r"place: 'cloud' is unknown; choose one of local, ray"),
+        ({"devices": 0}, r"place\.devices"),
+        ({"devices": "all"}, r"place\.devices"),
+        ({"replicas": {"train": 2}}, r"place\.replicas"),
+        ({"replicas": {"score": 0}}, r"place\.replicas\.score"),
+        ({"silence_seconds": 0}, r"place\.silence_seconds"),
+    ],
+)
+def test_a_place_that_is_none_is_refused(place: Any, message: str) -> None:
+    with pytest.raises(InputError, match=message):
+        parse_settings({"place": place})

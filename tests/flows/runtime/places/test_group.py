@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
 from flows.runtime.places import group as group_module
 from flows.runtime.places.group import Meeting, RankGroup, environments, find_meeting
-from flows.runtime.worker import Worker, WorkerDied, load_nothing
+from flows.runtime.worker import Worker, WorkerDied, WorkerStopped, load_nothing
 from mopd.errors import InputError
 from tests.flows.runtime import worker_jobs as jobs
 
@@ -46,3 +48,14 @@ def test_a_rank_that_dies_ends_the_group_and_the_next_job_has_a_new_one(group: R
 def test_what_a_rank_raises_is_raised(group: RankGroup) -> None:
     with pytest.raises(InputError, match="broken"):
         group.run(jobs.fail_rank, 1)
+
+
+def test_a_group_that_is_killed_is_over(group: RankGroup) -> None:
+    begun = threading.Event()
+    with ThreadPoolExecutor(1) as threads:
+        run = threads.submit(group.run, jobs.lose_rank, 7, report=lambda report: begun.set())  # no rank is lost
+        assert begun.wait(30)
+        group.kill()
+        assert isinstance(run.exception(30), WorkerStopped)
+    with pytest.raises(WorkerStopped):
+        group.run(jobs.add_ranks, 10)

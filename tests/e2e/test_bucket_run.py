@@ -1,0 +1,127 @@
+"""A whole run in a bucket: killed, gone on with, looked at; it holds what the same run in a folder holds."""
+
+from __future__ import annotations
+
+import os
+import signal
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import psutil
+import pytest
+
+from storage.address import open_store
+from storage.runs import RunFolder
+from storage.shards import verify_run
+from tests.e2e.commands import Commands
+from tests.e2e.harness import FAKE, TINY, Prefect, is_alive, wait_for
+from tests.object_servers import ENVIRONMENT, READER, READER_SECRET, new_bucket, seaweed
+
+pytestmark = [pytest.mark.cluster, pytest.mark.timeout(900)]
+
+
+@pytest.fixture(scope="module")
+def endpoint(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """A real object store, to which the environment of this process leads."""
+    with seaweed(tmp_path_factory.mktemp("weed")) as endpoint, pytest.MonkeyPatch.context() as patch:
+        cache = tmp_path_factory.mktemp("cache")
+        for name, value in {**ENVIRONMENT, "AWS_ENDPOINT_URL": endpoint, "MOPD_CACHE": str(cache)}.items():
+            patch.setenv(name, value)
+        yield endpoint
+
+
+@pytest.fixture(scope="module")
+def bucket(endpoint: str) -> str:
+    """Its address."""
+    return f"s3://{new_bucket(endpoint)}"
+
+
+@pytest.fixture(scope="module")
+def here(prefect: Prefect, bucket: str) -> Iterator[Prefect]:
+    """Commands with the environment that leads to the store."""
+    names = (*ENVIRONMENT, "AWS_ENDPOINT_URL", "MOPD_CACHE")
+    env = {**prefect.env, **{name: os.environ[name] for name in names}}
+    commands = Commands(env)
+    yield replace(prefect, env=env, commands=commands)
+    commands.close()
+
+
+@pytest.fixture(scope="module")
+def run(here: Prefect, bucket: str) -> str:
+    """The address of a run that was killed twice, and gone on with to its end."""
+    address = f"{bucket}/runs/tiny"
+    kill_when_there(here, address, "scores/round=0000/")
+    kill_when_there(here, address, "rollouts/round=0001/")
+    done = here.mopd("run", TINY, "--run", address, *FAKE)
+    assert done.returncode == 0, done.stdout + done.stderr
+    return address
+
+
+def kill_when_there(here: Prefect, address: str, folder: str) -> None:
+    """Start the run, or go on with it, and kill it with all that works for it."""
+    with here.start_mopd("run", TINY, "--run", address, *FAKE) as process:
+        wait_for(lambda: any(name.endswith(".json") for name in open_store(address).list_files(folder)), 180)
+        family = psutil.Process(process.pid).children(recursive=True)
+        os.kill(process.pid, signal.SIGKILL)
+    wait_for(lambda: not any(is_alive(child) for child in family))
+
+
+def test_a_killed_run_ends_as_one_in_a_folder_does(here: Prefect, run: str, finished_run: Path) -> None:
+    assert here.mopd("digest", run).stdout == here.mopd("digest", finished_run).stdout
+    assert verify_run(RunFolder.open(run)) == []
+    assert here.mopd("run", run).stdout.startswith(f"{run}: finished already, nothing to do")
+
+
+def test_it_is_looked_at_as_others_are(here: Prefect, run: str, finished_run: Path, tmp_path: Path) -> None:
+    count = "SELECT round, count(*), count(distinct prompt_id) FROM episodes GROUP BY ALL ORDER BY ALL"
+    assert here.mopd("sql", run, count).stdout == here.mopd("sql", finished_run, count).stdout
+    assert here.mopd("status", run).stdout.splitlines()[0].startswith(f"{run}: finished; ")
+    prompt = here.mopd("sql", run, "SELECT min(prompt_id) FROM episodes WHERE round = 0", "--format", "csv").stdout
+    shown = here.mopd("show", run, "--round", "0", "--prompt", prompt.split()[-1], "--sample", "0")
+    assert "largest differences" in shown.stdout, shown.stderr
+    assert here.mopd("export", run, tmp_path / "policy", "--round", "1").returncode == 0
+    exported = {path.name: path.read_bytes() for path in (tmp_path / "policy").glob("*.safetensors")}
+    assert exported == {path.name: path.read_bytes() for path in finished_run.glob("policies/round=0001/*.safetensors")}
+
+
+def test_other_contexts_and_forks_are_made_there(here: Prefect, run: str, bucket: str, tmp_path: Path) -> None:
+    done = here.mopd("score", run, "--round", "0", "--name", "other", "--set", "condition.variant=positive")
+    assert done.returncode == 0, done.stdout + done.stderr
+    rows = here.mopd("sql", run, "SELECT count(*) FROM scores WHERE condition = 'other'", "--format", "csv").stdout
+    assert int(rows.split()[-1]) > 0
+    fork = f"{bucket}/runs/fork"
+    done = here.mopd("fork", run, fork, "--round", "0", "--set", "train.learning_rate=0.01")
+    assert done.returncode == 0, done.stdout + done.stderr
+    done = here.mopd("run", fork)
+    assert done.returncode == 0, done.stdout + done.stderr
+    refused = here.mopd("fork", run, tmp_path / "fork", "--round", "0", "--set", "train.learning_rate=0.01")
+    assert (refused.returncode, "lies in another store" in refused.stderr) == (2, True)
+
+
+BAD = {
+    "no bucket": ("s3://no-such-bucket/run", {}, "has no bucket no-such-bucket: make it, or correct the address"),
+    "no prefix": ("s3://no-such-bucket", {}, "is no place for a run; name a bucket and a prefix"),
+    "wrong secret": ("{bucket}/new", {"AWS_SECRET_ACCESS_KEY": "wrong"}, "refuses access (403 Forbidden)"),
+    "no credentials": ("{bucket}/new", {"AWS_ACCESS_KEY_ID": "", "AWS_SECRET_ACCESS_KEY": ""}, "no credentials: set"),
+    "may not write": (
+        "{bucket}/new",
+        {"AWS_ACCESS_KEY_ID": READER, "AWS_SECRET_ACCESS_KEY": READER_SECRET},
+        "refuses access (AccessDenied)",
+    ),
+    "something else": ("{bucket}/other", {}, "is not empty and is not a run (no run.json); choose another folder"),
+}
+
+
+@pytest.mark.parametrize("case", BAD)
+def test_what_can_not_be_is_said_in_one_line_and_nothing_is_written(here: Prefect, bucket: str, case: str) -> None:
+    address, environment, message = BAD[case]
+    open_store(f"{bucket}/other").replace("notes.txt", b"mine")
+    before = open_store(f"{bucket}/new").list_files(""), open_store(f"{bucket}/other").list_files("")
+    env = {**here.env, **environment}
+    env = {name: value for name, value in env.items() if value or name not in environment}
+    refused = replace(here, env=env).own_mopd("run", TINY, "--run", address.format(bucket=bucket), *FAKE)
+    assert refused.returncode == 2, refused.stdout + refused.stderr
+    assert message in refused.stderr
+    assert len(refused.stderr.strip().splitlines()) == 1, refused.stderr
+    assert (open_store(f"{bucket}/new").list_files(""), open_store(f"{bucket}/other").list_files("")) == before
