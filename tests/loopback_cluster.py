@@ -17,6 +17,7 @@ ENVIRONMENT = {
     "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0",  # else Ray takes this machine's outer address, which may be filtered
     "RAY_USAGE_STATS_ENABLED": "0",
     "RAY_ENABLE_AUTO_CONNECT": "0",
+    "RAY_worker_niceness": "0",  # else what works for a run waits for what else is tested
     "RAY_ADDRESS": "",
 }
 SMALL = {"object_store_memory": 80 << 20, "node_ip_address": LOOPBACK, "include_dashboard": False}

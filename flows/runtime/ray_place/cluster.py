@@ -120,10 +120,10 @@ def describe_host(name: str, resources: dict[str, float]) -> str:
 
 
 def _hosts() -> list[dict[str, Any]]:
-    """Ray's nodes that are alive."""
+    """Ray's nodes that are alive and may be given work: a head, or a driver's host, may have nothing to give."""
     import ray
 
-    return [node for node in ray.nodes() if node["Alive"]]
+    return [node for node in ray.nodes() if node["Alive"] and {GPU, CORES, CPU} & node["Resources"].keys()]
 
 
 def _room(device: str, devices: int, most: int | None = None) -> int:
