@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import uuid
 from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
@@ -94,7 +95,7 @@ def _write_notes(parent: RunFolder, address: str, manifests: Sequence[Manifest])
             "policy": max(policies, default=None),
             "files": sorted(manifest.file for manifest in taken),
         }
-        file = f"{NOTES}/{address.rpartition('/')[2]}-{_short_hash(address)}.json"
+        file = f"{NOTES}/{address.rpartition('/')[2]}-{uuid.uuid4().hex[:8]}.json"  # nobody removes another's
         try:
             home.replace(file, json.dumps(note, indent=1).encode())
         except OSError as error:

@@ -26,6 +26,8 @@ from storage.stores.copies import cache_folder, copy_of
 from storage.stores.files import TEMPORARY, last_change, make_folder, remove, temporary_path
 from storage.stores.lease import BucketLease, hold
 
+CLAIM = f"{TEMPORARY}/new-run"
+"""Who wrote it makes a run there from several files."""
 RACERS = 4
 """Writers of the probe that race for one name."""
 
@@ -110,15 +112,23 @@ class ObjectStore:
         return self.bucket.put_over(name, content, there.etag) is not None
 
     def create_all(self, files: dict[str, bytes]) -> None:
-        """One after the other; what an error leaves is removed."""
+        """One after the other, by the one process that has the claim; of what it wrote an error leaves nothing."""
         self.prepare()
+        if not self.create(CLAIM, uuid.uuid4().hex.encode()):
+            raise StorageError(
+                f"{self.address}: another process makes a run there, or was killed at it: name another place"
+            )
+        written: list[str] = []
         try:
             for name, content in files.items():
-                if not self.create(name, content):
-                    raise StorageError(f"{self.address}/{name}: another process wrote it: name another place")
+                if not (written or self.is_empty()) or not self.create(name, content):
+                    raise StorageError(f"{self.address}: another process made a run there: name another place")
+                written.append(name)
         except BaseException:
-            self.bucket.delete(list(files))
+            self.bucket.delete(written)
             raise
+        finally:
+            self.bucket.delete([CLAIM])
 
     def publish(self, name: str, content: bytes, *, settle: Settle, data: tuple[Path, str] | None = None) -> bytes:
         """Data first, then the manifest; who comes second sees what the first one wrote, and settles anew."""

@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from mopd.models.embedded import cache_folder
+from storage import lineage
 from storage.digest import digest_tables
 from storage.errors import StorageError
 from storage.lineage import create_fork
@@ -225,6 +226,40 @@ def test_a_fork_in_the_bucket_takes_over_by_reference(remote: RunFolder, bucket:
     assert [replace(one, home="") for one in manifests(fork, "rollouts")] == manifests(remote, "rollouts")
     with pytest.raises(StorageError, match="is there already and not empty"):
         create_fork(remote, ObjectStore.at(f"{bucket}/fork"), document, {}, taken)
+
+
+def test_who_makes_a_run_where_another_one_was_made_meanwhile_leaves_that_whole(
+    remote: RunFolder, bucket: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fill(remote)
+    taken, document = manifests(remote, "rollouts"), {"settings": remote.document["settings"]}
+    place = ObjectStore.at(f"{bucket}/fork")
+    fork = create_fork(remote, place, document, {}, taken)
+    held = [*fork.store.list_files(""), *remote.store.list_files("forks/")]
+    monkeypatch.setattr(lineage, "require_new", lambda store: None)  # both looked before either had begun
+    with pytest.raises(StorageError, match=r"fork: another process made a run there: name another place"):
+        create_fork(remote, place, document, {}, taken)
+    assert [*fork.store.list_files(""), *remote.store.list_files("forks/")] == held
+    assert RunFolder.open(place) == fork
+    assert place.bucket.get("_tmp/new-run") is None
+
+
+def test_of_two_that_make_a_run_at_one_place_at_once_one_does(remote: RunFolder, bucket: str) -> None:
+    place, files = ObjectStore.at(f"{bucket}/new"), {"rollouts/round=0000/shard-00000-a.json": b"{}"}
+
+    def make(number: int) -> bool:
+        try:
+            place.create_all({**files, "run.json": b"%d" % number})
+        except StorageError as error:
+            assert "name another place" in str(error)
+            return False
+        return True
+
+    with ThreadPoolExecutor(WRITERS) as threads:
+        made = list(threads.map(make, range(WRITERS)))
+    assert made.count(True) == 1
+    assert list(place.list_files("")) == [*files, "run.json"]
+    assert place.read("run.json") == b"%d" % made.index(True)
 
 
 BAD_ADDRESSES = {
