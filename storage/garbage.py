@@ -85,6 +85,7 @@ def remove_trainer_state(run: RunFolder, round: int) -> None:
         return
     depth = policy_depth(run)
     files = [name.split("/") for name in run.store.list_files(f"{POLICIES}/round={round:04d}/")]
-    state = {"/".join(parts[: depth + 1]) for parts in files if parts[depth].startswith(REMOVABLE_PREFIX)}
+    inside = (parts for parts in files if len(parts) > depth)
+    state = {"/".join(parts[: depth + 1]) for parts in inside if parts[depth].startswith(REMOVABLE_PREFIX)}
     for name in sorted(state):
         run.store.remove(name)

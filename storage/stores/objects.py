@@ -23,7 +23,7 @@ from storage.errors import StorageError
 from storage.stores.base import Damaged, Entry, Settle
 from storage.stores.bucket import SCHEME, Bucket
 from storage.stores.copies import cache_folder, copy_of
-from storage.stores.files import TEMPORARY, last_change, make_folder, remove, temporary_path
+from storage.stores.files import TEMPORARY, make_folder, sweep_temporary, temporary_path
 from storage.stores.lease import BucketLease, hold
 
 CLAIM = f"{TEMPORARY}/new-run"
@@ -170,16 +170,12 @@ class ObjectStore:
 
     def sweep(self, grace_seconds: float) -> list[str]:
         """Remove scratch files of killed writers of this host, and keys of probes that were killed."""
-        make_folder(self.host_folder / TEMPORARY)
-        files = sorted((self.host_folder / TEMPORARY).iterdir())
-        old = [path for path in files if time.time() - last_change(path) >= grace_seconds]
-        for path in old:
-            remove(path)
+        files = sweep_temporary(self.host_folder, grace_seconds)
         keys = [
             name for name, entry in self.bucket.list_all(TEMPORARY) if time.time() - entry.modified >= grace_seconds
         ]
         self.bucket.delete(keys)
-        return [*(f"{TEMPORARY}/{path.name}" for path in old), *keys]
+        return [*files, *keys]
 
     def local_file(self, name: str, sha256: str) -> Path:
         """A copy, by its content."""

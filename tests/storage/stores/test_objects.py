@@ -217,6 +217,14 @@ def test_trainer_state_may_go(remote: RunFolder) -> None:
     assert [name for name in remote.store.list_files("policies/") if "trainer" in name] == []
 
 
+def test_a_file_that_is_no_policys_stays(remote: RunFolder) -> None:
+    commit_policy(remote)
+    remote.store.replace("policies/round=0000/notes.txt", b"mine")
+    remove_trainer_state(remote, 0)
+    assert [name for name in remote.store.list_files("policies/") if "trainer" in name] == []
+    assert remote.store.read("policies/round=0000/notes.txt") == b"mine"
+
+
 def test_a_fork_in_the_bucket_takes_over_by_reference(remote: RunFolder, bucket: str) -> None:
     fill(remote)
     taken = [*manifests(remote, "prompts"), *manifests(remote, "rollouts")]
