@@ -187,9 +187,8 @@ class ObjectStore:
 
         def fetch(folder: Path) -> None:
             for file, sha256 in listed:
-                if (
-                    not (folder / file).resolve().is_relative_to(folder)
-                ):  # who may write to a bucket is not who runs this
+                # Who may write to a bucket is not who runs this.
+                if not (folder / file).resolve().is_relative_to(folder.resolve()):
                     raise Damaged(f"{name}/{file}")
                 make_folder((folder / file).parent)
                 self._fetch(f"{name}/{file}", folder / file, sha256)

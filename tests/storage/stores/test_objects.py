@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import pickle
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -12,7 +11,6 @@ from pathlib import Path
 
 import pytest
 
-from mopd.models.embedded import cache_folder
 from storage import lineage
 from storage.digest import digest_tables
 from storage.errors import StorageError
@@ -179,6 +177,14 @@ def test_a_policy_is_copied_once_and_checked(remote: RunFolder, monkeypatch: pyt
     assert not (checked_folder(remote, policy) / ".lock").exists()
 
 
+def test_copies_may_lie_on_another_disk(remote: RunFolder, tmp_path: Path) -> None:
+    (tmp_path / "disk").mkdir()
+    copies.cache_folder().mkdir(exist_ok=True)
+    (copies.cache_folder() / "copies").symlink_to(tmp_path / "disk")
+    folder = checked_folder(remote, commit_policy(remote))
+    assert folder.resolve().parent == tmp_path / "disk" / "folders"
+
+
 def test_a_damaged_policy_is_no_copy(remote: RunFolder) -> None:
     policy = commit_policy(remote)
     remote.store.replace(f"{policy.file}/model.safetensors", b"wEights")
@@ -193,20 +199,6 @@ def test_a_copy_stays_in_its_folder(remote: RunFolder) -> None:
     outside = {**policy.files, "../../outside.safetensors": policy.files["model.safetensors"]}
     with pytest.raises(StorageError, match="is damaged or missing"):
         checked_folder(remote, replace(policy, files=outside))
-
-
-def test_copies_that_nobody_uses_are_few(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("MOPD_CACHE", str(tmp_path))
-    monkeypatch.setattr(copies, "_HELD", {})
-    names = [f"copy-{number}" for number in range(copies.KEPT + 3)]
-    paths = [copies.copy_of("files", name, lambda path: path.write_text("x") and None) for name in names]
-    assert all(path.exists() for path in paths)
-    for descriptor in copies._HELD.values():
-        os.close(descriptor)
-    copies._HELD.clear()
-    copies.copy_of("files", names[0], lambda path: None)
-    assert [path.exists() for path in paths] == [True, False, False, *[True] * copies.KEPT]
-    assert copies.cache_folder() == cache_folder()
 
 
 def test_trainer_state_may_go(remote: RunFolder) -> None:
