@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from pathlib import Path
 
 from storage.stores.files import fsync_path, fsync_tree, make_folder, naming, temporary_path
@@ -34,7 +35,8 @@ class RoundCheckpoints:
                 write(temporary)
             fsync_tree(temporary)
             make_folder(self._folder)
-            temporary.replace(target)
+            if not target.exists():  # else a rank was taken for lost, and goes on: it has come as far
+                temporary.replace(target)
             fsync_path(self._folder)
         if before is not None:
             self._remove(before)
@@ -46,5 +48,5 @@ class RoundCheckpoints:
 
     def _remove(self, folder: Path) -> None:
         """At once: half a checkpoint is never found."""
-        with temporary_path(self._run, folder.name) as aside:
+        with temporary_path(self._run, folder.name) as aside, suppress(FileNotFoundError):
             folder.replace(aside)

@@ -38,6 +38,18 @@ def test_the_newest_replaces_the_one_before(tmp_path: Path) -> None:
     assert (folder / "trainer.json").exists()
 
 
+def test_one_that_a_lost_host_writes_beside_is_no_error(tmp_path: Path) -> None:
+    checkpoints = RoundCheckpoints(tmp_path, "key", ["scores:1"])
+    checkpoints.write(1, fill)
+
+    def fill_late(folder: Path) -> None:
+        fill(folder)
+        RoundCheckpoints(tmp_path, "key", ["scores:1"]).write(2, fill)
+
+    checkpoints.write(2, fill_late)
+    assert [folder.name for folder in (tmp_path / CHECKPOINTS).glob("key-*/*")] == ["update-000002"]
+
+
 def test_one_that_fails_leaves_the_one_before(tmp_path: Path) -> None:
     checkpoints = RoundCheckpoints(tmp_path, "key", ["scores:1"])
     checkpoints.write(1, fill)
