@@ -29,6 +29,7 @@ from storage.shards import (
     verify_run,
 )
 from storage.sql.catalog import query, write_catalog
+from storage.stores import bucket as requests
 from storage.stores import copies
 from storage.stores.objects import ObjectStore
 from tests.faulty_proxy import Fault, Faults, faulty
@@ -151,6 +152,28 @@ def test_whatever_reply_is_lost_the_run_is_whole(faults: Faults, bucket: str, fa
     assert len(faults.happened) == 1
     assert [*manifests(remote, "rollouts"), *manifests(remote, "policies")] == list(made)
     assert verify_run(remote) == []
+
+
+def test_a_store_that_refuses_what_holds_is_not_asked_for_ever(
+    faults: Faults, bucket: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(requests, "RETRIES", 0)
+    monkeypatch.setattr(requests, "CONFLICT_SECONDS", 0.5)
+    faults.choose = lambda method, path: "conflict" if method == "PUT" else ""
+    with pytest.raises(StorageError, match=r"says again and again that others write _tmp/probe-\w+: use another store"):
+        RunFolder.create(f"{bucket}/run", {"settings": {}})
+
+
+def test_a_lease_that_cannot_be_given_back_hides_no_error(
+    remote: RunFolder, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def refuse(*_: object) -> str:
+        raise StorageError("the store is away")
+
+    with pytest.raises(RuntimeError, match="the reason"), remote.store.hold():
+        monkeypatch.setattr(requests.Bucket, "put_over", refuse)
+        raise RuntimeError("the reason")
+    assert "run.lock: the store is away" in caplog.text
 
 
 @pytest.mark.cluster
