@@ -285,6 +285,20 @@ def test_of_two_that_make_a_run_at_one_place_at_once_one_does(remote: RunFolder,
     assert place.read("run.json") == b"%d" % made.index(True)
 
 
+def test_a_parent_that_cannot_be_written_to_is_forked_and_warned_of(
+    remote: RunFolder, bucket: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    fill(remote)
+
+    def refuse(store: ObjectStore, *_: object) -> None:
+        raise StorageError(f"{store.address}: the store refuses access")
+
+    monkeypatch.setattr(ObjectStore, "replace", refuse)
+    taken, document = manifests(remote, "rollouts"), {"settings": remote.document["settings"]}
+    assert create_fork(remote, ObjectStore.at(f"{bucket}/fork"), document, {}, taken).name == "fork"
+    assert "refuses access): keep what it holds" in caplog.text
+
+
 BAD_ADDRESSES = {
     "s3://": "is no place for a run; name a bucket and a prefix",
     "s3://bucket": "is no place for a run; name a bucket and a prefix",
