@@ -23,7 +23,7 @@ from storage.errors import StorageError
 from storage.stores.base import Damaged, Entry, Settle
 from storage.stores.bucket import SCHEME, Bucket
 from storage.stores.copies import cache_folder, copy_of
-from storage.stores.files import TEMPORARY, make_folder, sweep_temporary, temporary_path
+from storage.stores.files import TEMPORARY, make_folder, naming, sweep_temporary, temporary_path
 from storage.stores.lease import BucketLease, hold
 
 CLAIM = f"{TEMPORARY}/new-run"
@@ -198,7 +198,7 @@ class ObjectStore:
     def _fetch(self, name: str, path: Path, sha256: str) -> None:
         digest = hashlib.sha256()
         try:
-            with path.open("xb") as file:
+            with naming(path), path.open("xb") as file:
                 for part in self.bucket.parts(name):
                     digest.update(part)
                     file.write(part)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pickle
+import resource
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
@@ -206,6 +207,24 @@ def test_copies_may_lie_on_another_disk(remote: RunFolder, tmp_path: Path) -> No
     (copies.cache_folder() / "copies").symlink_to(tmp_path / "disk")
     folder = checked_folder(remote, commit_policy(remote))
     assert folder.resolve().parent == tmp_path / "disk" / "folders"
+
+
+def test_a_full_disk_of_the_host_is_named(remote: RunFolder) -> None:
+    def fill_the_disk(folder: Path) -> None:
+        raise OSError(28, "No space left on device")
+
+    with pytest.raises(OSError, match="No space left on device: ") as caught:
+        commit_folder(remote, round=0, key=key_of(0), parents=[], info={}, write=fill_the_disk)
+    assert Path(caught.value.filename).is_relative_to(remote.path)
+    policy = commit_policy(remote)
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (3, limits[1]))
+    try:
+        with pytest.raises(OSError, match="File too large: .*/copies/folders/"):
+            checked_folder(remote, policy)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    assert list((copies.cache_folder() / "copies" / "folders").glob("[!._]*")) == []
 
 
 def test_a_damaged_policy_is_no_copy(remote: RunFolder) -> None:
