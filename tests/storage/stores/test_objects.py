@@ -220,7 +220,7 @@ def test_a_full_disk_of_the_host_is_named(remote: RunFolder) -> None:
     limits = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (3, limits[1]))
     try:
-        with pytest.raises(OSError, match="File too large: .*/copies/folders/"):
+        with pytest.raises(OSError, match=r"File too large: .*/copies/folders/"):
             checked_folder(remote, policy)
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, limits)
@@ -316,6 +316,18 @@ def test_a_parent_that_cannot_be_written_to_is_forked_and_warned_of(
     taken, document = manifests(remote, "rollouts"), {"settings": remote.document["settings"]}
     assert create_fork(remote, ObjectStore.at(f"{bucket}/fork"), document, {}, taken).name == "fork"
     assert "refuses access): keep what it holds" in caplog.text
+
+
+def test_a_parent_whose_store_is_away_is_not_said_to_be_gone(
+    remote: RunFolder, bucket: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fill(remote)
+    document = {"settings": remote.document["settings"]}
+    fork = create_fork(remote, ObjectStore.at(f"{bucket}/fork"), document, {}, manifests(remote, "rollouts"))
+    monkeypatch.setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:9")
+    monkeypatch.setattr(requests, "RETRIES", 0)
+    with pytest.raises(StorageError, match=r"run: http://127\.0\.0\.1:9 can't be used"):
+        fork.home(next(iter(fork.lineage["homes"])))
 
 
 BAD_ADDRESSES = {
