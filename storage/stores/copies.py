@@ -15,7 +15,7 @@ from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
 
-from storage.stores.files import TEMPORARY, make_folder, remove, temporary_path
+from storage.stores.files import TEMPORARY, fsync_tree, make_folder, remove, temporary_path
 
 KEPT = 4
 """Copies of a kind that no process uses."""
@@ -39,6 +39,7 @@ def copy_of(kind: str, name: str, fetch: Callable[[Path], None]) -> Path:
         if not path.exists():
             with temporary_path(folder, name) as aside:
                 fetch(aside)
+                fsync_tree(aside)  # it is not read again to be checked
                 aside.replace(path)
         _hold(path)
         os.utime(path)
@@ -80,7 +81,8 @@ def _forget_old(folder: Path) -> None:
     copies = sorted((path for path in folder.iterdir() if not path.name.startswith((".", "_"))), key=_last_use)
     idle = [path for path in copies if not _is_held(path)]
     for path in idle[:-KEPT]:
-        remove(path)
+        with temporary_path(folder, path.name) as aside:  # a killed process leaves no half of it
+            path.replace(aside)
 
 
 def _last_use(path: Path) -> float:

@@ -28,7 +28,9 @@ def fsync_path(path: Path) -> None:
 
 
 def fsync_tree(folder: Path) -> None:
-    """Flush every file and folder below `folder`, and itself."""
+    """Flush every file and folder below `folder`, and itself; or a file alone."""
+    if not folder.is_dir():
+        fsync_path(folder)
     for parent, _, names in os.walk(folder):
         for name in names:
             fsync_path(Path(parent) / name)

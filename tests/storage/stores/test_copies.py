@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -11,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from mopd.models.embedded import cache_folder
-from storage.stores import copies
+from storage.stores import copies, files
 from storage.stores.copies import KEPT, copy_of
 
 USE = """
@@ -48,6 +49,11 @@ def make(name: str) -> Path:
     return copy_of("files", name, lambda path: path.write_text("x") and None)
 
 
+def fetch(folder: Path) -> None:
+    folder.mkdir()
+    (folder / "weights").write_text("x")
+
+
 def test_copies_that_nobody_uses_are_few(cache: Path) -> None:
     names = [f"copy-{number}" for number in range(KEPT + 3)]
     with used_elsewhere(*names):
@@ -64,3 +70,26 @@ def test_many_copies_take_no_open_file_each() -> None:
     paths = [make(f"copy-{number}") for number in range(3 * KEPT)]
     assert len(list(Path("/proc/self/fd").iterdir())) == before
     assert all(path.exists() for path in paths)
+
+
+def test_a_copy_that_goes_is_gone_at_once(cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def be_killed(path: Path) -> None:
+        raise RuntimeError("killed")
+
+    for number in range(KEPT + 1):
+        copy_of("files", f"copy-{number}", fetch)
+    monkeypatch.setattr(copies, "_HELD", set())
+    monkeypatch.setattr(copies, "_is_held", lambda path: False)
+    with monkeypatch.context() as patched, pytest.raises(RuntimeError, match="killed"):
+        patched.setattr(shutil, "rmtree", be_killed)
+        copy_of("files", "another", fetch)
+    assert not (cache / "copy-0").exists()
+    copy_of("files", "another", fetch)
+    assert list((cache / "_tmp").iterdir()) == []
+
+
+def test_a_copy_is_on_the_disk_before_it_has_its_name(monkeypatch: pytest.MonkeyPatch) -> None:
+    flushed: list[str] = []
+    monkeypatch.setattr(files, "fsync_path", lambda path: flushed.append(path.name) or None)
+    copy_of("files", "folder", fetch)
+    assert "weights" in flushed
