@@ -234,7 +234,8 @@ def _region() -> str:
 
 
 def _entry(found: Any) -> Entry:
-    return Entry(found["size"], str(found["e_tag"]), found["last_modified"].timestamp())
+    stamp = found["e_tag"] or found["last_modified"].isoformat()  # not every store's listing says ETags
+    return Entry(found["size"], stamp, found["last_modified"].timestamp())
 
 
 def _reason(error: Exception) -> str:

@@ -7,6 +7,7 @@ import resource
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
 
@@ -163,6 +164,12 @@ def test_a_store_that_refuses_what_holds_is_not_asked_for_ever(
     faults.choose = lambda method, path: "conflict" if method == "PUT" else ""
     with pytest.raises(StorageError, match=r"says again and again that others write _tmp/probe-\w+: use another store"):
         RunFolder.create(f"{bucket}/run", {"settings": {}})
+
+
+def test_an_object_that_was_written_again_is_another_one_without_etags_too() -> None:
+    times = [datetime(2026, 11, 29, second=second, tzinfo=UTC) for second in (1, 2)]
+    entries = [requests._entry({"size": 7, "e_tag": None, "last_modified": time}) for time in times]
+    assert entries[0].stamp != entries[1].stamp
 
 
 def test_a_lease_that_cannot_be_given_back_hides_no_error(
