@@ -118,14 +118,18 @@ class ObjectStore:
             raise StorageError(
                 f"{self.address}: another process makes a run there, or was killed at it: name another place"
             )
+        taken = StorageError(f"{self.address}: another process made a run there: name another place")
         written: list[str] = []
         try:
+            if not self.is_empty():
+                raise taken
             for name, content in files.items():
-                if not (written or self.is_empty()) or not self.create(name, content):
-                    raise StorageError(f"{self.address}: another process made a run there: name another place")
-                written.append(name)
+                written.insert(0, name)
+                if not self.create(name, content):
+                    del written[0]
+                    raise taken
         except BaseException:
-            self.bucket.delete(written)
+            self.bucket.delete(written)  # the last one first: it makes the others a run
             raise
         finally:
             self.bucket.delete([CLAIM])

@@ -293,6 +293,25 @@ def test_who_makes_a_run_where_another_one_was_made_meanwhile_leaves_that_whole(
     assert place.bucket.get("_tmp/new-run") is None
 
 
+@pytest.mark.parametrize("last", ["rollouts/a.json", "run.json"])
+def test_who_is_stopped_while_it_makes_a_run_leaves_nothing(
+    bucket: str, monkeypatch: pytest.MonkeyPatch, last: str
+) -> None:
+    create = ObjectStore.create
+
+    def be_stopped(store: ObjectStore, name: str, content: bytes) -> bool:
+        create(store, name, content)
+        if name == last:
+            raise KeyboardInterrupt
+        return True
+
+    monkeypatch.setattr(ObjectStore, "create", be_stopped)
+    place = ObjectStore.at(f"{bucket}/new")
+    with pytest.raises(KeyboardInterrupt):
+        place.create_all({"rollouts/a.json": b"{}", "run.json": b"{}"})
+    assert list(place.bucket.list_all("")) == []
+
+
 def test_of_two_that_make_a_run_at_one_place_at_once_one_does(remote: RunFolder, bucket: str) -> None:
     place, files = ObjectStore.at(f"{bucket}/new"), {"rollouts/round=0000/shard-00000-a.json": b"{}"}
 
