@@ -361,6 +361,9 @@ BAD_ADDRESSES = {
     "s3://bucket": "is no place for a run; name a bucket and a prefix",
     "s3://no-such-bucket/run": "has no bucket no-such-bucket: make it, or correct the address",
     "{bucket}/elsewhere": "is not a run: it has no run.json",
+    "gs://bucket/run": "gs://bucket/run: is no place for a run; name a folder, or s3://BUCKET/PREFIX",
+    "S3://bucket/run": "S3://bucket/run: is no place for a run; name a folder, or s3://BUCKET/PREFIX",
+    "s3:/bucket/run": "s3:/bucket/run: is no place for a run; name a folder, or s3://BUCKET/PREFIX",
 }
 
 
