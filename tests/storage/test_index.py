@@ -226,6 +226,12 @@ CHANGES: dict[str, Callable[[RunFolder], object]] = {
     ),
     "a shard gone": lambda run: (run.path / _shard(run).file).unlink(),
     "a manifest gone": lambda run: next((run.path / "rollouts/round=0000").glob("shard-00002-*.json")).unlink(),
+    "a manifest renamed": lambda run: (
+        next((run.path / "rollouts/round=0000").glob("shard-00002-*.json")).rename(
+            run.path / "rollouts/round=0000/shard-00002-kept.json"
+        ),
+        os.truncate(run.path / _shard(run, "verdicts").file, 99),
+    ),
     "a manifest damaged": lambda run: next((run.path / "rollouts/round=0000").glob("shard-00002-*.json")).write_text(
         "{"
     ),
@@ -258,6 +264,23 @@ def test_a_round_with_a_damaged_shard_gets_no_index(run: RunFolder) -> None:
         result = query(run, SMALL)
         assert (len(result.rows), len(result.excluded)) == (10, 1)
     assert [path.name for path in (run.path / "index" / "rollouts").iterdir()] == ["round=0001"]
+
+
+def test_a_shard_that_comes_while_an_index_is_made_is_no_error(run: RunFolder, monkeypatch: pytest.MonkeyPatch) -> None:
+    find_current = tables.find_current
+
+    def find_late(run: RunFolder, table: str, round: int, *rest: frozenset[str]) -> object:
+        if round == 0:
+            commit(run, table, make_rows(table, run.run_id, prompts=("d",)), shard=3)
+        return find_current(run, table, round, *rest)
+
+    before = query(run, SMALL)
+    shutil.rmtree(run.path / "index")
+    with monkeypatch.context() as patched:
+        patched.setattr(tables, "find_current", find_late)
+        index_round(run, 0)
+    assert not (run.path / "index" / "rollouts" / "round=0000").exists()
+    assert len(query(run, SMALL).rows) == len(before.rows) + 2
 
 
 def test_a_fork_sees_what_becomes_of_its_parents_shards(indexed: RunFolder, tmp_path: Path) -> None:
