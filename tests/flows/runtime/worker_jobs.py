@@ -69,9 +69,19 @@ def ask_for_too_much(resource: Resource, report: Report) -> None:
     raise RuntimeError("[enforce fail at alloc_cpu.cpp:129] . DefaultCPUAllocator: can't allocate memory\nfrom here")
 
 
+def ask_python_for_too_much(resource: Resource, report: Report) -> bytes:
+    return bytes(1 << 62)
+
+
 def sleep(resource: Resource, report: Report) -> None:
     report({"pid": os.getpid()})
     time.sleep(60)
+
+
+def send_much(resource: Resource, report: Report) -> bytes:
+    """More than a pipe holds."""
+    report({"pid": os.getpid()})
+    return bytes(1 << 24)
 
 
 def wait_for(resource: Resource, report: Report, path: Path) -> int:
