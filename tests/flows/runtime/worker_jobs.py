@@ -152,6 +152,14 @@ def fail_rank(_: None, report: Report, rank: int) -> None:
     time.sleep(60)
 
 
+def break_down(_: None, report: Report) -> None:
+    """Rank 1 can't go on; rank 0 learns of it as a connection that is gone."""
+    if os.environ["RANK"] == "1":
+        raise InputError("tasks.jsonl:3: broken")
+    time.sleep(0.5)
+    raise RuntimeError("Connection closed by peer")
+
+
 def note(notes: Path, text: str) -> None:
     with notes.open("a") as file:
         file.write(f"{text}\n")
