@@ -151,15 +151,18 @@ class RayGroup(RankGroup):
         if rank == 0:
             self._disband()
             self._gather()
-        return self._make_actor(rank, self._gang)
+        gang = self._gang
+        if gang is None:  # `kill` came
+            raise WorkerStopped(f"{self.name}: stopped")
+        return self._make_actor(rank, gang)
 
     def _gather(self) -> None:
         """Wait for room for all ranks, on as few hosts as can be. Raises InputError where there is none for long."""
         from ray.util import placement_group
 
-        self._gang = placement_group([self._bundle] * self._ranks, strategy="PACK")
+        gang = self._gang = placement_group([self._bundle] * self._ranks, strategy="PACK")
         began = time.monotonic()
-        while not self._gang.wait(POLL_SECONDS):
+        while not gang.wait(POLL_SECONDS):
             if self._stopped:
                 raise WorkerStopped(f"{self.name}: stopped")
             if self._room() >= self._ranks:
