@@ -83,6 +83,8 @@ class Worker:
         with self._lock:
             if self._stopped:
                 raise WorkerStopped(f"{self.name}: stopped")
+            if self._process is not None and not self._process.is_alive():
+                self._reap(0.0)  # it died while it had nothing to do: no job's fault
             if self._process is None:
                 self._start()
                 self._load_resource(report)

@@ -12,6 +12,8 @@ from flows.runtime.ray_place.keeper import Keeper, Order
 from flows.runtime.worker import PATIENCE_SECONDS, TELL_SECONDS, WorkerDied, WorkerStopped
 
 POLL_SECONDS = 0.5
+ANSWER_SECONDS = 10.0
+"""An actor that has nothing to do has so long to say that it is there."""
 
 
 class RayReplica:
@@ -43,6 +45,17 @@ class RayReplica:
         except RayError as error:
             raise self._death(str(error)) from error
         return True
+
+    def answers(self) -> bool:
+        """Whether the actor is still there, before it is given a job; one that isn't is given up."""
+        import ray
+        from ray.exceptions import RayError
+
+        try:
+            ray.get(self._actor.ready.remote(), timeout=ANSWER_SECONDS)
+        except RayError:
+            self.kill()
+        return not self.is_dead
 
     def run(self, job: Callable[..., Any], *args: Any, report: Report = silent) -> Any:
         """The job's result; its exceptions are raised here. One job at a time.

@@ -92,6 +92,16 @@ def test_a_killed_worker_is_told_and_starts_again(worker: Worker, notes: Path) -
     assert notes.read_text().split() == ["loaded", "loaded"]
 
 
+def test_a_worker_that_died_while_nobody_used_it_costs_no_job_a_retry(worker: Worker, notes: Path) -> None:
+    worker.run(jobs.add, 1, 1)
+    process = worker._process
+    assert process is not None and process.pid is not None
+    os.kill(process.pid, signal.SIGKILL)
+    wait_until(lambda: not process.is_alive())
+    assert worker.run(jobs.add, 1, 1) == 2
+    assert notes.read_text().split() == ["loaded", "loaded"]
+
+
 def test_a_worker_that_is_killed_in_the_middle_of_a_message_has_died(worker: Worker) -> None:
     def kill(report: dict[str, Any]) -> None:
         time.sleep(0.5)  # its result is on the way by now

@@ -113,6 +113,16 @@ def test_what_is_killed_costs_its_job_alone(place: RayCluster, tmp_path: Path, w
     pool.close()
 
 
+def test_replicas_that_died_while_nobody_used_them_cost_no_job_a_retry(place: RayCluster, tmp_path: Path) -> None:
+    pool = place.pool("engine", jobs.load, tmp_path / "notes")
+    with ThreadPoolExecutor(2) as threads:
+        pids = list(threads.map(lambda _: pool.run(jobs.meet, 1.0), range(2)))
+    for pid in set(pids):
+        os.kill(actor_of(pid), signal.SIGKILL)
+    assert pool.run(jobs.add, 1, 1) == 2
+    pool.close()
+
+
 def test_a_pool_that_is_killed_lets_nobody_wait(place: RayCluster, tmp_path: Path) -> None:
     pool = place.pool("engine", jobs.load, tmp_path / "notes")
     with ThreadPoolExecutor(3) as threads:
