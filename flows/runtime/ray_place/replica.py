@@ -89,9 +89,9 @@ class RayReplica:
             yield self._receive(stream)
 
     def _receive(self, stream: Any) -> Message:
-        """The next message. The keeper says every few seconds that the job goes on: without that, its host is not heard.
+        """The next message. Raises as `run` where none will come.
 
-        Raises as `run` where none will come.
+        The keeper says every few seconds that the job goes on: without that, its host is not heard.
         """
         import ray
         from ray.exceptions import RayError
