@@ -167,9 +167,12 @@ def test_ranks_meet_and_one_that_dies_ends_all(place: RayCluster) -> None:
     group.close()
 
 
-def test_more_ranks_than_devices_are_refused(place: RayCluster) -> None:
-    with pytest.raises(InputError, match=r"train\.ranks: 3, and the cluster has room for 2; lower it, or add hosts"):
-        place.group("trainer", 3)
+def test_hosts_for_all_ranks_are_waited_for(place: RayCluster) -> None:
+    group, began = place.group("trainer", 3), time.monotonic()
+    with pytest.raises(InputError, match=r"train\.ranks: 3, and the cluster has room for 2; add hosts"):
+        group.run(jobs.add_ranks, 1)
+    assert time.monotonic() - began > 5
+    group.close()
 
 
 def test_a_host_that_is_not_heard_loses_its_replica(place: RayCluster, tmp_path: Path) -> None:
