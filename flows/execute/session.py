@@ -32,6 +32,8 @@ from mopd.settings import Settings
 from storage.runs import RunFolder
 from storage.shards import Manifest
 
+WITHOUT_RANKS = ("train.ranks=1", "train.shard=none")
+"""For whoever makes other contexts, or analyses, of a run: nothing is trained then."""
 DEVICE_LIMIT = "mopd-device"
 LEASE_SECONDS = 60.0
 """A killed holder's slot comes free after this time and a few seconds."""
@@ -110,7 +112,7 @@ class Run(Session):
         run._folder, run._plan, run._console = folder, RunPlan.of(folder), console
         settings, (_, place) = run._plan.settings, split_place(overrides)
         if place:
-            settings = overridden(folder, settings, place)
+            settings = overridden(folder, settings, [*place, *WITHOUT_RANKS])
             check_place(settings, folder.store)
         run._workers, run._tried = Workers(folder, settings), list(tried)
         return run

@@ -8,11 +8,14 @@ from typing import Any, cast
 
 import pytest
 
-from flows.execute.session import Workers
+from flows.execute.session import Run, Workers
 from flows.plan.stage import STAGES
+from flows.runtime.console import Console
 from flows.runtime.places import devices
 from flows.runtime.worker import load_nothing
+from mopd.errors import InputError
 from mopd.settings import parse_settings
+from tests.flows.plan.test_plan import run_of
 
 
 @pytest.fixture(autouse=True)
@@ -42,3 +45,11 @@ def test_an_engine_stays_for_the_next_stage_unless_that_has_another_number_of_re
     assert [pool.size for pool in pools] == sizes
     assert (pools[0] is pools[1]) == kept and pools[1] is pools[2]
     workers.close()
+
+
+def test_who_trains_nothing_needs_no_devices_for_the_ranks_of_the_run(tmp_path: Path) -> None:
+    folder, _ = run_of(tmp_path / "run", {"train.ranks": 8, "train.shard": "full"})
+    with Run.open(folder, Console(), overrides=["place.devices=2"]):
+        pass
+    with pytest.raises(InputError, match=r"place\.devices: 6, and this host has 4 GPUs"):
+        Run.open(folder, Console(), overrides=["place.devices=6"])
