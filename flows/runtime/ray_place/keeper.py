@@ -71,7 +71,12 @@ class Keeper:
         problem = difference(order.facts, facts_here(order.facts))
         self._refusal = problem and f"{name_of(node)} {problem}"
         self._worker = Worker(
-            order.name, order.load, *order.args, log=order.log, share=share, silence_seconds=order.silence_seconds
+            f"{order.name} on {node['NodeManagerHostname']}",
+            order.load,
+            *order.args,
+            log=order.log,
+            share=share,
+            silence_seconds=order.silence_seconds,
         )
 
     def ready(self) -> None:

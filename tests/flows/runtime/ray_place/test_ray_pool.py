@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import platform
 import signal
 import threading
 import time
@@ -104,7 +105,8 @@ def test_what_is_killed_costs_its_job_alone(place: RayCluster, tmp_path: Path, w
         going_on = threads.submit(pool.run, jobs.meet, 3.0)
         worker = psutil.Process(pid)
         os.kill(actor_of(pid) if who == "actor" else pid, signal.SIGKILL)
-        with pytest.raises(WorkerDied, match=r"engine-\d.*see .*engine-\d.log"):
+        host = f" on {platform.node()}" if who == "worker" else ""
+        with pytest.raises(WorkerDied, match=rf"engine-\d \(engine\){host}: .*see .*engine-\d\.log"):
             dying.result(20)
         psutil.wait_procs([worker], 10)
         assert not worker.is_running()
