@@ -1,11 +1,13 @@
 """Checkpoints of a round's training: in the run's folder, under the key of the policy, until that is there.
 
-RUN/checkpoints/KEY/update-000004/      a trainer state after four updates, whole or absent
+RUN/checkpoints/KEY-INPUTS/update-000004/      a trainer state after four updates, whole or absent
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import hashlib
+from collections.abc import Callable, Sequence
+from contextlib import suppress
 from pathlib import Path
 
 from storage.stores.files import fsync_path, fsync_tree, make_folder, naming, temporary_path
@@ -16,8 +18,10 @@ CHECKPOINTS = "checkpoints"
 class RoundCheckpoints:
     """Those of one policy: the last one that was written."""
 
-    def __init__(self, run: Path, key: str) -> None:
-        self._run, self._folder = run, run / CHECKPOINTS / key
+    def __init__(self, run: Path, key: str, parents: Sequence[str]) -> None:
+        """`parents`: of the policy's manifest. Scores that were made anew under their key are another training."""
+        inputs = hashlib.sha256(repr(parents).encode()).hexdigest()[:12]
+        self._run, self._folder = run, run / CHECKPOINTS / f"{key}-{inputs}"
 
     def newest(self) -> Path | None:
         """The folder of the last one; None where there is none."""
@@ -31,17 +35,18 @@ class RoundCheckpoints:
                 write(temporary)
             fsync_tree(temporary)
             make_folder(self._folder)
-            temporary.replace(target)
+            if not target.exists():  # else a rank was taken for lost, and goes on: it has come as far
+                temporary.replace(target)
             fsync_path(self._folder)
         if before is not None:
             self._remove(before)
 
     def clear(self) -> None:
-        """Remove them, and what other keys left: the policy is there."""
+        """Remove them, and what other trainings left: the policy is there."""
         if self._folder.parent.is_dir():
             self._remove(self._folder.parent)
 
     def _remove(self, folder: Path) -> None:
         """At once: half a checkpoint is never found."""
-        with temporary_path(self._run, folder.name) as aside:
+        with temporary_path(self._run, folder.name) as aside, suppress(FileNotFoundError):
             folder.replace(aside)

@@ -33,6 +33,7 @@ from storage.shards import (
     shard_key,
     verify_run,
 )
+from storage.stores import files
 from storage.stores.base import Store
 from tests.storage.storage_samples import commit, fill, key_of, make_rows, write_weights
 
@@ -292,6 +293,23 @@ def test_garbage_goes_after_its_grace_and_named_files_stay(run: RunFolder) -> No
     ]
     assert verify_run(run) == []
     assert collect_garbage(run, grace_seconds=0) == []
+
+
+def test_what_another_process_removes_while_garbage_is_looked_for_is_no_error(
+    run: RunFolder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    commit(run, "rollouts", make_rows("rollouts", run.run_id))
+    for name in ("gone.partial", "half.partial"):
+        (run.path / "_tmp" / name).mkdir()
+    last_change = files.last_change
+
+    def look_too_late(path: Path) -> float:
+        (run.path / "_tmp" / "gone.partial").rmdir()
+        monkeypatch.setattr(files, "last_change", last_change)
+        return last_change(path)
+
+    monkeypatch.setattr(files, "last_change", look_too_late)
+    assert collect_garbage(run, grace_seconds=0) == ["_tmp/half.partial"]
 
 
 def test_garbage_beside_a_damaged_manifest_is_kept(run: RunFolder) -> None:
