@@ -142,6 +142,19 @@ def fail_rank(_: None, report: Report, rank: int) -> None:
     time.sleep(60)
 
 
+def fail_joined_rank(_: None, report: Report, rank: int) -> None:
+    """One of ranks that are joined can't go on, the others wait for its number."""
+    import torch
+
+    from mopd.trainer.ranks import join_ranks
+
+    with join_ranks() as ranks:
+        ranks.sum(torch.ones(1))
+        if ranks.rank == rank:
+            raise InputError("tasks.jsonl:3: broken")
+        ranks.sum(torch.ones(1))
+
+
 def note(notes: Path, text: str) -> None:
     with notes.open("a") as file:
         file.write(f"{text}\n")
