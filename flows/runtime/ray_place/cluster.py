@@ -48,10 +48,9 @@ class RayCluster:
         """Ranks that Ray places all at once, on as few hosts as can be."""
         from ray.util.scheduling_strategies import PlacementGroupSchedulingStrategy
 
+        self._check_ranks(ranks, devices)
         resource = self._device()
         room = partial(_room, resource, devices)
-        if ranks > room():
-            raise InputError(f"train.ranks: {ranks}, and the cluster has room for {room()}; lower it, or add hosts")
 
         def make(rank: int, gang: Any) -> RayReplica:
             strategy = PlacementGroupSchedulingStrategy(gang, placement_group_bundle_index=rank)
@@ -62,7 +61,8 @@ class RayCluster:
         return RayGroup(name, ranks, {resource: float(devices)}, make, room=room, patience=patience)
 
     def check(self, store: Store) -> None:
-        """Whether Ray answers, a replica fits on a host, and all hosts are alike and see the run's folder."""
+        """Whether Ray answers, there is room for replicas and ranks, and all hosts are alike and see the run's
+        folder."""
         wanted, resource = self._settings.generate.num_devices, self._device()
         most = max(int(host["Resources"].get(resource, 0)) for host in _hosts())
         if wanted > most:
@@ -70,7 +70,12 @@ class RayCluster:
                 f"generate.engine_arguments: tensor_parallel_size: {wanted} devices a replica, and no host of the "
                 f"cluster has more than {most}; lower it"
             )
+        self._check_ranks(self._settings.train.ranks)
         check_hosts(_hosts(), store, self._settings)
+
+    def _check_ranks(self, ranks: int, devices: int = 1) -> None:
+        if ranks > (room := self.room(devices)):
+            raise InputError(f"train.ranks: {ranks}, and the cluster has room for {room}; lower it, or add hosts")
 
     def room(self, devices: int) -> int:
         """How many replicas with so many devices the hosts have room for; on the CPUs, as many as make sense."""

@@ -112,6 +112,16 @@ def test_rooms_by_devices_and_hosts(monkeypatch: pytest.MonkeyPatch) -> None:
     assert [place().room(devices) for devices in (1, 2, 8, 0)] == [13, 6, 1, 13]
 
 
+def test_more_ranks_than_devices_are_refused_before_a_run_begins(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(cluster, "connect", lambda address: None)
+    monkeypatch.setattr(cluster, "_hosts", lambda: [{"Resources": {"CPU": 64.0, "GPU": 2.0}}])
+    settings = parse_settings({"place": {"kind": "ray"}, "train": {"ranks": 3}})
+    with pytest.raises(InputError, match=r"^train\.ranks: 3, and the cluster has room for 2; lower it, or add hosts$"):
+        RayCluster(settings).check(open_store(tmp_path / "run"))
+
+
 def test_a_host_in_one_line() -> None:
     resources = {"CPU": 64.0, "GPU": 8.0, "memory": 512.0 * (1 << 30)}
     assert describe_host("node-3", resources) == "node-3: 8 GPUs, 64 CPUs, 512 GB for processes"
