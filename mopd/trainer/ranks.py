@@ -51,6 +51,10 @@ class Ranks:
         dist.all_gather_object(values, value)
         return values
 
+    def wait_for_all(self) -> None:
+        """Go on when all ranks have come here."""
+        self.gather(None)
+
     def sum(self, values: Tensor) -> None:
         """Add up a tensor over all ranks, in place; each gets the same bits."""
         if self.size > 1:
