@@ -160,6 +160,19 @@ def break_down(_: None, report: Report) -> None:
     raise RuntimeError("Connection closed by peer")
 
 
+def fail_joined_rank(_: None, report: Report, rank: int) -> None:
+    """One of ranks that are joined can't go on, the others wait for its number."""
+    import torch
+
+    from mopd.trainer.ranks import join_ranks
+
+    with join_ranks() as ranks:
+        ranks.sum(torch.ones(1))
+        if ranks.rank == rank:
+            raise InputError("tasks.jsonl:3: broken")
+        ranks.sum(torch.ones(1))
+
+
 def note(notes: Path, text: str) -> None:
     with notes.open("a") as file:
         file.write(f"{text}\n")

@@ -75,6 +75,13 @@ def test_ranks_that_are_made_while_their_group_is_killed_end_too() -> None:
     assert killed == ["killed"] * 2
 
 
+@pytest.mark.parametrize("rank", [0, 1])
+def test_what_a_rank_raises_is_raised_while_others_wait_for_it(group: RankGroup, rank: int) -> None:
+    """Not that the others lost their connection to it."""
+    with pytest.raises(InputError, match="broken"):
+        group.run(jobs.fail_joined_rank, rank)
+
+
 def test_a_group_that_is_killed_is_over(group: RankGroup) -> None:
     begun = threading.Event()
     with ThreadPoolExecutor(1) as threads:
