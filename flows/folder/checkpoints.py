@@ -28,18 +28,20 @@ class RoundCheckpoints:
         return max(self._folder.glob("update-*"), default=None)
 
     def write(self, number: int, write: Callable[[Path], None]) -> None:
-        """Keep the folder that `write` fills, after `number` updates, in place of the one before."""
-        before, target = self.newest(), self._folder / f"update-{number:06d}"
+        """Keep the folder that `write` fills, after `number` updates, in place of all that are there."""
+        target = self._folder / f"update-{number:06d}"
         with temporary_path(self._run, target.name) as temporary:
             with naming(target):
                 write(temporary)
             fsync_tree(temporary)
             make_folder(self._folder)
-            if not target.exists():  # else a rank was taken for lost, and goes on: it has come as far
-                temporary.replace(target)
+            if target.exists():  # of an attempt that this one can't go on from, or of a rank that was taken for lost
+                self._remove(target)
+            temporary.replace(target)
             fsync_path(self._folder)
-        if before is not None:
-            self._remove(before)
+        for other in self._folder.glob("update-*"):
+            if other != target:
+                self._remove(other)
 
     def clear(self) -> None:
         """Remove them, and what other trainings left: the policy is there."""

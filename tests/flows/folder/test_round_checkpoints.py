@@ -64,6 +64,19 @@ def test_one_that_fails_leaves_the_one_before(tmp_path: Path) -> None:
     assert not list((tmp_path / "_tmp").glob("*.partial"))
 
 
+@pytest.mark.parametrize("left", [(1,), (1, 2), (2, 3)])
+def test_a_round_that_begins_anew_replaces_what_an_earlier_attempt_left(tmp_path: Path, left: tuple[int, ...]) -> None:
+    """As where not all ranks see it; two are left where a kill came before the older one was removed."""
+    checkpoints = RoundCheckpoints(tmp_path, "key", ["scores:1"])
+    checkpoints.write(left[0], fill)
+    (folder,) = (tmp_path / CHECKPOINTS).glob("key-*")
+    for number in left[1:]:
+        fill(folder / f"update-{number:06d}")
+    checkpoints.write(1, fill)
+    assert [path.name for path in folder.iterdir()] == ["update-000001"]
+    assert not list((tmp_path / "_tmp").glob("*.partial"))
+
+
 def test_other_keys_and_inputs_are_not_gone_on_from_and_go_with_the_rest(tmp_path: Path) -> None:
     RoundCheckpoints(tmp_path, "before", ["scores:1"]).write(1, fill)
     RoundCheckpoints(tmp_path, "key", ["scores:2"]).write(1, fill)
