@@ -111,13 +111,15 @@ def read_fork_notes(run: RunFolder) -> list[dict[str, Any]]:
     """What forks took over from this run: `fork` (an address), `files`, and `policy`, the last round of a policy."""
     notes = []
     for name in run.store.list_files(f"{NOTES}/"):
-        content = run.store.read(name)
         try:
-            note = json.loads(content)
+            notes.append(json.loads(run.store.read(name)))
+        except FileNotFoundError:  # of a fork that could not be made
+            continue
+        except StorageError:  # the store, not the note
+            raise
         except ValueError as error:
             file = f"{run.address}/{name}"
             raise StorageError(f"{file} is damaged ({error}): remove it if no fork needs this run any more") from error
-        notes.append(note)
     return notes
 
 

@@ -34,7 +34,8 @@ from storage.shards import (
     verify_run,
 )
 from storage.stores import files
-from storage.stores.base import Store
+from storage.stores.base import Entry, Store
+from storage.stores.local import LocalStore
 from tests.storage.storage_samples import commit, fill, key_of, make_rows, write_weights
 
 ROOT = Path(__file__).parents[2]
@@ -310,6 +311,21 @@ def test_what_another_process_removes_while_garbage_is_looked_for_is_no_error(
 
     monkeypatch.setattr(files, "last_change", look_too_late)
     assert collect_garbage(run, grace_seconds=0) == ["_tmp/half.partial"]
+
+
+def test_a_forks_note_that_goes_while_garbage_is_looked_for_is_no_error(
+    run: RunFolder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run.store.replace("forks/failed-1.json", b'{"fork": "/nowhere", "policy": 0, "files": ["rollouts/kept"]}')
+    list_files = LocalStore.list_files
+
+    def list_early(store: LocalStore, prefix: str) -> dict[str, Entry]:
+        found = list_files(store, prefix)
+        store.remove("forks/failed-1.json")
+        return found
+
+    monkeypatch.setattr(LocalStore, "list_files", list_early)
+    assert collect_garbage(run, grace_seconds=0) == []
 
 
 def test_garbage_beside_a_damaged_manifest_is_kept(run: RunFolder) -> None:
