@@ -12,8 +12,8 @@ from flows.runtime.ray_place.keeper import Keeper, Order
 from flows.runtime.worker import PATIENCE_SECONDS, TELL_SECONDS, WorkerDied, WorkerStopped
 
 POLL_SECONDS = 0.5
-ANSWER_SECONDS = 10.0
-"""An actor that has nothing to do has so long to say that it is there."""
+ANSWER_SECONDS = 60.0
+"""An actor that has nothing to do has so long to say that it is there; of one that has died Ray knows sooner."""
 
 
 class RayReplica:
