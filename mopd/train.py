@@ -90,6 +90,7 @@ def train_round(
     if needs_teacher(settings):
         teacher = _load_teacher(settings, policy_folder, state_folder, reference_folder or policy_folder, device)
     updates, steps = read_updates(last), _step_ids(settings.train, policy_folder)
+    ranks.wait_for_all()  # an update without signal makes none wait, and a new checkpoint takes the place of the last
     parts = list(split_updates(scores, settings, round=round))
     for number, part in list(enumerate(parts))[len(updates) :]:
         tell = partial(_tell, progress, number, len(parts))

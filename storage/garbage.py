@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from storage.errors import StorageError
 from storage.lineage import find_dependent_fork, read_fork_notes
 from storage.logger import LOGGER
-from storage.manifests import POLICIES, REMOVABLE_PREFIX, Manifest, manifest_names
+from storage.manifests import POLICIES, REMOVABLE_PREFIX, read_manifests
 from storage.policies import policy_depth
 from storage.runs import RunFolder
 from storage.schemas import SCHEMAS
@@ -63,9 +63,11 @@ def _list_data(run: RunFolder, table: str) -> Iterator[tuple[int, str, float]]:
 def _read_named(run: RunFolder, table: str, round: int) -> set[str] | None:
     """The data that a round's manifests name; None where one is damaged."""
     try:
-        return {Manifest.read(run.store, name).file for name in manifest_names(run, table, round)}
+        return {manifest.file for manifest in read_manifests(run, table, round)}
     except StorageError:  # the store, not the manifest
         raise
+    except FileNotFoundError:  # another process works there
+        return None
     except (ValueError, TypeError) as error:
         LOGGER.warning("garbage of %s/round=%04d is kept: a manifest is damaged (%s)", table, round, error)
         return None
@@ -83,6 +85,7 @@ def remove_trainer_state(run: RunFolder, round: int) -> None:
         return
     depth = policy_depth(run)
     files = [name.split("/") for name in run.store.list_files(f"{POLICIES}/round={round:04d}/")]
-    state = {"/".join(parts[: depth + 1]) for parts in files if parts[depth].startswith(REMOVABLE_PREFIX)}
+    inside = (parts for parts in files if len(parts) > depth)
+    state = {"/".join(parts[: depth + 1]) for parts in inside if parts[depth].startswith(REMOVABLE_PREFIX)}
     for name in sorted(state):
         run.store.remove(name)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import uuid
 from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
@@ -37,7 +38,7 @@ def create_fork(
         manifest_name(draft, manifest.table, manifest.round, manifest.shard, manifest.key): manifest.to_json().encode()
         for manifest in manifests
     }
-    notes = _write_notes(parent, address, manifests)
+    notes = _write_notes(parent, store, manifests)
     try:
         store.create_all({**files, RUN_FILE: new_run(store, draft.document)})
     except BaseException:
@@ -82,23 +83,24 @@ def _short_hash(text: str) -> str:
     return hashlib.sha256(text.encode()).hexdigest()[:8]
 
 
-def _write_notes(parent: RunFolder, address: str, manifests: Sequence[Manifest]) -> list[tuple[Store, str]]:
+def _write_notes(parent: RunFolder, fork: Store, manifests: Sequence[Manifest]) -> list[tuple[Store, str]]:
     """Leave a note in each run that something is taken from; a run that can't be written to keeps nothing for us."""
-    written = []
+    written, address = [], fork.address
     for name in sorted({manifest.home for manifest in manifests}):
         home = parent.store if name == _home_name(parent) else parent.home(name)
         taken = [manifest for manifest in manifests if manifest.home == name]
         policies = [manifest.round for manifest in taken if manifest.table == POLICIES]
         note = {
             "fork": address,
+            "relative": fork.path_from(home.address),
             "policy": max(policies, default=None),
             "files": sorted(manifest.file for manifest in taken),
         }
-        file = f"{NOTES}/{address.rpartition('/')[2]}-{_short_hash(address)}.json"
+        file = f"{NOTES}/{address.rpartition('/')[2]}-{uuid.uuid4().hex[:8]}.json"  # nobody removes another's
         try:
             home.replace(file, json.dumps(note, indent=1).encode())
-        except OSError as error:
-            reason = error.strerror
+        except (OSError, StorageError) as error:
+            reason = error.strerror if isinstance(error, OSError) else error
             LOGGER.warning("%s: can't be noted that %s uses it (%s): keep what it holds", home.address, address, reason)
         else:
             written.append((home, file))
@@ -109,13 +111,15 @@ def read_fork_notes(run: RunFolder) -> list[dict[str, Any]]:
     """What forks took over from this run: `fork` (an address), `files`, and `policy`, the last round of a policy."""
     notes = []
     for name in run.store.list_files(f"{NOTES}/"):
-        content = run.store.read(name)
         try:
-            note = json.loads(content)
+            notes.append(json.loads(run.store.read(name)))
+        except FileNotFoundError:  # of a fork that could not be made
+            continue
+        except StorageError:  # the store, not the note
+            raise
         except ValueError as error:
             file = f"{run.address}/{name}"
             raise StorageError(f"{file} is damaged ({error}): remove it if no fork needs this run any more") from error
-        notes.append(note)
     return notes
 
 
@@ -124,8 +128,9 @@ def find_dependent_fork(run: RunFolder, round: int) -> str | None:
     for note in read_fork_notes(run):
         if note["policy"] != round:
             continue
-        fork = run.store.beside(note["fork"])
-        trained = any(round_of(name) == round + 1 for name in fork.list_files(f"{POLICIES}/"))
-        if fork.stat(RUN_FILE) is not None and not trained:
-            return fork.address
+        for place in dict.fromkeys(note.get(name, note["fork"]) for name in ("relative", "fork")):
+            fork = run.store.beside(place)  # both may have been moved together
+            trained = any(round_of(name) == round + 1 for name in fork.list_files(f"{POLICIES}/"))
+            if fork.stat(RUN_FILE) is not None and not trained:
+                return fork.address
     return None

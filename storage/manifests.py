@@ -269,6 +269,12 @@ def manifest_names(run: RunFolder, table: str, round: int | None = None) -> list
     return _choose_manifests(run.store.list_files(_prefix(table, round)), round)
 
 
+def read_manifests(run: RunFolder, table: str, round: int) -> list[Manifest]:
+    """All manifests of a round, be their data whole or not. ValueError when one is damaged."""
+    listing = Listing(run.store, run.store.list_files(_prefix(table, round)))
+    return [Manifest.read(listing, name) for name in _choose_manifests(listing.entries, round)]
+
+
 def round_of(name: str) -> int | None:
     """The round that a manifest is of, by its name; None for other files."""
     table, _, rest = name.partition("/")

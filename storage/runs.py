@@ -174,7 +174,9 @@ def new_run(store: Store, document: dict[str, Any]) -> bytes:
 
 
 def _is_run(store: Store, entry: dict[str, Any]) -> bool:
-    """Whether the run that an entry of `lineage.homes` names lies there."""
+    """Whether the run that an entry of `lineage.homes` names lies there. StorageError where the store is away."""
+    if not is_run(store):
+        return False
     try:
         document = RunFolder.open(store).document
     except StorageError:

@@ -129,7 +129,7 @@ def commit_folder(
     target = policy_name(run, round)
     with run.store.scratch(f"{POLICIES}-{round:04d}") as temporary:
         temporary.mkdir()
-        with naming(Path(run.store.address) / target):
+        with naming(run.path / target):
             write(temporary)
         fsync_tree(temporary)
         files = _describe_files(temporary)

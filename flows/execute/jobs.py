@@ -221,15 +221,16 @@ def train(_: None, work: Work) -> Manifest | None:
     settings = pinned(work.settings, commits_of(work.folder))
     refuse_committed(work.folder, work.shard.round)  # trained from other scores: said now, not after hours of training
     inputs = [scores for scores in work.shard.inputs if scores.table == "scores"]
+    parents = work.shard.parents(work.folder)
     scores = RoundScores(work.folder, inputs, columns_read(settings))
     with join_ranks() as ranks:
         if ranks.is_first:
-            return _commit_policy(work, settings, scores, ranks)
-        _train_into(None, work, settings, scores, ranks)
+            return _commit_policy(work, settings, scores, parents, ranks)
+        _train_into(None, work, settings, scores, parents, ranks)
         return None
 
 
-def _commit_policy(work: Work, settings: Settings, scores: RoundScores, ranks: Ranks) -> Manifest:
+def _commit_policy(work: Work, settings: Settings, scores: RoundScores, parents: list[str], ranks: Ranks) -> Manifest:
     folder, shard, began = work.folder, work.shard, time.monotonic()
     num_groups = len({row["prompt_id"] for row in scores.rows})
     groups = {"groups": num_groups, "groups_wanted": settings.generate.num_prompts}
@@ -237,19 +238,20 @@ def _commit_policy(work: Work, settings: Settings, scores: RoundScores, ranks: R
     info |= {"ranks": ranks.size, "shard": settings.train.shard}
 
     def write(out: Path) -> None:
-        updates = _train_into(out, work, settings, scores, ranks)
+        updates = _train_into(out, work, settings, scores, parents, ranks)
         gather_trainer_state(out)
         save_chat_template(run_template(folder, settings), out)
         info.update(steps=len(updates), tokens=sum(row["tokens"] for row in updates), seconds=time.monotonic() - began)
         info["updates"] = updates
 
-    parents = shard.parents(folder)
     manifest = commit_folder(folder, round=shard.round, key=shard.key, parents=parents, info=info, write=write)
-    RoundCheckpoints(folder.path, shard.key).clear()
+    RoundCheckpoints(folder.path, shard.key, parents).clear()
     return manifest
 
 
-def _train_into(out: Path | None, work: Work, settings: Settings, scores: RoundScores, ranks: Ranks) -> Rows:
+def _train_into(
+    out: Path | None, work: Work, settings: Settings, scores: RoundScores, parents: list[str], ranks: Ranks
+) -> Rows:
     """The update rows of the round; on rank 0 the policy is in `out`."""
     from mopd.train import train_round
 
@@ -266,7 +268,7 @@ def _train_into(out: Path | None, work: Work, settings: Settings, scores: RoundS
         round=version,
         progress=work.report,
         ranks=ranks,
-        checkpoints=RoundCheckpoints(folder.path, work.shard.key),
+        checkpoints=RoundCheckpoints(folder.path, work.shard.key, parents),
     )
 
 

@@ -32,6 +32,8 @@ from mopd.settings import Settings
 from storage.runs import RunFolder
 from storage.shards import Manifest
 
+WITHOUT_RANKS = ("train.ranks=1", "train.shard=none")
+"""For whoever makes other contexts, or analyses, of a run: nothing is trained then."""
 DEVICE_LIMIT = "mopd-device"
 LEASE_SECONDS = 60.0
 """A killed holder's slot comes free after this time and a few seconds."""
@@ -110,7 +112,7 @@ class Run(Session):
         run._folder, run._plan, run._console = folder, RunPlan.of(folder), console
         settings, (_, place) = run._plan.settings, split_place(overrides)
         if place:
-            settings = overridden(folder, settings, place)
+            settings = overridden(folder, settings, [*place, *WITHOUT_RANKS])
             check_place(settings, folder.store)
         run._workers, run._tried = Workers(folder, settings), list(tried)
         return run
@@ -157,12 +159,13 @@ class Workers:
         self._folder, self._settings = folder, settings
         self._place = open_place(settings, folder.path / "logs")
         self._device: Pool | None = None
+        self._limit: int | None = None
         self._slots = ExitStack()
 
     @cached_property
     def cpu(self) -> Pool:
         """The pool on the CPUs."""
-        return self._place.pool("cpu", load_nothing, devices=0, replicas=self._settings.place.replicas.get("verify"))
+        return self._place.pool("cpu", load_nothing, devices=0, replicas=self._settings.place.limit("verify"))
 
     @property
     def device(self) -> Pool:
@@ -204,16 +207,17 @@ class Workers:
 
     def hold(self, stage: Stage, name: str, num_shards: int, load: Callable[..., Any], *args: Any) -> Pool:
         """The pool of that name, with a replica for each of so many shards, as far as there is room."""
-        devices, replicas = stage.devices(self._settings), self._settings.place.most(stage.name, num_shards)
-        return self._hold(name, lambda: self._place.pool(name, load, *args, devices=devices, replicas=replicas))
+        devices, limit = stage.devices(self._settings), self._settings.place.limit(stage.name)
+        replicas = min(num_shards, limit or num_shards)
+        return self._hold(name, lambda: self._place.pool(name, load, *args, devices=devices, replicas=replicas), limit)
 
-    def _hold(self, name: str, start: Callable[[], Pool]) -> Pool:
-        """The pool of that name; another one that holds devices is closed first."""
-        if self._device is None or self._device.name != name:
+    def _hold(self, name: str, start: Callable[[], Pool], limit: int | None = None) -> Pool:
+        """The pool of that name and limit of replicas; another one that holds devices is closed first."""
+        if self._device is None or (self._device.name, self._limit) != (name, limit):
             self.release()
             pool = start()
             _take_slots(self._slots, pool.devices)
-            self._device = pool
+            self._device, self._limit = pool, limit
         return self._device
 
     def release(self) -> None:

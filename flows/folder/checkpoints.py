@@ -1,11 +1,13 @@
 """Checkpoints of a round's training: in the run's folder, under the key of the policy, until that is there.
 
-RUN/checkpoints/KEY/update-000004/      a trainer state after four updates, whole or absent
+RUN/checkpoints/KEY-INPUTS/update-000004/      a trainer state after four updates, whole or absent
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import hashlib
+from collections.abc import Callable, Sequence
+from contextlib import suppress
 from pathlib import Path
 
 from storage.stores.files import fsync_path, fsync_tree, make_folder, naming, temporary_path
@@ -16,32 +18,37 @@ CHECKPOINTS = "checkpoints"
 class RoundCheckpoints:
     """Those of one policy: the last one that was written."""
 
-    def __init__(self, run: Path, key: str) -> None:
-        self._run, self._folder = run, run / CHECKPOINTS / key
+    def __init__(self, run: Path, key: str, parents: Sequence[str]) -> None:
+        """`parents`: of the policy's manifest. Scores that were made anew under their key are another training."""
+        inputs = hashlib.sha256(repr(parents).encode()).hexdigest()[:12]
+        self._run, self._folder = run, run / CHECKPOINTS / f"{key}-{inputs}"
 
     def newest(self) -> Path | None:
         """The folder of the last one; None where there is none."""
         return max(self._folder.glob("update-*"), default=None)
 
     def write(self, number: int, write: Callable[[Path], None]) -> None:
-        """Keep the folder that `write` fills, after `number` updates, in place of the one before."""
-        before, target = self.newest(), self._folder / f"update-{number:06d}"
+        """Keep the folder that `write` fills, after `number` updates, in place of all that are there."""
+        target = self._folder / f"update-{number:06d}"
         with temporary_path(self._run, target.name) as temporary:
             with naming(target):
                 write(temporary)
             fsync_tree(temporary)
             make_folder(self._folder)
+            if target.exists():  # of an attempt that this one can't go on from, or of a rank that was taken for lost
+                self._remove(target)
             temporary.replace(target)
             fsync_path(self._folder)
-        if before is not None:
-            self._remove(before)
+        for other in self._folder.glob("update-*"):
+            if other != target:
+                self._remove(other)
 
     def clear(self) -> None:
-        """Remove them, and what other keys left: the policy is there."""
+        """Remove them, and what other trainings left: the policy is there."""
         if self._folder.parent.is_dir():
             self._remove(self._folder.parent)
 
     def _remove(self, folder: Path) -> None:
         """At once: half a checkpoint is never found."""
-        with temporary_path(self._run, folder.name) as aside:
+        with temporary_path(self._run, folder.name) as aside, suppress(FileNotFoundError):
             folder.replace(aside)

@@ -16,7 +16,7 @@ from flows.runtime.worker import in_own_process
 from mopd.errors import InputError
 from mopd.settings import Settings, override_tree, parse_settings
 from storage.lineage import create_fork, require_new
-from storage.manifests import POLICIES, Manifest
+from storage.manifests import POLICIES, Manifest, looking_once
 from storage.runs import RUN_FILE, RunFolder
 from storage.stores.address import Address, open_store
 from storage.stores.base import Store
@@ -34,12 +34,14 @@ def fork_run(parent: Address, round: int, overrides: list[str], new: Address) ->
     settings = overridden(folder, parent_plan.settings, overrides)
     store = _new_store(folder, new)
     _check_round(folder, parent_plan, round, settings)
-    _check_finished(folder, parent_plan, round)
+    with looking_once():
+        _check_finished(folder, parent_plan, round)
     _check_differs(folder, settings)
     inputs = check_inputs_unchanged(folder, parent_plan, settings)
     _check_policy(parent_plan, round, settings)
     plan = parent_plan.forked(round, RunPlan(settings, **{name: inputs[name] for name in DIGESTS}))
-    committed = [(shard.name, shard.find(folder)) for shard in plan.shards()]
+    with looking_once():
+        committed = [(shard.name, shard.find(folder)) for shard in plan.shards()]
     taken = [replace(manifest, name=name) for name, manifest in committed if manifest is not None]
     first = _find_first_trained(plan, taken)
     _check_trainer_state(folder, plan, first)

@@ -16,12 +16,9 @@ from mopd.tasks.task import Task, solution_of
 def check_inputs(_: None, report: Report, settings: Settings, tasks_digest: str) -> dict[str, Any]:
     """Digests of model and tasks, numbers of tasks. Raises InputError for what would fail later."""
     from mopd.groups import num_further
-    from mopd.memory.plan import check_memory
     from mopd.models.chat_template import load_chat_template
-    from mopd.models.device import default_device
     from mopd.models.folders import model_digest, model_window, resolve_model
     from mopd.models.teachers import check_teacher, teacher_sources
-    from mopd.optimizers.make import check_optimizer
     from mopd.tasks.draw import draw_prompts, load_tasks
 
     tasks = load_tasks(settings.tasks, settings.seed, settings.verify)
@@ -40,8 +37,7 @@ def check_inputs(_: None, report: Report, settings: Settings, tasks_digest: str)
     teacher = teacher_sources(settings.train.teacher, policy_folder=model, state_folder=None, reference_folder=model)
     check_budgets(settings, window=model_window(model), teacher_window=model_window(teacher[0].folder))
     check_lora(settings, model)
-    check_optimizer(settings, default_device())
-    check_memory(settings)
+    check_device(None, report, settings)
     template = load_chat_template(model, settings.model)
     template.check()
     check_sampling(settings, template.tokenizer)
@@ -57,11 +53,21 @@ def check_inputs(_: None, report: Report, settings: Settings, tasks_digest: str)
     }
 
 
-def check_size(_: None, report: Report, settings: Settings) -> None:
-    """A run must fit into the memory there is: all that this takes of a model is its config. Raises InputError."""
-    from mopd.memory.plan import check_memory
+def check_device(_: None, report: Report, settings: Settings) -> None:
+    """A run must fit into the memory there is, and its optimizer be had: that takes of a model its config alone.
 
-    check_memory(settings)
+    Of a cluster this host's device stands for all; where it has no GPU, those of the others are not known here.
+    Raises InputError.
+    """
+    from mopd.memory.plan import check_memory
+    from mopd.models.device import default_device
+    from mopd.optimizers.make import check_optimizer
+
+    device = default_device()
+    is_known = settings.place.kind == "local" or device.type != "cpu"
+    check_optimizer(settings, device if is_known else None)
+    if is_known:
+        check_memory(settings)
 
 
 def check_weights(settings: Settings, model: Path) -> None:

@@ -16,7 +16,7 @@ from types import MappingProxyType
 from typing import Any
 
 from flows.folder.commits import HUB, Commits, are_loaded, commits_of, hub_names, load_names, pinned
-from flows.folder.inputs import check_inputs, check_size
+from flows.folder.inputs import check_device, check_inputs
 from flows.folder.named_models import make_models, model_paths
 from flows.plan.conditions import changed_settings
 from flows.plan.run import RunPlan
@@ -94,7 +94,7 @@ def inputs_of(settings: Settings, known: Commits = MappingProxyType({})) -> dict
     """
     names = hub_names(settings, known)
     if not are_loaded(names, known):
-        in_own_process(check_size, settings)  # before gigabytes are loaded that can't be used here
+        in_own_process(check_device, settings)  # before gigabytes are loaded that can't be used here
     commits = load_names(names, known, allow_pickled=settings.model.allow_pickled_weights)
     settings = pinned(settings, commits)
     make_models(model_paths(settings))

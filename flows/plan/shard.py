@@ -11,6 +11,7 @@ from typing import Any
 
 from mopd.groups import Candidates
 from mopd.settings import Settings
+from storage.manifests import looking_once
 from storage.runs import RunFolder
 from storage.shards import Manifest, find_manifest
 
@@ -166,7 +167,8 @@ class RoundPlan:
 
     def useful(self, folder: RunFolder) -> list[int | None]:
         """Useful groups of each candidate shard, by its verdicts; None where they are not there."""
-        found = [shard.find(folder) for shard in self.verdicts]
+        with looking_once():
+            found = [shard.find(folder) for shard in self.verdicts]
         return [None if manifest is None else int(manifest.info[self.candidates.kind]) for manifest in found]
 
     def needed(self, folder: RunFolder) -> RoundPlan:

@@ -11,7 +11,7 @@ from flows.report.report import Report
 from flows.report.table import Column, Row, Table
 from flows.runtime.messages import Report as Progress
 from flows.runtime.worker import in_own_process
-from mopd.memory.disk import policy_bytes, shard_bytes, trainer_state_bytes
+from mopd.memory.disk import checkpoint_bytes, policy_bytes, shard_bytes, trainer_state_bytes
 from mopd.memory.plan import MemoryPlan, describe, in_gigabytes, plan_memory, read_device, who_needs
 from mopd.memory.sizes import GIGABYTE
 from mopd.settings import Settings
@@ -98,9 +98,11 @@ def _disk_table(settings: Settings, plan: MemoryPlan) -> Table:
 def _disk_line(settings: Settings, plan: MemoryPlan) -> str:
     num_states = settings.train.keep_trainer_states + 1  # the newest is written before the oldest goes
     states = num_states * trainer_state_bytes(settings, plan.models)
-    whole = settings.rounds * (sum(shard_bytes(settings).values()) + policy_bytes(settings, plan.models)) + states
-    free = shutil.disk_usage(Path.cwd()).free
+    checkpoints = checkpoint_bytes(settings, plan.models)
+    kept = settings.rounds * (sum(shard_bytes(settings).values()) + policy_bytes(settings, plan.models))
+    also = " and two checkpoints" if checkpoints else ""
     return (
-        f"{settings.rounds} rounds write at most {in_gigabytes(whole)}, {num_states} trainer states among them; "
-        f"{in_gigabytes(free)} are free in {Path.cwd()}"
+        f"{settings.rounds} rounds write at most {in_gigabytes(kept + states + checkpoints)}, {num_states} trainer "
+        f"states{also} among them; "
+        f"{in_gigabytes(shutil.disk_usage(Path.cwd()).free)} are free in {Path.cwd()}"
     )

@@ -46,27 +46,31 @@ def answer(send: Send, function: Callable[..., Any], *args: Any, share: bool = T
 
 
 def outcome(messages: Iterable[Message], report: Report) -> Any:
-    """The result that ends the messages; the job's error is raised, reports go to `report`. EOFError without an end."""
+    """The result that ends the messages; the job's error is raised, reports go to `report`."""
     for kind, value in messages:
         if kind == "error":
             raise value
         if kind == "result":
             return value
         report(value)
-    raise EOFError
+    raise AssertionError("messages end with a result or an error")
 
 
 def portable(error: Exception) -> Exception:
     """The error with this process's traceback as a note; a RuntimeError where it can't be pickled, or wants torch."""
     trace = "".join(traceback.format_exception(error))
     try:
-        refused = OutOfMemory(f"out of memory ({str(error).splitlines()[0]})") if is_refusal(error) else None
-        copy = refused or pickle.loads(pickle.dumps(error))
+        copy = _refusal(error) if is_refusal(error) else pickle.loads(pickle.dumps(error))
     except Exception:
         copy = RuntimeError(f"{type(error).__name__}: {error}")
     copy.add_note(f"In the worker process:\n{trace}")
     assert isinstance(copy, Exception)
     return copy
+
+
+def _refusal(error: Exception) -> OutOfMemory:
+    what = next(iter(str(error).splitlines()), "") or type(error).__name__  # Python's own says nothing
+    return OutOfMemory(f"out of memory ({what})")
 
 
 def _leave_dead_engine(error: Exception) -> None:

@@ -83,6 +83,8 @@ class Worker:
         with self._lock:
             if self._stopped:
                 raise WorkerStopped(f"{self.name}: stopped")
+            if self._process is not None and not self._process.is_alive():
+                self._reap(0.0)  # it died while it had nothing to do: no job's fault
             if self._process is None:
                 self._start()
                 self._load_resource(report)
@@ -133,9 +135,9 @@ class Worker:
         assert self._connection is not None
         try:
             self._connection.send((function, args))
-            return outcome(self._messages(self._connection, report), report)
-        except (EOFError, ConnectionError) as error:
+        except ConnectionError as error:
             raise self._death() from error
+        return outcome(self._messages(self._connection, report), report)
 
     def _messages(self, connection: Connection, report: Report) -> Iterator[Message]:
         """What comes; while nothing does, an empty report now and then says that the job goes on."""
@@ -143,7 +145,7 @@ class Worker:
             yield self._receive(connection, report)
 
     def _receive(self, connection: Connection, report: Report) -> Message:
-        """The next message. EOFError where none will come: the process is dead, or has been silent for too long.
+        """The next message. Raises as `run` where none will come: the process is dead, or has been silent for too long.
 
         Watches the process too: its own children may hold the connection open after its death.
         """
@@ -157,8 +159,11 @@ class Worker:
                 report({})
             self._was_silent = now - heard > self._silence_seconds
             if self._was_silent or not (self._process.is_alive() or connection.poll(0)):
-                raise EOFError
-        message: Message = connection.recv()
+                raise self._death()
+        try:
+            message: Message = connection.recv()
+        except (EOFError, OSError) as error:  # it died between two messages, or in the middle of one
+            raise self._death() from error
         return message
 
     def _death(self) -> Exception:

@@ -48,3 +48,14 @@ def trainer_state_bytes(settings: Settings, models: Models) -> int:
     is_kept = settings.train.teacher.kind == "ema"
     teacher = weight_bytes(shape, FLOAT32) + FLOAT32 * shape.num_adapter if is_kept else 0
     return optimizer_bytes(settings, shape) + teacher
+
+
+def checkpoint_bytes(settings: Settings, models: Models) -> int:
+    """Checkpoints within a round, where it has any: two for a moment, while one takes the place of the other."""
+    every, num_updates = (
+        settings.train.checkpoint_every_updates,
+        settings.train.epochs * settings.train.updates_per_round,
+    )
+    if every is None or every >= num_updates:  # none is left after the last one
+        return 0
+    return 2 * (policy_bytes(settings, models) + trainer_state_bytes(settings, models))

@@ -24,7 +24,6 @@ from mopd.seeds import derive_seed
 if TYPE_CHECKING:  # training runs where pydantic is not installed; peft is imported where there is an adapter
     from peft import LoraConfig
 
-    from mopd.settings import Settings
     from mopd.settings.lora import LoraSettings
 
 ADAPTER = "adapter"
@@ -180,12 +179,6 @@ def copy_sharing_frozen(model: Any) -> Any:
     """A copy in evaluation mode; parameters that are not trained are the same tensors."""
     frozen = {id(value): value for value in model.parameters() if not value.requires_grad}
     return copy.deepcopy(model, frozen).eval()
-
-
-def seed_dropout(settings: Settings, update: int, micro_batch: int) -> None:
-    """Dropout of a micro-batch is the same whenever, and on whichever rank, it is read. Without it nothing is drawn."""
-    if settings.train.lora is not None and settings.train.lora.dropout:
-        torch.manual_seed(derive_seed("dropout", settings.seed, update, micro_batch))
 
 
 def _check_same(folder: Path, config: dict[str, Any]) -> None:

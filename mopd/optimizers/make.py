@@ -42,12 +42,14 @@ def reading_dtype(precision: str, device: torch.device) -> torch.dtype:
     return dtype
 
 
-def check_optimizer(settings: Settings, device: torch.device) -> None:
-    """Raises InputError for what can't be had on a device."""
-    if settings.train.master_weights == "bfloat16":
-        reading_dtype(settings.model.precision, device)
+def check_optimizer(settings: Settings, device: torch.device | None) -> None:
+    """Raises InputError for what can't be had, on no device (None: it is another host's), or not on this one."""
     if settings.train.optimizer == "adamw_8bit":
         EightBitMoments()
+    if device is None:
+        return
+    if settings.train.master_weights == "bfloat16":
+        reading_dtype(settings.model.precision, device)
     if settings.train.offload_optimizer and device.type == "cpu":
         raise InputError(
             "train.offload_optimizer: keeps the optimizer's state in the host's memory, and training is there; "

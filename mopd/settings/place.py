@@ -22,9 +22,9 @@ class AnyPlace(Frozen):
     """A process from which nothing is heard for so long is ended, and its shard is tried again. Whatever works says so
     pass by pass; loading a model and saving one do not (docs/places.md)."""
 
-    def most(self, stage: str, wanted: int) -> int:
-        """So many replicas of a stage as are wanted, or as `replicas` allows."""
-        return min([wanted, *(number for name, number in self.replicas.items() if name == stage)])
+    def limit(self, stage: str) -> int | None:
+        """Most replicas of a stage; None where `replicas` does not name it."""
+        return next((number for name, number in self.replicas.items() if name == stage), None)
 
 
 class LocalPlace(AnyPlace):

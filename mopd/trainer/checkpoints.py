@@ -25,7 +25,7 @@ class Checkpoints(Protocol):
         """The folder of the last one that is whole."""
 
     def write(self, number: int, write: Callable[[Path], None]) -> None:
-        """Keep the folder that `write` fills, after `number` updates, in place of the one before."""
+        """Keep the folder that `write` fills, after `number` updates, in place of those that are there."""
 
 
 def is_due(every: int | None, number: int, num_updates: int) -> bool:

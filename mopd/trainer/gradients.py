@@ -10,9 +10,10 @@ import torch
 from torch import Tensor
 
 from mopd.models.device import autocast
-from mopd.models.lora import seed_dropout, trained_parameters
+from mopd.models.lora import trained_parameters
 from mopd.objectives.base import MicroBatch, Objective, Update
 from mopd.reading.forward import Tree, branches, hidden_states, make_batch, plan_batches, rows_of, tree_tokens
+from mopd.seeds import derive_seed
 from mopd.trainer.gauge import BACKWARD, FORWARD, Gauge
 from mopd.trainer.ranks import ALONE, Ranks
 from mopd.trainer.shares import call_as_forward, is_shared
@@ -48,7 +49,7 @@ def accumulate_gradients(
             objective.prepare(_sampled_logps(reader, plan, number=number, ranks=ranks))
         known = objective.take_sums()
         for index, trees in ranks.deal(plan):
-            seed_dropout(settings, number, index)
+            _seed_dropout(settings, number, index)
             loss, sampled_N = reader.read(trees, objective.loss)
             loss.backward()
             indices_N = update.indices(rows_of(trees))
@@ -70,6 +71,12 @@ def plan_micro_batches(student: Any, update: Update, settings: Settings) -> list
     items = branches(*([row[column] for row in update.rows] for column in ("prompt_token_ids", "token_ids")))
     bound = settings.train.max_tokens_per_pass
     return plan_batches(items, max_tokens=bound, shared_tokens=tree_tokens(student, items))
+
+
+def _seed_dropout(settings: Settings, update: int, micro_batch: int) -> None:
+    """An adapter's, and the model's own where its config has any, is the same whenever, and on whichever rank, a
+    micro-batch is read. Without any, nothing is drawn."""
+    torch.manual_seed(derive_seed("dropout", settings.seed, update, micro_batch))
 
 
 @dataclass(frozen=True)
@@ -122,7 +129,7 @@ def _sampled_logps(reader: Reader, plan: list[list[Tree]], *, number: int, ranks
     update = reader.update
     logps_T = torch.zeros_like(update.behavior_logps_T)
     for index, trees in ranks.deal(plan):
-        seed_dropout(reader.settings, number, index)
+        _seed_dropout(reader.settings, number, index)
         logps_T[update.indices(rows_of(trees))] = reader.read(trees, _sampled).cpu()
     if _lacks_pass(reader.student, plan, ranks):
         reader.read(plan[0], _sampled)

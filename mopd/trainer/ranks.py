@@ -51,6 +51,10 @@ class Ranks:
         dist.all_gather_object(values, value)
         return values
 
+    def wait_for_all(self) -> None:
+        """Go on when all ranks have come here."""
+        self.gather(None)
+
     def sum(self, values: Tensor) -> None:
         """Add up a tensor over all ranks, in place; each gets the same bits."""
         if self.size > 1:
@@ -62,7 +66,11 @@ ALONE = Ranks()
 
 @contextmanager
 def join_ranks() -> Iterator[Ranks]:
-    """The ranks that the environment names as torchrun does (RANK, WORLD_SIZE, ...), to talk to; alone without."""
+    """The ranks that the environment names as torchrun does (RANK, WORLD_SIZE, ...), to talk to; alone without.
+
+    Where one of them fails it stays connected, until whoever started them ends them all: the others would fail too,
+    and what they say of a lost connection might be taken for the cause; over NCCL it would wait for them to leave.
+    """
     size = int(os.environ.get("WORLD_SIZE", "1"))
     if size == 1:
         yield ALONE
@@ -74,7 +82,5 @@ def join_ranks() -> Iterator[Ranks]:
     if os.environ["MASTER_ADDR"] in LOOPBACK:
         os.environ.setdefault("GLOO_SOCKET_IFNAME", "lo")
     dist.init_process_group("cpu:gloo,cuda:nccl" if on_gpu else "gloo", timeout=LONGEST_WAIT)
-    try:
-        yield Ranks(dist.get_rank(), dist.get_world_size())
-    finally:
-        dist.destroy_process_group()
+    yield Ranks(dist.get_rank(), dist.get_world_size())
+    dist.destroy_process_group()  # not after an error: see above

@@ -196,13 +196,18 @@ def make_index(run: RunFolder, table: str, round: int) -> IndexFile | None:
 
 
 def _see(run: RunFolder, name: str, manifest: Manifest, files: Mapping[str, str]) -> dict[str, str]:
-    """What `ShardRows.seen` is of a shard whose files are listed, but for an ancestor's. OSError if that is gone."""
-    if not manifest.home:
-        return {name: files[name], manifest.file: files[manifest.file]}
-    entry = run.home(manifest.home).stat(manifest.file)
-    if entry is None:
-        raise FileNotFoundError(manifest.file)
-    return {name: files[name], manifest.file: fingerprint(entry)}
+    """What `ShardRows.seen` is of a shard. OSError if its files aren't listed, or an ancestor's is gone.
+
+    `name`: of its manifest, which is not listed where it came after the listing, or where somebody gave it another one.
+    """
+    seen = {name: files.get(name), manifest.file: files.get(manifest.file)}
+    if manifest.home:
+        entry = run.home(manifest.home).stat(manifest.file)
+        seen[manifest.file] = None if entry is None else fingerprint(entry)
+    whole = {file: said for file, said in seen.items() if said is not None}
+    if len(whole) < len(seen):
+        raise FileNotFoundError(*(seen.keys() - whole.keys()))
+    return whole
 
 
 def _describe_shard(manifest: Manifest, seen: dict[str, str] | None = None) -> ShardRows:

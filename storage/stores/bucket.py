@@ -28,6 +28,8 @@ PART_BYTES = 16 << 20
 PARTS_AT_ONCE = 8
 REQUEST_TIMEOUT = timedelta(minutes=5)
 PAUSE_SECONDS = (0.02, 0.2)
+CONFLICT_SECONDS = 60.0
+"""For so long a condition that holds is tried again."""
 RETRIES, RETRY_TIMEOUT = 8, timedelta(minutes=3)
 """Of requests that the store did not answer, or answered by 409 or a 5xx: with growing pauses and jitter."""
 
@@ -108,6 +110,7 @@ class Bucket:
         Where the condition failed although it holds, others were writing at that moment: once more, after a while.
         """
         exceptions = _obstore().exceptions
+        until = time.monotonic() + CONFLICT_SECONDS
         while True:
             with self._explained():
                 try:
@@ -122,6 +125,11 @@ class Bucket:
                 return there.etag
             if (there and there.etag) != etag:
                 return None
+            if time.monotonic() > until:
+                raise StorageError(
+                    f"{self.address}: {self.reached_at} says again and again that others write {name}: use another "
+                    "store, or a newer version of this one"
+                )
             time.sleep(random.uniform(*PAUSE_SECONDS))
 
     def delete(self, names: list[str]) -> None:
@@ -255,7 +263,8 @@ def _region() -> str:
 
 
 def _entry(found: Any) -> Entry:
-    return Entry(found["size"], str(found["e_tag"]), found["last_modified"].timestamp())
+    stamp = found["e_tag"] or found["last_modified"].isoformat()  # not every store's listing says ETags
+    return Entry(found["size"], stamp, found["last_modified"].timestamp())
 
 
 def _reason(error: Exception) -> str:

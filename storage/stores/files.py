@@ -6,6 +6,7 @@ import fcntl
 import hashlib
 import os
 import shutil
+import time
 import uuid
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
@@ -27,7 +28,9 @@ def fsync_path(path: Path) -> None:
 
 
 def fsync_tree(folder: Path) -> None:
-    """Flush every file and folder below `folder`, and itself."""
+    """Flush every file and folder below `folder`, and itself; or a file alone."""
+    if not folder.is_dir():
+        fsync_path(folder)
     for parent, _, names in os.walk(folder):
         for name in names:
             fsync_path(Path(parent) / name)
@@ -146,6 +149,19 @@ def sha256_file(path: Path) -> str:
     """sha256 of a file's bytes, in hex."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def sweep_temporary(root: Path, grace_seconds: float) -> list[str]:
+    """Remove what killed writers left under `root/_tmp`, untouched for that long; returns names below `root`."""
+    folder = root / TEMPORARY
+    make_folder(folder)
+    swept = []
+    for path in sorted(path for path in folder.iterdir() if path.name != LOCK):
+        with suppress(FileNotFoundError):  # what its writer removes meanwhile is no garbage
+            if time.time() - last_change(path) >= grace_seconds:
+                remove(path)
+                swept.append(f"{TEMPORARY}/{path.name}")
+    return swept
 
 
 def last_change(path: Path) -> float:

@@ -86,16 +86,22 @@ class BucketLease:
         self._put(held=True)
 
     def end(self) -> None:
-        """Give it back; the text stays."""
+        """Give it back, where that can be: else it comes free when it is seen not to change. The text stays."""
         self._ended.set()
-        self._put(held=False)
+        try:
+            self._put(held=False)
+        except StorageError as error:  # what ended the work is the news
+            self._warn(error)
 
     def _beat(self) -> None:
         while not self._ended.wait(BEAT_SECONDS):
             try:
                 self._put(held=True)
             except StorageError as error:  # the next beat may come through; work that needs the store will say more
-                LOGGER.warning("%s/%s: %s", self._bucket.address, LEASE_FILE, error)
+                self._warn(error)
+
+    def _warn(self, error: StorageError) -> None:
+        LOGGER.warning("%s/%s: %s", self._bucket.address, LEASE_FILE, error)
 
     def _put(self, *, held: bool) -> None:
         with self._writing:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import fcntl
 import os
-import time
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
@@ -14,17 +13,16 @@ from typing import Any
 from storage.errors import StorageError
 from storage.stores.base import Damaged, Entry, Held, Settle
 from storage.stores.files import (
-    LOCK,
     TEMPORARY,
     commit_lock,
     fsync_path,
     fsync_tree,
-    last_change,
     link_exclusive,
     make_folder,
     naming,
     remove,
     sha256_file,
+    sweep_temporary,
     temporary_path,
     write_durably,
     write_exclusive,
@@ -169,11 +167,7 @@ class LocalStore:
 
     def sweep(self, grace_seconds: float) -> list[str]:
         """Remove temporary files of killed writers."""
-        paths = sorted(path for path in (self.host_folder / TEMPORARY).iterdir() if path.name != LOCK)
-        old = [path for path in paths if time.time() - last_change(path) >= grace_seconds]
-        for path in old:
-            remove(path)
-        return [f"{TEMPORARY}/{path.name}" for path in old]
+        return sweep_temporary(self.host_folder, grace_seconds)
 
     def local_file(self, name: str, sha256: str) -> Path:
         """The file itself."""

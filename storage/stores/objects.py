@@ -23,9 +23,11 @@ from storage.errors import StorageError
 from storage.stores.base import Damaged, Entry, Settle
 from storage.stores.bucket import SCHEME, Bucket
 from storage.stores.copies import cache_folder, copy_of
-from storage.stores.files import TEMPORARY, last_change, make_folder, remove, temporary_path
+from storage.stores.files import TEMPORARY, make_folder, naming, sweep_temporary, temporary_path
 from storage.stores.lease import BucketLease, hold
 
+CLAIM = f"{TEMPORARY}/new-run"
+"""Who wrote it makes a run there from several files."""
 RACERS = 4
 """Writers of the probe that race for one name."""
 
@@ -110,15 +112,27 @@ class ObjectStore:
         return self.bucket.put_over(name, content, there.etag) is not None
 
     def create_all(self, files: dict[str, bytes]) -> None:
-        """One after the other; what an error leaves is removed."""
+        """One after the other, by the one process that has the claim; of what it wrote an error leaves nothing."""
         self.prepare()
+        if not self.create(CLAIM, uuid.uuid4().hex.encode()):
+            raise StorageError(
+                f"{self.address}: another process makes a run there, or was killed at it: name another place"
+            )
+        taken = StorageError(f"{self.address}: another process made a run there: name another place")
+        written: list[str] = []
         try:
+            if not self.is_empty():
+                raise taken
             for name, content in files.items():
+                written.insert(0, name)
                 if not self.create(name, content):
-                    raise StorageError(f"{self.address}/{name}: another process wrote it: name another place")
+                    del written[0]
+                    raise taken
         except BaseException:
-            self.bucket.delete(list(files))
+            self.bucket.delete(written)  # the last one first: it makes the others a run
             raise
+        finally:
+            self.bucket.delete([CLAIM])
 
     def publish(self, name: str, content: bytes, *, settle: Settle, data: tuple[Path, str] | None = None) -> bytes:
         """Data first, then the manifest; who comes second sees what the first one wrote, and settles anew."""
@@ -160,16 +174,12 @@ class ObjectStore:
 
     def sweep(self, grace_seconds: float) -> list[str]:
         """Remove scratch files of killed writers of this host, and keys of probes that were killed."""
-        make_folder(self.host_folder / TEMPORARY)
-        files = sorted((self.host_folder / TEMPORARY).iterdir())
-        old = [path for path in files if time.time() - last_change(path) >= grace_seconds]
-        for path in old:
-            remove(path)
+        files = sweep_temporary(self.host_folder, grace_seconds)
         keys = [
             name for name, entry in self.bucket.list_all(TEMPORARY) if time.time() - entry.modified >= grace_seconds
         ]
         self.bucket.delete(keys)
-        return [*(f"{TEMPORARY}/{path.name}" for path in old), *keys]
+        return [*files, *keys]
 
     def local_file(self, name: str, sha256: str) -> Path:
         """A copy, by its content."""
@@ -181,9 +191,8 @@ class ObjectStore:
 
         def fetch(folder: Path) -> None:
             for file, sha256 in listed:
-                if (
-                    not (folder / file).resolve().is_relative_to(folder)
-                ):  # who may write to a bucket is not who runs this
+                # Who may write to a bucket is not who runs this.
+                if not (folder / file).resolve().is_relative_to(folder.resolve()):
                     raise Damaged(f"{name}/{file}")
                 make_folder((folder / file).parent)
                 self._fetch(f"{name}/{file}", folder / file, sha256)
@@ -193,7 +202,7 @@ class ObjectStore:
     def _fetch(self, name: str, path: Path, sha256: str) -> None:
         digest = hashlib.sha256()
         try:
-            with path.open("xb") as file:
+            with naming(path), path.open("xb") as file:
                 for part in self.bucket.parts(name):
                     digest.update(part)
                     file.write(part)

@@ -1,6 +1,6 @@
 """A run of the tiny model made by the jobs alone, in this process: no Prefect, no workers. Done shards are skipped.
 
-python -m tests.flows.rounds_by_jobs RUN: as a process of its own, to be killed.
+python -m tests.flows.rounds_by_jobs RUN [KEY=VALUE …]: as a process of its own, to be killed, or to have company.
 """
 
 from __future__ import annotations
@@ -20,8 +20,9 @@ from flows.runtime.messages import silent
 from mopd.models.folders import model_digest, resolve_model
 from mopd.settings import Settings, load_settings
 from mopd.tasks.draw import load_tasks
-from storage.runs import RUN_FILE, RunFolder
+from storage.runs import RunFolder, is_run
 from storage.shards import Manifest
+from storage.stores.address import Address
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
 TINY = EXAMPLES / "tiny.yaml"
@@ -31,18 +32,18 @@ SMALL = (
 )
 
 
-def make_run(path: Path, *overrides: str) -> RunFolder:
+def make_run(address: Address, *overrides: str) -> RunFolder:
     """Make whatever a run of three rounds of one shard each has not made yet."""
-    return make_whole(path, load_settings(TINY, [*SMALL, *overrides]))
+    return make_whole(address, load_settings(TINY, [*SMALL, *overrides]))
 
 
-def make_whole(path: Path, settings: Settings) -> RunFolder:
+def make_whole(address: Address, settings: Settings) -> RunFolder:
     """Make whatever a run of these settings has not made yet."""
     torch.set_num_threads(1)
     folder = (
-        RunFolder.open(path)
-        if (path / RUN_FILE).exists()
-        else RunFolder.create(path, run_document(settings, "tiny", inputs(settings)))
+        RunFolder.open(address)
+        if is_run(address)
+        else RunFolder.create(address, run_document(settings, "tiny", inputs(settings)))
     )
     plan = RunPlan.of(folder)
     for part in plan.rounds:
@@ -99,4 +100,4 @@ def make(stage: Stage, folder: RunFolder, shard: Shard, loaded: Any = None) -> M
 
 
 if __name__ == "__main__":
-    make_run(Path(sys.argv[1]))
+    make_run(*sys.argv[1:])

@@ -11,6 +11,7 @@ import pytest
 
 from storage import index
 from storage.errors import StorageError
+from storage.garbage import collect_garbage
 from storage.index import ShardRows
 from storage.lineage import create_fork
 from storage.manifests import Manifest, find_manifest, looking_once, scan
@@ -225,6 +226,12 @@ CHANGES: dict[str, Callable[[RunFolder], object]] = {
     ),
     "a shard gone": lambda run: (run.path / _shard(run).file).unlink(),
     "a manifest gone": lambda run: next((run.path / "rollouts/round=0000").glob("shard-00002-*.json")).unlink(),
+    "a manifest renamed": lambda run: (
+        next((run.path / "rollouts/round=0000").glob("shard-00002-*.json")).rename(
+            run.path / "rollouts/round=0000/shard-00002-kept.json"
+        ),
+        os.truncate(run.path / _shard(run, "verdicts").file, 99),
+    ),
     "a manifest damaged": lambda run: next((run.path / "rollouts/round=0000").glob("shard-00002-*.json")).write_text(
         "{"
     ),
@@ -257,6 +264,23 @@ def test_a_round_with_a_damaged_shard_gets_no_index(run: RunFolder) -> None:
         result = query(run, SMALL)
         assert (len(result.rows), len(result.excluded)) == (10, 1)
     assert [path.name for path in (run.path / "index" / "rollouts").iterdir()] == ["round=0001"]
+
+
+def test_a_shard_that_comes_while_an_index_is_made_is_no_error(run: RunFolder, monkeypatch: pytest.MonkeyPatch) -> None:
+    find_current = tables.find_current
+
+    def find_late(run: RunFolder, table: str, round: int, *rest: frozenset[str]) -> object:
+        if round == 0:
+            commit(run, table, make_rows(table, run.run_id, prompts=("d",)), shard=3)
+        return find_current(run, table, round, *rest)
+
+    before = query(run, SMALL)
+    shutil.rmtree(run.path / "index")
+    with monkeypatch.context() as patched:
+        patched.setattr(tables, "find_current", find_late)
+        index_round(run, 0)
+    assert not (run.path / "index" / "rollouts" / "round=0000").exists()
+    assert len(query(run, SMALL).rows) == len(before.rows) + 2
 
 
 def test_a_fork_sees_what_becomes_of_its_parents_shards(indexed: RunFolder, tmp_path: Path) -> None:
@@ -324,18 +348,35 @@ def test_the_written_catalog_does_not_depend_on_the_index(indexed: RunFolder, mo
     assert (indexed.path / "catalog.sql").read_text() == written
 
 
-def test_in_a_bucket_a_round_is_one_request(remote: RunFolder, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.fixture
+def requests(remote: RunFolder, monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """What is asked of a bucket with two rounds of three shards and their index."""
     for round in (0, 1):
         for shard, prompt in enumerate("abc"):
             rows = make_rows("rollouts", remote.run_id, round=round, prompts=(prompt,))
             commit(remote, "rollouts", rows, round=round, shard=shard)
         index_round(remote, round)
-    requests: list[str] = []
+    asked: list[str] = []
     for name in ("read", "stat", "list_files"):
         method = getattr(ObjectStore, name)
         monkeypatch.setattr(
-            ObjectStore, name, lambda store, file, call=method: [requests.append(file), call(store, file)][1]
+            ObjectStore, name, lambda store, file, call=method: [asked.append(file), call(store, file)][1]
         )
+    return asked
+
+
+def test_garbage_beside_an_index_costs_no_request_a_shard(remote: RunFolder, requests: list[str]) -> None:
+    lost = "rollouts/round=0000/shard-00001-0123456789ab.parquet"
+    remote.store.replace(lost, b"lost the race")
+    assert collect_garbage(remote, grace_seconds=0) == [lost]
+    assert [name for name in requests if name.startswith(("index/", "rollouts/"))] == [
+        "rollouts/",
+        *("rollouts/round=0000/", "index/rollouts/round=0000"),
+        *("rollouts/round=0001/", "index/rollouts/round=0001"),
+    ]
+
+
+def test_in_a_bucket_a_round_is_one_request(remote: RunFolder, requests: list[str]) -> None:
     assert len(query(remote, SMALL).rows) == 12
     assert sorted(requests) == ["index/rollouts/round=0000", "index/rollouts/round=0001", "rollouts/"]
     requests.clear()

@@ -33,7 +33,9 @@ from storage.shards import (
     shard_key,
     verify_run,
 )
-from storage.stores.base import Store
+from storage.stores import files
+from storage.stores.base import Entry, Store
+from storage.stores.local import LocalStore
 from tests.storage.storage_samples import commit, fill, key_of, make_rows, write_weights
 
 ROOT = Path(__file__).parents[2]
@@ -291,6 +293,38 @@ def test_garbage_goes_after_its_grace_and_named_files_stay(run: RunFolder) -> No
         "policies/round=0001",
     ]
     assert verify_run(run) == []
+    assert collect_garbage(run, grace_seconds=0) == []
+
+
+def test_what_another_process_removes_while_garbage_is_looked_for_is_no_error(
+    run: RunFolder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    commit(run, "rollouts", make_rows("rollouts", run.run_id))
+    for name in ("gone.partial", "half.partial"):
+        (run.path / "_tmp" / name).mkdir()
+    last_change = files.last_change
+
+    def look_too_late(path: Path) -> float:
+        (run.path / "_tmp" / "gone.partial").rmdir()
+        monkeypatch.setattr(files, "last_change", last_change)
+        return last_change(path)
+
+    monkeypatch.setattr(files, "last_change", look_too_late)
+    assert collect_garbage(run, grace_seconds=0) == ["_tmp/half.partial"]
+
+
+def test_a_forks_note_that_goes_while_garbage_is_looked_for_is_no_error(
+    run: RunFolder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run.store.replace("forks/failed-1.json", b'{"fork": "/nowhere", "policy": 0, "files": ["rollouts/kept"]}')
+    list_files = LocalStore.list_files
+
+    def list_early(store: LocalStore, prefix: str) -> dict[str, Entry]:
+        found = list_files(store, prefix)
+        store.remove("forks/failed-1.json")
+        return found
+
+    monkeypatch.setattr(LocalStore, "list_files", list_early)
     assert collect_garbage(run, grace_seconds=0) == []
 
 

@@ -75,7 +75,7 @@ class Place(Protocol):
         """
 
     def group(self, name: str, ranks: int, devices: int = 1) -> Pool:
-        """One process a rank, each with `devices` devices. Raises InputError as `check`."""
+        """One process a rank, each with `devices` devices; a job waits for room for all of them."""
 
     def room(self, devices: int) -> int:
         """So many replicas, each with `devices` devices (0: on the CPUs), there is room for. Raises InputError as

@@ -6,7 +6,7 @@ import os
 import platform
 import socket
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import FIRST_EXCEPTION, Future, ThreadPoolExecutor, wait
 from typing import Any, NamedTuple
 
@@ -56,6 +56,7 @@ class RankGroup:
             if not self._replicas:
                 self._replicas = [self._make(rank) for rank in range(self._ranks)]
             if self._stopped:  # looked at when `kill` would find the replicas
+                self.kill()
                 raise WorkerStopped(f"{self.name}: stopped")
             meetings: list[Meeting] = self._together(self._meet, [() for _ in self._replicas], silent)
             calls = [(environment, job, args) for environment in environments(meetings)]
@@ -81,10 +82,10 @@ class RankGroup:
                 threads.submit(replica.run, job, *call, report=report if rank == 0 else silent)
                 for rank, (replica, call) in enumerate(zip(self._replicas, calls, strict=True))
             ]
-            if not _failures(wait(futures, return_when=FIRST_EXCEPTION).done):
+            first = _failures(wait(futures, return_when=FIRST_EXCEPTION).done)
+            if not first:
                 return [future.result() for future in futures]
-            wait(futures, GRACE_SECONDS)
-            failures = _failures(futures)
+            failures = [*first, *_failures(wait(futures, GRACE_SECONDS).done)]
             for replica in self._replicas:
                 replica.kill()
             self._replicas = []
@@ -121,12 +122,12 @@ def run_rank(
     return result if environment["RANK"] == "0" else None
 
 
-def _failures(futures: Sequence[Future[Any]] | set[Future[Any]]) -> list[BaseException]:
-    return [error for future in futures if future.done() and (error := future.exception()) is not None]
+def _failures(done: Iterable[Future[Any]]) -> list[BaseException]:
+    return [error for future in done if (error := future.exception()) is not None]
 
 
 def _cause(failures: Sequence[BaseException]) -> BaseException:
-    """A rank that died goes before those that could not reach it any more."""
+    """A rank that died goes before those that could not reach it any more; else the first that failed."""
     for kind in (OutOfMemory, WorkerDied):
         if found := next((error for error in failures if isinstance(error, kind)), None):
             return found

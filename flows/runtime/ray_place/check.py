@@ -13,7 +13,7 @@ from typing import Any
 
 from flows.runtime.messages import Report
 from flows.runtime.ray_place import hosts
-from flows.runtime.ray_place.hosts import Facts, difference, find_facts
+from flows.runtime.ray_place.hosts import Facts, difference, find_facts, name_of
 from flows.runtime.versions import PACKAGES
 from flows.runtime.worker import in_own_process
 from mopd.errors import InputError
@@ -107,7 +107,7 @@ def _refuse(nodes: Sequence[dict[str, Any]], problems: Sequence[str | None]) -> 
     """Raises InputError for the first host that has a problem."""
     for node, problem in zip(nodes, problems):
         if problem:
-            raise InputError(f"{_name(node)} {problem}")
+            raise InputError(f"{name_of(node)} {problem}")
 
 
 def _check_sandboxes(nodes: Sequence[dict[str, Any]], settings: Settings) -> None:
@@ -162,9 +162,5 @@ def _ask(node: dict[str, Any], function: Callable[..., Any], *args: Any) -> Any:
                 continue
             why = next(iter(str(error).strip().splitlines()[-1:]), "") or type(error).__name__
             raise InputError(
-                f"{_name(node)} does not answer ({why}); mend it, or take it out of the cluster"
+                f"{name_of(node)} does not answer ({why}); mend it, or take it out of the cluster"
             ) from error
-
-
-def _name(node: dict[str, Any]) -> str:
-    return f"place: ray: host {node['NodeManagerHostname']} ({node['NodeManagerAddress']})"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
-from functools import partial
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
 
@@ -35,7 +35,7 @@ class RayCluster:
         self, name: str, load: Callable[..., Any], *args: Any, devices: int = 1, replicas: int | None = None
     ) -> RayPool:
         """Replicas on as many hosts as have room; on the CPUs as many as there are devices, spread over the hosts."""
-        device = self._device()
+        device = self._device
         resource = device if devices else CPU
         options = _taking(resource, devices or 1) | ({} if devices else {"scheduling_strategy": "SPREAD"})
 
@@ -48,41 +48,45 @@ class RayCluster:
         """Ranks that Ray places all at once, on as few hosts as can be."""
         from ray.util.scheduling_strategies import PlacementGroupSchedulingStrategy
 
-        resource = self._device()
-        room = partial(_room, resource, devices)
-        if ranks > room():
-            raise InputError(f"train.ranks: {ranks}, and the cluster has room for {room()}; lower it, or add hosts")
+        resource = self._device
 
         def make(rank: int, gang: Any) -> RayReplica:
             strategy = PlacementGroupSchedulingStrategy(gang, placement_group_bundle_index=rank)
             order = self._order(name, rank, resource, devices, load_nothing)
             return RayReplica(order, _taking(resource, devices) | {"scheduling_strategy": strategy})
 
-        patience = self._place.join_seconds
+        room, patience = partial(_room, resource, devices), self._place.join_seconds
         return RayGroup(name, ranks, {resource: float(devices)}, make, room=room, patience=patience)
 
     def check(self, store: Store) -> None:
-        """Whether Ray answers, a replica fits on a host, and all hosts are alike and see the run's folder."""
-        wanted, resource = self._settings.generate.num_devices, self._device()
+        """Whether Ray answers, a replica fits on a host, all ranks fit, and all hosts are alike and see the run."""
+        wanted, resource = self._settings.generate.num_devices, self._device
         most = max(int(host["Resources"].get(resource, 0)) for host in _hosts())
         if wanted > most:
             raise InputError(
                 f"generate.engine_arguments: tensor_parallel_size: {wanted} devices a replica, and no host of the "
                 f"cluster has more than {most}; lower it"
             )
+        ranks, room = self._settings.train.ranks, _room(resource, 1)
+        if ranks > room:
+            raise InputError(f"train.ranks: {ranks}, and the cluster has room for {room}; lower it, or add hosts")
         check_hosts(_hosts(), store, self._settings)
 
     def room(self, devices: int) -> int:
         """How many replicas with so many devices the hosts have room for; on the CPUs, as many as make sense."""
-        return _room(self._device(), devices)
+        return _room(self._device, devices)
 
     def seen(self) -> list[str]:
         """The cluster's hosts."""
         connect(self._place.address)
         return [describe_host(host["NodeManagerHostname"], host["Resources"]) for host in _hosts()]
 
+    @cached_property
     def _device(self) -> str:
-        """The resource that is a device here. Raises InputError where no host has one, or no cluster answers."""
+        """The resource that is a device here, also while no host is there that has one.
+
+        Raises InputError where none has one at first, or no cluster answers.
+        """
         connect(self._place.address)
         for resource in (GPU, CORES):
             if any(host["Resources"].get(resource) for host in _hosts()):

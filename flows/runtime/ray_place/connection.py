@@ -54,8 +54,8 @@ def _reach(address: str) -> None:
         raise InputError(f"place.address: {address}: HOST:PORT of the cluster's head is wanted, or auto")
     try:
         socket.create_connection((host, int(port)), REACH_SECONDS).close()
-    except OSError as error:
-        raise InputError(_no_answer(address, error.strerror or str(error))) from error
+    except (OSError, UnicodeError) as error:  # the second for a name that none can have
+        raise InputError(_no_answer(address, getattr(error, "strerror", None) or str(error))) from error
 
 
 def _initialize(ray: Any, address: str) -> None:

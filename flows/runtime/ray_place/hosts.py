@@ -11,6 +11,7 @@ import importlib.util
 import platform
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 ROOMS = ("flows", "mopd", "storage")
 
@@ -34,6 +35,11 @@ def facts_here(like: Facts) -> Facts:
 def find_facts(packages: tuple[str, ...]) -> Facts:
     """Those of this process."""
     return Facts(platform.python_version(), code_digest(), {name: version_of(name) for name in packages})
+
+
+def name_of(node: dict[str, Any]) -> str:
+    """Of a host, as lines about it begin; `node`: as Ray lists it."""
+    return f"place: ray: host {node['NodeManagerHostname']} ({node['NodeManagerAddress']})"
 
 
 def version_of(package: str) -> str:

@@ -12,7 +12,8 @@ import platform
 import socket
 import tempfile
 import threading
-from collections.abc import Callable, Iterator
+import time
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from queue import SimpleQueue
@@ -21,7 +22,7 @@ from typing import Any
 from flows.runtime.messages import Message, Report
 from flows.runtime.places.group import Meeting
 from flows.runtime.places.share import Share
-from flows.runtime.ray_place.hosts import Facts, difference, facts_here
+from flows.runtime.ray_place.hosts import Facts, difference, facts_here, name_of
 from flows.runtime.worker import Worker
 from mopd.errors import InputError
 from mopd.memory.available import SHARING
@@ -33,6 +34,9 @@ THREADS = "OMP_NUM_THREADS"
 """Ray sets it to 1 for an actor that takes no CPUs; a share of a host decides otherwise."""
 ADDRESS = "MOPD_ADDRESS"
 """In the environment of a worker: where the other hosts reach its own."""
+FREE_SECONDS = 30.0
+"""A process whose devices Ray has given to another one has so long to end."""
+POLL_SECONDS = 0.1
 
 
 @dataclass(frozen=True)
@@ -61,11 +65,18 @@ class Keeper:
         if order.folder.is_dir():
             os.chdir(order.folder)
         os.environ[THREADS] = order.environment.get(THREADS) or str(len(os.sched_getaffinity(0)))
-        self._held: list[int] = []
-        share = self._share_of_host(order)
-        self._refusal = difference(order.facts, facts_here(order.facts))
+        self._held: dict[int, int] = {}
+        node = _own_node()
+        share = self._share_of_host(node, order)
+        problem = difference(order.facts, facts_here(order.facts))
+        self._refusal = problem and f"{name_of(node)} {problem}"
         self._worker = Worker(
-            order.name, order.load, *order.args, log=order.log, share=share, silence_seconds=order.silence_seconds
+            f"{order.name} on {node['NodeManagerHostname']}",
+            order.load,
+            *order.args,
+            log=order.log,
+            share=share,
+            silence_seconds=order.silence_seconds,
         )
 
     def ready(self) -> None:
@@ -88,42 +99,65 @@ class Keeper:
 
     def _work(self, job: Callable[..., Any], args: tuple[Any, ...], put: Callable[[Message], None]) -> None:
         try:
+            self.ready()  # nobody asks for it before the first job of a rank
             put(("result", self._worker.run(job, *args, report=lambda report: put(("report", report)))))
         except Exception as error:
             put(("error", error))
 
-    def _share_of_host(self, order: Order) -> Share:
+    def _share_of_host(self, node: dict[str, Any], order: Order) -> Share:
         """GPUs as Ray set them in this process's environment, which workers inherit; or sets of the host's cores."""
         import ray
 
-        own = ray.get_runtime_context().get_node_id()
-        resources = next(node["Resources"] for node in ray.nodes() if node["NodeID"] == own)
+        resources = node["Resources"]
         there = int(resources.get(GPU, 0) or resources.get(CORES, 0)) or 1
         sharing = there // (order.devices or 1)
         environment = {**order.environment, SHARING: str(sharing), ADDRESS: ray.util.get_node_ip_address()}
         if order.resource != CORES or sharing == 1:
             return Share(environment)
-        sets = self._take_numbers(Path(tempfile.gettempdir()) / f"mopd-{os.getuid()}-{own[:12]}", there, order.devices)
-        cores = sorted(os.sched_getaffinity(0))
-        size = max(1, len(cores) // there)
-        return Share(environment, tuple(core for number in sets for core in cores[number * size :][:size]))
+        folder = Path(tempfile.gettempdir()) / f"mopd-{os.getuid()}-{node['NodeID'][:12]}"
+        sets = self._take_numbers(folder, there, order.devices)
+        return Share(environment, cores_of(sets, there, sorted(os.sched_getaffinity(0))))
 
     def _take_numbers(self, folder: Path, most: int, wanted: int) -> list[int]:
-        """The lowest numbers below `most` that no other process of this host holds; held until this one ends."""
+        """The lowest numbers below `most` that no other process of this host holds; held until this one ends.
+
+        Ray may give what a process had to the next one a moment before it has ended. Raises RuntimeError where that
+        takes long: with all cores the digits could be others.
+        """
         folder.mkdir(exist_ok=True)
-        numbers: list[int] = []
-        for number in range(most):
-            if len(numbers) == wanted:
-                break
-            descriptor = os.open(folder / str(number), os.O_RDWR | os.O_CREAT, 0o600)
-            try:
-                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                os.close(descriptor)
-            else:
-                numbers.append(number)
-                self._held.append(descriptor)
-        return numbers
+        deadline = time.monotonic() + FREE_SECONDS
+        while time.monotonic() < deadline:
+            for number in range(most):
+                if len(self._held) < wanted and number not in self._held:
+                    self._take_number(folder, number)
+            if len(self._held) == wanted:
+                return sorted(self._held)
+            time.sleep(POLL_SECONDS)
+        raise RuntimeError(f"{folder}: other processes hold the devices that Ray has given to this one")
+
+    def _take_number(self, folder: Path, number: int) -> None:
+        """Hold it, if no other process does."""
+        descriptor = os.open(folder / str(number), os.O_RDWR | os.O_CREAT, 0o600)
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            os.close(descriptor)
+        else:
+            self._held[number] = descriptor
+
+
+def _own_node() -> dict[str, Any]:
+    """This process's host, as Ray lists it."""
+    import ray
+
+    own = ray.get_runtime_context().get_node_id()
+    return next(node for node in ray.nodes() if node["NodeID"] == own)
+
+
+def cores_of(numbers: Sequence[int], most: int, cores: Sequence[int]) -> tuple[int, ...]:
+    """The cores of those of `most` devices; devices beyond the number of cores share them."""
+    size = max(1, len(cores) // most)
+    return tuple(core for number in numbers for core in cores[number * size % len(cores) :][:size])
 
 
 def find_meeting(_: None, report: Report) -> Meeting:

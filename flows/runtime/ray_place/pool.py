@@ -48,6 +48,8 @@ class RayPool:
     def run(self, job: Callable[..., Any], *args: Any, report: Report = silent) -> Any:
         """The job's result, by the first replica that is free. Raises InputError where no host has room for one."""
         replica = self._take(report)
+        while not replica.answers():  # it died while it had nothing to do, maybe with its host and all others there
+            replica = self._take(report)
         try:
             return replica.run(job, *args, report=report)
         finally:
@@ -95,7 +97,7 @@ class RayPool:
                 self._waiting -= 1
 
     def _find(self) -> RayReplica | None:
-        """A replica that can take a job. Raises WorkerDied for one that died before it had any."""
+        """A replica that may take a job. Raises WorkerDied for one that died before it had any."""
         if self._stopped:
             raise WorkerStopped(f"{self.name}: stopped")
         while self._free:
@@ -151,15 +153,18 @@ class RayGroup(RankGroup):
         if rank == 0:
             self._disband()
             self._gather()
-        return self._make_actor(rank, self._gang)
+        gang = self._gang
+        if gang is None:  # `kill` came
+            raise WorkerStopped(f"{self.name}: stopped")
+        return self._make_actor(rank, gang)
 
     def _gather(self) -> None:
         """Wait for room for all ranks, on as few hosts as can be. Raises InputError where there is none for long."""
         from ray.util import placement_group
 
-        self._gang = placement_group([self._bundle] * self._ranks, strategy="PACK")
+        gang = self._gang = placement_group([self._bundle] * self._ranks, strategy="PACK")
         began = time.monotonic()
-        while not self._gang.wait(POLL_SECONDS):
+        while not gang.wait(POLL_SECONDS):
             if self._stopped:
                 raise WorkerStopped(f"{self.name}: stopped")
             if self._room() >= self._ranks:

@@ -12,6 +12,8 @@ from flows.runtime.ray_place.keeper import Keeper, Order
 from flows.runtime.worker import PATIENCE_SECONDS, TELL_SECONDS, WorkerDied, WorkerStopped
 
 POLL_SECONDS = 0.5
+ANSWER_SECONDS = 60.0
+"""An actor that has nothing to do has so long to say that it is there; of one that has died Ray knows sooner."""
 
 
 class RayReplica:
@@ -41,20 +43,27 @@ class RayReplica:
             self.kill()
             raise error.cause from error
         except RayError as error:
-            raise self._death(error) from error
+            raise self._death(str(error)) from error
         return True
+
+    def answers(self) -> bool:
+        """Whether the actor is still there, before it is given a job; one that isn't is given up."""
+        import ray
+        from ray.exceptions import RayError
+
+        try:
+            ray.get(self._actor.ready.remote(), timeout=ANSWER_SECONDS)
+        except RayError:
+            self.kill()
+        return not self.is_dead
 
     def run(self, job: Callable[..., Any], *args: Any, report: Report = silent) -> Any:
         """The job's result; its exceptions are raised here. One job at a time.
 
         Raises WorkerDied, WorkerStopped, or OutOfMemory.
         """
-        from ray.exceptions import RayError
-
-        try:
-            return outcome(self._messages(self._actor.run.remote(job, args)), report)
-        except (RayError, EOFError) as error:
-            raise self._death(error) from error
+        stream = self._actor.run.remote(job, args)
+        return outcome(self._messages(stream), report)
 
     def close(self) -> None:
         """Let what is loaded close itself, then give the devices back."""
@@ -76,26 +85,33 @@ class RayReplica:
         ray.kill(self._actor)
 
     def _messages(self, stream: Any) -> Iterator[Message]:
-        """What comes. The keeper says every few seconds that the job goes on: without that, its host is not heard."""
-        import ray
-
-        heard = time.monotonic()
         while True:
-            if ray.wait([stream], timeout=POLL_SECONDS)[0]:
-                reference = next(stream, None)
-                if reference is None:
-                    return
-                heard = time.monotonic()
-                yield ray.get(reference)
-            elif self._stopped or time.monotonic() - heard > self._silence_seconds:
-                return
+            yield self._receive(stream)
 
-    def _death(self, error: Exception) -> Exception:
+    def _receive(self, stream: Any) -> Message:
+        """The next message. Raises as `run` where none will come.
+
+        The keeper says every few seconds that the job goes on: without that, its host is not heard.
+        """
+        import ray
+        from ray.exceptions import RayError
+
+        began = time.monotonic()
+        try:
+            while not ray.wait([stream], timeout=POLL_SECONDS)[0]:
+                if self._stopped or time.monotonic() - began > self._silence_seconds:
+                    raise self._death(f"not heard for {self._silence_seconds:.0f} s")
+            message: Message = ray.get(next(stream))
+        except (RayError, StopIteration) as error:
+            raise self._death(str(error)) from error
+        return message
+
+    def _death(self, why: str) -> Exception:
         """What the end of the actor is called; the devices of what is silent or out of reach are taken from it."""
         was_stopped = self._stopped
         self.kill()
         if was_stopped:
             return WorkerStopped(f"{self.name}: stopped")
-        how = next(iter(str(error).splitlines()), "") or f"not heard for {self._silence_seconds:.0f} s"
+        how = next(iter(why.splitlines()), "") or "it ended without an answer"
         where = f"; see {self._log}" if self._log else ""
         return WorkerDied(f"{self.name}: its actor is gone ({how}){where}")

@@ -227,6 +227,18 @@ def test_trainer_state_stays_until_the_fork_has_trained_on_from_it(parent: RunFo
     assert not state.exists()
 
 
+def test_trainer_state_stays_for_a_fork_that_was_moved_together_with_its_parent(
+    parent: RunFolder, tmp_path: Path
+) -> None:
+    fork_run(parent.path, 1, GRPO, tmp_path / "fork")
+    (tmp_path / "new").mkdir()
+    for folder in ("parent", "fork"):
+        (tmp_path / folder).rename(tmp_path / "new" / folder)
+    parent = RunFolder.open(tmp_path / "new" / "parent")
+    make(STAGES["updates"], parent, RunPlan.of(parent).rounds[1].updates)
+    assert (parent.policy_folder(0) / "trainer").is_dir()
+
+
 @pytest.mark.parametrize(
     ("round", "overrides", "message"),
     [

@@ -56,6 +56,11 @@ def test_memory_that_was_refused(worker: Worker) -> None:
         worker.run(jobs.ask_for_too_much)
 
 
+def test_memory_that_python_was_refused(worker: Worker) -> None:
+    with pytest.raises(OutOfMemory, match=r"^out of memory \(MemoryError\)"):
+        worker.run(jobs.ask_python_for_too_much)
+
+
 @pytest.mark.parametrize(
     ("groups", "files"),
     [

@@ -55,6 +55,13 @@ def test_errors_come_back_as_they_are_and_the_worker_lives(worker: Worker) -> No
     assert worker.pid == pid
 
 
+@pytest.mark.parametrize("error", [EOFError("no data left in file"), ConnectionRefusedError("the hub refuses")])
+def test_an_error_of_a_job_about_its_own_files_and_connections_is_no_death(worker: Worker, error: Exception) -> None:
+    with pytest.raises(type(error), match=str(error)):
+        worker.run(jobs.lose_engine, error)
+    assert worker.pid is not None
+
+
 def test_a_load_that_fails_is_an_error_of_the_job() -> None:
     worker = Worker("test", jobs.refuse)
     for _ in range(2):
@@ -83,6 +90,26 @@ def test_a_killed_worker_is_told_and_starts_again(worker: Worker, notes: Path) -
         worker.run(jobs.die_once)
     assert worker.run(jobs.die_once) == worker.pid
     assert notes.read_text().split() == ["loaded", "loaded"]
+
+
+def test_a_worker_that_died_while_nobody_used_it_costs_no_job_a_retry(worker: Worker, notes: Path) -> None:
+    worker.run(jobs.add, 1, 1)
+    process = worker._process
+    assert process is not None and process.pid is not None
+    os.kill(process.pid, signal.SIGKILL)
+    wait_until(lambda: not process.is_alive())
+    assert worker.run(jobs.add, 1, 1) == 2
+    assert notes.read_text().split() == ["loaded", "loaded"]
+
+
+def test_a_worker_that_is_killed_in_the_middle_of_a_message_has_died(worker: Worker) -> None:
+    def kill(report: dict[str, Any]) -> None:
+        time.sleep(0.5)  # its result is on the way by now
+        os.kill(report["pid"], signal.SIGKILL)
+
+    with pytest.raises(WorkerDied, match="killed by SIGKILL"):
+        worker.run(jobs.send_much, report=kill)
+    assert worker.run(jobs.add, 1, 1) == 2
 
 
 def test_killing_a_worker_on_purpose_is_no_death(worker: Worker) -> None:

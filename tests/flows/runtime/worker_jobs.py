@@ -69,9 +69,19 @@ def ask_for_too_much(resource: Resource, report: Report) -> None:
     raise RuntimeError("[enforce fail at alloc_cpu.cpp:129] . DefaultCPUAllocator: can't allocate memory\nfrom here")
 
 
+def ask_python_for_too_much(resource: Resource, report: Report) -> bytes:
+    return bytes(1 << 62)
+
+
 def sleep(resource: Resource, report: Report) -> None:
     report({"pid": os.getpid()})
     time.sleep(60)
+
+
+def send_much(resource: Resource, report: Report) -> bytes:
+    """More than a pipe holds."""
+    report({"pid": os.getpid()})
+    return bytes(1 << 24)
 
 
 def wait_for(resource: Resource, report: Report, path: Path) -> int:
@@ -140,6 +150,27 @@ def fail_rank(_: None, report: Report, rank: int) -> None:
     if os.environ["RANK"] == str(rank):
         raise InputError("tasks.jsonl:3: broken")
     time.sleep(60)
+
+
+def break_down(_: None, report: Report) -> None:
+    """Rank 1 can't go on; rank 0 learns of it as a connection that is gone."""
+    if os.environ["RANK"] == "1":
+        raise InputError("tasks.jsonl:3: broken")
+    time.sleep(0.5)
+    raise RuntimeError("Connection closed by peer")
+
+
+def fail_joined_rank(_: None, report: Report, rank: int) -> None:
+    """One of ranks that are joined can't go on, the others wait for its number."""
+    import torch
+
+    from mopd.trainer.ranks import join_ranks
+
+    with join_ranks() as ranks:
+        ranks.sum(torch.ones(1))
+        if ranks.rank == rank:
+            raise InputError("tasks.jsonl:3: broken")
+        ranks.sum(torch.ones(1))
 
 
 def note(notes: Path, text: str) -> None:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import json
+import shutil
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -11,13 +14,14 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
+import mopd.train
 from mopd.models.folders import load_model, resolve_model
 from mopd.models.lora import trained_parameters
 from mopd.objectives import objective_class
 from mopd.objectives.base import Update
 from mopd.settings import Settings, parse_settings
 from mopd.train import NO_SIGNAL, ROUNDING, take_step, train_round
-from mopd.trainer.checkpoints import find_checkpoint
+from mopd.trainer.checkpoints import UPDATES, find_checkpoint
 from mopd.trainer.gradients import accumulate_gradients
 from mopd.trainer.ranks import ALONE, Ranks
 from mopd.trainer.shares import join_shares, own_weights, share_out, take_gradients
@@ -239,6 +243,56 @@ class OneFolder:
 
     def write(self, number: int, write: Callable[[Path], None]) -> None:
         raise AssertionError("not asked")
+
+
+class LastAlone:
+    """Checkpoints below a folder that all ranks share; each takes the place of the one before."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+
+    def newest(self) -> Path | None:
+        return max(self.root.glob("update-*"), default=None)
+
+    def write(self, number: int, write: Callable[[Path], None]) -> None:
+        before = self.newest()
+        write(self.root / f"update-{number}")
+        if before is not None:
+            shutil.rmtree(before)
+
+
+def open_state_late(*args: Any, **options: Any) -> Any:
+    time.sleep(2)
+    return open_state(*args, **options)
+
+
+def train_without_signal(ranks: Ranks, root: Path, out: Path, policy: Path) -> int:
+    """A round of updates that exchange nothing, by ranks of which the second takes its time to begin."""
+    chosen = round_settings(2, objective="grpo", checkpoint_every_updates=1, gradient_checkpointing="off")
+    with pytest.MonkeyPatch.context() as patch:
+        if ranks.rank == 1:
+            patch.setattr(mopd.train, "open_state", open_state_late)
+        updates = train_round(
+            [row | {"advantage": None} for row in round_rows()],
+            chosen,
+            policy_folder=policy,
+            state_folder=None,
+            out=out if ranks.is_first else None,
+            round=0,
+            device=CPU,
+            ranks=ranks,
+            checkpoints=LastAlone(root),
+        )
+    return len(updates)
+
+
+def test_a_checkpoint_stays_until_all_ranks_have_read_it(two: Group, folder: Path, tmp_path: Path) -> None:
+    root = tmp_path / "checkpoints"
+    train_without_signal(ALONE, root, tmp_path / "alone", folder)
+    (root / "update-2").rename(root / "update-1")
+    updates = json.loads((root / "update-1" / UPDATES).read_text())
+    (root / "update-1" / UPDATES).write_text(json.dumps(updates[:1]))
+    assert two.run(train_without_signal, root, tmp_path / "both", folder) == [3, 3]
 
 
 def test_a_checkpoint_that_not_all_ranks_see_is_none(two: Group, tmp_path: Path) -> None:

@@ -13,11 +13,15 @@ from pathlib import Path
 import pytest
 
 from flows.folder.open import ended_cleanly, run_lock
+from flows.plan.run import RunPlan
 from mopd.errors import InputError
+from storage.digest import digest_tables
+from storage.integrity import verify_run
 from storage.runs import RunFolder
 from storage.stores import lease
+from tests.flows.rounds_by_jobs import make_run
 
-pytestmark = [pytest.mark.cluster, pytest.mark.timeout(120)]
+pytestmark = [pytest.mark.cluster, pytest.mark.timeout(240)]
 
 
 @pytest.fixture(autouse=True)
@@ -86,3 +90,17 @@ def test_who_loses_the_lease_is_told_and_takes_nothing_back(
 def test_a_damaged_lease_holds_nothing(remote: RunFolder) -> None:
     remote.store.replace(lease.LEASE_FILE, b"{")
     assert ended_cleanly(remote)
+
+
+def test_two_that_make_a_run_at_once_leave_a_whole_one(bucket: str, tmp_path: Path) -> None:
+    """Neither holds it: as two do of which one was cut off, came back, and goes on."""
+    overrides = ("rounds=2", "generate.num_prompts=3", "prompts_per_shard=1", "train.updates_per_round=2")
+    overrides += ("train.checkpoint_every_updates=1",)
+    command = [sys.executable, "-m", "tests.flows.rounds_by_jobs", f"{bucket}/run", *overrides]
+    makers = [subprocess.Popen(command, cwd=Path(__file__).parents[3]) for _ in range(2)]
+    alone = make_run(tmp_path / "run", *overrides)
+    assert [maker.wait() for maker in makers] == [0, 0]
+    both = RunFolder.open(f"{bucket}/run")
+    assert RunPlan.of(both).missing(both) == []
+    assert verify_run(both) == []
+    assert digest_tables(both) == digest_tables(alone)

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-import os
 import pickle
+import resource
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
 
 import pytest
 
-from mopd.models.embedded import cache_folder
+from storage import lineage
 from storage.digest import digest_tables
 from storage.errors import StorageError
 from storage.lineage import create_fork
@@ -30,6 +31,7 @@ from storage.shards import (
     verify_run,
 )
 from storage.sql.catalog import query, write_catalog
+from storage.stores import bucket as requests
 from storage.stores import copies
 from storage.stores.objects import ObjectStore
 from tests.faulty_proxy import Fault, Faults, faulty
@@ -154,6 +156,34 @@ def test_whatever_reply_is_lost_the_run_is_whole(faults: Faults, bucket: str, fa
     assert verify_run(remote) == []
 
 
+def test_a_store_that_refuses_what_holds_is_not_asked_for_ever(
+    faults: Faults, bucket: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(requests, "RETRIES", 0)
+    monkeypatch.setattr(requests, "CONFLICT_SECONDS", 0.5)
+    faults.choose = lambda method, path: "conflict" if method == "PUT" else ""
+    with pytest.raises(StorageError, match=r"says again and again that others write _tmp/probe-\w+: use another store"):
+        RunFolder.create(f"{bucket}/run", {"settings": {}})
+
+
+def test_an_object_that_was_written_again_is_another_one_without_etags_too() -> None:
+    times = [datetime(2026, 11, 29, second=second, tzinfo=UTC) for second in (1, 2)]
+    entries = [requests._entry({"size": 7, "e_tag": None, "last_modified": time}) for time in times]
+    assert entries[0].stamp != entries[1].stamp
+
+
+def test_a_lease_that_cannot_be_given_back_hides_no_error(
+    remote: RunFolder, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def refuse(*_: object) -> str:
+        raise StorageError("the store is away")
+
+    with pytest.raises(RuntimeError, match="the reason"), remote.store.hold():
+        monkeypatch.setattr(requests.Bucket, "put_over", refuse)
+        raise RuntimeError("the reason")
+    assert "run.lock: the store is away" in caplog.text
+
+
 @pytest.mark.cluster
 def test_a_store_that_ignores_conditions_is_refused(
     faults: Faults, bucket: str, request: pytest.FixtureRequest
@@ -178,6 +208,32 @@ def test_a_policy_is_copied_once_and_checked(remote: RunFolder, monkeypatch: pyt
     assert not (checked_folder(remote, policy) / ".lock").exists()
 
 
+def test_copies_may_lie_on_another_disk(remote: RunFolder, tmp_path: Path) -> None:
+    (tmp_path / "disk").mkdir()
+    copies.cache_folder().mkdir(exist_ok=True)
+    (copies.cache_folder() / "copies").symlink_to(tmp_path / "disk")
+    folder = checked_folder(remote, commit_policy(remote))
+    assert folder.resolve().parent == tmp_path / "disk" / "folders"
+
+
+def test_a_full_disk_of_the_host_is_named(remote: RunFolder) -> None:
+    def fill_the_disk(folder: Path) -> None:
+        raise OSError(28, "No space left on device")
+
+    with pytest.raises(OSError, match="No space left on device: ") as caught:
+        commit_folder(remote, round=0, key=key_of(0), parents=[], info={}, write=fill_the_disk)
+    assert Path(caught.value.filename).is_relative_to(remote.path)
+    policy = commit_policy(remote)
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (3, limits[1]))
+    try:
+        with pytest.raises(OSError, match=r"File too large: .*/copies/folders/"):
+            checked_folder(remote, policy)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    assert list((copies.cache_folder() / "copies" / "folders").glob("[!._]*")) == []
+
+
 def test_a_damaged_policy_is_no_copy(remote: RunFolder) -> None:
     policy = commit_policy(remote)
     remote.store.replace(f"{policy.file}/model.safetensors", b"wEights")
@@ -194,26 +250,20 @@ def test_a_copy_stays_in_its_folder(remote: RunFolder) -> None:
         checked_folder(remote, replace(policy, files=outside))
 
 
-def test_copies_that_nobody_uses_are_few(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("MOPD_CACHE", str(tmp_path))
-    monkeypatch.setattr(copies, "_HELD", {})
-    names = [f"copy-{number}" for number in range(copies.KEPT + 3)]
-    paths = [copies.copy_of("files", name, lambda path: path.write_text("x") and None) for name in names]
-    assert all(path.exists() for path in paths)
-    for descriptor in copies._HELD.values():
-        os.close(descriptor)
-    copies._HELD.clear()
-    copies.copy_of("files", names[0], lambda path: None)
-    assert [path.exists() for path in paths] == [True, False, False, *[True] * copies.KEPT]
-    assert copies.cache_folder() == cache_folder()
-
-
 def test_trainer_state_may_go(remote: RunFolder) -> None:
     policy = commit_policy(remote)
     remove_trainer_state(remote, 0)
     assert manifests(remote, "policies") == [policy]
     assert verify_run(remote) == []
     assert [name for name in remote.store.list_files("policies/") if "trainer" in name] == []
+
+
+def test_a_file_that_is_no_policys_stays(remote: RunFolder) -> None:
+    commit_policy(remote)
+    remote.store.replace("policies/round=0000/notes.txt", b"mine")
+    remove_trainer_state(remote, 0)
+    assert [name for name in remote.store.list_files("policies/") if "trainer" in name] == []
+    assert remote.store.read("policies/round=0000/notes.txt") == b"mine"
 
 
 def test_a_fork_in_the_bucket_takes_over_by_reference(remote: RunFolder, bucket: str) -> None:
@@ -227,11 +277,93 @@ def test_a_fork_in_the_bucket_takes_over_by_reference(remote: RunFolder, bucket:
         create_fork(remote, ObjectStore.at(f"{bucket}/fork"), document, {}, taken)
 
 
+def test_who_makes_a_run_where_another_one_was_made_meanwhile_leaves_that_whole(
+    remote: RunFolder, bucket: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fill(remote)
+    taken, document = manifests(remote, "rollouts"), {"settings": remote.document["settings"]}
+    place = ObjectStore.at(f"{bucket}/fork")
+    fork = create_fork(remote, place, document, {}, taken)
+    held = [*fork.store.list_files(""), *remote.store.list_files("forks/")]
+    monkeypatch.setattr(lineage, "require_new", lambda store: None)  # both looked before either had begun
+    with pytest.raises(StorageError, match=r"fork: another process made a run there: name another place"):
+        create_fork(remote, place, document, {}, taken)
+    assert [*fork.store.list_files(""), *remote.store.list_files("forks/")] == held
+    assert RunFolder.open(place) == fork
+    assert place.bucket.get("_tmp/new-run") is None
+
+
+@pytest.mark.parametrize("last", ["rollouts/a.json", "run.json"])
+def test_who_is_stopped_while_it_makes_a_run_leaves_nothing(
+    bucket: str, monkeypatch: pytest.MonkeyPatch, last: str
+) -> None:
+    create = ObjectStore.create
+
+    def be_stopped(store: ObjectStore, name: str, content: bytes) -> bool:
+        create(store, name, content)
+        if name == last:
+            raise KeyboardInterrupt
+        return True
+
+    monkeypatch.setattr(ObjectStore, "create", be_stopped)
+    place = ObjectStore.at(f"{bucket}/new")
+    with pytest.raises(KeyboardInterrupt):
+        place.create_all({"rollouts/a.json": b"{}", "run.json": b"{}"})
+    assert list(place.bucket.list_all("")) == []
+
+
+def test_of_two_that_make_a_run_at_one_place_at_once_one_does(remote: RunFolder, bucket: str) -> None:
+    place, files = ObjectStore.at(f"{bucket}/new"), {"rollouts/round=0000/shard-00000-a.json": b"{}"}
+
+    def make(number: int) -> bool:
+        try:
+            place.create_all({**files, "run.json": b"%d" % number})
+        except StorageError as error:
+            assert "name another place" in str(error)
+            return False
+        return True
+
+    with ThreadPoolExecutor(WRITERS) as threads:
+        made = list(threads.map(make, range(WRITERS)))
+    assert made.count(True) == 1
+    assert list(place.list_files("")) == [*files, "run.json"]
+    assert place.read("run.json") == b"%d" % made.index(True)
+
+
+def test_a_parent_that_cannot_be_written_to_is_forked_and_warned_of(
+    remote: RunFolder, bucket: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    fill(remote)
+
+    def refuse(store: ObjectStore, *_: object) -> None:
+        raise StorageError(f"{store.address}: the store refuses access")
+
+    monkeypatch.setattr(ObjectStore, "replace", refuse)
+    taken, document = manifests(remote, "rollouts"), {"settings": remote.document["settings"]}
+    assert create_fork(remote, ObjectStore.at(f"{bucket}/fork"), document, {}, taken).name == "fork"
+    assert "refuses access): keep what it holds" in caplog.text
+
+
+def test_a_parent_whose_store_is_away_is_not_said_to_be_gone(
+    remote: RunFolder, bucket: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fill(remote)
+    document = {"settings": remote.document["settings"]}
+    fork = create_fork(remote, ObjectStore.at(f"{bucket}/fork"), document, {}, manifests(remote, "rollouts"))
+    monkeypatch.setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:9")
+    monkeypatch.setattr(requests, "RETRIES", 0)
+    with pytest.raises(StorageError, match=r"run: http://127\.0\.0\.1:9 can't be used"):
+        fork.home(next(iter(fork.lineage["homes"])))
+
+
 BAD_ADDRESSES = {
     "s3://": "is no place for a run; name a bucket and a prefix",
     "s3://bucket": "is no place for a run; name a bucket and a prefix",
     "s3://no-such-bucket/run": "has no bucket no-such-bucket: make it, or correct the address",
     "{bucket}/elsewhere": "is not a run: it has no run.json",
+    "gs://bucket/run": "gs://bucket/run: is no place for a run; name a folder, or s3://BUCKET/PREFIX",
+    "S3://bucket/run": "S3://bucket/run: is no place for a run; name a folder, or s3://BUCKET/PREFIX",
+    "s3:/bucket/run": "s3:/bucket/run: is no place for a run; name a folder, or s3://BUCKET/PREFIX",
 }
 
 

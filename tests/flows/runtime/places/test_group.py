@@ -6,6 +6,7 @@ import threading
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from typing import Any
 
 import pytest
 
@@ -48,6 +49,37 @@ def test_a_rank_that_dies_ends_the_group_and_the_next_job_has_a_new_one(group: R
 def test_what_a_rank_raises_is_raised(group: RankGroup) -> None:
     with pytest.raises(InputError, match="broken"):
         group.run(jobs.fail_rank, 1)
+
+
+def test_what_the_first_rank_to_fail_raises_is_raised(group: RankGroup) -> None:
+    with pytest.raises(InputError, match="broken"):
+        group.run(jobs.break_down)
+
+
+def test_ranks_that_are_made_while_their_group_is_killed_end_too() -> None:
+    """Those of a Ray cluster start when they are made."""
+    killed: list[str] = []
+
+    class Rank:
+        def kill(self) -> None:
+            killed.append("killed")
+
+    def make(rank: int) -> Any:
+        if rank == 1:
+            group.kill()
+        return Rank()
+
+    group = RankGroup("test", 2, make, meet=find_meeting)
+    with pytest.raises(WorkerStopped):
+        group.run(jobs.add_ranks, 10)
+    assert killed == ["killed"] * 2
+
+
+@pytest.mark.parametrize("rank", [0, 1])
+def test_what_a_rank_raises_is_raised_while_others_wait_for_it(group: RankGroup, rank: int) -> None:
+    """Not that the others lost their connection to it."""
+    with pytest.raises(InputError, match="broken"):
+        group.run(jobs.fail_joined_rank, rank)
 
 
 def test_a_group_that_is_killed_is_over(group: RankGroup) -> None:
