@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 import platform
+import re
 import subprocess
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
@@ -82,8 +83,17 @@ def _hold(folder: RunFolder) -> Iterator[Lease]:
         try:
             lease = stack.enter_context(folder.store.hold())
         except Held as error:
-            raise InputError(f"{folder.address}: is being run by {error}; wait for it or stop it") from error
+            raise InputError(
+                f"{folder.address}: is being run by {_holder(str(error))}; wait for it or stop it"
+            ) from error
         yield lease
+
+
+def _holder(written: str) -> str:
+    """Who holds the run, by the words in its lock: those of a killed one stand until the next begins to work."""
+    match = re.fullmatch(r"process (\d+) on (.*)", written)
+    ended = match is not None and match[2] == platform.node() and not Path("/proc", match[1]).exists()
+    return "another process" if ended else written
 
 
 def inputs_of(settings: Settings, known: Commits = MappingProxyType({})) -> dict[str, Any]:

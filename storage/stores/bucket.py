@@ -16,11 +16,13 @@ from datetime import timedelta
 from functools import cache
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 from storage.errors import StorageError
 from storage.stores.base import Entry
 
 SCHEME = "s3://"
+ENDPOINT_SETTINGS = "store.endpoint or AWS_ENDPOINT_URL"
 PART_BYTES = 16 << 20
 """Of a large file, sent or fetched at a time: an object may have 10,000 parts."""
 PARTS_AT_ONCE = 8
@@ -151,16 +153,26 @@ class Bucket:
 
     @property
     def _client(self) -> Any:
-        return _client(self, self.endpoint or _environment_endpoint())
+        return _client(self, self._endpoint)
+
+    @property
+    def _endpoint(self) -> str | None:
+        """The URL that is asked; None: Amazon's. Raises StorageError for what is none: obstore would panic."""
+        endpoint = self.endpoint or _environment_endpoint()
+        if endpoint is not None and not _is_url(endpoint):
+            raise StorageError(
+                f"{self.address}: {endpoint} is no endpoint; set {ENDPOINT_SETTINGS} to http(s)://HOST:PORT"
+            )
+        return endpoint
 
     @property
     def reached_at(self) -> str:
         """The endpoint that is asked, for people."""
-        return self.endpoint or _environment_endpoint() or "Amazon S3"
+        return self._endpoint or "Amazon S3"
 
     def file_system(self) -> Any:
         """pyarrow's, which has the bucket's name as the first part of a path."""
-        return _file_system(self.endpoint or _environment_endpoint())
+        return _file_system(self._endpoint)
 
     @contextmanager
     def _explained(self) -> Iterator[None]:
@@ -179,7 +191,10 @@ class Bucket:
                     f"{self.address}: no credentials: set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY"
                 ) from error
             self._refuse_absent_bucket(error)
-            raise StorageError(f"{self.address}: {self.reached_at} can't be used ({_reason(error)})") from error
+            raise StorageError(
+                f"{self.address}: {self.reached_at} can't be used ({_reason(error)}); mind that it is up, and "
+                f"{ENDPOINT_SETTINGS}"
+            ) from error
 
     def _refuse_absent_bucket(self, error: Exception) -> None:
         """What isn't there may be the bucket itself."""
@@ -227,6 +242,20 @@ def _file_system(endpoint: str | None) -> Any:
 
 def _environment_endpoint() -> str | None:
     return os.environ.get("AWS_ENDPOINT_URL_S3") or os.environ.get("AWS_ENDPOINT_URL") or None
+
+
+def _is_url(endpoint: str) -> bool:
+    """Whether requests can be sent there."""
+    try:
+        parts = urlsplit(endpoint)
+        return (
+            parts.scheme in ("http", "https")
+            and bool(parts.hostname)
+            and parts.port != 0
+            and not set(endpoint) & set(" @")
+        )
+    except ValueError:  # a port that is none
+        return False
 
 
 def _region() -> str:

@@ -72,14 +72,15 @@ class LocalStore:
         return dict(sorted((name, str(entry.inode())) for name, entry in _walk(str(self.host_folder / prefix), prefix)))
 
     def is_empty(self) -> bool:
-        """Whether nothing lies there yet."""
-        folder = self.host_folder
-        return not folder.exists() or (folder.is_dir() and not any(folder.iterdir()))
+        """Whether nothing lies there yet. Raises StorageError where a file is in the way."""
+        self.check()
+        return not self.host_folder.exists() or not any(self.host_folder.iterdir())
 
     def check(self) -> None:
-        """Whether a file is in the way."""
-        if self.host_folder.exists() and not self.host_folder.is_dir():
-            raise StorageError(f"{self.address} is a file: name a folder for the run")
+        """Whether a file is in the way: there, or where a folder above it would be made."""
+        there = next(path for path in (self.host_folder, *self.host_folder.parents) if path.exists())
+        if not there.is_dir():
+            raise StorageError(f"{there}: is a file; name a folder for the run")
 
     def prepare(self) -> None:
         """Make the folder, where it isn't there."""

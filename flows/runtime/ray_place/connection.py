@@ -61,6 +61,10 @@ def _reach(address: str) -> None:
 def _initialize(ray: Any, address: str) -> None:
     """Apart from the main thread, where Ray would take SIGTERM for itself."""
     errors: list[BaseException] = []
+    from ray._private import worker
+
+    # Pages of what raylets report of hosts and processes that died; what follows of that we say ourselves.
+    worker.listen_error_messages = lambda *_: None
 
     def initialize() -> None:
         try:

@@ -137,7 +137,12 @@ def test_a_folder_that_is_no_run(refused: Callable[..., str], tmp_path: Path) ->
 
 def test_a_run_folder_under_a_file(refused: Callable[..., str], tmp_path: Path) -> None:
     (tmp_path / "file").touch()
-    assert "file" in refused(folder=tmp_path / "file" / "run")
+    assert f"{tmp_path / 'file'}: is a file; name a folder for the run" in refused(folder=tmp_path / "file" / "run")
+
+
+def test_a_run_folder_that_is_a_file(refused: Callable[..., str], tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    assert f"{tmp_path / 'file'}: is a file; name a folder for the run" in refused(folder=tmp_path / "file")
 
 
 def test_a_run_folder_that_nothing_can_be_written_to(refused: Callable[..., str]) -> None:

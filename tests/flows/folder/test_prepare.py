@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import platform
 import signal
 import subprocess
 import sys
@@ -56,6 +57,16 @@ def test_the_holder_is_named(tmp_path: Path) -> None:
         with pytest.raises(InputError, match=f"is being run by process {os.getpid()} on "):
             ended_cleanly(folder)
     assert ended_cleanly(folder)
+
+
+def test_a_holder_that_ended_is_not_named(tmp_path: Path) -> None:
+    folder = RunFolder(LocalStore(tmp_path), {})
+    ended = subprocess.Popen(["true"])
+    ended.wait()
+    with folder.store.hold() as lease:  # as one that goes on with a run holds it while it checks the inputs
+        lease.write(f"process {ended.pid} on {platform.node()}")
+        with pytest.raises(InputError, match="is being run by another process; wait for it"), run_lock(folder):
+            pytest.fail("it is held")
 
 
 def test_a_killed_holder_is_noticed(tmp_path: Path) -> None:

@@ -386,6 +386,25 @@ def test_without_credentials_it_is_said_what_to_set(bucket: str, monkeypatch: py
         RunFolder.open(f"{bucket}/other")
 
 
+@pytest.mark.parametrize(
+    "endpoint", ["127.0.0.1:9", "nonsense", "http://", "http://host:port", "ftp://host", "http://a b"]
+)
+def test_an_endpoint_that_is_none_is_said_in_one_line(
+    bucket: str, monkeypatch: pytest.MonkeyPatch, endpoint: str
+) -> None:
+    with pytest.raises(StorageError, match=r"is no endpoint; set store\.endpoint or AWS_ENDPOINT_URL to http"):
+        ObjectStore.at(f"{bucket}/run", endpoint).stat("run.json")
+    monkeypatch.setenv("AWS_ENDPOINT_URL", endpoint)
+    with pytest.raises(StorageError, match=f"/run: {endpoint} is no endpoint"):
+        RunFolder.open(f"{bucket}/run")
+
+
+def test_where_no_store_answers_the_setting_is_named(bucket: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("storage.stores.bucket.RETRIES", 0)
+    with pytest.raises(StorageError, match=r"mind that it is up, and store\.endpoint or AWS_ENDPOINT_URL"):
+        ObjectStore.at(f"{bucket}/run", "http://127.0.0.1:9").stat("run.json")
+
+
 def test_without_the_extra_it_is_said_what_to_install(bucket: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(__import__("sys").modules, "obstore", None)
     with pytest.raises(StorageError, match=r"takes the extra s3: pip install 'mopd\[s3\]'"):

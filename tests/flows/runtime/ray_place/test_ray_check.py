@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -96,3 +97,15 @@ def test_a_host_that_does_not_see_the_run(cluster: LoopbackCluster, tmp_path: Pa
     with cluster.blind_host(tmp_path), pytest.raises(InputError, match=expected):
         check(cluster, tmp_path / "run")
     assert list(tmp_path.iterdir()) == []
+
+
+def test_what_ray_reports_of_hosts_is_not_printed(
+    cluster: LoopbackCluster, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    from ray._private.utils import publish_error_to_driver
+    from ray._private.worker import global_worker
+
+    check(cluster, tmp_path)
+    publish_error_to_driver("raylet_died", "Raylet is terminated", global_worker.gcs_client)
+    time.sleep(1)  # time for it to arrive
+    assert "Raylet" not in "".join(capfd.readouterr())
