@@ -16,6 +16,7 @@ import pytest
 import yaml
 
 from flows.cli.commands import mopd
+from flows.runtime.exit_code import USER_ERROR
 from mopd.settings import load_settings
 from mopd.settings.place import RayPlace
 from storage.digest import digest_tables
@@ -47,6 +48,13 @@ def test_runs_are_started_by_options_and_settings_that_there_are(name: str) -> N
     _, arguments, _ = mopd.parse_args(words, print_error=False, exit_on_error=False)
     settings = load_settings(ROOT / arguments.arguments["config"], arguments.arguments["overrides"])
     assert isinstance(settings.place, RayPlace)
+
+
+def test_a_mistake_of_the_user_is_not_tried_twenty_times() -> None:
+    (job,) = MANIFESTS["run-job"]
+    (rule,) = job["spec"]["podFailurePolicy"]["rules"]
+    assert rule["action"] == "FailJob" and rule["onExitCodes"]["values"] == [USER_ERROR]
+    assert job["spec"]["template"]["spec"]["restartPolicy"] == "Never"  # without it the policy is refused
 
 
 def test_ray_is_started_by_options_that_there_are() -> None:

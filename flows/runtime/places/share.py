@@ -27,7 +27,8 @@ class Share:
 
 def limit_threads(most: int) -> None:
     """At most so many threads a pass, here and in processes that are started from here."""
-    os.environ["OMP_NUM_THREADS"] = str(min(most, int(os.environ.get("OMP_NUM_THREADS") or most)))
+    outermost = os.environ.get("OMP_NUM_THREADS", "").split(",")[0]  # OpenMP takes a number for each level of nesting
+    os.environ["OMP_NUM_THREADS"] = str(min(most, int(outermost) if outermost.strip().isdigit() else most))
     torch = sys.modules.get("torch")
     if torch is not None:  # it read the variable when it was loaded, in the process that this one is forked from
         torch.set_num_threads(min(most, torch.get_num_threads()))
