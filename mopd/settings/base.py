@@ -41,8 +41,10 @@ def choice(*classes: type[Frozen], beside: Iterable[str] = ()) -> BeforeValidato
     kinds = [kind for settings_class in classes for kind in get_args(settings_class.model_fields["kind"].annotation)]
 
     def expand(value: Any) -> Any:
-        if not isinstance(value, str | dict):
+        if isinstance(value, classes):
             return value
+        if not isinstance(value, str | dict):
+            raise ValueError(f"choose one of {', '.join(sorted({*kinds, *beside}))}, or give its settings")
         tree = {"kind": kinds[0], **({"kind": value} if isinstance(value, str) else value)}
         if tree["kind"] not in kinds:
             raise ValueError(f"{tree['kind']!r} is unknown; choose one of {', '.join(sorted({*kinds, *beside}))}")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from copy import deepcopy
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -26,6 +27,8 @@ from mopd.settings.train import TrainSettings, check_shares
 from mopd.settings.tree import Tree, get_value, read_override, set_value
 from mopd.settings.verify import VerifySettings
 
+WANTED = "Input should be "
+"""How pydantic begins to say what a value may be."""
 LONGEST_INPUT = 80
 """Of what was refused, in characters: a whole group of settings is not repeated in the line that refuses it."""
 
@@ -197,7 +200,22 @@ def parse_settings(tree: dict[str, Any], source: str = "settings") -> Settings:
     try:
         return Settings.model_validate(tree)
     except ValidationError as error:
-        raise InputError(f"{source}: " + "; ".join(_explain(problem, tree) for problem in error.errors())) from None
+        problems = [_explain(problem, tree) for problem in _by_value(error.errors(), tree)]
+        raise InputError(f"{source}: " + "; ".join(problems)) from None
+
+
+def _by_value(problems: Iterable[Any], tree: Tree) -> list[Any]:
+    """One problem a value: where it may be one thing or another, pydantic says of each that it isn't."""
+    merged: dict[str, Any] = {}
+    for problem in problems:
+        where = ".".join(_names(problem["loc"], tree, missing=problem["type"] == "missing"))
+        if not problem["msg"].startswith(WANTED):
+            merged[f"{where} {problem['msg']}"] = problem
+        elif where in merged:
+            merged[where]["msg"] += f" or {problem['msg'].removeprefix(WANTED)}"
+        else:
+            merged[where] = problem
+    return list(merged.values())
 
 
 def _explain(problem: Any, tree: dict[str, Any]) -> str:

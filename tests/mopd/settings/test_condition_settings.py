@@ -48,7 +48,7 @@ def test_without_a_kind_it_is_the_papers(tmp_path: Path) -> None:
     ("overrides", "said"),
     [
         (["condition.variant=best"], "condition.variant: 'best' is unknown; choose one of auto, contrastive, failure"),
-        (["condition.variant=3"], "condition.variant: Input should be a valid"),
+        (["condition.variant=3"], r"condition.variant: choose one of .*, or give its settings \(got 3\)"),
         (["condition.variant.when=always"], "condition.variant.when: no such setting of kind contrastive"),
         (["condition.variant={kind: none, feedback: always}"], "condition.variant.feedback: Input should be 'never'"),
         (["condition.variant={kind: summary, num_summaries: 0}"], "condition.variant.num_summaries: .*equal to 1"),

@@ -116,6 +116,9 @@ def test_settings_are_frozen() -> None:
         ("train.aggregation={kind: token_mean, separator: x}", "train.aggregation.separator: no such setting"),
         ("train.max_staleness=-1", "train.max_staleness: .*greater than or equal to 0"),
         ("generate.stop_token_ids=3", r"generate.stop_token_ids: Input should be a list \(got 3\)"),
+        ("place.devices=0", r": place.devices: Input should be 'auto' or greater than or equal to 1 \(got 0\)$"),
+        ("place=2", r"place: choose one of local, ray, or give its settings \(got 2\)"),
+        ("generate={num_samples: 0, num_prompts: 0}", r"num_prompts: .* 1 \(got 0\); .*num_samples: .* 1 \(got 0\)"),
         ("tasks.kind=files", "tasks: a mapping with kind 'numbers' or kind 'file'"),
     ],
 )
