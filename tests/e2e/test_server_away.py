@@ -20,7 +20,7 @@ from tests.e2e.commands import ROOT
 from tests.e2e.harness import FAKE, TINY, Prefect, answers, free_port, is_alive, wait_for
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
-END_SECONDS = 20.0
+END_SECONDS = 45.0
 """How long Ctrl-C and SIGTERM may take, whatever the server does."""
 LONG = ("--set", "rounds=40")
 """A run that is still under way when another has started."""
