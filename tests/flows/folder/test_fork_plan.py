@@ -266,8 +266,11 @@ def test_what_can_not_be_forked_is_one_line(
 
 def test_a_fork_needs_a_new_folder(parent: RunFolder, tmp_path: Path) -> None:
     (tmp_path / "file").touch()
-    for there in (parent.path, tmp_path / "file"):
-        with pytest.raises(StorageError, match="is there already and not empty"):
+    for there, message in (
+        (parent.path, "is there already and not empty"),
+        (tmp_path / "file", "is a file; name a folder"),
+    ):
+        with pytest.raises(StorageError, match=message):
             fork_run(parent.path, 0, GRPO, there)
     (tmp_path / "empty").mkdir()
     assert fork_run(parent.path, 0, GRPO, tmp_path / "empty").run_id == "empty"
