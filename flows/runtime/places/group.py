@@ -94,8 +94,14 @@ class RankGroup:
 
 def find_meeting(_: None, report: Report) -> Meeting:
     """Of ranks that are all on this host: they meet on loopback."""
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        return Meeting(platform.node(), *server.getsockname())
+    return meeting_at("127.0.0.1")
+
+
+def meeting_at(address: str) -> Meeting:
+    """This host, where it is reached at that address, by a port that is free now."""
+    with socket.create_server((address, 0)) as server:
+        address, port = server.getsockname()[:2]
+        return Meeting(platform.node(), address, port)
 
 
 def environments(meetings: Sequence[Meeting]) -> list[dict[str, str]]:

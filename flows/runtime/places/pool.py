@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 from flows.runtime.messages import Report, silent
@@ -48,11 +48,7 @@ class ReplicaPool:
 
     def close(self) -> None:
         """Let what is loaded close itself, all at once, and end the processes."""
-        closing = [threading.Thread(target=replica.close) for replica in self._stop()]
-        for thread in closing:
-            thread.start()
-        for thread in closing:
-            thread.join()
+        close_all(self._stop())
 
     def kill(self) -> None:
         """End all processes now; jobs that run raise WorkerStopped."""
@@ -64,3 +60,12 @@ class ReplicaPool:
             self._stopped = True
             self._changed.notify_all()
             return list(self._replicas)
+
+
+def close_all(replicas: Iterable[Replica]) -> None:
+    """Close them all at once: each may take its time."""
+    closing = [threading.Thread(target=replica.close) for replica in replicas]
+    for thread in closing:
+        thread.start()
+    for thread in closing:
+        thread.join()

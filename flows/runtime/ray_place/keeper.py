@@ -8,8 +8,6 @@ from __future__ import annotations
 
 import fcntl
 import os
-import platform
-import socket
 import tempfile
 import threading
 import time
@@ -20,7 +18,7 @@ from queue import SimpleQueue
 from typing import Any
 
 from flows.runtime.messages import Message, Report
-from flows.runtime.places.group import Meeting
+from flows.runtime.places.group import Meeting, meeting_at
 from flows.runtime.places.share import Share
 from flows.runtime.ray_place.hosts import Facts, difference, facts_here, name_of
 from flows.runtime.worker import Worker
@@ -162,6 +160,4 @@ def cores_of(numbers: Sequence[int], most: int, cores: Sequence[int]) -> tuple[i
 
 def find_meeting(_: None, report: Report) -> Meeting:
     """Of ranks that are on several hosts."""
-    with socket.create_server((os.environ[ADDRESS], 0)) as server:
-        address, port = server.getsockname()[:2]
-        return Meeting(platform.node(), address, port)
+    return meeting_at(os.environ[ADDRESS])

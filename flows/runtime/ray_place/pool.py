@@ -9,6 +9,7 @@ from typing import Any
 
 from flows.runtime.messages import Report, silent
 from flows.runtime.places.group import RankGroup
+from flows.runtime.places.pool import close_all
 from flows.runtime.ray_place.keeper import find_meeting
 from flows.runtime.ray_place.replica import RayReplica
 from flows.runtime.worker import WorkerStopped
@@ -58,11 +59,7 @@ class RayPool:
 
     def close(self) -> None:
         """Let what is loaded close itself, all at once, and give the devices back."""
-        closing = [threading.Thread(target=replica.close) for replica in self._stop()]
-        for thread in closing:
-            thread.start()
-        for thread in closing:
-            thread.join()
+        close_all(self._stop())
 
     def kill(self) -> None:
         """End all actors now; jobs that run raise WorkerStopped."""
