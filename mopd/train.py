@@ -86,9 +86,7 @@ def train_round(
         ranks=ranks,
     )
     set_checkpointing(state.student, settings, device, ranks)
-    teacher = None
-    if needs_teacher(settings):
-        teacher = _load_teacher(settings, policy_folder, state_folder, reference_folder or policy_folder, device)
+    teacher = _load_teacher(settings, policy_folder, state_folder, reference_folder or policy_folder, device)
     updates, steps = read_updates(last), _step_ids(settings.train, policy_folder)
     ranks.wait_for_all()  # an update without signal makes none wait, and a new checkpoint takes the place of the last
     parts = list(split_updates(scores, settings, round=round))
@@ -106,7 +104,9 @@ def train_round(
 def _load_teacher(
     settings: Settings, policy_folder: Path, state_folder: Path | None, reference_folder: Path, device: torch.device
 ) -> Any:
-    """The teacher of the round, to be read again while training."""
+    """The teacher of the round, to be read again while training; None where nobody reads it."""
+    if not needs_teacher(settings):
+        return None
     sources = teacher_sources(
         settings.train.teacher,
         policy_folder=policy_folder,
