@@ -37,7 +37,7 @@ def sha256_once(path: Path) -> str:
 @contextmanager
 def _note(name: str) -> Iterator[int]:
     """A file that is this process's alone meanwhile."""
-    folder = cache_folder() / "verdicts"
+    folder = cache_folder() / "hashes"
     folder.mkdir(parents=True, exist_ok=True)
     note = os.open(folder / name, os.O_RDWR | os.O_CREAT, 0o644)
     try:

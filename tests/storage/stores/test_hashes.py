@@ -42,7 +42,7 @@ def test_a_note_that_was_cut_is_written_again(tmp_path: Path, read: list[Path]) 
     weights = tmp_path / "model.safetensors"
     weights.write_bytes(b"one")
     sha256_once(weights)
-    for note in (tmp_path / "cache" / "verdicts").iterdir():
+    for note in (tmp_path / "cache" / "hashes").iterdir():
         note.write_text(note.read_text()[:10])
     assert [sha256_once(weights) for _ in range(2)] == [sha256(b"one").hexdigest()] * 2
     assert len(read) == 2
