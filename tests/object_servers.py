@@ -16,10 +16,13 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+import pytest
+
 KEY, SECRET = "tester", "secret-of-tester"
 READER, READER_SECRET = "reader", "secret-of-reader"
 """May read, and write nothing."""
 ENVIRONMENT = {"AWS_ACCESS_KEY_ID": KEY, "AWS_SECRET_ACCESS_KEY": SECRET, "AWS_EC2_METADATA_DISABLED": "true"}
+ENDPOINT, CACHE = "AWS_ENDPOINT_URL", "MOPD_CACHE"
 START_SECONDS = 60
 
 
@@ -56,6 +59,20 @@ def moto() -> Iterator[str]:
         yield f"http://{host}:{port}"
     finally:
         server.stop()
+
+
+@contextmanager
+def seaweed_in_environment(factory: pytest.TempPathFactory) -> Iterator[str]:
+    """SeaweedFS, to which the environment of this process leads meanwhile, with copies in a folder of their own."""
+    with seaweed(factory.mktemp("weed")) as endpoint, pytest.MonkeyPatch.context() as patch:
+        for name, value in {**ENVIRONMENT, ENDPOINT: endpoint, CACHE: str(factory.mktemp("cache"))}.items():
+            patch.setenv(name, value)
+        yield endpoint
+
+
+def store_environment() -> dict[str, str]:
+    """Of `seaweed_in_environment`: the variables that lead to the store."""
+    return {name: os.environ[name] for name in (*ENVIRONMENT, ENDPOINT, CACHE)}
 
 
 @contextmanager

@@ -16,7 +16,7 @@ from storage.shards import verify_run
 from storage.stores.address import open_store
 from tests.e2e.commands import Commands
 from tests.e2e.harness import FAKE, TINY, Prefect, is_alive, wait_for
-from tests.object_servers import ENVIRONMENT, READER, READER_SECRET, new_bucket, seaweed
+from tests.object_servers import READER, READER_SECRET, new_bucket, seaweed_in_environment, store_environment
 
 pytestmark = [pytest.mark.cluster, pytest.mark.timeout(900)]
 
@@ -24,10 +24,7 @@ pytestmark = [pytest.mark.cluster, pytest.mark.timeout(900)]
 @pytest.fixture(scope="module")
 def endpoint(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """A real object store, to which the environment of this process leads."""
-    with seaweed(tmp_path_factory.mktemp("weed")) as endpoint, pytest.MonkeyPatch.context() as patch:
-        cache = tmp_path_factory.mktemp("cache")
-        for name, value in {**ENVIRONMENT, "AWS_ENDPOINT_URL": endpoint, "MOPD_CACHE": str(cache)}.items():
-            patch.setenv(name, value)
+    with seaweed_in_environment(tmp_path_factory) as endpoint:
         yield endpoint
 
 
@@ -40,8 +37,7 @@ def bucket(endpoint: str) -> str:
 @pytest.fixture(scope="module")
 def here(prefect: Prefect, bucket: str) -> Iterator[Prefect]:
     """Commands with the environment that leads to the store."""
-    names = (*ENVIRONMENT, "AWS_ENDPOINT_URL", "MOPD_CACHE")
-    env = {**prefect.env, **{name: os.environ[name] for name in names}}
+    env = {**prefect.env, **store_environment()}
     commands = Commands(env)
     yield replace(prefect, env=env, commands=commands)
     commands.close()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -12,8 +11,7 @@ import pytest
 from storage.stores.address import open_store
 from tests.e2e.harness import FAKE, TINY, Prefect
 from tests.loopback_cluster import ENVIRONMENT, LoopbackCluster
-from tests.object_servers import ENVIRONMENT as CREDENTIALS
-from tests.object_servers import new_bucket, seaweed
+from tests.object_servers import new_bucket, seaweed_in_environment, store_environment
 
 pytestmark = [pytest.mark.cluster, pytest.mark.timeout(900)]
 RANKS = (*FAKE, "--set", "train.ranks=2", "--set", "rounds=1", "--set", "evaluate.when=never")
@@ -22,10 +20,7 @@ RANKS = (*FAKE, "--set", "train.ranks=2", "--set", "rounds=1", "--set", "evaluat
 @pytest.fixture(scope="module")
 def endpoint(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """A real object store, to which the environment of this process leads, and that of hosts that join later."""
-    with seaweed(tmp_path_factory.mktemp("weed")) as endpoint, pytest.MonkeyPatch.context() as patch:
-        cache = tmp_path_factory.mktemp("cache")
-        for name, value in {**CREDENTIALS, "AWS_ENDPOINT_URL": endpoint, "MOPD_CACHE": str(cache)}.items():
-            patch.setenv(name, value)
+    with seaweed_in_environment(tmp_path_factory) as endpoint:
         yield endpoint
 
 
@@ -39,8 +34,7 @@ def cluster(endpoint: str) -> Iterator[LoopbackCluster]:
 @pytest.fixture(scope="module")
 def driver(prefect: Prefect, cluster: LoopbackCluster, endpoint: str) -> Prefect:
     """Commands on the cluster's head, with the credentials of the hosts."""
-    names = (*CREDENTIALS, "AWS_ENDPOINT_URL", "MOPD_CACHE")
-    env = {**prefect.env, **ENVIRONMENT, "OMP_NUM_THREADS": "1", **{name: os.environ[name] for name in names}}
+    env = {**prefect.env, **ENVIRONMENT, "OMP_NUM_THREADS": "1", **store_environment()}
     return replace(prefect, env=env)
 
 
