@@ -6,7 +6,7 @@ import os
 import signal
 import subprocess
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -70,12 +70,7 @@ def test_an_actor_that_is_killed_in_each_stage_changes_nothing(
     driver: Prefect, cluster: LoopbackCluster, whole: str, tmp_path: Path
 ) -> None:
     run = tmp_path / "killed"
-    with driver.start_mopd("run", TINY, "--run", run, *on(cluster)) as process:
-        for kind, has_come in stages(run):
-            wait_while_it_runs(process, has_come)
-            kill_actors(run, kind)
-        output, _ = process.communicate(timeout=400)
-    assert process.returncode == 0, output
+    run_disturbed(driver, cluster, run, lambda kind: kill_actors(run, kind))
     assert driver.mopd("digest", run).stdout == whole
     assert max(one["run_count"] for one in driver.task_runs(run)) >= 2
 
@@ -85,14 +80,12 @@ def test_a_host_that_is_lost_changes_nothing(
 ) -> None:
     """In generate, score and train; each time another one joins."""
     run = tmp_path / "lost"
-    with driver.start_mopd("run", TINY, "--run", run, *on(cluster)) as process:
-        for kind, has_come in stages(run):
-            if kind in ("engine", "scorer", "trainer"):
-                wait_while_it_runs(process, has_come)
-                cluster.remove_host(host_of(cluster, run, kind))
-                cluster.add_host()
-        output, _ = process.communicate(timeout=400)
-    assert process.returncode == 0, output
+
+    def replace_host(kind: str) -> None:
+        cluster.remove_host(host_of(cluster, run, kind))
+        cluster.add_host()
+
+    run_disturbed(driver, cluster, run, replace_host, kinds={"engine", "scorer", "trainer"})
     assert driver.mopd("digest", run).stdout == whole
 
 
@@ -123,6 +116,23 @@ def test_sigterm_ends_a_run_on_ray_in_order(driver: Prefect, cluster: LoopbackCl
     assert "mopd: terminated; start the same command again to continue" in output
     assert driver.flow_runs(run)[-1]["state_type"] == "CRASHED"
     wait_for(lambda: not actors(), 30)
+
+
+def run_disturbed(
+    driver: Prefect,
+    cluster: LoopbackCluster,
+    run: Path,
+    disturb: Callable[[str], object],
+    kinds: Collection[str] = ("engine", "cpu", "scorer", "trainer"),
+) -> None:
+    """A whole run, disturbed once in each stage where one of these kinds of processes works."""
+    with driver.start_mopd("run", TINY, "--run", run, *on(cluster)) as process:
+        for kind, has_come in stages(run):
+            if kind in kinds:
+                wait_while_it_runs(process, has_come)
+                disturb(kind)
+        output, _ = process.communicate(timeout=400)
+    assert process.returncode == 0, output
 
 
 def stages(run: Path) -> Iterator[tuple[str, Callable[[], object]]]:
