@@ -145,7 +145,7 @@ def find_current(
     run: RunFolder, table: str, round: int, bad_files: frozenset[str] = frozenset()
 ) -> tuple[list[Manifest], list[str]]:
     """The shards of a round that can be read together, and a line for each other one."""
-    manifests, problems = scan(run, table, round, name=None)
+    manifests, problems = scan(run, table, round, name=None if table in NAME_COLUMNS else "")
     expected = column_types(SCHEMAS[table])
     current = []
     for manifest in manifests:
