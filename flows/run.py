@@ -16,6 +16,7 @@ from flows.execute.stages import answer, choose, condition, draw, evaluate, gene
 from flows.folder.checkpoints import clear_checkpoints
 from flows.folder.open import open_run, run_lock
 from flows.folder.other_contexts import open_contexts
+from flows.folder.policies import remove_old_states
 from flows.runtime.console import Console
 from flows.runtime.patience import be_patient
 from flows.runtime.stale_runs import crash_stale_runs, run_tag, tag_this_run
@@ -46,6 +47,7 @@ def run_flow(settings: Settings, run_dir: str | None = None) -> str:
         else:
             _work(run)
         clear_checkpoints(folder.path)
+        remove_old_states(folder, run.settings.rounds - 1, run.settings.train)
         write_catalog(folder)
     return folder.address
 
