@@ -25,12 +25,19 @@ from storage.sql.datasets import LazyDataset
 Rows = list[Row]
 
 
+Span = tuple[int, int, dict[str, Any]]
+"""The first and the last round that follow some settings, and those."""
+LAST_ROUND = 2**31 - 1
+"""Where a run ends that nobody plans."""
+
+
 @dataclass(frozen=True)
 class Knowledge:
     """What whoever plans runs knows of them, and storage doesn't; here nobody does."""
 
     stages: Mapping[str, str] = field(default_factory=dict)
     """The verb of the stage that fills a table."""
+    settings: Callable[[RunFolder], list[Span]] = lambda run: [(0, LAST_ROUND, run.document["settings"])]
     planned: Callable[[RunFolder], Rows] = lambda run: []
     """`shards` that a run is known to need, by `table_name`, `round` and `name`."""
     vocabulary: Callable[[RunFolder], Sequence[str]] = lambda run: []
@@ -109,12 +116,13 @@ class ManifestRows(LazyDataset):
             raise
         except (FileNotFoundError, ValueError, TypeError):
             return
-        same = ("round", "shard", "name", "key", "file", "home", "rows", "bytes", "sha256", "created", "parents")
+        same = ("round", "shard", "key", "file", "home", "rows", "bytes", "sha256", "created", "parents")
         yield {
             "run": self._run.run_id,
             "stage": self._stages.get(manifest.table),
             "table_name": manifest.table,
-            "superseded": manifest.key in getattr(self._run, "superseded", frozenset()),
+            "name": self._run.renamed.get(manifest.key, manifest.name),
+            "superseded": manifest.key in self._run.superseded,
             "problem": find_problem(self._run, manifest, listing.entries) or None,
             "content": manifest.content,
             "info": _compact(manifest.info),
@@ -139,16 +147,11 @@ def _choose(
     return [known[int(fragment.path)] for fragment in chosen]
 
 
-def settings_rows(run: RunFolder) -> Rows:
-    """One row a setting and span of rounds that follow it: a fork's earlier rounds follow its parent's."""
-    spans, first = [], 0
-    for part in run.lineage.get("earlier", []):
-        spans.append((first, part["below"] - 1, part["settings"]))
-        first = part["below"]
-    spans.append((first, run.document["settings"].get("rounds", 1) - 1, run.document["settings"]))
+def settings_rows(run: RunFolder, knowledge: Knowledge) -> Rows:
+    """One row a setting and span of rounds that follow it."""
     return [
         {"first_round": first, "last_round": last, "name": name, "value": _value_text(value)}
-        for first, last, settings in spans
+        for first, last, settings in knowledge.settings(run)
         for name, value in flatten_settings(settings).items()
     ]
 

@@ -61,7 +61,7 @@ def _statements(run: RunFolder, knowledge: Knowledge) -> Iterator[str]:
     for table in SCHEMAS:
         yield _view(table, _render_table(run, table, _list_shards(run, table)))
         yield _view(f"{PARTS}.{table}", f"FROM main.{table}")  # a view looks in its own schema first
-    yield _view("settings", _render_rows(run, SETTINGS, settings_rows(run)))
+    yield _view("settings", _render_rows(run, SETTINGS, settings_rows(run, knowledge)))
     yield _view(f"{PARTS}.planned", _render_rows(run, PLANNED, planned_rows(run, knowledge)))
     yield _view(f"{PARTS}.vocabulary", _render_rows(run, VOCABULARY, []))
     yield _view(f"{PARTS}.manifests", _render_manifests(run, knowledge))
@@ -111,11 +111,13 @@ def _render_manifests(run: RunFolder, knowledge: Knowledge) -> str:
     places = [manifest_name(run, row["table_name"], row["round"], row["shard"], row["key"]) for row in rows]
     files = _render_files([run.store.path_from(run.address, place) for place in places])
     superseded = ", ".join(quote(row["key"]) for row in rows if row["superseded"]) or "''"
+    renamed = " ".join(f"WHEN {quote(key)} THEN {quote(name)}" for key, name in run.renamed.items())
     verbs = " ".join(f"WHEN {quote(table)} THEN {quote(verb)}" for table, verb in knowledge.stages.items())
+    name = f"CASE key {renamed} ELSE name END" if renamed else "name"
     stage = f'CASE "table" {verbs} END' if verbs else "NULL::VARCHAR"
     return f"""SELECT
     {quote(run.run_id)} AS run, {stage} AS stage,
-    "table" AS table_name, round, shard, name, key, key IN ({superseded}) AS superseded, NULL::VARCHAR AS problem,
+    "table" AS table_name, round, shard, {name} AS name, key, key IN ({superseded}) AS superseded, NULL::VARCHAR AS problem,
     file, home, rows, bytes, sha256, coalesce(nullif(untimed, ''), sha256) AS content, created, parents,
     info::VARCHAR AS info, versions::VARCHAR AS versions
 FROM read_json({files}, columns = {{{_manifest_columns()}}}, hive_partitioning = false)"""

@@ -220,7 +220,6 @@ def _replace(run: RunFolder) -> None:
 CHANGES: dict[str, Callable[[RunFolder], object]] = {
     "a shard made again": _replace,
     "a shard more": lambda run: commit(run, "rollouts", make_rows("rollouts", run.run_id, prompts=("d",)), shard=3),
-    "another name": lambda run: commit(run, "rollouts", make_rows("rollouts", run.run_id), shard=0, name="n"),
     "a shard truncated": lambda run: os.truncate(run.path / _shard(run).file, 99),
     "a shard with a flipped bit": lambda run: _write_over(
         run.path / _shard(run).file, lambda content: content[:8] + bytes([content[8] ^ 4]) + content[9:]
