@@ -61,13 +61,17 @@ VOCABULARY = pa.schema({**_RUN, "token_id": _INT, "text": _TEXT})
 class Facts(LazyDataset):
     """Rows that are made whole, once a query asks for them."""
 
-    def __init__(self, run: RunFolder, schema: pa.Schema, make: Callable[[], Rows]) -> None:
-        """`make` gives the rows, without `run`."""
+    def __init__(
+        self, run: RunFolder, schema: pa.Schema, make: Callable[[], Rows], *, keys: Iterable[str] = ()
+    ) -> None:
+        """`make` gives the rows, without `run`. `keys`: of what is joined, where it isn't asked for more than these."""
         super().__init__(schema)
-        self._run, self._make = run, make
+        self._run, self._make, self._keys = run, make, frozenset(keys)
         self._table: pa.Table | None = None
 
     def _read(self, needed: pa.Schema, asked: list[str], condition: pc.Expression | None) -> Iterator[pa.RecordBatch]:
+        if self._keys.issuperset(needed.names) and self._keys:
+            return
         if self._table is None:
             rows = [{"run": self._run.run_id, **row} for row in self._make()]
             self._table = pa.Table.from_pylist(rows, schema=self.schema)

@@ -116,10 +116,10 @@ def _render_manifests(run: RunFolder, knowledge: Knowledge) -> str:
     name = f"CASE key {renamed} ELSE name END" if renamed else "name"
     stage = f'CASE "table" {verbs} END' if verbs else "NULL::VARCHAR"
     return f"""SELECT
-    {quote(run.run_id)} AS run, {stage} AS stage,
-    "table" AS table_name, round, shard, {name} AS name, key, key IN ({superseded}) AS superseded, NULL::VARCHAR AS problem,
-    file, home, rows, bytes, sha256, coalesce(nullif(untimed, ''), sha256) AS content, created, parents,
-    info::VARCHAR AS info, versions::VARCHAR AS versions
+    {quote(run.run_id)} AS run, {stage} AS stage, "table" AS table_name, round, shard, {name} AS name, key,
+    key IN ({superseded}) AS superseded, NULL::VARCHAR AS problem, file, home, rows, bytes, sha256,
+    coalesce(nullif(untimed, ''), sha256) AS content, created, parents, info::VARCHAR AS info,
+    versions::VARCHAR AS versions
 FROM read_json({files}, columns = {{{_manifest_columns()}}}, hive_partitioning = false)"""
 
 
