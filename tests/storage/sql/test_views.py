@@ -192,8 +192,8 @@ def test_lineage_names_parents_and_tells_whether_they_changed(run: RunFolder) ->
     child = commit(run, "rollouts", make_rows("rollouts", run.run_id), shard=0)
     path = run.path / "rollouts/round=0000" / f"shard-00000-{child.key[:12]}.json"
     path.write_text(path.read_text().replace('"parents": []', f'"parents": {str(parents).replace(chr(39), chr(34))}'))
-    asked = "SELECT child_key, child_table, parent_key, parent_table, parent_round, is_same FROM lineage ORDER BY is_same DESC"
-    assert query(run, asked).rows == [
+    columns = "child_key, child_table, parent_key, parent_table, parent_round, is_same"
+    assert query(run, f"SELECT {columns} FROM lineage ORDER BY is_same DESC").rows == [
         (child.key, "rollouts", parent.key, "prompts", 0, True),
         (child.key, "rollouts", parent.key, "prompts", 0, False),
         (child.key, "rollouts", key_of("gone"), None, None, None),
