@@ -109,9 +109,18 @@ def manifest_of(folder: RunFolder, shard: Shard) -> Manifest:
 
 
 def commit(
-    folder: RunFolder, shard: Shard, rows: Rows, began: float, made_by: dict[str, str] | None = None
+    folder: RunFolder,
+    shard: Shard,
+    rows: Rows,
+    began: float,
+    made_by: dict[str, str] | None = None,
+    *,
+    info: dict[str, Any] | None = None,
 ) -> Manifest:
-    """Publish a shard's rows, made since `began` (monotonic seconds) by this process, or by another `maker`."""
+    """Publish a shard's rows, made since `began` (monotonic seconds) by this process, or by another `maker`.
+
+    `info`: what its manifest says beside that.
+    """
     overrides = {"set": list(shard.overrides)} if shard.overrides else {}
     seconds = time.monotonic() - began
     return commit_shard(
@@ -129,6 +138,7 @@ def commit(
             **provenance(shard),
             "seconds": seconds,
             **(made_by or maker()),
+            **(info or {}),
         },
     )
 

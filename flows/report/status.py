@@ -152,7 +152,8 @@ def judged_rows(folder: RunFolder, part: EvaluationPlan) -> list[dict[str, Any]]
     def rows(shards: list[Shard], columns: list[str]) -> list[dict[str, Any]]:
         return [row for manifest in find_manifests(folder, shards) for row in read_rows(folder, manifest, columns)]
 
-    verifiers = {row["prompt_id"]: row["verifier"] for row in rows(part.prompts, ["prompt_id", "verifier"])}
+    judge_of = part.evaluations[0].settings.verify.judge_of
+    verifiers = {row["prompt_id"]: judge_of(row["verifier"]) for row in rows(part.prompts, ["prompt_id", "verifier"])}
     return [{**row, "verifier": verifiers.get(row["prompt_id"])} for row in rows(part.evaluations, JUDGED)]
 
 
