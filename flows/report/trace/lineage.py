@@ -119,7 +119,7 @@ def _policy_step(rollout: Rollout, with_settings: bool) -> Json:
 
 
 def _evaluation_steps(rollout: Rollout, with_settings: bool) -> list[Json]:
-    """That of the policy which was trained on the rollout, where somebody asked for it: its first shard stands for it."""
+    """That of the policy which it trained, where somebody asked for that; its first shard stands for all."""
     version = rollout.round + 1
     part = rollout.plan.shown_evaluations(rollout.folder).get(version)
     if part is None:

@@ -86,7 +86,7 @@ def _list_beside(folder: RunFolder, shard: Shard) -> list[Json]:
     """Other shards of the same place, be they superseded, of other settings, or other contexts of the same rollouts."""
     own = manifest_name(folder, shard.table, shard.round, shard.shard, shard.key)
     prefix = own.rpartition("-")[0] if shard.table != "policies" else own.removesuffix(".json")
-    superseded = {key[:KEY_LETTERS] for key in getattr(folder, "superseded", ())}
+    superseded = {key[:KEY_LETTERS] for key in folder.superseded}
     beside = []
     for name in manifest_names(folder, shard.table, shard.round):
         key = name.removesuffix(".json").rpartition("-")[2]
