@@ -42,7 +42,7 @@ mopd = _app(
         *(run.run, run.plan, measure.compare, replay.fork, replay.condition, replay.score),
         *(ANALYZE, measure.probe, measure.eval_),
         *(look.status, look.sql, look.show, look.trace, look.digest, look.export),
-        *(keep.verify, keep.repair),
+        *(keep.verify, keep.repair, keep.gc),
         *(TASKS, look.doctor),
     ),
 )
