@@ -41,14 +41,20 @@ def run_flow(settings: Settings, run_dir: str | None = None) -> str:
     `runs/`. Returns where it lies.
     """
     folder = open_run(settings, run_dir or default_dir(), config=f"flow run {flow_run.name}")
+    with in_charge(folder):
+        finish(folder)
+    return folder.address
+
+
+def finish(folder: RunFolder) -> None:
+    """Make all that the run's plan has and the run has not; the caller holds the run."""
     console = Console()
-    with in_charge(folder), Run.open(folder, console) as run:
+    with Run.open(folder, console) as run:
         if run.finished():
             console.say(f"{folder.address}: finished already, nothing to do")
         else:
             _work(run)
         write_catalog(folder)
-    return folder.address
 
 
 def _work(run: Run) -> None:
