@@ -15,7 +15,7 @@ from flows.report.text import Cell, text_table
 from flows.runtime.launch import command_session, launch
 from flows.runtime.shell import shell_command
 from storage.runs import RunFolder
-from storage.sql.catalog import write_catalog
+from storage.sql.script import write_catalog
 from storage.stores.address import Address
 
 BESIDE = "control, probe"
