@@ -76,7 +76,7 @@ class Source:
 def _facts(run: RunFolder, knowledge: Knowledge) -> dict[str, LazyDataset]:
     return {
         "settings": Facts(run, SETTINGS, lambda: settings_rows(run, knowledge)),
-        f"{PARTS}.manifests": ManifestRows(run, knowledge.stages),
+        f"{PARTS}.manifests": ManifestRows(run, knowledge),
         f"{PARTS}.planned": Facts(run, PLANNED, lambda: planned_rows(run, knowledge)),
         f"{PARTS}.vocabulary": Facts(
             run, VOCABULARY, lambda: vocabulary_rows(run, knowledge), keys=("run", "token_id")
