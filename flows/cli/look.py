@@ -8,7 +8,7 @@ from typing import Annotated, Literal
 
 from cyclopts import Parameter
 
-from flows.cli.options import Run, WholeNumber
+from flows.cli.options import Name, Run, WholeNumber
 from flows.runtime.exit_code import FAILURE
 
 
@@ -30,27 +30,32 @@ def status(run: Run, /, *, json: bool = False) -> int:
 
 
 def sql(
-    run: Run,
-    query: Annotated[str, Parameter(name="SELECT", allow_leading_hyphen=True)],
-    /,
-    *,
+    *asked: Annotated[str, Parameter(name="RUN SELECT", allow_leading_hyphen=True)],
+    all: bool = False,
+    list: bool = False,
+    named: Name | None = None,
+    parameters: Annotated[tuple[str, ...], Parameter(name="--param", metavar="KEY=VALUE")] = (),
     format: Literal["table", "csv", "json"] = "table",
 ) -> int:
     """Query a run's tables, read-only.
 
     Args:
-        run: the run's folder
-        query: one statement that reads
+        asked: the run's folder, and one statement that reads, in quotes
+        all: of several runs, in every table one below the other: name them, a folder of runs, or a pattern in quotes
+        list: show the queries that have a name
+        named: one of these, or FILE.sql, in place of the statement
+        parameters: what a named query is told; may be repeated
         format: of what is printed
     """
-    from flows.report.sql import format_result
-    from storage.runs import RunFolder
-    from storage.sql import catalog
+    from flows.cli.sql_text import list_text, sql_command
 
-    select = os.fsencode(query).decode(errors="replace")  # UTF-8, whatever the locale takes arguments for
-    result = catalog.query(RunFolder.open(run), select)
-    print(format_result(result.columns, result.rows, format))
-    return FAILURE if result.excluded else 0
+    if list:
+        print(list_text(format))
+        return 0
+    words = [os.fsencode(word).decode(errors="replace") for word in asked]  # UTF-8, whatever the locale takes them for
+    text, is_whole = sql_command(words, named, parameters, together=all, form=format)
+    print(text)
+    return 0 if is_whole else FAILURE
 
 
 def show(
