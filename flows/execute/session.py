@@ -27,6 +27,7 @@ from flows.runtime.out_of_memory import OutOfMemory
 from flows.runtime.patience import is_temporary
 from flows.runtime.places.base import Pool
 from flows.runtime.places.open import check_place, open_place
+from flows.runtime.progress_file import ProgressFile
 from flows.runtime.worker import in_own_process, load_nothing
 from mopd.errors import InputError
 from mopd.settings import Settings
@@ -49,6 +50,7 @@ class Session(BaseModel):
     _folder: RunFolder = PrivateAttr()
     _workers: Workers = PrivateAttr()
     _console: Console = PrivateAttr()
+    _progress: ProgressFile = PrivateAttr()
 
     @property
     def folder(self) -> RunFolder:
@@ -79,13 +81,23 @@ class Session(BaseModel):
         return [shard for shard in shards if self.find(shard) is None]
 
     def __enter__(self) -> Self:
+        self._progress = ProgressFile(self._folder, self._describe)
+        self._progress.begin()
         return self
 
+    def _describe(self) -> dict[str, Any]:
+        """What is worked on, and with which devices, for `mopd status --watch`."""
+        return {"holds": self._workers.held(), "stages": [meter.state() for meter in list(self._console.meters)]}
+
     def __exit__(self, kind: Any, value: Any, trace: Any) -> None:
-        if kind is None:
-            self._workers.close()
-        else:
-            self._workers.kill()
+        try:
+            if kind is None:
+                self._workers.close()
+            else:
+                self._workers.kill()
+        finally:
+            self._progress.end()
+        if kind is not None:
             raise_if_interrupted()  # where Ctrl-C comes while Prefect prepares a step, it raises an error of its own
 
 
@@ -222,6 +234,11 @@ class Workers:
             _take_slots(self._slots, pool.devices)
             self._device, self._limit = pool, limit
         return self._device
+
+    def held(self) -> dict[str, Any] | None:
+        """The pool that holds devices, in words."""
+        device = self._device
+        return None if device is None else {"pool": device.name, "devices": device.devices}
 
     def release(self) -> None:
         """Free the devices."""
