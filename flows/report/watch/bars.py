@@ -95,7 +95,7 @@ def _bar(done: float, of: int) -> str:
 
 def _at_work(look: Look) -> str:
     """What the process that holds the run says."""
-    if look.progress is None:
+    if look.progress is None or look.finished:  # it may have said so before its end
         return ""
     lines = [stage["line"] for stage in look.progress.get("stages", [])]
     holds = look.progress.get("holds")

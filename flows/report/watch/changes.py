@@ -16,14 +16,14 @@ def changes(before: Look | None, now: Look) -> Iterator[str]:
     """Lines, in the order of the run. The first look is told of by a line of its own, and by its errors."""
     if before is None:
         yield head_line(now)
-    elif state_of(before) != state_of(now):
-        yield f"{now.status['run']}: {state_of(now)}"
-    if before is not None:
+    else:
         yield from _stages(before, now)
     known = [] if before is None else before.status["errors"]
     for error in reversed(now.status["errors"]):
         if error not in known:
             yield error_line(error)
+    if before is not None and state_of(before) != state_of(now):
+        yield f"{now.status['run']}: {state_of(now)}"
 
 
 def _stages(before: Look, now: Look) -> Iterator[str]:

@@ -9,8 +9,8 @@ from typing import Any
 from flows.report.status import StatusReader
 from flows.runtime.progress_file import read_progress
 from storage.runs import RunFolder
+from storage.stores import lease
 from storage.stores.base import Holder
-from storage.stores.lease import PATIENCE_SECONDS
 
 
 @dataclass(frozen=True)
@@ -48,5 +48,5 @@ class Looker:
         holder, now = self._folder.store.holder(), time.monotonic()
         if holder.beat != self._beat:
             self._beat, self._since = holder.beat, now
-        is_silent = holder.beat and now - self._since > PATIENCE_SECONDS
+        is_silent = holder.beat and now - self._since > lease.PATIENCE_SECONDS
         return Holder(holder.text, held=holder.held and not is_silent, beat=holder.beat)
