@@ -65,7 +65,7 @@ def test_the_screen_shows_the_round_at_work_and_what_its_process_says(tmp_path: 
     holds = {"pool": "engine of policy 0", "devices": 2}
     shown = screen(Look(look.status, look.holder, {"stages": [said], "holds": holds})).splitlines()
     assert "rounds     ░░░░░░░░░░░░░░░░░░░░░░░░ 0/1" in shown
-    assert any(line.startswith("generate   ████████████░░░░░░░░░░░░  1/3 ") for line in shown)
+    assert any(line.startswith("generate   ████████████░░░░░░░░░░░░     1/3 ") for line in shown)
     assert shown[shown.index("round 0  sampling") + 1] == "holds: engine of policy 0, 2 devices"
 
 
