@@ -17,6 +17,7 @@ from flows.execute.work import judge_shard, load_device, make_shard, sample_shar
 from flows.folder.commits import commits_of, pinned
 from flows.folder.fork import overridden
 from flows.folder.other_contexts import split_place
+from flows.folder.progress_file import ProgressFile
 from flows.plan.run import RunPlan
 from flows.plan.shard import ContextShards, RoundPlan, Shard
 from flows.plan.stage import Stage
@@ -27,7 +28,6 @@ from flows.runtime.out_of_memory import OutOfMemory
 from flows.runtime.patience import is_temporary
 from flows.runtime.places.base import Pool
 from flows.runtime.places.open import check_place, open_place
-from flows.runtime.progress_file import ProgressFile
 from flows.runtime.worker import in_own_process, load_nothing
 from mopd.errors import InputError
 from mopd.settings import Settings

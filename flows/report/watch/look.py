@@ -6,8 +6,8 @@ import time
 from dataclasses import dataclass
 from typing import Any
 
+from flows.folder.progress_file import read_progress
 from flows.report.status import StatusReader
-from flows.runtime.progress_file import read_progress
 from storage.runs import RunFolder
 from storage.stores import lease
 from storage.stores.base import Holder

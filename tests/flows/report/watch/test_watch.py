@@ -15,7 +15,9 @@ import pytest
 
 from flows.cli import main
 from flows.execute.attempts import Attempts
+from flows.folder import progress_file
 from flows.folder.open import run_lock
+from flows.folder.progress_file import PROGRESS_FILE, ProgressFile, read_progress
 from flows.plan.run import RunPlan
 from flows.plan.stage import STAGES
 from flows.report.watch import loop
@@ -23,9 +25,7 @@ from flows.report.watch.bars import screen
 from flows.report.watch.changes import changes
 from flows.report.watch.look import Look, Looker
 from flows.report.watch.loop import watch
-from flows.runtime import progress_file
 from flows.runtime.console import Console, Meter
-from flows.runtime.progress_file import PROGRESS_FILE, ProgressFile, read_progress
 from storage.runs import RunFolder
 from storage.stores.local import LocalStore
 from tests.e2e.harness import wait_for
