@@ -20,7 +20,7 @@ from typing import Any, get_origin, get_type_hints
 import numpy as np
 
 from storage.errors import StorageError
-from storage.index import Listing
+from storage.index import Listing, Texts
 from storage.logger import LOGGER
 from storage.runs import RunFolder
 from storage.schemas import SCHEMAS
@@ -178,22 +178,26 @@ class _Seen:
 
     manifests: dict[tuple[str, str], Manifest | None] = field(default_factory=dict)
     listed: dict[tuple[str, str], Listing] = field(default_factory=dict)
+    texts: Texts | None = None
 
     def listing(self, run: RunFolder, table: str, round: int) -> Listing:
         """The files of a table's round, listed once."""
         place = (run.address, _prefix(table, round))
         if place not in self.listed:
-            self.listed[place] = Listing(run.store, run.store.list_files(place[1]))
+            self.listed[place] = Listing(run.store, run.store.list_files(place[1]), self.texts)
         return self.listed[place]
 
 
 @contextmanager
-def looking_once() -> Iterator[None]:
-    """Within it, this thread looks at each manifest once: for questions about many shards at one moment."""
+def looking_once(texts: Texts | None = None) -> Iterator[None]:
+    """Within it, this thread looks at each manifest once: for questions about many shards at one moment.
+
+    `texts`: for who asks again at another moment, the manifests that were read by then.
+    """
     if _SEEN.get() is not None:
         yield
         return
-    token = _SEEN.set(_Seen())
+    token = _SEEN.set(_Seen(texts=texts))
     try:
         yield
     finally:

@@ -17,6 +17,7 @@ from flows.execute.work import judge_shard, load_device, make_shard, sample_shar
 from flows.folder.commits import commits_of, pinned
 from flows.folder.fork import overridden
 from flows.folder.other_contexts import split_place
+from flows.folder.progress_file import ProgressFile
 from flows.plan.run import RunPlan
 from flows.plan.shard import ContextShards, RoundPlan, Shard
 from flows.plan.stage import Stage
@@ -49,6 +50,7 @@ class Session(BaseModel):
     _folder: RunFolder = PrivateAttr()
     _workers: Workers = PrivateAttr()
     _console: Console = PrivateAttr()
+    _progress: ProgressFile = PrivateAttr()
 
     @property
     def folder(self) -> RunFolder:
@@ -79,13 +81,23 @@ class Session(BaseModel):
         return [shard for shard in shards if self.find(shard) is None]
 
     def __enter__(self) -> Self:
+        self._progress = ProgressFile(self._folder, self._describe)
+        self._progress.begin()
         return self
 
+    def _describe(self) -> dict[str, Any]:
+        """What is worked on, and with which devices, for `mopd status --watch`."""
+        return {"holds": self._workers.held(), "stages": [meter.state() for meter in list(self._console.meters)]}
+
     def __exit__(self, kind: Any, value: Any, trace: Any) -> None:
-        if kind is None:
-            self._workers.close()
-        else:
-            self._workers.kill()
+        try:
+            if kind is None:
+                self._workers.close()
+            else:
+                self._workers.kill()
+        finally:
+            self._progress.end()
+        if kind is not None:
             raise_if_interrupted()  # where Ctrl-C comes while Prefect prepares a step, it raises an error of its own
 
 
@@ -222,6 +234,11 @@ class Workers:
             _take_slots(self._slots, pool.devices)
             self._device, self._limit = pool, limit
         return self._device
+
+    def held(self) -> dict[str, Any] | None:
+        """The pool that holds devices, in words."""
+        device = self._device
+        return None if device is None else {"pool": device.name, "devices": device.devices}
 
     def release(self) -> None:
         """Free the devices."""

@@ -95,9 +95,13 @@ def hold(folder: RunFolder) -> Iterator[Lease]:
 
 def _holder(written: str) -> str:
     """Who holds the run, by the words in its lock: those of a killed one stand until the next begins to work."""
+    return written if may_live(written) else "another process"
+
+
+def may_live(written: str) -> bool:
+    """Whether words in a lock are those of a process that works on the run, as far as that can be told from here."""
     match = re.fullmatch(r"process (\d+) on (.*)", written)
-    ended = match is not None and match[2] == platform.node() and not Path("/proc", match[1]).exists()
-    return "another process" if ended else written
+    return match is not None and (match[2] != platform.node() or Path("/proc", match[1]).exists())
 
 
 def inputs_of(settings: Settings, known: Commits = MappingProxyType({})) -> dict[str, Any]:

@@ -38,7 +38,7 @@ COMMANDS: dict[str, dict[str, Any]] = {
         "--set": (),
         "--out": None,
     },
-    "status": {"RUN": NEEDED, "--json": False},
+    "status": {"RUN": NEEDED, "--json": False, "--watch": False, "--every": None},
     "sql": {"RUN": NEEDED, "SELECT": NEEDED, "--format": "table"},
     "show": {"RUN": NEEDED, "--round": NEEDED, "--prompt": NEEDED, "--sample": None},
     "trace": {
