@@ -17,6 +17,8 @@ from typing import Any
 
 import psutil
 
+from storage.runs import RunFolder
+from storage.shards import manifests
 from tests.e2e.commands import ROOT, Commands
 
 FAKE = ("--set", "generate.engine=fake")
@@ -115,6 +117,17 @@ def wait_for(condition: Any, seconds: float = 60.0) -> None:
 def run_tag_of(run: Path) -> str:
     """What all Prefect runs for a run folder carry; the server answers with 200 rows at most, so it has to filter."""
     return f"mopd-run:{platform.node()}:{run}"
+
+
+def committed(run: Path, table: str, round: int) -> bool:
+    """Whether a shard of the table's round has been published."""
+    return (run / "run.json").exists() and bool(manifests(RunFolder.open(run), table, round))
+
+
+def leaders(pid: int) -> list[psutil.Process]:
+    """The worker processes of a run: each leads a session of its own."""
+    children = psutil.Process(pid).children(recursive=True)
+    return [child for child in children if os.getsid(child.pid) == child.pid]
 
 
 def is_alive(process: psutil.Process) -> bool:
