@@ -17,6 +17,7 @@ from flows.folder.open import open_run, run_lock
 from flows.folder.other_contexts import open_contexts
 from flows.runtime.console import Console
 from flows.runtime.patience import be_patient
+from flows.runtime.slots import give_slots_back
 from flows.runtime.stale_runs import crash_stale_runs, run_tag, tag_this_run
 from mopd.settings import Settings
 from storage.runs import RunFolder
@@ -111,6 +112,7 @@ def in_charge(folder: RunFolder) -> Iterator[None]:
         collect_garbage(folder, GARBAGE_GRACE_SECONDS)
         tag_this_run(folder)
         crash_stale_runs(folder)
+        give_slots_back(folder.path)
         yield
 
 
