@@ -161,3 +161,16 @@ def test_evaluations_of_several_models_are_one_view(run: RunFolder) -> None:
 def test_what_does_not_fit_into_memory_goes_to_a_folder_of_the_users_own(run: RunFolder) -> None:
     (found,) = query(run, "SELECT current_setting('temp_directory')").rows
     assert found[0].endswith(f"mopd-duckdb-{os.geteuid()}")
+
+
+def test_verdicts_of_another_verifier_are_not_among_the_runs_own(run: RunFolder) -> None:
+    fill(run)
+    write_catalog(run)
+    before = (run.path / "catalog.sql").read_text()
+    other = [row | {"reward": 0.0, "success": False} for row in make_rows("verdicts", run.run_id)]
+    commit(run, "verdicts", other, name="math")
+    sql = "SELECT count(*), avg(v.reward) FROM scores AS s JOIN verdicts AS v USING (run, round, prompt_id, sample)"
+    assert query(run, sql).rows == [(4, 1.0)]
+    assert query(run, "SELECT count(*), avg(reward) FROM episodes").rows == [(4, 1.0)]
+    write_catalog(run)
+    assert (run.path / "catalog.sql").read_text() == before
