@@ -13,6 +13,7 @@ from prefect.runtime import flow_run
 
 from flows.execute.session import Run
 from flows.execute.stages import answer, choose, condition, draw, evaluate, generate, measure, score, train
+from flows.folder.checkpoints import clear_checkpoints
 from flows.folder.open import open_run, run_lock
 from flows.folder.other_contexts import open_contexts
 from flows.runtime.console import Console
@@ -24,9 +25,6 @@ from storage.runs import RunFolder
 from storage.shards import collect_garbage
 from storage.sql.catalog import write_catalog
 from storage.sql.tables import index_round
-
-GARBAGE_GRACE_SECONDS = 3600.0
-"""What no manifest names is removed at a start after this time: longer than a commit that may still go on lasts."""
 
 
 def _name() -> str:
@@ -48,6 +46,7 @@ def run_flow(settings: Settings, run_dir: str | None = None) -> str:
             console.say(f"{folder.address}: finished already, nothing to do")
         else:
             _work(run)
+        clear_checkpoints(folder.path)
         write_catalog(folder)
     return folder.address
 
@@ -106,14 +105,18 @@ def replay_flow(run_dir: str, round: int, name: str, overrides: list[str], score
 
 @contextmanager
 def in_charge(folder: RunFolder) -> Iterator[None]:
-    """Hold the run folder, and clear up what a killed process left in it and on Prefect's server."""
+    """Hold the run folder, and clear up what killed processes left in it and on Prefect's server.
+
+    Twice: first there may be no room for anything else, and at the end the last of their workers has ended too.
+    """
     be_patient()  # a deployment comes here without a command
     with run_lock(folder), tags("mopd", run_tag(folder)):
-        collect_garbage(folder, GARBAGE_GRACE_SECONDS)
+        collect_garbage(folder)
         tag_this_run(folder)
         crash_stale_runs(folder)
         give_slots_back(folder.path)
         yield
+        collect_garbage(folder)
 
 
 def default_dir(prefix: str = "") -> Path:

@@ -8,9 +8,8 @@ from storage.manifests import TABLES, Manifest, manifest_names, scan
 from storage.runs import RunFolder
 from storage.schemas import NAME_COLUMNS, SCHEMAS, key_columns
 from storage.sql.catalog import query
+from tests.e2e.harness import unnamed_files
 
-BESIDE_TABLES = {"run.json", ".lock", "catalog.sql", "_tmp/commit.lock"}
-FOLDERS_BESIDE_TABLES = ("logs/", "index/", "failures/")
 Files = dict[str, tuple[int, int]]
 """Committed files by name: when each was written, and the number that the file system knows it by."""
 
@@ -33,26 +32,18 @@ def committed_files(run: Path) -> Files:
     """What manifests name, and they themselves; trainer state is removed later, and so is left out."""
     if not (run / "run.json").exists():
         return {}
-    stats = {name: (run / name).stat() for name in _named(RunFolder.open(run), removable=False)}
-    return {name: (stat.st_mtime_ns, stat.st_ino) for name, stat in stats.items()}
-
-
-def _named(folder: RunFolder, *, removable: bool) -> set[str]:
-    named: set[str] = set()
+    folder = RunFolder.open(run)
+    named = {name for table in TABLES for name in manifest_names(folder, table)}
     for table in TABLES:
         for manifest in scan(folder, table, name=None)[0]:
-            named |= {file for file, _, _, may_go in manifest.list_files() if removable or not may_go}
-        named |= set(manifest_names(folder, table))
-    return named
+            named |= {file for file, _, _, removable in manifest.list_files() if not removable}
+    stats = {name: (run / name).stat() for name in named}
+    return {name: (stat.st_mtime_ns, stat.st_ino) for name, stat in stats.items()}
 
 
 def leftovers(run: Path) -> list[str]:
     """Files of a run that nothing names, and hidden ones beside it."""
-    folder = RunFolder.open(run)
-    there = {path.relative_to(run).as_posix() for path in run.rglob("*") if path.is_file()}
-    unnamed = {name for name in there - _named(folder, removable=True) if not name.startswith(FOLDERS_BESIDE_TABLES)}
-    beside = [path.name for path in run.parent.glob(f".{run.name}*")]
-    return sorted(unnamed - BESIDE_TABLES) + beside
+    return sorted(unnamed_files(run)) + [path.name for path in run.parent.glob(f".{run.name}*")]
 
 
 def rows_of(run: Path) -> dict[str, int]:
