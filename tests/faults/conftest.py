@@ -45,8 +45,13 @@ def begin(
 
     def begin_trial(fault: str, **fields: Any) -> Trial:
         draw = random.Random(f"{SEED} {request.node.name} {len(trials)}")
-        given = {"run": tmp_path / f"run-{len(trials)}", "env": {**prefect.env, **PATIENCE}, **fields}
-        trials.append(Trial(fault, prefect=prefect, undisturbed=undisturbed, draw=draw, **given))
+        given = {
+            "run": tmp_path / f"run-{len(trials)}",
+            "prefect": prefect,
+            "env": {**prefect.env, **PATIENCE},
+            **fields,
+        }
+        trials.append(Trial(fault, undisturbed=undisturbed, draw=draw, **given))
         return trials[-1]
 
     yield begin_trial
