@@ -17,9 +17,9 @@ from flows.folder.checkpoints import clear_checkpoints
 from flows.folder.open import open_run, run_lock
 from flows.folder.other_contexts import open_contexts
 from flows.runtime.console import Console
-from flows.runtime.patience import be_patient
-from flows.runtime.slots import give_slots_back
-from flows.runtime.stale_runs import crash_stale_runs, run_tag, tag_this_run
+from flows.runtime.server.patience import be_patient
+from flows.runtime.server.slots import give_slots_back
+from flows.runtime.server.stale_runs import crash_stale_runs, run_tag, tag_this_run
 from mopd.settings import Settings
 from storage.runs import RunFolder
 from storage.shards import collect_garbage

@@ -26,7 +26,7 @@ from flows.runtime.messages import Report
 from flows.runtime.out_of_memory import OutOfMemory
 from flows.runtime.places.base import Pool
 from flows.runtime.places.open import check_place, open_place
-from flows.runtime.slots import device_slots
+from flows.runtime.server.slots import device_slots
 from flows.runtime.worker import in_own_process, load_nothing
 from mopd.errors import InputError
 from mopd.settings import Settings

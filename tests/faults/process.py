@@ -62,7 +62,7 @@ class Started:
 
     def server(self) -> psutil.Process | None:
         """The Prefect server that it started for itself."""
-        found = (process for process in self.family() if "flows.runtime.prefect_server" in _words_of(process))
+        found = (process for process in self.family() if "flows.runtime.server.prefect_server" in _words_of(process))
         return next(found, None)
 
     def wait(self, seconds: float = RUN_SECONDS) -> int:

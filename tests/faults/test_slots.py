@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from flows.runtime.slots import DEVICE_LIMIT, LEASE_SECONDS
+from flows.runtime.server.slots import DEVICE_LIMIT, LEASE_SECONDS
 from tests.e2e.commands import Commands
 from tests.e2e.harness import Prefect, wait_for
 from tests.e2e.server import Server

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
-from flows.runtime.patience import is_temporary
+from flows.runtime.server.patience import is_temporary
 from mopd.errors import InputError
 from storage.stores.files import write_replacing
 

@@ -13,7 +13,7 @@ from uuid import UUID
 import httpx
 import pytest
 
-from flows.runtime.slots import DEVICE_LIMIT, NOTE, Held, give_slots_back
+from flows.runtime.server.slots import DEVICE_LIMIT, NOTE, Held, give_slots_back
 
 SERVER = "http://127.0.0.1:4200/api/"
 LEASE, WITNESS = str(UUID(int=1)), str(UUID(int=2))
