@@ -35,6 +35,6 @@ def test_the_clock_is_set_back(begin: Begin, tmp_path: Path, number: int) -> Non
         if kill:
             started.process.kill()
         if started.wait() and not kill:
-            trial.check_said(started)
+            trial.check_said(started.output)
         trial.note_committed()
     trial.complete()

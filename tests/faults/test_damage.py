@@ -64,7 +64,7 @@ def damaged(trial: Trial, table: str, *, manifest: bool, damage: Callable[[Path,
 def test_a_damaged_shard_is_made_again(begin: Begin, table: str, kind: str) -> None:
     trial = begin(f"shard {kind}")
     damaged(trial, table, manifest=False, damage=SEEN[kind])
-    trial.complete()
+    trial.complete_warm()
 
 
 @pytest.mark.faults
@@ -73,7 +73,7 @@ def test_a_damaged_shard_is_made_again(begin: Begin, table: str, kind: str) -> N
 def test_a_damaged_manifest_is_made_again(begin: Begin, table: str, kind: str) -> None:
     trial = begin(f"manifest {kind}")
     damaged(trial, table, manifest=True, damage=SEEN[kind])
-    trial.complete()
+    trial.complete_warm()
 
 
 @pytest.mark.faults
@@ -86,7 +86,7 @@ def test_a_flipped_bit_is_found_and_mended(begin: Begin, table: str) -> None:
     assert (found.returncode, name in found.stdout + found.stderr) == (1, True), found.stdout + found.stderr
     mended = trial.prefect.mopd("repair", trial.run)
     assert mended.returncode == 0, mended.stdout + mended.stderr
-    trial.complete()
+    trial.complete_warm()
     assert trial.prefect.mopd("verify", trial.run).returncode == 0
 
 
@@ -97,4 +97,4 @@ def test_a_policy_and_a_shard_that_lost_their_ends_are_made_again(begin: Begin) 
     shard = next(path for path in trial.run.glob("scores/round=0000/*.parquet"))
     truncate(shard, trial.draw)
     assert name.startswith(POLICIES)
-    trial.complete()
+    trial.complete_warm()

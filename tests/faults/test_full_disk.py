@@ -60,7 +60,7 @@ def test_a_full_disk_ends_the_run_with_a_line(begin: Begin, small_disk: Path) ->
         if moment.come(started, trial.committed):
             trial.strike(started, lambda _: fill(small_disk))
         if started.wait():
-            trial.check_said(started)
+            trial.check_said(started.output)
             assert "No space left" in started.output
         resize(small_disk, ROOM)
         trial.note_committed()
@@ -89,7 +89,7 @@ def test_a_folder_that_becomes_read_only_ends_the_run_with_a_line(begin: Begin) 
         if moment.come(started, trial.committed) and trial.run.exists():
             trial.strike(started, strike)
         if started.wait():
-            trial.check_said(started)
+            trial.check_said(started.output)
             assert "Permission denied" in started.output
         permit(trial.run, 0o755)
         trial.note_committed()

@@ -62,7 +62,7 @@ def test_a_worker_is_killed(begin: Begin, number: int) -> None:
     started = trial.start()
     for moment in trial.moments(SERIES["worker"]):
         if started.ended:
-            trial.check_said(started)
+            trial.check_said(started.output)
             started = trial.start()
         if moment.come(started, trial.committed):
             trial.strike(started, KILLS["worker"])
@@ -94,7 +94,7 @@ def test_its_own_server_is_killed(begin: Begin, number: int, tmp_path: Path) -> 
         if moment.come(started, trial.committed):
             trial.strike(started, kill_server)
         if started.wait():
-            trial.check_said(started)
+            trial.check_said(started.output)
         trial.note_committed()
     trial.complete()
 
@@ -102,5 +102,5 @@ def test_its_own_server_is_killed(begin: Begin, number: int, tmp_path: Path) -> 
 def end(trial: Trial, started: Started) -> None:
     """The run ends by itself, whole or with a line; it is completed."""
     if started.wait():
-        trial.check_said(started)
+        trial.check_said(started.output)
     trial.complete()

@@ -50,12 +50,12 @@ def test_a_server_goes_and_comes_back(begin: Begin, server: Server, kind: str, p
     started = trial.start()
     for moment in trial.moments(STRIKES):
         if started.ended:
-            trial.check_said(started)
+            trial.check_said(started.output)
             started = trial.start()
         if moment.come(started, trial.committed):
             trial.strike(started, strike)
     if started.wait():
-        trial.check_said(started)
+        trial.check_said(started.output)
     try:
         trial.complete()
     finally:

@@ -50,6 +50,6 @@ def test_a_signal_ends_a_run_in_order(begin: Begin, name: str, times: int) -> No
             trial.strike(started, strike)
             assert started.wait() in (code, 0), started.output
         if started.wait():
-            trial.check_said(started)
+            trial.check_said(started.output)
         trial.note_committed()
     trial.complete()

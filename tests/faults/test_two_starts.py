@@ -23,7 +23,7 @@ def start_twice(trial: Trial, seconds: float) -> None:
     assert codes in ([0, 0], [0, USER_ERROR]), first.output + second.output
     for started in (first, second):
         if started.process.returncode:
-            trial.check_said(started)
+            trial.check_said(started.output)
             assert "is being run by" in started.output, started.output
 
 
