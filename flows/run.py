@@ -16,6 +16,7 @@ from flows.execute.stages import answer, choose, condition, draw, evaluate, gene
 from flows.folder.checkpoints import clear_checkpoints
 from flows.folder.open import open_run, run_lock
 from flows.folder.other_contexts import open_contexts
+from flows.folder.policies import remove_old_states
 from flows.runtime.console import Console
 from flows.runtime.server.patience import be_patient
 from flows.runtime.server.slots import give_slots_back
@@ -23,7 +24,7 @@ from flows.runtime.server.stale_runs import crash_stale_runs, run_tag, tag_this_
 from mopd.settings import Settings
 from storage.runs import RunFolder
 from storage.shards import collect_garbage
-from storage.sql.catalog import write_catalog
+from storage.sql.script import write_catalog
 from storage.sql.tables import index_round
 
 
@@ -47,6 +48,7 @@ def run_flow(settings: Settings, run_dir: str | None = None) -> str:
         else:
             _work(run)
         clear_checkpoints(folder.path)
+        remove_old_states(folder, run.settings.rounds - 1, run.settings.train)
         write_catalog(folder)
     return folder.address
 

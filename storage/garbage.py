@@ -13,7 +13,6 @@ from storage.manifests import (
     REMOVABLE_PREFIX,
     Manifest,
     find_problem,
-    manifest_name,
     read_manifests,
 )
 from storage.policies import policy_depth
@@ -45,9 +44,9 @@ def collect_garbage(run: RunFolder, grace_seconds: float = WRITER_SECONDS) -> li
 
 def _remove_robbed(run: RunFolder, table: str, round: int, removed: Collection[str]) -> None:
     """Remove manifests that came when it was settled that nobody names their data; only a bucket lets them come."""
-    for manifest in _read_round(run, table, round) or []:
+    for name, manifest in (_read_round(run, table, round) or {}).items():
         if manifest.file in removed and not manifest.home and find_problem(run, manifest):
-            run.store.remove(manifest_name(run, table, round, manifest.shard, manifest.key))
+            run.store.remove(name)
 
 
 def _list_unnamed(run: RunFolder) -> Iterator[tuple[str, int, set[str]]]:
@@ -59,7 +58,7 @@ def _list_unnamed(run: RunFolder) -> Iterator[tuple[str, int, set[str]]]:
             by_round.setdefault(round, set()).add(name)
         for round, candidates in sorted(by_round.items()):
             named = _read_round(run, table, round)
-            if named is not None and (unnamed := candidates - {manifest.file for manifest in named} - kept):
+            if named is not None and (unnamed := candidates - {one.file for one in named.values()} - kept):
                 yield table, round, unnamed
 
 
@@ -73,8 +72,8 @@ def _list_data(run: RunFolder, table: str) -> Iterator[tuple[int, str]]:
             yield int(found[1]), data
 
 
-def _read_round(run: RunFolder, table: str, round: int) -> list[Manifest] | None:
-    """A round's manifests; None where one is damaged."""
+def _read_round(run: RunFolder, table: str, round: int) -> dict[str, Manifest] | None:
+    """A round's manifests by name; None where one is damaged."""
     try:
         return read_manifests(run, table, round)
     except StorageError:  # the store, not the manifest

@@ -127,7 +127,7 @@ def unnamed_files(run: Path) -> set[str]:
     named = {file for table in TABLES for one in scan(folder, table, name=None)[0] for file, *_ in one.list_files()}
     named |= {name for table in TABLES for name in manifest_names(folder, table)}
     kept = {RUN_FILE, LOCK_FILE, CATALOG_FILE, *(f"{TEMPORARY}/{lock}" for lock in LOCKS)}
-    return {file for file in files - named - kept if file.partition("/")[0] not in ("logs", FAILURES, INDEX)}
+    return {file for file in files - named - kept if file.partition("/")[0] not in ("logs", INDEX, FAILURES)}
 
 
 def run_tag_of(run: Path) -> str:
