@@ -33,7 +33,7 @@ class Started:
         with output.open("wb") as file:
             self.process = subprocess.Popen(
                 [sys.executable, "-m", "flows.cli", "run", *arguments],
-                env={**env, MARK: self.mark},
+                env={**env, MARK: self.mark, "PYTHONFAULTHANDLER": "1"},
                 cwd=ROOT,
                 stdin=subprocess.DEVNULL,
                 stdout=file,

@@ -42,12 +42,15 @@ SEEN: dict[str, Callable[[Path, random.Random], None]] = {"truncated": truncate,
 
 
 def damaged(trial: Trial, table: str, *, manifest: bool, damage: Callable[[Path, random.Random], None]) -> str:
-    """Damage a shard of the table in a copy of a finished run, or its manifest; the file's name in the run."""
+    """Damage a shard of the table in a copy of a finished run, or its manifest; the file's name in the run.
+
+    Of policies the first: what the others were trained from, beside the weights, is not kept by default.
+    """
     trial.run.parent.mkdir(exist_ok=True)
     shutil.copytree(trial.undisturbed.run, trial.run)
     folder = RunFolder.open(trial.run)
     of_table = [name for name in trial.undisturbed.commits if name.startswith(f"{table}/")]
-    name = trial.draw.choice(of_table)
+    name = of_table[0] if table == POLICIES else trial.draw.choice(of_table)
     if not manifest:
         files = [
             file for file, size, _, may_go in Manifest.read(folder.store, name).list_files() if size and not may_go

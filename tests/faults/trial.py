@@ -118,7 +118,7 @@ class Trial:
 
     def check_said(self, output: str) -> None:
         """A start that came to nothing ends with one line of its own, without a traceback."""
-        assert "Traceback" not in output, output
+        assert "Traceback" not in output and "Fatal" not in output, output
         said = [line for line in output.splitlines() if line.startswith("mopd: ")]
         assert len(said) == 1 and output.rstrip().splitlines()[-1] == said[0], output
 
