@@ -32,6 +32,9 @@ KEY_LETTERS = 12
 """How much of its key stands in the name of a manifest's file."""
 REMOVABLE_PREFIX = "trainer"
 """Entries of a policy folder whose name begins so (optimizer and teacher state) may be removed later."""
+WEIGHTS_ENDING = ".safetensors"
+REMOVED = "removed"
+"""What a policy's `info` says since its weights were removed on purpose: when."""
 _SCHEMAS: dict[tuple[tuple[str, str], ...], dict[str, str]] = {}
 """Those that manifests had: thousands have the same one."""
 _WARNED: dict[str, str] = {}
@@ -83,6 +86,11 @@ class Manifest:
         return sys.intern(f"{self.key}:{self.content}")
 
     @property
+    def removed(self) -> str:
+        """Of a policy: when its weights were removed on purpose; "" where they weren't."""
+        return str(self.info.get(REMOVED, ""))
+
+    @property
     def content(self) -> str:
         """What a shard made from this one depends on: sha256 of the data, timings apart."""
         return self.untimed or self.sha256
@@ -92,7 +100,8 @@ class Manifest:
         if self.table != POLICIES:
             yield self.file, self.bytes, self.sha256, False
         for name, entry in self.files.items():
-            yield f"{self.file}/{name}", entry["bytes"], entry["sha256"], is_removable(name)
+            removable = is_removable(name) or (bool(self.removed) and is_weights(name))
+            yield f"{self.file}/{name}", entry["bytes"], entry["sha256"], removable
 
     def to_json(self) -> str:
         """The manifest's file content; NaN and infinity become null. TypeError where `info` holds other objects."""
@@ -380,6 +389,11 @@ def ancestor_error(run: RunFolder, problem: str) -> StorageError:
     return StorageError(
         f"{run.address}: {problem}; it was taken over when the run was forked: restore that file, or fork again"
     )
+
+
+def is_weights(name: str) -> bool:
+    """Whether a file of a policy folder is what a model is made of."""
+    return name.endswith(WEIGHTS_ENDING)
 
 
 def is_removable(name: str) -> bool:

@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 from cyclopts import App, Parameter
 
-from flows.cli import look, measure, replay, run, tasks
+from flows.cli import keep, look, measure, replay, run, tasks
 
 EPILOGUE = "MOPD_TRACEBACK=1 in the environment shows the traceback of an error that is one line otherwise."
 
@@ -42,6 +42,7 @@ mopd = _app(
         *(run.run, run.plan, measure.compare, replay.fork, replay.condition, replay.score),
         *(ANALYZE, measure.probe, measure.eval_),
         *(look.status, look.sql, look.show, look.trace, look.digest, look.export),
+        *(keep.verify, keep.repair),
         *(TASKS, look.doctor),
     ),
 )

@@ -64,7 +64,7 @@ def run_lock(folder: RunFolder) -> Iterator[None]:
 
     A killed holder's comes free; what it wrote into it tells that it never finished.
     """
-    with _hold(folder) as lease:
+    with hold_run(folder) as lease:
         lease.write(f"process {os.getpid()} on {platform.node()}")
         yield
         lease.write("")
@@ -72,13 +72,13 @@ def run_lock(folder: RunFolder) -> Iterator[None]:
 
 def ended_cleanly(folder: RunFolder) -> bool:
     """Whether the last process that held the run came to its end. Raises InputError while one holds it."""
-    with _hold(folder) as lease:
+    with hold_run(folder) as lease:
         return not lease.read()
 
 
 @contextmanager
-def _hold(folder: RunFolder) -> Iterator[Lease]:
-    """Hold the run, or say who does."""
+def hold_run(folder: RunFolder) -> Iterator[Lease]:
+    """Hold the run, or say who does: what a killed holder wrote stays. Raises InputError."""
     with ExitStack() as stack:
         try:
             lease = stack.enter_context(folder.store.hold())
@@ -137,7 +137,7 @@ def tasks_digest(settings: Settings) -> str:
 
 def _reopen(store: Store, settings: Settings) -> RunFolder:
     """Everything is checked under the lock; then `run.json` notes what changed."""
-    with _hold(RunFolder.open(store)):
+    with hold_run(RunFolder.open(store)):
         before = RunFolder.open(store)
         folder = _continue(before, settings)
         plan = RunPlan.of(folder)

@@ -81,9 +81,12 @@ class RunPlan:
     def missing(self, folder: RunFolder) -> list[Shard]:
         """What is still to be made; nothing for a finished run."""
         with looking_once():
-            shards = [shard for part in self.rounds for shard in part.needed(folder).all()]
-            shards += [shard for part in self.evaluations.values() for shard in part.all()]
-            return self.missing_of(folder, shards)
+            return self.missing_of(folder, self.asked(folder))
+
+    def asked(self, folder: RunFolder) -> list[Shard]:
+        """What a finished run has: of each round what it is known to need by now, and the evaluations."""
+        shards = [shard for part in self.rounds for shard in part.needed(folder).all()]
+        return shards + [shard for part in self.evaluations.values() for shard in part.all()]
 
     def missing_of(self, folder: RunFolder, shards: list[Shard]) -> list[Shard]:
         """Those of `shards` that are still to be made.

@@ -126,8 +126,9 @@ class Meter:
 class Transfers:
     """How far what is loaded has come, by what it is called: reports as `mopd.hub.fetch` gives them."""
 
-    def __init__(self, say: Callable[[str], None], *, quiet_seconds: float = QUIET_SECONDS) -> None:
-        self._say, self._quiet_seconds = say, quiet_seconds
+    def __init__(self, say: Callable[[str], None], *, quiet_seconds: float = QUIET_SECONDS, what: str = "load") -> None:
+        """`what` is done with the bytes."""
+        self._say, self._quiet_seconds, self._what = say, quiet_seconds, what
         self._began: dict[str, float] = {}
         self._last_lines: dict[str, float] = {}
 
@@ -137,7 +138,7 @@ class Transfers:
         ended = report["done"] >= report["of"]
         if name not in self._began:
             self._began[name] = now
-            self._say(f"{name}: {byte_text(report['of'])} to load")
+            self._say(f"{name}: {byte_text(report['of'])} to {self._what}")
         elif ended or now - self._last_lines[name] > self._quiet_seconds:
             self._say(f"{name}: {self._describe(report, now - self._began[name], ended=ended)}")
         else:

@@ -113,6 +113,9 @@ class Store(Protocol):
     def remove(self, name: str) -> None:
         """Remove a file, or a folder with all below it: gone at once where it can be, if it is there."""
 
+    def move(self, name: str, target: str) -> bool:
+        """Give a file, or a folder with all below it, another name; False where it is too large for that and stays."""
+
     def scratch(self, name: str) -> AbstractContextManager[Path]:
         """A fresh path on this host to write what `publish` takes; what still lies there in the end is removed."""
 
@@ -121,6 +124,9 @@ class Store(Protocol):
 
         Gives whether nobody has anything in `scratch` either: then all that lies there was left by killed processes.
         """
+
+    def list_temporary(self) -> dict[str, int]:
+        """What lies in the scratch place, and the bytes of each."""
 
     def sweep(self, grace_seconds: float) -> list[str]:
         """Remove what killed writers left in the scratch place, untouched for that long; returns names.

@@ -18,6 +18,7 @@ from storage.stores.files import (
     fsync_path,
     fsync_tree,
     link_exclusive,
+    list_temporary,
     make_folder,
     naming,
     remove,
@@ -169,6 +170,14 @@ class LocalStore:
         with temporary_path(self.host_folder, path.name) as aside:
             path.replace(aside)
 
+    def move(self, name: str, target: str) -> bool:
+        """Rename it."""
+        path = self.host_folder / target
+        make_folder(path.parent)
+        (self.host_folder / name).replace(path)
+        fsync_path(path.parent)
+        return True
+
     def scratch(self, name: str) -> AbstractContextManager[Path]:
         """A fresh path on the run's own file system, from where it can be renamed."""
         return scratch_path(self.host_folder, name)
@@ -178,6 +187,10 @@ class LocalStore:
         """The lock of publishers and, where it can be had, that of all who write anything."""
         with without_writers(self.host_folder) as nobody_writes, commit_lock(self.host_folder):
             yield nobody_writes
+
+    def list_temporary(self) -> dict[str, int]:
+        """What lies in the scratch place, and the bytes of each."""
+        return list_temporary(self.host_folder)
 
     def sweep(self, grace_seconds: float) -> list[str]:
         """Remove temporary files of killed writers."""

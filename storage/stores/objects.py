@@ -29,6 +29,7 @@ from storage.stores.copies import cache_folder, copy_of
 from storage.stores.files import (
     TEMPORARY,
     is_old,
+    list_temporary,
     make_folder,
     naming,
     scratch_path,
@@ -39,6 +40,8 @@ from storage.stores.lease import BucketLease, hold
 
 CLAIM = f"{TEMPORARY}/new-run"
 """Who wrote it makes a run there from several files."""
+MOVED_BYTES = 64 << 20
+"""What is larger isn't fetched and sent again to get another name."""
 RACERS = 4
 """Writers of the probe that race for one name."""
 
@@ -190,6 +193,16 @@ class ObjectStore:
         """Remove a file, or all below a folder: one after the other, which readers may see."""
         self.bucket.delete([name, *(found for found, _ in self.bucket.list_all(name))])
 
+    def move(self, name: str, target: str) -> bool:
+        """Write small objects again under the other name; others stay."""
+        files = {name: entry} if (entry := self.stat(name)) else self.list_files(f"{name}/")
+        if sum(entry.bytes for entry in files.values()) > MOVED_BYTES:
+            return False
+        for file in files:
+            self.bucket.put(target + file.removeprefix(name), self.read(file))
+        self.remove(name)
+        return True
+
     def scratch(self, name: str) -> AbstractContextManager[Path]:
         """A fresh path on this host."""
         return scratch_path(self.host_folder, name)
@@ -197,6 +210,11 @@ class ObjectStore:
     def alone(self) -> AbstractContextManager[bool]:
         """Nobody can be kept away from the bucket; what lies on this host is asked about."""
         return without_writers(self.host_folder)
+
+    def list_temporary(self) -> dict[str, int]:
+        """Scratch files of this host, and objects in the bucket's scratch place."""
+        objects = {name: entry.bytes for name, entry in self.bucket.list_all(TEMPORARY)}
+        return {**list_temporary(self.host_folder), **objects}
 
     def sweep(self, grace_seconds: float) -> list[str]:
         """Remove scratch files of killed writers of this host, and keys of probes that were killed."""

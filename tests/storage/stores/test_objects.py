@@ -246,7 +246,7 @@ def test_a_full_disk_of_the_host_is_named(remote: RunFolder) -> None:
 def test_a_damaged_policy_is_no_copy(remote: RunFolder) -> None:
     policy = commit_policy(remote)
     remote.store.replace(f"{policy.file}/model.safetensors", b"wEights")
-    with pytest.raises(StorageError, match=f"{policy.file}/model.safetensors is damaged or missing: remove s3://"):
+    with pytest.raises(StorageError, match=f"{policy.file}/model.safetensors is damaged or missing: mopd repair s3://"):
         checked_folder(remote, policy)
     assert list((copies.cache_folder() / "copies" / "folders").glob("[!._]*")) == []
     assert [bad.file for bad in verify_run(remote)] == [f"{policy.file}/model.safetensors"]
