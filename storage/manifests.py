@@ -69,7 +69,8 @@ class Manifest:
     info: dict[str, Any]
     versions: dict[str, str]
     created: str
-    """UTC, ISO 8601 with microseconds: sorts as text."""
+    """UTC, ISO 8601 with microseconds: sorts as text. Later than that of any other manifest of the shard, whatever the
+    clock says."""
     files: dict[str, dict[str, Any]] = field(default_factory=dict)
     """Of a folder: each file's `bytes` and `sha256`."""
     untimed: str = ""
@@ -154,10 +155,15 @@ def shard_key(
     return hashlib.sha256(json.dumps(parts, sort_keys=True, separators=(",", ":")).encode()).hexdigest()
 
 
+def shard_place(table: str, round: int, shard: int) -> str:
+    """What the names of all manifests, and of all files, of a shard begin with: different keys make several."""
+    return f"{table}/round={round:04d}/shard-{shard:05d}-"
+
+
 def manifest_name(run: RunFolder, table: str, round: int, shard: int, key: str) -> str:
     """Where the manifest of a shard lies. A store without renames has one name for the policies of a round's line."""
     if table != POLICIES:
-        return f"{table}/round={round:04d}/shard-{shard:05d}-{key[:KEY_LETTERS]}.json"
+        return f"{shard_place(table, round, shard)}{key[:KEY_LETTERS]}.json"
     if run.store.renames:
         return f"{POLICIES}/round={round:04d}-{key[:KEY_LETTERS]}.json"
     return f"{run.policy_place(round)}.json"

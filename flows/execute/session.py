@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from contextlib import ExitStack, nullcontext
+from contextlib import ExitStack
 from dataclasses import replace
 from functools import cached_property
 from typing import Any, Self
@@ -25,9 +25,9 @@ from flows.runtime.console import Console
 from flows.runtime.interrupts import raise_if_interrupted
 from flows.runtime.messages import Report
 from flows.runtime.out_of_memory import OutOfMemory
-from flows.runtime.patience import is_temporary
 from flows.runtime.places.base import Pool
 from flows.runtime.places.open import check_place, open_place
+from flows.runtime.server.slots import device_slots
 from flows.runtime.worker import in_own_process, load_nothing
 from mopd.errors import InputError
 from mopd.settings import Settings
@@ -36,11 +36,6 @@ from storage.shards import Manifest
 
 WITHOUT_RANKS = ("train.ranks=1", "train.shard=none")
 """For whoever makes other contexts, or analyses, of a run: nothing is trained then."""
-DEVICE_LIMIT = "mopd-device"
-LEASE_SECONDS = 60.0
-"""A killed holder's slot comes free after this time and a few seconds."""
-TOO_MANY_SLOTS = 422
-"""What the server answers who asks for more slots than a limit has."""
 
 
 class Session(BaseModel):
@@ -231,7 +226,7 @@ class Workers:
         if self._device is None or (self._device.name, self._limit) != (name, limit):
             self.release()
             pool = start()
-            _take_slots(self._slots, pool.devices)
+            self._slots.enter_context(device_slots(pool.devices, self._folder.path))
             self._device, self._limit = pool, limit
         return self._device
 
@@ -259,31 +254,3 @@ class Workers:
             if pool is not None:
                 pool.kill()
         self._slots.close()
-
-
-def _device_slots(number: int) -> Any:
-    """So many slots of the server's `mopd-device` limit; at once where the server has no such limit.
-
-    A temporary server keeps leases in its memory only: there a killed holder's slot would never come free.
-    """
-    from prefect.concurrency.sync import concurrency
-
-    if is_temporary() or not number:
-        return nullcontext()
-    return concurrency(DEVICE_LIMIT, occupy=number, lease_duration=LEASE_SECONDS)
-
-
-def _take_slots(stack: ExitStack, number: int) -> None:
-    """Have them until the stack is closed. Raises InputError where the limit is lower."""
-    from prefect.concurrency.asyncio import ConcurrencySlotAcquisitionError
-
-    try:
-        stack.enter_context(_device_slots(number))
-    except ConcurrencySlotAcquisitionError as error:
-        response = getattr(error.__cause__, "response", None)
-        if response is None or response.status_code != TOO_MANY_SLOTS:
-            raise
-        raise InputError(
-            f"{DEVICE_LIMIT}: this stage takes {number} devices, and the server's limit is lower; "
-            f"`prefect gcl update {DEVICE_LIMIT} --limit {number}`, or lower place.devices"
-        ) from error

@@ -87,6 +87,9 @@ class Store(Protocol):
     def list_names(self, prefix: str) -> dict[str, str]:
         """The same files with what tells that a name has got another file: faster than to look at each of them."""
 
+    def list_beginning(self, beginning: str) -> list[str]:
+        """The names of the files of a folder that begin so (`scores/round=0000/shard-00003-`), at little cost."""
+
     def is_empty(self) -> bool:
         """Whether nothing lies there yet."""
 

@@ -6,7 +6,7 @@ import fcntl
 import os
 import time
 from collections.abc import Iterator
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -77,6 +77,13 @@ class LocalStore:
     def list_names(self, prefix: str) -> dict[str, str]:
         """The same files with the numbers that the file system knows them by."""
         return dict(sorted((name, str(entry.inode())) for name, entry in _walk(str(self.host_folder / prefix), prefix)))
+
+    def list_beginning(self, beginning: str) -> list[str]:
+        """The names of the files of a folder that begin so."""
+        folder, _, stem = beginning.rpartition("/")
+        with suppress(FileNotFoundError), os.scandir(self.host_folder / folder) as entries:
+            return sorted(f"{folder}/{entry.name}" for entry in entries if entry.name.startswith(stem))
+        return []
 
     def is_empty(self) -> bool:
         """Whether nothing lies there yet. Raises StorageError where a file is in the way."""

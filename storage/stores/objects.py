@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import errno
 import hashlib
+import itertools
 import os
 import posixpath
 import random
@@ -95,6 +96,11 @@ class ObjectStore:
     def list_names(self, prefix: str) -> dict[str, str]:
         """The same files with their ETags, which a listing says of each."""
         return {name: entry.stamp for name, entry in self.list_files(prefix).items()}
+
+    def list_beginning(self, beginning: str) -> list[str]:
+        """The names of the files of a folder that begin so: one request."""
+        found = self.bucket.list_after(beginning.rpartition("/")[0], beginning)
+        return list(itertools.takewhile(lambda name: name.startswith(beginning), found))
 
     def is_empty(self) -> bool:
         """Whether nothing lies there yet. Raises StorageError for a bucket that isn't there."""

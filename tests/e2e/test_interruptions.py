@@ -13,7 +13,7 @@ import pytest
 from flows.plan.stage import STAGES
 from storage.runs import RunFolder
 from storage.shards import manifests
-from tests.e2e.harness import FAKE, TINY, Prefect, is_alive, unnamed_files, wait_for
+from tests.e2e.harness import FAKE, TINY, Prefect, committed, is_alive, leaders, unnamed_files, wait_for
 
 pytestmark = pytest.mark.timeout(600)  # each starts a run, and some wait for a second one
 
@@ -46,7 +46,7 @@ def kill_when_committed(prefect: Prefect, run: Path, table: str, round: int) -> 
         wait_for(lambda: committed(run, table, round), 120)
         family = psutil.Process(process.pid).children(recursive=True)
         os.kill(process.pid, signal.SIGKILL)
-    wait_for(lambda: not any(ours(child) for child in family))
+    wait_for(lambda: not any(is_alive(child) for child in family))
 
 
 def leave_behind(run: Path) -> None:
@@ -90,7 +90,7 @@ def test_sigterm_ends_workers_and_sets_the_state(prefect: Prefect, tmp_path: Pat
     assert f"is being run by process {process.pid}" in second.stderr
     assert process.returncode == 143
     assert "mopd: terminated; start the same command again to continue" in output
-    wait_for(lambda: not any(ours(child) for child in family))
+    wait_for(lambda: not any(is_alive(child) for child in family))
     assert {one["state_type"] for one in prefect.flow_runs(run)} <= {"CRASHED", "COMPLETED"}
     assert prefect.flow_runs(run)[-1]["state_type"] == "CRASHED"
 
@@ -155,24 +155,8 @@ def test_nothing_of_a_comparison_stays_behind(prefect: Prefect, tmp_path: Path, 
         output, _ = process.communicate(timeout=30)
     assert process.returncode == (-number if number == signal.SIGKILL else 128 + number), output
     assert len(family) > 2
-    wait_for(lambda: not any(ours(child) for child in family), 20)
+    wait_for(lambda: not any(is_alive(child) for child in family), 20)
     assert not any(committed(out / "runs" / f"sdpo-seed{seed}", "policies", 1) for seed in (0, 1))
 
 
 WORKER_TRIAL = {"rounds": 1, "evaluate.when": "never", "prompts_per_shard": 1, "generate.max_tokens": 96}
-
-
-def committed(run: Path, table: str, round: int) -> bool:
-    """Whether a shard of the table's round has been published."""
-    return (run / "run.json").exists() and bool(manifests(RunFolder.open(run), table, round))
-
-
-def leaders(pid: int) -> list[psutil.Process]:
-    """The worker processes of a run: each leads a session of its own."""
-    children = psutil.Process(pid).children(recursive=True)
-    return [child for child in children if os.getsid(child.pid) == child.pid]
-
-
-def ours(process: psutil.Process) -> bool:
-    """Whether the process still works for a run."""
-    return is_alive(process)
