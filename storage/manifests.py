@@ -20,7 +20,7 @@ from typing import Any, get_origin, get_type_hints
 import numpy as np
 
 from storage.errors import StorageError
-from storage.index import Listing
+from storage.index import Listing, Texts
 from storage.logger import LOGGER
 from storage.runs import RunFolder
 from storage.schemas import SCHEMAS
@@ -69,7 +69,8 @@ class Manifest:
     info: dict[str, Any]
     versions: dict[str, str]
     created: str
-    """UTC, ISO 8601 with microseconds: sorts as text."""
+    """UTC, ISO 8601 with microseconds: sorts as text. Later than that of any other manifest of the shard, whatever the
+    clock says."""
     files: dict[str, dict[str, Any]] = field(default_factory=dict)
     """Of a folder: each file's `bytes` and `sha256`."""
     untimed: str = ""
@@ -154,10 +155,15 @@ def shard_key(
     return hashlib.sha256(json.dumps(parts, sort_keys=True, separators=(",", ":")).encode()).hexdigest()
 
 
+def shard_place(table: str, round: int, shard: int) -> str:
+    """What the names of all manifests, and of all files, of a shard begin with: different keys make several."""
+    return f"{table}/round={round:04d}/shard-{shard:05d}-"
+
+
 def manifest_name(run: RunFolder, table: str, round: int, shard: int, key: str) -> str:
     """Where the manifest of a shard lies. A store without renames has one name for the policies of a round's line."""
     if table != POLICIES:
-        return f"{table}/round={round:04d}/shard-{shard:05d}-{key[:KEY_LETTERS]}.json"
+        return f"{shard_place(table, round, shard)}{key[:KEY_LETTERS]}.json"
     if run.store.renames:
         return f"{POLICIES}/round={round:04d}-{key[:KEY_LETTERS]}.json"
     return f"{run.policy_place(round)}.json"
@@ -187,22 +193,26 @@ class _Seen:
 
     manifests: dict[tuple[str, str], Manifest | None] = field(default_factory=dict)
     listed: dict[tuple[str, str], Listing] = field(default_factory=dict)
+    texts: Texts | None = None
 
     def listing(self, run: RunFolder, table: str, round: int) -> Listing:
         """The files of a table's round, listed once."""
         place = (run.address, _prefix(table, round))
         if place not in self.listed:
-            self.listed[place] = Listing(run.store, run.store.list_files(place[1]))
+            self.listed[place] = Listing(run.store, run.store.list_files(place[1]), self.texts)
         return self.listed[place]
 
 
 @contextmanager
-def looking_once() -> Iterator[None]:
-    """Within it, this thread looks at each manifest once: for questions about many shards at one moment."""
+def looking_once(texts: Texts | None = None) -> Iterator[None]:
+    """Within it, this thread looks at each manifest once: for questions about many shards at one moment.
+
+    `texts`: for who asks again at another moment, the manifests that were read by then.
+    """
     if _SEEN.get() is not None:
         yield
         return
-    token = _SEEN.set(_Seen())
+    token = _SEEN.set(_Seen(texts=texts))
     try:
         yield
     finally:

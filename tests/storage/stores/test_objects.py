@@ -90,6 +90,14 @@ def test_work_of_other_parents_takes_the_place(remote: RunFolder) -> None:
     assert find_manifest(remote, "rollouts", 0, 0, key_of("one")) == new
 
 
+def test_files_are_found_by_the_beginning_of_their_names(run: RunFolder, remote: RunFolder) -> None:
+    for store in (run.store, remote.store):
+        for name in ("a/x-1-a", "a/x-1-b", "a/x-10-a", "a/x-2-a", "ab/x-1-a"):
+            store.create(name, b"")
+        assert store.list_beginning("a/x-1-") == ["a/x-1-a", "a/x-1-b"]
+        assert store.list_beginning("a/x-3-") == store.list_beginning("b/x-") == []
+
+
 def test_a_damaged_manifest_gives_way(remote: RunFolder) -> None:
     made = commit_rollouts(remote, parents=[])
     name = manifest_name(remote, "rollouts", 0, 0, made.key)
