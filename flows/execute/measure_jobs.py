@@ -66,6 +66,29 @@ def judge_answers(samples: Rows, work: Work) -> Rows:
     return judge_rows(work.read("prompts"), samples, work.settings, columns=ANSWER_COLUMNS, summarized=summarized)
 
 
+def rejudge(_: None, work: Work) -> Rows:
+    """Verdicts of the run and of another verifier (and the contexts made under each) -> rejudged."""
+    from mopd.measures.rejudged import rejudged_rows
+
+    inputs = {table: [one for one in work.shard.inputs if one.table == table] for table in ("verdicts", "contexts")}
+    pairs = zip(inputs["verdicts"], inputs["contexts"] or (None, None), strict=True)
+    return rejudged_rows(
+        work.read("prompts", ("prompt_id", "dataset", "verifier")),
+        *(_read_judged(work, verdicts, contexts) for verdicts, contexts in pairs),
+        normalize_std=work.settings.train.normalize_advantage_std,
+    )
+
+
+def _read_judged(work: Work, verdicts: Shard, contexts: Shard | None) -> Judged:
+    from mopd.measures.rejudged import CONTEXT_COLUMNS, VERDICT_COLUMNS, Judged
+
+    return Judged(
+        read_shard(work.folder, verdicts, VERDICT_COLUMNS),
+        None if contexts is None else read_shard(work.folder, contexts, CONTEXT_COLUMNS),
+        verdicts.settings.verify.judge_of,
+    )
+
+
 def choose(_: None, work: Work) -> Rows:
     """signals and answers of all candidates (and the verdicts before them) -> choices."""
     from mopd.measures.probe import choice_rows

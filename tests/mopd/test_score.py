@@ -18,7 +18,7 @@ from mopd.reading.forward import branches as branches_of
 from mopd.reading.forward import hidden_states, make_batch, plan_batches
 from mopd.reading.head import num_ids, token_logps
 from mopd.reading.narrow import load_reader
-from mopd.score import SUPPORT_COLUMNS, group_advantages
+from mopd.score import SUPPORT_COLUMNS
 from tests.mopd.scoring_samples import CONTEXT, PROMPT, RESPONSES, TEMPERATURE, TOP_K, scorer_of, shard
 
 SUPPORTS = ("student", "teacher", "union", "full")

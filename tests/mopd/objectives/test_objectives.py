@@ -28,7 +28,7 @@ from mopd.objectives import (
 from mopd.objectives.base import Update
 from mopd.objectives.pairs import reward_pairs
 from mopd.objectives.response_steps import StepSplitter
-from mopd.score import group_advantages
+from mopd.groups import group_advantages
 from mopd.settings import Settings, parse_settings
 from mopd.train import check_staleness, take_step, train_round
 from mopd.trainer.gradients import accumulate_gradients
