@@ -15,7 +15,7 @@ from storage.runs import RunFolder
 from storage.schemas import SCHEMAS
 
 _SHARD = re.compile(r"[^/]+/round=(\d+)/shard-[^/]*\.parquet")
-_POLICY = re.compile(rf"{POLICIES}/round=(\d+)(?:/[^/]+)?")
+_POLICY = re.compile(rf"{POLICIES}/round=(\d+)(?:-\d+)?(?:/[^/]+)?")
 Unnamed = tuple[str, float]
 """A file or folder that may be garbage, and when it changed last, in seconds since the epoch."""
 
@@ -84,7 +84,7 @@ def remove_trainer_state(run: RunFolder, round: int) -> None:
         LOGGER.info("trainer state of round %d is kept for %s", round, fork)
         return
     depth = policy_depth(run)
-    files = [name.split("/") for name in run.store.list_files(f"{POLICIES}/round={round:04d}/")]
+    files = [name.split("/") for name in run.store.list_files(f"{run.policy_place(round)}/")]
     inside = (parts for parts in files if len(parts) > depth)
     state = {"/".join(parts[: depth + 1]) for parts in inside if parts[depth].startswith(REMOVABLE_PREFIX)}
     for name in sorted(state):

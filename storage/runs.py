@@ -94,11 +94,30 @@ class RunFolder:
         """The run's name in its tables: the folder's name when it was made."""
         return str(self.document["run_id"])
 
+    def policy_place(self, round: int) -> str:
+        """Where training of `round` leaves its policy (version `round + 1`): `policies/round=0003`, and another place
+        for each line of a round that was redone. In a bucket each attempt has one below it, which its manifest names.
+        """
+        line = self.document.get("lines", {}).get(str(round), 0)
+        return f"policies/round={round:04d}" + (f"-{line}" if line else "")
+
     def policy_folder(self, round: int) -> Path:
-        """Where training of `round` leaves its policy (version `round + 1`), of a run in a folder: in a fork, maybe in
-        an ancestor. In a bucket each attempt has a place of its own, which its manifest names."""
+        """The same as a folder, of a run in a folder: in a fork, maybe in an ancestor."""
         home = self.lineage.get("policies", {}).get(str(round), "")
-        return self.home(home).host_folder / "policies" / f"round={round:04d}"
+        return self.home(home).host_folder / self.policy_place(round)
+
+    @cached_property
+    def superseded(self) -> frozenset[str]:
+        """Keys of shards that the run had before a round of it was redone: they are in no table any more. Their files
+        stay, to be brought back, until garbage is collected."""
+        return frozenset(self.document.get("superseded", ()))
+
+    @property
+    def renamed(self) -> dict[str, str]:
+        """Names that rows have now, by the shard's key: what was made as something beside the run may be its own
+        since a round of it was redone."""
+        renamed: dict[str, str] = self.document.get("renamed", {})
+        return renamed
 
     @property
     def lineage(self) -> dict[str, Any]:

@@ -28,6 +28,7 @@ from storage.manifests import (
     find_manifest,
     find_problem,
     is_removable,
+    list_current,
     manifest_name,
     manifest_names,
     manifests,
@@ -164,7 +165,7 @@ def _publish(run: RunFolder, manifest: Manifest, data: Path | None = None) -> Ma
         stays = there is not None and _is_same_work(run, manifest, there)
         if manifest.table == POLICIES and not stays:
             refuse_committed(run, manifest.round)
-            for damaged in set(manifest_names(run, POLICIES, manifest.round)) - {name}:
+            for damaged in set(list_current(run, manifest_names(run, POLICIES, manifest.round))) - {name}:
                 run.store.remove(damaged)
         return stays
 

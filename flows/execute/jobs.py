@@ -21,6 +21,7 @@ from flows.folder.commits import commits_of, pinned
 from flows.folder.policies import base_folder, gather_trainer_state, policy_folder, teacher_state, trainer_folder
 from flows.plan.conditions import CONTROL
 from flows.plan.counts import JUDGES
+from flows.plan.provenance import provenance
 from flows.plan.selection import chosen_groups, control_groups
 from mopd.contexts.summaries import instruction_of
 from mopd.models.chat_template import ChatTemplate, load_chat_template, save_chat_template
@@ -240,7 +241,7 @@ def _commit_policy(work: Work, settings: Settings, scores: RoundScores, parents:
     folder, shard, began = work.folder, work.shard, time.monotonic()
     num_groups = len({row["prompt_id"] for row in scores.rows})
     groups = {"groups": num_groups, "groups_wanted": settings.generate.num_prompts}
-    info: dict[str, Any] = {"version": shard.round + 1, **groups, **maker()}
+    info: dict[str, Any] = {"version": shard.round + 1, **groups, **provenance(shard), **maker()}
     info |= {"ranks": ranks.size, "shard": settings.train.shard}
 
     def write(out: Path) -> None:

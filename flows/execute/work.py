@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from importlib import import_module
 from typing import Any, NamedTuple
 
+from flows.plan.provenance import provenance
 from flows.plan.shard import Shard
 from flows.plan.stage import STAGES
 from flows.runtime.messages import Report
@@ -134,6 +135,7 @@ def commit(
         info={
             **STAGES[shard.table].count(rows),
             **overrides,
+            **provenance(shard),
             "seconds": seconds,
             **(made_by or maker()),
             **(info or {}),

@@ -9,6 +9,7 @@ from flows.plan.run import DIGESTS, RunPlan
 from flows.plan.selection import round_selection, selection_line
 from flows.plan.shard import EvaluationPlan, Shard
 from flows.report.artifacts import find_manifests, total
+from flows.report.last_errors import errors_text, last_errors
 from flows.report.status_signals import choice_status, mean, signal_row, signals_status
 from flows.report.table import Column, Table
 from flows.report.text import Cell, number, text_table
@@ -50,6 +51,7 @@ def _run_status(folder: RunFolder) -> dict[str, Any]:
         "finished": not plan.missing(folder),
         "rounds": [_round_status(folder, plan, round) for round in range(len(plan.rounds))],
         "evaluations": [_evaluation_status(folder, plan, *entry) for entry in plan.shown_evaluations(folder).items()],
+        "errors": last_errors(folder),
     }
 
 
@@ -71,7 +73,8 @@ def status_text(status: dict[str, Any]) -> str:
     head = f"{status['run']}: {state}; {status['model']}, {status['variant']} contexts"
     if lineage := status["lineage"]:
         head += f"\nforked from {lineage['path']} at round {lineage['round']} with {', '.join(lineage['set'])}"
-    return "\n\n".join([head, _stages_text(status), rounds_text(status)])
+    parts = [head, _stages_text(status), rounds_text(status), errors_text(status["errors"])]
+    return "\n\n".join(part for part in parts if part)
 
 
 def _lineage(folder: RunFolder) -> dict[str, Any] | None:

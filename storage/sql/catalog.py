@@ -21,9 +21,9 @@ from storage.index import ShardRows
 from storage.integrity import verify_table
 from storage.runs import RunFolder
 from storage.schemas import LENGTHS, NAME_COLUMNS, SCHEMAS
+from storage.sql.datasets import JoinedView, TableView
 from storage.sql.episodes import EPISODES, JOINED
 from storage.sql.tables import open_rounds, view_schema
-from storage.sql.views import JoinedView, TableView
 
 CATALOG_FILE = "catalog.sql"
 

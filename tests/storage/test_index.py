@@ -17,7 +17,7 @@ from storage.lineage import create_fork
 from storage.manifests import Manifest, find_manifest, looking_once, scan
 from storage.reading import read_rows
 from storage.runs import RunFolder
-from storage.sql import tables, views
+from storage.sql import datasets, tables
 from storage.sql.catalog import QueryResult, query, write_catalog
 from storage.sql.tables import index_round, read_small_rows
 from storage.stores.local import LocalStore
@@ -140,7 +140,7 @@ def test_a_query_opens_the_tables_that_it_needs(indexed: RunFolder, monkeypatch:
         opened.append(table)
         return open_rounds(run, table, *rest, by_names=by_names)
 
-    monkeypatch.setattr(views, "open_rounds", record)
+    monkeypatch.setattr(datasets, "open_rounds", record)
     assert query(indexed, "SELECT DISTINCT reward FROM episodes").rows == [(1.0,)]
     assert sorted(opened) == ["rollouts", "verdicts"]
     query(indexed, "SHOW TABLES")
