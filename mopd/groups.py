@@ -91,12 +91,13 @@ def useful_groups(verdicts: Rows, kind: str) -> list[str]:
     return [prompt for prompt, outcomes in group_outcomes(verdicts).items() if USEFUL[kind](outcomes)]
 
 
-def group_kinds(verdicts: Rows) -> dict[str, str]:
-    """What became of each group, by prompt id: `all` verdicts are successes, some are (`mixed`), or `none` is."""
-    return {
-        prompt: "none" if True not in outcomes else "mixed" if False in outcomes else "all"
-        for prompt, outcomes in group_outcomes(verdicts).items()
-    }
+KINDS = {(False,): "none", (False, True): "mixed", (True,): "all"}
+"""What a group is called whose verdicts are these: how many of them are successes."""
+
+
+def group_kinds(verdicts: Rows) -> dict[str, str | None]:
+    """The kind of each group, by prompt id; None where nothing of it is judged."""
+    return {prompt: KINDS.get(tuple(sorted(outcomes))) for prompt, outcomes in group_outcomes(verdicts).items()}
 
 
 def group_advantages(verdicts: Rows, *, normalize_std: bool) -> list[float | None]:

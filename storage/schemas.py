@@ -184,7 +184,7 @@ SCHEMAS: dict[str, pa.Schema] = {
             "roles_changed": pa.list_(pa.string()),
         },
         nullable="dataset reward_before reward_after success_before success_after prediction_before prediction_after "
-        "error_before error_after advantage_before advantage_after context_changed",
+        "error_before error_after group_before group_after advantage_before advantage_after context_changed",
     ),
     "updates": _schema(
         {**_ROUND, "step": pa.int32()},
@@ -224,7 +224,18 @@ SCHEMAS: dict[str, pa.Schema] = {
 
 LONG = frozenset(
     (
-        *("text", "messages", "answer", "tests", "metadata", "prediction", "feedback", "error", "context_digest", "why"),
+        *(
+            "text",
+            "messages",
+            "answer",
+            "tests",
+            "metadata",
+            "prediction",
+            "feedback",
+            "error",
+            "context_digest",
+            "why",
+        ),
         *("prediction_before", "prediction_after", "error_before", "error_after"),
     )
 )

@@ -7,7 +7,10 @@ from collections.abc import Sequence
 from flows.execute.chosen import condition_of, publish_chosen
 from flows.execute.jobs import LoadedEngine, judge_rows, load_engine
 from flows.execute.work import Rows, Work, read_shard
+from flows.plan.shard import Shard
 from mopd.contexts.summaries import instruction_of
+from mopd.measures.rejudged import CONTEXT_COLUMNS as COMPARED_COLUMNS
+from mopd.measures.rejudged import VERDICT_COLUMNS, Judged, rejudged_rows
 from mopd.settings import Settings
 from mopd.settings.condition import AutoVariant
 from storage.runs import RunFolder
@@ -68,8 +71,6 @@ def judge_answers(samples: Rows, work: Work) -> Rows:
 
 def rejudge(_: None, work: Work) -> Rows:
     """Verdicts of the run and of another verifier (and the contexts made under each) -> rejudged."""
-    from mopd.measures.rejudged import rejudged_rows
-
     inputs = {table: [one for one in work.shard.inputs if one.table == table] for table in ("verdicts", "contexts")}
     pairs = zip(inputs["verdicts"], inputs["contexts"] or (None, None), strict=True)
     return rejudged_rows(
@@ -80,11 +81,9 @@ def rejudge(_: None, work: Work) -> Rows:
 
 
 def _read_judged(work: Work, verdicts: Shard, contexts: Shard | None) -> Judged:
-    from mopd.measures.rejudged import CONTEXT_COLUMNS, VERDICT_COLUMNS, Judged
-
     return Judged(
         read_shard(work.folder, verdicts, VERDICT_COLUMNS),
-        None if contexts is None else read_shard(work.folder, contexts, CONTEXT_COLUMNS),
+        None if contexts is None else read_shard(work.folder, contexts, COMPARED_COLUMNS),
         verdicts.settings.verify.judge_of,
     )
 

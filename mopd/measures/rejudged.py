@@ -6,10 +6,10 @@ A verdict *flipped* where its success is another one, null counted as one of thr
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
-from mopd.groups import group_advantages, group_kinds
+from mopd.groups import KINDS, group_advantages, group_kinds
 
 Rows = list[dict[str, Any]]
 Key = tuple[str, int]
@@ -19,8 +19,6 @@ VERDICT_COLUMNS = ("run", "round", "prompt_id", "sample", "reward", "success", "
 CONTEXT_COLUMNS = ("prompt_id", "sample", "peers", "context_digest")
 KEPT = ("reward", "success", "prediction", "error")
 """What is told of both verdicts."""
-KINDS = ("none", "mixed", "all")
-"""Of groups, as `mopd.groups.group_kinds` names them."""
 
 
 class Judged(NamedTuple):
@@ -109,10 +107,15 @@ def summarize_rejudged(rows: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
         "rewards_changed": sum(row["reward_before"] != row["reward_after"] for row in rows),
         "groups": len(groups),
         "groups_changed": sum(before != after for before, after in groups.values()),
-        **{f"groups_{kind}": [sum(pair[side] == kind for pair in groups.values()) for side in (0, 1)] for kind in KINDS},
+        **{f"groups_{kind}": _count_pair(groups.values(), kind) for kind in KINDS.values()},
         "contexts": len(compared) or None,
         "contexts_changed": sum(row["context_changed"] for row in compared) if compared else None,
         "roles_changed": dict(sorted(Counter(role for row in compared for role in row["roles_changed"]).items())),
         "advantages_changed": len(moved),
         "advantage_change": sum(changes) / len(changes) if changes else None,
     }
+
+
+def _count_pair(pairs: Iterable[tuple[Any, Any]], value: Any) -> list[int]:
+    """How often a value is the first of a pair, and how often the second."""
+    return [sum(found == value for found in side) for side in zip(*pairs)] or [0, 0]

@@ -50,4 +50,5 @@ def _text(folder: RunFolder, request: ReverifyRequest, results: ReverifyResults)
     steps = [f"to look at them: {query}"]
     if not request.again and not results.changes_nothing:
         steps.append(f"to make it the run's: {command} --apply")
-    return f"\n{reverify_report(results, command=command, next_steps='\n'.join(steps)).terminal()}"
+    report = reverify_report(results, command=command, next_steps="\n".join(steps))
+    return f"\n{report.terminal()}"

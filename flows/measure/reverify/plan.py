@@ -35,7 +35,7 @@ class Reverification:
     overrides: list[str]
     run: RunPlan
     parts: dict[int, ContextShards]
-    """By round: verdicts, the contexts that follow from them where the run has contexts to compare, and what changed."""
+    """By round: verdicts, the contexts that follow where the run has some to compare them with, and what changed."""
     before: dict[str, set[str]]
     """The versions that judged the run's own, by verifier, as far as that was kept."""
     judges: Judges
@@ -83,9 +83,7 @@ def _judged_rounds(folder: RunFolder, run: RunPlan, round: int | None) -> dict[i
     return judged
 
 
-def _to_judge(
-    folder: RunFolder, run: RunPlan, own: dict[int, RoundPlan], judging: list[str]
-) -> list[RoundToJudge]:
+def _to_judge(folder: RunFolder, run: RunPlan, own: dict[int, RoundPlan], judging: list[str]) -> list[RoundToJudge]:
     rounds = []
     for number, part in own.items():
         settings = run.at(number).settings
@@ -141,9 +139,7 @@ def _choose_name(folder: RunFolder, run: RunPlan, overrides: list[str]) -> str:
     return next(free for number in count(1) if (free := name if number == 1 else f"{name}-{number}") not in used)
 
 
-def _plan_round(
-    folder: RunFolder, run: RunPlan, own: RoundPlan, name: str, overrides: list[str]
-) -> ContextShards:
+def _plan_round(folder: RunFolder, run: RunPlan, own: RoundPlan, name: str, overrides: list[str]) -> ContextShards:
     """What is made of a round; the contexts where the run has its own, and these don't follow from what a probe chose:
     that choice would be another one, and takes a device."""
     round, num_shards = own.policy.round, len(own.verdicts)

@@ -7,28 +7,27 @@ from typing import Any
 from flows.measure.reverify.results import ReverifyResults
 from flows.report.report import Report
 from flows.report.table import Column, Row, Table
-from flows.report.text import number
-from mopd.measures.rejudged import KINDS
+from mopd.groups import KINDS
 
 MOST_CHARACTERS = 40
 """Of a prediction."""
-DIRECTIONS = {
-    "to_success": "to success",
-    "to_failure": "to failure",
-    "to_null": "to no verdict",
-    "from_null": "from no verdict",
-}
 ROUND = [Column("round")]
 SOURCE = [Column("dataset"), Column("judge_before", "judged by"), Column("judge_after", "now by")]
 COUNTS = [
-    *(Column("judged", "rollouts"), Column("flipped")),
-    *(Column(key, heading, optional=key.endswith("null")) for key, heading in DIRECTIONS.items()),
-    *(Column("rewards_changed", "other reward"), Column("groups"), Column("groups_changed", "of another kind")),
-    *(Column(f"groups_{kind}", heading) for kind, heading in zip(KINDS, ("no success", "mixed", "all success"))),
-]
-CHANGES = [
-    *(Column("contexts_changed", "other context"), Column("roles", "other peers in"), Column("advantages_changed", "other advantage")),
-    Column("advantage_change", "mean |change|", number),
+    Column("judged", "rollouts"),
+    Column("flipped"),
+    Column("to_success", "to success"),
+    Column("to_failure", "to failure"),
+    Column("to_null", "to no verdict", optional=True),
+    Column("from_null", "from no verdict", optional=True),
+    Column("rewards_changed", "other reward"),
+    Column("groups"),
+    Column("groups_changed", "of another kind"),
+    *(Column(f"groups_{kind}", f"groups {kind}") for kind in KINDS.values()),
+    Column("contexts_changed", "other context"),
+    Column("roles", "other peers in", optional=True),
+    Column("advantages_changed", "other advantage"),
+    Column("advantage_change", "mean |change|", ".4g"),
 ]
 FLIPS = [Column("round"), Column("prompt_id", "prompt"), Column("sample"), Column("reward"), Column("prediction")]
 
@@ -49,8 +48,7 @@ def reverify_report(results: ReverifyResults, *, command: str, next_steps: str =
 def _words(results: ReverifyResults) -> str:
     """The outcome in a line, then who judged and who judges now, where that is known or another."""
     total = results.total
-    head = f"{results.name}: {total['flipped']} of {total['judged']} verdicts flipped"
-    lines = [head]
+    lines = [f"{results.name}: {total['flipped']} of {total['judged']} verdicts flipped"]
     for name, now in results.now.items():
         before = results.before.get(name)
         if before is not None and before != now:
@@ -66,8 +64,8 @@ def _listed(versions: dict[str, str]) -> str:
 
 
 def _tables(results: ReverifyResults) -> list[Table]:
-    rounds = Table([*ROUND, *COUNTS, *CHANGES], [_row(part) for part in results.rounds])
-    sources = Table([*SOURCE, *COUNTS, *CHANGES], [_row(part) for part in results.sources], "by data set and verifier")
+    rounds = Table([*ROUND, *COUNTS], [_row(part) for part in results.rounds])
+    sources = Table([*SOURCE, *COUNTS], [_row(part) for part in results.sources], "by data set and verifier")
     first = len(results.flips)
     title = "flips" if first == results.total["flipped"] else f"the first {first} flips"
     flips = Table(FLIPS, [_flip_row(flip) for flip in results.flips], title)
@@ -76,7 +74,7 @@ def _tables(results: ReverifyResults) -> list[Table]:
 
 def _row(part: dict[str, Any]) -> Row:
     """A part's numbers; what there was before and is now stands in one cell."""
-    pairs = {f"groups_{kind}": _arrow(*part[f"groups_{kind}"]) for kind in KINDS}
+    pairs = {f"groups_{kind}": _arrow(*part[f"groups_{kind}"]) for kind in KINDS.values()}
     roles = ", ".join(f"{role} {num}" for role, num in part["roles_changed"].items())
     return {**part, **pairs, "roles_changed": None, "roles": roles or None}
 

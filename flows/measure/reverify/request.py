@@ -32,7 +32,7 @@ class ReverifyRequest:
         for override in overrides:
             if override.partition("=")[0].split(".")[0] != "verify":
                 raise InputError(
-                    f"--set {override}: a verifier reads the settings verify alone; mopd rerun and mopd fork take others"
+                    f"--set {override}: decides no verdict; give settings of verify, or take mopd rerun or mopd fork"
                 )
         return [*([] if self.verifier is None else [f"{VERIFIER}={self.verifier}"]), *overrides]
 
