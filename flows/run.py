@@ -21,7 +21,7 @@ from flows.runtime.stale_runs import crash_stale_runs, run_tag, tag_this_run
 from mopd.settings import Settings
 from storage.runs import RunFolder
 from storage.shards import collect_garbage
-from storage.sql.catalog import write_catalog
+from storage.sql.script import write_catalog
 from storage.sql.tables import index_round
 
 GARBAGE_GRACE_SECONDS = 3600.0

@@ -157,7 +157,10 @@ class RunFolder:
 
     def differences(self, settings: dict[str, Any]) -> dict[str, tuple[Any, Any]]:
         """Dotted keys of settings that differ from the run's, with the value there and the one given (or ABSENT)."""
-        recorded, given = _flatten(self.document["settings"]), _flatten(json.loads(json.dumps(settings)))
+        recorded, given = (
+            flatten_settings(self.document["settings"]),
+            flatten_settings(json.loads(json.dumps(settings))),
+        )
         pairs = {key: (recorded.get(key, ABSENT), given.get(key, ABSENT)) for key in {**recorded, **given}}
         return {key: pair for key, pair in pairs.items() if pair[0] != pair[1]}
 
@@ -203,13 +206,13 @@ def _is_run(store: Store, entry: dict[str, Any]) -> bool:
     return all(document.get(name) == entry[name] for name in ("run_id", "created"))
 
 
-def _flatten(value: Any, prefix: str = "") -> dict[str, Any]:
+def flatten_settings(value: Any, prefix: str = "") -> dict[str, Any]:
     """Nested settings as dotted keys; lists count as one value."""
     if not isinstance(value, dict) or not value:
         return {prefix: value}
     flat: dict[str, Any] = {}
     for key, item in value.items():
-        flat |= _flatten(item, f"{prefix}.{key}" if prefix else str(key))
+        flat |= flatten_settings(item, f"{prefix}.{key}" if prefix else str(key))
     return flat
 
 

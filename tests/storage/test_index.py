@@ -18,7 +18,8 @@ from storage.manifests import Manifest, find_manifest, looking_once, scan
 from storage.reading import read_rows
 from storage.runs import RunFolder
 from storage.sql import datasets, tables
-from storage.sql.catalog import QueryResult, query, write_catalog
+from storage.sql.catalog import QueryResult, query
+from storage.sql.script import write_catalog
 from storage.sql.tables import index_round, read_small_rows
 from storage.stores.local import LocalStore
 from storage.stores.objects import ObjectStore

@@ -1,0 +1,157 @@
+"""What the columns of the tables say: for docs/sql.md, and the comments in `catalog.sql`."""
+
+from __future__ import annotations
+
+TABLE_TEXTS = {
+    "prompts": "one row a task, as it is asked in a round; held-out tasks stand under the version of the policy",
+    "rollouts": "one row a reply of the student",
+    "verdicts": "one row a rollout that was judged",
+    "contexts": "one row a rollout and context that the teacher was shown, under the name of that (`condition`)",
+    "scores": "one row a rollout and context that the teacher scored it in (`condition`)",
+    "signals": "one row a group, context and population: how well the teacher's scores agree with the verdicts",
+    "answers": "one row a reply of the student to a peer context, which `mopd probe` asks for",
+    "choices": "one row a candidate of a round's probe",
+    "updates": "one row an optimizer step",
+    "evaluations": "one row a reply to a held-out task; `model` is empty for the run's own policies",
+}
+
+_COMMON = {
+    "run": "the run; of several with one name, where it lies",
+    "round": "from 0 on",
+    "prompt_id": "the task's id",
+    "sample": "the rollout of its group, from 0 on",
+    "step": "the optimizer step of the round, from 0 on",
+    "condition": "name of the context; empty for what the run trains on",
+    "model": "name of the model; empty for the run's own policies",
+    "policy_version": "of the policy that sampled: 0 is the initial model, round R trains version R + 1",
+    "token_ids": "the reply",
+    "text": "the reply as text",
+    "finish_reason": "`stop`, or `length` where the reply was cut",
+    "num_tokens": "tokens of the reply",
+    "seed": "that it was sampled with",
+    "temperature": "that it was sampled at",
+    "prompt_token_ids": "the prompt, chat template included",
+    "behavior_logprobs": "log-probability of each token as it was sampled",
+    "dataset": "where the task comes from",
+    "messages": "the chat: role and content",
+    "verifier": "which judges it",
+    "answer": "the right one, where the task has one",
+    "reward": "null where the verifier failed",
+    "success": "whether the reward is a success; null where the verifier failed",
+    "prediction": "what the verifier took for the answer",
+    "feedback": "what the verifier says of the reply",
+    "kind": "how a failure came about, where the verifier tells: e.g. `wrong_answer`, `timeout`",
+    "sandbox": "which ran the reply's code",
+    "sandbox_policy": "the limits of that sandbox",
+    "error": "why there is no verdict",
+    "seconds": "that it took",
+    "variant": "the peer policy that made the context",
+    "context_digest": "hash of the context's tokens",
+    "teacher": "kind of the teacher",
+    "teacher_version": "of the policy whose weights the teacher has",
+    "success_share": "successes of the group's rollouts that were judged",
+    "success_auc": "share of (right, wrong) pairs of rollouts in which the right one scores higher, ties half",
+    "pairwise_accuracy": "the same over all pairs of unequal reward; equal scores are wrong",
+    "why": "the reason, in words",
+}
+"""What a name says in every table that has it, unless _TABLE_COLUMNS knows better."""
+
+_TABLE_COLUMNS = {
+    "prompts": {
+        "split": "`train` or `heldout`, where the source has splits",
+        "tests": "of a task in code, as JSON",
+        "metadata": "whatever else the source has, as JSON",
+    },
+    "contexts": {
+        "rendering": "how peers are shown",
+        "first_success": "the sample shown as first success; null where none is",
+        "second_success": "the sample shown as second success; null where none is",
+        "failure": "the sample shown as failure; null where none is",
+        "peers": "every peer shown: role, round, prompt_id, sample, success, fallback, cut, tokens",
+        "top_ups": "peers of other prompts that a control was filled up with",
+        "imitated_sections": "sections of the context that a control imitates",
+        "imitated_tokens": "tokens of the context that a control imitates",
+        "messages": "the context as messages",
+        "context_token_ids": "the context as tokens",
+        "num_tokens": "tokens of the context",
+        "dropped": "roles that were dropped, or cut, for the budget",
+        "truncated": "whether anything was dropped",
+        "has_sections": "whether it shows any peer",
+        "no_section_reason": "why it shows none",
+    },
+    "scores": {
+        "policy_version": "of the policy that is trained on it",
+        "proximal_logprobs": "log-probability of each token by the policy at the start of the round",
+        "teacher_logprobs": "log-probability of each token by the teacher, who is shown the context",
+        "reference_logprobs": "log-probability of each token by the initial policy, where the objective asks for it",
+        "support_ids": "at each token the ids whose log-probabilities are kept",
+        "support_teacher_logprobs": "the teacher's, there",
+        "support_student_logprobs": "the student's of its own likeliest ids, to be looked at",
+        "advantage": "the reply's reward minus its group's mean, maybe over its deviation; null without a reward",
+        "distill": "whether the distillation loss counts it: it shows peers, or means to show none",
+        "mean_teacher_logprob": "mean of `teacher_logprobs`; null for an empty reply",
+    },
+    "signals": {
+        "population": "`all` rollouts of the group, or those whose context had all `sections`",
+        "num_rollouts": "rollouts of the group",
+        "num_scored": "those that have a score and a verdict",
+        "num_successes": "successes among them",
+        "spearman": "rank correlation of score and reward",
+        "kendall_tau_b": "rank correlation of score and reward by pairs",
+        "goodman_kruskal_gamma": "the same, ties left out",
+        "point_biserial": "correlation of score and success",
+        "brier_sigmoid": "squared error of the score as a probability of success, by the sigmoid",
+        "brier_minmax": "the same, scaled to the group",
+        "top1_hit_rate": "whether the rollout of the highest score has the highest reward",
+        "gain_auc": "the AUC of teacher minus student: what distillation pushes towards",
+        "length_auc": "the AUC of shortness alone",
+        "length_spearman": "rank correlation of score and length",
+        "context_tokens": "mean tokens of the contexts",
+        "response_tokens": "mean tokens of the replies",
+        "cut_share": "share of contexts that were cut",
+        "sections_share": "share of the group's contexts with all sections",
+        "undefined": "why numbers are null",
+    },
+    "choices": {
+        "candidate": "name of the context that was tried",
+        "chosen": "whether the round's contexts are made like it",
+        "condition": "its settings, as JSON",
+        "num_prompts": "prompts that were compared",
+        "num_null": "replies without a verdict",
+        "student": "success of the student alone",
+        "self_teacher": "success of the student when it is shown the context",
+        "gap": "the difference",
+        "gap_low": "lower end of its interval",
+        "gap_high": "upper end of its interval",
+        "success_auc": "mean over the prompts with both outcomes",
+        "pairwise_accuracy": "mean over the prompts with both outcomes",
+    },
+    "updates": {
+        "objective": "what was trained for",
+        "loss": "of the step; null where it had no signal",
+        "distill_loss": "its distillation part",
+        "policy_loss": "its policy-gradient part",
+        "kl": "to the initial policy, where that is weighted",
+        "policy_clipped": "share of tokens whose ratio was clipped",
+        "pairs": "pairs of replies that were compared",
+        "pair_accuracy": "share of pairs of which the better one led before the step",
+        "grad_norm": "norm of the gradient, before it is clipped",
+        "learning_rate": "of the step",
+        "importance_mean": "mean ratio of trained to sampling policy",
+        "importance_max": "largest ratio",
+        "importance_clipped": "share of tokens whose ratio was truncated",
+        "skipped": "why the step was not taken",
+        "tokens": "tokens of the step",
+    },
+}
+
+
+def column_text(table: str, column: str) -> str:
+    """What a column of a table says. KeyError for one that nobody described."""
+    own = _TABLE_COLUMNS.get(table, {})
+    return own[column] if column in own else _COMMON[column]
+
+
+def column_texts(table: str, columns: str) -> dict[str, str]:
+    """The same of several, separated by blanks."""
+    return {column: column_text(table, column) for column in columns.split()}
