@@ -100,6 +100,7 @@ WRONG_COMMANDS = [
     "fork absent --round 0 new",
     "condition absent --round 0 --name other",
     "score absent --round 0 --name other",
+    "reverify absent --verifier math",
     "status absent",
     "sql absent SELECT",
     "show absent --round 0 --prompt p",

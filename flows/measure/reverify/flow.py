@@ -13,7 +13,7 @@ from flows.measure.reverify.results import read_results
 from flows.run import in_charge
 from flows.runtime.console import Console
 from storage.runs import RunFolder
-from storage.sql.catalog import write_catalog
+from storage.sql.script import write_catalog
 
 KEY = "mopd-reverify"
 

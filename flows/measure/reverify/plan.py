@@ -132,11 +132,17 @@ def _choose_name(folder: RunFolder, run: RunPlan, overrides: list[str]) -> str:
     known = next((name for name, made_by in taken.items() if name and made_by == overrides), None)
     if known is not None:
         return known
-    pairs = [override.partition("=")[::2] for override in overrides]
-    words = [value if key in (VERIFIER, VERSION) else f"{key.partition('.')[2]}-{value}" for key, value in pairs]
-    name = re.sub(r"[^a-z0-9_.]+", "-", "-".join(words).lower())[:MOST_LETTERS].strip("-_.") or "other"
+    name = re.sub(r"[^a-z0-9_.]+", "-", "-".join(map(_word, overrides)).lower())[:MOST_LETTERS].strip("-_.") or "other"
     used = {CONTROL, *taken, *candidate_settings(run.settings)}
     return next(free for number in count(1) if (free := name if number == 1 else f"{name}-{number}") not in used)
+
+
+def _word(override: str) -> str:
+    """What a name says of an override: of a function of the user's, the last part of its module."""
+    key, _, value = override.partition("=")
+    if key == VERIFIER:
+        return value.rpartition(".")[2] if ":" in value else value
+    return value if key == VERSION else f"{key.partition('.')[2]}-{value}"
 
 
 def _plan_round(folder: RunFolder, run: RunPlan, own: RoundPlan, name: str, overrides: list[str]) -> ContextShards:

@@ -47,12 +47,27 @@ def rows() -> Rows:
 def test_one_row_a_rollout_with_both_verdicts(rows: Rows) -> None:
     assert [(row["prompt_id"], row["sample"]) for row in rows] == [*(("p", i) for i in range(4)), ("q", 0), ("q", 1)]
     assert rows[1] == {
-        **{"run": "r", "round": 1, "prompt_id": "p", "sample": 1, "dataset": "d"},
-        **{"judge_before": "one", "judge_after": "math", "reward_before": 0.0, "reward_after": 1.0},
-        **{"success_before": False, "success_after": True, "prediction_before": "p0.0", "prediction_after": "p1.0"},
-        **{"error_before": None, "error_after": None, "group_before": "mixed", "group_after": "mixed"},
-        **{"advantage_before": -0.25, "advantage_after": pytest.approx(1 / 3)},
-        **{"context_changed": False, "roles_changed": []},
+        "run": "r",
+        "round": 1,
+        "prompt_id": "p",
+        "sample": 1,
+        "dataset": "d",
+        "judge_before": "one",
+        "judge_after": "math",
+        "reward_before": 0.0,
+        "reward_after": 1.0,
+        "success_before": False,
+        "success_after": True,
+        "prediction_before": "p0.0",
+        "prediction_after": "p1.0",
+        "error_before": None,
+        "error_after": None,
+        "group_before": "mixed",
+        "group_after": "mixed",
+        "advantage_before": -0.25,
+        "advantage_after": pytest.approx(1 / 3),
+        "context_changed": False,
+        "roles_changed": [],
     }
 
 
@@ -65,10 +80,21 @@ def test_a_context_is_another_one_by_its_tokens_and_other_peers_are_named_by_rol
 
 def test_counts(rows: Rows) -> None:
     assert summarize_rejudged(rows) == {
-        **{"judged": 6, "flipped": 4, "to_success": 1, "to_failure": 2, "to_null": 1, "from_null": 0},
-        **{"rewards_changed": 4, "groups": 2, "groups_changed": 1},
-        **{"groups_none": [0, 1], "groups_mixed": [1, 1], "groups_all": [1, 0]},
-        **{"contexts": 6, "contexts_changed": 2, "roles_changed": {"failure": 1, "first_success": 1, "peer": 1}},
+        "judged": 6,
+        "flipped": 4,
+        "to_success": 1,
+        "to_failure": 2,
+        "to_null": 1,
+        "from_null": 0,
+        "rewards_changed": 4,
+        "groups": 2,
+        "groups_changed": 1,
+        "groups_none": [0, 1],
+        "groups_mixed": [1, 1],
+        "groups_all": [1, 0],
+        "contexts": 6,
+        "contexts_changed": 2,
+        "roles_changed": {"failure": 1, "first_success": 1, "peer": 1},
         "advantages_changed": 4,
         # p: 3/4, -1/4, -1/4, -1/4 before; 1/3, 1/3, -2/3, none after. q: zeros both times
         "advantage_change": pytest.approx((5 / 12 + 7 / 12 + 5 / 12) / 3),

@@ -75,8 +75,13 @@ def test_flips_and_what_follows_from_them_are_counted(run: RunFolder) -> None:
     assert {second[name] for name in unchanged} == {0}
     assert results.total["flipped"] == 7
     assert results.flips[0] == {
-        **{"round": 0, "prompt_id": "larger-42-97", "sample": 0, "reward_before": 1.0, "reward_after": 0.0},
-        **{"prediction_before": "97", "prediction_after": "97"},
+        "round": 0,
+        "prompt_id": "larger-42-97",
+        "sample": 0,
+        "reward_before": 1.0,
+        "reward_after": 0.0,
+        "prediction_before": "97",
+        "prediction_after": "97",
     }
     assert len(results.flips) == 5
 
@@ -100,6 +105,14 @@ def test_advantages_are_those_that_scoring_gives(run: RunFolder) -> None:
     }
 
 
+def test_flips_are_a_view_with_what_was_said(run: RunFolder) -> None:
+    name = reverify(run, verifier=EVEN).name
+    columns = "prompt_id, sample, reward_before, reward_after, success_after, judge_after, context_changed, text"
+    (*_, last) = query(run, f"SELECT {columns} FROM flips WHERE condition = '{name}' ORDER BY prompt_id, sample").rows
+    assert last == ("larger-42-97", 3, 0.0, 1.0, True, EVEN, True, "The answer is 42")
+    assert query(run, "SELECT count(*), count(*) FILTER (round = 1) FROM flips").rows == [(7, 0)]
+
+
 def test_the_run_stays_as_it_is(run: RunFolder) -> None:
     joined = "SELECT count(*), avg(v.reward) FROM scores JOIN verdicts AS v USING (run, round, prompt_id, sample)"
     episodes = "FROM episodes ORDER BY round, prompt_id, sample"
@@ -113,7 +126,7 @@ def test_a_second_call_finds_what_is_there_by_its_name(run: RunFolder) -> None:
     name = reverify(run, verifier=EVEN, round=1).name
     assert plan(run, verifier=EVEN, round=1).missing(run) == []
     wider = plan(run, verifier=EVEN)
-    assert wider.name == name == "tests.flows.measure.reverify.even_verifi"
+    assert wider.name == name == "even_verifier-judge"
     assert {shard.round for shard in wider.missing(run)} == {0}
 
 
