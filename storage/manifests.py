@@ -274,10 +274,10 @@ def manifest_names(run: RunFolder, table: str, round: int | None = None) -> list
     return _choose_manifests(run.store.list_files(_prefix(table, round)), round)
 
 
-def read_manifests(run: RunFolder, table: str, round: int) -> list[Manifest]:
-    """All manifests of a round, be their data whole or not. ValueError when one is damaged."""
+def read_manifests(run: RunFolder, table: str, round: int) -> dict[str, Manifest]:
+    """All manifests of a round by name, be their data whole or not. ValueError when one is damaged."""
     listing = Listing(run.store, run.store.list_files(_prefix(table, round)))
-    return [Manifest.read(listing, name) for name in _choose_manifests(listing.entries, round)]
+    return {name: Manifest.read(listing, name) for name in _choose_manifests(listing.entries, round)}
 
 
 def round_of(name: str) -> int | None:

@@ -39,7 +39,7 @@ from storage.policies import policy_name
 from storage.reading import read_rows
 from storage.runs import RunFolder
 from storage.schemas import Row, column_types
-from storage.stores.files import fsync_path, fsync_tree, naming, sha256_file
+from storage.stores.files import fsync_path, fsync_tree, naming, new_folder, sha256_file
 
 __all__ = [
     "BadFile",
@@ -129,8 +129,7 @@ def commit_folder(
     """
     target = policy_name(run, round)
     with run.store.scratch(f"{POLICIES}-{round:04d}") as temporary:
-        temporary.mkdir()
-        with naming(run.path / target):
+        with new_folder(temporary), naming(run.path / target):
             write(temporary)
         fsync_tree(temporary)
         files = _describe_files(temporary)

@@ -18,7 +18,14 @@ from flows.execute.round_scores import RoundScores
 from flows.execute.work import Rows, Work, commit, maker, manifest_of, read_shard, select_groups
 from flows.folder.checkpoints import RoundCheckpoints
 from flows.folder.commits import commits_of, pinned
-from flows.folder.policies import base_folder, gather_trainer_state, policy_folder, teacher_state, trainer_folder
+from flows.folder.policies import (
+    base_folder,
+    gather_trainer_state,
+    policy_folder,
+    remove_old_states,
+    teacher_state,
+    trainer_folder,
+)
 from flows.plan.conditions import CONTROL
 from flows.plan.counts import JUDGES
 from flows.plan.provenance import provenance
@@ -28,7 +35,7 @@ from mopd.models.chat_template import ChatTemplate, load_chat_template, save_cha
 from mopd.objectives import columns_read
 from mopd.settings import GenerateSettings, ModelSettings, Settings
 from storage.runs import RunFolder
-from storage.shards import Manifest, commit_folder, refuse_committed, remove_trainer_state
+from storage.shards import Manifest, commit_folder, refuse_committed
 
 if TYPE_CHECKING:  # torch is imported by the jobs that need it
     from mopd.trainer.ranks import Ranks
@@ -285,8 +292,7 @@ def record(_: None, work: Work) -> Manifest:
     policy = manifest_of(folder, shard.input("policies"))
     rows = [{"run": folder.run_id, **row} for row in policy.info["updates"]]
     manifest = commit(folder, shard, rows, time.monotonic())
-    for old in range(shard.round - work.settings.train.keep_trainer_states + 1):
-        remove_trainer_state(folder, old)
+    remove_old_states(folder, shard.round, work.settings.train)
     return manifest
 
 

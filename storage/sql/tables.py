@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from functools import reduce
 from itertools import accumulate, groupby
 from operator import and_
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -169,6 +170,27 @@ def read_small_rows(run: RunFolder, manifests: Sequence[Manifest], columns: list
     rows = index.read(pa.schema([schema.field(name) for name in columns]))
     parts = [rows.slice(ends[one.file, one.name] - one.rows, one.rows) for one in manifests]
     return [row for part in parts for row in part.to_pylist()]
+
+
+def read_columns(
+    run: RunFolder, manifests: Sequence[Manifest], columns: Sequence[str], where: Mapping[str, Any] | None = None
+) -> list[Row]:
+    """Some columns of shards of one table, in their order, of the rows that have the values of `where`.
+
+    No other column is read, and so no file is checked as a whole: its pages are. Raises StorageError for a damaged one.
+    """
+    if not manifests:
+        return []
+    table, full = manifests[0].table, view_schema(manifests[0].table)
+    schema = pa.schema([full.field(name) for name in columns])
+    conditions = [pc.field(name) == value for name, value in (where or {}).items()]
+    condition = reduce(and_, conditions) if conditions else None
+    try:
+        batches = list(read_shards(run, table, list(map(_describe_shard, manifests)), schema, condition))
+    except (OSError, pa.ArrowException) as error:
+        line = next(iter(str(error).splitlines()), "")
+        raise StorageError(f"{run.address}: a shard of {table} is damaged or missing ({line}): run again") from error
+    return [row for batch in batches for row in batch.to_pylist()]
 
 
 def index_round(run: RunFolder, round: int) -> None:
