@@ -113,7 +113,7 @@ class Run(Session):
     ) -> Run:
         """The session of an opened run folder; processes start when they are needed.
 
-        `tried`: contexts of a round in place of those that its probe tries; `overrides`: what they are made by, of
+        `tried`: contexts of rounds in place of those that their probes try; `overrides`: what they are made by, of
         which those of the place hold for the session. Raises InputError where the place can't do that.
         """
         run = cls(path=folder.address)
@@ -157,7 +157,7 @@ class Run(Session):
         if not tried:
             return part.with_control(table)
         shards = {shard.key: shard for contexts in self._tried or part.probes for shard in getattr(contexts, table)}
-        return sorted(shards.values(), key=lambda shard: shard.shard)
+        return sorted((one for one in shards.values() if one.round == round), key=lambda shard: shard.shard)
 
 
 class Workers:

@@ -205,6 +205,10 @@ class RunPlan:
         shard = self._shard("answers", judged.round, context.shard, judged.model, (context,), policy=judged.state)
         return replace(shard, name=context.name, overrides=context.overrides)
 
+    def rejudged(self, verdicts: Shard, other: Shard, *contexts: Shard) -> Shard:
+        """What `other` verdicts of the same rollouts change; `contexts`: those under both, or none to compare."""
+        return self._shard("rejudged", verdicts.round, verdicts.shard, "", (verdicts, other, *contexts))
+
     def by(self, settings: Settings) -> RunPlan:
         """The plan under other settings."""
         return replace(self, settings=settings, earlier=())
