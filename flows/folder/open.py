@@ -247,5 +247,7 @@ def _read_code_revision() -> str:
 
 
 def _run_git(root: Path, *arguments: str) -> str:
-    done = subprocess.run(["git", "-C", str(root), *arguments], capture_output=True, text=True, check=True)
+    environment = {**os.environ, "GIT_OPTIONAL_LOCKS": "0"}  # a question changes nothing, be it killed half-way
+    command = ["git", "-C", str(root), *arguments]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=True)
     return done.stdout.strip()
