@@ -30,7 +30,9 @@ def status(run: Run, /, *, json: bool = False) -> int:
 
 
 def sql(
-    *asked: Annotated[str, Parameter(name="RUN SELECT", allow_leading_hyphen=True)],
+    asked: Annotated[tuple[str, ...], Parameter(name="RUN… SELECT", allow_leading_hyphen=True)] = (),
+    /,
+    *,
     all: bool = False,
     list: bool = False,
     named: Name | None = None,

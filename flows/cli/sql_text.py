@@ -22,7 +22,7 @@ Form = Literal["table", "csv", "json"]
 def list_text(form: Form) -> str:
     """The queries that have a name: what each answers, and its parameters with their defaults."""
     rows = [(query.name, query.about, " ".join(map(str, query.parameters.values()))) for query in list_queries()]
-    return format_result(["name", "what it answers", "--param"], rows, form)
+    return format_result(["name", "answers", "parameters"], rows, form)
 
 
 def sql_command(
