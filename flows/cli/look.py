@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 from pathlib import Path
 from typing import Annotated, Literal
@@ -10,23 +11,46 @@ from cyclopts import Parameter
 
 from flows.cli.options import Name, Run, WholeNumber
 from flows.runtime.exit_code import FAILURE
+from mopd.errors import InputError
+
+Seconds = Parameter(metavar="SECONDS")
 
 
-def status(run: Run, /, *, json: bool = False) -> int:
+def status(
+    run: Run, /, *, json: bool = False, watch: bool = False, every: Annotated[float | None, Seconds] = None
+) -> int:
     """Show rounds, stages, rates and results of a run.
+
+    With --watch, exit code 0 when it is finished, 1 when who ran it has gone before that.
 
     Args:
         run: the run's folder
         json: for programs
+        watch: show it again and again, until the run ends
+        every: seconds between two looks (default: 2)
     """
     from json import dumps
 
     from flows.report.status import run_status, status_text
     from storage.runs import RunFolder
 
+    if watch or every is not None:
+        _check_watch(watch, every, json)
+        from flows.report.watch.loop import watch as watch_run
+
+        return watch_run(RunFolder.open(run), every)
     state = run_status(RunFolder.open(run))
     print(dumps(state, indent=2) if json else status_text(state))
     return 0
+
+
+def _check_watch(watch: bool, every: float | None, json: bool) -> None:
+    if not watch:
+        raise InputError("--every: goes with --watch")
+    if json:
+        raise InputError("--json: one state is for programs; leave --watch out")
+    if every is not None and not (math.isfinite(every) and every > 0):
+        raise InputError(f"--every {every:g}: give more than 0 seconds")
 
 
 def sql(
