@@ -73,7 +73,7 @@ def sql(
         parameters: what a named query is told; may be repeated
         format: of what is printed
     """
-    from flows.cli.sql_text import list_text, sql_command
+    from flows.report.sql.answer import list_text, sql_command
 
     if list:
         print(list_text(format))

@@ -6,9 +6,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Literal
 
-from flows.folder.several import open_runs
-from flows.report.knowledge import KNOWLEDGE
-from flows.report.sql import format_result
+from flows.report.sql.knowledge import KNOWLEDGE
+from flows.report.sql.rows import format_result
+from flows.report.sql.runs import open_runs
 from mopd.errors import InputError
 from storage.runs import RunFolder
 from storage.sql.catalog import query_runs
