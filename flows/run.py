@@ -18,8 +18,9 @@ from flows.folder.open import open_run, run_lock
 from flows.folder.other_contexts import open_contexts
 from flows.folder.policies import remove_old_states
 from flows.runtime.console import Console
-from flows.runtime.patience import be_patient
-from flows.runtime.stale_runs import crash_stale_runs, run_tag, tag_this_run
+from flows.runtime.server.patience import be_patient
+from flows.runtime.server.slots import give_slots_back
+from flows.runtime.server.stale_runs import crash_stale_runs, run_tag, tag_this_run
 from mopd.settings import Settings
 from storage.runs import RunFolder
 from storage.shards import collect_garbage
@@ -40,8 +41,15 @@ def run_flow(settings: Settings, run_dir: str | None = None) -> str:
     `runs/`. Returns where it lies.
     """
     folder = open_run(settings, run_dir or default_dir(), config=f"flow run {flow_run.name}")
+    with in_charge(folder):
+        finish(folder)
+    return folder.address
+
+
+def finish(folder: RunFolder) -> None:
+    """Make all that the run's plan has and the run has not; the caller holds the run."""
     console = Console()
-    with in_charge(folder), Run.open(folder, console) as run:
+    with Run.open(folder, console) as run:
         if run.finished():
             console.say(f"{folder.address}: finished already, nothing to do")
         else:
@@ -49,7 +57,6 @@ def run_flow(settings: Settings, run_dir: str | None = None) -> str:
         clear_checkpoints(folder.path)
         remove_old_states(folder, run.settings.rounds - 1, run.settings.train)
         write_catalog(folder)
-    return folder.address
 
 
 def _work(run: Run) -> None:
@@ -115,6 +122,7 @@ def in_charge(folder: RunFolder) -> Iterator[None]:
         collect_garbage(folder)
         tag_this_run(folder)
         crash_stale_runs(folder)
+        give_slots_back(folder.path)
         yield
         collect_garbage(folder)
 

@@ -42,7 +42,7 @@ def base_folder(folder: RunFolder, version: int) -> Path | None:
 
 def keeps_trainer_state(folder: RunFolder, version: int) -> bool:
     """Whether optimizer and teacher of policy `version` are there; the initial one needs none."""
-    return not version or has_trainer_state(folder, _find_policy(folder, version))
+    return not version or any(has_trainer_state(folder, policy) for policy in manifests(folder, POLICIES, version - 1))
 
 
 def trainer_folder(folder: RunFolder, version: int) -> Path:

@@ -43,7 +43,8 @@ class RunPlan:
     teacher_digest: str | None
     """Of an external teacher."""
     earlier: tuple[tuple[int, RunPlan], ...] = ()
-    """Of a fork: the plan that rounds below a number follow, in rising order; the other rounds follow this one."""
+    """Of a fork, or of a run that was redone: the plan that rounds below a number follow, in rising order; the other
+    rounds follow this one."""
 
     @classmethod
     def of(cls, folder: RunFolder) -> RunPlan:
@@ -81,9 +82,12 @@ class RunPlan:
     def missing(self, folder: RunFolder) -> list[Shard]:
         """What is still to be made; nothing for a finished run."""
         with looking_once():
-            shards = [shard for part in self.rounds for shard in part.needed(folder).all()]
-            shards += [shard for part in self.evaluations.values() for shard in part.all()]
-            return self.missing_of(folder, shards)
+            return self.missing_of(folder, self.asked(folder))
+
+    def asked(self, folder: RunFolder) -> list[Shard]:
+        """What a finished run has: of each round what it is known to need by now, and the evaluations."""
+        shards = [shard for part in self.rounds for shard in part.needed(folder).all()]
+        return shards + [shard for part in self.evaluations.values() for shard in part.all()]
 
     def missing_of(self, folder: RunFolder, shards: list[Shard]) -> list[Shard]:
         """Those of `shards` that are still to be made.
@@ -306,10 +310,9 @@ def _planned_once(plan: RunPlan) -> RunPlan:
 
 
 def _earlier(folder: RunFolder) -> tuple[tuple[int, RunPlan], ...]:
-    """What `lineage.earlier` of a fork says."""
     return tuple(
         (part["below"], RunPlan(settings_of(folder, part["settings"]), **{name: part[name] for name in DIGESTS}))
-        for part in folder.lineage.get("earlier", [])
+        for part in folder.earlier
     )
 
 
