@@ -11,7 +11,7 @@ from flows.folder.fork import overridden
 from flows.folder.open import ended_cleanly, open_run
 from flows.plan.run import RunPlan
 from flows.runtime.launch import command_session, launch
-from flows.runtime.patience import PATIENCE
+from flows.runtime.server.patience import PATIENCE
 from mopd.errors import InputError
 from mopd.settings import Settings, load_settings
 from storage.runs import RunFolder, is_run

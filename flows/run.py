@@ -18,8 +18,9 @@ from flows.folder.open import open_run, run_lock
 from flows.folder.other_contexts import open_contexts
 from flows.folder.policies import remove_old_states
 from flows.runtime.console import Console
-from flows.runtime.patience import be_patient
-from flows.runtime.stale_runs import crash_stale_runs, run_tag, tag_this_run
+from flows.runtime.server.patience import be_patient
+from flows.runtime.server.slots import give_slots_back
+from flows.runtime.server.stale_runs import crash_stale_runs, run_tag, tag_this_run
 from mopd.settings import Settings
 from storage.runs import RunFolder
 from storage.shards import collect_garbage
@@ -121,6 +122,7 @@ def in_charge(folder: RunFolder) -> Iterator[None]:
         collect_garbage(folder)
         tag_this_run(folder)
         crash_stale_runs(folder)
+        give_slots_back(folder.path)
         yield
         collect_garbage(folder)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Collection, Iterator
 
 from storage.errors import StorageError
@@ -37,9 +38,16 @@ def collect_garbage(run: RunFolder, grace_seconds: float = WRITER_SECONDS) -> li
         for table, round, names in _list_unnamed(run):
             for name in sorted(names):
                 run.store.remove(name)
-            _remove_robbed(run, table, round, names)
+            if names:
+                _remove_robbed(run, table, round, names)
             removed += sorted(names)
     return removed
+
+
+def list_garbage(run: RunFolder) -> dict[str, int]:
+    """What `collect_garbage` would remove if nobody else worked on the run, and the bytes of each."""
+    unnamed = {name: bytes for _, _, names in _list_unnamed(run) for name, bytes in names.items()}
+    return {**run.store.list_temporary(), **unnamed}
 
 
 def _remove_robbed(run: RunFolder, table: str, round: int, removed: Collection[str]) -> None:
@@ -49,27 +57,28 @@ def _remove_robbed(run: RunFolder, table: str, round: int, removed: Collection[s
             run.store.remove(name)
 
 
-def _list_unnamed(run: RunFolder) -> Iterator[tuple[str, int, set[str]]]:
-    """What no manifest names and no fork took over, by table and round."""
+def _list_unnamed(run: RunFolder) -> Iterator[tuple[str, int, dict[str, int]]]:
+    """What no manifest names and no fork took over, by table and round, and the bytes of each."""
     kept = {file for note in read_fork_notes(run) for file in note["files"]}
     for table in (*SCHEMAS, POLICIES):
-        by_round: dict[int, set[str]] = {}
-        for round, name in _list_data(run, table):
-            by_round.setdefault(round, set()).add(name)
+        by_round: dict[int, Counter[str]] = {}
+        for round, name, bytes in _list_data(run, table):
+            by_round.setdefault(round, Counter())[name] += bytes
         for round, candidates in sorted(by_round.items()):
             named = _read_round(run, table, round)
-            if named is not None and (unnamed := candidates - {one.file for one in named.values()} - kept):
-                yield table, round, unnamed
+            if named is not None:
+                unnamed = candidates.keys() - {one.file for one in named.values()} - kept
+                yield table, round, {name: candidates[name] for name in unnamed}
 
 
-def _list_data(run: RunFolder, table: str) -> Iterator[tuple[int, str]]:
-    """Round and name of each shard, or of each policy folder that has a file."""
+def _list_data(run: RunFolder, table: str) -> Iterator[tuple[int, str, int]]:
+    """Round, name and bytes of each shard, or of each file of a policy folder, by the folder's name."""
     depth = policy_depth(run) if table == POLICIES else 3
-    for name in run.store.list_files(f"{table}/"):
+    for name, entry in run.store.list_files(f"{table}/").items():
         data = "/".join(name.split("/")[:depth])
         found = (_POLICY if table == POLICIES else _SHARD).fullmatch(data)
         if found:
-            yield int(found[1]), data
+            yield int(found[1]), data, entry.bytes
 
 
 def _read_round(run: RunFolder, table: str, round: int) -> dict[str, Manifest] | None:

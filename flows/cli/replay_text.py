@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from flows.command import launch_to_end, show_end
 from flows.folder.fork import fork_run
-from flows.folder.open import hold
+from flows.folder.open import hold_run
 from flows.folder.other_contexts import OtherContexts, open_contexts
 from flows.folder.rerun import is_begun, plan_rerun, plan_undo
 from flows.plan.run import RunPlan
@@ -50,7 +50,7 @@ def rerun_command(run_dir: Address, round: int, stage: str, overrides: list[str]
         folder = RunFolder.open(run_dir)
 
         def prepare() -> None:
-            with hold(folder):
+            with hold_run(folder):
                 if is_begun(folder, round, stage, overrides):
                     print(f"{folder.address}: was redone so already, and goes on", flush=True)
                 else:
@@ -65,7 +65,7 @@ def rerun_command(run_dir: Address, round: int, stage: str, overrides: list[str]
 
 def undo_command(run_dir: Address) -> int:
     """Bring back what the last rerun superseded: one write of run.json. Returns the exit code."""
-    with hold(RunFolder.open(run_dir)):
+    with hold_run(RunFolder.open(run_dir)):
         turn = plan_undo(RunFolder.open(run_dir))
         folder = turn.save()
         write_catalog(folder)

@@ -65,7 +65,7 @@ def run_lock(folder: RunFolder) -> Iterator[None]:
 
     A killed holder's comes free; what it wrote into it tells that it never finished.
     """
-    with hold(folder) as lease:
+    with hold_run(folder) as lease:
         lease.write(f"process {os.getpid()} on {platform.node()}")
         yield
         lease.write("")
@@ -73,16 +73,13 @@ def run_lock(folder: RunFolder) -> Iterator[None]:
 
 def ended_cleanly(folder: RunFolder) -> bool:
     """Whether the last process that held the run came to its end. Raises InputError while one holds it."""
-    with hold(folder) as lease:
+    with hold_run(folder) as lease:
         return not lease.read()
 
 
 @contextmanager
-def hold(folder: RunFolder) -> Iterator[Lease]:
-    """Hold the run for a moment, so that what is planned is still so when it is written.
-
-    Raises InputError while another process holds it.
-    """
+def hold_run(folder: RunFolder) -> Iterator[Lease]:
+    """Hold the run, or say who does: what a killed holder wrote stays. Raises InputError."""
     with ExitStack() as stack:
         try:
             lease = stack.enter_context(folder.store.hold())
@@ -95,9 +92,13 @@ def hold(folder: RunFolder) -> Iterator[Lease]:
 
 def _holder(written: str) -> str:
     """Who holds the run, by the words in its lock: those of a killed one stand until the next begins to work."""
+    return written if may_live(written) else "another process"
+
+
+def may_live(written: str) -> bool:
+    """Whether words in a lock are those of a process that works on the run, as far as that can be told from here."""
     match = re.fullmatch(r"process (\d+) on (.*)", written)
-    ended = match is not None and match[2] == platform.node() and not Path("/proc", match[1]).exists()
-    return "another process" if ended else written
+    return match is not None and (match[2] != platform.node() or Path("/proc", match[1]).exists())
 
 
 def inputs_of(settings: Settings, known: Commits = MappingProxyType({})) -> dict[str, Any]:
@@ -141,7 +142,7 @@ def tasks_digest(settings: Settings) -> str:
 
 def _reopen(store: Store, settings: Settings) -> RunFolder:
     """Everything is checked under the lock; then `run.json` notes what changed."""
-    with hold(RunFolder.open(store)):
+    with hold_run(RunFolder.open(store)):
         before = RunFolder.open(store)
         folder = _continue(before, settings)
         plan = RunPlan.of(folder)

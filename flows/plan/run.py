@@ -82,9 +82,12 @@ class RunPlan:
     def missing(self, folder: RunFolder) -> list[Shard]:
         """What is still to be made; nothing for a finished run."""
         with looking_once():
-            shards = [shard for part in self.rounds for shard in part.needed(folder).all()]
-            shards += [shard for part in self.evaluations.values() for shard in part.all()]
-            return self.missing_of(folder, shards)
+            return self.missing_of(folder, self.asked(folder))
+
+    def asked(self, folder: RunFolder) -> list[Shard]:
+        """What a finished run has: of each round what it is known to need by now, and the evaluations."""
+        shards = [shard for part in self.rounds for shard in part.needed(folder).all()]
+        return shards + [shard for part in self.evaluations.values() for shard in part.all()]
 
     def missing_of(self, folder: RunFolder, shards: list[Shard]) -> list[Shard]:
         """Those of `shards` that are still to be made.
@@ -201,6 +204,10 @@ class RunPlan:
     def _answers(self, judged: Judged, context: Shard) -> Shard:
         shard = self._shard("answers", judged.round, context.shard, judged.model, (context,), policy=judged.state)
         return replace(shard, name=context.name, overrides=context.overrides)
+
+    def rejudged(self, verdicts: Shard, other: Shard, *contexts: Shard) -> Shard:
+        """What `other` verdicts of the same rollouts change; `contexts`: those under both, or none to compare."""
+        return self._shard("rejudged", verdicts.round, verdicts.shard, "", (verdicts, other, *contexts))
 
     def by(self, settings: Settings) -> RunPlan:
         """The plan under other settings."""

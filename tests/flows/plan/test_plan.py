@@ -347,7 +347,7 @@ def test_a_flipped_bit_in_a_policy_is_named_when_it_is_loaded(tmp_path: Path, na
     assert policies.policy_folder(folder, 1) == folder.policy_folder(0)
     damaged = folder.policy_folder(0) / name
     damaged.write_bytes(bytes([damaged.read_bytes()[0] ^ 1]) + damaged.read_bytes()[1:])
-    with pytest.raises(StorageError, match=f"{name} is damaged or missing: remove .*round=0000 and .*json, then run"):
+    with pytest.raises(StorageError, match=f"{name} is damaged or missing: mopd repair .* sets it aside"):
         policies.trainer_folder(folder, 1) if "trainer" in name else policies.policy_folder(folder, 1)
     if "trainer" in name:
         assert export_policy(folder, 0, tmp_path / "out").is_dir()

@@ -25,7 +25,7 @@ from typing import IO, Any
 from urllib.parse import urlsplit
 
 from flows.runtime.interrupts import AT_HARD_END
-from flows.runtime.patience import PATIENCE, TEMPORARY, be_patient
+from flows.runtime.server.patience import PATIENCE, TEMPORARY, be_patient
 from mopd.errors import InputError
 from mopd.models.embedded import cache_folder
 
@@ -63,7 +63,7 @@ def start_prefect_server() -> ServerStart | None:
     first = _first_start(home)
     log_file = tempfile.NamedTemporaryFile(prefix="server-", suffix=".log", dir=home)  # noqa: SIM115 - as long as it runs
     process = subprocess.Popen(
-        [sys.executable, "-m", "flows.runtime.prefect_server", str(port), str(os.getpid())],
+        [sys.executable, "-m", "flows.runtime.server.prefect_server", str(port), str(os.getpid())],
         stdin=subprocess.DEVNULL,
         stdout=log_file,
         stderr=log_file,

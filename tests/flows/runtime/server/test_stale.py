@@ -9,7 +9,7 @@ from uuid import UUID
 
 import pytest
 
-from flows.runtime import stale_runs as stale
+from flows.runtime.server import stale_runs as stale
 from storage.runs import RunFolder
 from storage.stores.local import LocalStore
 

@@ -8,7 +8,7 @@ from urllib.request import proxy_bypass_environment
 
 import pytest
 
-from flows.runtime.prefect_server import leave_proxies_out, server_environment
+from flows.runtime.server.prefect_server import leave_proxies_out, server_environment
 
 
 @pytest.mark.parametrize(
