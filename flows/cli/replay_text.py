@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from flows.command import show_end
+from flows.command import launch_to_end, show_end
 from flows.folder.fork import fork_run
 from flows.folder.open import hold_run
 from flows.folder.other_contexts import OtherContexts, open_contexts
@@ -57,8 +57,8 @@ def rerun_command(run_dir: Address, round: int, stage: str, overrides: list[str]
                     turn = plan_rerun(folder, round, stage, overrides)
                     print(f"{folder.address}: redone from {stage} of round {round}; {turn_text(turn)}\n", flush=True)
 
-        parameters = {"run_dir": folder.address, "round": round, "stage": stage, "overrides": overrides}
-        launch("flows.redo:rerun_flow", prepare, **parameters)
+        asked = {"round": round, "stage": stage, "overrides": overrides}
+        launch_to_end("flows.redo:rerun_flow", folder.store, prepare, **asked)
         show_end(RunFolder.open(run_dir))
     return 0
 
