@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from flows.command import launch_to_end, show_end
-from flows.folder.fork import fork_run
 from flows.folder.open import hold_run
-from flows.folder.other_contexts import OtherContexts, open_contexts
-from flows.folder.rerun import is_begun, plan_rerun, plan_undo
+from flows.folder.replay.fork import fork_run
+from flows.folder.replay.other_contexts import OtherContexts, open_contexts
+from flows.folder.replay.rerun import is_begun, plan_rerun, plan_undo
 from flows.plan.run import RunPlan
 from flows.plan.shard import Shard
 from flows.report.artifacts import find_manifests
