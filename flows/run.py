@@ -15,8 +15,8 @@ from flows.execute.session import Run
 from flows.execute.stages import answer, choose, condition, draw, evaluate, generate, measure, score, train
 from flows.folder.checkpoints import clear_checkpoints
 from flows.folder.open import open_run, run_lock
-from flows.folder.other_contexts import open_contexts
 from flows.folder.policies import remove_old_states
+from flows.folder.replay.other_contexts import open_contexts
 from flows.report.sql.knowledge import leave_catalog
 from flows.runtime.console import Console
 from flows.runtime.server.patience import be_patient

@@ -67,6 +67,9 @@ COMMANDS: dict[str, dict[str, Any]] = {
     },
     "digest": {"RUN": NEEDED},
     "export": {"RUN": NEEDED, "FOLDER": NEEDED, "--round": NEEDED},
+    "verify": {"RUN": NEEDED, "--json": False},
+    "repair": {"RUN": NEEDED},
+    "gc": {"RUN": NEEDED, "--keep-policies": None, "--yes": False},
     "tasks import": {
         **SOURCE,
         "--out": NEEDED,
