@@ -20,7 +20,7 @@ from typing import Any, get_origin, get_type_hints
 import numpy as np
 
 from storage.errors import StorageError
-from storage.index import Listing
+from storage.index import Listing, Texts
 from storage.logger import LOGGER
 from storage.runs import RunFolder
 from storage.schemas import SCHEMAS
@@ -193,22 +193,26 @@ class _Seen:
 
     manifests: dict[tuple[str, str], Manifest | None] = field(default_factory=dict)
     listed: dict[tuple[str, str], Listing] = field(default_factory=dict)
+    texts: Texts | None = None
 
     def listing(self, run: RunFolder, table: str, round: int) -> Listing:
         """The files of a table's round, listed once."""
         place = (run.address, _prefix(table, round))
         if place not in self.listed:
-            self.listed[place] = Listing(run.store, run.store.list_files(place[1]))
+            self.listed[place] = Listing(run.store, run.store.list_files(place[1]), self.texts)
         return self.listed[place]
 
 
 @contextmanager
-def looking_once() -> Iterator[None]:
-    """Within it, this thread looks at each manifest once: for questions about many shards at one moment."""
+def looking_once(texts: Texts | None = None) -> Iterator[None]:
+    """Within it, this thread looks at each manifest once: for questions about many shards at one moment.
+
+    `texts`: for who asks again at another moment, the manifests that were read by then.
+    """
     if _SEEN.get() is not None:
         yield
         return
-    token = _SEEN.set(_Seen())
+    token = _SEEN.set(_Seen(texts=texts))
     try:
         yield
     finally:
@@ -255,7 +259,7 @@ def scan(
     passed_over = {key[:KEY_LETTERS] for key in unneeded}
     listing = Listing(run.store, run.store.list_files(_prefix(table, round)))
     for file in list_current(run, _choose_manifests(listing.entries, round)):
-        if _key_in(file) in passed_over:
+        if key_in(file) in passed_over:
             continue
         manifest, problem = _check(run, file, listing)
         if problem:
@@ -305,13 +309,13 @@ def round_of(name: str) -> int | None:
 def list_current(run: RunFolder, names: Iterable[str]) -> list[str]:
     """The names without those of manifests that were superseded."""
     superseded = {key[:KEY_LETTERS] for key in run.superseded}
-    return [name for name in names if not _is_of_another_line(run, name) and _key_in(name) not in superseded]
+    return [name for name in names if not _is_of_another_line(run, name) and key_in(name) not in superseded]
 
 
 def list_renamed(run: RunFolder, names: Iterable[str]) -> dict[str, str]:
     """The manifests among the names whose rows have got another name than they say, and that one."""
     renamed = {key[:KEY_LETTERS]: name for key, name in run.renamed.items()}
-    return {name: renamed[_key_in(name)] for name in names if renamed and _key_in(name) in renamed}
+    return {name: renamed[key_in(name)] for name in names if renamed and key_in(name) in renamed}
 
 
 def _is_of_another_line(run: RunFolder, name: str) -> bool:
@@ -322,7 +326,7 @@ def _is_of_another_line(run: RunFolder, name: str) -> bool:
     return round is not None and name != f"{run.policy_place(round)}.json"
 
 
-def _key_in(name: str) -> str:
+def key_in(name: str) -> str:
     """The beginning of its key, in the name of a shard's manifest."""
     return name.rpartition("-")[2].removesuffix(".json")
 

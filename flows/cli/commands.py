@@ -39,10 +39,19 @@ mopd = _app(
     "mopd",
     "Multi-rollout on-policy distillation, with every stage on disk and one SQL query away.",
     (
-        *(run.run, run.plan, measure.compare, replay.fork, replay.condition, replay.score),
+        *(
+            run.run,
+            run.plan,
+            measure.compare,
+            replay.fork,
+            replay.rerun,
+            replay.condition,
+            replay.score,
+            replay.reverify,
+        ),
         *(ANALYZE, measure.probe, measure.eval_),
         *(look.status, look.sql, look.show, look.trace, look.digest, look.export),
-        *(keep.verify, keep.repair),
+        *(keep.verify, keep.repair, keep.gc),
         *(TASKS, look.doctor),
     ),
 )

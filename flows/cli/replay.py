@@ -1,8 +1,12 @@
-"""`mopd fork`, `mopd condition` and `mopd score`: what is there, under other settings; docs/replay.md."""
+"""What is there, under other settings, and by another verifier: `mopd fork`, `rerun` and the like; docs/replay.md."""
 
 from __future__ import annotations
 
-from flows.cli.options import Name, Run, Sets, WholeNumber
+from typing import Annotated
+
+from cyclopts import Parameter
+
+from flows.cli.options import Name, Run, Sets, Verifier, WholeNumber
 from mopd.errors import InputError
 
 
@@ -18,6 +22,37 @@ def fork(run: Run, new: Run, /, *, round: WholeNumber, overrides: Sets = ()) -> 
     from flows.cli.replay_text import fork_command
 
     return fork_command(run, round, list(overrides), new)
+
+
+def rerun(
+    run: Run,
+    /,
+    *,
+    round: WholeNumber | None = None,
+    stage: Annotated[str | None, Parameter(name="--from", metavar="STAGE")] = None,
+    overrides: Sets = (),
+    undo: bool = False,
+) -> int:
+    """Go back to a stage of a round in the run itself, and go on under other settings; or take that back.
+
+    What is downstream of it is superseded, and kept until mopd gc.
+
+    Args:
+        run: the run's folder
+        round: the round that is redone, from 0 on
+        stage: draw, generate, verify, condition, score, train or evaluate: what comes before it stays
+        overrides: e.g. train.teacher=frozen; may be repeated
+        undo: bring back what the last rerun superseded
+    """
+    from flows.cli.replay_text import rerun_command, undo_command
+
+    if undo:
+        if round is not None or stage is not None or overrides:
+            raise InputError("--undo: takes back the last rerun, and goes with no other option")
+        return undo_command(run)
+    if round is None or stage is None:
+        raise InputError("name what is redone: --round N --from STAGE, or --undo to take the last rerun back")
+    return rerun_command(run, round, stage, list(overrides))
 
 
 def condition(
@@ -53,3 +88,32 @@ def score(run: Run, /, *, round: WholeNumber, name: Name, overrides: Sets = ()) 
     from flows.cli.replay_text import replay_command
 
     return replay_command(run, round, name, list(overrides), scores=True)
+
+
+def reverify(
+    run: Run,
+    /,
+    *,
+    verifier: Verifier | None = None,
+    round: WholeNumber | None = None,
+    overrides: Sets = (),
+    again: bool = False,
+    apply: bool = False,
+    json: bool = False,
+) -> int:
+    """Judge rollouts that are there by another verifier, and say what that would change.
+
+    Args:
+        run: the run's folder
+        verifier: its name, or package.module:function (default: the one that judged, of the version that is here)
+        round: whose rollouts (default: all rounds that are judged)
+        overrides: e.g. verify.success_threshold=0.5; may be repeated
+        again: the same verifier once more, which should say the same
+        apply: make it the run's: mopd rerun from verify on
+        json: for programs
+    """
+    from flows.measure.reverify.command import reverify_command
+    from flows.measure.reverify.request import ReverifyRequest
+
+    reverify_command(run, ReverifyRequest(round, verifier, overrides, again), apply=apply, as_json=json)
+    return 0

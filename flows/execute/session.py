@@ -15,8 +15,9 @@ from flows.execute.attempts import Attempts
 from flows.execute.out_of_memory import explain_out_of_memory
 from flows.execute.work import judge_shard, load_device, make_shard, sample_shard
 from flows.folder.commits import commits_of, pinned
-from flows.folder.fork import overridden
-from flows.folder.other_contexts import split_place
+from flows.folder.progress_file import ProgressFile
+from flows.folder.replay.fork import overridden
+from flows.folder.replay.other_contexts import split_place
 from flows.plan.run import RunPlan
 from flows.plan.shard import ContextShards, RoundPlan, Shard
 from flows.plan.stage import Stage
@@ -44,6 +45,7 @@ class Session(BaseModel):
     _folder: RunFolder = PrivateAttr()
     _workers: Workers = PrivateAttr()
     _console: Console = PrivateAttr()
+    _progress: ProgressFile = PrivateAttr()
 
     @property
     def folder(self) -> RunFolder:
@@ -74,13 +76,23 @@ class Session(BaseModel):
         return [shard for shard in shards if self.find(shard) is None]
 
     def __enter__(self) -> Self:
+        self._progress = ProgressFile(self._folder, self._describe)
+        self._progress.begin()
         return self
 
+    def _describe(self) -> dict[str, Any]:
+        """What is worked on, and with which devices, for `mopd status --watch`."""
+        return {"holds": self._workers.held(), "stages": [meter.state() for meter in list(self._console.meters)]}
+
     def __exit__(self, kind: Any, value: Any, trace: Any) -> None:
-        if kind is None:
-            self._workers.close()
-        else:
-            self._workers.kill()
+        try:
+            if kind is None:
+                self._workers.close()
+            else:
+                self._workers.kill()
+        finally:
+            self._progress.end()
+        if kind is not None:
             raise_if_interrupted()  # where Ctrl-C comes while Prefect prepares a step, it raises an error of its own
 
 
@@ -101,7 +113,7 @@ class Run(Session):
     ) -> Run:
         """The session of an opened run folder; processes start when they are needed.
 
-        `tried`: contexts of a round in place of those that its probe tries; `overrides`: what they are made by, of
+        `tried`: contexts of rounds in place of those that their probes try; `overrides`: what they are made by, of
         which those of the place hold for the session. Raises InputError where the place can't do that.
         """
         run = cls(path=folder.address)
@@ -145,7 +157,7 @@ class Run(Session):
         if not tried:
             return part.with_control(table)
         shards = {shard.key: shard for contexts in self._tried or part.probes for shard in getattr(contexts, table)}
-        return sorted(shards.values(), key=lambda shard: shard.shard)
+        return sorted((one for one in shards.values() if one.round == round), key=lambda shard: shard.shard)
 
 
 class Workers:
@@ -217,6 +229,11 @@ class Workers:
             self._slots.enter_context(device_slots(pool.devices, self._folder.path))
             self._device, self._limit = pool, limit
         return self._device
+
+    def held(self) -> dict[str, Any] | None:
+        """The pool that holds devices, in words."""
+        device = self._device
+        return None if device is None else {"pool": device.name, "devices": device.devices}
 
     def release(self) -> None:
         """Free the devices."""

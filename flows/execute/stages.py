@@ -93,6 +93,12 @@ def _ask_shard(run: Run, part: RoundPlan, place: int, generated: Meter, verified
 
 
 @stage
+def verify(run: Run, round: int) -> None:
+    """Rollouts that are there -> verdicts of another verifier, which is tried."""
+    _make(run, run.shown("verdicts", round, tried=True))
+
+
+@stage
 def condition(run: Run, round: int, tried: bool = False) -> None:
     """Verdicts -> what the teacher is shown; with `tried`, under every context that is tried."""
     _make(run, run.shown("contexts", round, tried=tried))
@@ -114,6 +120,12 @@ def measure(run: Run, round: int, tried: bool = False) -> None:
 def answer(run: Run, round: int) -> None:
     """Contexts that are tried -> what the student replies when it is shown them."""
     _make(run, run.shown("answers", round, tried=True))
+
+
+@stage
+def rejudge(run: Run, round: int) -> None:
+    """Verdicts that are tried -> what they change of the run's own."""
+    _make(run, run.shown("rejudged", round, tried=True))
 
 
 @stage

@@ -19,6 +19,7 @@ from typing import Any
 from flows.folder.commits import HUB, Commits, are_loaded, commits_of, hub_names, load_names, pinned
 from flows.folder.inputs import check_device, check_inputs
 from flows.folder.named_models import make_models, model_paths
+from flows.folder.replay.lines import follow
 from flows.plan.conditions import changed_settings
 from flows.plan.run import RunPlan
 from flows.plan.stage import free_settings, is_free
@@ -91,9 +92,13 @@ def hold_run(folder: RunFolder) -> Iterator[Lease]:
 
 def _holder(written: str) -> str:
     """Who holds the run, by the words in its lock: those of a killed one stand until the next begins to work."""
+    return written if may_live(written) else "another process"
+
+
+def may_live(written: str) -> bool:
+    """Whether words in a lock are those of a process that works on the run, as far as that can be told from here."""
     match = re.fullmatch(r"process (\d+) on (.*)", written)
-    ended = match is not None and match[2] == platform.node() and not Path("/proc", match[1]).exists()
-    return "another process" if ended else written
+    return match is not None and (match[2] != platform.node() or Path("/proc", match[1]).exists())
 
 
 def inputs_of(settings: Settings, known: Commits = MappingProxyType({})) -> dict[str, Any]:
@@ -172,9 +177,10 @@ def _continue(folder: RunFolder, settings: Settings) -> RunFolder:
     ]
     if changed:
         document = _note(document, "changed", changed)
-    return replace(
-        folder, document={**document, "settings": settings.model_dump(mode="json")} if differences else document
-    )
+    if not differences:
+        return folder
+    document = {**document, "settings": settings.model_dump(mode="json")}
+    return follow(folder, document, rounds) if folder.superseded else replace(folder, document=document)
 
 
 def _or_none(value: Any) -> Any:
@@ -241,5 +247,7 @@ def _read_code_revision() -> str:
 
 
 def _run_git(root: Path, *arguments: str) -> str:
-    done = subprocess.run(["git", "-C", str(root), *arguments], capture_output=True, text=True, check=True)
+    environment = {**os.environ, "GIT_OPTIONAL_LOCKS": "0"}  # a question changes nothing, be it killed half-way
+    command = ["git", "-C", str(root), *arguments]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=True)
     return done.stdout.strip()

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from mopd.groups import useful_groups
+from mopd.measures.rejudged import has_flipped
 
 Rows = list[dict[str, Any]]
 Info = dict[str, Any]
@@ -64,6 +65,11 @@ def count_choices(rows: Rows) -> Info:
 def chosen(choices: Rows) -> dict[str, Any]:
     """The row of `choices` of the candidate that was chosen."""
     return next(row for row in choices if row["chosen"])
+
+
+def count_rejudged(rows: Rows) -> Info:
+    """Verdicts that flipped, prompts."""
+    return {"flipped": sum(has_flipped(row) for row in rows), **count_groups(rows)}
 
 
 def count_updates(rows: Rows) -> Info:

@@ -43,7 +43,8 @@ class RunPlan:
     teacher_digest: str | None
     """Of an external teacher."""
     earlier: tuple[tuple[int, RunPlan], ...] = ()
-    """Of a fork: the plan that rounds below a number follow, in rising order; the other rounds follow this one."""
+    """Of a fork, or of a run that was redone: the plan that rounds below a number follow, in rising order; the other
+    rounds follow this one."""
 
     @classmethod
     def of(cls, folder: RunFolder) -> RunPlan:
@@ -204,6 +205,10 @@ class RunPlan:
         shard = self._shard("answers", judged.round, context.shard, judged.model, (context,), policy=judged.state)
         return replace(shard, name=context.name, overrides=context.overrides)
 
+    def rejudged(self, verdicts: Shard, other: Shard, *contexts: Shard) -> Shard:
+        """What `other` verdicts of the same rollouts change; `contexts`: those under both, or none to compare."""
+        return self._shard("rejudged", verdicts.round, verdicts.shard, "", (verdicts, other, *contexts))
+
     def by(self, settings: Settings) -> RunPlan:
         """The plan under other settings."""
         return replace(self, settings=settings, earlier=())
@@ -305,10 +310,9 @@ def _planned_once(plan: RunPlan) -> RunPlan:
 
 
 def _earlier(folder: RunFolder) -> tuple[tuple[int, RunPlan], ...]:
-    """What `lineage.earlier` of a fork says."""
     return tuple(
         (part["below"], RunPlan(settings_of(folder, part["settings"]), **{name: part[name] for name in DIGESTS}))
-        for part in folder.lineage.get("earlier", [])
+        for part in folder.earlier
     )
 
 

@@ -142,6 +142,10 @@ def _answers(settings: Settings, tree: Json) -> Json:
     return {"generate": _generate(tree), **_words(tree), "verify": tree["verify"], "precision": precision}
 
 
+def _rejudged(settings: Settings, tree: Json) -> Json:
+    return {"normalize_advantage_std": settings.train.normalize_advantage_std}
+
+
 def _choices(settings: Settings, tree: Json) -> Json:
     return {"bootstrap_samples": settings.evaluate.bootstrap_samples}
 
@@ -243,6 +247,16 @@ _STAGES = (
         count=counts.count_judged,
     ),
     Stage("choose", "choices", 1, _choices, job="flows.execute.measure_jobs:choose", count=counts.count_choices),
+    Stage(
+        name="rejudge",
+        table="rejudged",
+        version=1,
+        settings=_rejudged,
+        reads=("prompts",),
+        job="flows.execute.measure_jobs:rejudge",
+        count=counts.count_rejudged,
+        columns={"flipped": "flipped"},
+    ),
     Stage(
         name="train",
         table="policies",

@@ -34,6 +34,17 @@ class Lease(Protocol):
         """Say who holds it, for others to read."""
 
 
+@dataclass(frozen=True)
+class Holder:
+    """Who holds a run, or held it last."""
+
+    text: str
+    """As it wrote itself into the lease; "" where that one ended well, or nobody ever held it."""
+    held: bool
+    beat: str = ""
+    """Of a lease that its holder writes again and again: another one each time. "" where the system frees it."""
+
+
 class Damaged(Exception):
     """A file, named in the run, that isn't there or has other bytes than were committed."""
 
@@ -157,3 +168,6 @@ class Store(Protocol):
 
     def hold(self) -> AbstractContextManager[Lease]:
         """Hold the run for this process. Raises Held while another one does."""
+
+    def holder(self) -> Holder:
+        """Who holds the run, without taking it from anybody."""

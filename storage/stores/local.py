@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import fcntl
 import os
+import time
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import dataclass
@@ -11,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from storage.errors import StorageError
-from storage.stores.base import Damaged, Entry, Held, Settle
+from storage.stores.base import Damaged, Entry, Held, Holder, Settle
 from storage.stores.files import (
     TEMPORARY,
     commit_lock,
@@ -35,6 +36,8 @@ from storage.stores.files import (
 from storage.stores.hashes import sha256_once
 
 LOCK_FILE = ".lock"
+LOOK_SECONDS = 0.2
+"""Longer than it takes to look whether a run is held."""
 
 
 @dataclass(frozen=True)
@@ -239,6 +242,21 @@ class LocalStore:
         finally:
             os.close(descriptor)
 
+    def holder(self) -> Holder:
+        """Whether somebody has the lock: shared, it would be had at once. Who wants to hold the run waits for that."""
+        try:
+            descriptor = os.open(self.host_folder / LOCK_FILE, os.O_RDONLY)
+        except FileNotFoundError:
+            return Holder("", held=False)
+        try:
+            text = _FileLease(descriptor).read()
+            fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
+            return Holder(text, held=False)
+        except BlockingIOError:
+            return Holder(text or "another process", held=True)
+        finally:
+            os.close(descriptor)
+
 
 @dataclass(frozen=True)
 class _FileLease:
@@ -255,10 +273,15 @@ class _FileLease:
 
 
 def _take(descriptor: int) -> None:
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError as error:
-        raise Held(_FileLease(descriptor).read() or "another process") from error
+    """Have the lock. Who looks whether it is held has it for an instant."""
+    until = time.monotonic() + LOOK_SECONDS
+    while True:
+        try:
+            return fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            if time.monotonic() > until:
+                raise Held(_FileLease(descriptor).read() or "another process") from error
+        time.sleep(LOOK_SECONDS / 10)
 
 
 def _entry(stat: os.stat_result) -> Entry:

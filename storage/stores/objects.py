@@ -23,7 +23,7 @@ from pathlib import Path
 from typing import Any
 
 from storage.errors import StorageError
-from storage.stores.base import Damaged, Entry, Settle
+from storage.stores.base import Damaged, Entry, Holder, Settle
 from storage.stores.bucket import SCHEME, Bucket
 from storage.stores.copies import cache_folder, copy_of
 from storage.stores.files import (
@@ -36,7 +36,7 @@ from storage.stores.files import (
     sweep_temporary,
     without_writers,
 )
-from storage.stores.lease import BucketLease, hold
+from storage.stores.lease import BucketLease, find_holder, hold
 
 CLAIM = f"{TEMPORARY}/new-run"
 """Who wrote it makes a run there from several files."""
@@ -270,6 +270,10 @@ class ObjectStore:
     def path_from(self, address: str, name: str = "") -> str:
         """The whole address: a prefix has no name to be moved by."""
         return f"{self.address}/{name}".rstrip("/")
+
+    def holder(self) -> Holder:
+        """By the lease, which its holder writes again and again."""
+        return find_holder(self.bucket)
 
     def hold(self) -> AbstractContextManager[BucketLease]:
         """Hold the run by a lease."""

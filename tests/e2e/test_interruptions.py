@@ -10,6 +10,7 @@ from pathlib import Path
 import psutil
 import pytest
 
+from flows.plan.stage import STAGES
 from storage.runs import RunFolder
 from storage.shards import manifests
 from tests.e2e.harness import FAKE, TINY, Prefect, committed, is_alive, leaders, unnamed_files, wait_for
@@ -117,7 +118,26 @@ def test_a_killed_worker_costs_its_shard_a_retry(prefect: Prefect, tmp_path: Pat
         output, _ = process.communicate(timeout=240)
     assert process.returncode == 0, output
     assert max(one["run_count"] for one in prefect.task_runs(run)) == 2
-    assert json.loads(prefect.mopd("status", run, "--json").stdout)["finished"]
+    status = json.loads(prefect.mopd("status", run, "--json").stdout)
+    assert status["finished"]
+    assert max(manifest.info["attempts"] for table in STAGES for manifest in manifests(RunFolder.open(run), table)) == 2
+    assert {(error["attempt"], error["made"]) for error in status["errors"]} == {(1, True)}
+    assert all("killed by SIGKILL; see " in error["error"] for error in status["errors"])
+
+
+def test_who_watches_a_run_hears_of_its_end(prefect: Prefect, tmp_path: Path) -> None:
+    run = tmp_path / "watched"
+    with prefect.start_mopd("run", TINY, "--run", run, *FAKE) as process:
+        wait_for(lambda: (run / "run.json").exists(), 120)
+        with prefect.start_mopd("status", run, "--watch", "--every", "0.5") as watcher:
+            wait_for(lambda: committed(run, "scores", 0) and (run / "progress.json").exists(), 120)
+            os.killpg(process.pid, signal.SIGKILL)
+            output, _ = watcher.communicate(timeout=60)
+    assert watcher.returncode == 1
+    lines = output.splitlines()
+    assert f"{run}: run by process {process.pid} on " in output and "round 0    verify     2/2 shards" in output
+    assert lines[-1].startswith(f"mopd: {run}: not finished, and who ran it has gone (process {process.pid} on ")
+    assert lines[-1].endswith(f"; mopd run {run} goes on with it")
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGKILL])

@@ -58,6 +58,11 @@ def columns_of(table: str) -> dict[str, Any]:
         "choices": {"chosen": True, "condition": "{}", "num_prompts": 2, "num_null": 0, "student": 0.25}
         | {"self_teacher": 0.5, "gap": 0.25, "gap_low": None, "gap_high": None, "success_auc": 0.75}
         | {"pairwise_accuracy": None, "why": "largest gap"},
+        "rejudged": {"dataset": "sums", "judge_before": "numeric", "judge_after": "math", "context_changed": True}
+        | {"reward_before": 1.0, "reward_after": 0.0, "success_before": True, "success_after": False}
+        | {"prediction_before": "15", "prediction_after": None, "error_before": None, "error_after": None}
+        | {"group_before": "mixed", "group_after": "none", "roles_changed": ["failure"]}
+        | {"advantage_before": 0.5, "advantage_after": None},
         "updates": {"loss": 0.7, "distill_loss": 0.6, "policy_loss": 0.1, "grad_norm": 1.0, "learning_rate": 1e-5}
         | {"objective": "distill", "kl": None, "policy_clipped": None, "pairs": None, "pair_accuracy": None}
         | {"importance_mean": 1.0, "importance_max": 1.5, "importance_clipped": 0.0, "skipped": None}
