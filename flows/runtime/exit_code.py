@@ -55,8 +55,7 @@ def run_to_exit_code(command: Callable[[], int]) -> int:
 
 
 def leave(code: int) -> NoReturn:
-    """End this process with what Python does at its end (it waits for threads, calls what is registered), but for taking
-    the interpreter down.
+    """End this process: wait for threads and call what is registered, as Python does, but don't take it down.
 
     Threads of libraries live on until then; one that comes back from C++ meanwhile would end the process by SIGABRT.
     """
