@@ -41,6 +41,7 @@ _WARNED: dict[str, str] = {}
 """Manifests that were warned of, with what is wrong with them."""
 Text = bytes
 """A manifest as it lies there: `Manifest.bytes` is another thing."""
+_KEY_JSON = json.JSONEncoder(sort_keys=True, separators=(",", ":"))
 _SHARD = re.compile(r"round=(\d+)/shard-[^/]*\.json")
 _POLICY = re.compile(r"round=(\d+)(?:-[^/]*)?\.json")
 OPTIONAL = frozenset({"untimed", "name", "home"})
@@ -145,14 +146,31 @@ def _plain(value: Any) -> Any:
 
 
 def shard_key(
-    stage: str, *, version: int, settings: dict[str, Any], model: str, inputs: list[str], seed: int, shard: int
+    stage: str,
+    *,
+    version: int,
+    settings: dict[str, Any] | JsonText,
+    model: str,
+    inputs: list[str],
+    seed: int,
+    shard: int,
 ) -> str:
     """sha256 (hex) of all that decides a shard's content. `inputs`: what identifies its input shards, in order.
 
-    `settings` must be plain JSON (pydantic: `model_dump(mode="json")`); TypeError otherwise.
+    `settings` must be plain JSON (pydantic: `model_dump(mode="json")`), or `json_text` of it; TypeError otherwise.
     """
-    parts = [stage, version, settings, model, inputs, seed, shard]
-    return hashlib.sha256(json.dumps(parts, sort_keys=True, separators=(",", ":")).encode()).hexdigest()
+    parts = (stage, version, settings, model, inputs, seed, shard)
+    texts = (part if isinstance(part, JsonText) else json_text(part) for part in parts)
+    return hashlib.sha256(f"[{','.join(texts)}]".encode()).hexdigest()
+
+
+class JsonText(str):
+    """Plain JSON that was written already: many shards have the same settings."""
+
+
+def json_text(value: Any) -> JsonText:
+    """Plain JSON as keys hash it: sorted, without blanks."""
+    return JsonText(_KEY_JSON.encode(value))
 
 
 def shard_place(table: str, round: int, shard: int) -> str:
@@ -364,7 +382,8 @@ def _check_now(run: RunFolder, name: str, listing: Listing | None = None) -> tup
         raise
     except (ValueError, TypeError) as error:
         return None, f"{name} is damaged ({error})"
-    manifest = replace(manifest, name=run.renamed.get(manifest.key, manifest.name))
+    if manifest.key in run.renamed:
+        manifest = replace(manifest, name=run.renamed[manifest.key])
     return manifest, find_problem(run, manifest, listing.entries if listing else None)
 
 
