@@ -97,6 +97,11 @@ class StatusReader:
         return not entry["finished"] and (has_policy or entry["ended"] is not None)
 
 
+def is_unfinished(folder: RunFolder) -> bool:
+    """Whether something is left to do; False for a folder that `mopd run` didn't make, of which nobody knows."""
+    return folder.document.keys() >= set(DIGESTS) and bool(RunPlan.of(folder).missing(folder))
+
+
 def asked_evaluations(folder: RunFolder) -> list[int] | None:
     """The policies whose evaluations a run's settings ask for; None for a folder that `mopd run` didn't make."""
     return list(RunPlan.of(folder).evaluations) if folder.document.keys() >= set(DIGESTS) else None
