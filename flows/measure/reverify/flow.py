@@ -10,10 +10,10 @@ from flows.measure.reverify.plan import open_reverification
 from flows.measure.reverify.report import reverify_report
 from flows.measure.reverify.request import ReverifyRequest
 from flows.measure.reverify.results import read_results
+from flows.report.sql.knowledge import leave_catalog
 from flows.run import in_charge
 from flows.runtime.console import Console
 from storage.runs import RunFolder
-from storage.sql.script import write_catalog
 
 KEY = "mopd-reverify"
 
@@ -41,7 +41,7 @@ def reverify_flow(
                 if part.contexts:
                     condition(run, number, tried=True)
                 rejudge(run, number)
-        write_catalog(folder)
+        leave_catalog(folder)
     report = reverify_report(read_results(folder, made), command=request.command(folder.address))
     report.publish(KEY, f"{folder.run_id}, {made.name}")
     return made.name

@@ -50,6 +50,13 @@ def fork_run(parent: Address, round: int, overrides: list[str], new: Address) ->
     return create_fork(folder, store, document, lineage, taken)
 
 
+def check_fork(folder: RunFolder, parent: Address, round: int, overrides: list[str]) -> None:
+    """Raises InputError for a run that isn't the fork of that one with these settings."""
+    asked = {"path": open_store(parent).address, "round": round, "set": overrides}
+    if not asked.items() <= folder.lineage.items():
+        raise InputError(f"{folder.address}: is there already, and is another run than this fork; name a new folder")
+
+
 def _new_store(parent: RunFolder, new: Address) -> Store:
     """Where the fork goes: beside its parent, since it reads what that one has."""
     store = open_store(new)

@@ -11,8 +11,8 @@ import duckdb
 import pytest
 
 from flows.cli import main
-from flows.folder.fork import fork_run
 from flows.folder.policies import policy_folder
+from flows.folder.replay.fork import check_fork, fork_run
 from flows.plan.run import RunPlan
 from flows.plan.stage import STAGES
 from flows.report.status import run_status, status_text
@@ -265,6 +265,14 @@ def test_what_can_not_be_forked_is_one_line(
     assert sorted(tmp_path.rglob("*")) == before
 
 
+def test_a_fork_that_is_there_is_known_by_its_settings(parent: RunFolder, tmp_path: Path) -> None:
+    fork = fork_run(parent.path, 1, GRPO, tmp_path / "fork")
+    check_fork(fork, str(parent.path), 1, GRPO)
+    for round, overrides in ((0, GRPO), (1, ALPHA)):
+        with pytest.raises(InputError, match="is there already, and is another run than this fork"):
+            check_fork(fork, str(parent.path), round, overrides)
+
+
 def test_a_fork_needs_a_new_folder(parent: RunFolder, tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     for there, message in (
@@ -293,6 +301,8 @@ def test_a_round_whose_trainer_state_went_is_not_forked(parent: RunFolder, tmp_p
     )
     with pytest.raises(InputError, match=message):
         fork_run(parent.path, 1, GRPO, tmp_path / "fork")
+    with pytest.raises(InputError, match=message):
+        fork_run(parent.path, 1, [*GRPO, "rounds=4"], tmp_path / "fork")
     fork_run(parent.path, 0, GRPO, tmp_path / "at-0")
     fork_run(parent.path, 2, ["rounds=3"], tmp_path / "at-2")
     fork_run(parent.path, 1, ["evaluate.num_samples=3"], tmp_path / "nothing-to-train")
