@@ -205,6 +205,16 @@ def find_manifest(run: RunFolder, table: str, round: int, shard: int, key: str) 
     return seen.manifests[run.address, key]
 
 
+def list_round(run: RunFolder, round: int) -> dict[str, Entry]:
+    """All files of a round in all tables, listed once within `looking_once`."""
+    seen, folder = _SEEN.get() or _Seen(), f"/round={round:04d}"
+    files: dict[str, Entry] = {}
+    for table in SCHEMAS:
+        files.update(seen.listing(run, table, round).entries)
+    policies = seen.listing(run, POLICIES, round).entries
+    return files | {name: entry for name, entry in policies.items() if name.startswith(f"{POLICIES}{folder}")}
+
+
 @dataclass
 class _Seen:
     """What was looked at: manifests by run and key, and the files of each table's round."""
