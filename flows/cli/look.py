@@ -178,6 +178,6 @@ def export(run: Run, folder: Path, /, *, round: WholeNumber) -> int:
 
 def doctor() -> int:
     """Show what was found on this machine, and what would stop a run."""
-    from flows.cli import doctor
+    from flows.cli.actions import doctor
 
     return doctor.doctor()
