@@ -210,3 +210,11 @@ def test_verify_for_programs(run: RunFolder, capsys: pytest.CaptureFixture[str])
     assert said["sound"] is False
     assert said["command"] == f"mopd repair {run.address}"
     assert said["damaged"][0]["again"].startswith("score round 1 shard")
+
+
+def test_evaluations_that_nobody_had_asked_for_before_are_to_come(run: RunFolder) -> None:
+    for manifest in manifests(run, "evaluations", 0):
+        run.store.remove(manifest_name(run, "evaluations", 0, manifest.shard, manifest.key))
+    soundness = check_run(run)
+    assert soundness.is_sound
+    assert soundness.to_come == 2
