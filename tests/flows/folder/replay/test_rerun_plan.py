@@ -9,9 +9,9 @@ from typing import Any
 
 import pytest
 from _pytest.fixtures import SubRequest
-from flows.folder.clean import plan_removal, remove
 
 from flows.cli import main
+from flows.folder.keep.clean import plan_removal, remove
 from flows.folder.open import open_run, run_lock
 from flows.folder.replay.fork import fork_run
 from flows.folder.replay.rerun import is_begun, lines_of, plan_rerun, plan_undo, redo
