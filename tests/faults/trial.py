@@ -50,6 +50,8 @@ class Trial:
     draw: random.Random
     env: Mapping[str, str]
     """Of its processes."""
+    outputs: Path
+    """A folder for what they print."""
     overrides: tuple[str, ...] = FAKE
     hits: list[str] = field(default_factory=list)
     """The stages that were at work when it was struck."""
@@ -63,7 +65,7 @@ class Trial:
 
     def start(self, **options: object) -> Started:
         """Begin the run, or go on with it."""
-        output = self.run.parent / f"{self.run.name}-start-{len(self._starts)}.log"
+        output = self.outputs / f"{self.run.name}-start-{len(self._starts)}.log"
         arguments = [str(TINY), "--run", str(self.run), *self.overrides]
         self._starts.append(Started(arguments, self.env, output, **options))
         return self._starts[-1]
