@@ -1,32 +1,46 @@
-"""The clock is set back between the starts of a run: nothing depends on what it says."""
+"""The clock is set back, in the middle of a start and between two: nothing depends on what it says."""
 
 from __future__ import annotations
 
+import shutil
+import subprocess
 from pathlib import Path
 
 import pytest
 
 from tests.faults.conftest import Begin
-from tests.faults.kills import kill_family
+from tests.faults.kills import kill_run
+from tests.faults.process import Started
 
 pytestmark = [pytest.mark.faults, pytest.mark.timeout(1200)]
-LIBRARY = next((str(path) for path in Path("/usr/lib").glob("*/faketime/libfaketimeMT.so.1")), None)
-BACK = ("-30s", "-1h", "-2d", "-400d")
-"""Where the clock of each start stands, from where it should."""
+SOURCE = Path(__file__).with_name("shifted_clock.c")
+COMPILER = shutil.which("cc")
+DAY = 24 * 60 * 60
+BACK = (30, 60 * 60, 2 * DAY, 400 * DAY)
+"""Seconds from where it should stand."""
 
 
-@pytest.mark.skipif(LIBRARY is None, reason="the clock is set back by libfaketime: apt install faketime")
+@pytest.mark.skipif(COMPILER is None, reason="the clock is set back by a library that a C compiler makes")
 @pytest.mark.parametrize("number", range(2))
-def test_the_clock_is_set_back(begin: Begin, number: int) -> None:
-    """Of the run and its workers; Prefect's server has its own. Set in the middle of a process, this library spoils
-    Python's sleep."""
+def test_the_clock_is_set_back(begin: Begin, tmp_path: Path, number: int) -> None:
+    """Of the run and its workers; Prefect's server has its own."""
+    library, clock = tmp_path / "shifted_clock.so", tmp_path / "clock"
+    subprocess.run([str(COMPILER), "-shared", "-fPIC", "-o", str(library), str(SOURCE)], check=True)
+    clock.write_text("0")
     trial = begin("clock set back")
-    unfaked = trial.env
-    for moment, back in zip(trial.moments(len(BACK)), BACK, strict=True):
-        trial.env = {**unfaked, "LD_PRELOAD": str(LIBRARY), "FAKETIME": back, "FAKETIME_DONT_FAKE_MONOTONIC": "1"}
+    trial.env = {**trial.env, "LD_PRELOAD": str(library), "SHIFTED_CLOCK": str(clock)}
+    kills = (False, True, False, True)
+    for moment, back, kill in zip(trial.moments(len(BACK)), BACK, kills, strict=True):
+
+        def strike(started: Started, back: int = back, kill: bool = kill) -> None:
+            clock.write_text(str(-back))
+            if kill:
+                kill_run(started)
+
         started = trial.start()
         if moment.come(started, trial.committed):
-            trial.strike(started, kill_family)
-        started.wait()
+            trial.strike(started, strike)
+        if started.wait() and not kill:
+            trial.check_said(started.output)
         trial.note_committed()
     trial.complete()
