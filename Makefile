@@ -35,6 +35,7 @@ lint: environment ## ruff (rules and format) and mypy
 
 docs: environment ## write the generated pages of docs/ again
 	@$(BIN)/python tools/settings_page.py
+	@$(BIN)/python tools/sql_page.py
 	@$(BIN)/python benchmarks/scale_on_paper.py --write
 
 lock: environment ## resolve requirements/*.lock again

@@ -7,8 +7,8 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from flows.folder.fork import overridden
 from flows.folder.open import ended_cleanly, open_run
+from flows.folder.replay.fork import overridden
 from flows.plan.run import RunPlan
 from flows.runtime.launch import command_session, launch
 from flows.runtime.server.patience import PATIENCE

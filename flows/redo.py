@@ -9,8 +9,8 @@ from prefect import flow
 from prefect.runtime import flow_run
 from pydantic import Field
 
-from flows.folder.fork import check_fork, fork_run
-from flows.folder.rerun import is_begun, redo, stage_names
+from flows.folder.replay.fork import check_fork, fork_run
+from flows.folder.replay.rerun import is_begun, redo, stage_names
 from flows.run import finish, in_charge
 from storage.runs import RunFolder, is_run
 

@@ -15,8 +15,9 @@ from flows.execute.session import Run
 from flows.execute.stages import answer, choose, condition, draw, evaluate, generate, measure, score, train
 from flows.folder.checkpoints import clear_checkpoints
 from flows.folder.open import open_run, run_lock
-from flows.folder.other_contexts import open_contexts
 from flows.folder.policies import remove_old_states
+from flows.folder.replay.other_contexts import open_contexts
+from flows.report.sql.knowledge import leave_catalog
 from flows.runtime.console import Console
 from flows.runtime.server.patience import be_patient
 from flows.runtime.server.slots import give_slots_back
@@ -24,7 +25,6 @@ from flows.runtime.server.stale_runs import crash_stale_runs, run_tag, tag_this_
 from mopd.settings import Settings
 from storage.runs import RunFolder
 from storage.shards import collect_garbage
-from storage.sql.script import write_catalog
 from storage.sql.tables import index_round
 
 
@@ -53,10 +53,11 @@ def finish(folder: RunFolder) -> None:
         if run.finished():
             console.say(f"{folder.address}: finished already, nothing to do")
         else:
+            leave_catalog(folder)  # for whoever asks meanwhile
             _work(run)
         clear_checkpoints(folder.path)
         remove_old_states(folder, run.settings.rounds - 1, run.settings.train)
-        write_catalog(folder)
+        leave_catalog(folder)
 
 
 def _work(run: Run) -> None:
@@ -108,7 +109,7 @@ def replay_flow(run_dir: str, round: int, name: str, overrides: list[str], score
             condition(run, round, tried=True)
             if scores:
                 score(run, round, tried=True)
-        write_catalog(folder)
+        leave_catalog(folder)
 
 
 @contextmanager

@@ -4,17 +4,24 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Collection, Iterator
+from collections.abc import Callable, Collection, Iterator
 
 from storage.errors import StorageError
 from storage.lineage import find_dependent_fork, read_fork_notes
 from storage.logger import LOGGER
 from storage.manifests import (
+    KEY_LETTERS,
     POLICIES,
     REMOVABLE_PREFIX,
     Manifest,
     find_problem,
+    key_in,
+    list_current,
+    manifest_name,
+    manifest_names,
     read_manifests,
+    round_of,
+    scan,
 )
 from storage.policies import policy_depth
 from storage.runs import RunFolder
@@ -48,6 +55,45 @@ def list_garbage(run: RunFolder) -> dict[str, int]:
     """What `collect_garbage` would remove if nobody else worked on the run, and the bytes of each."""
     unnamed = {name: bytes for _, _, names in _list_unnamed(run) for name, bytes in names.items()}
     return {**run.store.list_temporary(), **unnamed}
+
+
+def list_superseded(run: RunFolder) -> dict[str, int]:
+    """Manifests of shards that were superseded, and the data that only they name, with the bytes of each."""
+    return _with_data(run, lambda table, names: set(names) - set(list_current(run, names)))
+
+
+def list_earlier(run: RunFolder, needed: Collection[str]) -> dict[str, int]:
+    """The same of shards that newer ones of their place came after: of earlier versions of a stage.
+
+    `needed`: keys of shards that stay.
+    """
+    letters = {key[:KEY_LETTERS] for key in needed}
+
+    def choose(table: str, names: list[str]) -> set[str]:
+        current, problems = scan(run, table, name=None)
+        if table == POLICIES or problems:  # what is damaged may be what came after
+            return set()
+        kept = {manifest_name(run, table, one.round, one.shard, one.key) for one in current}
+        return {name for name in list_current(run, names) if name not in kept and key_in(name) not in letters}
+
+    return _with_data(run, choose)
+
+
+def _with_data(run: RunFolder, choose: Callable[[str, list[str]], set[str]]) -> dict[str, int]:
+    """Manifests that are chosen of each table, first, then the data that they name, no other does, and no fork took."""
+    kept = {file for note in read_fork_notes(run) for file in note["files"]}
+    manifests: dict[str, int] = {}
+    data: dict[str, int] = {}
+    for table in (*SCHEMAS, POLICIES):
+        names = manifest_names(run, table)
+        going = choose(table, names)
+        for round in sorted({number for name in going if (number := round_of(name)) is not None}):
+            there = _read_round(run, table, round) or {}
+            named = kept | {one.file for name, one in there.items() if name not in going}
+            gone = {name: one for name, one in there.items() if name in going and one.file not in kept}
+            manifests |= {name: len(one.to_json().encode()) for name, one in gone.items()}
+            data |= {one.file: one.bytes for one in gone.values() if one.file not in named and not one.home}
+    return {**manifests, **data}
 
 
 def _remove_robbed(run: RunFolder, table: str, round: int, removed: Collection[str]) -> None:

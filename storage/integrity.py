@@ -11,7 +11,7 @@ import pyarrow.parquet as pq
 
 from storage.errors import StorageError
 from storage.index import INDEX, IndexFile
-from storage.manifests import POLICIES, TABLES, Manifest, is_removable, list_current, manifest_names, scan
+from storage.manifests import POLICIES, TABLES, Manifest, is_removable, list_current, manifest_names, round_of, scan
 from storage.runs import RunFolder
 from storage.schemas import SCHEMAS, column_types
 from storage.stores.base import Store
@@ -138,16 +138,17 @@ def _compare_footer(home: Store, manifest: Manifest) -> str:
 
 
 def find_missing_trainer_state(run: RunFolder) -> list[BadFile]:
-    """Trainer state that isn't whole beside the newest policy: the next round begins with it."""
-    policies, _ = scan(run, POLICIES)
-    if not policies:
+    """The newest policy where its trainer state isn't whole beside it: the next round begins with it."""
+    names = list_current(run, manifest_names(run, POLICIES))
+    newest = max(names, key=lambda name: round_of(name) or 0, default="")
+    policy = next((one for one in scan(run, POLICIES)[0] if one.round == round_of(newest)), None)
+    if policy is None:  # none, or a damaged one: that is found elsewhere
         return []
-    newest = policies[-1]
-    state = {f"{newest.file}/{name}" for name in newest.files if is_removable(name)}
-    there = run.home(newest.home).list_files(f"{newest.file}/")
-    (name, *_) = list_current(run, manifest_names(run, POLICIES, newest.round))
-    reason = "trainer state beside the newest policy is missing: no further round can be trained"
-    return [BadFile(file, reason, "" if newest.home else name) for file in sorted(state - there.keys())]
+    there = run.home(policy.home).list_files(f"{policy.file}/")
+    state = sorted(f"{policy.file}/{name}" for name in policy.files if is_removable(name))
+    missing = [file for file in state if file not in there]
+    reason = "missing beside the newest policy: no further round can be trained"
+    return [BadFile(missing[0], reason, "" if policy.home else newest)] if missing else []
 
 
 def find_bad_indexes(run: RunFolder) -> list[BadFile]:

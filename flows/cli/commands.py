@@ -51,7 +51,7 @@ mopd = _app(
         ),
         *(ANALYZE, measure.probe, measure.eval_),
         *(look.status, look.sql, look.show, look.trace, look.digest, look.export),
-        *(keep.verify, keep.repair),
+        *(keep.verify, keep.repair, keep.gc),
         *(TASKS, look.doctor),
     ),
 )

@@ -1,8 +1,8 @@
-"""What keeps a run whole: `mopd verify` and `repair`; docs/keep.md."""
+"""What keeps a run whole, and small: `mopd verify`, `repair` and `gc`; docs/keep.md."""
 
 from __future__ import annotations
 
-from flows.cli.options import Run
+from flows.cli.options import Run, WholeNumber
 
 
 def verify(run: Run, /, *, json: bool = False) -> int:
@@ -12,7 +12,7 @@ def verify(run: Run, /, *, json: bool = False) -> int:
         run: the run's folder
         json: for programs
     """
-    from flows.cli.keep_text import verify_command
+    from flows.cli.actions.keep import verify_command
 
     return verify_command(run, json=json)
 
@@ -23,6 +23,19 @@ def repair(run: Run, /) -> int:
     Args:
         run: the run's folder
     """
-    from flows.cli.keep_text import repair_command
+    from flows.cli.actions.keep import repair_command
 
     return repair_command(run)
+
+
+def gc(run: Run, /, *, keep_policies: WholeNumber | None = None, yes: bool = False) -> int:
+    """Show what a run can do without; with --yes, remove it.
+
+    Args:
+        run: the run's folder
+        keep_policies: so many of the newest keep their weights, and those that are needed (default: all)
+        yes: remove what was shown
+    """
+    from flows.cli.actions.keep import gc_command
+
+    return gc_command(run, keep_policies=keep_policies, yes=yes)

@@ -54,7 +54,9 @@ def _check_watch(watch: bool, every: float | None, json: bool) -> None:
 
 
 def sql(
-    *asked: Annotated[str, Parameter(name="RUN SELECT", allow_leading_hyphen=True)],
+    asked: Annotated[tuple[str, ...], Parameter(name="RUN… SELECT", allow_leading_hyphen=True)] = (),
+    /,
+    *,
     all: bool = False,
     list: bool = False,
     named: Name | None = None,
@@ -71,7 +73,7 @@ def sql(
         parameters: what a named query is told; may be repeated
         format: of what is printed
     """
-    from flows.cli.sql_text import list_text, sql_command
+    from flows.report.sql.answer import list_text, sql_command
 
     if list:
         print(list_text(format))
@@ -173,6 +175,6 @@ def export(run: Run, folder: Path, /, *, round: WholeNumber) -> int:
 
 def doctor() -> int:
     """Show what was found on this machine, and what would stop a run."""
-    from flows.cli import doctor
+    from flows.cli.actions import doctor
 
     return doctor.doctor()

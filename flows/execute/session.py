@@ -15,9 +15,9 @@ from flows.execute.attempts import Attempts
 from flows.execute.out_of_memory import explain_out_of_memory
 from flows.execute.work import judge_shard, load_device, make_shard, sample_shard
 from flows.folder.commits import commits_of, pinned
-from flows.folder.fork import overridden
-from flows.folder.other_contexts import split_place
 from flows.folder.progress_file import ProgressFile
+from flows.folder.replay.fork import overridden
+from flows.folder.replay.other_contexts import split_place
 from flows.plan.run import RunPlan
 from flows.plan.shard import ContextShards, RoundPlan, Shard
 from flows.plan.stage import Stage

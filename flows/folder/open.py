@@ -18,8 +18,8 @@ from typing import Any
 
 from flows.folder.commits import HUB, Commits, are_loaded, commits_of, hub_names, load_names, pinned
 from flows.folder.inputs import check_device, check_inputs
-from flows.folder.lines import follow
 from flows.folder.named_models import make_models, model_paths
+from flows.folder.replay.lines import follow
 from flows.plan.conditions import changed_settings
 from flows.plan.run import RunPlan
 from flows.plan.stage import free_settings, is_free
@@ -247,5 +247,7 @@ def _read_code_revision() -> str:
 
 
 def _run_git(root: Path, *arguments: str) -> str:
-    done = subprocess.run(["git", "-C", str(root), *arguments], capture_output=True, text=True, check=True)
+    environment = {**os.environ, "GIT_OPTIONAL_LOCKS": "0"}  # a question changes nothing, be it killed half-way
+    command = ["git", "-C", str(root), *arguments]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=True)
     return done.stdout.strip()

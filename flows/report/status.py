@@ -6,7 +6,7 @@ from dataclasses import asdict
 from datetime import datetime, timedelta
 from typing import Any
 
-from flows.folder.rerun import lines_of
+from flows.folder.replay.rerun import lines_of
 from flows.plan.run import DIGESTS, RunPlan
 from flows.plan.selection import round_selection, selection_line
 from flows.plan.shard import EvaluationPlan, Shard

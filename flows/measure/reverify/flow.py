@@ -11,10 +11,10 @@ from flows.measure.reverify.report import reverify_report
 from flows.measure.reverify.request import ReverifyRequest
 from flows.measure.reverify.results import read_results
 from flows.redo import rerun_flow
+from flows.report.sql.knowledge import leave_catalog
 from flows.run import in_charge
 from flows.runtime.console import Console
 from storage.runs import RunFolder
-from storage.sql.script import write_catalog
 
 KEY = "mopd-reverify"
 
@@ -43,7 +43,7 @@ def reverify_flow(
                 if part.contexts:
                     condition(run, number, tried=True)
                 rejudge(run, number)
-        write_catalog(folder)
+        leave_catalog(folder)
     results = read_results(folder, made)
     report = reverify_report(results, command=request.command(folder.address))
     report.publish(KEY, f"{folder.run_id}, {made.name}")

@@ -10,8 +10,8 @@ import re
 from dataclasses import dataclass
 from itertools import count
 
-from flows.folder.fork import overridden
-from flows.folder.other_contexts import check_round, plan_contexts
+from flows.folder.replay.fork import overridden
+from flows.folder.replay.other_contexts import check_round, plan_contexts
 from flows.measure.reverify.judges import Judges, RoundToJudge, read_judges, recorded_judges
 from flows.measure.reverify.request import AGAIN, VERIFIER, VERSION, ReverifyRequest
 from flows.plan.conditions import CONTROL, candidate_settings, named_conditions

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from flows.folder.other_contexts import split_place
+from flows.folder.replay.other_contexts import split_place
 from flows.runtime.shell import shell_command
 from mopd.errors import InputError
 from storage.stores.address import Address

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from flows.folder.fork import fork_run
+from flows.folder.replay.fork import fork_run
 from flows.measure.reverify.plan import Reverification, open_reverification
 from flows.measure.reverify.report import reverify_report
 from flows.measure.reverify.request import ReverifyRequest

@@ -11,9 +11,9 @@ import pytest
 from _pytest.fixtures import SubRequest
 
 from flows.cli import main
-from flows.folder.fork import fork_run
 from flows.folder.open import open_run, run_lock
-from flows.folder.rerun import is_begun, lines_of, plan_rerun, plan_undo, redo
+from flows.folder.replay.fork import fork_run
+from flows.folder.replay.rerun import is_begun, lines_of, plan_rerun, plan_undo, redo
 from flows.plan.run import RunPlan
 from flows.report.redone import turn_text
 from flows.report.status import run_status, status_text

@@ -1,15 +1,18 @@
-"""What `mopd verify` and `mopd repair` print."""
+"""What `mopd verify`, `mopd repair` and `mopd gc` print."""
 
 from __future__ import annotations
 
 import sys
 import time
+from collections.abc import Sequence
 from dataclasses import asdict
 from json import dumps
 
+from flows.folder.clean import Removal, plan_removal, remove
 from flows.folder.open import hold_run
 from flows.folder.repair import Repair, mend, plan_repair
 from flows.folder.soundness import Problem, Report, Soundness, check_run
+from flows.report.status import run_status
 from flows.report.text import Cell, text_table
 from flows.runtime.console import QUIET_SECONDS, Transfers
 from flows.runtime.exit_code import FAILURE
@@ -42,6 +45,35 @@ def repair_command(address: Address) -> int:
     if repair.is_made_again:
         print(f"to make it again: {shell_command('run', folder.address)}")
     return FAILURE if repair.left else 0
+
+
+def gc_command(address: Address, *, keep_policies: int | None, yes: bool) -> int:
+    """Show what can go, and remove it where that is wanted. Returns the exit code."""
+    folder = RunFolder.open(address)
+    with hold_run(folder):
+        best = None if keep_policies is None else _best_policy(folder)
+        removals = plan_removal(folder, keep_policies=keep_policies, best=best)
+        print(_removals_text(removals) or f"{folder.address}: nothing to remove", flush=True)
+        if yes and removals:
+            remove(folder, removals)
+    if removals:
+        size = byte_text(sum(removal.bytes for removal in removals))
+        again = shell_command("gc", folder.address, "--yes", **{"keep-policies": keep_policies})
+        print(f"{folder.address}: {size} removed" if yes else f"{size}, to remove it: {again}")
+    return 0
+
+
+def _best_policy(folder: RunFolder) -> int | None:
+    """The policy with the highest held-out mean@k; None where none was evaluated."""
+    evaluated = [entry for entry in run_status(folder)["evaluations"] if entry["mean_at_k"] is not None]
+    return max(evaluated, key=lambda entry: entry["mean_at_k"])["policy"] if evaluated else None
+
+
+def _removals_text(removals: Sequence[Removal]) -> str:
+    rows: list[dict[str, Cell]] = [
+        {"what": one.what, "files": len(one.files), "bytes": byte_text(one.bytes), "why": one.why} for one in removals
+    ]
+    return text_table(rows) if rows else ""
 
 
 def report_reading(name: str) -> Report:

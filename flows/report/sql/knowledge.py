@@ -107,3 +107,10 @@ KNOWLEDGE = Knowledge(
     planned=planned_shards,
     vocabulary=token_texts,
 )
+
+
+def leave_catalog(folder: RunFolder) -> None:
+    """Write the run's `catalog.sql`, for DuckDB's own command line."""
+    from storage.sql.script import write_catalog
+
+    write_catalog(folder, KNOWLEDGE)

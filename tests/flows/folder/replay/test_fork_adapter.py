@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from flows.folder.fork import fork_run
+from flows.folder.replay.fork import fork_run
 from mopd.errors import InputError
 from storage.runs import RunFolder
 from storage.shards import manifests

@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 from _pytest.fixtures import SubRequest
 
-from flows.folder.fork import fork_run
-from flows.folder.rerun import plan_undo, redo
+from flows.folder.replay.fork import fork_run
+from flows.folder.replay.rerun import plan_undo, redo
 from storage.digest import digest_tables
 from storage.runs import RunFolder
 from tests.flows.rounds_by_jobs import inputs, make_run

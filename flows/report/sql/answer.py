@@ -6,9 +6,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Literal
 
-from flows.folder.several import open_runs
-from flows.report.knowledge import KNOWLEDGE
-from flows.report.sql import format_result
+from flows.report.sql.knowledge import KNOWLEDGE
+from flows.report.sql.rows import format_result
+from flows.report.sql.runs import open_runs
 from mopd.errors import InputError
 from storage.runs import RunFolder
 from storage.sql.catalog import query_runs
@@ -22,7 +22,7 @@ Form = Literal["table", "csv", "json"]
 def list_text(form: Form) -> str:
     """The queries that have a name: what each answers, and its parameters with their defaults."""
     rows = [(query.name, query.about, " ".join(map(str, query.parameters.values()))) for query in list_queries()]
-    return format_result(["name", "what it answers", "--param"], rows, form)
+    return format_result(["name", "answers", "parameters"], rows, form)
 
 
 def sql_command(

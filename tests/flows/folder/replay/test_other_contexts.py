@@ -7,15 +7,15 @@ from pathlib import Path
 
 import pytest
 
-from flows.folder.fork import fork_run
-from flows.folder.other_contexts import OtherContexts, open_contexts
+from flows.folder.replay.fork import fork_run
+from flows.folder.replay.other_contexts import OtherContexts, open_contexts
 from flows.plan.conditions import named_conditions
 from flows.plan.run import RunPlan
 from flows.plan.shard import Shard
 from mopd.errors import InputError
 from storage.errors import StorageError
 from storage.runs import RunFolder
-from tests.flows.folder.test_fork_plan import INPUTS
+from tests.flows.folder.replay.test_fork_plan import INPUTS
 from tests.flows.plan.test_plan import commit, finish, run_of
 
 POSITIVE = ["condition.variant=positive"]

@@ -12,9 +12,9 @@ from datetime import UTC, datetime
 from functools import cached_property
 from typing import Any
 
-from flows.folder.fork import check_finished, check_policy, check_training, describe_earlier, overridden
-from flows.folder.lines import Document, follow, read_committed
 from flows.folder.open import check_inputs_unchanged
+from flows.folder.replay.fork import check_finished, check_policy, check_training, describe_earlier, overridden
+from flows.folder.replay.lines import Document, follow, read_committed
 from flows.plan.run import DIGESTS, RunPlan
 from flows.plan.shard import Shard
 from flows.plan.stage import STAGES, Stage

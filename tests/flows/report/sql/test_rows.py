@@ -8,7 +8,7 @@ from typing import Literal
 
 import pytest
 
-from flows.report.sql import format_result
+from flows.report.sql.rows import format_result
 
 
 @pytest.mark.parametrize(

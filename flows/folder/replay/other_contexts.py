@@ -10,9 +10,9 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from flows.folder.fork import overridden
 from flows.folder.open import check_inputs_unchanged
 from flows.folder.policies import keeps_trainer_state
+from flows.folder.replay.fork import overridden
 from flows.plan.conditions import CONTROL, candidate_settings, named_conditions
 from flows.plan.run import DIGESTS, RunPlan
 from flows.plan.shard import ContextShards, RoundPlan, Shard

@@ -11,8 +11,8 @@ import duckdb
 import pytest
 
 from flows.cli import main
-from flows.folder.fork import check_fork, fork_run
 from flows.folder.policies import policy_folder
+from flows.folder.replay.fork import check_fork, fork_run
 from flows.plan.run import RunPlan
 from flows.plan.stage import STAGES
 from flows.report.status import run_status, status_text
