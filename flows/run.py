@@ -12,9 +12,11 @@ from prefect import flow, tags
 from prefect.runtime import flow_run
 
 from flows.execute.session import Run
-from flows.execute.stages import answer, choose, condition, draw, evaluate, generate, measure, score, train
+from flows.execute.stages import answer, choose, condition, draw, evaluate, generate, guard, measure, score, train
+from flows.folder.guards import raise_if_stopped
 from flows.folder.open import open_run, run_lock
 from flows.folder.other_contexts import open_contexts
+from flows.plan.run import SAMPLED, TRAINED
 from flows.runtime.console import Console
 from flows.runtime.patience import be_patient
 from flows.runtime.stale_runs import crash_stale_runs, run_tag, tag_this_run
@@ -57,9 +59,19 @@ def _work(run: Run) -> None:
         plan = run.plan.evaluations.get(number)
         if plan and run.missing(plan.all()):
             evaluate(run, number)
-        if number < run.settings.rounds and run.pending(number):
-            round_flow(run, number)
+        watch(run, number, TRAINED)
+        if number < run.settings.rounds:
+            if run.pending(number):
+                round_flow(run, number)
+            watch(run, number, SAMPLED)
         index_round(run.folder, number)
+
+
+def watch(run: Run, number: int, part: int) -> None:
+    """Ask for policy `number` whether its bounds hold, and end the run where a breach asks for that."""
+    if run.missing([shard for shard in run.guards(number) if shard.shard == part]):
+        guard(run, number, part)
+    raise_if_stopped(run.folder, run.plan, number)
 
 
 @flow(name="round", flow_run_name="round-{round:04d}", validate_parameters=False, persist_result=False)
@@ -71,6 +83,7 @@ def round_flow(run: Run, round: int) -> None:
         try_contexts(run, round)
         choose(run, round)
     condition(run, round)
+    watch(run, round, SAMPLED)
     score(run, round)
     measure(run, round)
     train(run, round)

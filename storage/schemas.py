@@ -164,6 +164,19 @@ SCHEMAS: dict[str, pa.Schema] = {
         },
         nullable=" ".join((*_GAINS, "why")),
     ),
+    "guards": _schema(
+        {**_ROUND, "guard": pa.string()},
+        {
+            "value": pa.float64(),
+            "reference": pa.float64(),
+            "reference_round": pa.int32(),
+            "bound": pa.float64(),
+            "breached": pa.bool_(),
+            "action": pa.string(),
+            "why": pa.string(),
+        },
+        nullable="value reference reference_round bound action",
+    ),
     "updates": _schema(
         {**_ROUND, "step": pa.int32()},
         {
@@ -215,7 +228,7 @@ NAME_COLUMNS = {
 """The column that a table has in SQL beside those of its files: the name that a shard's manifest gives all its rows, of
 the context they were made under, or of the model that was asked. "" for what the run itself trains on, or trained."""
 
-_KEYS = ("run", "round", "prompt_id", "sample", "step", "population", "candidate")
+_KEYS = ("run", "round", "prompt_id", "sample", "step", "population", "candidate", "guard")
 
 
 def key_columns(table: str) -> list[str]:

@@ -140,8 +140,12 @@ class Run(Session):
         return self._plan.rounds[number].needed(self._folder)
 
     def pending(self, round: int) -> bool:
-        """Whether anything of the round is left to do."""
+        """Whether anything of the round is left to do, but for its guards."""
         return bool(self.missing(self.round(round).all()))
+
+    def guards(self, version: int) -> list[Shard]:
+        """The guards of a policy version."""
+        return self._plan.guards_needed(self._folder, version)
 
     def shown(self, table: str, round: int, *, tried: bool) -> list[Shard]:
         """A table's shards of the round: its own and its control's, or those of what is tried, shard by shard."""

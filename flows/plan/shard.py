@@ -216,3 +216,16 @@ class EvaluationPlan:
     def is_there(self, folder: RunFolder) -> bool:
         """Whether the policy was evaluated to the end."""
         return bool(self.evaluations) and all(shard.find(folder) is not None for shard in self.evaluations)
+
+
+@dataclass(frozen=True)
+class GuardShards:
+    """What is asked of one policy version: once it is trained, and once it has sampled a round."""
+
+    trained: Shard
+    sampled: Shard | None
+    """None for the last policy, which samples no round."""
+
+    def all(self) -> list[Shard]:
+        """Both, as far as there are two."""
+        return [self.trained, *([self.sampled] if self.sampled else [])]

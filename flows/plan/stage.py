@@ -37,12 +37,14 @@ FREE_SETTINGS = (
     *("train.ranks", "train.shard", "train.checkpoint_every_updates"),
     "evaluate.when",
     "evaluate.bootstrap_samples",
+    "guards",
     "place",
     "store",
 )
 """Settings that change no shard's content, so that a run may continue with other ones: no key holds them.
 
-But for `choices`, which hold `evaluate.bootstrap_samples`: see `free_settings`.
+But for `choices`, which hold `evaluate.bootstrap_samples` (see `free_settings`), and for `guards`, which hold what they
+are decided by, and are decided again.
 """
 
 
@@ -145,6 +147,11 @@ def _choices(settings: Settings, tree: Json) -> Json:
     return {"bootstrap_samples": settings.evaluate.bootstrap_samples}
 
 
+def _guards(settings: Settings, tree: Json) -> Json:
+    bounds = settings.guards.model_dump(mode="json")
+    return {**bounds, "max_staleness": settings.train.max_staleness, "draws": settings.evaluate.bootstrap_samples}
+
+
 def _policies(settings: Settings, tree: Json) -> Json:
     length = {} if settings.train.schedule == "constant" else {"rounds": settings.rounds}
     return {**tree["train"], **length, **_dropout(settings), "precision": tree["model"]["precision"]}
@@ -242,6 +249,15 @@ _STAGES = (
         count=counts.count_judged,
     ),
     Stage("choose", "choices", 1, _choices, job="flows.execute.measure_jobs:choose", count=counts.count_choices),
+    Stage(
+        name="guard",
+        table="guards",
+        version=1,
+        settings=_guards,
+        job="flows.execute.guard_jobs:guard",
+        count=counts.count_guards,
+        columns={"breached": "breached"},
+    ),
     Stage(
         name="train",
         table="policies",

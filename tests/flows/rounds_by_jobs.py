@@ -51,6 +51,9 @@ def make_whole(address: Address, settings: Settings) -> RunFolder:
     for evaluation in plan.evaluations.values():
         make_shards(folder, evaluation.prompts)
         make_shards(folder, evaluation.evaluations)
+    for version in range(len(plan.guards)):
+        for shard in plan.guards_needed(folder, version):
+            make_shards(folder, [shard])
     return folder
 
 

@@ -57,6 +57,8 @@ def columns_of(table: str) -> dict[str, Any]:
         "choices": {"chosen": True, "condition": "{}", "num_prompts": 2, "num_null": 0, "student": 0.25}
         | {"self_teacher": 0.5, "gap": 0.25, "gap_low": None, "gap_high": None, "success_auc": 0.75}
         | {"pairwise_accuracy": None, "why": "largest gap"},
+        "guards": {"value": 0.5, "reference": 1.0, "reference_round": 0, "bound": 0.25, "breached": True}
+        | {"action": "warn", "why": "too little"},
         "updates": {"loss": 0.7, "distill_loss": 0.6, "policy_loss": 0.1, "grad_norm": 1.0, "learning_rate": 1e-5}
         | {"objective": "distill", "kl": None, "policy_clipped": None, "pairs": None, "pair_accuracy": None}
         | {"importance_mean": 1.0, "importance_max": 1.5, "importance_clipped": 0.0, "skipped": None}
@@ -74,6 +76,8 @@ def make_rows(table: str, run: str, *, round: int = 0, prompts: tuple[str, ...] 
         return [{**keys, "step": step, **columns} for step in range(samples)]
     if table == "choices":
         return [{**keys, "candidate": "positive", **columns}]
+    if table == "guards":
+        return [{**keys, "guard": "entropy", **columns}]
     if table == "signals":
         both = [(prompt, population) for prompt in prompts for population in ("all", "sections")]
         return [{**keys, "prompt_id": prompt, "population": population, **columns} for prompt, population in both]

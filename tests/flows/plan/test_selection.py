@@ -51,6 +51,8 @@ def finish(folder: RunFolder, plan: RunPlan, useful: list[int], round: int = 0) 
         commit(folder, shard)
     commit(folder, part.needed(folder).policy)
     commit(folder, part.updates)
+    for shard in (*plan.guards_needed(folder, round), plan.guards[-1].trained):
+        commit(folder, shard)
 
 
 def names(shards: list[Shard]) -> list[tuple[str, int]]:
