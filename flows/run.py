@@ -13,9 +13,11 @@ from prefect.runtime import flow_run
 
 from flows.execute.session import Run
 from flows.execute.stages import answer, choose, condition, draw, evaluate, generate, guard, measure, score, train
+from flows.folder.checkpoints import clear_checkpoints
 from flows.folder.guards import raise_if_stopped
 from flows.folder.open import open_run, run_lock
 from flows.folder.other_contexts import open_contexts
+from flows.folder.policies import remove_old_states
 from flows.plan.run import SAMPLED, TRAINED
 from flows.runtime.console import Console
 from flows.runtime.patience import be_patient
@@ -23,11 +25,8 @@ from flows.runtime.stale_runs import crash_stale_runs, run_tag, tag_this_run
 from mopd.settings import Settings
 from storage.runs import RunFolder
 from storage.shards import collect_garbage
-from storage.sql.catalog import write_catalog
+from storage.sql.script import write_catalog
 from storage.sql.tables import index_round
-
-GARBAGE_GRACE_SECONDS = 3600.0
-"""What no manifest names is removed at a start after this time: longer than a commit that may still go on lasts."""
 
 
 def _name() -> str:
@@ -48,7 +47,12 @@ def run_flow(settings: Settings, run_dir: str | None = None) -> str:
         if run.finished():
             console.say(f"{folder.address}: finished already, nothing to do")
         else:
-            _work(run)
+            try:
+                _work(run)
+            finally:
+                write_catalog(folder)
+        clear_checkpoints(folder.path)
+        remove_old_states(folder, run.settings.rounds - 1, run.settings.train)
         write_catalog(folder)
     return folder.address
 
@@ -118,13 +122,17 @@ def replay_flow(run_dir: str, round: int, name: str, overrides: list[str], score
 
 @contextmanager
 def in_charge(folder: RunFolder) -> Iterator[None]:
-    """Hold the run folder, and clear up what a killed process left in it and on Prefect's server."""
+    """Hold the run folder, and clear up what killed processes left in it and on Prefect's server.
+
+    Twice: first there may be no room for anything else, and at the end the last of their workers has ended too.
+    """
     be_patient()  # a deployment comes here without a command
     with run_lock(folder), tags("mopd", run_tag(folder)):
-        collect_garbage(folder, GARBAGE_GRACE_SECONDS)
+        collect_garbage(folder)
         tag_this_run(folder)
         crash_stale_runs(folder)
         yield
+        collect_garbage(folder)
 
 
 def default_dir(prefix: str = "") -> Path:

@@ -7,17 +7,14 @@ towards is an objective's business (`mopd.objectives`): the trainer asks it for 
 from __future__ import annotations
 
 import math
-import random
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
 import torch
 
-from mopd.engines.stops import LENGTH
 from mopd.errors import InputError
 from mopd.models.device import default_device
 from mopd.models.folders import load_tokenizer, num_output_ids
@@ -27,13 +24,13 @@ from mopd.objectives.base import Update
 from mopd.objectives.response_steps import StepSplitter
 from mopd.optimizers.schedule import learning_rate, updates_of_run
 from mopd.reading.narrow import load_reader
-from mopd.seeds import derive_seed
 from mopd.trainer.checkpoints import Checkpoints, find_checkpoint, is_due, read_updates, save_checkpoint
 from mopd.trainer.gradient_checkpointing import set_checkpointing
 from mopd.trainer.gradients import accumulate_gradients, clip_gradients, precision
 from mopd.trainer.ranks import ALONE, Ranks
 from mopd.trainer.shares import take_gradients
 from mopd.trainer.state import TrainerState, open_state, save_state, update_teacher
+from mopd.trainer.updates import is_cut, split_updates
 
 if TYPE_CHECKING:  # scoring and training run where pydantic is not installed
     from mopd.settings import Settings, TrainSettings
@@ -117,18 +114,6 @@ def _load_teacher(
     return load_teacher(sources, load, num_ids=num_output_ids(policy_folder))
 
 
-def split_updates(scores: Rows, settings: Settings, *, round: int) -> Iterator[Rows]:
-    """The rollouts of each optimizer step: whole groups, in a seeded order, split evenly."""
-    groups: dict[str, Rows] = {}
-    for row in scores:
-        groups.setdefault(row["prompt_id"], []).append(row)
-    for epoch in range(settings.train.epochs):
-        names = list(groups)
-        random.Random(derive_seed("train", settings.seed, round, epoch)).shuffle(names)
-        for part in np.array_split(np.arange(len(names)), min(settings.train.updates_per_round, max(len(names), 1))):
-            yield [row for index in part for row in groups[names[index]]]
-
-
 def _tell(progress: Callable[[dict[str, Any]], None], number: int, num_updates: int, share: float, text: str) -> None:
     """How far the round is, when a share of one of its updates is done."""
     which = f"update {number + 1} of {num_updates}: " if num_updates > 1 else ""
@@ -185,11 +170,6 @@ def _check_finite(number: int, loss: float, norm: float) -> None:
             f"update {number}: the loss ({loss}) or its gradient ({norm}) is not finite; "
             "lower train.learning_rate, or look at the round's scores"
         )
-
-
-def is_cut(row: dict[str, Any]) -> bool:
-    """Whether a reply was cut at the longest response."""
-    return bool(row["finish_reason"] == LENGTH)
 
 
 def _move(state: TrainerState, train: TrainSettings, rate: float) -> None:

@@ -16,6 +16,7 @@ from mopd.pulse import beat
 from mopd.sandbox import Sandbox, open_sandbox
 from mopd.settings.verify import VerifySettings
 from mopd.verifiers import Problem, Verdict, Verifier, find_verifier
+from mopd.verifiers.code.proof import Prover
 
 Row = dict[str, Any]
 
@@ -39,13 +40,36 @@ def verify(
     """
     if summarized:
         rollouts = [{**rollout, "text": without_summary(rollout["text"])} for rollout in rollouts]
-    judges = {_prompt_key(prompt): _Judge(prompt) for prompt in prompts}
+    judges = {_prompt_key(prompt): _Judge(prompt, settings) for prompt in prompts}
     pairs = [(judges[_prompt_key(rollout)], rollout) for rollout in rollouts]
     if not any(judge.verifier.sandboxed for judge, _ in pairs):
         return _counted((_verify_one(judge, rollout, settings, None) for judge, rollout in pairs), progress)
     with open_sandbox(settings) as sandbox, ThreadPoolExecutor(sandbox.num_slots) as threads:
         futures = [threads.submit(_verify_one, judge, rollout, settings, sandbox) for judge, rollout in pairs]
         return _counted((future.result() for future in futures), progress)
+
+
+def problem_of(prompt: Row) -> Problem:
+    """What replies to a prompt are judged against."""
+    return Problem(prompt["answer"] or "", prompt.get("tests"), json.loads(prompt.get("metadata") or "{}"))
+
+
+def check_problems(problems: Iterable[tuple[str, Problem]], settings: VerifySettings) -> None:
+    """Whether `verify.verifier`, where there is one, can judge these problems, each behind its prompt's id.
+
+    Raises InputError naming the first that it can't, and the field; or that there is no such verifier.
+    """
+    if settings.verifier is None:
+        return
+    try:
+        verifier = find_verifier(settings.verifier)
+    except InputError as error:
+        raise InputError(f"verify.verifier: {error}") from error
+    with Prover(settings) as prover:
+        for prompt_id, problem in problems:
+            wrong = verifier.find_problem(problem, prover)
+            if wrong:
+                raise InputError(f"verify.verifier: {verifier.name} can't judge prompt {prompt_id}: {wrong}")
 
 
 def _counted(verdicts: Iterable[Row], progress: Callable[[int], None]) -> list[Row]:
@@ -61,13 +85,12 @@ def _counted(verdicts: Iterable[Row], progress: Callable[[int], None]) -> list[R
 class _Judge:
     """A prompt's verifier and problem, read once for its whole group."""
 
-    def __init__(self, prompt: Row) -> None:
+    def __init__(self, prompt: Row, settings: VerifySettings) -> None:
         try:
-            self.verifier: Verifier = find_verifier(prompt["verifier"])
+            self.verifier: Verifier = find_verifier(settings.judge_of(prompt["verifier"]))
         except InputError as error:
             raise InputError(f"prompt {prompt['prompt_id']}: verifier {error}") from error
-        metadata = json.loads(prompt.get("metadata") or "{}")
-        self.problem = Problem(prompt["answer"] or "", prompt.get("tests"), metadata)
+        self.problem = problem_of(prompt)
 
     def judge(self, text: str, settings: VerifySettings, sandbox: Sandbox | None) -> Verdict:
         """The verdict; a broken verifier costs its rollout, not the run."""

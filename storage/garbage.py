@@ -3,67 +3,79 @@
 from __future__ import annotations
 
 import re
-import time
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 
 from storage.errors import StorageError
 from storage.lineage import find_dependent_fork, read_fork_notes
 from storage.logger import LOGGER
-from storage.manifests import POLICIES, REMOVABLE_PREFIX, read_manifests
+from storage.manifests import (
+    POLICIES,
+    REMOVABLE_PREFIX,
+    Manifest,
+    find_problem,
+    read_manifests,
+)
 from storage.policies import policy_depth
 from storage.runs import RunFolder
 from storage.schemas import SCHEMAS
 
 _SHARD = re.compile(r"[^/]+/round=(\d+)/shard-[^/]*\.parquet")
-_POLICY = re.compile(rf"{POLICIES}/round=(\d+)(?:/[^/]+)?")
-Unnamed = tuple[str, float]
-"""A file or folder that may be garbage, and when it changed last, in seconds since the epoch."""
+_POLICY = re.compile(rf"{POLICIES}/round=(\d+)(?:-\d+)?(?:/[^/]+)?")
+WRITER_SECONDS = 3600.0
+"""Where something is written in the scratch place by a process that may live, what is younger than that stays there."""
 
 
-def collect_garbage(run: RunFolder, grace_seconds: float) -> list[str]:
-    """Remove temporary files, shards and policy folders that no manifest names and that nobody touched for a while.
+def collect_garbage(run: RunFolder, grace_seconds: float = WRITER_SECONDS) -> list[str]:
+    """Remove what killed commits left: temporary files, and shards and policy folders that no manifest names.
 
-    What a fork took over stays.
-    Returns their names in the run. Choose `grace_seconds` longer than any commit lasts. Where a manifest can't be read,
-    nothing of its table's round is removed: it may name anything.
+    The caller holds the run, so whoever else commits to it is what a killed process left: its commit then fails, or is
+    whole. Temporary files stay for `grace_seconds` where another process has one. What a fork took over stays. Returns
+    names in the run. Where a manifest can't be read, nothing of its table's round is removed: it may name anything.
     """
-    with run.store.alone():
-        removed = run.store.sweep(grace_seconds)
-        for name, changed in _list_unnamed(run):
-            if time.time() - changed >= grace_seconds:
+    with run.store.alone() as nobody_writes:
+        removed = run.store.sweep(0.0 if nobody_writes else grace_seconds)
+        for table, round, names in _list_unnamed(run):
+            for name in sorted(names):
                 run.store.remove(name)
-                removed.append(name)
+            _remove_robbed(run, table, round, names)
+            removed += sorted(names)
     return removed
 
 
-def _list_unnamed(run: RunFolder) -> Iterator[Unnamed]:
-    """What no manifest names and no fork took over."""
+def _remove_robbed(run: RunFolder, table: str, round: int, removed: Collection[str]) -> None:
+    """Remove manifests that came when it was settled that nobody names their data; only a bucket lets them come."""
+    for name, manifest in (_read_round(run, table, round) or {}).items():
+        if manifest.file in removed and not manifest.home and find_problem(run, manifest):
+            run.store.remove(name)
+
+
+def _list_unnamed(run: RunFolder) -> Iterator[tuple[str, int, set[str]]]:
+    """What no manifest names and no fork took over, by table and round."""
     kept = {file for note in read_fork_notes(run) for file in note["files"]}
     for table in (*SCHEMAS, POLICIES):
-        by_round: dict[int, dict[str, float]] = {}
-        for round, name, changed in _list_data(run, table):
-            of_round = by_round.setdefault(round, {})
-            of_round[name] = max(changed, of_round.get(name, changed))
+        by_round: dict[int, set[str]] = {}
+        for round, name in _list_data(run, table):
+            by_round.setdefault(round, set()).add(name)
         for round, candidates in sorted(by_round.items()):
-            named = _read_named(run, table, round)
-            if named is not None:
-                yield from ((name, changed) for name, changed in candidates.items() if name not in named | kept)
+            named = _read_round(run, table, round)
+            if named is not None and (unnamed := candidates - {one.file for one in named.values()} - kept):
+                yield table, round, unnamed
 
 
-def _list_data(run: RunFolder, table: str) -> Iterator[tuple[int, str, float]]:
-    """Round, name and last change of each shard, or of each file of a policy folder, by the folder's name."""
+def _list_data(run: RunFolder, table: str) -> Iterator[tuple[int, str]]:
+    """Round and name of each shard, or of each policy folder that has a file."""
     depth = policy_depth(run) if table == POLICIES else 3
-    for name, entry in run.store.list_files(f"{table}/").items():
+    for name in run.store.list_files(f"{table}/"):
         data = "/".join(name.split("/")[:depth])
         found = (_POLICY if table == POLICIES else _SHARD).fullmatch(data)
         if found:
-            yield int(found[1]), data, entry.modified
+            yield int(found[1]), data
 
 
-def _read_named(run: RunFolder, table: str, round: int) -> set[str] | None:
-    """The data that a round's manifests name; None where one is damaged."""
+def _read_round(run: RunFolder, table: str, round: int) -> dict[str, Manifest] | None:
+    """A round's manifests by name; None where one is damaged."""
     try:
-        return {manifest.file for manifest in read_manifests(run, table, round)}
+        return read_manifests(run, table, round)
     except StorageError:  # the store, not the manifest
         raise
     except FileNotFoundError:  # another process works there
@@ -84,7 +96,7 @@ def remove_trainer_state(run: RunFolder, round: int) -> None:
         LOGGER.info("trainer state of round %d is kept for %s", round, fork)
         return
     depth = policy_depth(run)
-    files = [name.split("/") for name in run.store.list_files(f"{POLICIES}/round={round:04d}/")]
+    files = [name.split("/") for name in run.store.list_files(f"{run.policy_place(round)}/")]
     inside = (parts for parts in files if len(parts) > depth)
     state = {"/".join(parts[: depth + 1]) for parts in inside if parts[depth].startswith(REMOVABLE_PREFIX)}
     for name in sorted(state):

@@ -13,9 +13,8 @@ import sys
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from functools import cache, cached_property
-from pathlib import PurePosixPath
 from typing import Any, get_origin, get_type_hints
 
 import numpy as np
@@ -147,17 +146,22 @@ def shard_key(
 
 
 def manifest_name(run: RunFolder, table: str, round: int, shard: int, key: str) -> str:
-    """Where the manifest of a shard lies. A store without renames has one name for the policy of a round."""
+    """Where the manifest of a shard lies. A store without renames has one name for the policies of a round's line."""
     if table != POLICIES:
         return f"{table}/round={round:04d}/shard-{shard:05d}-{key[:KEY_LETTERS]}.json"
-    return f"{POLICIES}/round={round:04d}" + (f"-{key[:KEY_LETTERS]}" if run.store.renames else "") + ".json"
+    if run.store.renames:
+        return f"{POLICIES}/round={round:04d}-{key[:KEY_LETTERS]}.json"
+    return f"{run.policy_place(round)}.json"
 
 
 def find_manifest(run: RunFolder, table: str, round: int, shard: int, key: str) -> Manifest | None:
     """The manifest committed under `key`, if it and its data are whole; else None, with a warning if it is damaged.
 
+    None too for a shard that was superseded.
     Raises StorageError for data of an ancestor that is gone or has changed: only that run can make it again.
     """
+    if key in run.superseded:
+        return None
     name = manifest_name(run, table, round, shard, key)
     seen = _SEEN.get()
     if seen is None:
@@ -228,14 +232,15 @@ def scan(
     """The manifests of a table's current shards sorted by (name, round, shard), and what is wrong with the others.
 
     Of several under one place, made by different versions of a stage, the newest whole one is current. `name`: those of
-    one name, the run's own unless it is given; None for all. `unneeded`: keys that aren't looked at.
+    one name, the run's own unless it is given; None for all. `unneeded`: keys that aren't looked at; superseded ones
+    aren't either.
     """
     current: dict[tuple[str, int, int], Manifest] = {}
     problems: list[str] = []
     passed_over = {key[:KEY_LETTERS] for key in unneeded}
     listing = Listing(run.store, run.store.list_files(_prefix(table, round)))
-    for file in _choose_manifests(listing.entries, round):
-        if PurePosixPath(file).stem.rpartition("-")[2] in passed_over:
+    for file in list_current(run, _choose_manifests(listing.entries, round)):
+        if _key_in(file) in passed_over:
             continue
         manifest, problem = _check(run, file, listing)
         if problem:
@@ -269,10 +274,10 @@ def manifest_names(run: RunFolder, table: str, round: int | None = None) -> list
     return _choose_manifests(run.store.list_files(_prefix(table, round)), round)
 
 
-def read_manifests(run: RunFolder, table: str, round: int) -> list[Manifest]:
-    """All manifests of a round, be their data whole or not. ValueError when one is damaged."""
+def read_manifests(run: RunFolder, table: str, round: int) -> dict[str, Manifest]:
+    """All manifests of a round by name, be their data whole or not. ValueError when one is damaged."""
     listing = Listing(run.store, run.store.list_files(_prefix(table, round)))
-    return [Manifest.read(listing, name) for name in _choose_manifests(listing.entries, round)]
+    return {name: Manifest.read(listing, name) for name in _choose_manifests(listing.entries, round)}
 
 
 def round_of(name: str) -> int | None:
@@ -280,6 +285,31 @@ def round_of(name: str) -> int | None:
     table, _, rest = name.partition("/")
     named = (_POLICY if table == POLICIES else _SHARD).fullmatch(rest)
     return int(named[1]) if named else None
+
+
+def list_current(run: RunFolder, names: Iterable[str]) -> list[str]:
+    """The names without those of manifests that were superseded."""
+    superseded = {key[:KEY_LETTERS] for key in run.superseded}
+    return [name for name in names if not _is_of_another_line(run, name) and _key_in(name) not in superseded]
+
+
+def list_renamed(run: RunFolder, names: Iterable[str]) -> dict[str, str]:
+    """The manifests among the names whose rows have got another name than they say, and that one."""
+    renamed = {key[:KEY_LETTERS]: name for key, name in run.renamed.items()}
+    return {name: renamed[_key_in(name)] for name in names if renamed and _key_in(name) in renamed}
+
+
+def _is_of_another_line(run: RunFolder, name: str) -> bool:
+    """Whether a manifest is of a policy of another line of its round, where its name tells that and not its key."""
+    if run.store.renames or not name.startswith(f"{POLICIES}/"):
+        return False
+    round = round_of(name)
+    return round is not None and name != f"{run.policy_place(round)}.json"
+
+
+def _key_in(name: str) -> str:
+    """The beginning of its key, in the name of a shard's manifest."""
+    return name.rpartition("-")[2].removesuffix(".json")
 
 
 def _choose_manifests(names: Iterable[str], round: int | None) -> list[str]:
@@ -315,6 +345,7 @@ def _check_now(run: RunFolder, name: str, listing: Listing | None = None) -> tup
         raise
     except (ValueError, TypeError) as error:
         return None, f"{name} is damaged ({error})"
+    manifest = replace(manifest, name=run.renamed.get(manifest.key, manifest.name))
     return manifest, find_problem(run, manifest, listing.entries if listing else None)
 
 

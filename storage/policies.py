@@ -6,7 +6,7 @@ import uuid
 from pathlib import Path
 
 from storage.errors import StorageError
-from storage.manifests import KEY_LETTERS, POLICIES, Manifest, ancestor_error, is_removable, manifest_name
+from storage.manifests import KEY_LETTERS, Manifest, ancestor_error, is_removable, manifest_name
 from storage.runs import RunFolder
 from storage.stores.base import Damaged
 
@@ -16,7 +16,7 @@ WEIGHTS_ENDING = ".safetensors"
 def policy_name(run: RunFolder, round: int) -> str:
     """Where a new policy of a round goes."""
     attempt = "" if run.store.renames else f"/{uuid.uuid4().hex[:KEY_LETTERS]}"
-    return f"{POLICIES}/round={round:04d}{attempt}"
+    return f"{run.policy_place(round)}{attempt}"
 
 
 def policy_depth(run: RunFolder) -> int:

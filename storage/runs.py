@@ -94,11 +94,30 @@ class RunFolder:
         """The run's name in its tables: the folder's name when it was made."""
         return str(self.document["run_id"])
 
+    def policy_place(self, round: int) -> str:
+        """Where training of `round` leaves its policy (version `round + 1`): `policies/round=0003`, and another place
+        for each line of a round that was redone. In a bucket each attempt has one below it, which its manifest names.
+        """
+        line = self.document.get("lines", {}).get(str(round), 0)
+        return f"policies/round={round:04d}" + (f"-{line}" if line else "")
+
     def policy_folder(self, round: int) -> Path:
-        """Where training of `round` leaves its policy (version `round + 1`), of a run in a folder: in a fork, maybe in
-        an ancestor. In a bucket each attempt has a place of its own, which its manifest names."""
+        """The same as a folder, of a run in a folder: in a fork, maybe in an ancestor."""
         home = self.lineage.get("policies", {}).get(str(round), "")
-        return self.home(home).host_folder / "policies" / f"round={round:04d}"
+        return self.home(home).host_folder / self.policy_place(round)
+
+    @cached_property
+    def superseded(self) -> frozenset[str]:
+        """Keys of shards that the run had before a round of it was redone: they are in no table any more. Their files
+        stay, to be brought back, until garbage is collected."""
+        return frozenset(self.document.get("superseded", ()))
+
+    @property
+    def renamed(self) -> dict[str, str]:
+        """Names that rows have now, by the shard's key: what was made as something beside the run may be its own
+        since a round of it was redone."""
+        renamed: dict[str, str] = self.document.get("renamed", {})
+        return renamed
 
     @property
     def lineage(self) -> dict[str, Any]:
@@ -138,7 +157,10 @@ class RunFolder:
 
     def differences(self, settings: dict[str, Any]) -> dict[str, tuple[Any, Any]]:
         """Dotted keys of settings that differ from the run's, with the value there and the one given (or ABSENT)."""
-        recorded, given = _flatten(self.document["settings"]), _flatten(json.loads(json.dumps(settings)))
+        recorded, given = (
+            flatten_settings(self.document["settings"]),
+            flatten_settings(json.loads(json.dumps(settings))),
+        )
         pairs = {key: (recorded.get(key, ABSENT), given.get(key, ABSENT)) for key in {**recorded, **given}}
         return {key: pair for key, pair in pairs.items() if pair[0] != pair[1]}
 
@@ -184,13 +206,13 @@ def _is_run(store: Store, entry: dict[str, Any]) -> bool:
     return all(document.get(name) == entry[name] for name in ("run_id", "created"))
 
 
-def _flatten(value: Any, prefix: str = "") -> dict[str, Any]:
+def flatten_settings(value: Any, prefix: str = "") -> dict[str, Any]:
     """Nested settings as dotted keys; lists count as one value."""
     if not isinstance(value, dict) or not value:
         return {prefix: value}
     flat: dict[str, Any] = {}
     for key, item in value.items():
-        flat |= _flatten(item, f"{prefix}.{key}" if prefix else str(key))
+        flat |= flatten_settings(item, f"{prefix}.{key}" if prefix else str(key))
     return flat
 
 

@@ -226,7 +226,8 @@ NAME_COLUMNS = {
     "evaluations": "model",
 }
 """The column that a table has in SQL beside those of its files: the name that a shard's manifest gives all its rows, of
-the context they were made under, or of the model that was asked. "" for what the run itself trains on, or trained."""
+the context they were made under, or of the model that was asked. "" for what the run itself trains on, or trained.
+Of other tables SQL has the run's own rows alone: verdicts of another verifier lie among them, by their keys."""
 
 _KEYS = ("run", "round", "prompt_id", "sample", "step", "population", "candidate", "guard")
 

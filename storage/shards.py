@@ -28,6 +28,7 @@ from storage.manifests import (
     find_manifest,
     find_problem,
     is_removable,
+    list_current,
     manifest_name,
     manifest_names,
     manifests,
@@ -38,7 +39,7 @@ from storage.policies import policy_name
 from storage.reading import read_rows
 from storage.runs import RunFolder
 from storage.schemas import Row, column_types
-from storage.stores.files import fsync_path, fsync_tree, naming, sha256_file
+from storage.stores.files import fsync_path, fsync_tree, naming, new_folder, sha256_file
 
 __all__ = [
     "BadFile",
@@ -128,8 +129,7 @@ def commit_folder(
     """
     target = policy_name(run, round)
     with run.store.scratch(f"{POLICIES}-{round:04d}") as temporary:
-        temporary.mkdir()
-        with naming(run.path / target):
+        with new_folder(temporary), naming(run.path / target):
             write(temporary)
         fsync_tree(temporary)
         files = _describe_files(temporary)
@@ -164,7 +164,7 @@ def _publish(run: RunFolder, manifest: Manifest, data: Path | None = None) -> Ma
         stays = there is not None and _is_same_work(run, manifest, there)
         if manifest.table == POLICIES and not stays:
             refuse_committed(run, manifest.round)
-            for damaged in set(manifest_names(run, POLICIES, manifest.round)) - {name}:
+            for damaged in set(list_current(run, manifest_names(run, POLICIES, manifest.round))) - {name}:
                 run.store.remove(damaged)
         return stays
 

@@ -103,6 +103,7 @@ WRONG_COMMANDS = [
     "status absent",
     "sql absent SELECT",
     "show absent --round 0 --prompt p",
+    "trace absent --round 0 --prompt p --sample 0",
     "digest absent",
     "export absent --round 0 new",
     "analyze signal absent --round 0",

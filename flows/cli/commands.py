@@ -41,7 +41,7 @@ mopd = _app(
     (
         *(run.run, run.plan, measure.compare, replay.fork, replay.condition, replay.score),
         *(ANALYZE, measure.probe, measure.eval_),
-        *(look.status, look.sql, look.show, look.digest, look.export),
+        *(look.status, look.sql, look.show, look.trace, look.digest, look.export),
         *(TASKS, look.doctor),
     ),
 )

@@ -79,6 +79,37 @@ def show(
     return 0
 
 
+def trace(
+    run: Run,
+    /,
+    *,
+    round: WholeNumber,
+    prompt: Annotated[str, Parameter(metavar="ID")],
+    sample: WholeNumber,
+    settings: bool = False,
+    json: bool = False,
+) -> int:
+    """Show the lineage of a rollout, from its task to the updates that trained on it.
+
+    Args:
+        run: the run's folder
+        round: from 0 on
+        prompt: the id of the rollout's prompt
+        sample: the rollout's number in its group, from 0 on
+        settings: show the settings that each step's key holds
+        json: for programs
+    """
+    from json import dumps
+
+    from flows.report.trace.lineage import trace
+    from flows.report.trace.text import trace_text
+    from storage.runs import RunFolder
+
+    traced = trace(RunFolder.open(run), round, prompt, sample, with_settings=settings)
+    print(dumps(traced, indent=2, ensure_ascii=False) if json else trace_text(traced))
+    return 0
+
+
 def digest(run: Run, /) -> int:
     """Print one hash a table, without timings.
 

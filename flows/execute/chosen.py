@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from flows.execute.work import Work, manifest_of, read_shard
 from flows.plan.counts import chosen
+from flows.plan.provenance import provenance
 from flows.plan.shard import Shard
 from mopd.settings.condition import ConditionSettings
 from storage.errors import StorageError
@@ -32,7 +33,7 @@ def publish_chosen(work: Work) -> Manifest | None:
     name = chosen(read_shard(work.folder, choice))["candidate"]
     candidate = _find_candidate(choice, shard, str(name))
     manifest = manifest_of(work.folder, candidate)
-    info = {**manifest.info, "seconds": 0.0}
+    info = {**manifest.info, **provenance(shard), "seconds": 0.0}
     return commit_again(work.folder, manifest, key=shard.key, parents=shard.parents(work.folder), info=info)
 
 

@@ -18,15 +18,24 @@ from flows.execute.round_scores import RoundScores
 from flows.execute.work import Rows, Work, commit, maker, manifest_of, read_shard, select_groups
 from flows.folder.checkpoints import RoundCheckpoints
 from flows.folder.commits import commits_of, pinned
-from flows.folder.policies import base_folder, gather_trainer_state, policy_folder, teacher_state, trainer_folder
+from flows.folder.policies import (
+    base_folder,
+    gather_trainer_state,
+    policy_folder,
+    remove_old_states,
+    teacher_state,
+    trainer_folder,
+)
 from flows.plan.conditions import CONTROL
+from flows.plan.counts import JUDGES
+from flows.plan.provenance import provenance
 from flows.plan.selection import chosen_groups, control_groups
 from mopd.contexts.summaries import instruction_of
 from mopd.models.chat_template import ChatTemplate, load_chat_template, save_chat_template
 from mopd.objectives import columns_read
 from mopd.settings import GenerateSettings, ModelSettings, Settings
 from storage.runs import RunFolder
-from storage.shards import Manifest, commit_folder, refuse_committed, remove_trainer_state
+from storage.shards import Manifest, commit_folder, refuse_committed
 
 if TYPE_CHECKING:  # torch is imported by the jobs that need it
     from mopd.trainer.ranks import Ranks
@@ -110,18 +119,23 @@ def sample_prompts(loaded: LoadedEngine, work: Work, *, policy_version: int) -> 
     )
 
 
-def verify(_: None, work: Work) -> Rows:
-    """rollouts -> verdicts."""
+def verify(_: None, work: Work) -> Manifest:
+    """rollouts -> verdicts, whose manifest says by which versions of which verifiers."""
+    from mopd.verifiers.versions import judge_versions
     from mopd.verify import verify
 
+    began, settings = time.monotonic(), work.settings.verify
+    prompts = work.read("prompts")
     rollouts = work.read("rollouts", ("run", "round", "prompt_id", "sample", "text", "finish_reason"))
-    return verify(
-        work.read("prompts"),
+    rows = verify(
+        prompts,
         rollouts,
-        work.settings.verify,
+        settings,
         progress=work.progress(len(rollouts), "verdicts"),
         summarized=bool(instruction_of(work.settings)),
     )
+    judges = judge_versions(settings.judge_of(prompt["verifier"]) for prompt in prompts)
+    return commit(work.folder, work.shard, rows, began, info={JUDGES: judges})
 
 
 def judge_heldout(samples: Rows, work: Work) -> Rows:
@@ -234,7 +248,7 @@ def _commit_policy(work: Work, settings: Settings, scores: RoundScores, parents:
     folder, shard, began = work.folder, work.shard, time.monotonic()
     num_groups = len({row["prompt_id"] for row in scores.rows})
     groups = {"groups": num_groups, "groups_wanted": settings.generate.num_prompts}
-    info: dict[str, Any] = {"version": shard.round + 1, **groups, **maker()}
+    info: dict[str, Any] = {"version": shard.round + 1, **groups, **provenance(shard), **maker()}
     info |= {"ranks": ranks.size, "shard": settings.train.shard}
 
     def write(out: Path) -> None:
@@ -278,8 +292,7 @@ def record(_: None, work: Work) -> Manifest:
     policy = manifest_of(folder, shard.input("policies"))
     rows = [{"run": folder.run_id, **row} for row in policy.info["updates"]]
     manifest = commit(folder, shard, rows, time.monotonic())
-    for old in range(shard.round - work.settings.train.keep_trainer_states + 1):
-        remove_trainer_state(folder, old)
+    remove_old_states(folder, shard.round, work.settings.train)
     return manifest
 
 

@@ -11,6 +11,7 @@ from typing import Any, Self
 from prefect.task_runners import ThreadPoolTaskRunner
 from pydantic import BaseModel, PrivateAttr
 
+from flows.execute.attempts import Attempts
 from flows.execute.out_of_memory import explain_out_of_memory
 from flows.execute.work import judge_shard, load_device, make_shard, sample_shard
 from flows.folder.commits import commits_of, pinned
@@ -164,6 +165,7 @@ class Workers:
         self._place = open_place(settings, folder.path / "logs")
         self._device: Pool | None = None
         self._limit: int | None = None
+        self._attempts = Attempts(folder)
         self._slots = ExitStack()
 
     @cached_property
@@ -186,11 +188,12 @@ class Workers:
 
         Raises InputError where that takes more memory than there is: the same again would end the same way.
         """
-        try:
-            return self._make(stage, shard, report)
-        except OutOfMemory as error:
-            shard = replace(shard, settings=pinned(shard.settings, commits_of(self._folder)))
-            raise InputError(in_own_process(explain_out_of_memory, stage.name, shard, error)) from error
+        with self._attempts.at(stage, shard) as attempt:
+            try:
+                return self._make(stage, attempt, report)
+            except OutOfMemory as error:
+                shard = replace(shard, settings=pinned(shard.settings, commits_of(self._folder)))
+                raise InputError(in_own_process(explain_out_of_memory, stage.name, shard, error)) from error
 
     def _make(self, stage: Stage, shard: Shard, report: Report) -> Manifest:
         if stage.judge:

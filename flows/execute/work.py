@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from importlib import import_module
 from typing import Any, NamedTuple
 
+from flows.plan.provenance import provenance
 from flows.plan.shard import Shard
 from flows.plan.stage import STAGES
 from flows.runtime.messages import Report
@@ -108,9 +109,18 @@ def manifest_of(folder: RunFolder, shard: Shard) -> Manifest:
 
 
 def commit(
-    folder: RunFolder, shard: Shard, rows: Rows, began: float, made_by: dict[str, str] | None = None
+    folder: RunFolder,
+    shard: Shard,
+    rows: Rows,
+    began: float,
+    made_by: dict[str, str] | None = None,
+    *,
+    info: dict[str, Any] | None = None,
 ) -> Manifest:
-    """Publish a shard's rows, made since `began` (monotonic seconds) by this process, or by another `maker`."""
+    """Publish a shard's rows, made since `began` (monotonic seconds) by this process, or by another `maker`.
+
+    `info`: what its manifest says beside that.
+    """
     overrides = {"set": list(shard.overrides)} if shard.overrides else {}
     seconds = time.monotonic() - began
     return commit_shard(
@@ -122,7 +132,14 @@ def commit(
         name=shard.name,
         rows=rows,
         parents=shard.parents(folder),
-        info={**STAGES[shard.table].count(rows), **overrides, "seconds": seconds, **(made_by or maker())},
+        info={
+            **STAGES[shard.table].count(rows),
+            **overrides,
+            **provenance(shard),
+            "seconds": seconds,
+            **(made_by or maker()),
+            **(info or {}),
+        },
     )
 
 

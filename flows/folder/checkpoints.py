@@ -10,9 +10,14 @@ from collections.abc import Callable, Sequence
 from contextlib import suppress
 from pathlib import Path
 
-from storage.stores.files import fsync_path, fsync_tree, make_folder, naming, temporary_path
+from storage.stores.files import fsync_path, fsync_tree, make_folder, naming, remove, scratch_path, temporary_path
 
 CHECKPOINTS = "checkpoints"
+
+
+def clear_checkpoints(run: Path) -> None:
+    """Remove all of a finished run: whoever was killed after its policy was there left them."""
+    remove(run / CHECKPOINTS)
 
 
 class RoundCheckpoints:
@@ -30,7 +35,7 @@ class RoundCheckpoints:
     def write(self, number: int, write: Callable[[Path], None]) -> None:
         """Keep the folder that `write` fills, after `number` updates, in place of all that are there."""
         target = self._folder / f"update-{number:06d}"
-        with temporary_path(self._run, target.name) as temporary:
+        with scratch_path(self._run, target.name) as temporary:
             with naming(target):
                 write(temporary)
             fsync_tree(temporary)

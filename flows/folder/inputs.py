@@ -43,6 +43,7 @@ def check_inputs(_: None, report: Report, settings: Settings, tasks_digest: str)
     check_sampling(settings, template.tokenizer)
     check_prompts([*tasks.train, *tasks.heldout], template, settings)
     check_solutions(tasks.train, settings)
+    check_verifier([*tasks.train, *tasks.heldout], settings)
     check_sandbox([*tasks.train, *tasks.heldout], settings)
     return {
         "model_digest": model_digest(model),
@@ -123,12 +124,22 @@ def check_solutions(tasks: list[Task], settings: Settings) -> None:
         )
 
 
+def check_verifier(tasks: list[Task], settings: Settings) -> None:
+    """What judges all tasks instead of their own verifiers can judge each of them. Raises InputError."""
+    from mopd.verifiers import Problem
+    from mopd.verify import check_problems
+
+    problems = ((task.id, Problem(task.answer, task.tests, task.metadata)) for task in tasks)
+    check_problems(problems, settings.verify)
+
+
 def check_sandbox(tasks: list[Task], settings: Settings) -> None:
     """Code is run in a sandbox that works here, or the run does not begin."""
     from mopd.sandbox import open_sandbox
     from mopd.verifiers import find_verifier
 
-    if any(find_verifier(name).sandboxed for name in {task.verifier for task in tasks}):
+    names = {settings.verify.judge_of(task.verifier) for task in tasks}
+    if any(find_verifier(name).sandboxed for name in names):
         open_sandbox(settings.verify).close()
 
 

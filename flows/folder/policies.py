@@ -8,12 +8,12 @@ from flows.folder.commits import commits_of, pinned
 from flows.plan.conditions import settings_of
 from flows.plan.run import TRAINER
 from mopd.models.teachers import TEACHER_FOLDER, has_weights
-from mopd.settings import Settings
+from mopd.settings import Settings, TrainSettings
 from storage.errors import StorageError
 from storage.manifests import POLICIES, data_name, manifests
 from storage.policies import checked_folder, has_trainer_state
 from storage.runs import RunFolder
-from storage.shards import Manifest
+from storage.shards import Manifest, remove_trainer_state
 
 
 def policy_folder(folder: RunFolder, version: int) -> Path:
@@ -59,6 +59,12 @@ def trainer_folder(folder: RunFolder, version: int) -> Path:
 def teacher_state(folder: RunFolder, settings: Settings, version: int) -> Path | None:
     """The trainer state with the weights of policy `version`'s teacher; None at first, and where it has none."""
     return trainer_folder(folder, version) if version and has_weights(settings.train.teacher) else None
+
+
+def remove_old_states(folder: RunFolder, round: int, train: TrainSettings) -> None:
+    """Remove the trainer states that aren't kept once `round` is trained."""
+    for old in range(round - train.keep_trainer_states + 1):
+        remove_trainer_state(folder, old)
 
 
 def gather_trainer_state(out: Path) -> None:

@@ -9,6 +9,8 @@ from mopd.settings.guards import ACTIONS
 
 Rows = list[dict[str, Any]]
 Info = dict[str, Any]
+JUDGES = "judges"
+"""Of verdicts: the verifiers that gave them, each with its version (`mopd.verifiers.versions`)."""
 
 
 def count_rollouts(rows: Rows) -> Info:

@@ -33,6 +33,8 @@ class Shard:
     """The name that its rows get when it is made: of a context, or of a model. "" for what the run trains on."""
     overrides: tuple[str, ...] = field(default=(), compare=False)
     """What was set otherwise than in the run, as `--set` takes it, where somebody asked for that."""
+    attempt: int = field(default=1, compare=False)
+    """How often it has been tried, this time counted."""
     inputs: tuple[Shard, ...] = ()
     """What its key names: the shards it follows from."""
     read: tuple[Shard, ...] = ()

@@ -54,6 +54,7 @@ LATER_SETTINGS = (
     *("generate.stop", "generate.stop_token_ids", "generate.engine_arguments"),
     *("evaluate.stop", "evaluate.stop_token_ids", "evaluate.max_tokens"),
     *("condition.show_truncated", "train.mask_truncated"),
+    *("verify.verifier", "verify.version"),
     *("train.schedule", "train.optimizer", "train.master_weights"),
 )
 """Settings that came when there were shards already: at its default none is in a key, so that those are still found.

@@ -72,4 +72,6 @@ def _particular(manifests: list[Manifest], rows: int) -> dict[str, Cell]:
         nulls = int(total(manifests, "nulls"))
         table = {"pass rate": percent(int(total(manifests, "successes")), rows - nulls), "nulls": nulls}
     columns = STAGES[manifests[0].table].columns
-    return table | {heading: int(total(manifests, name)) for heading, name in columns.items()}
+    table |= {heading: int(total(manifests, name)) for heading, name in columns.items()}
+    attempts = [int(manifest.info.get("attempts", 1)) for manifest in manifests]
+    return table | {"failed attempts": sum(attempts) - len(attempts)}

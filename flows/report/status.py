@@ -9,6 +9,7 @@ from flows.plan.run import DIGESTS, RunPlan
 from flows.plan.selection import round_selection, selection_line
 from flows.plan.shard import EvaluationPlan, Shard
 from flows.report.artifacts import find_manifests, total
+from flows.report.last_errors import errors_text, last_errors
 from flows.report.status_guards import guards_status, guards_text
 from flows.report.status_signals import choice_status, mean, signal_row, signals_status
 from flows.report.table import Column, Row, Table
@@ -53,6 +54,7 @@ def _run_status(folder: RunFolder) -> dict[str, Any]:
         "rounds": [_round_status(folder, plan, round) for round in range(len(plan.rounds))],
         "evaluations": evaluations_status(folder, plan),
         "guards": guards_status(folder, plan),
+        "errors": last_errors(folder),
     }
 
 
@@ -90,7 +92,8 @@ def status_text(status: dict[str, Any]) -> str:
     head = f"{status['run']}: {state}; {status['model']}, {status['variant']} contexts"
     if lineage := status["lineage"]:
         head += f"\nforked from {lineage['path']} at round {lineage['round']} with {', '.join(lineage['set'])}"
-    return "\n\n".join([head, _stages_text(status), rounds_text(status)])
+    parts = [head, _stages_text(status), rounds_text(status), errors_text(status["errors"])]
+    return "\n\n".join(part for part in parts if part)
 
 
 def _lineage(folder: RunFolder) -> dict[str, Any] | None:
@@ -169,7 +172,8 @@ def judged_rows(folder: RunFolder, part: EvaluationPlan) -> list[dict[str, Any]]
     def rows(shards: list[Shard], columns: list[str]) -> list[dict[str, Any]]:
         return [row for manifest in find_manifests(folder, shards) for row in read_rows(folder, manifest, columns)]
 
-    verifiers = {row["prompt_id"]: row["verifier"] for row in rows(part.prompts, ["prompt_id", "verifier"])}
+    judge_of = part.evaluations[0].settings.verify.judge_of
+    verifiers = {row["prompt_id"]: judge_of(row["verifier"]) for row in rows(part.prompts, ["prompt_id", "verifier"])}
     return [{**row, "verifier": verifiers.get(row["prompt_id"])} for row in rows(part.evaluations, JUDGED)]
 
 

@@ -9,8 +9,10 @@ import os
 import pickle
 import sys
 import traceback
-from collections.abc import Callable, Iterable
-from typing import Any, Literal
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, Literal, NamedTuple
 
 from flows.runtime.out_of_memory import OutOfMemory, is_refusal
 from mopd.errors import EngineDead
@@ -43,6 +45,36 @@ def answer(send: Send, function: Callable[..., Any], *args: Any, share: bool = T
         return False, None
     send(("result", result if share else None))
     return True, result
+
+
+class WorkerName(NamedTuple):
+    """Whose job an error is of."""
+
+    name: str
+    log: str | None
+
+
+_WORKER = "mopd_worker"
+"""An attribute of errors."""
+
+
+@contextmanager
+def naming_worker(name: str, log: Path | None) -> Iterator[None]:
+    """Errors say which worker's job they are of."""
+    try:
+        yield
+    except Exception as error:
+        vars(error).setdefault(_WORKER, WorkerName(name, str(log) if log else None))
+        raise
+
+
+def worker_of(error: BaseException | None) -> WorkerName | None:
+    """Which worker's job an error is of, or the one that it came from."""
+    while error is not None:
+        if _WORKER in vars(error):
+            return WorkerName(*vars(error)[_WORKER])
+        error = error.__cause__
+    return None
 
 
 def outcome(messages: Iterable[Message], report: Report) -> Any:

@@ -21,7 +21,7 @@ from multiprocessing.context import ForkServerProcess
 from pathlib import Path
 from typing import Any
 
-from flows.runtime.messages import DEAD_ENGINE_CODE, Message, Report, outcome, silent
+from flows.runtime.messages import DEAD_ENGINE_CODE, Message, Report, naming_worker, outcome, silent
 from flows.runtime.out_of_memory import GIGABYTE, MemoryWatch, OutOfMemory
 from flows.runtime.places.share import Share
 from flows.runtime.worker_process import serve
@@ -80,7 +80,7 @@ class Worker:
 
         Raises WorkerDied, WorkerStopped, or OutOfMemory where the system killed the process for that, or it said so.
         """
-        with self._lock:
+        with self._lock, naming_worker(self.name, self._log):
             if self._stopped:
                 raise WorkerStopped(f"{self.name}: stopped")
             if self._process is not None and not self._process.is_alive():

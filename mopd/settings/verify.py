@@ -29,6 +29,10 @@ class LimitSettings(Frozen):
 class VerifySettings(Frozen):
     """How rollouts are judged."""
 
+    verifier: str | None = None
+    """What judges everything, instead of what each task names: a verifier, or `package.module:function`."""
+    version: str | None = None
+    """A word for the version of the verifiers: under another one all is judged again. It changes nothing else."""
     success_threshold: float = 1.0
     """A rollout is a success when reward >= this."""
     code_reward: Literal["all", "share"] = "all"
@@ -40,3 +44,7 @@ class VerifySettings(Frozen):
     packages: Annotated[tuple[str, ...], Field(strict=False)] = ()
     """Installed packages, by name, that programs and their tests may import, with what these require: `[numpy]`."""
     limits: LimitSettings = LimitSettings()
+
+    def judge_of(self, verifier: str) -> str:
+        """The name of what judges a task that names `verifier`."""
+        return self.verifier or verifier

@@ -168,13 +168,9 @@ def _judged(task: Task, verifier: str | None, prover: Prover) -> Task:
         chosen = find_verifier(task.verifier)
     except InputError as error:
         raise RowError(f"verifier: {error}") from error
-    extra = (prover,) if chosen.sandboxed else ()
-    judged = Problem(task.answer, task.tests, task.metadata)
-    problem = chosen.check(judged, task.verifier, *extra) if chosen.check else None
-    if problem:
-        missing = [name for name, value in (("answer", task.answer), ("tests", task.tests)) if not value]
-        field = problem.partition(":")[0]
-        raise RowError(f"{field}: missing; add it" if field in missing else problem)
+    wrong = chosen.find_problem(Problem(task.answer, task.tests, task.metadata), prover)
+    if wrong:
+        raise RowError(wrong)
     return task
 
 

@@ -57,16 +57,32 @@ class Verifier:
     """Refuses problems that it can't judge, when tasks are loaded."""
     sandboxed: bool = False
     """Whether it runs what the model wrote, and so needs a sandbox."""
+    packages: tuple[str, ...] = ()
+    """Installed packages whose versions decide its verdicts too."""
+
+    def find_problem(self, problem: Problem, prover: Any) -> str | None:
+        """What of a problem it can't judge: field, what is wrong and the fix, in one line; None for a good one.
+
+        `prover`: of tasks that are read together, asked by a sandboxed verifier (`mopd.verifiers.code.proof`).
+        """
+        wrong = self.check(problem, self.name, *([prover] if self.sandboxed else [])) if self.check else None
+        if wrong is None:
+            return None
+        field = wrong.partition(":")[0]
+        given = {"answer": problem.answer, "tests": problem.tests}
+        return wrong if given.get(field, wrong) else f"{field}: missing; add it"
 
 
 VERIFIERS: Registry[Verifier] = Registry("verifier")
 
 
-def verifier(*, check: ProblemCheck | None = None, sandboxed: bool = False) -> Callable[[Judge], Judge]:
+def verifier(
+    *, check: ProblemCheck | None = None, sandboxed: bool = False, packages: tuple[str, ...] = ()
+) -> Callable[[Judge], Judge]:
     """Registers a judge under its function's name."""
 
     def register(function: Judge) -> Judge:
-        VERIFIERS.add(function.__name__, Verifier(function.__name__, function, check, sandboxed))
+        VERIFIERS.add(function.__name__, Verifier(function.__name__, function, check, sandboxed, packages))
         return function
 
     return register

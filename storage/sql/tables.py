@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from functools import reduce
 from itertools import accumulate, groupby
 from operator import and_
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -19,7 +20,7 @@ import pyarrow.dataset as ds
 from storage.errors import StorageError
 from storage.index import MANY, IndexFile, ShardRows, describe, encode_index, fingerprint, index_name, read_index
 from storage.logger import LOGGER
-from storage.manifests import Manifest, data_name, manifest_name, scan
+from storage.manifests import Manifest, data_name, list_current, list_renamed, manifest_name, scan
 from storage.reading import read_rows
 from storage.runs import RunFolder
 from storage.schemas import LENGTHS, LONG, NAME_COLUMNS, SCHEMAS, Row, column_types
@@ -68,7 +69,7 @@ def open_rounds(
     `by_names`: an index fits where no name has got another file, which is found out faster. Of the shards of which rows
     are used then, each is to be asked for by `is_unchanged`.
     """
-    listed = _list_rounds(run.store, table, by_names)
+    listed = _list_rounds(run, table, by_names)
     worth = [number for number, files in listed.items() if len(files) >= MANY and not bad_files]
     with ThreadPoolExecutor(_READERS) as readers:
         indexes = dict(zip(worth, readers.map(lambda number: read_index(run.store, _folder(table, number)), worth)))
@@ -91,15 +92,31 @@ def is_unchanged(run: RunFolder, shard: ShardRows) -> bool:
     return shard.seen == {name: fingerprint(entry) for name, entry in entries.items() if entry is not None}
 
 
-def _list_rounds(store: Store, table: str, by_names: bool) -> dict[int, dict[str, str]]:
+def _list_rounds(run: RunFolder, table: str, by_names: bool) -> dict[int, dict[str, str]]:
     """The files of each round's folder, by one listing."""
-    files = store.list_names(f"{table}/") if by_names else _list_whole(store, f"{table}/")
+    files = _list_names(run, f"{table}/") if by_names else _list_files(run, f"{table}/")
     rounds = groupby(files, lambda name: name.split("/")[1])
     return {
         int(folder.removeprefix("round=")): {name: files[name] for name in names}
         for folder, names in rounds
         if folder.removeprefix("round=").isdecimal()
     }
+
+
+def _list_files(run: RunFolder, prefix: str) -> dict[str, str]:
+    files = _list_whole(run.store, prefix)
+    return {name: files[name] for name in list_current(run, files)}
+
+
+def _list_names(run: RunFolder, prefix: str) -> dict[str, str]:
+    files = run.store.list_names(prefix)
+    return {name: files[name] for name in list_current(run, files)}
+
+
+def _describe(run: RunFolder, files: Mapping[str, str]) -> str:
+    """One hash for a round's files, and for the names that rows have got since they were made."""
+    renamed = list_renamed(run, files)
+    return describe({name: f"{said} {renamed[name]}" if name in renamed else said for name, said in files.items()})
 
 
 def _list_whole(store: Store, prefix: str) -> dict[str, str]:
@@ -111,8 +128,8 @@ def _fits(run: RunFolder, table: str, round: int, files: Mapping[str, str], inde
     if not index.schema.equals(_small_schema(table)):
         return False
     if by_names:
-        return index.names == describe(files)
-    return index.listing == describe(files) and index.homes == _describe_homes(run, table, round, index.homes)
+        return index.names == _describe(run, files)
+    return index.listing == _describe(run, files) and index.homes == _describe_homes(run, table, round, index.homes)
 
 
 def _describe_homes(run: RunFolder, table: str, round: int, homes: Iterable[str]) -> dict[str, str]:
@@ -129,7 +146,7 @@ def find_current(
     run: RunFolder, table: str, round: int, bad_files: frozenset[str] = frozenset()
 ) -> tuple[list[Manifest], list[str]]:
     """The shards of a round that can be read together, and a line for each other one."""
-    manifests, problems = scan(run, table, round, name=None)
+    manifests, problems = scan(run, table, round, name=None if table in NAME_COLUMNS else "")
     expected = column_types(SCHEMAS[table])
     current = []
     for manifest in manifests:
@@ -155,6 +172,27 @@ def read_small_rows(run: RunFolder, manifests: Sequence[Manifest], columns: list
     return [row for part in parts for row in part.to_pylist()]
 
 
+def read_columns(
+    run: RunFolder, manifests: Sequence[Manifest], columns: Sequence[str], where: Mapping[str, Any] | None = None
+) -> list[Row]:
+    """Some columns of shards of one table, in their order, of the rows that have the values of `where`.
+
+    No other column is read, and so no file is checked as a whole: its pages are. Raises StorageError for a damaged one.
+    """
+    if not manifests:
+        return []
+    table, full = manifests[0].table, view_schema(manifests[0].table)
+    schema = pa.schema([full.field(name) for name in columns])
+    conditions = [pc.field(name) == value for name, value in (where or {}).items()]
+    condition = reduce(and_, conditions) if conditions else None
+    try:
+        batches = list(read_shards(run, table, list(map(_describe_shard, manifests)), schema, condition))
+    except (OSError, pa.ArrowException) as error:
+        line = next(iter(str(error).splitlines()), "")
+        raise StorageError(f"{run.address}: a shard of {table} is damaged or missing ({line}): run again") from error
+    return [row for batch in batches for row in batch.to_pylist()]
+
+
 def index_round(run: RunFolder, round: int) -> None:
     """Make the index of each table of a round that has many shards, where it isn't there or doesn't fit any more."""
     for table in SCHEMAS:
@@ -165,7 +203,7 @@ def index_round(run: RunFolder, round: int) -> None:
 def _find_index(run: RunFolder, table: str, round: int) -> IndexFile | None:
     """The index of a round, where it fits what is there now."""
     folder = _folder(table, round)
-    files = _list_whole(run.store, f"{folder}/")
+    files = _list_files(run, f"{folder}/")
     index = read_index(run.store, folder) if len(files) >= MANY else None
     return index if index is not None and _fits(run, table, round, files, index, by_names=False) else None
 
@@ -173,7 +211,7 @@ def _find_index(run: RunFolder, table: str, round: int) -> IndexFile | None:
 def make_index(run: RunFolder, table: str, round: int) -> IndexFile | None:
     """Read the shards of a round and keep its index, if it can be kept; None where there are few or one is damaged."""
     folder = _folder(table, round)
-    files, names = _list_whole(run.store, f"{folder}/"), run.store.list_names(f"{folder}/")
+    files, names = _list_files(run, f"{folder}/"), _list_names(run, f"{folder}/")
     current, problems = find_current(run, table, round) if len(files) >= MANY else ([], [])
     if len(current) < MANY or problems:
         return None
@@ -184,10 +222,10 @@ def make_index(run: RunFolder, table: str, round: int) -> IndexFile | None:
     except (OSError, pa.ArrowException, StorageError):  # whoever needs what is damaged there tells of it
         return None
     homes = _describe_homes(run, table, round, {one.home for one in current} - {""})
-    if _list_whole(run.store, f"{folder}/") != files:
+    if _list_files(run, f"{folder}/") != files:
         return None
-    texts = {name: one.to_json() for name, one in manifests.items()}
-    content = encode_index(describe(files), describe(names), homes, shards, texts, rows)
+    texts = {name: one.to_json() for name, one in manifests.items() if one.key not in run.renamed}
+    content = encode_index(_describe(run, files), _describe(run, names), homes, shards, texts, rows)
     try:
         run.store.replace(index_name(folder), content)
     except (OSError, StorageError) as error:

@@ -113,11 +113,17 @@ class Store(Protocol):
     def scratch(self, name: str) -> AbstractContextManager[Path]:
         """A fresh path on this host to write what `publish` takes; what still lies there in the end is removed."""
 
-    def alone(self) -> AbstractContextManager[None]:
-        """Within it nobody publishes, where the store can see to that; in a bucket only age protects what is new."""
+    def alone(self) -> AbstractContextManager[bool]:
+        """Within it nobody publishes, where the store can see to that; a bucket can't, and `publish` looks again.
+
+        Gives whether nobody has anything in `scratch` either: then all that lies there was left by killed processes.
+        """
 
     def sweep(self, grace_seconds: float) -> list[str]:
-        """Remove what killed writers left in the scratch place, untouched for that long; returns names."""
+        """Remove what killed writers left in the scratch place, untouched for that long; returns names.
+
+        A writer that lives after all gets a FileNotFoundError.
+        """
 
     def local_file(self, name: str, sha256: str) -> Path:
         """The file, or a copy of it, on this host; Damaged where it has other bytes than those of that sha256."""

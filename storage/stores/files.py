@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import hashlib
 import os
@@ -15,7 +16,10 @@ from pathlib import Path
 from storage.errors import StorageError
 
 TEMPORARY = "_tmp"
-LOCK = "commit.lock"
+LOCK, WRITERS = LOCKS = ("commit.lock", "writers.lock")
+WRITERS_PATIENCE_SECONDS = 5.0
+"""For so long who clears up waits for the last writers of a process that was killed to end too."""
+_POLL_SECONDS = 0.05
 
 
 def fsync_path(path: Path) -> None:
@@ -50,7 +54,7 @@ def make_folder(folder: Path) -> None:
 def temporary_path(root: Path, name: str) -> Iterator[Path]:
     """A fresh path under `root/_tmp`; whatever still lies there at the end, or after an error, is removed.
 
-    A killed process leaves it behind, for `collect_garbage`.
+    A killed process leaves it behind.
     """
     folder = root / TEMPORARY
     make_folder(folder)
@@ -61,10 +65,33 @@ def temporary_path(root: Path, name: str) -> Iterator[Path]:
         remove(path)
 
 
+@contextmanager
+def scratch_path(root: Path, name: str) -> Iterator[Path]:
+    """`temporary_path` of a run: nobody takes it for garbage while this process lives, however old it is."""
+    with writing(root), temporary_path(root, name) as path:
+        yield path
+
+
+@contextmanager
+def new_folder(path: Path) -> Iterator[None]:
+    """Make a folder and let it be filled. FileNotFoundError where it was removed meanwhile: what is written to it then
+    may make it again, with a part of its files."""
+    path.mkdir()
+    descriptor = os.open(path, os.O_RDONLY)  # while it is open, no other folder gets its number
+    try:
+        yield
+        if not os.path.samestat(os.fstat(descriptor), path.stat()):
+            raise FileNotFoundError(errno.ENOENT, "was removed while it was written to", str(path))
+    finally:
+        os.close(descriptor)
+
+
 def remove(path: Path) -> None:
     """Remove a file or a folder with all below it, if it is there."""
     if path.is_dir() and not path.is_symlink():
-        shutil.rmtree(path)
+        while path.exists():
+            with suppress(FileNotFoundError):  # another process removes it too
+                shutil.rmtree(path)
     else:
         path.unlink(missing_ok=True)
 
@@ -123,14 +150,49 @@ def write_durably(path: Path, content: bytes) -> None:
 @contextmanager
 def commit_lock(root: Path) -> Iterator[None]:
     """One publisher at a time in a run folder; the kernel frees the lock of a killed process."""
-    folder = root / TEMPORARY
-    make_folder(folder)
-    descriptor = os.open(folder / LOCK, os.O_RDWR | os.O_CREAT, 0o666)
-    try:
+    with _open_lock(root, LOCK) as descriptor:
         fcntl.flock(descriptor, fcntl.LOCK_EX)
         yield
+
+
+@contextmanager
+def writing(root: Path) -> Iterator[None]:
+    """Within it this process has something temporary in a run folder; the kernel sees when it is killed."""
+    with _open_lock(root, WRITERS) as descriptor:
+        fcntl.flock(descriptor, fcntl.LOCK_SH)
+        yield
+
+
+@contextmanager
+def without_writers(root: Path) -> Iterator[bool]:
+    """Within it nobody begins to write anything temporary; False where somebody is at it, and stays at it for a while:
+    then nobody is kept away."""
+    with _open_lock(root, WRITERS) as descriptor:
+        yield _try_for_a_while(descriptor)
+
+
+@contextmanager
+def _open_lock(root: Path, name: str) -> Iterator[int]:
+    """A lock of the run folder; closed, it is free."""
+    folder = root / TEMPORARY
+    make_folder(folder)
+    descriptor = os.open(folder / name, os.O_RDWR | os.O_CREAT, 0o666)
+    try:
+        yield descriptor
     finally:
         os.close(descriptor)
+
+
+def _try_for_a_while(descriptor: int) -> bool:
+    """Have the lock for this process alone, where it comes free in time; who wants to share it does not wait."""
+    until = time.monotonic() + WRITERS_PATIENCE_SECONDS
+    while True:
+        with suppress(BlockingIOError):
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            return True
+        if time.monotonic() > until:
+            return False
+        time.sleep(_POLL_SECONDS)
 
 
 @contextmanager
@@ -152,16 +214,24 @@ def sha256_file(path: Path) -> str:
 
 
 def sweep_temporary(root: Path, grace_seconds: float) -> list[str]:
-    """Remove what killed writers left under `root/_tmp`, untouched for that long; returns names below `root`."""
+    """Remove what killed writers left under `root/_tmp`, untouched for that long; returns names below `root`.
+
+    Each vanishes at once: a writer that lives after all finds nothing of it, never a part.
+    """
     folder = root / TEMPORARY
     make_folder(folder)
     swept = []
-    for path in sorted(path for path in folder.iterdir() if path.name != LOCK):
-        with suppress(FileNotFoundError):  # what its writer removes meanwhile is no garbage
-            if time.time() - last_change(path) >= grace_seconds:
-                remove(path)
+    for path in sorted(path for path in folder.iterdir() if path.name not in LOCKS):
+        with suppress(FileNotFoundError), temporary_path(root, "swept") as aside:  # its writer removes it meanwhile
+            if is_old(last_change(path), grace_seconds):
+                path.replace(aside)
                 swept.append(f"{TEMPORARY}/{path.name}")
     return swept
+
+
+def is_old(changed: float, seconds: float) -> bool:
+    """Whether something that changed then (seconds since the epoch) is as old as that; all is for 0, by any clock."""
+    return not seconds or time.time() - changed >= seconds
 
 
 def last_change(path: Path) -> float:

@@ -21,12 +21,15 @@ from storage.stores.files import (
     make_folder,
     naming,
     remove,
+    scratch_path,
     sha256_file,
     sweep_temporary,
     temporary_path,
+    without_writers,
     write_durably,
     write_exclusive,
     write_replacing,
+    writing,
 )
 from storage.stores.hashes import sha256_once
 
@@ -91,13 +94,15 @@ class LocalStore:
         """Write a file whole, unless it exists."""
         path = self.host_folder / name
         make_folder(path.parent)
-        return not path.exists() and write_exclusive(self.host_folder, path, content)
+        with writing(self.host_folder):
+            return not path.exists() and write_exclusive(self.host_folder, path, content)
 
     def replace(self, name: str, content: bytes) -> None:
         """Write a file whole, over what is there."""
         path = self.host_folder / name
         make_folder(path.parent)
-        write_replacing(self.host_folder, path, content)
+        with writing(self.host_folder):
+            write_replacing(self.host_folder, path, content)
 
     def swap(self, name: str, before: bytes, content: bytes) -> bool:
         """Write a file over one with that content; one publisher at a time."""
@@ -127,7 +132,7 @@ class LocalStore:
     def publish(self, name: str, content: bytes, *, settle: Settle, data: tuple[Path, str] | None = None) -> bytes:
         """Move data to its final name, then link the manifest; one publisher at a time."""
         path = self.host_folder / name
-        with temporary_path(self.host_folder, path.name) as draft, commit_lock(self.host_folder):
+        with scratch_path(self.host_folder, path.name) as draft, commit_lock(self.host_folder):
             write_durably(draft, content)  # before the data moves: a disk that is full here leaves none
             there = path.read_bytes() if path.exists() else None
             if settle(there) and there is not None:
@@ -159,11 +164,13 @@ class LocalStore:
 
     def scratch(self, name: str) -> AbstractContextManager[Path]:
         """A fresh path on the run's own file system, from where it can be renamed."""
-        return temporary_path(self.host_folder, name)
+        return scratch_path(self.host_folder, name)
 
-    def alone(self) -> AbstractContextManager[None]:
-        """The lock of publishers."""
-        return commit_lock(self.host_folder)
+    @contextmanager
+    def alone(self) -> Iterator[bool]:
+        """The lock of publishers and, where it can be had, that of all who write anything."""
+        with without_writers(self.host_folder) as nobody_writes, commit_lock(self.host_folder):
+            yield nobody_writes
 
     def sweep(self, grace_seconds: float) -> list[str]:
         """Remove temporary files of killed writers."""

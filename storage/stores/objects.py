@@ -6,14 +6,16 @@ written over the one that was read (If-Match): of several writers one wins, and 
 
 from __future__ import annotations
 
+import errno
 import hashlib
+import os
 import posixpath
 import random
 import time
 import uuid
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -23,7 +25,15 @@ from storage.errors import StorageError
 from storage.stores.base import Damaged, Entry, Settle
 from storage.stores.bucket import SCHEME, Bucket
 from storage.stores.copies import cache_folder, copy_of
-from storage.stores.files import TEMPORARY, make_folder, naming, sweep_temporary, temporary_path
+from storage.stores.files import (
+    TEMPORARY,
+    is_old,
+    make_folder,
+    naming,
+    scratch_path,
+    sweep_temporary,
+    without_writers,
+)
 from storage.stores.lease import BucketLease, hold
 
 CLAIM = f"{TEMPORARY}/new-run"
@@ -146,19 +156,29 @@ class ObjectStore:
                 self.bucket.put_new(name, content) if there is None else self.bucket.put_over(name, content, there.etag)
             )
             if written is not None:
+                if data is not None:  # who clears up may have seen it before it had a name
+                    self._put_data(*data, there=self._list_data(data[1]))
                 return content
             there = self.bucket.get(name)
             if settle(there.content if there else None) and there is not None:
                 return there.content
             time.sleep(random.uniform(0, 0.1))
 
-    def _put_data(self, written: Path, name: str) -> None:
-        if written.is_file():
-            self.bucket.put(name, written)
-            return
-        for path in sorted(written.rglob("*")):
-            if path.is_file():
-                self.bucket.put(f"{name}/{path.relative_to(written).as_posix()}", path)
+    def _put_data(self, written: Path, name: str, there: Collection[str] = ()) -> None:
+        """Write a file, or all of a folder, but for what is `there`. FileNotFoundError where it was swept meanwhile."""
+        paths = [written] if written.is_file() else [path for path in sorted(written.rglob("*")) if path.is_file()]
+        if not paths:
+            raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), str(written))
+        for path in paths:
+            target = name if path == written else f"{name}/{path.relative_to(written).as_posix()}"
+            if target not in there:
+                self.bucket.put(target, path)
+
+    def _list_data(self, name: str) -> set[str]:
+        """The file, or the files of the folder, as far as they are there."""
+        if self.bucket.head(name) is not None:
+            return {name}
+        return {found for found, _ in self.bucket.list_all(f"{name}/")}
 
     def remove(self, name: str) -> None:
         """Remove a file, or all below a folder: one after the other, which readers may see."""
@@ -166,18 +186,16 @@ class ObjectStore:
 
     def scratch(self, name: str) -> AbstractContextManager[Path]:
         """A fresh path on this host."""
-        return temporary_path(self.host_folder, name)
+        return scratch_path(self.host_folder, name)
 
-    def alone(self) -> AbstractContextManager[None]:
-        """Nobody can be kept away."""
-        return nullcontext()
+    def alone(self) -> AbstractContextManager[bool]:
+        """Nobody can be kept away from the bucket; what lies on this host is asked about."""
+        return without_writers(self.host_folder)
 
     def sweep(self, grace_seconds: float) -> list[str]:
         """Remove scratch files of killed writers of this host, and keys of probes that were killed."""
         files = sweep_temporary(self.host_folder, grace_seconds)
-        keys = [
-            name for name, entry in self.bucket.list_all(TEMPORARY) if time.time() - entry.modified >= grace_seconds
-        ]
+        keys = [name for name, entry in self.bucket.list_all(TEMPORARY) if is_old(entry.modified, grace_seconds)]
         self.bucket.delete(keys)
         return [*files, *keys]
 
@@ -247,14 +265,19 @@ def _probe(bucket: Bucket) -> None:
     """Race for a name, and write on a condition that fails: some stores take the condition and ignore it."""
     next(bucket.list_all(TEMPORARY), None)  # a store may make a bucket where one is written to that isn't there
     name = f"{TEMPORARY}/probe-{uuid.uuid4().hex}"
+    while not _keeps_conditions(bucket, name):
+        if bucket.head(name) is not None:  # else another process has cleared up
+            bucket.delete([name])
+            raise StorageError(
+                f"{bucket.address}: {bucket.reached_at} does not keep the conditions of writes (If-None-Match, "
+                "If-Match), on which a run relies: use another store, or a newer version of this one"
+            )
+    bucket.delete([name])
+
+
+def _keeps_conditions(bucket: Bucket, name: str) -> bool:
     with ThreadPoolExecutor(RACERS) as threads:
         etags = list(threads.map(lambda number: bucket.put_new(name, b"%d" % number), range(RACERS)))
     winners = [etag for etag in etags if etag is not None]
     kept = len(winners) == 1 and bucket.put_over(name, b"again", winners[0]) is not None
-    if not kept or bucket.put_over(name, b"stale", winners[0]) is not None:
-        bucket.delete([name])
-        raise StorageError(
-            f"{bucket.address}: {bucket.reached_at} does not keep the conditions of writes (If-None-Match, If-Match), "
-            "on which a run relies: use another store, or a newer version of this one"
-        )
-    bucket.delete([name])
+    return kept and bucket.put_over(name, b"stale", winners[0]) is None

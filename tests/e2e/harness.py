@@ -17,6 +17,13 @@ from typing import Any
 
 import psutil
 
+from storage.failures import FAILURES
+from storage.index import INDEX
+from storage.manifests import TABLES, manifest_names, scan
+from storage.runs import RUN_FILE, RunFolder
+from storage.sql.catalog import CATALOG_FILE
+from storage.stores.files import LOCKS, TEMPORARY
+from storage.stores.local import LOCK_FILE
 from tests.e2e.commands import ROOT, Commands
 
 FAKE = ("--set", "generate.engine=fake")
@@ -110,6 +117,16 @@ def wait_for(condition: Any, seconds: float = 60.0) -> None:
     while not condition():
         assert time.monotonic() < deadline, "waited in vain"
         time.sleep(0.05)
+
+
+def unnamed_files(run: Path) -> set[str]:
+    """What lies in a run's folder that no manifest names and no run has at its end: nothing, where nothing was left."""
+    folder = RunFolder.open(run)
+    files = {path.relative_to(run).as_posix() for path in run.rglob("*") if path.is_file()}
+    named = {file for table in TABLES for one in scan(folder, table, name=None)[0] for file, *_ in one.list_files()}
+    named |= {name for table in TABLES for name in manifest_names(folder, table)}
+    kept = {RUN_FILE, LOCK_FILE, CATALOG_FILE, *(f"{TEMPORARY}/{lock}" for lock in LOCKS)}
+    return {file for file in files - named - kept if file.partition("/")[0] not in ("logs", INDEX, FAILURES)}
 
 
 def run_tag_of(run: Path) -> str:

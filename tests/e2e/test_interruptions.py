@@ -12,7 +12,7 @@ import pytest
 
 from storage.runs import RunFolder
 from storage.shards import manifests
-from tests.e2e.harness import FAKE, TINY, Prefect, is_alive, wait_for
+from tests.e2e.harness import FAKE, TINY, Prefect, is_alive, unnamed_files, wait_for
 
 pytestmark = pytest.mark.timeout(600)  # each starts a run, and some wait for a second one
 
@@ -26,6 +26,7 @@ def test_after_kill_9_the_run_continues_where_it_was_lost(prefect: Prefect, fini
     stale = [one["id"] for one in prefect.flow_runs(run) if one["state_type"] == "RUNNING"]
     assert stale
     assert not committed(run, "policies", 1)
+    leave_behind(run)
 
     done = prefect.mopd("run", TINY, "--run", run, *FAKE)
     assert done.returncode == 0, done.stdout + done.stderr
@@ -35,6 +36,7 @@ def test_after_kill_9_the_run_continues_where_it_was_lost(prefect: Prefect, fini
     wait_for(lambda: "RUNNING" not in {one["state_type"] for one in prefect.task_runs(run)})
     assert prefect.mopd("digest", run).stdout == prefect.mopd("digest", finished_run).stdout
     assert trainer_state(run) == trainer_state(finished_run)
+    assert unnamed_files(run) == set()
 
 
 def kill_when_committed(prefect: Prefect, run: Path, table: str, round: int) -> None:
@@ -44,6 +46,21 @@ def kill_when_committed(prefect: Prefect, run: Path, table: str, round: int) -> 
         family = psutil.Process(process.pid).children(recursive=True)
         os.kill(process.pid, signal.SIGKILL)
     wait_for(lambda: not any(ours(child) for child in family))
+
+
+def leave_behind(run: Path) -> None:
+    """What a process that is killed at other moments leaves: a half of a policy, a shard without a manifest, and
+    checkpoints of a policy that is there."""
+    for folder in ("_tmp/policies-0001-0123.partial", f"checkpoints/{policy_key(run)}-0123456789ab/update-000001"):
+        (run / folder).mkdir(parents=True)
+        (run / folder / "model.safetensors").write_bytes(b"half")
+    (run / "rollouts" / "round=0001" / "shard-00001-0123456789ab.parquet").write_bytes(b"nobody's")
+
+
+def policy_key(run: Path) -> str:
+    """Of the first round's policy."""
+    (policy,) = manifests(RunFolder.open(run), "policies", 0)
+    return policy.key
 
 
 def written(run: Path) -> dict[Path, int]:

@@ -95,7 +95,7 @@ def test_a_killed_command_leaves_no_actors_and_goes_on_when_it_is_started_again(
     run = tmp_path / "again"
     with driver.start_mopd("run", TINY, "--run", run, *on(cluster)) as process:
         wait_while_it_runs(process, lambda: committed(run, "scores"))
-        held = [*workers(run, ""), *actors()]
+        held = processes(run)
         assert held
         os.kill(process.pid, signal.SIGKILL)
     began = time.monotonic()
@@ -110,12 +110,14 @@ def test_sigterm_ends_a_run_on_ray_in_order(driver: Prefect, cluster: LoopbackCl
     run = tmp_path / "terminated"
     with driver.start_mopd("run", TINY, "--run", run, *on(cluster)) as process:
         wait_while_it_runs(process, lambda: committed(run, "rollouts"))
+        held = processes(run)
+        assert held
         os.kill(process.pid, signal.SIGTERM)
         output, _ = process.communicate(timeout=60)
     assert process.returncode == 143, output
     assert "mopd: terminated; start the same command again to continue" in output
     assert driver.flow_runs(run)[-1]["state_type"] == "CRASHED"
-    wait_for(lambda: not actors(), 30)
+    wait_for(lambda: not any(is_alive(one) for one in held), 30)
 
 
 def run_disturbed(
@@ -164,13 +166,19 @@ def workers(run: Path, kind: str) -> list[psutil.Process]:
     return found
 
 
-def actors() -> list[psutil.Process]:
-    return [process for process in psutil.process_iter() if process.name().startswith("ray::Keeper")]
+def actors(run: Path, kind: str) -> list[psutil.Process]:
+    """What keeps these workers: not the actors of other tests, which the machine has too."""
+    return [worker.parents()[1] for worker in workers(run, kind)]
+
+
+def processes(run: Path) -> list[psutil.Process]:
+    """The workers of a run, and what keeps them."""
+    return [*workers(run, ""), *actors(run, "")]
 
 
 def kill_actors(run: Path, kind: str) -> None:
-    for worker in workers(run, kind):
-        worker.parents()[1].kill()
+    for actor in actors(run, kind):
+        actor.kill()
 
 
 def host_of(cluster: LoopbackCluster, run: Path, kind: str) -> object:

@@ -21,8 +21,8 @@ from mopd.objectives import objective_class
 from mopd.objectives.base import Update
 from mopd.score import Scorer
 from mopd.settings import Settings, parse_settings
-from mopd.train import split_updates
 from mopd.trainer.gradients import accumulate_gradients
+from mopd.trainer.updates import split_updates
 
 CPU = torch.device("cpu")
 Rows = list[dict[str, Any]]

@@ -19,8 +19,9 @@ from mopd.objectives import columns_read
 from mopd.objectives.base import Update
 from mopd.objectives.distill import Distill
 from mopd.settings import Settings, parse_settings
-from mopd.train import NO_SIGNAL, ROUNDING, split_updates, take_step, train_round
+from mopd.train import NO_SIGNAL, ROUNDING, take_step, train_round
 from mopd.trainer.state import open_state, save_state
+from mopd.trainer.updates import split_updates
 from tests.mopd.scoring_samples import PROMPT, scorer_of, shard
 
 CPU = torch.device("cpu")

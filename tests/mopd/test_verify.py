@@ -9,7 +9,7 @@ import pytest
 from mopd.errors import InputError
 from mopd.settings.verify import VerifySettings
 from mopd.verifiers import VERIFIERS, Problem, Verdict, Verifier
-from mopd.verify import verify
+from mopd.verify import check_problems, problem_of, verify
 
 KEYS = {"run": "r", "round": 3, "prompt_id": "p"}
 COLUMNS = {*KEYS, "sample", "reward", "success", "prediction", "feedback", "kind", "error", "seconds"}
@@ -97,3 +97,32 @@ def test_progress_is_told_without_a_sandbox_too() -> None:
     told: list[int] = []
     verify([prompt()], rollouts("40", "27", ""), VerifySettings(), told.append)
     assert told == [1, 2, 3]
+
+
+def test_one_verifier_may_judge_what_tasks_leave_to_others() -> None:
+    settings = VerifySettings(verifier="first_number")
+    (row,) = verify([prompt()], rollouts("40 or 27"), settings)
+    assert (row["reward"], row["prediction"]) == (1.0, "40")
+
+
+@pytest.mark.parametrize(
+    ("verifier", "changes", "message"),
+    [
+        ("code", {}, "verify.verifier: code can't judge prompt p: tests: missing; add it"),
+        ("numeric", {"answer": ""}, "verify.verifier: numeric can't judge prompt p: answer: missing; add it"),
+        ("mcq", {}, "verify.verifier: mcq can't judge prompt p: answer: '40' is not one capital letter"),
+        ("perfect", {}, "verify.verifier: 'perfect' is unknown; choose one of code, "),
+        ("absent:judge", {}, "verify.verifier: 'absent:judge' can't be imported as a verifier"),
+    ],
+    ids=str,
+)
+def test_what_can_not_be_judged_is_named(verifier: str, changes: dict[str, Any], message: str) -> None:
+    with pytest.raises(InputError, match=f"^{message}") as caught:
+        check_problems([("p", problem_of(prompt(**changes)))], VerifySettings(verifier=verifier))
+    assert "\n" not in str(caught.value)
+
+
+def test_what_a_verifier_can_judge_passes() -> None:
+    problems = [("p", problem_of(prompt()))]
+    for verifier in (None, "numeric", "math"):
+        check_problems(problems, VerifySettings(verifier=verifier))

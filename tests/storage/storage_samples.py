@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +10,7 @@ import numpy as np
 
 from storage.runs import RunFolder
 from storage.schemas import SCHEMAS, SIGNALS
-from storage.shards import Manifest, commit_shard, shard_key
+from storage.shards import Manifest, commit_folder, commit_shard, shard_key
 
 Rows = list[dict[str, Any]]
 NUM_TOKENS, SUPPORT = 3, 4
@@ -111,3 +112,9 @@ def write_weights(folder: Path, weights: bytes = b"weights") -> None:
     (folder / "config.json").write_text("{}")
     (folder / "trainer").mkdir()
     (folder / "trainer" / "optimizer.pt").write_bytes(b"state")
+
+
+def commit_policy(run: RunFolder, *, round: int = 0, key: str = "", weights: bytes = b"weights") -> Manifest:
+    """The policy of a round."""
+    write = partial(write_weights, weights=weights)
+    return commit_folder(run, round=round, key=key or key_of(round), parents=[], info={}, write=write)

@@ -12,6 +12,7 @@ from storage.errors import StorageError
 from storage.runs import RunFolder
 from storage.schemas import SCHEMAS
 from storage.shards import read_rows
+from storage.stores.files import LOCKS
 from tests.storage.storage_samples import Rows, commit, make_rows
 
 
@@ -85,4 +86,4 @@ def test_a_refused_shard_leaves_nothing(run: RunFolder) -> None:
     with pytest.raises(StorageError, match=r"rows of rounds \[1\] in a shard of round 0"):
         commit(run, "rollouts", rows, round=0)
     assert not (run.path / "rollouts").exists()
-    assert [path for path in (run.path / "_tmp").iterdir() if path.name != "commit.lock"] == []
+    assert [path for path in (run.path / "_tmp").iterdir() if path.name not in LOCKS] == []

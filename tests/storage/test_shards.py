@@ -23,7 +23,6 @@ from storage.runs import RunFolder
 from storage.shards import (
     BadFile,
     Manifest,
-    collect_garbage,
     commit_folder,
     commit_shard,
     find_manifest,
@@ -34,20 +33,14 @@ from storage.shards import (
     verify_run,
 )
 from storage.stores import files
-from storage.stores.base import Entry, Store
-from storage.stores.local import LocalStore
-from tests.storage.storage_samples import commit, fill, key_of, make_rows, write_weights
+from storage.stores.base import Store
+from tests.storage.storage_samples import commit, commit_policy, fill, key_of, make_rows, write_weights
 
 ROOT = Path(__file__).parents[2]
 
 
-def commit_policy(run: RunFolder, *, round: int = 0, key: str = "", weights: bytes = b"weights") -> Manifest:
-    write = partial(write_weights, weights=weights)
-    return commit_folder(run, round=round, key=key or key_of(round), parents=[], info={}, write=write)
-
-
 def leftovers(run: RunFolder) -> list[str]:
-    return [path.name for path in (run.path / "_tmp").iterdir() if path.name != "commit.lock"]
+    return [path.name for path in (run.path / "_tmp").iterdir() if path.name not in files.LOCKS]
 
 
 def flip_a_byte(path: Path) -> None:
@@ -275,64 +268,6 @@ def test_a_full_disk_is_named_and_leaves_nothing(run: RunFolder) -> None:
     assert "File too large" in done.stdout
     assert manifests(run, "rollouts") == []
     assert leftovers(run) == []
-
-
-def test_garbage_goes_after_its_grace_and_named_files_stay(run: RunFolder) -> None:
-    fill(run)
-    commit_policy(run)
-    lost = run.path / "rollouts" / "round=0000" / "shard-00001-0123456789ab.parquet"
-    lost.write_bytes(b"lost the race")
-    (run.path / "_tmp" / "half.partial").mkdir()
-    run.policy_folder(1).mkdir()
-    write_weights(run.policy_folder(1))
-    assert collect_garbage(run, grace_seconds=3600) == []
-    removed = collect_garbage(run, grace_seconds=0)
-    assert removed == [
-        "_tmp/half.partial",
-        "rollouts/round=0000/shard-00001-0123456789ab.parquet",
-        "policies/round=0001",
-    ]
-    assert verify_run(run) == []
-    assert collect_garbage(run, grace_seconds=0) == []
-
-
-def test_what_another_process_removes_while_garbage_is_looked_for_is_no_error(
-    run: RunFolder, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    commit(run, "rollouts", make_rows("rollouts", run.run_id))
-    for name in ("gone.partial", "half.partial"):
-        (run.path / "_tmp" / name).mkdir()
-    last_change = files.last_change
-
-    def look_too_late(path: Path) -> float:
-        (run.path / "_tmp" / "gone.partial").rmdir()
-        monkeypatch.setattr(files, "last_change", last_change)
-        return last_change(path)
-
-    monkeypatch.setattr(files, "last_change", look_too_late)
-    assert collect_garbage(run, grace_seconds=0) == ["_tmp/half.partial"]
-
-
-def test_a_forks_note_that_goes_while_garbage_is_looked_for_is_no_error(
-    run: RunFolder, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    run.store.replace("forks/failed-1.json", b'{"fork": "/nowhere", "policy": 0, "files": ["rollouts/kept"]}')
-    list_files = LocalStore.list_files
-
-    def list_early(store: LocalStore, prefix: str) -> dict[str, Entry]:
-        found = list_files(store, prefix)
-        store.remove("forks/failed-1.json")
-        return found
-
-    monkeypatch.setattr(LocalStore, "list_files", list_early)
-    assert collect_garbage(run, grace_seconds=0) == []
-
-
-def test_garbage_beside_a_damaged_manifest_is_kept(run: RunFolder) -> None:
-    manifest = commit(run, "rollouts", make_rows("rollouts", run.run_id))
-    next((run.path / "rollouts" / "round=0000").glob("*.json")).write_text("{")
-    assert collect_garbage(run, grace_seconds=0) == []
-    assert (run.path / manifest.file).exists()
 
 
 LOOKS: dict[str, Callable[[RunFolder, Manifest], list[Any]]] = {

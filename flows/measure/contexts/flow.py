@@ -21,7 +21,7 @@ from flows.runtime.console import Console
 from mopd.settings import Settings
 from mopd.settings.context_choice import read_choice
 from storage.runs import RunFolder
-from storage.sql.catalog import write_catalog
+from storage.sql.script import write_catalog
 
 
 @flow(name="contexts", flow_run_name="contexts-r{round:04d}", persist_result=False)

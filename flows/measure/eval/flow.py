@@ -27,7 +27,7 @@ from mopd.settings import Settings
 from mopd.tasks.draw import prompt_rows
 from mopd.tasks.task import Task
 from storage.runs import RunFolder
-from storage.sql.catalog import write_catalog
+from storage.sql.script import write_catalog
 
 EVALUATE_MODEL = replace(STAGES["evaluations"], job="flows.measure.eval.jobs:sample_model")
 """As the run's own stage, but for a model that has a name."""

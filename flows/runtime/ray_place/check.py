@@ -133,7 +133,8 @@ def wants_sandbox(_: None, report: Report, settings: Settings) -> bool:
     from mopd.verifiers import find_verifier
 
     tasks = load_tasks(settings.tasks, settings.seed, settings.verify)
-    return any(find_verifier(task.verifier).sandboxed for task in [*tasks.train, *tasks.heldout])
+    names = {settings.verify.judge_of(task.verifier) for task in [*tasks.train, *tasks.heldout]}
+    return any(find_verifier(name).sandboxed for name in names)
 
 
 def _on_each(nodes: Sequence[dict[str, Any]], function: Callable[..., Any], *args: Any) -> list[Any]:

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from contextlib import suppress
 from typing import Any
 
-from flows.runtime.messages import Message, Report, outcome, silent
+from flows.runtime.messages import Message, Report, naming_worker, outcome, silent
 from flows.runtime.ray_place.keeper import Keeper, Order
 from flows.runtime.worker import PATIENCE_SECONDS, TELL_SECONDS, WorkerDied, WorkerStopped
 
@@ -62,8 +62,9 @@ class RayReplica:
 
         Raises WorkerDied, WorkerStopped, or OutOfMemory.
         """
-        stream = self._actor.run.remote(job, args)
-        return outcome(self._messages(stream), report)
+        with naming_worker(self.name, self._log):
+            stream = self._actor.run.remote(job, args)
+            return outcome(self._messages(stream), report)
 
     def close(self) -> None:
         """Let what is loaded close itself, then give the devices back."""

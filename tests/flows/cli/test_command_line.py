@@ -40,6 +40,14 @@ COMMANDS: dict[str, dict[str, Any]] = {
     "status": {"RUN": NEEDED, "--json": False},
     "sql": {"RUN": NEEDED, "SELECT": NEEDED, "--format": "table"},
     "show": {"RUN": NEEDED, "--round": NEEDED, "--prompt": NEEDED, "--sample": None},
+    "trace": {
+        "RUN": NEEDED,
+        "--round": NEEDED,
+        "--prompt": NEEDED,
+        "--sample": NEEDED,
+        "--settings": False,
+        "--json": False,
+    },
     "digest": {"RUN": NEEDED},
     "export": {"RUN": NEEDED, "FOLDER": NEEDED, "--round": NEEDED},
     "tasks import": {

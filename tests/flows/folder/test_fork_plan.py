@@ -23,7 +23,8 @@ from storage.manifests import manifest_names
 from storage.runs import RunFolder
 from storage.schemas import SCHEMAS
 from storage.shards import collect_garbage, commit_shard, manifests, read_rows, verify_run
-from storage.sql.catalog import connect, query, write_catalog
+from storage.sql.catalog import connect, query
+from storage.sql.script import write_catalog
 from tests.flows.plan.test_plan import commit, finish, run_of
 from tests.flows.rounds_by_jobs import make
 from tests.storage.storage_samples import make_rows

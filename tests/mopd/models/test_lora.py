@@ -17,8 +17,9 @@ from mopd.models.folders import load_model, resolve_model
 from mopd.models.lora import ADAPTER, CONFIG, check_targets, linear_layers, load_student, merged, save_model
 from mopd.objectives import OBJECTIVES
 from mopd.settings import Settings, parse_settings
-from mopd.train import split_updates, take_step, train_round
+from mopd.train import take_step, train_round
 from mopd.trainer.state import TrainerState, open_state
+from mopd.trainer.updates import split_updates
 from storage.runs import RunFolder
 from storage.shards import commit_folder
 

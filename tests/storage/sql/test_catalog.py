@@ -11,9 +11,15 @@ import pytest
 from storage.errors import StorageError
 from storage.runs import RunFolder
 from storage.schemas import SCHEMAS
-from storage.sql.catalog import connect, query, write_catalog
+from storage.sql.catalog import connect, query
+from storage.sql.columns import TABLE_TEXTS, column_text
+from storage.sql.facts import SETTINGS_TEXTS
+from storage.sql.script import write_catalog
+from storage.sql.tables import view_schema
+from storage.sql.views import VIEWS
 from tests.storage.storage_samples import commit, fill, make_rows
 
+EVERY = (*SCHEMAS, "settings", *(view.name for view in VIEWS))
 PLEASANT = (
     ["run", "round", "prompt_id", "sample", "policy_version", "prompt", "answer", "text", "reward", "success"]
     + ["feedback", "variant", "first_success", "second_success", "failure", "mean_teacher_logprob", "num_tokens"]
@@ -21,11 +27,20 @@ PLEASANT = (
 )
 
 
-@pytest.mark.parametrize("view", [*SCHEMAS, "episodes"])
+@pytest.mark.parametrize("view", [*SCHEMAS, *(view.name for view in VIEWS)])
 def test_an_empty_run_has_every_view_with_no_rows(run: RunFolder, view: str) -> None:
     result = query(run, f"SELECT * FROM {view}")
     assert (result.rows, result.excluded) == ([], [])
-    assert set(result.columns) >= set(SCHEMAS.get(view, SCHEMAS["rollouts"]).names) - {"temperature"}
+
+
+def test_every_column_is_described(run: RunFolder) -> None:
+    described = {table: [*view_schema(table).names] for table in SCHEMAS}
+    described |= {"settings": [*SETTINGS_TEXTS]} | {view.name: [*view.columns] for view in VIEWS}
+    assert sorted(described) == [name for (name,) in query(run, "SHOW TABLES").rows]
+    for name, columns in described.items():
+        assert query(run, f"FROM {name} LIMIT 0").columns == columns
+    assert all(column_text(table, column) for table in SCHEMAS for column in described[table])
+    assert [*SCHEMAS] == [*TABLE_TEXTS]
 
 
 def test_episodes_have_one_row_a_rollout_with_all_stages(run: RunFolder) -> None:
@@ -146,7 +161,7 @@ def test_the_written_catalog_gives_the_same_answers(run: RunFolder, monkeypatch:
     portable = duckdb.connect()
     portable.execute(script)
     ours = connect(run)
-    for view in (*SCHEMAS, "episodes"):
+    for view in EVERY:
         for asked in (f"SELECT column_name, column_type FROM (DESCRIBE {view})", f"SELECT * FROM {view} ORDER BY ALL"):
             assert portable.execute(asked).fetchall() == ours.execute(asked).fetchall()
 
@@ -161,3 +176,19 @@ def test_evaluations_of_several_models_are_one_view(run: RunFolder) -> None:
 def test_what_does_not_fit_into_memory_goes_to_a_folder_of_the_users_own(run: RunFolder) -> None:
     (found,) = query(run, "SELECT current_setting('temp_directory')").rows
     assert found[0].endswith(f"mopd-duckdb-{os.geteuid()}")
+
+
+def test_verdicts_of_another_verifier_are_not_among_the_runs_own(
+    run: RunFolder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fill(run)
+    other = [row | {"reward": 0.0, "success": False} for row in make_rows("verdicts", run.run_id)]
+    commit(run, "verdicts", other, name="math")
+    sql = "SELECT count(*), avg(v.reward) FROM scores AS s JOIN verdicts AS v USING (run, round, prompt_id, sample)"
+    assert query(run, sql).rows == [(4, 1.0)]
+    assert query(run, "SELECT count(*), avg(reward) FROM episodes").rows == [(4, 1.0)]
+    write_catalog(run)
+    monkeypatch.chdir(run.path)
+    portable = duckdb.connect()
+    portable.execute((run.path / "catalog.sql").read_text())
+    assert portable.execute("SELECT count(*), avg(reward) FROM verdicts").fetchall() == [(4, 1.0)]

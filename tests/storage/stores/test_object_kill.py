@@ -41,7 +41,7 @@ def test_killed_commits_leave_all_or_nothing(remote: RunFolder, when: str) -> No
         step += 1
     assert step > 6  # two writes of a shard, four of a policy, and its trainer state
     assert len(manifests(remote, "rollouts")) == len(manifests(remote, "policies")) == step
-    collect_garbage(remote, 0)
+    collect_garbage(remote)
     assert verify_run(remote) == []
     assert query(remote, "SELECT count(*) FROM episodes").rows == [(2 * step,)]
     named = {file for table in TABLES for one in manifests(remote, table) for file, *_ in one.list_files()}

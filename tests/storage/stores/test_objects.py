@@ -30,7 +30,8 @@ from storage.shards import (
     remove_trainer_state,
     verify_run,
 )
-from storage.sql.catalog import query, write_catalog
+from storage.sql.catalog import query
+from storage.sql.script import write_catalog
 from storage.stores import bucket as requests
 from storage.stores import copies
 from storage.stores.objects import ObjectStore

@@ -1,7 +1,7 @@
-"""A table of a run as DuckDB sees it: opened when a query reads it, and no further than the query needs.
+"""What DuckDB scans: opened when a query reads it, and no further than the query needs.
 
-Small columns come from the index alone. For others, those shards are opened that have a row which meets the query's
-condition, by the index. Of a round whose index doesn't fit all shards are read: the answer is the same.
+Of tables, small columns come from the index alone. For others, those shards are opened that have a row which meets the
+query's condition, by the index. Of a round whose index doesn't fit all shards are read: the answer is the same.
 """
 
 from __future__ import annotations
@@ -30,19 +30,13 @@ _SHARD = "number of shard"
 """Beside rows of the index: which of the shards they are of."""
 
 
-class TableView(ds.InMemoryDataset):
+class LazyDataset(ds.InMemoryDataset):
     """A dataset of which DuckDB asks a scanner for some columns and a condition, once it runs a query."""
 
-    def __init__(self, run: RunFolder, table: str, bad_files: frozenset[str] = frozenset()) -> None:
-        """`bad_files` are known to be damaged."""
-        super().__init__(view_schema(table).empty_table())
-        self._run, self.table, self._bad_files = run, table, bad_files
-        self._small = frozenset(small_columns(table))
-        self.is_open = False
+    def __init__(self, schema: pa.Schema) -> None:
+        super().__init__(schema.empty_table())
         self.error: StorageError | None = None
         """What DuckDB was told of, and wraps in a page of its own."""
-        self.problems: list[str] = []
-        """A line for each shard that was left out, once the table is open."""
 
     def scanner(
         self, columns: Sequence[str] | None = None, filter: pc.Expression | None = None, **_: Any
@@ -62,6 +56,22 @@ class TableView(ds.InMemoryDataset):
         except StorageError as error:
             self.error = error
             raise
+
+    def _read(self, needed: pa.Schema, asked: list[str], condition: pc.Expression | None) -> Iterator[pa.RecordBatch]:
+        raise NotImplementedError
+
+
+class TableView(LazyDataset):
+    """A table of a run."""
+
+    def __init__(self, run: RunFolder, table: str, bad_files: frozenset[str] = frozenset()) -> None:
+        """`bad_files` are known to be damaged."""
+        super().__init__(view_schema(table))
+        self._run, self.table, self._bad_files = run, table, bad_files
+        self._small = frozenset(small_columns(table))
+        self.is_open = False
+        self.problems: list[str] = []
+        """A line for each shard that was left out, once the table is open."""
 
     def _read(self, needed: pa.Schema, asked: list[str], condition: pc.Expression | None) -> Iterator[pa.RecordBatch]:
         is_small = self._small.issuperset(needed.names)

@@ -1,0 +1,146 @@
+"""A database in memory with the views over one run or several, which can't reach any file.
+
+What DuckDB scans is made for each run apart, so that a condition on `run` leaves the other runs unopened: each one's
+rows are projected to its name, which DuckDB compares before it runs anything.
+"""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from functools import reduce
+from pathlib import Path
+
+import duckdb
+
+from storage.errors import StorageError
+from storage.runs import RunFolder
+from storage.schemas import SCHEMAS
+from storage.sql.datasets import JoinedView, LazyDataset, TableView
+from storage.sql.facts import (
+    PLANNED,
+    SETTINGS,
+    VOCABULARY,
+    Facts,
+    Knowledge,
+    ManifestRows,
+    planned_rows,
+    settings_rows,
+    vocabulary_rows,
+)
+from storage.sql.views import VIEWS
+from storage.sql.views.base import PARTS
+
+Bad = frozenset[tuple[str, str]]
+"""Files that are known to be damaged: the address of their run, and their name."""
+
+
+def quote(text: str) -> str:
+    """A string of SQL."""
+    return "'" + text.replace("'", "''") + "'"
+
+
+_LOCK = (
+    f"SET temp_directory = {quote(str(Path(tempfile.gettempdir()) / f'mopd-duckdb-{os.geteuid()}'))}",
+    "SET python_enable_replacements = false",
+    "SET enable_external_access = false",
+    "SET lock_configuration = true",
+)
+
+
+@dataclass(frozen=True)
+class Source:
+    """What DuckDB scans of one run, by the name of the view that it is a part of."""
+
+    run: RunFolder
+    tables: dict[str, TableView]
+    facts: dict[str, LazyDataset]
+
+    @classmethod
+    def of(cls, run: RunFolder, knowledge: Knowledge, bad: Bad) -> Source:
+        """Nothing is opened yet."""
+        files = frozenset(file for address, file in bad if address == run.address)
+        tables = {table: TableView(run, table, files) for table in SCHEMAS}
+        joined = {f"{PARTS}.{table}": JoinedView(run, view) for table, view in tables.items()}
+        return cls(run, tables, {**joined, **_facts(run, knowledge)})
+
+    @property
+    def error(self) -> StorageError | None:
+        """What a part of it couldn't be read for."""
+        return next((part.error for part in (*self.tables.values(), *self.facts.values()) if part.error), None)
+
+
+def _facts(run: RunFolder, knowledge: Knowledge) -> dict[str, LazyDataset]:
+    return {
+        "settings": Facts(run, SETTINGS, lambda: settings_rows(run, knowledge)),
+        f"{PARTS}.manifests": ManifestRows(run, knowledge.stages),
+        f"{PARTS}.planned": Facts(run, PLANNED, lambda: planned_rows(run, knowledge)),
+        f"{PARTS}.vocabulary": Facts(
+            run, VOCABULARY, lambda: vocabulary_rows(run, knowledge), keys=("run", "token_id")
+        ),
+    }
+
+
+@dataclass(frozen=True)
+class Database:
+    """An open connection, and what it scans."""
+
+    connection: duckdb.DuckDBPyConnection
+    sources: list[Source] = field(default_factory=list)
+
+    @classmethod
+    def open(cls, runs: Sequence[RunFolder], knowledge: Knowledge, bad: Bad = frozenset()) -> Database:
+        """All views over the runs; a table is opened when a statement reads it."""
+        database = cls(duckdb.connect(), [Source.of(run, knowledge, bad) for run in runs])
+        database.connection.execute(f"CREATE SCHEMA {PARTS}")
+        for name in (*database.sources[0].tables, *database.sources[0].facts):
+            database._create(name)
+        for view in VIEWS:
+            database.connection.execute(f"CREATE VIEW {view.name} AS {view.sql}")
+        for statement in _LOCK:
+            database.connection.execute(statement)
+        return database
+
+    @property
+    def error(self) -> StorageError | None:
+        """What a run couldn't be read for."""
+        return next((source.error for source in self.sources if source.error), None)
+
+    @property
+    def problems(self) -> list[str]:
+        """A line for each shard that was left out; of several runs, it begins with the run's name."""
+        lines = [
+            (source.run, line) for source in self.sources for view in source.tables.values() for line in view.problems
+        ]
+        return [f"{run.run_id}: {line}" if len(self.sources) > 1 else line for run, line in lines]
+
+    def opened(self) -> list[tuple[RunFolder, str]]:
+        """The tables that were read."""
+        return [(source.run, table) for source in self.sources for table, view in source.tables.items() if view.is_open]
+
+    def _create(self, name: str) -> None:
+        """A view over what all runs have of that name."""
+        schema, _, view = name.rpartition(".")
+        relations = [self._scan(source, name) for source in self.sources]
+        self.connection.execute(f"SET schema = {quote(schema or 'main')}")
+        reduce(duckdb.DuckDBPyRelation.union, relations).create_view(view)
+        self.connection.execute("SET schema = 'main'")
+
+    def _scan(self, source: Source, name: str) -> duckdb.DuckDBPyRelation:
+        relation = self.connection.from_arrow({**source.tables, **source.facts}[name])
+        if len(self.sources) == 1:
+            return relation
+        return relation.project(f"{quote(source.run.run_id)} AS run, * EXCLUDE (run)")
+
+
+def told_apart(runs: Sequence[RunFolder]) -> list[RunFolder]:
+    """The runs, in SQL those of one name called by where they lie: copies keep the name of what they are copies of."""
+    count = Counter(run.run_id for run in runs)
+    return [run if count[run.run_id] == 1 else _called(run, run.address) for run in runs]
+
+
+def _called(run: RunFolder, name: str) -> RunFolder:
+    return replace(run, document={**run.document, "run_id": name})
