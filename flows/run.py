@@ -20,6 +20,7 @@ from flows.folder.other_contexts import open_contexts
 from flows.folder.policies import remove_old_states
 from flows.plan.run import SAMPLED, TRAINED
 from flows.runtime.console import Console
+from flows.runtime.exit_code import RunStopped
 from flows.runtime.patience import be_patient
 from flows.runtime.stale_runs import crash_stale_runs, run_tag, tag_this_run
 from mopd.settings import Settings
@@ -49,8 +50,9 @@ def run_flow(settings: Settings, run_dir: str | None = None) -> str:
         else:
             try:
                 _work(run)
-            finally:
+            except RunStopped:
                 write_catalog(folder)
+                raise
         clear_checkpoints(folder.path)
         remove_old_states(folder, run.settings.rounds - 1, run.settings.train)
         write_catalog(folder)

@@ -21,7 +21,7 @@ from storage.failures import FAILURES
 from storage.index import INDEX
 from storage.manifests import TABLES, manifest_names, scan
 from storage.runs import RUN_FILE, RunFolder
-from storage.sql.catalog import CATALOG_FILE
+from storage.sql.script import CATALOG_FILE
 from storage.stores.files import LOCKS, TEMPORARY
 from storage.stores.local import LOCK_FILE
 from tests.e2e.commands import ROOT, Commands
