@@ -30,7 +30,7 @@ def run_command(config: Address, run_dir: Address | None, overrides: list[str], 
             print(f"{run_dir}: finished already, nothing to do", flush=True)
         else:
             _run_flow(settings, run_dir, config)
-        _show_end(RunFolder.open(_store(settings, run_dir)))
+        show_end(RunFolder.open(_store(settings, run_dir)))
     return 0
 
 
@@ -108,7 +108,8 @@ def _ranks(train: Any) -> str:
     return f", trained by {train.ranks} ranks" + (", each with a share (experimental)" if train.shard == "full" else "")
 
 
-def _show_end(folder: RunFolder) -> None:
+def show_end(folder: RunFolder) -> None:
+    """Print the table by round, and where the run lies."""
     from flows.report.status import rounds_text, run_status
 
     print(f"\n{rounds_text(run_status(folder))}\n\nrun: {folder.address}")

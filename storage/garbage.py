@@ -89,8 +89,11 @@ def remove_trainer_state(run: RunFolder, round: int) -> None:
     """Remove optimizer and teacher state from the policy folder of `round`; the policy itself stays.
 
     Each entry vanishes at once, where the store can do that: a killed process leaves no half state that could be
-    loaded. An ancestor's state, and one that a fork still has to train on from, stay.
+    loaded. An ancestor's state, one that a fork still has to train on from, and one that a round was redone from stay:
+    what was redone once may be redone in another way, or brought back.
     """
+    if any(entry["round"] == round + 1 for entry in run.document.get("redone", ())):
+        return
     fork = find_dependent_fork(run, round)
     if fork is not None:
         LOGGER.info("trainer state of round %d is kept for %s", round, fork)

@@ -103,7 +103,8 @@ class RunFolder:
 
     def policy_folder(self, round: int) -> Path:
         """The same as a folder, of a run in a folder: in a fork, maybe in an ancestor."""
-        home = self.lineage.get("policies", {}).get(str(round), "")
+        is_redone = str(round) in self.document.get("lines", {})
+        home = "" if is_redone else self.lineage.get("policies", {}).get(str(round), "")
         return self.home(home).host_folder / self.policy_place(round)
 
     @cached_property
@@ -124,6 +125,13 @@ class RunFolder:
         """Where a fork comes from, as `storage.lineage` writes it; empty for a run of its own."""
         lineage: dict[str, Any] = self.document.get("lineage", {})
         return lineage
+
+    @property
+    def earlier(self) -> list[dict[str, Any]]:
+        """The settings that rounds below a number follow where these are other ones than the run's: of a fork, or of a
+        run of which a round was redone."""
+        earlier: list[dict[str, Any]] = self.document.get("earlier", self.lineage.get("earlier", []))
+        return earlier
 
     def home(self, name: str) -> Store:
         """Where an ancestor's files lie, by its name in `lineage.homes`; this run's own for "".

@@ -98,6 +98,8 @@ WRONG_COMMANDS = [
     "run absent",
     "compare absent --vary seed=1,2",
     "fork absent --round 0 new",
+    "rerun absent --round 0 --from score",
+    "rerun absent --undo",
     "condition absent --round 0 --name other",
     "score absent --round 0 --name other",
     "status absent",
@@ -215,4 +217,4 @@ def test_no_room_of_flows_is_crowded() -> None:
         folder.name: len(list(folder.glob("*.py"))) for folder in folders if len(list(folder.glob("*.py"))) > 14
     } == {}
     top = {path.stem for path in (ROOT / "flows").glob("*.py")}
-    assert top == {"__init__", "run", "command"}
+    assert top == {"__init__", "run", "redo", "command"}

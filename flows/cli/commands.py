@@ -39,7 +39,7 @@ mopd = _app(
     "mopd",
     "Multi-rollout on-policy distillation, with every stage on disk and one SQL query away.",
     (
-        *(run.run, run.plan, measure.compare, replay.fork, replay.condition, replay.score),
+        *(run.run, run.plan, measure.compare, replay.fork, replay.rerun, replay.condition, replay.score),
         *(ANALYZE, measure.probe, measure.eval_),
         *(look.status, look.sql, look.show, look.trace, look.digest, look.export),
         *(TASKS, look.doctor),

@@ -1,6 +1,10 @@
-"""`mopd fork`, `mopd condition` and `mopd score`: what is there, under other settings; docs/replay.md."""
+"""`mopd fork`, `rerun`, `condition` and `score`: what is there, under other settings; docs/replay.md."""
 
 from __future__ import annotations
+
+from typing import Annotated
+
+from cyclopts import Parameter
 
 from flows.cli.options import Name, Run, Sets, WholeNumber
 from mopd.errors import InputError
@@ -18,6 +22,37 @@ def fork(run: Run, new: Run, /, *, round: WholeNumber, overrides: Sets = ()) -> 
     from flows.cli.replay_text import fork_command
 
     return fork_command(run, round, list(overrides), new)
+
+
+def rerun(
+    run: Run,
+    /,
+    *,
+    round: WholeNumber | None = None,
+    stage: Annotated[str | None, Parameter(name="--from", metavar="STAGE")] = None,
+    overrides: Sets = (),
+    undo: bool = False,
+) -> int:
+    """Go back to a stage of a round in the run itself, and go on under other settings; or take that back.
+
+    What is downstream of it is superseded, and kept until mopd gc.
+
+    Args:
+        run: the run's folder
+        round: the round that is redone, from 0 on
+        stage: draw, generate, verify, condition, score, train or evaluate: what comes before it stays
+        overrides: e.g. train.teacher=frozen; may be repeated
+        undo: bring back what the last rerun superseded
+    """
+    from flows.cli.replay_text import rerun_command, undo_command
+
+    if undo:
+        if round is not None or stage is not None or overrides:
+            raise InputError("--undo: takes back the last rerun, and goes with no other option")
+        return undo_command(run)
+    if round is None or stage is None:
+        raise InputError("name what is redone: --round N --from STAGE, or --undo to take the last rerun back")
+    return rerun_command(run, round, stage, list(overrides))
 
 
 def condition(

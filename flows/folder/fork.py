@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -35,19 +36,17 @@ def fork_run(parent: Address, round: int, overrides: list[str], new: Address) ->
     store = _new_store(folder, new)
     _check_round(folder, parent_plan, round, settings)
     with looking_once():
-        _check_finished(folder, parent_plan, round)
+        check_finished(folder, parent_plan, round, "fork at")
     _check_differs(folder, settings)
     inputs = check_inputs_unchanged(folder, parent_plan, settings)
-    _check_policy(parent_plan, round, settings)
+    check_policy(parent_plan, round, settings, "fork at")
     plan = parent_plan.forked(round, RunPlan(settings, **{name: inputs[name] for name in DIGESTS}))
     with looking_once():
         committed = [(shard.name, shard.find(folder)) for shard in plan.shards()]
     taken = [replace(manifest, name=name) for name, manifest in committed if manifest is not None]
-    first = _find_first_trained(plan, taken)
-    _check_trainer_state(folder, plan, first)
-    _check_adapter(folder, settings, first)
+    check_training(folder, folder, plan, taken, "fork at")
     document = run_document(settings, str(folder.document.get("config")), inputs)
-    lineage = {"round": round, "set": overrides, "earlier": _describe_earlier(plan)}
+    lineage = {"round": round, "set": overrides, "earlier": describe_earlier(plan)}
     return create_fork(folder, store, document, lineage, taken)
 
 
@@ -66,7 +65,8 @@ def overridden(folder: RunFolder, settings: Settings, overrides: list[str]) -> S
     return parse_settings(tree, source=f"{folder.address}/{RUN_FILE} with --set")
 
 
-def _describe_earlier(plan: RunPlan) -> list[dict[str, Any]]:
+def describe_earlier(plan: RunPlan) -> list[dict[str, Any]]:
+    """What run.json says of the rounds that follow other settings than the run's: `RunFolder.earlier`."""
     return [
         {
             "below": below,
@@ -87,14 +87,17 @@ def _check_round(folder: RunFolder, parent_plan: RunPlan, round: int, settings: 
         )
 
 
-def _check_finished(folder: RunFolder, parent_plan: RunPlan, round: int) -> None:
-    """Everything below `round` must be there: it can't be made under the fork's settings."""
-    shards = [shard for part in parent_plan.rounds[:round] for shard in part.needed(folder).all()]
-    missing = parent_plan.missing_of(folder, shards)
+def check_finished(folder: RunFolder, plan: RunPlan, round: int, go_on: str) -> None:
+    """Everything below `round` must be there: it can't be made under other settings.
+
+    `go_on`: the words for going on at another round, as in the checks that follow. Raises InputError, as they do.
+    """
+    shards = [shard for part in plan.rounds[:round] for shard in part.needed(folder).all()]
+    missing = plan.missing_of(folder, shards)
     if missing:
         raise InputError(
             f"--round {round}: round {missing[0].round} of {folder.address} is not finished; "
-            f"{shell_command('run', folder.address)} first, or fork at {missing[0].round} or earlier"
+            f"{shell_command('run', folder.address)} first, or {go_on} {missing[0].round} or earlier"
         )
 
 
@@ -107,34 +110,38 @@ def _check_differs(folder: RunFolder, settings: Settings) -> None:
         )
 
 
-def _check_policy(parent_plan: RunPlan, round: int, settings: Settings) -> None:
+def check_policy(plan: RunPlan, round: int, settings: Settings, go_on: str) -> None:
     """A policy that was trained goes on from its own weights and tokenizer."""
-    model = parent_plan.settings.model.path
+    model = plan.settings.model.path
     if round and settings.model.path != model:
         raise InputError(
             f"--set model.path: at round {round} the run goes on from its own policy, {model} trained; "
-            "fork at round 0 for another model"
+            f"{go_on} 0 for another model"
         )
 
 
-def _find_first_trained(plan: RunPlan, taken: list[Manifest]) -> int:
-    """The first round that the fork has to train; 0 also where it has none to train."""
-    policies = {manifest.round for manifest in taken if manifest.table == POLICIES}
-    return next((number for number in range(plan.settings.rounds) if number not in policies), 0)
+def check_training(folder: RunFolder, new: RunFolder, plan: RunPlan, there: Sequence[Manifest], go_on: str) -> None:
+    """The first round that is still to be trained needs the trainer state that the one before it left, and its adapter.
+
+    `new`: the run that trains it, or what that goes on from; `there`: what the plan has already.
+    """
+    policies = {manifest.round for manifest in there if manifest.table == POLICIES}
+    first = next((number for number in range(plan.settings.rounds) if number not in policies), 0)
+    if first and not keeps_trainer_state(new, first):
+        raise _trainer_state_error(folder, first, go_on)
+    _check_adapter(new, plan.settings, first)
 
 
-def _check_trainer_state(folder: RunFolder, plan: RunPlan, first: int) -> None:
-    """The first round that the fork has to train needs the state that the one before it left."""
-    if not first or keeps_trainer_state(folder, first):
-        return
-    kept = [0, *(number for number in range(1, plan.settings.rounds + 1) if keeps_trainer_state(folder, number))]
-    raise InputError(
-        f"--round {first}: the trainer state that round {first} begins with was removed from {folder.address}; fork at "
+def _trainer_state_error(folder: RunFolder, first: int, go_on: str) -> InputError:
+    last = RunPlan.of(folder).settings.rounds
+    kept = [0, *(number for number in range(1, last + 1) if keeps_trainer_state(folder, number))]
+    return InputError(
+        f"--round {first}: the trainer state that round {first} begins with was removed from {folder.address}; {go_on} "
         f"{' or '.join(map(str, kept))}, or run it again in another folder with a larger train.keep_trainer_states"
     )
 
 
 def _check_adapter(folder: RunFolder, settings: Settings, first: int) -> None:
-    """That round also goes on with the adapter that the one before it left: it must fit `train.lora`."""
+    """The adapter that the round before left must fit `train.lora`."""
     if first and settings.train.lora is not None:
         in_own_process(check_adapter, settings, policy_folder(folder, first))

@@ -1,10 +1,12 @@
-"""What the guards of a run say: which bounds its policies breached, and whether it may go on."""
+"""What the guards of a run say: which bounds its policies breached, and whether, and from where, it goes on."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Any
 
+from flows.folder.rerun import redo
+from flows.folder.rollbacks import ROLLED_BACK, rollbacks
 from flows.plan.run import RunPlan
 from flows.plan.shard import Shard
 from flows.runtime.exit_code import RunStopped
@@ -15,7 +17,11 @@ from storage.manifests import looking_once
 from storage.runs import RunFolder
 from storage.shards import read_rows
 
-Rows = list[dict[str, Any]]
+Row = dict[str, Any]
+Rows = list[Row]
+
+SHOWN = 10
+"""Breaches that people are told of, the latest; all are rows of `guards`."""
 
 
 def read_guards(folder: RunFolder, shards: Iterable[Shard]) -> Rows:
@@ -31,12 +37,7 @@ def breaches(rows: Rows) -> Rows:
     return sorted(breached, key=lambda row: -ACTIONS.index(row["action"]))
 
 
-def stops(row: dict[str, Any]) -> bool:
-    """Whether a breach ends the run."""
-    return bool(row["action"] == "stop")
-
-
-def breach_line(row: dict[str, Any]) -> str:
+def breach_line(row: Row) -> str:
     """A breach in words."""
     return f"{row['guard']} ({row['action']}): {row['why']}"
 
@@ -44,30 +45,83 @@ def breach_line(row: dict[str, Any]) -> str:
 def standing_version(folder: RunFolder, plan: RunPlan) -> int:
     """The policy that the run stands at: the newest one. What earlier ones breached, it has gone on from."""
     with looking_once():
-        return next(
-            (number for number in range(len(plan.rounds)) if _stands_at(folder, plan, number)), len(plan.rounds)
-        )
+        versions = range(len(plan.rounds) + 1)
+        return next(version for version in versions if _stands_at(folder, plan, version))
+
+
+def holding_breach(folder: RunFolder, plan: RunPlan, version: int) -> Row | None:
+    """Of a policy that the run stands at the breach for which it doesn't go on from there; None where it does."""
+    with looking_once():
+        rows = read_guards(folder, plan.guards_needed(folder, version)) if _stands_at(folder, plan, version) else []
+    return next((row for row in breaches(rows) if row["action"] != "warn"), None)
 
 
 def raise_if_stopped(folder: RunFolder, plan: RunPlan, version: int) -> None:
-    """Raises RunStopped where the run stands at that policy, and a breach of it asks for an end."""
-    with looking_once():
-        rows = read_guards(folder, plan.guards_needed(folder, version)) if _stands_at(folder, plan, version) else []
-    standing = breaches(rows)
-    if standing and stops(standing[0]):
-        raise RunStopped(stop_line(folder, standing[0]))
+    """Raises RunStopped where the run ends at that policy."""
+    row = holding_breach(folder, plan, version)
+    if row is not None and not _leads_back(folder, plan, row):
+        raise RunStopped(_stop_line(folder, row))
+
+
+def roll_back(folder: RunFolder, say: Callable[[str], None]) -> RunFolder | None:
+    """The run as it goes on from its best policy, where a breach asks for that; None where nothing does.
+
+    Whoever calls this holds the run. What it gives up is superseded, not removed. Raises RunStopped where the run ends.
+    """
+    plan = RunPlan.of(folder)
+    version = standing_version(folder, plan)
+    raise_if_stopped(folder, plan, version)
+    row = holding_breach(folder, plan, version)
+    if row is None:
+        return None
+    settings, best = plan.settings, row["reference_round"]
+    rate = settings.train.learning_rate * settings.guards.rollback.learning_rate_factor
+    why = f"{ROLLED_BACK}policy {version}: {row['guard']}: {row['why']}"
+    after = redo(folder, best, "train", [f"train.learning_rate={rate!r}"], why=why)
+    say(f"{f'policy {version}':<10} {'guard':<10} back to policy {best}, and on with train.learning_rate={rate!r}")
+    return after
+
+
+def guards_status(folder: RunFolder, plan: RunPlan) -> dict[str, Any]:
+    """Breaches in the order of the policies, and the one that the run is stopped by; None where it may go on."""
+    rows = [breaches(read_guards(folder, plan.guards_needed(folder, version))) for version in range(len(plan.guards))]
+    holding = holding_breach(folder, plan, standing_version(folder, plan))
+    return {
+        "stopped": _shown(holding) if holding else None,
+        "breaches": [_shown(row) for breached in rows for row in breached],
+    }
+
+
+def guards_text(status: dict[str, Any]) -> str:
+    """A line a breach; "" without any."""
+    lines = [f"policy {row['policy']}: {breach_line(row)}" for row in status["breaches"]]
+    left_out = len(lines) - SHOWN
+    more = [f"and {left_out} before these"] if left_out > 0 else []
+    return "\n".join([*lines[-SHOWN:], *more])
+
+
+def _shown(row: Row) -> Row:
+    return {"policy": row["round"], **{name: row[name] for name in ("guard", "action", "why")}}
 
 
 def _stands_at(folder: RunFolder, plan: RunPlan, version: int) -> bool:
     return version == len(plan.rounds) or plan.rounds[version].policy.find(folder) is None
 
 
-def stop_line(folder: RunFolder, row: dict[str, Any]) -> str:
+def _leads_back(folder: RunFolder, plan: RunPlan, row: Row) -> bool:
+    """Whether a breach leads to a rollback: it asks for that, and there is a policy to go back to, not too often."""
+    is_back = row["action"] == "rollback" and row["reference_round"] is not None
+    return is_back and len(rollbacks(folder)) < plan.settings.guards.rollback.most
+
+
+def _stop_line(folder: RunFolder, row: Row) -> str:
     """Which guard ended the run, and what can be done."""
-    name = row["guard"]
+    name, before = row["guard"], ""
+    if row["action"] == "rollback":
+        before = f" after {len(rollbacks(folder))} rollbacks"
     loosened = f"train.max_staleness={row['value']:.0f}" if name == STALENESS else f"guards.on_breach_of.{name}=warn"
     return (
-        f"{folder.address}: stopped at policy {row['round']} by {name}: {row['why']}; "
+        f"{folder.address}: stopped at policy {row['round']} by {name}{before}: {row['why']}; "
         f"{shell_command('run', folder.address, set=loosened)} goes on all the same, "
         f"{shell_command('export', folder.address, 'DIR', round='best')} has the best policy"
     )

@@ -18,7 +18,9 @@ from typing import Any
 
 from flows.folder.commits import HUB, Commits, are_loaded, commits_of, hub_names, load_names, pinned
 from flows.folder.inputs import check_device, check_inputs
+from flows.folder.lines import follow
 from flows.folder.named_models import make_models, model_paths
+from flows.folder.rollbacks import with_lowered_rate
 from flows.plan.conditions import changed_settings
 from flows.plan.run import RunPlan
 from flows.plan.stage import free_settings, is_free
@@ -64,7 +66,7 @@ def run_lock(folder: RunFolder) -> Iterator[None]:
 
     A killed holder's comes free; what it wrote into it tells that it never finished.
     """
-    with _hold(folder) as lease:
+    with hold(folder) as lease:
         lease.write(f"process {os.getpid()} on {platform.node()}")
         yield
         lease.write("")
@@ -72,13 +74,16 @@ def run_lock(folder: RunFolder) -> Iterator[None]:
 
 def ended_cleanly(folder: RunFolder) -> bool:
     """Whether the last process that held the run came to its end. Raises InputError while one holds it."""
-    with _hold(folder) as lease:
+    with hold(folder) as lease:
         return not lease.read()
 
 
 @contextmanager
-def _hold(folder: RunFolder) -> Iterator[Lease]:
-    """Hold the run, or say who does."""
+def hold(folder: RunFolder) -> Iterator[Lease]:
+    """Hold the run for a moment, so that what is planned is still so when it is written.
+
+    Raises InputError while another process holds it.
+    """
     with ExitStack() as stack:
         try:
             lease = stack.enter_context(folder.store.hold())
@@ -137,8 +142,9 @@ def tasks_digest(settings: Settings) -> str:
 
 def _reopen(store: Store, settings: Settings) -> RunFolder:
     """Everything is checked under the lock; then `run.json` notes what changed."""
-    with _hold(RunFolder.open(store)):
+    with hold(RunFolder.open(store)):
         before = RunFolder.open(store)
+        settings = with_lowered_rate(before, settings)
         folder = _continue(before, settings)
         plan = RunPlan.of(folder)
         if plan.missing(folder):
@@ -172,9 +178,10 @@ def _continue(folder: RunFolder, settings: Settings) -> RunFolder:
     ]
     if changed:
         document = _note(document, "changed", changed)
-    return replace(
-        folder, document={**document, "settings": settings.model_dump(mode="json")} if differences else document
-    )
+    if not differences:
+        return folder
+    document = {**document, "settings": settings.model_dump(mode="json")}
+    return follow(folder, document, rounds) if folder.superseded else replace(folder, document=document)
 
 
 def _or_none(value: Any) -> Any:

@@ -37,7 +37,7 @@ def named_conditions(folder: RunFolder) -> dict[str, list[str]]:
     """What `mopd condition`, `score` or `analyze` made beside a run's own: by name, the overrides it was made by."""
     newest: dict[str, list[str]] = {}
     for table in ("contexts", "scores"):
-        made = [manifest for manifest in scan(folder, table, name=None)[0] if "set" in manifest.info]
+        made = [manifest for manifest in scan(folder, table, name=None)[0] if "set" in manifest.info and manifest.name]
         newest |= {manifest.name: manifest.info["set"] for manifest in sorted(made, key=lambda made: made.created)}
     return newest
 

@@ -48,7 +48,8 @@ class RunPlan:
     teacher_digest: str | None
     """Of an external teacher."""
     earlier: tuple[tuple[int, RunPlan], ...] = ()
-    """Of a fork: the plan that rounds below a number follow, in rising order; the other rounds follow this one."""
+    """Of a fork, or of a run that was redone: the plan that rounds below a number follow, in rising order; the other
+    rounds follow this one."""
 
     @classmethod
     def of(cls, folder: RunFolder) -> RunPlan:
@@ -343,10 +344,9 @@ def _planned_once(plan: RunPlan) -> RunPlan:
 
 
 def _earlier(folder: RunFolder) -> tuple[tuple[int, RunPlan], ...]:
-    """What `lineage.earlier` of a fork says."""
     return tuple(
         (part["below"], RunPlan(settings_of(folder, part["settings"]), **{name: part[name] for name in DIGESTS}))
-        for part in folder.lineage.get("earlier", [])
+        for part in folder.earlier
     )
 
 

@@ -149,7 +149,7 @@ def _choices(settings: Settings, tree: Json) -> Json:
 
 
 def _guards(settings: Settings, tree: Json) -> Json:
-    bounds = settings.guards.model_dump(mode="json")
+    bounds = settings.guards.model_dump(mode="json", exclude={"rollback"})
     return {**bounds, "max_staleness": settings.train.max_staleness, "draws": settings.evaluate.bootstrap_samples}
 
 

@@ -187,8 +187,7 @@ def _rows(folder: RunFolder, table: str, round: int, **where: Any) -> list[Row]:
 
 def _system_prompt(folder: RunFolder, round: int) -> str | None:
     """What the prompts of a round are asked under."""
-    earlier = folder.lineage.get("earlier", [])  # of a fork
-    settings = next((part["settings"] for part in earlier if round < part["below"]), None)
+    settings = next((part["settings"] for part in folder.earlier if round < part["below"]), None)
     return settings_of(folder, settings).model.system_prompt
 
 

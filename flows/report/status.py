@@ -5,12 +5,14 @@ from __future__ import annotations
 from dataclasses import asdict
 from typing import Any
 
+from flows.folder.guards import guards_status, guards_text
+from flows.folder.rerun import lines_of
 from flows.plan.run import DIGESTS, RunPlan
 from flows.plan.selection import round_selection, selection_line
 from flows.plan.shard import EvaluationPlan, Shard
 from flows.report.artifacts import find_manifests, total
 from flows.report.last_errors import errors_text, last_errors
-from flows.report.status_guards import guards_status, guards_text
+from flows.report.redone import redone_text
 from flows.report.status_signals import choice_status, mean, signal_row, signals_status
 from flows.report.table import Column, Row, Table
 from flows.report.text import Cell, number, text_table
@@ -48,6 +50,7 @@ def _run_status(folder: RunFolder) -> dict[str, Any]:
         "run": folder.address,
         "config": folder.document.get("config"),
         "lineage": _lineage(folder),
+        "redone": lines_of(folder),
         "model": plan.settings.model.path,
         "variant": plan.settings.condition.variant.kind,
         "finished": not plan.missing(folder),
@@ -92,6 +95,7 @@ def status_text(status: dict[str, Any]) -> str:
     head = f"{status['run']}: {state}; {status['model']}, {status['variant']} contexts"
     if lineage := status["lineage"]:
         head += f"\nforked from {lineage['path']} at round {lineage['round']} with {', '.join(lineage['set'])}"
+    head += "".join(f"\n{redone_text(entry)}" for entry in status["redone"])
     parts = [head, _stages_text(status), rounds_text(status), errors_text(status["errors"])]
     return "\n\n".join(part for part in parts if part)
 

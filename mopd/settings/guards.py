@@ -11,24 +11,34 @@ from mopd.settings.base import Fraction, Frozen, PositiveInt
 if TYPE_CHECKING:
     from mopd.settings.run import Settings
 
-Action = Literal["warn", "stop"]
+Action = Literal["warn", "rollback", "stop"]
 ACTIONS: tuple[Action, ...] = get_args(Action)
 """What a breach leads to, the stronger the later."""
 Share = Annotated[float, Field(gt=0.0, lt=1.0)]
-"""Of a reference, that a number must not fall below."""
+"""Of a whole, which a number must not fall below."""
 Multiple = Annotated[float, Field(gt=1.0)]
 """Of a reference, that a number must not rise above."""
 GATES = ("success_groups", "mixed_groups", "contexts_cut", "verifier_errors")
 """About a round's rollouts and contexts by themselves; the others compare a policy with the best one before it."""
 
 
+class RollbackSettings(Frozen):
+    """How a run goes on from its best policy."""
+
+    learning_rate_factor: Share = 0.5
+    """What `train.learning_rate` is multiplied by."""
+    most: PositiveInt = 2
+    """Times that a run is rolled back; the next breach ends it."""
+
+
 class GuardSettings(Frozen):
     """Bounds between which a run goes on without a word; null: that one is not held against anything."""
 
     on_breach: Action = "warn"
-    """`warn`: the run says so and goes on. `stop`: it ends there, with exit code 3."""
+    """`warn`: the run says so and goes on. `stop`: it ends, with exit code 3. `rollback`: it goes on from the best
+    policy, under a lower learning rate; the first four below, which look at a round by itself, warn then."""
     on_breach_of: dict[str, Action] = Field(default={})
-    """The same for single ones by name, e.g. `{accuracy: stop}`."""
+    """The same for single ones by name, e.g. `{accuracy: rollback, verifier_errors: stop}`."""
     success_groups: PositiveInt | None = 1
     """Fewest groups of a round with a success."""
     mixed_groups: PositiveInt | None = None
@@ -52,18 +62,28 @@ class GuardSettings(Frozen):
     gradient_norm: Multiple | None = 10.0
     """Largest mean gradient norm of a round, as a multiple of the median of the ten rounds before it."""
 
+    rollback: RollbackSettings = RollbackSettings()
+
     def action(self, name: str) -> Action:
         """What a breach of that one leads to."""
-        return self.on_breach_of.get(name, self.on_breach)
+        general: Action = "warn" if self.on_breach == "rollback" and name in GATES else self.on_breach
+        return self.on_breach_of.get(name, general)
+
+    @property
+    def rolls_back(self) -> bool:
+        """Whether any breach leads back to the best policy."""
+        return "rollback" in (self.on_breach, *self.on_breach_of.values())
 
     @model_validator(mode="after")
     def _known(self) -> GuardSettings:
         known = [name for name in type(self).model_fields if not name.startswith(("on_breach", "rollback"))]
-        for name in self.on_breach_of:
+        for name, action in self.on_breach_of.items():
             if name not in known:
                 raise ValueError(f"on_breach_of: {name!r} is unknown; choose one of {', '.join(known)}")
             if getattr(self, name) is None:
                 raise ValueError(f"on_breach_of: {name} has no bound, so nothing breaches it; set guards.{name} too")
+            if action == "rollback" and name in GATES:
+                raise ValueError(f"on_breach_of: {name} compares with no other policy; choose warn or stop for it")
         return self
 
 

@@ -95,6 +95,16 @@ def test_other_contexts_and_forks_are_made_there(here: Prefect, run: str, bucket
     assert (refused.returncode, "lies in another store" in refused.stderr) == (2, True)
 
 
+def test_a_round_is_redone_there_and_taken_back(here: Prefect, run: str, bucket: str) -> None:
+    before = here.mopd("digest", run).stdout
+    redo = ("--round", "0", "--from", "train", "--set", "train.learning_rate=0.01")
+    done = here.mopd("rerun", run, *redo)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert here.mopd("digest", run).stdout == here.mopd("digest", f"{bucket}/runs/fork").stdout != before
+    assert here.mopd("rerun", run, "--undo").returncode == 0
+    assert here.mopd("digest", run).stdout == before
+
+
 BAD = {
     "no bucket": ("s3://no-such-bucket/run", {}, "has no bucket no-such-bucket: make it, or correct the address"),
     "no prefix": ("s3://no-such-bucket", {}, "is no place for a run; name a bucket and a prefix"),

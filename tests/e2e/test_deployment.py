@@ -135,6 +135,23 @@ def test_what_looks_at_runs_is_deployed_too(prefect: Prefect, deployments: dict[
     assert artifact["data"] == page.replace(picture, "") != page  # the UI has no picture beside it
 
 
+def test_a_fork_and_a_rerun_are_started_by_forms(prefect: Prefect, deployments: dict[str, Any], deployed: Path) -> None:
+    schemas = {name: deployments[name]["parameter_openapi_schema"]["properties"] for name in ("fork", "rerun")}
+    assert set(schemas["fork"]) == {"run_dir", "round", "new", "overrides", "start"}
+    assert set(schemas["rerun"]) == {"run_dir", "round", "stage", "overrides"}
+    assert schemas["rerun"]["stage"]["enum"][:3] == ["draw", "generate", "verify"]
+    new = deployed.parent / "fork"
+    asked = {"run_dir": str(deployed), "round": 0, "new": str(new), "overrides": ["train.learning_rate=0.5"]}
+    ended = trigger(prefect, deployments["fork"], asked)
+    assert (ended["state_type"], ended["name"]) == ("COMPLETED", "fork-deployed"), logs(prefect, ended)
+    before = digest_tables(RunFolder.open(new))
+    asked = {"run_dir": str(new), "round": 0, "stage": "train", "overrides": ["train.learning_rate=1e-3"]}
+    ended = trigger(prefect, deployments["rerun"], asked)
+    assert (ended["state_type"], ended["name"]) == ("COMPLETED", "rerun-fork"), logs(prefect, ended)
+    after, first = digest_tables(RunFolder.open(new)), digest_tables(RunFolder.open(deployed))
+    assert after == first != before
+
+
 def test_arms_share_the_first_rollouts_and_a_second_start_does_nothing(prefect: Prefect, compared: Path) -> None:
     sdpo, grpo = (digest_tables(RunFolder.open(compared / "runs" / f"{arm}-seed0")) for arm in ("sdpo", "grpo"))
     shared = ("prompts", "rollouts", "verdicts")
@@ -171,6 +188,8 @@ def test_deployments_are_of_flows_that_say_what_they_do(prefect: Prefect, deploy
     flows = {flow["id"]: flow["name"] for flow in prefect.post("flows/filter")}
     assert {name: flows[deployment["flow_id"]] for name, deployment in deployments.items()} == {
         "run": "mopd",
+        "fork": "mopd-fork",
+        "rerun": "mopd-rerun",
         "compare": "mopd-compare",
         "eval": "mopd-eval",
         "analyze-signal": "mopd-signal",

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import signal
 from pathlib import Path
 
 import pytest
@@ -10,7 +12,7 @@ import pytest
 from storage.digest import digest_tables
 from storage.runs import RunFolder
 from storage.sql.catalog import query
-from tests.e2e.harness import TINY, Prefect
+from tests.e2e.harness import TINY, Prefect, wait_for
 
 SMALL = ("rounds=2", "generate.num_prompts=2", "train.updates_per_round=1", "evaluate.when=never")
 COLLAPSE = ("train.learning_rate=1.0", "train.warmup_steps=0", "guards.success_groups=null", "guards.entropy=0.5")
@@ -71,6 +73,32 @@ def test_a_stop_ends_the_run_until_its_settings_let_it_go_on(
     on = prefect.mopd("run", run, *sets("guards.on_breach_of.entropy=warn"))
     assert on.returncode == 0, on.stdout + on.stderr
     first, other = (digest_tables(RunFolder.open(path)) for path in (warned[0], run))
+    assert {name for name in first if first[name] != other[name]} == set()
+
+
+BACK = ("guards.on_breach_of.entropy=rollback", "guards.rollback.learning_rate_factor=0.001")
+
+
+@pytest.mark.slow
+def test_a_run_that_collapsed_goes_on_from_its_best_policy_also_where_it_is_killed(
+    prefect: Prefect, tmp_path: Path
+) -> None:
+    """Killed where the guard has answered, it goes back at the next start, and is the run that had that rate at once."""
+    run, plain = tmp_path / "run", tmp_path / "plain"
+    command = ("run", TINY, "--run", run, *sets(*SMALL, *COLLAPSE, *BACK))
+    process = prefect.start_mopd(*command)
+    wait_for(lambda: list(run.glob("guards/round=0001/shard-00001-*.json")) or process.poll() is not None, 240)
+    os.killpg(process.pid, signal.SIGKILL)
+    process.communicate()
+    done = prefect.mopd(*command)
+    assert done.returncode == 0, done.stdout + done.stderr
+    (redone,) = json.loads((run / "run.json").read_text())["redone"]
+    assert (redone["round"], redone["set"]) == (0, ["train.learning_rate=0.001"])
+    assert redone["why"].startswith("rolled back: policy 1: entropy: ")
+    assert redone["why"] in prefect.mopd("status", run).stdout
+    once = prefect.mopd("run", TINY, "--run", plain, *sets(*SMALL, *COLLAPSE, *BACK, "train.learning_rate=0.001"))
+    assert once.returncode == 0, once.stdout + once.stderr
+    first, other = (digest_tables(RunFolder.open(path)) for path in (plain, run))
     assert {name for name in first if first[name] != other[name]} == set()
 
 

@@ -22,6 +22,7 @@ COMMANDS: dict[str, dict[str, Any]] = {
     "plan": {"CONFIG": NEEDED, "--set": (), "--device": None},
     "compare": {"CONFIG": NEEDED, "--vary": NEEDED, "--seeds": 1, "--set": (), "--out": None, "--jobs": 1},
     "fork": {"RUN": NEEDED, "NEW": NEEDED, "--round": NEEDED, "--set": ()},
+    "rerun": {"RUN": NEEDED, "--round": None, "--from": None, "--set": (), "--undo": False},
     "condition": {"RUN": NEEDED, "--round": NEEDED, "--set": (), "--variant": None, "--name": None},
     "score": {"RUN": NEEDED, "--round": NEEDED, "--set": (), "--name": NEEDED},
     "analyze signal": {"RUN": NEEDED, "--round": NEEDED, "--reference": None, **CONTEXTS},

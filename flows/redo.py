@@ -1,0 +1,50 @@
+"""Flows that use again what a run has: from a stage of a round on in the run itself, or in a fork of it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+from prefect import flow
+from prefect.runtime import flow_run
+from pydantic import Field
+
+from flows.folder.fork import fork_run
+from flows.folder.rerun import is_begun, redo, stage_names
+from flows.run import finish, in_charge
+from storage.runs import RunFolder
+
+StageName = Annotated[str, Field(json_schema_extra={"enum": stage_names()})]
+"""A verb, which a form offers as a choice."""
+
+
+def _name() -> str:
+    return f"{flow_run.flow_name.removeprefix('mopd-')}-{Path(flow_run.parameters['run_dir']).name}"
+
+
+@flow(name="mopd-rerun", flow_run_name=_name, persist_result=False)
+def rerun_flow(run_dir: str, round: int, stage: StageName, overrides: list[str]) -> str:
+    """The run goes on from a stage of a round under its settings with the overrides, to its end.
+
+    `run_dir`: the run's folder or `s3://bucket/prefix`. `overrides`: e.g. `train.teacher=frozen`. What is downstream is
+    superseded; `mopd rerun RUN --undo` brings it back. One that was interrupted goes on. Returns where the run lies.
+    """
+    folder = RunFolder.open(run_dir)
+    with in_charge(folder):
+        folder = RunFolder.open(run_dir)
+        finish(folder if is_begun(folder, round, stage, overrides) else redo(folder, round, stage, overrides))
+    return folder.address
+
+
+@flow(name="mopd-fork", flow_run_name=_name, persist_result=False)
+def fork_flow(run_dir: str, round: int, new: str, overrides: list[str], start: bool = True) -> str:
+    """A new run that has the rounds of another one below `round`, and from there on its settings with the overrides.
+
+    `run_dir`, `new`: where the two lie, a folder or `s3://bucket/prefix`. `overrides`: e.g. `train.objective=grpo`.
+    `start`: run it to its end too. Returns where the new run lies.
+    """
+    folder = fork_run(run_dir, round, overrides, new)
+    if start:
+        with in_charge(folder):
+            finish(folder)
+    return folder.address
