@@ -83,7 +83,7 @@ BACK = ("guards.on_breach_of.entropy=rollback", "guards.rollback.learning_rate_f
 def test_a_run_that_collapsed_goes_on_from_its_best_policy_also_where_it_is_killed(
     prefect: Prefect, tmp_path: Path
 ) -> None:
-    """Killed where the guard has answered, it goes back at the next start, and is the run that had that rate at once."""
+    """Killed where the guard has answered, it goes back at the next start; it is the run that had that rate at once."""
     run, plain = tmp_path / "run", tmp_path / "plain"
     command = ("run", TINY, "--run", run, *sets(*SMALL, *COLLAPSE, *BACK))
     process = prefect.start_mopd(*command)
