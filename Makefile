@@ -7,7 +7,7 @@ RUN ?= runs/demo-$(shell date +%Y%m%d-%H%M%S)
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-cluster lint docs lock clean environment
+.PHONY: help demo test test-cluster test-faults lint docs lock clean environment
 
 help: ## show this list
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 20
@@ -19,11 +19,14 @@ demo: environment ## multi-rollout distillation of a real model, end to end (RUN
 	@$(BIN)/mopd run examples/demo.yaml --run $(RUN)
 	@$(BIN)/python -m flows.cli.demo $(RUN)
 
-test: environment ## the test suite, but for test-cluster
-	@$(BIN)/python -m pytest -m "not cluster" --durations=25
+test: environment ## the test suite, but for test-cluster and test-faults
+	@$(BIN)/python -m pytest -m "not cluster and not faults" --durations=25
 
 test-cluster: environment ## tests on several hosts, ranks and an object store, all on this machine
 	@$(BIN)/python -m pytest -m cluster --durations=25
+
+test-faults: environment ## kill, damage and starve runs at random (MOPD_FAULT_SEED, MOPD_FAULT_KILLS=50, MOPD_FAULT_RECORD=file)
+	@MOPD_FAULT_SEED=$${MOPD_FAULT_SEED:-$$(date +%s)} $(BIN)/python -m pytest -m faults tests/faults
 
 lint: environment ## ruff (rules and format) and mypy
 	@$(BIN)/ruff check .
@@ -32,6 +35,7 @@ lint: environment ## ruff (rules and format) and mypy
 
 docs: environment ## write the generated pages of docs/ again
 	@$(BIN)/python tools/settings_page.py
+	@$(BIN)/python tools/sql_page.py
 	@$(BIN)/python benchmarks/scale_on_paper.py --write
 
 lock: environment ## resolve requirements/*.lock again

@@ -26,7 +26,7 @@ from flows.plan.run import RunPlan
 from flows.plan.shard import Shard
 from flows.plan.stage import STAGES
 from flows.runtime.messages import silent
-from flows.runtime.patience import TEMPORARY
+from flows.runtime.server.patience import TEMPORARY
 from flows.runtime.worker import warm_up
 from mopd.settings import Settings, load_settings
 from storage.digest import digest_tables

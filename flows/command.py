@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from flows.folder.fork import overridden
 from flows.folder.guards import raise_if_stopped, standing_version
 from flows.folder.open import ended_cleanly, open_run
+from flows.folder.replay.fork import overridden
 from flows.plan.run import RunPlan
 from flows.runtime.launch import command_session, launch
-from flows.runtime.patience import PATIENCE
+from flows.runtime.server.patience import PATIENCE
 from mopd.errors import InputError
 from mopd.settings import Settings, load_settings
 from storage.runs import RunFolder, is_run
@@ -51,16 +52,21 @@ def what_to_run(
 
 
 def _run_flow(settings: Settings, run_dir: Address, config: Address) -> None:
-    """The flow, on the user's Prefect server or on one of its own; inputs are checked while that one starts."""
+    """The flow; inputs are checked while its server starts."""
 
     def prepare() -> None:
         folder = open_run(settings, run_dir, config=_stem(config))
         print(f"{folder.address}: {_sizes(settings)}", flush=True)
 
+    launch_to_end("flows.run:run_flow", _store(settings, run_dir), prepare, settings=settings)
+
+
+def launch_to_end(flow: str, store: Store, prepare: Callable[[], object], **parameters: Any) -> None:
+    """Run a flow that brings the run in `store` to its end, on the user's Prefect server or on one of its own."""
     try:
-        launch("flows.run:run_flow", prepare, settings=settings, run_dir=_store(settings, run_dir).address)
+        launch(flow, prepare, run_dir=store.address, **parameters)
     except Exception:
-        if not PATIENCE.given_up or _is_unfinished(RunFolder.open(_store(settings, run_dir))):
+        if not PATIENCE.given_up or _is_unfinished(RunFolder.open(store)):
             raise  # else only the server does not know that the run has ended
 
 

@@ -9,10 +9,10 @@ from prefect import flow
 from prefect.runtime import flow_run
 from pydantic import Field
 
-from flows.folder.fork import fork_run
-from flows.folder.rerun import is_begun, redo, stage_names
+from flows.folder.replay.fork import check_fork, fork_run
+from flows.folder.replay.rerun import is_begun, redo, stage_names
 from flows.run import finish, in_charge
-from storage.runs import RunFolder
+from storage.runs import RunFolder, is_run
 
 StageName = Annotated[str, Field(json_schema_extra={"enum": stage_names()})]
 """A verb, which a form offers as a choice."""
@@ -41,9 +41,10 @@ def fork_flow(run_dir: str, round: int, new: str, overrides: list[str], start: b
     """A new run that has the rounds of another one below `round`, and from there on its settings with the overrides.
 
     `run_dir`, `new`: where the two lie, a folder or `s3://bucket/prefix`. `overrides`: e.g. `train.objective=grpo`.
-    `start`: run it to its end too. Returns where the new run lies.
+    `start`: run it to its end too. A second start with the same `new` goes on with it. Returns where the new run lies.
     """
-    folder = fork_run(run_dir, round, overrides, new)
+    folder = RunFolder.open(new) if is_run(new) else fork_run(run_dir, round, overrides, new)
+    check_fork(folder, run_dir, round, overrides)
     if start:
         with in_charge(folder):
             finish(folder)

@@ -16,17 +16,17 @@ from flows.execute.stages import answer, choose, condition, draw, evaluate, gene
 from flows.folder.checkpoints import clear_checkpoints
 from flows.folder.guards import holding_breach, raise_if_stopped, roll_back
 from flows.folder.open import open_run, run_lock
-from flows.folder.other_contexts import open_contexts
 from flows.folder.policies import remove_old_states
-from flows.plan.run import SAMPLED, TRAINED
+from flows.folder.replay.other_contexts import open_contexts
+from flows.plan.guards import SAMPLED, TRAINED
+from flows.report.sql.knowledge import leave_catalog
 from flows.runtime.console import Console
-from flows.runtime.exit_code import RunStopped
-from flows.runtime.patience import be_patient
-from flows.runtime.stale_runs import crash_stale_runs, run_tag, tag_this_run
+from flows.runtime.server.patience import be_patient
+from flows.runtime.server.slots import give_slots_back
+from flows.runtime.server.stale_runs import crash_stale_runs, run_tag, tag_this_run
 from mopd.settings import Settings
 from storage.runs import RunFolder
 from storage.shards import collect_garbage
-from storage.sql.script import write_catalog
 from storage.sql.tables import index_round
 
 
@@ -55,13 +55,8 @@ def finish(folder: RunFolder) -> None:
     """
     console, is_whole = Console(), False
     while not is_whole:
-        try:
-            folder = roll_back(folder, console.say) or folder
-            is_whole = _go_on(folder, console)
-        except RunStopped:
-            write_catalog(folder)
-            raise
-    write_catalog(folder)
+        folder = roll_back(folder, console.say) or folder
+        is_whole = _go_on(folder, console)
 
 
 def _go_on(folder: RunFolder, console: Console) -> bool:
@@ -69,10 +64,13 @@ def _go_on(folder: RunFolder, console: Console) -> bool:
     with Run.open(folder, console) as run:
         if run.finished():
             console.say(f"{folder.address}: finished already, nothing to do")
-        elif not _work(run):
-            return False
+        else:
+            leave_catalog(folder)  # for whoever asks meanwhile
+            if not _work(run):
+                return False
         clear_checkpoints(folder.path)
         remove_old_states(folder, run.settings.rounds - 1, run.settings)
+        leave_catalog(folder)
     return True
 
 
@@ -144,7 +142,7 @@ def replay_flow(run_dir: str, round: int, name: str, overrides: list[str], score
             condition(run, round, tried=True)
             if scores:
                 score(run, round, tried=True)
-        write_catalog(folder)
+        leave_catalog(folder)
 
 
 @contextmanager
@@ -158,6 +156,7 @@ def in_charge(folder: RunFolder) -> Iterator[None]:
         collect_garbage(folder)
         tag_this_run(folder)
         crash_stale_runs(folder)
+        give_slots_back(folder.path)
         yield
         collect_garbage(folder)
 

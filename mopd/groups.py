@@ -1,4 +1,6 @@
-"""Which groups of a round are trained on: `generate.groups`, decided from verdicts, before any teacher is paid for.
+"""What follows from the verdicts of a group, before any teacher is paid for: whether it is trained on, its advantages.
+
+`generate.groups` says which groups of a round are trained on.
 
 A round asks its `num_prompts` prompts first, the same ones as with `groups: all`; then further prompts, a shard after
 another, until `num_prompts` groups are useful or `max_oversample` times as many prompts were asked. A further shard is
@@ -14,6 +16,8 @@ import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
+
+import numpy as np
 
 if TYPE_CHECKING:
     from mopd.settings import GenerateSettings
@@ -85,3 +89,33 @@ def group_outcomes(verdicts: Rows) -> dict[str, set[bool]]:
 def useful_groups(verdicts: Rows, kind: str) -> list[str]:
     """The prompt ids of the useful groups, in the order of the rows."""
     return [prompt for prompt, outcomes in group_outcomes(verdicts).items() if USEFUL[kind](outcomes)]
+
+
+KINDS = {(False,): "none", (False, True): "mixed", (True,): "all"}
+"""What a group is called whose verdicts are these: how many of them are successes."""
+
+
+def group_kinds(verdicts: Rows) -> dict[str, str | None]:
+    """The kind of each group, by prompt id; None where nothing of it is judged."""
+    return {prompt: KINDS.get(tuple(sorted(outcomes))) for prompt, outcomes in group_outcomes(verdicts).items()}
+
+
+def group_advantages(verdicts: Rows, *, normalize_std: bool) -> list[float | None]:
+    """Group-relative advantage of each verdict: reward minus the group's mean, over its standard deviation.
+
+    Rollouts without a reward get None and do not enter the group's statistics; a group of equal rewards gets zeros.
+    """
+    groups: dict[str, list[int]] = {}
+    for index, row in enumerate(verdicts):
+        if row["reward"] is not None:
+            groups.setdefault(row["prompt_id"], []).append(index)
+    advantages: list[float | None] = [None] * len(verdicts)
+    for members in groups.values():
+        rewards = np.array([verdicts[index]["reward"] for index in members], dtype=np.float64)
+        equal = rewards.max() == rewards.min()  # the mean of equal rewards may differ from them by rounding
+        centred = np.zeros_like(rewards) if equal else rewards - rewards.mean()
+        if normalize_std and not equal:
+            centred = centred / rewards.std()
+        for index, value in zip(members, centred, strict=True):
+            advantages[index] = float(value)
+    return advantages

@@ -15,6 +15,7 @@ import numpy as np
 import torch
 
 from mopd.errors import InputError
+from mopd.groups import group_advantages
 from mopd.models.device import autocast, default_device
 from mopd.models.folders import model_window
 from mopd.models.teachers import EXTERNAL_PATH, load_teacher, teacher_sources, teacher_version
@@ -228,27 +229,6 @@ class Scorer:
             "support_teacher_logprobs": teacher.support_logps.get(row, none_TK),
             "support_student_logprobs": student.support_logps.get(row, none_TK) if has_student else None,
         }
-
-
-def group_advantages(verdicts: Rows, *, normalize_std: bool) -> list[float | None]:
-    """Group-relative advantage of each verdict: reward minus the group's mean, over its standard deviation.
-
-    Rollouts without a reward get None and do not enter the group's statistics; a group of equal rewards gets zeros.
-    """
-    groups: dict[str, list[int]] = {}
-    for index, row in enumerate(verdicts):
-        if row["reward"] is not None:
-            groups.setdefault(row["prompt_id"], []).append(index)
-    advantages: list[float | None] = [None] * len(verdicts)
-    for members in groups.values():
-        rewards = np.array([verdicts[index]["reward"] for index in members], dtype=np.float64)
-        equal = rewards.max() == rewards.min()  # the mean of equal rewards may differ from them by rounding
-        centred = np.zeros_like(rewards) if equal else rewards - rewards.mean()
-        if normalize_std and not equal:
-            centred = centred / rewards.std()
-        for index, value in zip(members, centred, strict=True):
-            advantages[index] = float(value)
-    return advantages
 
 
 def _copy_columns(rollout: dict[str, Any], context: dict[str, Any]) -> dict[str, Any]:

@@ -3,17 +3,25 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Iterator
+from collections import Counter
+from collections.abc import Callable, Collection, Iterator
 
 from storage.errors import StorageError
 from storage.lineage import find_dependent_fork, read_fork_notes
 from storage.logger import LOGGER
 from storage.manifests import (
+    KEY_LETTERS,
     POLICIES,
     REMOVABLE_PREFIX,
     Manifest,
     find_problem,
+    key_in,
+    list_current,
+    manifest_name,
+    manifest_names,
     read_manifests,
+    round_of,
+    scan,
 )
 from storage.policies import policy_depth
 from storage.runs import RunFolder
@@ -37,9 +45,55 @@ def collect_garbage(run: RunFolder, grace_seconds: float = WRITER_SECONDS) -> li
         for table, round, names in _list_unnamed(run):
             for name in sorted(names):
                 run.store.remove(name)
-            _remove_robbed(run, table, round, names)
+            if names:
+                _remove_robbed(run, table, round, names)
             removed += sorted(names)
     return removed
+
+
+def list_garbage(run: RunFolder) -> dict[str, int]:
+    """What `collect_garbage` would remove if nobody else worked on the run, and the bytes of each."""
+    unnamed = {name: bytes for _, _, names in _list_unnamed(run) for name, bytes in names.items()}
+    return {**run.store.list_temporary(), **unnamed}
+
+
+def list_superseded(run: RunFolder) -> dict[str, int]:
+    """Manifests of shards that were superseded, and the data that only they name, with the bytes of each."""
+    return _with_data(run, lambda table, names: set(names) - set(list_current(run, names)))
+
+
+def list_earlier(run: RunFolder, needed: Collection[str]) -> dict[str, int]:
+    """The same of shards that newer ones of their place came after: of earlier versions of a stage.
+
+    `needed`: keys of shards that stay.
+    """
+    letters = {key[:KEY_LETTERS] for key in needed}
+
+    def choose(table: str, names: list[str]) -> set[str]:
+        current, problems = scan(run, table, name=None)
+        if table == POLICIES or problems:  # what is damaged may be what came after
+            return set()
+        kept = {manifest_name(run, table, one.round, one.shard, one.key) for one in current}
+        return {name for name in list_current(run, names) if name not in kept and key_in(name) not in letters}
+
+    return _with_data(run, choose)
+
+
+def _with_data(run: RunFolder, choose: Callable[[str, list[str]], set[str]]) -> dict[str, int]:
+    """Manifests that are chosen of each table, first, then the data that they name, no other does, and no fork took."""
+    kept = {file for note in read_fork_notes(run) for file in note["files"]}
+    manifests: dict[str, int] = {}
+    data: dict[str, int] = {}
+    for table in (*SCHEMAS, POLICIES):
+        names = manifest_names(run, table)
+        going = choose(table, names)
+        for round in sorted({number for name in going if (number := round_of(name)) is not None}):
+            there = _read_round(run, table, round) or {}
+            named = kept | {one.file for name, one in there.items() if name not in going}
+            gone = {name: one for name, one in there.items() if name in going and one.file not in kept}
+            manifests |= {name: len(one.to_json().encode()) for name, one in gone.items()}
+            data |= {one.file: one.bytes for one in gone.values() if one.file not in named and not one.home}
+    return {**manifests, **data}
 
 
 def _remove_robbed(run: RunFolder, table: str, round: int, removed: Collection[str]) -> None:
@@ -49,27 +103,28 @@ def _remove_robbed(run: RunFolder, table: str, round: int, removed: Collection[s
             run.store.remove(name)
 
 
-def _list_unnamed(run: RunFolder) -> Iterator[tuple[str, int, set[str]]]:
-    """What no manifest names and no fork took over, by table and round."""
+def _list_unnamed(run: RunFolder) -> Iterator[tuple[str, int, dict[str, int]]]:
+    """What no manifest names and no fork took over, by table and round, and the bytes of each."""
     kept = {file for note in read_fork_notes(run) for file in note["files"]}
     for table in (*SCHEMAS, POLICIES):
-        by_round: dict[int, set[str]] = {}
-        for round, name in _list_data(run, table):
-            by_round.setdefault(round, set()).add(name)
+        by_round: dict[int, Counter[str]] = {}
+        for round, name, bytes in _list_data(run, table):
+            by_round.setdefault(round, Counter())[name] += bytes
         for round, candidates in sorted(by_round.items()):
             named = _read_round(run, table, round)
-            if named is not None and (unnamed := candidates - {one.file for one in named.values()} - kept):
-                yield table, round, unnamed
+            if named is not None:
+                unnamed = candidates.keys() - {one.file for one in named.values()} - kept
+                yield table, round, {name: candidates[name] for name in unnamed}
 
 
-def _list_data(run: RunFolder, table: str) -> Iterator[tuple[int, str]]:
-    """Round and name of each shard, or of each policy folder that has a file."""
+def _list_data(run: RunFolder, table: str) -> Iterator[tuple[int, str, int]]:
+    """Round, name and bytes of each shard, or of each file of a policy folder, by the folder's name."""
     depth = policy_depth(run) if table == POLICIES else 3
-    for name in run.store.list_files(f"{table}/"):
+    for name, entry in run.store.list_files(f"{table}/").items():
         data = "/".join(name.split("/")[:depth])
         found = (_POLICY if table == POLICIES else _SHARD).fullmatch(data)
         if found:
-            yield int(found[1]), data
+            yield int(found[1]), data, entry.bytes
 
 
 def _read_round(run: RunFolder, table: str, round: int) -> dict[str, Manifest] | None:

@@ -130,16 +130,31 @@ def describe(files: Mapping[str, str]) -> str:
     return hashlib.sha256("\n".join(f"{name} {said}" for name, said in files.items()).encode()).hexdigest()
 
 
+Texts = dict[tuple[str, str], str | bytes]
+"""Manifests that were read, by where they lie and by `fingerprint`."""
+
+
 @dataclass(frozen=True)
 class Listing:
     """A run's files below some folders, as they were listed, and the index's copies of the manifests among them."""
 
     store: Store
     entries: Mapping[str, Entry]
+    texts: Texts | None = None
+    """Kept by who looks at a run again and again."""
     _copies: dict[str, dict[str, str]] = field(default_factory=dict)
 
     def read(self, name: str) -> str | bytes:
-        """A manifest: the index's copy of it, where it is listed as it was when that was made, else as it lies there.
+        """A manifest as it was listed: from `texts`, from the index, or from where it lies."""
+        if self.texts is None or name not in self.entries:
+            return self._read(name)
+        seen = (f"{self.store.address}/{name}", fingerprint(self.entries[name]))
+        if seen not in self.texts:
+            self.texts[seen] = self._read(name)
+        return self.texts[seen]
+
+    def _read(self, name: str) -> str | bytes:
+        """The index's copy, where it is listed as it was when that was made, else what lies there.
 
         A copy is given once: nobody asks again, and many are large.
         """

@@ -20,7 +20,7 @@ from typing import Any, get_origin, get_type_hints
 import numpy as np
 
 from storage.errors import StorageError
-from storage.index import Listing
+from storage.index import Listing, Texts
 from storage.logger import LOGGER
 from storage.runs import RunFolder
 from storage.schemas import SCHEMAS
@@ -32,6 +32,9 @@ KEY_LETTERS = 12
 """How much of its key stands in the name of a manifest's file."""
 REMOVABLE_PREFIX = "trainer"
 """Entries of a policy folder whose name begins so (optimizer and teacher state) may be removed later."""
+WEIGHTS_ENDING = ".safetensors"
+REMOVED = "removed"
+"""What a policy's `info` says since its weights were removed on purpose: when."""
 _SCHEMAS: dict[tuple[tuple[str, str], ...], dict[str, str]] = {}
 """Those that manifests had: thousands have the same one."""
 _WARNED: dict[str, str] = {}
@@ -66,7 +69,8 @@ class Manifest:
     info: dict[str, Any]
     versions: dict[str, str]
     created: str
-    """UTC, ISO 8601 with microseconds: sorts as text."""
+    """UTC, ISO 8601 with microseconds: sorts as text. Later than that of any other manifest of the shard, whatever the
+    clock says."""
     files: dict[str, dict[str, Any]] = field(default_factory=dict)
     """Of a folder: each file's `bytes` and `sha256`."""
     untimed: str = ""
@@ -82,6 +86,11 @@ class Manifest:
         return sys.intern(f"{self.key}:{self.content}")
 
     @property
+    def removed(self) -> str:
+        """Of a policy: when its weights were removed on purpose; "" where they weren't."""
+        return str(self.info.get(REMOVED, ""))
+
+    @property
     def content(self) -> str:
         """What a shard made from this one depends on: sha256 of the data, timings apart."""
         return self.untimed or self.sha256
@@ -91,7 +100,8 @@ class Manifest:
         if self.table != POLICIES:
             yield self.file, self.bytes, self.sha256, False
         for name, entry in self.files.items():
-            yield f"{self.file}/{name}", entry["bytes"], entry["sha256"], is_removable(name)
+            removable = is_removable(name) or (bool(self.removed) and is_weights(name))
+            yield f"{self.file}/{name}", entry["bytes"], entry["sha256"], removable
 
     def to_json(self) -> str:
         """The manifest's file content; NaN and infinity become null. TypeError where `info` holds other objects."""
@@ -145,10 +155,15 @@ def shard_key(
     return hashlib.sha256(json.dumps(parts, sort_keys=True, separators=(",", ":")).encode()).hexdigest()
 
 
+def shard_place(table: str, round: int, shard: int) -> str:
+    """What the names of all manifests, and of all files, of a shard begin with: different keys make several."""
+    return f"{table}/round={round:04d}/shard-{shard:05d}-"
+
+
 def manifest_name(run: RunFolder, table: str, round: int, shard: int, key: str) -> str:
     """Where the manifest of a shard lies. A store without renames has one name for the policies of a round's line."""
     if table != POLICIES:
-        return f"{table}/round={round:04d}/shard-{shard:05d}-{key[:KEY_LETTERS]}.json"
+        return f"{shard_place(table, round, shard)}{key[:KEY_LETTERS]}.json"
     if run.store.renames:
         return f"{POLICIES}/round={round:04d}-{key[:KEY_LETTERS]}.json"
     return f"{run.policy_place(round)}.json"
@@ -178,22 +193,26 @@ class _Seen:
 
     manifests: dict[tuple[str, str], Manifest | None] = field(default_factory=dict)
     listed: dict[tuple[str, str], Listing] = field(default_factory=dict)
+    texts: Texts | None = None
 
     def listing(self, run: RunFolder, table: str, round: int) -> Listing:
         """The files of a table's round, listed once."""
         place = (run.address, _prefix(table, round))
         if place not in self.listed:
-            self.listed[place] = Listing(run.store, run.store.list_files(place[1]))
+            self.listed[place] = Listing(run.store, run.store.list_files(place[1]), self.texts)
         return self.listed[place]
 
 
 @contextmanager
-def looking_once() -> Iterator[None]:
-    """Within it, this thread looks at each manifest once: for questions about many shards at one moment."""
+def looking_once(texts: Texts | None = None) -> Iterator[None]:
+    """Within it, this thread looks at each manifest once: for questions about many shards at one moment.
+
+    `texts`: for who asks again at another moment, the manifests that were read by then.
+    """
     if _SEEN.get() is not None:
         yield
         return
-    token = _SEEN.set(_Seen())
+    token = _SEEN.set(_Seen(texts=texts))
     try:
         yield
     finally:
@@ -240,7 +259,7 @@ def scan(
     passed_over = {key[:KEY_LETTERS] for key in unneeded}
     listing = Listing(run.store, run.store.list_files(_prefix(table, round)))
     for file in list_current(run, _choose_manifests(listing.entries, round)):
-        if _key_in(file) in passed_over:
+        if key_in(file) in passed_over:
             continue
         manifest, problem = _check(run, file, listing)
         if problem:
@@ -290,13 +309,13 @@ def round_of(name: str) -> int | None:
 def list_current(run: RunFolder, names: Iterable[str]) -> list[str]:
     """The names without those of manifests that were superseded."""
     superseded = {key[:KEY_LETTERS] for key in run.superseded}
-    return [name for name in names if not _is_of_another_line(run, name) and _key_in(name) not in superseded]
+    return [name for name in names if not _is_of_another_line(run, name) and key_in(name) not in superseded]
 
 
 def list_renamed(run: RunFolder, names: Iterable[str]) -> dict[str, str]:
     """The manifests among the names whose rows have got another name than they say, and that one."""
     renamed = {key[:KEY_LETTERS]: name for key, name in run.renamed.items()}
-    return {name: renamed[_key_in(name)] for name in names if renamed and _key_in(name) in renamed}
+    return {name: renamed[key_in(name)] for name in names if renamed and key_in(name) in renamed}
 
 
 def _is_of_another_line(run: RunFolder, name: str) -> bool:
@@ -307,7 +326,7 @@ def _is_of_another_line(run: RunFolder, name: str) -> bool:
     return round is not None and name != f"{run.policy_place(round)}.json"
 
 
-def _key_in(name: str) -> str:
+def key_in(name: str) -> str:
     """The beginning of its key, in the name of a shard's manifest."""
     return name.rpartition("-")[2].removesuffix(".json")
 
@@ -374,6 +393,11 @@ def ancestor_error(run: RunFolder, problem: str) -> StorageError:
     return StorageError(
         f"{run.address}: {problem}; it was taken over when the run was forked: restore that file, or fork again"
     )
+
+
+def is_weights(name: str) -> bool:
+    """Whether a file of a policy folder is what a model is made of."""
+    return name.endswith(WEIGHTS_ENDING)
 
 
 def is_removable(name: str) -> bool:

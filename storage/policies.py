@@ -3,14 +3,23 @@
 from __future__ import annotations
 
 import uuid
+from dataclasses import replace
+from datetime import UTC, datetime
 from pathlib import Path
 
-from storage.errors import StorageError
-from storage.manifests import KEY_LETTERS, Manifest, ancestor_error, is_removable, manifest_name
+from storage.errors import StorageError, damaged_error
+from storage.manifests import (
+    KEY_LETTERS,
+    REMOVED,
+    Manifest,
+    ancestor_error,
+    data_name,
+    is_removable,
+    is_weights,
+    manifest_name,
+)
 from storage.runs import RunFolder
 from storage.stores.base import Damaged
-
-WEIGHTS_ENDING = ".safetensors"
 
 
 def policy_name(run: RunFolder, round: int) -> str:
@@ -33,8 +42,10 @@ def checked_folder(run: RunFolder, manifest: Manifest, *, removable: bool = Fals
     files = {
         name: entry
         for name, entry in manifest.files.items()
-        if is_removable(name) == removable and (weights or not name.endswith(WEIGHTS_ENDING))
+        if is_removable(name) == removable and (weights or not is_weights(name))
     }
+    if manifest.removed and any(map(is_weights, files)):
+        raise removed_error(run, manifest)
     home = run.home(manifest.home)
     try:
         return home.local_folder(manifest.file, files)
@@ -42,11 +53,31 @@ def checked_folder(run: RunFolder, manifest: Manifest, *, removable: bool = Fals
         file = f"{home.address}/{error}"
         if manifest.home:
             raise ancestor_error(run, f"{file} is damaged or missing") from error
-        name = manifest_name(run, manifest.table, manifest.round, manifest.shard, manifest.key)
-        raise StorageError(
-            f"{file} is damaged or missing: remove {home.address}/{manifest.file} and {home.address}/{name}, then run "
-            "again"
-        ) from error
+        raise damaged_error(run.address, file) from error
+
+
+def removed_error(run: RunFolder, policy: Manifest) -> StorageError:
+    """What is raised for a policy whose weights were removed on purpose."""
+    return StorageError(
+        f"{data_name(run, policy)} of {run.address}: its weights were removed by mopd gc ({policy.removed}); the same "
+        "settings in a new folder make it again"
+    )
+
+
+def remove_weights(run: RunFolder, policy: Manifest) -> None:
+    """Remove a policy's weights and trainer state on purpose: its manifest says so before any of them goes."""
+    name = manifest_name(run, policy.table, policy.round, policy.shard, policy.key)
+    info = {**policy.info, REMOVED: policy.removed or datetime.now(UTC).isoformat(timespec="seconds")}
+    run.store.replace(name, replace(policy, info=info).to_json().encode())
+    for file in list_weights(run, policy):
+        run.store.remove(file)
+
+
+def list_weights(run: RunFolder, policy: Manifest) -> dict[str, int]:
+    """The files of a policy's weights and trainer state that are there, and the bytes of each."""
+    there = run.store.list_files(f"{policy.file}/")
+    names = (f"{policy.file}/{name}" for name in policy.files if is_removable(name) or is_weights(name))
+    return {name: there[name].bytes for name in names if name in there}
 
 
 def has_trainer_state(run: RunFolder, policy: Manifest) -> bool:

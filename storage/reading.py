@@ -12,7 +12,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from storage.errors import StorageError
+from storage.errors import StorageError, damaged_error
 from storage.manifests import Manifest, ancestor_error
 from storage.runs import RunFolder
 from storage.schemas import SCHEMAS, Row, column_types, is_numeric_list
@@ -136,10 +136,9 @@ def _check_schema(run: RunFolder, manifest: Manifest) -> None:
 
 
 def _damaged(run: RunFolder, manifest: Manifest) -> StorageError:
-    problem = f"{_place(run, manifest)} is damaged or missing"
     if manifest.home:
-        return ancestor_error(run, problem)
-    return StorageError(f"{problem}: remove it, run again to make it again")
+        return ancestor_error(run, f"{_place(run, manifest)} is damaged or missing")
+    return damaged_error(run.address, _place(run, manifest))
 
 
 def _place(run: RunFolder, manifest: Manifest) -> str:

@@ -22,6 +22,11 @@ def _schema(keys: dict[str, pa.DataType], columns: dict[str, pa.DataType], nulla
     return pa.schema([pa.field(name, kind, name in optional) for name, kind in {**keys, **columns}.items()])
 
 
+def _before_after(name: str, kind: pa.DataType) -> dict[str, pa.DataType]:
+    """What two verdicts, or what follows from them, say of the same."""
+    return {f"{name}_before": kind, f"{name}_after": kind}
+
+
 SIGNALS = (
     *("spearman", "kendall_tau_b", "goodman_kruskal_gamma", "pairwise_accuracy", "success_auc", "point_biserial"),
     *("brier_sigmoid", "brier_minmax", "top1_hit_rate", "gain_auc", "length_auc", "length_spearman"),
@@ -177,6 +182,23 @@ SCHEMAS: dict[str, pa.Schema] = {
         },
         nullable="value reference reference_round bound action",
     ),
+    "rejudged": _schema(
+        _SAMPLE,
+        {
+            "dataset": pa.string(),
+            **_before_after("judge", pa.string()),
+            **_before_after("reward", pa.float64()),
+            **_before_after("success", pa.bool_()),
+            **_before_after("prediction", pa.string()),
+            **_before_after("error", pa.string()),
+            **_before_after("group", pa.string()),
+            **_before_after("advantage", pa.float64()),
+            "context_changed": pa.bool_(),
+            "roles_changed": pa.list_(pa.string()),
+        },
+        nullable="dataset reward_before reward_after success_before success_after prediction_before prediction_after "
+        "error_before error_after group_before group_after advantage_before advantage_after context_changed",
+    ),
     "updates": _schema(
         {**_ROUND, "step": pa.int32()},
         {
@@ -214,7 +236,21 @@ SCHEMAS: dict[str, pa.Schema] = {
 }
 
 LONG = frozenset(
-    ("text", "messages", "answer", "tests", "metadata", "prediction", "feedback", "error", "context_digest", "why")
+    (
+        *(
+            "text",
+            "messages",
+            "answer",
+            "tests",
+            "metadata",
+            "prediction",
+            "feedback",
+            "error",
+            "context_digest",
+            "why",
+        ),
+        *("prediction_before", "prediction_after", "error_before", "error_after"),
+    )
 )
 """Columns of text of any length, or that differs from row to row: the others are small (`storage.index`)."""
 
@@ -222,7 +258,7 @@ LENGTHS = {table: {"num_tokens": "token_ids"} for table in ("rollouts", "answers
 """Columns that a table has in SQL beside those of its files: the lengths of its lists."""
 
 NAME_COLUMNS = {
-    **dict.fromkeys(("contexts", "scores", "signals", "answers"), "condition"),
+    **dict.fromkeys(("contexts", "scores", "signals", "answers", "rejudged"), "condition"),
     "evaluations": "model",
 }
 """The column that a table has in SQL beside those of its files: the name that a shard's manifest gives all its rows, of

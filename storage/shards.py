@@ -9,7 +9,7 @@ import hashlib
 import platform
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
@@ -34,6 +34,7 @@ from storage.manifests import (
     manifests,
     scan,
     shard_key,
+    shard_place,
 )
 from storage.policies import policy_name
 from storage.reading import read_rows
@@ -159,6 +160,8 @@ def _publish(run: RunFolder, manifest: Manifest, data: Path | None = None) -> Ma
     `data`: where it lies; None for what is there already.
     """
     name = manifest_name(run, manifest.table, manifest.round, manifest.shard, manifest.key)
+    if manifest.table != POLICIES:
+        manifest = replace(manifest, created=_after_others(run, manifest))
 
     def settle(there: bytes | None) -> bool:
         stays = there is not None and _is_same_work(run, manifest, there)
@@ -252,4 +255,26 @@ def _read_versions() -> dict[str, str]:
 
 
 def _now() -> str:
-    return datetime.now(UTC).isoformat(timespec="microseconds")
+    return _as_text(datetime.now(UTC))
+
+
+def _as_text(time: datetime) -> str:
+    return time.isoformat(timespec="microseconds")
+
+
+def _after_others(run: RunFolder, manifest: Manifest) -> str:
+    """When a manifest is made, for whoever asks which of a shard is the newest: the clock may have been set back."""
+    place = shard_place(manifest.table, manifest.round, manifest.shard)
+    there = [_created(run, name) for name in run.store.list_beginning(place) if name.endswith(".json")]
+    newest = max(there, default="")
+    if newest < manifest.created:
+        return manifest.created
+    return _as_text(datetime.fromisoformat(newest) + timedelta(microseconds=1))
+
+
+def _created(run: RunFolder, name: str) -> str:
+    """When a manifest was made; "" for one that is damaged, or has gone."""
+    try:
+        return Manifest.read(run.store, name).created
+    except (FileNotFoundError, ValueError, TypeError):
+        return ""

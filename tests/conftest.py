@@ -22,14 +22,16 @@ ONE_AFTER_THE_OTHER = {
     for name in names
 } | {"tests/mopd/engines/test_sampling.py": "a real engine"}
 """Files that need the same thing, which one worker makes once, or of which the machine bears one at a time."""
+MOSTLY_WAITING = "tests/faults/"
+"""Each test there is as long as other files."""
 
 
 class FilesTogether(LoadFileScheduling):
-    """A file's tests, or those of a group of files, run in one worker."""
+    """A file's tests, or those of a group of files, run in one worker; long ones each for itself."""
 
     def _split_scope(self, nodeid: str) -> str:
         file = str(super()._split_scope(nodeid))
-        return ONE_AFTER_THE_OTHER.get(file, file)
+        return nodeid if file.startswith(MOSTLY_WAITING) else ONE_AFTER_THE_OTHER.get(file, file)
 
 
 @pytest.hookimpl(optionalhook=True)

@@ -102,6 +102,7 @@ WRONG_COMMANDS = [
     "rerun absent --undo",
     "condition absent --round 0 --name other",
     "score absent --round 0 --name other",
+    "reverify absent --verifier math",
     "status absent",
     "sql absent SELECT",
     "show absent --round 0 --prompt p",

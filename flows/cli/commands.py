@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 from cyclopts import App, Parameter
 
-from flows.cli import look, measure, replay, run, tasks
+from flows.cli import keep, look, measure, replay, run, tasks
 
 EPILOGUE = "MOPD_TRACEBACK=1 in the environment shows the traceback of an error that is one line otherwise."
 
@@ -39,9 +39,19 @@ mopd = _app(
     "mopd",
     "Multi-rollout on-policy distillation, with every stage on disk and one SQL query away.",
     (
-        *(run.run, run.plan, measure.compare, replay.fork, replay.rerun, replay.condition, replay.score),
+        *(
+            run.run,
+            run.plan,
+            measure.compare,
+            replay.fork,
+            replay.rerun,
+            replay.condition,
+            replay.score,
+            replay.reverify,
+        ),
         *(ANALYZE, measure.probe, measure.eval_),
         *(look.status, look.sql, look.show, look.trace, look.digest, look.export),
+        *(keep.verify, keep.repair, keep.gc),
         *(TASKS, look.doctor),
     ),
 )

@@ -10,7 +10,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from flows.report.sql import format_result
+from flows.report.sql.rows import format_result
 from flows.report.status import run_status
 from storage.runs import RunFolder
 from storage.sql.catalog import query

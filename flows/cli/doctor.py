@@ -21,7 +21,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from flows.runtime.prefect_server import check_api
+from flows.runtime.server.prefect_server import check_api
 from mopd.errors import InputError
 from mopd.models.embedded import EMBEDDED_MODEL, cache_folder, embedded_weights
 from mopd.models.folders import FAST_BFLOAT16_FLAGS, cpu_flags

@@ -2,55 +2,86 @@
 
 from __future__ import annotations
 
+import math
 import os
 from pathlib import Path
 from typing import Annotated, Literal
 
 from cyclopts import Parameter
 
-from flows.cli.options import Round, Run, WholeNumber
+from flows.cli.options import Name, Round, Run, WholeNumber
 from flows.runtime.exit_code import FAILURE
+from mopd.errors import InputError
+
+Seconds = Parameter(metavar="SECONDS")
 
 
-def status(run: Run, /, *, json: bool = False) -> int:
+def status(
+    run: Run, /, *, json: bool = False, watch: bool = False, every: Annotated[float | None, Seconds] = None
+) -> int:
     """Show rounds, stages, rates and results of a run.
+
+    With --watch, exit code 0 when it is finished, 1 when who ran it has gone before that.
 
     Args:
         run: the run's folder
         json: for programs
+        watch: show it again and again, until the run ends
+        every: seconds between two looks (default: 2)
     """
     from json import dumps
 
     from flows.report.status import run_status, status_text
     from storage.runs import RunFolder
 
+    if watch or every is not None:
+        _check_watch(watch, every, json)
+        from flows.report.watch.loop import watch as watch_run
+
+        return watch_run(RunFolder.open(run), every)
     state = run_status(RunFolder.open(run))
     print(dumps(state, indent=2) if json else status_text(state))
     return 0
 
 
+def _check_watch(watch: bool, every: float | None, json: bool) -> None:
+    if not watch:
+        raise InputError("--every: goes with --watch")
+    if json:
+        raise InputError("--json: one state is for programs; leave --watch out")
+    if every is not None and not (math.isfinite(every) and every > 0):
+        raise InputError(f"--every {every:g}: give more than 0 seconds")
+
+
 def sql(
-    run: Run,
-    query: Annotated[str, Parameter(name="SELECT", allow_leading_hyphen=True)],
+    asked: Annotated[tuple[str, ...], Parameter(name="RUN… SELECT", allow_leading_hyphen=True)] = (),
     /,
     *,
+    all: bool = False,
+    list: bool = False,
+    named: Name | None = None,
+    parameters: Annotated[tuple[str, ...], Parameter(name="--param", metavar="KEY=VALUE")] = (),
     format: Literal["table", "csv", "json"] = "table",
 ) -> int:
     """Query a run's tables, read-only.
 
     Args:
-        run: the run's folder
-        query: one statement that reads
+        asked: the run's folder, and one statement that reads, in quotes
+        all: of several runs, in every table one below the other: name them, a folder of runs, or a pattern in quotes
+        list: show the queries that have a name
+        named: one of these, or FILE.sql, in place of the statement
+        parameters: what a named query is told; may be repeated
         format: of what is printed
     """
-    from flows.report.sql import format_result
-    from storage.runs import RunFolder
-    from storage.sql import catalog
+    from flows.report.sql.answer import list_text, sql_command
 
-    select = os.fsencode(query).decode(errors="replace")  # UTF-8, whatever the locale takes arguments for
-    result = catalog.query(RunFolder.open(run), select)
-    print(format_result(result.columns, result.rows, format))
-    return FAILURE if result.excluded else 0
+    if list:
+        print(list_text(format))
+        return 0
+    words = [os.fsencode(word).decode(errors="replace") for word in asked]  # UTF-8, whatever the locale takes them for
+    text, is_whole = sql_command(words, named, parameters, together=all, form=format)
+    print(text)
+    return 0 if is_whole else FAILURE
 
 
 def show(

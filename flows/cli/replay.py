@@ -1,4 +1,4 @@
-"""`mopd fork`, `rerun`, `condition` and `score`: what is there, under other settings; docs/replay.md."""
+"""What is there, under other settings, and by another verifier: `mopd fork`, `rerun` and the like; docs/replay.md."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
-from flows.cli.options import Name, Run, Sets, WholeNumber
+from flows.cli.options import Name, Run, Sets, Verifier, WholeNumber
 from mopd.errors import InputError
 
 
@@ -88,3 +88,32 @@ def score(run: Run, /, *, round: WholeNumber, name: Name, overrides: Sets = ()) 
     from flows.cli.replay_text import replay_command
 
     return replay_command(run, round, name, list(overrides), scores=True)
+
+
+def reverify(
+    run: Run,
+    /,
+    *,
+    verifier: Verifier | None = None,
+    round: WholeNumber | None = None,
+    overrides: Sets = (),
+    again: bool = False,
+    apply: bool = False,
+    json: bool = False,
+) -> int:
+    """Judge rollouts that are there by another verifier, and say what that would change.
+
+    Args:
+        run: the run's folder
+        verifier: its name, or package.module:function (default: the one that judged, of the version that is here)
+        round: whose rollouts (default: all rounds that are judged)
+        overrides: e.g. verify.success_threshold=0.5; may be repeated
+        again: the same verifier once more, which should say the same
+        apply: make it the run's: mopd rerun from verify on
+        json: for programs
+    """
+    from flows.measure.reverify.command import reverify_command
+    from flows.measure.reverify.request import ReverifyRequest
+
+    reverify_command(run, ReverifyRequest(round, verifier, overrides, again), apply=apply, as_json=json)
+    return 0

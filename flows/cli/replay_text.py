@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
-from flows.command import show_end
-from flows.folder.fork import fork_run
-from flows.folder.open import hold
-from flows.folder.other_contexts import OtherContexts, open_contexts
-from flows.folder.rerun import is_begun, plan_rerun, plan_undo
+from flows.command import launch_to_end, show_end
+from flows.folder.open import hold_run
+from flows.folder.replay.fork import fork_run
+from flows.folder.replay.other_contexts import OtherContexts, open_contexts
+from flows.folder.replay.rerun import is_begun, plan_rerun, plan_undo
 from flows.plan.run import RunPlan
 from flows.plan.shard import Shard
 from flows.report.artifacts import find_manifests
 from flows.report.redone import turn_text
+from flows.report.sql.knowledge import leave_catalog
 from flows.report.text import Cell, text_table
 from flows.runtime.launch import command_session, launch
 from flows.runtime.shell import shell_command
 from storage.runs import RunFolder
-from storage.sql.script import write_catalog
 from storage.stores.address import Address
 
 BESIDE = "control, probe"
@@ -50,25 +50,25 @@ def rerun_command(run_dir: Address, round: int, stage: str, overrides: list[str]
         folder = RunFolder.open(run_dir)
 
         def prepare() -> None:
-            with hold(folder):
+            with hold_run(folder):
                 if is_begun(folder, round, stage, overrides):
                     print(f"{folder.address}: was redone so already, and goes on", flush=True)
                 else:
                     turn = plan_rerun(folder, round, stage, overrides)
                     print(f"{folder.address}: redone from {stage} of round {round}; {turn_text(turn)}\n", flush=True)
 
-        parameters = {"run_dir": folder.address, "round": round, "stage": stage, "overrides": overrides}
-        launch("flows.redo:rerun_flow", prepare, **parameters)
+        asked = {"round": round, "stage": stage, "overrides": overrides}
+        launch_to_end("flows.redo:rerun_flow", folder.store, prepare, **asked)
         show_end(RunFolder.open(run_dir))
     return 0
 
 
 def undo_command(run_dir: Address) -> int:
     """Bring back what the last rerun superseded: one write of run.json. Returns the exit code."""
-    with hold(RunFolder.open(run_dir)):
+    with hold_run(RunFolder.open(run_dir)):
         turn = plan_undo(RunFolder.open(run_dir))
         folder = turn.save()
-        write_catalog(folder)
+        leave_catalog(folder)
     print(f"{folder.address}: as it was before round {turn.round} was redone; {turn_text(turn)}")
     if turn.missing:
         print(f"\nto go on with it: {shell_command('run', run_dir)}")

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from flows.execute.work import Rows, Work, read_shard
-from flows.plan.run import SAMPLED, TRAINED
+from flows.plan.guards import SAMPLED, TRAINED
 from mopd.evaluate import EvaluationSummary, summarize_evaluation
 from mopd.measures.guards import sampled_rows, trained_rows
 

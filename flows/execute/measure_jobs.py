@@ -7,7 +7,10 @@ from collections.abc import Sequence
 from flows.execute.chosen import condition_of, publish_chosen
 from flows.execute.jobs import LoadedEngine, judge_rows, load_engine
 from flows.execute.work import Rows, Work, read_shard
+from flows.plan.shard import Shard
 from mopd.contexts.summaries import instruction_of
+from mopd.measures.rejudged import CONTEXT_COLUMNS as COMPARED_COLUMNS
+from mopd.measures.rejudged import VERDICT_COLUMNS, Judged, rejudged_rows
 from mopd.settings import Settings
 from mopd.settings.condition import AutoVariant
 from storage.runs import RunFolder
@@ -64,6 +67,25 @@ def judge_answers(samples: Rows, work: Work) -> Rows:
 
     summarized = bool(instruction_of(work.settings))
     return judge_rows(work.read("prompts"), samples, work.settings, columns=ANSWER_COLUMNS, summarized=summarized)
+
+
+def rejudge(_: None, work: Work) -> Rows:
+    """Verdicts of the run and of another verifier (and the contexts made under each) -> rejudged."""
+    inputs = {table: [one for one in work.shard.inputs if one.table == table] for table in ("verdicts", "contexts")}
+    pairs = zip(inputs["verdicts"], inputs["contexts"] or (None, None), strict=True)
+    return rejudged_rows(
+        work.read("prompts", ("prompt_id", "dataset", "verifier")),
+        *(_read_judged(work, verdicts, contexts) for verdicts, contexts in pairs),
+        normalize_std=work.settings.train.normalize_advantage_std,
+    )
+
+
+def _read_judged(work: Work, verdicts: Shard, contexts: Shard | None) -> Judged:
+    return Judged(
+        read_shard(work.folder, verdicts, VERDICT_COLUMNS),
+        None if contexts is None else read_shard(work.folder, contexts, COMPARED_COLUMNS),
+        verdicts.settings.verify.judge_of,
+    )
 
 
 def choose(_: None, work: Work) -> Rows:

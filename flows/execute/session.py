@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from contextlib import ExitStack, nullcontext
+from contextlib import ExitStack
 from dataclasses import replace
 from functools import cached_property
 from typing import Any, Self
@@ -15,8 +15,10 @@ from flows.execute.attempts import Attempts
 from flows.execute.out_of_memory import explain_out_of_memory
 from flows.execute.work import judge_shard, load_device, make_shard, sample_shard
 from flows.folder.commits import commits_of, pinned
-from flows.folder.fork import overridden
-from flows.folder.other_contexts import split_place
+from flows.folder.progress_file import ProgressFile
+from flows.folder.replay.fork import overridden
+from flows.folder.replay.other_contexts import split_place
+from flows.plan.guards import needed_guards
 from flows.plan.run import RunPlan
 from flows.plan.shard import ContextShards, RoundPlan, Shard
 from flows.plan.stage import Stage
@@ -24,9 +26,9 @@ from flows.runtime.console import Console
 from flows.runtime.interrupts import raise_if_interrupted
 from flows.runtime.messages import Report
 from flows.runtime.out_of_memory import OutOfMemory
-from flows.runtime.patience import is_temporary
 from flows.runtime.places.base import Pool
 from flows.runtime.places.open import check_place, open_place
+from flows.runtime.server.slots import device_slots
 from flows.runtime.worker import in_own_process, load_nothing
 from mopd.errors import InputError
 from mopd.settings import Settings
@@ -35,11 +37,6 @@ from storage.shards import Manifest
 
 WITHOUT_RANKS = ("train.ranks=1", "train.shard=none")
 """For whoever makes other contexts, or analyses, of a run: nothing is trained then."""
-DEVICE_LIMIT = "mopd-device"
-LEASE_SECONDS = 60.0
-"""A killed holder's slot comes free after this time and a few seconds."""
-TOO_MANY_SLOTS = 422
-"""What the server answers who asks for more slots than a limit has."""
 
 
 class Session(BaseModel):
@@ -49,6 +46,7 @@ class Session(BaseModel):
     _folder: RunFolder = PrivateAttr()
     _workers: Workers = PrivateAttr()
     _console: Console = PrivateAttr()
+    _progress: ProgressFile = PrivateAttr()
 
     @property
     def folder(self) -> RunFolder:
@@ -79,13 +77,23 @@ class Session(BaseModel):
         return [shard for shard in shards if self.find(shard) is None]
 
     def __enter__(self) -> Self:
+        self._progress = ProgressFile(self._folder, self._describe)
+        self._progress.begin()
         return self
 
+    def _describe(self) -> dict[str, Any]:
+        """What is worked on, and with which devices, for `mopd status --watch`."""
+        return {"holds": self._workers.held(), "stages": [meter.state() for meter in list(self._console.meters)]}
+
     def __exit__(self, kind: Any, value: Any, trace: Any) -> None:
-        if kind is None:
-            self._workers.close()
-        else:
-            self._workers.kill()
+        try:
+            if kind is None:
+                self._workers.close()
+            else:
+                self._workers.kill()
+        finally:
+            self._progress.end()
+        if kind is not None:
             raise_if_interrupted()  # where Ctrl-C comes while Prefect prepares a step, it raises an error of its own
 
 
@@ -106,7 +114,7 @@ class Run(Session):
     ) -> Run:
         """The session of an opened run folder; processes start when they are needed.
 
-        `tried`: contexts of a round in place of those that its probe tries; `overrides`: what they are made by, of
+        `tried`: contexts of rounds in place of those that their probes try; `overrides`: what they are made by, of
         which those of the place hold for the session. Raises InputError where the place can't do that.
         """
         run = cls(path=folder.address)
@@ -146,7 +154,7 @@ class Run(Session):
 
     def guards(self, version: int) -> list[Shard]:
         """The guards of a policy version."""
-        return self._plan.guards_needed(self._folder, version)
+        return needed_guards(self._plan, self._folder, version)
 
     def shown(self, table: str, round: int, *, tried: bool) -> list[Shard]:
         """A table's shards of the round: its own and its control's, or those of what is tried, shard by shard."""
@@ -154,7 +162,7 @@ class Run(Session):
         if not tried:
             return part.with_control(table)
         shards = {shard.key: shard for contexts in self._tried or part.probes for shard in getattr(contexts, table)}
-        return sorted(shards.values(), key=lambda shard: shard.shard)
+        return sorted((one for one in shards.values() if one.round == round), key=lambda shard: shard.shard)
 
 
 class Workers:
@@ -223,9 +231,14 @@ class Workers:
         if self._device is None or (self._device.name, self._limit) != (name, limit):
             self.release()
             pool = start()
-            _take_slots(self._slots, pool.devices)
+            self._slots.enter_context(device_slots(pool.devices, self._folder.path))
             self._device, self._limit = pool, limit
         return self._device
+
+    def held(self) -> dict[str, Any] | None:
+        """The pool that holds devices, in words."""
+        device = self._device
+        return None if device is None else {"pool": device.name, "devices": device.devices}
 
     def release(self) -> None:
         """Free the devices."""
@@ -246,31 +259,3 @@ class Workers:
             if pool is not None:
                 pool.kill()
         self._slots.close()
-
-
-def _device_slots(number: int) -> Any:
-    """So many slots of the server's `mopd-device` limit; at once where the server has no such limit.
-
-    A temporary server keeps leases in its memory only: there a killed holder's slot would never come free.
-    """
-    from prefect.concurrency.sync import concurrency
-
-    if is_temporary() or not number:
-        return nullcontext()
-    return concurrency(DEVICE_LIMIT, occupy=number, lease_duration=LEASE_SECONDS)
-
-
-def _take_slots(stack: ExitStack, number: int) -> None:
-    """Have them until the stack is closed. Raises InputError where the limit is lower."""
-    from prefect.concurrency.asyncio import ConcurrencySlotAcquisitionError
-
-    try:
-        stack.enter_context(_device_slots(number))
-    except ConcurrencySlotAcquisitionError as error:
-        response = getattr(error.__cause__, "response", None)
-        if response is None or response.status_code != TOO_MANY_SLOTS:
-            raise
-        raise InputError(
-            f"{DEVICE_LIMIT}: this stage takes {number} devices, and the server's limit is lower; "
-            f"`prefect gcl update {DEVICE_LIMIT} --limit {number}`, or lower place.devices"
-        ) from error

@@ -94,6 +94,12 @@ def _ask_shard(run: Run, part: RoundPlan, place: int, generated: Meter, verified
 
 
 @stage
+def verify(run: Run, round: int) -> None:
+    """Rollouts that are there -> verdicts of another verifier, which is tried."""
+    _make(run, run.shown("verdicts", round, tried=True))
+
+
+@stage
 def condition(run: Run, round: int, tried: bool = False) -> None:
     """Verdicts -> what the teacher is shown; with `tried`, under every context that is tried."""
     _make(run, run.shown("contexts", round, tried=tried))
@@ -118,6 +124,12 @@ def answer(run: Run, round: int) -> None:
 
 
 @stage
+def rejudge(run: Run, round: int) -> None:
+    """Verdicts that are tried -> what they change of the run's own."""
+    _make(run, run.shown("rejudged", round, tried=True))
+
+
+@stage
 def choose(run: Run, round: int) -> None:
     """What the candidates of a probe came to -> the context that the round trains on."""
     choice = run.round(round).choice
@@ -135,9 +147,8 @@ def guard(run: Run, round: int, part: int) -> None:
     """What is there of policy `round` -> whether its bounds hold; `part`: the number of the shard."""
     shards = [shard for shard in run.guards(round) if shard.shard == part]
     wait(run, submit(run, shards, _meter(run, shards)))
-    rows = read_guards(run.folder, shards)
-    write_guards(rows, _where(shards))
-    for row in breaches(rows):
+    write_guards(read_guards(run.folder, shards), _where(shards))
+    for row in breaches(run.folder, shards):
         run.console.say(f"{_where(shards):<10} {'guard':<10} {breach_line(row)}")
 
 

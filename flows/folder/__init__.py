@@ -1,1 +1,1 @@
-"""A run on disk: opened, checked, locked, forked, exported, and what may be made beside it."""
+"""A run on disk: opened, checked, locked, exported; `replay` uses one again under other settings."""

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from typing import Any
 
-from flows.folder.rerun import redo
-from flows.folder.rollbacks import ROLLED_BACK, rollbacks
+from flows.folder.replay.rerun import redo
+from flows.folder.replay.rollbacks import ROLLED_BACK, rollbacks
+from flows.plan.guards import needed_guards
 from flows.plan.run import RunPlan
 from flows.plan.shard import Shard
 from flows.runtime.exit_code import RunStopped
@@ -20,20 +21,17 @@ from storage.shards import read_rows
 Row = dict[str, Any]
 Rows = list[Row]
 
-SHOWN = 10
-"""Breaches that people are told of, the latest; all are rows of `guards`."""
 
-
-def read_guards(folder: RunFolder, shards: Iterable[Shard]) -> Rows:
-    """The rows of those shards of guards that are there."""
+def read_guards(folder: RunFolder, shards: Iterable[Shard], *, breached: bool = False) -> Rows:
+    """The rows of those shards of guards that are there; with `breached`, of those alone that have a breach."""
     with looking_once():
         there = [manifest for shard in shards if (manifest := shard.find(folder)) is not None]
-    return [row for manifest in there for row in read_rows(folder, manifest)]
+    return [row for guards in there if guards.info["breached"] or not breached for row in read_rows(folder, guards)]
 
 
-def breaches(rows: Rows) -> Rows:
-    """Those that were breached, the strongest action first."""
-    breached = [row for row in rows if row["breached"]]
+def breaches(folder: RunFolder, shards: Iterable[Shard]) -> Rows:
+    """Those that were breached of the same, the strongest action first."""
+    breached = [row for row in read_guards(folder, shards, breached=True) if row["breached"]]
     return sorted(breached, key=lambda row: -ACTIONS.index(row["action"]))
 
 
@@ -52,8 +50,8 @@ def standing_version(folder: RunFolder, plan: RunPlan) -> int:
 def holding_breach(folder: RunFolder, plan: RunPlan, version: int) -> Row | None:
     """Of a policy that the run stands at the breach for which it doesn't go on from there; None where it does."""
     with looking_once():
-        rows = read_guards(folder, plan.guards_needed(folder, version)) if _stands_at(folder, plan, version) else []
-    return next((row for row in breaches(rows) if row["action"] != "warn"), None)
+        shards = needed_guards(plan, folder, version) if _stands_at(folder, plan, version) else []
+    return next((row for row in breaches(folder, shards) if row["action"] != "warn"), None)
 
 
 def raise_if_stopped(folder: RunFolder, plan: RunPlan, version: int) -> None:
@@ -80,28 +78,6 @@ def roll_back(folder: RunFolder, say: Callable[[str], None]) -> RunFolder | None
     after = redo(folder, best, "train", [f"train.learning_rate={rate!r}"], why=why)
     say(f"{f'policy {version}':<10} {'guard':<10} back to policy {best}, and on with train.learning_rate={rate!r}")
     return after
-
-
-def guards_status(folder: RunFolder, plan: RunPlan) -> dict[str, Any]:
-    """Breaches in the order of the policies, and the one that the run is stopped by; None where it may go on."""
-    rows = [breaches(read_guards(folder, plan.guards_needed(folder, version))) for version in range(len(plan.guards))]
-    holding = holding_breach(folder, plan, standing_version(folder, plan))
-    return {
-        "stopped": _shown(holding) if holding else None,
-        "breaches": [_shown(row) for breached in rows for row in breached],
-    }
-
-
-def guards_text(status: dict[str, Any]) -> str:
-    """A line a breach; "" without any."""
-    lines = [f"policy {row['policy']}: {breach_line(row)}" for row in status["breaches"]]
-    left_out = len(lines) - SHOWN
-    more = [f"and {left_out} before these"] if left_out > 0 else []
-    return "\n".join([*lines[-SHOWN:], *more])
-
-
-def _shown(row: Row) -> Row:
-    return {"policy": row["round"], **{name: row[name] for name in ("guard", "action", "why")}}
 
 
 def _stands_at(folder: RunFolder, plan: RunPlan, version: int) -> bool:

@@ -18,9 +18,9 @@ from typing import Any
 
 from flows.folder.commits import HUB, Commits, are_loaded, commits_of, hub_names, load_names, pinned
 from flows.folder.inputs import check_device, check_inputs
-from flows.folder.lines import follow
 from flows.folder.named_models import make_models, model_paths
-from flows.folder.rollbacks import with_lowered_rate
+from flows.folder.replay.lines import follow
+from flows.folder.replay.rollbacks import with_lowered_rate
 from flows.plan.conditions import changed_settings
 from flows.plan.run import RunPlan
 from flows.plan.stage import free_settings, is_free
@@ -66,7 +66,7 @@ def run_lock(folder: RunFolder) -> Iterator[None]:
 
     A killed holder's comes free; what it wrote into it tells that it never finished.
     """
-    with hold(folder) as lease:
+    with hold_run(folder) as lease:
         lease.write(f"process {os.getpid()} on {platform.node()}")
         yield
         lease.write("")
@@ -74,16 +74,13 @@ def run_lock(folder: RunFolder) -> Iterator[None]:
 
 def ended_cleanly(folder: RunFolder) -> bool:
     """Whether the last process that held the run came to its end. Raises InputError while one holds it."""
-    with hold(folder) as lease:
+    with hold_run(folder) as lease:
         return not lease.read()
 
 
 @contextmanager
-def hold(folder: RunFolder) -> Iterator[Lease]:
-    """Hold the run for a moment, so that what is planned is still so when it is written.
-
-    Raises InputError while another process holds it.
-    """
+def hold_run(folder: RunFolder) -> Iterator[Lease]:
+    """Hold the run, or say who does: what a killed holder wrote stays. Raises InputError."""
     with ExitStack() as stack:
         try:
             lease = stack.enter_context(folder.store.hold())
@@ -96,9 +93,13 @@ def hold(folder: RunFolder) -> Iterator[Lease]:
 
 def _holder(written: str) -> str:
     """Who holds the run, by the words in its lock: those of a killed one stand until the next begins to work."""
+    return written if may_live(written) else "another process"
+
+
+def may_live(written: str) -> bool:
+    """Whether words in a lock are those of a process that works on the run, as far as that can be told from here."""
     match = re.fullmatch(r"process (\d+) on (.*)", written)
-    ended = match is not None and match[2] == platform.node() and not Path("/proc", match[1]).exists()
-    return "another process" if ended else written
+    return match is not None and (match[2] != platform.node() or Path("/proc", match[1]).exists())
 
 
 def inputs_of(settings: Settings, known: Commits = MappingProxyType({})) -> dict[str, Any]:
@@ -142,7 +143,7 @@ def tasks_digest(settings: Settings) -> str:
 
 def _reopen(store: Store, settings: Settings) -> RunFolder:
     """Everything is checked under the lock; then `run.json` notes what changed."""
-    with hold(RunFolder.open(store)):
+    with hold_run(RunFolder.open(store)):
         before = RunFolder.open(store)
         settings = with_lowered_rate(before, settings)
         folder = _continue(before, settings)
@@ -248,5 +249,7 @@ def _read_code_revision() -> str:
 
 
 def _run_git(root: Path, *arguments: str) -> str:
-    done = subprocess.run(["git", "-C", str(root), *arguments], capture_output=True, text=True, check=True)
+    environment = {**os.environ, "GIT_OPTIONAL_LOCKS": "0"}  # a question changes nothing, be it killed half-way
+    command = ["git", "-C", str(root), *arguments]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=True)
     return done.stdout.strip()

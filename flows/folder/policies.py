@@ -32,12 +32,17 @@ def policy_folder(folder: RunFolder, version: int) -> Path:
 
 def base_folder(folder: RunFolder, version: int) -> Path | None:
     """What the adapter of policy `version` is put on: the newest policy without an adapter. None where it has none."""
-    from mopd.models.lora import ADAPTER, CONFIG
-
     base = version
-    while base and f"{ADAPTER}/{CONFIG}" in _find_policy(folder, base).files:
+    while base and has_adapter(_find_policy(folder, base)):
         base -= 1
     return policy_folder(folder, base) if base < version else None
+
+
+def has_adapter(policy: Manifest) -> bool:
+    """Whether a policy is an adapter that is put on an earlier one."""
+    from mopd.models.lora import ADAPTER, CONFIG
+
+    return f"{ADAPTER}/{CONFIG}" in policy.files
 
 
 def keeps_trainer_state(folder: RunFolder, version: int) -> bool:

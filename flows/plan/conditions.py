@@ -34,9 +34,9 @@ def changed_settings(folder: RunFolder, settings: Settings) -> dict[str, tuple[A
 
 
 def named_conditions(folder: RunFolder) -> dict[str, list[str]]:
-    """What `mopd condition`, `score` or `analyze` made beside a run's own: by name, the overrides it was made by."""
+    """What `mopd condition`, `score`, `analyze` or `reverify` made beside a run's own: by name, its overrides."""
     newest: dict[str, list[str]] = {}
-    for table in ("contexts", "scores"):
+    for table in ("verdicts", "contexts", "scores"):
         made = [manifest for manifest in scan(folder, table, name=None)[0] if "set" in manifest.info and manifest.name]
         newest |= {manifest.name: manifest.info["set"] for manifest in sorted(made, key=lambda made: made.created)}
     return newest

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from mopd.groups import useful_groups
+from mopd.measures.rejudged import has_flipped
 from mopd.settings.guards import ACTIONS
 
 Rows = list[dict[str, Any]]
@@ -71,6 +72,11 @@ def count_guards(rows: Rows) -> Info:
     """Breaches, and the strongest of what they lead to; None without any."""
     actions = [row["action"] for row in rows if row["breached"]]
     return {"breached": len(actions), "action": max(actions, key=ACTIONS.index, default=None)}
+
+
+def count_rejudged(rows: Rows) -> Info:
+    """Verdicts that flipped, prompts."""
+    return {"flipped": sum(has_flipped(row) for row in rows), **count_groups(rows)}
 
 
 def count_updates(rows: Rows) -> Info:

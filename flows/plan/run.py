@@ -13,7 +13,8 @@ from functools import cached_property, lru_cache
 from typing import Any
 
 from flows.plan.conditions import CONTROL, candidate_settings, control_settings, settings_of
-from flows.plan.shard import ContextShards, EvaluationPlan, GuardShards, Judged, RoundPlan, Shard
+from flows.plan.guards import GuardShards, needed_guards, plan_guards
+from flows.plan.shard import ContextShards, EvaluationPlan, Judged, RoundPlan, Shard
 from flows.plan.stage import STAGES, key_tree
 from mopd.groups import Candidates
 from mopd.models.teachers import has_weights
@@ -27,11 +28,6 @@ from storage.runs import RUN_FILE, RunFolder
 
 DIGESTS = ("model_digest", "tasks_digest", "num_heldout", "teacher_digest")
 """What a plan depends on beside the settings, as run.json has it."""
-
-TRAINED, SAMPLED = 0, 1
-"""Numbers of a policy's two shards in `guards`."""
-GRADIENT_ROUNDS = 10
-"""Rounds whose gradient norms a round's is compared with: the latest before it."""
 
 TRAINER = "trainer"
 """Folder in a policy's folder with teacher and optimizer; what storage may remove later."""
@@ -88,10 +84,13 @@ class RunPlan:
     def missing(self, folder: RunFolder) -> list[Shard]:
         """What is still to be made; nothing for a finished run."""
         with looking_once():
-            shards = [shard for part in self.rounds for shard in part.needed(folder).all()]
-            shards += [shard for part in self.evaluations.values() for shard in part.all()]
-            shards += [shard for version in range(len(self.guards)) for shard in self.guards_needed(folder, version)]
-            return self.missing_of(folder, shards)
+            return self.missing_of(folder, self.asked(folder))
+
+    def asked(self, folder: RunFolder) -> list[Shard]:
+        """What a finished run has: of each round what it is known to need by now, the evaluations, and the guards."""
+        shards = [shard for part in self.rounds for shard in part.needed(folder).all()]
+        shards += [shard for part in self.evaluations.values() for shard in part.all()]
+        return shards + [shard for version in range(len(self.guards)) for shard in needed_guards(self, folder, version)]
 
     def missing_of(self, folder: RunFolder, shards: list[Shard]) -> list[Shard]:
         """Those of `shards` that are still to be made.
@@ -126,32 +125,7 @@ class RunPlan:
     @cached_property
     def guards(self) -> list[GuardShards]:
         """What is asked of each policy version."""
-        guards: list[GuardShards] = []
-        for version in range(self.settings.rounds + 1):
-            guards.append(self.at(version)._guards_of(version, self, guards[-1:]))
-        return guards
-
-    def guards_needed(self, folder: RunFolder, version: int) -> list[Shard]:
-        """The same of one version, made from the shards that its round is certain to need."""
-        guards = self.guards[version]
-        if guards.sampled is None:
-            return guards.all()
-        part = self.rounds[version]
-        count = len(part.needed(folder).rollouts)
-        spare = [*part.rollouts[count:], *part.verdicts[count:], *part.contexts[count:]]
-        return [guards.trained, guards.sampled.without(spare)]
-
-    def _guards_of(self, version: int, run: RunPlan, before: list[GuardShards]) -> GuardShards:
-        """By these settings, of a version of `run`: what is asked follows from what was answered `before`."""
-        answered = [shard for guards in before for shard in guards.all()]
-        evaluations = run.evaluations[version].evaluations if version in run.evaluations else []
-        updates = [part.updates for part in run.rounds[max(version - 1 - GRADIENT_ROUNDS, 0) : version]]
-        trained = self._flat_shard("guards", version, TRAINED, [*evaluations, *updates, *answered])
-        if version == run.settings.rounds:
-            return GuardShards(trained, None)
-        part = run.rounds[version]
-        made = [*part.rollouts, *part.verdicts, *part.contexts]
-        return GuardShards(trained, self._flat_shard("guards", version, SAMPLED, [*made, trained, *answered]))
+        return plan_guards(self)
 
     def shown_evaluations(self, folder: RunFolder) -> dict[int, EvaluationPlan]:
         """The evaluations that these settings ask for and, beside them, those that earlier settings had made.
@@ -239,6 +213,10 @@ class RunPlan:
         shard = self._shard("answers", judged.round, context.shard, judged.model, (context,), policy=judged.state)
         return replace(shard, name=context.name, overrides=context.overrides)
 
+    def rejudged(self, verdicts: Shard, other: Shard, *contexts: Shard) -> Shard:
+        """What `other` verdicts of the same rollouts change; `contexts`: those under both, or none to compare."""
+        return self._shard("rejudged", verdicts.round, verdicts.shard, "", (verdicts, other, *contexts))
+
     def by(self, settings: Settings) -> RunPlan:
         """The plan under other settings."""
         return replace(self, settings=settings, earlier=())
@@ -318,8 +296,8 @@ class RunPlan:
         before = [one.flat() for one in (*inputs, *policy)]  # the history's are flat already
         return replace(chain, read=(*before, *history, *along))
 
-    def _flat_shard(self, table: str, round: int, shard: int, inputs: Iterable[Shard]) -> Shard:
-        """One whose job reads each input by itself, and nothing behind them."""
+    def flat_shard(self, table: str, round: int, shard: int, inputs: Iterable[Shard]) -> Shard:
+        """One by these settings whose job reads each input by itself, and nothing behind them."""
         return self._shard(table, round, shard, "", tuple(one.flat() for one in inputs))
 
     def _slice(self, table: str) -> dict[str, Any]:

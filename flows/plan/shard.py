@@ -116,6 +116,10 @@ class ContextShards:
     signals: list[Shard]
     answers: list[Shard] = field(default_factory=list)
     """What the student replies under these contexts; empty where nobody asks."""
+    verdicts: list[Shard] = field(default_factory=list)
+    """Of another verifier, which the contexts follow from; empty where that is the run's own."""
+    rejudged: list[Shard] = field(default_factory=list)
+    """What those verdicts change."""
 
     def first(self, count: int) -> ContextShards:
         """Of the first `count` shards alone."""
@@ -141,7 +145,7 @@ class ContextShards:
         return replace(self, **tables)
 
 
-CONTEXT_TABLES = ("contexts", "scores", "signals", "answers")
+CONTEXT_TABLES = ("verdicts", "contexts", "scores", "signals", "answers", "rejudged")
 
 
 @dataclass(frozen=True)
@@ -218,16 +222,3 @@ class EvaluationPlan:
     def is_there(self, folder: RunFolder) -> bool:
         """Whether the policy was evaluated to the end."""
         return bool(self.evaluations) and all(shard.find(folder) is not None for shard in self.evaluations)
-
-
-@dataclass(frozen=True)
-class GuardShards:
-    """What is asked of one policy version: once it is trained, and once it has sampled a round."""
-
-    trained: Shard
-    sampled: Shard | None
-    """None for the last policy, which samples no round."""
-
-    def all(self) -> list[Shard]:
-        """Both, as far as there are two."""
-        return [self.trained, *([self.sampled] if self.sampled else [])]

@@ -144,6 +144,10 @@ def _answers(settings: Settings, tree: Json) -> Json:
     return {"generate": _generate(tree), **_words(tree), "verify": tree["verify"], "precision": precision}
 
 
+def _rejudged(settings: Settings, tree: Json) -> Json:
+    return {"normalize_advantage_std": settings.train.normalize_advantage_std}
+
+
 def _choices(settings: Settings, tree: Json) -> Json:
     return {"bootstrap_samples": settings.evaluate.bootstrap_samples}
 
@@ -251,13 +255,14 @@ _STAGES = (
     ),
     Stage("choose", "choices", 1, _choices, job="flows.execute.measure_jobs:choose", count=counts.count_choices),
     Stage(
-        name="guard",
-        table="guards",
+        name="rejudge",
+        table="rejudged",
         version=1,
-        settings=_guards,
-        job="flows.execute.guard_jobs:guard",
-        count=counts.count_guards,
-        columns={"breached": "breached"},
+        settings=_rejudged,
+        reads=("prompts",),
+        job="flows.execute.measure_jobs:rejudge",
+        count=counts.count_rejudged,
+        columns={"flipped": "flipped"},
     ),
     Stage(
         name="train",
@@ -281,9 +286,18 @@ _STAGES = (
         judge="flows.execute.jobs:judge_heldout",
         count=counts.count_judged,
     ),
+    Stage(
+        name="guard",
+        table="guards",
+        version=1,
+        settings=_guards,
+        job="flows.execute.guard_jobs:guard",
+        count=counts.count_guards,
+        columns={"breached": "breached"},
+    ),
 )
 STAGES = {stage.table: stage for stage in _STAGES}
-"""By table, in the order of a round."""
+"""By table, in the order of a round; guards, which follow from all the others, are asked after several of them."""
 
 
 def key_tree(settings: Settings) -> Json:

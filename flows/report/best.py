@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from flows.plan.run import RunPlan
-from flows.report.status import best_evaluation, evaluations_status
+from flows.report.status import best_evaluation, run_status
 from flows.runtime.shell import shell_command
 from mopd.errors import InputError
 from storage.manifests import looking_once
@@ -15,8 +15,7 @@ def best_round(folder: RunFolder) -> tuple[int, str]:
 
     Raises InputError where no policy was evaluated, or the initial one is the best.
     """
-    with looking_once():
-        best = best_evaluation(evaluations_status(folder, RunPlan.of(folder)))
+    best = best_evaluation(run_status(folder)["evaluations"])
     if best is None:
         evaluated = shell_command("run", folder.address, set="evaluate.when=every_round")
         raise InputError(f"--round best: {folder.address} has no evaluation; {evaluated} makes some, or name the round")

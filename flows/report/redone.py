@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Iterable
 from typing import Any
 
-from flows.folder.rerun import Turn
+from flows.folder.replay.rerun import Turn
 from flows.plan.shard import Shard
 from flows.plan.stage import STAGES
 from flows.report.text import Cell, text_table

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 from dataclasses import asdict
+from datetime import datetime, timedelta
 from typing import Any
 
-from flows.folder.guards import guards_status, guards_text
-from flows.folder.rerun import lines_of
+from flows.folder.replay.rerun import lines_of
 from flows.plan.run import DIGESTS, RunPlan
 from flows.plan.selection import round_selection, selection_line
 from flows.plan.shard import EvaluationPlan, Shard
 from flows.report.artifacts import find_manifests, total
 from flows.report.last_errors import errors_text, last_errors
 from flows.report.redone import redone_text
+from flows.report.status_guards import guards_status, guards_text
 from flows.report.status_signals import choice_status, mean, signal_row, signals_status
 from flows.report.table import Column, Row, Table
 from flows.report.text import Cell, number, text_table
@@ -20,8 +21,9 @@ from flows.runtime.console import clock, count_makers
 from mopd.evaluate import summarize_evaluation
 from mopd.measures.comparison import METRICS
 from mopd.measures.estimate import Estimate
+from storage.index import Texts
 from storage.manifests import looking_once
-from storage.runs import RunFolder
+from storage.runs import RUN_FILE, RunFolder
 from storage.shards import Manifest, read_rows
 
 JUDGED = ["prompt_id", "sample", "success", "prediction", "sandbox"]
@@ -40,30 +42,66 @@ TIMED_STAGES = tuple(name for name in STAGE_NAMES.values() if name != "measure")
 
 def run_status(folder: RunFolder) -> dict[str, Any]:
     """The state of a run as plain JSON: what `mopd status --json` prints."""
-    with looking_once():
-        return _run_status(folder)
+    return StatusReader(folder).read()
 
 
-def _run_status(folder: RunFolder) -> dict[str, Any]:
-    plan = RunPlan.of(folder)
-    return {
-        "run": folder.address,
-        "config": folder.document.get("config"),
-        "lineage": _lineage(folder),
-        "redone": lines_of(folder),
-        "model": plan.settings.model.path,
-        "variant": plan.settings.condition.variant.kind,
-        "finished": not plan.missing(folder),
-        "rounds": [_round_status(folder, plan, round) for round in range(len(plan.rounds))],
-        "evaluations": evaluations_status(folder, plan),
-        "guards": guards_status(folder, plan),
-        "errors": last_errors(folder),
-    }
+class StatusReader:
+    """The state of a run, asked for again and again: what is finished is read once, the rest where it changes."""
+
+    def __init__(self, folder: RunFolder) -> None:
+        self._folder = folder
+        self._begin()
+
+    def _begin(self) -> None:
+        self._stamp = self._folder.store.stat(RUN_FILE)
+        self._plan = RunPlan.of(self._folder)
+        self._rounds: dict[int, dict[str, Any]] = {}
+        self._evaluations: dict[int, dict[str, Any]] = {}
+        self._texts: Texts = {}
+        with looking_once():
+            self._shown = self._plan.shown_evaluations(self._folder)
+
+    def read(self) -> dict[str, Any]:
+        """As `run_status`, of now. A run that got other settings, or was redone, is read anew."""
+        if self._folder.store.stat(RUN_FILE) != self._stamp:
+            self._folder = RunFolder.open(self._folder.store)
+            self._begin()
+        with looking_once(self._texts):
+            return self._read()
+
+    def _read(self) -> dict[str, Any]:
+        folder, plan = self._folder, self._plan
+        for round in range(len(plan.rounds)):
+            if self._may_have_changed(self._rounds.get(round), round):
+                self._rounds[round] = _round_status(folder, plan, round)
+        for version, part in self._shown.items():
+            if self._may_have_changed(self._evaluations.get(version), version):
+                self._evaluations[version] = _evaluation_status(folder, plan, version, part)
+        asked = [entry for version, entry in self._evaluations.items() if version in plan.evaluations]
+        return {
+            "run": folder.address,
+            "config": folder.document.get("config"),
+            "lineage": _lineage(folder),
+            "redone": lines_of(folder),
+            "model": plan.settings.model.path,
+            "variant": plan.settings.condition.variant.kind,
+            "finished": all(entry["finished"] for entry in (*self._rounds.values(), *asked)),
+            "rounds": list(self._rounds.values()),
+            "evaluations": with_best(list(self._evaluations.values())),
+            "guards": guards_status(folder, plan),
+            "errors": last_errors(folder),
+        }
+
+    def _may_have_changed(self, entry: dict[str, Any] | None, version: int) -> bool:
+        """Whether what is made with a policy may be other than it was: not when all is there, nor before the policy."""
+        if entry is None:
+            return True
+        has_policy = version == 0 or self._rounds[version - 1]["finished"]
+        return not entry["finished"] and (has_policy or entry["ended"] is not None)
 
 
-def evaluations_status(folder: RunFolder, plan: RunPlan) -> list[dict[str, Any]]:
-    """Of each policy that is evaluated the results, and whether it is the best of several."""
-    entries = [_evaluation_status(folder, plan, *entry) for entry in plan.shown_evaluations(folder).items()]
+def with_best(entries: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """What is said of each policy that is evaluated, and whether it is the best of several."""
     best = best_evaluation(entries)
     several = sum(entry["mean_at_k"] is not None for entry in entries) > 1
     return [{**entry, "best": several and entry is best} for entry in entries]
@@ -130,6 +168,8 @@ def _round_status(folder: RunFolder, plan: RunPlan, round: int) -> dict[str, Any
     judged = sum(manifest.rows for manifest in verdicts) - int(total(verdicts, "nulls"))
     return {
         "round": round,
+        "finished": not plan.missing_of(folder, part.all()),
+        **_times([manifest for found in manifests.values() for manifest in found]),
         "stages": {title: _stage_status(manifests[name], len(shards[name])) for name, title in STAGE_NAMES.items()},
         "pass_rate": total(verdicts, "successes") / judged if judged else None,
         "null_verdicts": int(total(verdicts, "nulls")),
@@ -140,6 +180,16 @@ def _round_status(folder: RunFolder, plan: RunPlan, round: int) -> dict[str, Any
         "choice": choice_status(folder, plan, round),
         **_updates_status(folder, part.updates),
     }
+
+
+def _times(manifests: list[Manifest]) -> dict[str, str | None]:
+    """When work on some shards began, and when the last of them was there; None where none is."""
+    began = [
+        datetime.fromisoformat(manifest.created) - timedelta(seconds=manifest.info.get("seconds") or 0)
+        for manifest in manifests
+    ]
+    ended = max((manifest.created for manifest in manifests), default=None)
+    return {"began": min(began).isoformat() if began else None, "ended": ended}
 
 
 def _stage_status(manifests: list[Manifest], planned: int) -> dict[str, Any]:
@@ -167,7 +217,8 @@ def _evaluation_status(folder: RunFolder, plan: RunPlan, version: int, part: Eva
     rows = judged_rows(folder, part) if len(manifests) == len(part.evaluations) else []
     settings = plan.at(version).settings
     summary = asdict(summarize_evaluation(rows, settings.evaluate, settings.seed))
-    return {"policy": version, **_stage_status(manifests, len(part.evaluations)), **summary}
+    finished = {"finished": not plan.missing_of(folder, part.all()), **_times(manifests)}
+    return {"policy": version, **finished, **_stage_status(manifests, len(part.evaluations)), **summary}
 
 
 def judged_rows(folder: RunFolder, part: EvaluationPlan) -> list[dict[str, Any]]:

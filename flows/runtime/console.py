@@ -28,6 +28,10 @@ class Console:
 
     terminal: ClassVar[TextIO | None] = None
 
+    def __init__(self) -> None:
+        self.meters: list[Meter] = []
+        """Of the stages that are worked on."""
+
     def say(self, line: str) -> None:
         """Show a line."""
         _log(line)
@@ -46,6 +50,7 @@ class Meter:
 
     def __init__(self, console: Console, *, where: str, stage: str, total: int, done: int = 0) -> None:
         self._console = console
+        self._where, self._stage = where, stage
         self._label = f"{where:<10} {stage:<10}"
         self._total, self._done, self._done_before = total, done, done
         self._tokens, self._text = 0, ""
@@ -57,9 +62,11 @@ class Meter:
         self._lock = threading.Lock()
 
     def __enter__(self) -> Meter:
+        self._console.meters.append(self)
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, _: TracebackType | None) -> None:
+        self._console.meters.remove(self)
         if kind is None and self._done > self._done_before:
             self._console.say(self.line(final=True))
 
@@ -89,6 +96,18 @@ class Meter:
             self._console.say(f"{self._label} {_describe_update(report)}")
         else:
             self._say_sometimes()
+
+    def state(self) -> dict[str, Any]:
+        """What the line says, for others than people."""
+        with self._lock:
+            return {
+                "where": self._where,
+                "stage": self._stage,
+                "done": self._done,
+                "part": round(sum(self._parts.values()), 3),
+                "shards": self._total,
+                "line": self.line(),
+            }
 
     def line(self, *, final: bool = False) -> str:
         """Label, how far, how fast, how long still."""
@@ -126,8 +145,9 @@ class Meter:
 class Transfers:
     """How far what is loaded has come, by what it is called: reports as `mopd.hub.fetch` gives them."""
 
-    def __init__(self, say: Callable[[str], None], *, quiet_seconds: float = QUIET_SECONDS) -> None:
-        self._say, self._quiet_seconds = say, quiet_seconds
+    def __init__(self, say: Callable[[str], None], *, quiet_seconds: float = QUIET_SECONDS, what: str = "load") -> None:
+        """`what` is done with the bytes."""
+        self._say, self._quiet_seconds, self._what = say, quiet_seconds, what
         self._began: dict[str, float] = {}
         self._last_lines: dict[str, float] = {}
 
@@ -137,7 +157,7 @@ class Transfers:
         ended = report["done"] >= report["of"]
         if name not in self._began:
             self._began[name] = now
-            self._say(f"{name}: {byte_text(report['of'])} to load")
+            self._say(f"{name}: {byte_text(report['of'])} to {self._what}")
         elif ended or now - self._last_lines[name] > self._quiet_seconds:
             self._say(f"{name}: {self._describe(report, now - self._began[name], ended=ended)}")
         else:

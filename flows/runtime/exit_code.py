@@ -10,7 +10,7 @@ import traceback
 from collections.abc import Callable
 
 from flows.runtime.interrupts import WORDS, Terminated
-from flows.runtime.patience import PATIENCE, gone, is_temporary
+from flows.runtime.server.patience import PATIENCE, gone, is_temporary
 from flows.runtime.worker import WorkerDied
 from mopd.errors import InputError
 from storage.errors import StorageError

@@ -9,10 +9,10 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from flows.runtime import prefect_server as server
 from flows.runtime.console import Console
 from flows.runtime.interrupts import orderly_end
-from flows.runtime.patience import CLIENT_SETTINGS
+from flows.runtime.server import prefect_server as server
+from flows.runtime.server.patience import CLIENT_SETTINGS
 from flows.runtime.worker import warm_up
 
 QUIET = {

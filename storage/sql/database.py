@@ -76,7 +76,7 @@ class Source:
 def _facts(run: RunFolder, knowledge: Knowledge) -> dict[str, LazyDataset]:
     return {
         "settings": Facts(run, SETTINGS, lambda: settings_rows(run, knowledge)),
-        f"{PARTS}.manifests": ManifestRows(run, knowledge.stages),
+        f"{PARTS}.manifests": ManifestRows(run, knowledge),
         f"{PARTS}.planned": Facts(run, PLANNED, lambda: planned_rows(run, knowledge)),
         f"{PARTS}.vocabulary": Facts(
             run, VOCABULARY, lambda: vocabulary_rows(run, knowledge), keys=("run", "token_id")
@@ -137,10 +137,13 @@ class Database:
 
 
 def told_apart(runs: Sequence[RunFolder]) -> list[RunFolder]:
-    """The runs, in SQL those of one name called by where they lie: copies keep the name of what they are copies of."""
-    count = Counter(run.run_id for run in runs)
-    return [run if count[run.run_id] == 1 else _called(run, run.address) for run in runs]
+    """The runs, each with a name of its own in SQL: copies keep the name of what they are copies of.
 
-
-def _called(run: RunFolder, name: str) -> RunFolder:
-    return replace(run, document={**run.document, "run_id": name})
+    Of several with one name each is called by its folder's name, or, where that tells them apart no better, by its
+    address.
+    """
+    names = [run.run_id for run in runs]
+    for others in ([run.name for run in runs], [run.address for run in runs]):
+        count = Counter(names)
+        names = [name if count[name] == 1 else other for name, other in zip(names, others)]
+    return [replace(run, document={**run.document, "run_id": name}) for run, name in zip(runs, names)]

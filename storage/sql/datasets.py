@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
@@ -30,6 +30,32 @@ _SHARD = "number of shard"
 """Beside rows of the index: which of the shards they are of."""
 
 
+@dataclass(frozen=True)
+class RowScanner:
+    """What DuckDB reads a dataset by, on the thread that asks.
+
+    A scanner of pyarrow's would wait for its rows on one of the few threads that read files, which whoever reads the
+    files waits for: a query over as many tables as there are such threads would never end.
+    """
+
+    schema: pa.Schema
+    batches: Iterator[pa.RecordBatch]
+
+    def to_reader(self) -> pa.RecordBatchReader:
+        """What DuckDB calls."""
+        return pa.RecordBatchReader.from_batches(self.schema, self.batches)
+
+
+def _meet(
+    batches: Iterable[pa.RecordBatch], columns: list[str], condition: pc.Expression | None
+) -> Iterator[pa.RecordBatch]:
+    """Some columns of the rows that meet a condition."""
+    for batch in batches:
+        table = pa.Table.from_batches([batch])
+        chosen = table if condition is None else table.filter(condition)
+        yield from chosen.select(columns).to_batches()
+
+
 class LazyDataset(ds.InMemoryDataset):
     """A dataset of which DuckDB asks a scanner for some columns and a condition, once it runs a query."""
 
@@ -40,14 +66,14 @@ class LazyDataset(ds.InMemoryDataset):
 
     def scanner(
         self, columns: Sequence[str] | None = None, filter: pc.Expression | None = None, **_: Any
-    ) -> ds.Scanner:
+    ) -> RowScanner:
         """What DuckDB calls. Every column that the condition names, and maybe more, is read for it."""
         words = frozenset(re.findall(r"\w+", str(filter)))
         wanted = self.schema.names if columns is None else list(columns)
         asked = [] if filter is None else [name for name in self.schema.names if name in words]
         needed = pa.schema([field for field in self.schema if field.name in (*wanted, *asked)])
-        batches = self.read(needed, asked, filter)
-        return ds.Scanner.from_batches(batches, schema=needed, columns=wanted, filter=filter)
+        schema = pa.schema([self.schema.field(name) for name in wanted])
+        return RowScanner(schema, _meet(self.read(needed, asked, filter), wanted, filter))
 
     def read(self, needed: pa.Schema, asked: list[str], condition: pc.Expression | None) -> Iterator[pa.RecordBatch]:
         """The needed columns of at least the rows that meet a condition, which names the columns `asked`."""

@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, TypeVar
 
 import pyarrow as pa
@@ -35,7 +36,7 @@ LAST_ROUND = 2**31 - 1
 class Knowledge:
     """What whoever plans runs knows of them, and storage doesn't; here nobody does."""
 
-    stages: Mapping[str, str] = field(default_factory=dict)
+    stages: Callable[[], Mapping[str, str]] = dict
     """The verb of the stage that fills a table."""
     settings: Callable[[RunFolder], list[Span]] = lambda run: [(0, LAST_ROUND, run.document["settings"])]
     planned: Callable[[RunFolder], Rows] = lambda run: []
@@ -81,9 +82,9 @@ class Facts(LazyDataset):
 class ManifestRows(LazyDataset):
     """One row a manifest that can be read, be its data whole or not."""
 
-    def __init__(self, run: RunFolder, stages: Mapping[str, str]) -> None:
+    def __init__(self, run: RunFolder, knowledge: Knowledge) -> None:
         super().__init__(MANIFESTS)
-        self._run, self._stages = run, stages
+        self._run, self._knowledge = run, knowledge
         self._rows: dict[tuple[str, int], list[Row]] = {}
         """By table and round."""
 
@@ -98,6 +99,10 @@ class ManifestRows(LazyDataset):
                 if place not in self._rows:
                     self._rows[place] = [row for name in names[place] for row in self._describe(name, listing)]
                 yield from pa.Table.from_pylist(self._rows[place], schema=MANIFESTS).select(needed.names).to_batches()
+
+    @cached_property
+    def _stages(self) -> Mapping[str, str]:
+        return self._knowledge.stages()
 
     def all(self) -> Rows:
         """The rows of every manifest."""
@@ -172,7 +177,7 @@ SETTINGS_TEXTS = {
 
 def planned_rows(run: RunFolder, knowledge: Knowledge) -> Rows:
     """`shards` that a run is known to need, by stage, round and name."""
-    return [{"stage": knowledge.stages.get(row["table_name"]), **row} for row in knowledge.planned(run)]
+    return [{"stage": knowledge.stages().get(row["table_name"]), **row} for row in knowledge.planned(run)]
 
 
 def vocabulary_rows(run: RunFolder, knowledge: Knowledge) -> Rows:

@@ -105,14 +105,14 @@ def _render_name(run: RunFolder, table: str, name: str, shards: list[ShardRows])
 
 def _render_manifests(run: RunFolder, knowledge: Knowledge) -> str:
     """Those that can be read, from their own files."""
-    rows = ManifestRows(run, knowledge.stages).all()
+    rows = ManifestRows(run, knowledge).all()
     if not rows:
         return _render_no_rows(MANIFESTS)
     places = [manifest_name(run, row["table_name"], row["round"], row["shard"], row["key"]) for row in rows]
     files = _render_files([run.store.path_from(run.address, place) for place in places])
     superseded = ", ".join(quote(row["key"]) for row in rows if row["superseded"]) or "''"
     renamed = " ".join(f"WHEN {quote(key)} THEN {quote(name)}" for key, name in run.renamed.items())
-    verbs = " ".join(f"WHEN {quote(table)} THEN {quote(verb)}" for table, verb in knowledge.stages.items())
+    verbs = " ".join(f"WHEN {quote(table)} THEN {quote(verb)}" for table, verb in knowledge.stages().items())
     name = f"CASE key {renamed} ELSE name END" if renamed else "name"
     stage = f'CASE "table" {verbs} END' if verbs else "NULL::VARCHAR"
     return f"""SELECT

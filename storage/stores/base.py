@@ -34,6 +34,17 @@ class Lease(Protocol):
         """Say who holds it, for others to read."""
 
 
+@dataclass(frozen=True)
+class Holder:
+    """Who holds a run, or held it last."""
+
+    text: str
+    """As it wrote itself into the lease; "" where that one ended well, or nobody ever held it."""
+    held: bool
+    beat: str = ""
+    """Of a lease that its holder writes again and again: another one each time. "" where the system frees it."""
+
+
 class Damaged(Exception):
     """A file, named in the run, that isn't there or has other bytes than were committed."""
 
@@ -76,6 +87,9 @@ class Store(Protocol):
     def list_names(self, prefix: str) -> dict[str, str]:
         """The same files with what tells that a name has got another file: faster than to look at each of them."""
 
+    def list_beginning(self, beginning: str) -> list[str]:
+        """The names of the files of a folder that begin so (`scores/round=0000/shard-00003-`), at little cost."""
+
     def is_empty(self) -> bool:
         """Whether nothing lies there yet."""
 
@@ -110,6 +124,9 @@ class Store(Protocol):
     def remove(self, name: str) -> None:
         """Remove a file, or a folder with all below it: gone at once where it can be, if it is there."""
 
+    def move(self, name: str, target: str) -> bool:
+        """Give a file, or a folder with all below it, another name; False where it is too large for that and stays."""
+
     def scratch(self, name: str) -> AbstractContextManager[Path]:
         """A fresh path on this host to write what `publish` takes; what still lies there in the end is removed."""
 
@@ -118,6 +135,9 @@ class Store(Protocol):
 
         Gives whether nobody has anything in `scratch` either: then all that lies there was left by killed processes.
         """
+
+    def list_temporary(self) -> dict[str, int]:
+        """What lies in the scratch place, and the bytes of each."""
 
     def sweep(self, grace_seconds: float) -> list[str]:
         """Remove what killed writers left in the scratch place, untouched for that long; returns names.
@@ -148,3 +168,6 @@ class Store(Protocol):
 
     def hold(self) -> AbstractContextManager[Lease]:
         """Hold the run for this process. Raises Held while another one does."""
+
+    def holder(self) -> Holder:
+        """Who holds the run, without taking it from anybody."""

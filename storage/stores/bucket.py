@@ -83,6 +83,15 @@ class Bucket:
             except FileNotFoundError as error:
                 self._refuse_absent_bucket(error)
 
+    def list_after(self, prefix: str, start: str) -> Iterator[str]:
+        """Names below a folder in their order, from `start` on, a few a request."""
+        with self._explained():
+            try:
+                for page in _obstore().list(self._client, prefix, offset=start):
+                    yield from (str(found["path"]) for found in page)
+            except FileNotFoundError as error:
+                self._refuse_absent_bucket(error)
+
     def put(self, name: str, content: bytes | Path) -> str:
         """Write an object, over what is there; its ETag. A file that is large goes in parts."""
         with self._explained():

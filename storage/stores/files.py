@@ -213,6 +213,13 @@ def sha256_file(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
+def list_temporary(root: Path) -> dict[str, int]:
+    """What lies under `root/_tmp`, and the bytes of each."""
+    found = (root / TEMPORARY).iterdir() if (root / TEMPORARY).is_dir() else []
+    sizes = {path: sum(file.lstat().st_size for file in (path, *path.rglob("*")) if file.is_file()) for path in found}
+    return {f"{TEMPORARY}/{path.name}": size for path, size in sorted(sizes.items()) if path.name not in LOCKS}
+
+
 def sweep_temporary(root: Path, grace_seconds: float) -> list[str]:
     """Remove what killed writers left under `root/_tmp`, untouched for that long; returns names below `root`.
 

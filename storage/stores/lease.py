@@ -19,7 +19,7 @@ from pathlib import Path
 
 from storage.errors import StorageError
 from storage.logger import LOGGER
-from storage.stores.base import Held
+from storage.stores.base import Held, Holder
 from storage.stores.bucket import Bucket, Found
 
 LEASE_FILE = "run.lock"
@@ -114,6 +114,15 @@ class BucketLease:
             elif not self._ended.is_set():
                 self._ended.set()
                 LOGGER.warning("%s: another process took over; what both write stays whole", self._bucket.address)
+
+
+def find_holder(bucket: Bucket) -> Holder:
+    """Who has the lease; that it lives shows in `beat` within PATIENCE_SECONDS."""
+    there = bucket.get(LEASE_FILE)
+    if there is None:
+        return Holder("", held=False)
+    note = _Note.read(there.content)
+    return Holder(note.text, held=note.held and not note.is_gone(), beat=there.etag)
 
 
 @contextmanager

@@ -4,20 +4,22 @@ from __future__ import annotations
 
 import fcntl
 import os
+import time
 from collections.abc import Iterator
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from storage.errors import StorageError
-from storage.stores.base import Damaged, Entry, Held, Settle
+from storage.stores.base import Damaged, Entry, Held, Holder, Settle
 from storage.stores.files import (
     TEMPORARY,
     commit_lock,
     fsync_path,
     fsync_tree,
     link_exclusive,
+    list_temporary,
     make_folder,
     naming,
     remove,
@@ -34,6 +36,8 @@ from storage.stores.files import (
 from storage.stores.hashes import sha256_once
 
 LOCK_FILE = ".lock"
+LOOK_SECONDS = 0.2
+"""Longer than it takes to look whether a run is held."""
 
 
 @dataclass(frozen=True)
@@ -73,6 +77,13 @@ class LocalStore:
     def list_names(self, prefix: str) -> dict[str, str]:
         """The same files with the numbers that the file system knows them by."""
         return dict(sorted((name, str(entry.inode())) for name, entry in _walk(str(self.host_folder / prefix), prefix)))
+
+    def list_beginning(self, beginning: str) -> list[str]:
+        """The names of the files of a folder that begin so."""
+        folder, _, stem = beginning.rpartition("/")
+        with suppress(FileNotFoundError), os.scandir(self.host_folder / folder) as entries:
+            return sorted(f"{folder}/{entry.name}" for entry in entries if entry.name.startswith(stem))
+        return []
 
     def is_empty(self) -> bool:
         """Whether nothing lies there yet. Raises StorageError where a file is in the way."""
@@ -162,6 +173,14 @@ class LocalStore:
         with temporary_path(self.host_folder, path.name) as aside:
             path.replace(aside)
 
+    def move(self, name: str, target: str) -> bool:
+        """Rename it."""
+        path = self.host_folder / target
+        make_folder(path.parent)
+        (self.host_folder / name).replace(path)
+        fsync_path(path.parent)
+        return True
+
     def scratch(self, name: str) -> AbstractContextManager[Path]:
         """A fresh path on the run's own file system, from where it can be renamed."""
         return scratch_path(self.host_folder, name)
@@ -171,6 +190,10 @@ class LocalStore:
         """The lock of publishers and, where it can be had, that of all who write anything."""
         with without_writers(self.host_folder) as nobody_writes, commit_lock(self.host_folder):
             yield nobody_writes
+
+    def list_temporary(self) -> dict[str, int]:
+        """What lies in the scratch place, and the bytes of each."""
+        return list_temporary(self.host_folder)
 
     def sweep(self, grace_seconds: float) -> list[str]:
         """Remove temporary files of killed writers."""
@@ -219,6 +242,21 @@ class LocalStore:
         finally:
             os.close(descriptor)
 
+    def holder(self) -> Holder:
+        """Whether somebody has the lock: shared, it would be had at once. Who wants to hold the run waits for that."""
+        try:
+            descriptor = os.open(self.host_folder / LOCK_FILE, os.O_RDONLY)
+        except FileNotFoundError:
+            return Holder("", held=False)
+        try:
+            text = _FileLease(descriptor).read()
+            fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
+            return Holder(text, held=False)
+        except BlockingIOError:
+            return Holder(text or "another process", held=True)
+        finally:
+            os.close(descriptor)
+
 
 @dataclass(frozen=True)
 class _FileLease:
@@ -235,10 +273,15 @@ class _FileLease:
 
 
 def _take(descriptor: int) -> None:
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError as error:
-        raise Held(_FileLease(descriptor).read() or "another process") from error
+    """Have the lock. Who looks whether it is held has it for an instant."""
+    until = time.monotonic() + LOOK_SECONDS
+    while True:
+        try:
+            return fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            if time.monotonic() > until:
+                raise Held(_FileLease(descriptor).read() or "another process") from error
+        time.sleep(LOOK_SECONDS / 10)
 
 
 def _entry(stat: os.stat_result) -> Entry:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import errno
 import hashlib
+import itertools
 import os
 import posixpath
 import random
@@ -22,22 +23,25 @@ from pathlib import Path
 from typing import Any
 
 from storage.errors import StorageError
-from storage.stores.base import Damaged, Entry, Settle
+from storage.stores.base import Damaged, Entry, Holder, Settle
 from storage.stores.bucket import SCHEME, Bucket
 from storage.stores.copies import cache_folder, copy_of
 from storage.stores.files import (
     TEMPORARY,
     is_old,
+    list_temporary,
     make_folder,
     naming,
     scratch_path,
     sweep_temporary,
     without_writers,
 )
-from storage.stores.lease import BucketLease, hold
+from storage.stores.lease import BucketLease, find_holder, hold
 
 CLAIM = f"{TEMPORARY}/new-run"
 """Who wrote it makes a run there from several files."""
+MOVED_BYTES = 64 << 20
+"""What is larger isn't fetched and sent again to get another name."""
 RACERS = 4
 """Writers of the probe that race for one name."""
 
@@ -92,6 +96,11 @@ class ObjectStore:
     def list_names(self, prefix: str) -> dict[str, str]:
         """The same files with their ETags, which a listing says of each."""
         return {name: entry.stamp for name, entry in self.list_files(prefix).items()}
+
+    def list_beginning(self, beginning: str) -> list[str]:
+        """The names of the files of a folder that begin so: one request."""
+        found = self.bucket.list_after(beginning.rpartition("/")[0], beginning)
+        return list(itertools.takewhile(lambda name: name.startswith(beginning), found))
 
     def is_empty(self) -> bool:
         """Whether nothing lies there yet. Raises StorageError for a bucket that isn't there."""
@@ -184,6 +193,16 @@ class ObjectStore:
         """Remove a file, or all below a folder: one after the other, which readers may see."""
         self.bucket.delete([name, *(found for found, _ in self.bucket.list_all(name))])
 
+    def move(self, name: str, target: str) -> bool:
+        """Write small objects again under the other name; others stay."""
+        files = {name: entry} if (entry := self.stat(name)) else self.list_files(f"{name}/")
+        if sum(entry.bytes for entry in files.values()) > MOVED_BYTES:
+            return False
+        for file in files:
+            self.bucket.put(target + file.removeprefix(name), self.read(file))
+        self.remove(name)
+        return True
+
     def scratch(self, name: str) -> AbstractContextManager[Path]:
         """A fresh path on this host."""
         return scratch_path(self.host_folder, name)
@@ -191,6 +210,11 @@ class ObjectStore:
     def alone(self) -> AbstractContextManager[bool]:
         """Nobody can be kept away from the bucket; what lies on this host is asked about."""
         return without_writers(self.host_folder)
+
+    def list_temporary(self) -> dict[str, int]:
+        """Scratch files of this host, and objects in the bucket's scratch place."""
+        objects = {name: entry.bytes for name, entry in self.bucket.list_all(TEMPORARY)}
+        return {**list_temporary(self.host_folder), **objects}
 
     def sweep(self, grace_seconds: float) -> list[str]:
         """Remove scratch files of killed writers of this host, and keys of probes that were killed."""
@@ -246,6 +270,10 @@ class ObjectStore:
     def path_from(self, address: str, name: str = "") -> str:
         """The whole address: a prefix has no name to be moved by."""
         return f"{self.address}/{name}".rstrip("/")
+
+    def holder(self) -> Holder:
+        """By the lease, which its holder writes again and again."""
+        return find_holder(self.bucket)
 
     def hold(self) -> AbstractContextManager[BucketLease]:
         """Hold the run by a lease."""

@@ -3,57 +3,27 @@
 from __future__ import annotations
 
 import fcntl
-import os
-import signal
-import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from tests.e2e.commands import Commands
-from tests.e2e.harness import DATA, FAKE, TINY, Prefect, answers, free_port, wait_for
-
-START_SECONDS = 120.0
+from tests.e2e.harness import FAKE, TINY, Prefect
+from tests.e2e.server import Server
 
 
 @pytest.fixture(scope="session")
 def prefect(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Prefect]:
     """A real `prefect server start`."""
-    home = tmp_path_factory.mktemp("prefect")
-    port = free_port()
-    url = f"http://127.0.0.1:{port}/api"
-    env = {
-        **os.environ,
-        "PREFECT_HOME": str(home),
-        "PREFECT_API_URL": url,
-        "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
-        "DO_NOT_TRACK": "1",
-        "MOPD_DATA": str(DATA),
-    }
-    command = [
-        sys.executable,
-        "-m",
-        "prefect",
-        "server",
-        "start",
-        "--host",
-        "127.0.0.1",
-        "--port",
-        str(port),
-        "--no-ui",
-    ]
-    with (home / "server.log").open("wb") as log:
-        server = subprocess.Popen(command, env=env, stdout=log, stderr=log, start_new_session=True)
-    commands = Commands(env)
+    server = Server(tmp_path_factory.mktemp("prefect"))
+    commands = Commands(server.env)
     try:
-        wait_for(lambda: answers(f"{url}/health"), START_SECONDS)
-        yield Prefect(url, env, commands)
+        server.start()
+        yield Prefect(server.url, server.env, commands)
     finally:
         commands.close()
-        os.killpg(server.pid, signal.SIGKILL)
-        server.wait()
+        server.kill()
 
 
 @pytest.fixture(scope="module")

@@ -21,6 +21,7 @@ from storage.failures import FAILURES
 from storage.index import INDEX
 from storage.manifests import TABLES, manifest_names, scan
 from storage.runs import RUN_FILE, RunFolder
+from storage.shards import manifests
 from storage.sql.script import CATALOG_FILE
 from storage.stores.files import LOCKS, TEMPORARY
 from storage.stores.local import LOCK_FILE
@@ -132,6 +133,17 @@ def unnamed_files(run: Path) -> set[str]:
 def run_tag_of(run: Path) -> str:
     """What all Prefect runs for a run folder carry; the server answers with 200 rows at most, so it has to filter."""
     return f"mopd-run:{platform.node()}:{run}"
+
+
+def committed(run: Path, table: str, round: int) -> bool:
+    """Whether a shard of the table's round has been published."""
+    return (run / "run.json").exists() and bool(manifests(RunFolder.open(run), table, round))
+
+
+def leaders(pid: int) -> list[psutil.Process]:
+    """The worker processes of a run: each leads a session of its own."""
+    children = psutil.Process(pid).children(recursive=True)
+    return [child for child in children if os.getsid(child.pid) == child.pid]
 
 
 def is_alive(process: psutil.Process) -> bool:

@@ -195,6 +195,7 @@ def test_deployments_are_of_flows_that_say_what_they_do(prefect: Prefect, deploy
         "analyze-signal": "mopd-signal",
         "analyze-diversity": "mopd-diversity",
         "probe": "mopd-probe",
+        "reverify": "mopd-reverify",
     }
 
 

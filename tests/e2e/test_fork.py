@@ -12,7 +12,7 @@ import psutil
 import pytest
 
 from flows.cli import main
-from flows.folder.fork import fork_run
+from flows.folder.replay.fork import fork_run
 from storage.runs import RunFolder
 from storage.shards import manifests, verify_run
 from storage.sql.catalog import query

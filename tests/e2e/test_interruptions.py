@@ -10,9 +10,10 @@ from pathlib import Path
 import psutil
 import pytest
 
+from flows.plan.stage import STAGES
 from storage.runs import RunFolder
 from storage.shards import manifests
-from tests.e2e.harness import FAKE, TINY, Prefect, is_alive, unnamed_files, wait_for
+from tests.e2e.harness import FAKE, TINY, Prefect, committed, is_alive, leaders, unnamed_files, wait_for
 
 pytestmark = pytest.mark.timeout(600)  # each starts a run, and some wait for a second one
 
@@ -45,7 +46,7 @@ def kill_when_committed(prefect: Prefect, run: Path, table: str, round: int) -> 
         wait_for(lambda: committed(run, table, round), 120)
         family = psutil.Process(process.pid).children(recursive=True)
         os.kill(process.pid, signal.SIGKILL)
-    wait_for(lambda: not any(ours(child) for child in family))
+    wait_for(lambda: not any(is_alive(child) for child in family))
 
 
 def leave_behind(run: Path) -> None:
@@ -89,7 +90,7 @@ def test_sigterm_ends_workers_and_sets_the_state(prefect: Prefect, tmp_path: Pat
     assert f"is being run by process {process.pid}" in second.stderr
     assert process.returncode == 143
     assert "mopd: terminated; start the same command again to continue" in output
-    wait_for(lambda: not any(ours(child) for child in family))
+    wait_for(lambda: not any(is_alive(child) for child in family))
     assert {one["state_type"] for one in prefect.flow_runs(run)} <= {"CRASHED", "COMPLETED"}
     assert prefect.flow_runs(run)[-1]["state_type"] == "CRASHED"
 
@@ -117,7 +118,26 @@ def test_a_killed_worker_costs_its_shard_a_retry(prefect: Prefect, tmp_path: Pat
         output, _ = process.communicate(timeout=240)
     assert process.returncode == 0, output
     assert max(one["run_count"] for one in prefect.task_runs(run)) == 2
-    assert json.loads(prefect.mopd("status", run, "--json").stdout)["finished"]
+    status = json.loads(prefect.mopd("status", run, "--json").stdout)
+    assert status["finished"]
+    assert max(manifest.info["attempts"] for table in STAGES for manifest in manifests(RunFolder.open(run), table)) == 2
+    assert {(error["attempt"], error["made"]) for error in status["errors"]} == {(1, True)}
+    assert all("killed by SIGKILL; see " in error["error"] for error in status["errors"])
+
+
+def test_who_watches_a_run_hears_of_its_end(prefect: Prefect, tmp_path: Path) -> None:
+    run = tmp_path / "watched"
+    with prefect.start_mopd("run", TINY, "--run", run, *FAKE) as process:
+        wait_for(lambda: (run / "run.json").exists(), 120)
+        with prefect.start_mopd("status", run, "--watch", "--every", "0.5") as watcher:
+            wait_for(lambda: committed(run, "scores", 0) and (run / "progress.json").exists(), 120)
+            os.killpg(process.pid, signal.SIGKILL)
+            output, _ = watcher.communicate(timeout=60)
+    assert watcher.returncode == 1
+    lines = output.splitlines()
+    assert f"{run}: run by process {process.pid} on " in output and "round 0    verify     2/2 shards" in output
+    assert lines[-1].startswith(f"mopd: {run}: not finished, and who ran it has gone (process {process.pid} on ")
+    assert lines[-1].endswith(f"; mopd run {run} goes on with it")
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGKILL])
@@ -135,24 +155,8 @@ def test_nothing_of_a_comparison_stays_behind(prefect: Prefect, tmp_path: Path, 
         output, _ = process.communicate(timeout=30)
     assert process.returncode == (-number if number == signal.SIGKILL else 128 + number), output
     assert len(family) > 2
-    wait_for(lambda: not any(ours(child) for child in family), 20)
+    wait_for(lambda: not any(is_alive(child) for child in family), 20)
     assert not any(committed(out / "runs" / f"sdpo-seed{seed}", "policies", 1) for seed in (0, 1))
 
 
 WORKER_TRIAL = {"rounds": 1, "evaluate.when": "never", "prompts_per_shard": 1, "generate.max_tokens": 96}
-
-
-def committed(run: Path, table: str, round: int) -> bool:
-    """Whether a shard of the table's round has been published."""
-    return (run / "run.json").exists() and bool(manifests(RunFolder.open(run), table, round))
-
-
-def leaders(pid: int) -> list[psutil.Process]:
-    """The worker processes of a run: each leads a session of its own."""
-    children = psutil.Process(pid).children(recursive=True)
-    return [child for child in children if os.getsid(child.pid) == child.pid]
-
-
-def ours(process: psutil.Process) -> bool:
-    """Whether the process still works for a run."""
-    return is_alive(process)

@@ -11,7 +11,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from flows.folder.fork import fork_run
+from flows.folder.replay.fork import fork_run
 from storage.manifests import manifests
 from storage.runs import RunFolder
 from storage.shards import verify_run

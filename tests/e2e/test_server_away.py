@@ -17,7 +17,8 @@ import pytest
 from storage.runs import RunFolder
 from storage.shards import manifests
 from tests.e2e.commands import ROOT
-from tests.e2e.harness import FAKE, TINY, Prefect, answers, free_port, is_alive, wait_for
+from tests.e2e.harness import FAKE, TINY, Prefect, committed, is_alive, wait_for
+from tests.e2e.server import Server
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
 END_SECONDS = 45.0
@@ -26,45 +27,6 @@ LONG = ("--set", "rounds=40")
 """A run that is still under way when another has started."""
 WAITING_SECONDS = 6.0
 """After these, a run whose server has stopped waits for it."""
-
-
-class Server:
-    """A `prefect server start` that can be killed, and started again at its place with its database."""
-
-    def __init__(self, home: Path) -> None:
-        self.home = home
-        self.port = free_port()
-        self.url = f"http://127.0.0.1:{self.port}/api"
-        self.env = {
-            **os.environ,
-            "PREFECT_HOME": str(home),
-            "PREFECT_API_URL": self.url,
-            "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
-            "DO_NOT_TRACK": "1",
-        }
-        self.process: subprocess.Popen[bytes] | None = None
-
-    def start(self) -> None:
-        """Starts it and waits until it answers."""
-        command = [sys.executable, "-m", "prefect", "server", "start", "--host", "127.0.0.1", "--no-ui"]
-        with (self.home / "server.log").open("ab") as log:
-            self.process = subprocess.Popen(
-                [*command, "--port", str(self.port)], env=self.env, stdout=log, stderr=log, start_new_session=True
-            )
-        wait_for(lambda: answers(f"{self.url}/health"), 120.0)
-
-    def signal(self, number: int) -> None:
-        """Sends a signal to it and all that it started."""
-        assert self.process is not None
-        os.killpg(self.process.pid, number)
-
-    def kill(self) -> None:
-        """Ends it at once."""
-        if self.process is not None:
-            self.signal(signal.SIGCONT)
-            self.signal(signal.SIGKILL)
-            self.process.wait()
-            self.process = None
 
 
 @pytest.fixture(scope="module")
@@ -98,22 +60,14 @@ class Going:
             text=True,
             start_new_session=True,
         )
-        wait_for(lambda: committed(run, table), 120.0)
+        wait_for(lambda: committed(run, table, 0), 120.0)
         self.family = psutil.Process(self.process.pid).children(recursive=True)
 
     def ended(self, seconds: float) -> str:
         """Waits for its end; all that it printed. Nothing that it started is left."""
         output, _ = self.process.communicate(timeout=seconds)
-        wait_for(lambda: not any(alive(child) for child in self.family), 5.0)
+        wait_for(lambda: not any(is_alive(child) for child in self.family), 5.0)
         return output
-
-
-def committed(run: Path, table: str) -> bool:
-    return (run / "run.json").exists() and bool(manifests(RunFolder.open(run), table, 0))
-
-
-def alive(process: psutil.Process) -> bool:
-    return is_alive(process)
 
 
 def digest(prefect: Prefect, run: Path) -> str:
@@ -148,7 +102,7 @@ def test_away_for_a_while_costs_waiting_alone(
     server.signal(signal.SIGSTOP)
     time.sleep(8.0)
     server.signal(signal.SIGCONT)
-    wait_for(lambda: committed(going.run, "scores"), 60.0)
+    wait_for(lambda: committed(going.run, "scores", 0), 60.0)
     server.kill()
     time.sleep(8.0)
     server.start()

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mopd.errors import InputError
-from mopd.groups import Candidates, num_further, useful_groups
+from mopd.groups import Candidates, group_advantages, group_kinds, num_further, useful_groups
 from mopd.settings.generate import AllGroups, GenerateSettings, UsefulGroups
 from mopd.tasks.draw import Task, draw_prompts
 
@@ -119,3 +119,27 @@ def test_too_few_tasks_for_further_prompts_is_one_line() -> None:
         InputError, match=r"groups\.max_oversample: up to 8 prompts a round \(generate\.num_prompts: 4\) .* there are 7"
     ):
         draw(7, 0, 4, 4)
+
+
+def verdicts(*rewards: float | None) -> list[dict[str, Any]]:
+    return [{"prompt_id": "p", "reward": reward} for reward in rewards]
+
+
+def test_advantage_is_relative_to_the_group() -> None:
+    assert group_advantages(verdicts(1.0, 0.0, 0.0, 0.0), normalize_std=False) == [0.75, -0.25, -0.25, -0.25]
+    assert group_advantages(verdicts(1.0, 0.0), normalize_std=True) == [1.0, -1.0]
+
+
+def test_a_null_reward_has_no_advantage_and_stays_out_of_the_mean() -> None:
+    assert group_advantages(verdicts(1.0, None, 0.0), normalize_std=False) == [0.5, None, -0.5]
+
+
+def test_equal_rewards_give_zero() -> None:
+    for rewards in ((1.0, 1.0), (0.1,) * 3, (0.7,) * 6):  # the mean of three 0.1 is not 0.1
+        assert group_advantages(verdicts(*rewards), normalize_std=True) == [0.0] * len(rewards)
+
+
+def test_a_group_is_of_a_kind_where_anything_of_it_is_judged() -> None:
+    outcomes = {"a": (True, True), "b": (True, False), "c": (False, None), "d": (True, None), "e": (None, None)}
+    rows = [{"prompt_id": name, "success": success} for name, group in outcomes.items() for success in group]
+    assert group_kinds(rows) == {"a": "all", "b": "mixed", "c": "none", "d": "all", "e": None}

@@ -18,7 +18,7 @@ from mopd.reading.forward import branches as branches_of
 from mopd.reading.forward import hidden_states, make_batch, plan_batches
 from mopd.reading.head import num_ids, token_logps
 from mopd.reading.narrow import load_reader
-from mopd.score import SUPPORT_COLUMNS, group_advantages
+from mopd.score import SUPPORT_COLUMNS
 from tests.mopd.scoring_samples import CONTEXT, PROMPT, RESPONSES, TEMPERATURE, TOP_K, scorer_of, shard
 
 SUPPORTS = ("student", "teacher", "union", "full")
@@ -243,24 +243,6 @@ def test_golden_scores_of_a_tiny_model(rows: dict[str, list[dict[str, Any]]]) ->
     """A refactoring proves identical numbers. Values from before there was more than one kind of teacher, 2026-11."""
     for name, values in GOLDEN.items():
         np.testing.assert_allclose(rows["student"][0][name], values, atol=1e-4)
-
-
-def verdicts(*rewards: float | None) -> list[dict[str, Any]]:
-    return [{"prompt_id": "p", "reward": reward} for reward in rewards]
-
-
-def test_advantage_is_relative_to_the_group() -> None:
-    assert group_advantages(verdicts(1.0, 0.0, 0.0, 0.0), normalize_std=False) == [0.75, -0.25, -0.25, -0.25]
-    assert group_advantages(verdicts(1.0, 0.0), normalize_std=True) == [1.0, -1.0]
-
-
-def test_a_null_reward_has_no_advantage_and_stays_out_of_the_mean() -> None:
-    assert group_advantages(verdicts(1.0, None, 0.0), normalize_std=False) == [0.5, None, -0.5]
-
-
-def test_equal_rewards_give_zero() -> None:
-    for rewards in ((1.0, 1.0), (0.1,) * 3, (0.7,) * 6):  # the mean of three 0.1 is not 0.1
-        assert group_advantages(verdicts(*rewards), normalize_std=True) == [0.0] * len(rewards)
 
 
 GOLDEN = {

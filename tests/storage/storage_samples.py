@@ -60,6 +60,11 @@ def columns_of(table: str) -> dict[str, Any]:
         | {"pairwise_accuracy": None, "why": "largest gap"},
         "guards": {"value": 0.5, "reference": 1.0, "reference_round": 0, "bound": 0.25, "breached": True}
         | {"action": "warn", "why": "too little"},
+        "rejudged": {"dataset": "sums", "judge_before": "numeric", "judge_after": "math", "context_changed": True}
+        | {"reward_before": 1.0, "reward_after": 0.0, "success_before": True, "success_after": False}
+        | {"prediction_before": "15", "prediction_after": None, "error_before": None, "error_after": None}
+        | {"group_before": "mixed", "group_after": "none", "roles_changed": ["failure"]}
+        | {"advantage_before": 0.5, "advantage_after": None},
         "updates": {"loss": 0.7, "distill_loss": 0.6, "policy_loss": 0.1, "grad_norm": 1.0, "learning_rate": 1e-5}
         | {"objective": "distill", "kl": None, "policy_clipped": None, "pairs": None, "pair_accuracy": None}
         | {"importance_mean": 1.0, "importance_max": 1.5, "importance_clipped": 0.0, "skipped": None}

@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from storage import shards
 from storage.errors import StorageError
 from storage.index import Listing
 from storage.runs import RunFolder
@@ -125,6 +126,20 @@ def test_of_two_versions_of_a_shard_the_newer_is_current(run: RunFolder) -> None
     assert [manifest.shard for manifest in manifests(run, "verdicts")] == [0, 1]
     assert manifests(run, "verdicts", round=0)[0] == newer
     assert manifests(run, "verdicts", round=1) == []
+
+
+def test_the_newer_version_is_current_though_the_clock_was_set_back(
+    run: RunFolder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rows = make_rows("verdicts", run.run_id)
+    for shard in (0, 1, 10):
+        commit(run, "verdicts", rows, shard=shard, key=key_of("old", shard))
+    run.store.replace("verdicts/round=0000/shard-00000-0123456789ab.json", b"damaged")
+    monkeypatch.setattr(shards, "_now", lambda: "2000-01-01T00:00:00.000000+00:00")
+    newer = commit(run, "verdicts", [{**row, "reward": 0.0} for row in rows], key=key_of("new"))
+    alone = commit(run, "verdicts", rows, shard=2)
+    assert manifests(run, "verdicts")[0] == newer
+    assert alone.created.startswith("2000")
 
 
 @pytest.mark.parametrize("damage", ["truncated", "empty", "missing", "manifest"])

@@ -17,7 +17,7 @@ from pathlib import Path
 import yaml
 
 from flows.command import run_command
-from flows.folder.fork import fork_run
+from flows.folder.replay.fork import fork_run
 from flows.measure.compare.arms import Job, fork_overrides
 from flows.measure.compare.runs import Say, run_folder
 from flows.runtime.exit_code import run_to_exit_code

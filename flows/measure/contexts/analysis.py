@@ -11,9 +11,9 @@ from dataclasses import dataclass
 from itertools import count
 
 from flows.execute.work import Rows, read_shard
-from flows.folder.fork import overridden
 from flows.folder.open import check_inputs_unchanged
-from flows.folder.other_contexts import check_rollouts, check_round, check_teacher, plan_contexts, split_place
+from flows.folder.replay.fork import overridden
+from flows.folder.replay.other_contexts import check_rollouts, check_round, check_teacher, plan_contexts, split_place
 from flows.plan.conditions import CONTROL, candidate_settings, named_conditions
 from flows.plan.run import DIGESTS, RunPlan
 from flows.plan.shard import ContextShards, Shard

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from flows.command import check_out, what_to_run
 from flows.folder.open import open_run
-from flows.folder.other_contexts import check_round
+from flows.folder.replay.other_contexts import check_round
 from flows.measure.contexts.analysis import open_analysis
 from flows.measure.contexts.probe import probe_choices, read_probe
 from flows.measure.contexts.probe_report import probe_report

@@ -16,12 +16,12 @@ from flows.measure.contexts.probe_report import probe_report
 from flows.measure.contexts.request import ContextsRequest
 from flows.measure.contexts.signal import DEFAULT_VARIANTS, reference_of, signal_results
 from flows.measure.contexts.signal_report import signal_report
+from flows.report.sql.knowledge import leave_catalog
 from flows.run import in_charge, try_contexts
 from flows.runtime.console import Console
 from mopd.settings import Settings
 from mopd.settings.context_choice import read_choice
 from storage.runs import RunFolder
-from storage.sql.script import write_catalog
 
 
 @flow(name="contexts", flow_run_name="contexts-r{round:04d}", persist_result=False)
@@ -32,7 +32,7 @@ def contexts_flow(run_dir: str, round: int, contexts: list[str], overrides: list
         analysis = open_analysis(folder, round, [read_choice(text) for text in contexts], overrides, answers=answers)
         with Run.open(folder, Console(), tried=list(analysis.parts.values()), overrides=overrides) as run:
             try_contexts(run, round, answers)
-        write_catalog(folder)
+        leave_catalog(folder)
 
 
 @flow(name="mopd-signal", flow_run_name="signal-r{round:04d}", persist_result=False)
@@ -87,7 +87,7 @@ def probe_flow(
         if run.missing(run.round(round).verdicts):
             draw(run, round)
             generate(run, round)
-        write_catalog(folder)
+        leave_catalog(folder)
     contexts_flow(folder.address, round, [choice.text for choice in choices], [], answers=True)
     target = request.folder(folder, "probe")
     report = probe_report(read_probe(folder, round, choices), command=f"mopd-probe/probe, run {folder.address}")

@@ -21,13 +21,13 @@ from flows.measure.eval.results import write_results
 from flows.plan.shard import Shard
 from flows.plan.stage import STAGES
 from flows.report.artifacts import find_manifests, write_artifact
+from flows.report.sql.knowledge import leave_catalog
 from flows.run import default_dir, in_charge
 from flows.runtime.console import Console, Meter
 from mopd.settings import Settings
 from mopd.tasks.draw import prompt_rows
 from mopd.tasks.task import Task
 from storage.runs import RunFolder
-from storage.sql.script import write_catalog
 
 EVALUATE_MODEL = replace(STAGES["evaluations"], job="flows.measure.eval.jobs:sample_model")
 """As the run's own stage, but for a model that has a name."""
@@ -93,7 +93,7 @@ def eval_flow(
     with in_charge(folder):
         _evaluate_all(note_request(folder, prepared), prepared)
         write_results(folder.path).publish("mopd-eval", f"models side by side, {folder.address}")
-        write_catalog(folder)
+        leave_catalog(folder)
     return folder.address
 
 

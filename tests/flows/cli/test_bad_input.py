@@ -17,7 +17,7 @@ import yaml
 
 from flows.cli import main
 from flows.folder.open import inputs_of
-from flows.runtime.prefect_server import check_api
+from flows.runtime.server.prefect_server import check_api
 from flows.runtime.worker import warm_up
 from mopd.errors import InputError
 from mopd.models.folders import resolve_model
@@ -31,7 +31,7 @@ GOOD = {"id": "a", "prompt": "What is 1 + 1?", "answer": "2", "verifier": "last_
 
 @pytest.fixture(autouse=True)
 def _no_server(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("flows.runtime.prefect_server.start_prefect_server", lambda: None)
+    monkeypatch.setattr("flows.runtime.server.prefect_server.start_prefect_server", lambda: None)
 
 
 @pytest.fixture
@@ -193,7 +193,7 @@ def test_a_prefect_server_that_does_not_answer(tmp_path: Path) -> None:
 
 
 def test_a_prefect_server_that_says_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("flows.runtime.prefect_server.PROBE_SECONDS", 0.2)
+    monkeypatch.setattr("flows.runtime.server.prefect_server.PROBE_SECONDS", 0.2)
     with socket.create_server(("127.0.0.1", 0)) as server:
         port = server.getsockname()[1]
         with pytest.raises(InputError, match="does not answer"):

@@ -9,15 +9,15 @@ from typing import Any
 import pytest
 
 from flows.cli.replay_text import _end_text, fork_command
-from flows.folder.fork import fork_run
-from flows.folder.other_contexts import open_contexts
+from flows.folder.replay.fork import fork_run
+from flows.folder.replay.other_contexts import open_contexts
 from flows.measure.compare.command import plan_comparison
 from flows.measure.diversity.command import analyze
 from flows.measure.eval.request import find_model
 from flows.runtime.shell import shell_command
 from mopd.errors import InputError
 from storage.runs import RunFolder
-from tests.flows.folder.test_fork_plan import INPUTS
+from tests.flows.folder.replay.test_fork_plan import INPUTS
 from tests.flows.plan.test_plan import commit, finish, run_of
 from tests.flows.rounds_by_jobs import TINY
 

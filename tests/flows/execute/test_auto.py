@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from flows.folder.fork import fork_run
+from flows.folder.replay.fork import fork_run
 from flows.plan.conditions import candidate_settings, settings_of
 from flows.plan.run import RunPlan
 from flows.plan.shard import Shard

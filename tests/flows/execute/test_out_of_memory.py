@@ -14,7 +14,7 @@ from flows.plan.shard import Shard
 from flows.plan.stage import STAGES
 from flows.runtime.messages import silent
 from flows.runtime.out_of_memory import OutOfMemory
-from flows.runtime.patience import TEMPORARY
+from flows.runtime.server.patience import TEMPORARY
 from mopd.errors import InputError
 from mopd.memory import plan as memory_plan
 from mopd.memory.sizes import GIGABYTE, Device

@@ -10,8 +10,8 @@ import pytest
 
 from flows.cli import main
 from flows.cli.demo import verdict
-from flows.folder.fork import fork_run
 from flows.folder.open import open_run
+from flows.folder.replay.fork import fork_run
 from flows.measure.compare.arms import arms_of, jobs_of
 from flows.measure.compare.results import read_results
 from flows.plan.conditions import settings_of

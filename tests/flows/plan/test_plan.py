@@ -12,7 +12,8 @@ import pytest
 from flows.folder import policies
 from flows.folder.export import export_policy
 from flows.folder.open import open_run, run_lock
-from flows.plan.run import DIGESTS, SAMPLED, TRAINED, RunPlan, Shard
+from flows.plan.guards import SAMPLED, TRAINED, needed_guards
+from flows.plan.run import DIGESTS, RunPlan, Shard
 from flows.plan.stage import STAGES, key_tree
 from mopd.errors import InputError
 from mopd.settings import Settings
@@ -275,7 +276,7 @@ def commit(folder: RunFolder, shard: Shard, **columns: Any) -> Manifest:
         shard=shard.shard,
         **place,
         rows=rows,
-        info={"set": [*shard.overrides]} if shard.overrides else {},
+        info={"set": [*shard.overrides]} if shard.overrides else STAGES[shard.table].count(rows),
         name=shard.name,
     )
 
@@ -294,7 +295,7 @@ def finish(folder: RunFolder, plan: RunPlan) -> None:
         for shard in evaluation.all():
             commit(folder, shard)
     for version in range(len(plan.guards)):
-        for shard in plan.guards_needed(folder, version):
+        for shard in needed_guards(plan, folder, version):
             commit(folder, shard)
 
 
@@ -393,7 +394,7 @@ def test_a_flipped_bit_in_a_policy_is_named_when_it_is_loaded(tmp_path: Path, na
     assert policies.policy_folder(folder, 1) == folder.policy_folder(0)
     damaged = folder.policy_folder(0) / name
     damaged.write_bytes(bytes([damaged.read_bytes()[0] ^ 1]) + damaged.read_bytes()[1:])
-    with pytest.raises(StorageError, match=f"{name} is damaged or missing: remove .*round=0000 and .*json, then run"):
+    with pytest.raises(StorageError, match=f"{name} is damaged or missing: mopd repair .* sets it aside"):
         policies.trainer_folder(folder, 1) if "trainer" in name else policies.policy_folder(folder, 1)
     if "trainer" in name:
         assert export_policy(folder, 0, tmp_path / "out").is_dir()

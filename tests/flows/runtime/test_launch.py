@@ -36,7 +36,7 @@ def log(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     module = ModuleType("a_flow")
     module.run = lambda **given: events.append(f"runs {given}")  # type: ignore[attr-defined]
     monkeypatch.setitem(sys.modules, "a_flow", module)
-    monkeypatch.setattr("flows.runtime.prefect_server.start_prefect_server", start)
+    monkeypatch.setattr("flows.runtime.server.prefect_server.start_prefect_server", start)
     monkeypatch.setattr("flows.runtime.launch.warm_up", lambda: events.append("warms up"))
     return events
 

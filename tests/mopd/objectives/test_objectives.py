@@ -15,6 +15,7 @@ import torch
 from test_train import CPU, sampled_logps, score_rows, settings
 
 from mopd.errors import InputError
+from mopd.groups import group_advantages
 from mopd.models.folders import load_model, resolve_model
 from mopd.objectives import (
     OBJECTIVES,
@@ -28,7 +29,6 @@ from mopd.objectives import (
 from mopd.objectives.base import Update
 from mopd.objectives.pairs import reward_pairs
 from mopd.objectives.response_steps import StepSplitter
-from mopd.score import group_advantages
 from mopd.settings import Settings, parse_settings
 from mopd.train import check_staleness, take_step, train_round
 from mopd.trainer.gradients import accumulate_gradients

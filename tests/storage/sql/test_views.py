@@ -16,6 +16,7 @@ from storage.sql.tables import open_rounds
 from tests.storage.storage_samples import commit, fill, key_of, make_rows
 
 DISTILL = {"objective": {"kind": "distill", "policy_gradient_weight": 0.0}, "mask_truncated": True}
+STAGES = {"prompts": "draw", "rollouts": "generate"}
 Rows = list[dict[str, Any]]
 
 
@@ -146,7 +147,7 @@ def test_shards_are_told_with_what_became_of_them(run: RunFolder) -> None:
     run = replace(run, document={**run.document, "superseded": [redone.key]})
     columns = "key, stage, current, superseded, problem"
     asked = f"SELECT {columns} FROM shards WHERE table_name = 'rollouts' ORDER BY shard, created"
-    knowledge = Knowledge(stages={"rollouts": "generate"})
+    knowledge = Knowledge(stages=lambda: {"rollouts": "generate"})
     assert query(run, asked, knowledge=knowledge).rows == [
         (older.key, "generate", False, False, None),
         (newer.key, "generate", True, False, None),
@@ -177,7 +178,7 @@ def test_a_stage_is_there_from_when_it_is_planned(run: RunFolder) -> None:
         {"table_name": "prompts", "round": 0, "name": "", "shards": 3},
         {"table_name": "rollouts", "round": 0, "name": "", "shards": 3},
     ]
-    knowledge = Knowledge(stages={"prompts": "draw", "rollouts": "generate"}, planned=lambda run: plan)
+    knowledge = Knowledge(stages=lambda: STAGES, planned=lambda run: plan)
     asked = "SELECT stage, round, shards_done, shards_planned, rows, bytes > 0 FROM stages ORDER BY stage"
     assert query(run, asked, knowledge=knowledge).rows == [
         ("draw", 0, 2, 3, 3, True),

@@ -14,11 +14,13 @@ import pytest
 
 from flows.folder.open import ended_cleanly, run_lock
 from flows.plan.run import RunPlan
+from flows.report.watch.look import Looker
 from mopd.errors import InputError
 from storage.digest import digest_tables
 from storage.integrity import verify_run
 from storage.runs import RunFolder
 from storage.stores import lease
+from storage.stores.base import Holder
 from tests.flows.rounds_by_jobs import make_run
 
 pytestmark = [pytest.mark.cluster, pytest.mark.timeout(240)]
@@ -85,6 +87,22 @@ def test_who_loses_the_lease_is_told_and_takes_nothing_back(
         time.sleep(3 * lease.BEAT_SECONDS)
     assert "another process took over" in caplog.text
     assert (note(remote)["text"], note(remote)["held"]) == ("process 7 on another", True)
+
+
+def test_who_holds_a_run_is_seen_without_taking_it(remote: RunFolder) -> None:
+    assert remote.store.holder() == Holder("", held=False)
+    with run_lock(remote):
+        first = remote.store.holder()
+        assert first.text.startswith(f"process {os.getpid()} on ") and first.held
+        time.sleep(3 * lease.BEAT_SECONDS)
+        second = remote.store.holder()
+        assert second.held and second.beat != first.beat
+    assert (remote.store.holder().text, remote.store.holder().held) == ("", False)
+    rewrite(remote, held=True, text="process 7 on another", process="boot pid:[1] 7")
+    looker = Looker(remote)
+    assert looker.look().holder.held
+    time.sleep(1.5 * lease.PATIENCE_SECONDS)
+    assert not looker.look().holder.held
 
 
 def test_a_damaged_lease_holds_nothing(remote: RunFolder) -> None:

@@ -90,6 +90,14 @@ def test_work_of_other_parents_takes_the_place(remote: RunFolder) -> None:
     assert find_manifest(remote, "rollouts", 0, 0, key_of("one")) == new
 
 
+def test_files_are_found_by_the_beginning_of_their_names(run: RunFolder, remote: RunFolder) -> None:
+    for store in (run.store, remote.store):
+        for name in ("a/x-1-a", "a/x-1-b", "a/x-10-a", "a/x-2-a", "ab/x-1-a"):
+            store.create(name, b"")
+        assert store.list_beginning("a/x-1-") == ["a/x-1-a", "a/x-1-b"]
+        assert store.list_beginning("a/x-3-") == store.list_beginning("b/x-") == []
+
+
 def test_a_damaged_manifest_gives_way(remote: RunFolder) -> None:
     made = commit_rollouts(remote, parents=[])
     name = manifest_name(remote, "rollouts", 0, 0, made.key)
@@ -238,7 +246,7 @@ def test_a_full_disk_of_the_host_is_named(remote: RunFolder) -> None:
 def test_a_damaged_policy_is_no_copy(remote: RunFolder) -> None:
     policy = commit_policy(remote)
     remote.store.replace(f"{policy.file}/model.safetensors", b"wEights")
-    with pytest.raises(StorageError, match=f"{policy.file}/model.safetensors is damaged or missing: remove s3://"):
+    with pytest.raises(StorageError, match=f"{policy.file}/model.safetensors is damaged or missing: mopd repair s3://"):
         checked_folder(remote, policy)
     assert list((copies.cache_folder() / "copies" / "folders").glob("[!._]*")) == []
     assert [bad.file for bad in verify_run(remote)] == [f"{policy.file}/model.safetensors"]

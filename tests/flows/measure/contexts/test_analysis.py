@@ -14,7 +14,7 @@ import pytest
 from flows.cli import demo, main
 from flows.execute.session import Run
 from flows.execute.work import Rows, read_shard
-from flows.folder.other_contexts import open_contexts
+from flows.folder.replay.other_contexts import open_contexts
 from flows.measure.contexts.analysis import Analysis, open_analysis
 from flows.measure.contexts.commands import signal_command
 from flows.measure.contexts.probe import probe_choices, read_probe

@@ -1,0 +1,54 @@
+"""`mopd reverify`: judge what is there by another verifier, and say what that changes."""
+
+from __future__ import annotations
+
+import json
+import sys
+
+from flows.measure.reverify.plan import Reverification, open_reverification
+from flows.measure.reverify.report import reverify_report
+from flows.measure.reverify.request import ReverifyRequest
+from flows.measure.reverify.results import ReverifyResults, read_results
+from flows.runtime.console import Console
+from flows.runtime.launch import command_session, launch
+from flows.runtime.shell import shell_command
+from mopd.errors import InputError
+from storage.runs import RunFolder
+from storage.stores.address import Address
+
+
+def reverify_command(run_dir: Address, request: ReverifyRequest, *, apply: bool, as_json: bool) -> Reverification:
+    """Make what is missing, and print what came of it.
+
+    Raises InputError, with `apply`, where there is nothing to be made the run's; else as `open_reverification`.
+    """
+    if apply and request.again:
+        raise InputError("--apply: a check by the same verifier has nothing to apply; leave --again or --apply out")
+    with command_session():
+        Console.terminal = sys.stderr if as_json else sys.stdout
+        folder = RunFolder.open(run_dir)
+        made = open_reverification(folder, request)
+        if made.missing(folder):
+            launch(
+                "flows.measure.reverify.flow:reverify_flow",
+                run_dir=folder.address,
+                round=request.round,
+                verifier=request.verifier,
+                overrides=request.overrides,
+                again=request.again,
+            )
+        results = read_results(folder, made)
+        print(json.dumps(results.as_json(), indent=2) if as_json else _text(folder, request, results), flush=True)
+    if apply and results.changes_nothing:
+        raise InputError(f"--apply: {made.name} says the same of all {results.total['judged']} rollouts; leave it out")
+    return made
+
+
+def _text(folder: RunFolder, request: ReverifyRequest, results: ReverifyResults) -> str:
+    command = request.command(folder.address)
+    query = shell_command("sql", folder.address, f"FROM flips WHERE condition = '{results.name}'")
+    steps = [f"to look at them: {query}"]
+    if not request.again and not results.changes_nothing:
+        steps.append(f"to make it the run's: {command} --apply")
+    report = reverify_report(results, command=command, next_steps="\n".join(steps))
+    return f"\n{report.terminal()}"

@@ -1,0 +1,47 @@
+"""The flow of `mopd reverify`: rollouts that are there are judged, contexts follow, and what changed is told."""
+
+from __future__ import annotations
+
+from prefect import flow
+
+from flows.execute.session import Run
+from flows.execute.stages import condition, rejudge, verify
+from flows.measure.reverify.plan import open_reverification
+from flows.measure.reverify.report import reverify_report
+from flows.measure.reverify.request import ReverifyRequest
+from flows.measure.reverify.results import read_results
+from flows.report.sql.knowledge import leave_catalog
+from flows.run import in_charge
+from flows.runtime.console import Console
+from storage.runs import RunFolder
+
+KEY = "mopd-reverify"
+
+
+@flow(name=KEY, flow_run_name="reverify", persist_result=False)
+def reverify_flow(
+    run_dir: str,
+    round: int | None = None,
+    verifier: str | None = None,
+    overrides: tuple[str, ...] = (),
+    again: bool = False,
+) -> str:
+    """What would another `verifier` say of the rollouts in `run_dir`, and which contexts and advantages change by it?
+
+    `round`: whose rollouts (none: every round's); `overrides` of settings `verify`; `again`: the same verifier, as a
+    check. The run stays as it is. Returns the name that the rows have in the tables `rejudged` and `flips`.
+    """
+    request = ReverifyRequest(round, verifier, tuple(overrides), again)
+    folder = RunFolder.open(run_dir)
+    with in_charge(folder):
+        made = open_reverification(folder, request)
+        with Run.open(folder, Console(), tried=list(made.parts.values()), overrides=overrides) as run:
+            for number, part in made.parts.items():
+                verify(run, number)
+                if part.contexts:
+                    condition(run, number, tried=True)
+                rejudge(run, number)
+        leave_catalog(folder)
+    report = reverify_report(read_results(folder, made), command=request.command(folder.address))
+    report.publish(KEY, f"{folder.run_id}, {made.name}")
+    return made.name

@@ -1,0 +1,52 @@
+"""What is seen of a run at one moment: its state from manifests, who holds it, and what that process says it is at."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from typing import Any
+
+from flows.folder.progress_file import read_progress
+from flows.report.status import StatusReader
+from storage.runs import RunFolder
+from storage.stores import lease
+from storage.stores.base import Holder
+
+
+@dataclass(frozen=True)
+class Look:
+    """A run at one moment."""
+
+    status: dict[str, Any]
+    """As `mopd status --json` prints it."""
+    holder: Holder
+    progress: dict[str, Any] | None
+    """Of the process that holds it; None where none does, or it has not said anything yet."""
+
+    @property
+    def finished(self) -> bool:
+        """Whether nothing is left to do."""
+        return bool(self.status["finished"])
+
+
+class Looker:
+    """Looks at a run, cheaply from the second time on."""
+
+    def __init__(self, folder: RunFolder) -> None:
+        self._folder = folder
+        self._reader = StatusReader(folder)
+        self._beat, self._since = "", time.monotonic()
+
+    def look(self) -> Look:
+        """The run now. The holder is looked at first: one that ends meanwhile has left all that it made."""
+        holder = self._live_holder()
+        progress = read_progress(self._folder) if holder.held else None
+        return Look(self._reader.read(), holder, progress)
+
+    def _live_holder(self) -> Holder:
+        """Who holds the run; nobody, where a lease that is written again and again no longer is."""
+        holder, now = self._folder.store.holder(), time.monotonic()
+        if holder.beat != self._beat:
+            self._beat, self._since = holder.beat, now
+        is_silent = holder.beat and now - self._since > lease.PATIENCE_SECONDS
+        return Holder(holder.text, held=holder.held and not is_silent, beat=holder.beat)
