@@ -33,7 +33,7 @@ MADE_FROM = {
 """Tables in which each row of a table has one, of the same keys as far as both have them."""
 AS_MANY = {"verdicts": "rollouts", "scores": "contexts"}
 """Tables whose shards have as many rows as the shards that they were made from."""
-_NAME, _ROW = "name of the shard", "number of the row"
+_NAME, _PLACE, _ROW = "name of the shard", "place of the shard", "number of the row"
 
 
 def check_rows(run: RunFolder, damaged: Collection[str] = ()) -> Iterator[BadFile]:
@@ -80,15 +80,16 @@ class _RoundRows:
 
     @cached_property
     def keys(self) -> pa.Table:
-        """The keys, the name of the shard, and the number of the row in the order of `manifests`."""
+        """The keys, and of each row its shard's name and place among the manifests, and its number."""
         schema = pa.schema([SCHEMAS[self.table].field(name) for name in self.columns])
         shards = [ShardRows(one.file, one.home, one.name, one.rows) for one in self.manifests]
         rows = pa.Table.from_batches(read_shards(self.run, self.table, shards, schema) if shards else [], schema)
         names = pa.array([one.name for one in self.manifests], pa.string())
-        places = np.repeat(np.arange(len(shards)), [one.rows for one in shards])
-        return rows.append_column(_NAME, names.take(pa.array(places))).append_column(
-            _ROW, pa.array(np.arange(len(rows)))
-        )
+        places = pa.array(np.repeat(np.arange(len(shards)), [one.rows for one in shards]), pa.int64())
+        added = {_NAME: names.take(places), _PLACE: places, _ROW: pa.array(np.arange(len(rows)))}
+        for name, column in added.items():
+            rows = rows.append_column(name, column)
+        return rows
 
     def find_doubled(self) -> Iterator[BadFile]:
         """Shards with a key that another row of the same name has too."""
@@ -98,17 +99,20 @@ class _RoundRows:
         yield from self._bad(rows, "rows whose key is there twice")
 
     def find_without(self, other: _RoundRows) -> Iterator[BadFile]:
-        """Shards with rows that have none in the other table."""
+        """Shards with rows that have none in the other table; not where the shard that should have them is missing."""
         columns = [name for name in self.columns if name in other.columns]
         there = other.keys.select(columns).group_by(columns).aggregate([])
-        alone = self.keys.join(there, columns, join_type="left anti")
+        known = {one.key for one in other.manifests}
+        orphans = [place for place, one in enumerate(self.manifests) if known.isdisjoint(_parents(one))]
+        rows = self.keys.filter(pc.invert(pc.is_in(self.keys[_PLACE], pa.array(orphans, pa.int64()))))
+        alone = rows.join(there, columns, join_type="left anti")
         yield from self._bad(alone[_ROW].to_pylist(), f"rows that have none in {other.table}")
 
     def find_uneven(self, other: _RoundRows) -> Iterator[BadFile]:
         """Shards that have more or fewer rows than the one that they were made from."""
         counts = {one.key: one.rows for one in other.manifests}
         for manifest in self.manifests:
-            made_from = [counts[key] for parent in manifest.parents if (key := parent.partition(":")[0]) in counts]
+            made_from = [counts[key] for key in _parents(manifest) if key in counts]
             if len(made_from) == 1 and made_from[0] != manifest.rows:
                 reason = f"has {manifest.rows} rows, made from {made_from[0]} of {other.table}"
                 yield BadFile(data_name(self.run, manifest), reason, _name_of(self.run, manifest))
@@ -120,6 +124,11 @@ class _RoundRows:
         for place, count in zip(places.tolist(), counts.tolist(), strict=True):
             manifest = self.manifests[place]
             yield BadFile(data_name(self.run, manifest), f"{count} {what}", _name_of(self.run, manifest))
+
+
+def _parents(manifest: Manifest) -> list[str]:
+    """The keys of the shards that it was made from."""
+    return [parent.partition(":")[0] for parent in manifest.parents]
 
 
 def _name_of(run: RunFolder, manifest: Manifest) -> str:
@@ -134,6 +143,9 @@ def find_outdated(run: RunFolder) -> tuple[list[Manifest], set[str]]:
     outdated = [
         manifest
         for manifest in current
-        if any(contents.get(parent.partition(":")[0], parent) != parent for parent in manifest.parents)
+        if any(
+            contents.get(key, parent) != parent
+            for key, parent in zip(_parents(manifest), manifest.parents, strict=True)
+        )
     ]
-    return outdated, {parent.partition(":")[0] for manifest in current for parent in manifest.parents}
+    return outdated, {key for manifest in current for key in _parents(manifest)}

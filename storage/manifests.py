@@ -41,6 +41,7 @@ _WARNED: dict[str, str] = {}
 """Manifests that were warned of, with what is wrong with them."""
 Text = bytes
 """A manifest as it lies there: `Manifest.bytes` is another thing."""
+_KEY_JSON = json.JSONEncoder(sort_keys=True, separators=(",", ":"))
 _SHARD = re.compile(r"round=(\d+)/shard-[^/]*\.json")
 _POLICY = re.compile(r"round=(\d+)(?:-[^/]*)?\.json")
 OPTIONAL = frozenset({"untimed", "name", "home"})
@@ -145,14 +146,31 @@ def _plain(value: Any) -> Any:
 
 
 def shard_key(
-    stage: str, *, version: int, settings: dict[str, Any], model: str, inputs: list[str], seed: int, shard: int
+    stage: str,
+    *,
+    version: int,
+    settings: dict[str, Any] | JsonText,
+    model: str,
+    inputs: list[str],
+    seed: int,
+    shard: int,
 ) -> str:
     """sha256 (hex) of all that decides a shard's content. `inputs`: what identifies its input shards, in order.
 
-    `settings` must be plain JSON (pydantic: `model_dump(mode="json")`); TypeError otherwise.
+    `settings` must be plain JSON (pydantic: `model_dump(mode="json")`), or `json_text` of it; TypeError otherwise.
     """
-    parts = [stage, version, settings, model, inputs, seed, shard]
-    return hashlib.sha256(json.dumps(parts, sort_keys=True, separators=(",", ":")).encode()).hexdigest()
+    parts = (stage, version, settings, model, inputs, seed, shard)
+    texts = (part if isinstance(part, JsonText) else json_text(part) for part in parts)
+    return hashlib.sha256(f"[{','.join(texts)}]".encode()).hexdigest()
+
+
+class JsonText(str):
+    """Plain JSON that was written already: many shards have the same settings."""
+
+
+def json_text(value: Any) -> JsonText:
+    """Plain JSON as keys hash it: sorted, without blanks."""
+    return JsonText(_KEY_JSON.encode(value))
 
 
 def shard_place(table: str, round: int, shard: int) -> str:
@@ -185,6 +203,16 @@ def find_manifest(run: RunFolder, table: str, round: int, shard: int, key: str) 
         listing = seen.listing(run, table, round)
         seen.manifests[run.address, key] = _find(run, name, key, listing) if name in listing.entries else None
     return seen.manifests[run.address, key]
+
+
+def list_round(run: RunFolder, round: int) -> dict[str, Entry]:
+    """All files of a round in all tables, listed once within `looking_once`."""
+    seen, folder = _SEEN.get() or _Seen(), f"/round={round:04d}"
+    files: dict[str, Entry] = {}
+    for table in SCHEMAS:
+        files.update(seen.listing(run, table, round).entries)
+    policies = seen.listing(run, POLICIES, round).entries
+    return files | {name: entry for name, entry in policies.items() if name.startswith(f"{POLICIES}{folder}")}
 
 
 @dataclass
@@ -364,7 +392,8 @@ def _check_now(run: RunFolder, name: str, listing: Listing | None = None) -> tup
         raise
     except (ValueError, TypeError) as error:
         return None, f"{name} is damaged ({error})"
-    manifest = replace(manifest, name=run.renamed.get(manifest.key, manifest.name))
+    if manifest.key in run.renamed:
+        manifest = replace(manifest, name=run.renamed[manifest.key])
     return manifest, find_problem(run, manifest, listing.entries if listing else None)
 
 

@@ -88,7 +88,15 @@ def test_scoring_and_training_need_torch_transformers_numpy_and_pyarrow_alone() 
 
 @pytest.mark.parametrize(
     "name",
-    ["mopd", "mopd.models.folders", "mopd.settings", "storage", "flows", "flows.cli.commands", "flows.cli.doctor"],
+    [
+        "mopd",
+        "mopd.models.folders",
+        "mopd.settings",
+        "storage",
+        "flows",
+        "flows.cli.commands",
+        "flows.cli.actions.doctor",
+    ],
 )
 def test_cheap_imports(name: str) -> None:
     assert loaded_after(f"import {name}", HEAVY) == set()

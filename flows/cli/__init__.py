@@ -4,9 +4,15 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
+from typing import NoReturn
 
-from flows.runtime.exit_code import run_to_exit_code
+from flows.runtime.exit_code import leave, run_to_exit_code
 from mopd.errors import InputError
+
+
+def entry() -> NoReturn:
+    """The command as a process of its own."""
+    leave(main())
 
 
 def main(argv: Sequence[str] | None = None) -> int:

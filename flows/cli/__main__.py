@@ -1,8 +1,6 @@
 """python -m flows.cli is `mopd`."""
 
-import sys
-
-from flows.cli import main
+from flows.cli import entry
 
 if __name__ == "__main__":
-    sys.exit(main())
+    entry()

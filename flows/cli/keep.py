@@ -12,7 +12,7 @@ def verify(run: Run, /, *, json: bool = False) -> int:
         run: the run's folder
         json: for programs
     """
-    from flows.cli.keep_text import verify_command
+    from flows.cli.actions.keep import verify_command
 
     return verify_command(run, json=json)
 
@@ -23,7 +23,7 @@ def repair(run: Run, /) -> int:
     Args:
         run: the run's folder
     """
-    from flows.cli.keep_text import repair_command
+    from flows.cli.actions.keep import repair_command
 
     return repair_command(run)
 
@@ -36,6 +36,6 @@ def gc(run: Run, /, *, keep_policies: WholeNumber | None = None, yes: bool = Fal
         keep_policies: so many of the newest keep their weights, and those that are needed (default: all)
         yes: remove what was shown
     """
-    from flows.cli.keep_text import gc_command
+    from flows.cli.actions.keep import gc_command
 
     return gc_command(run, keep_policies=keep_policies, yes=yes)

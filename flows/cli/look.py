@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import os
+import sys
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -147,7 +148,7 @@ def digest(run: Run, /) -> int:
     Args:
         run: the run's folder
     """
-    from flows.report.status import asked_evaluations, unasked_keys
+    from flows.report.status import asked_evaluations, is_unfinished, unasked_keys
     from storage.digest import digest_tables
     from storage.runs import RunFolder
 
@@ -155,6 +156,8 @@ def digest(run: Run, /) -> int:
     digests = digest_tables(folder, asked_evaluations(folder), unneeded=unasked_keys(folder))
     for table, table_digest in digests.items():
         print(f"{table_digest}  {table}")
+    if is_unfinished(folder):
+        print(f"mopd: {folder.address}: not finished; this is the digest of what is there by now", file=sys.stderr)
     return 0
 
 
@@ -166,8 +169,8 @@ def export(run: Run, folder: Path, /, *, round: Round) -> int:
         folder: a new one for the policy
         round: from 0 on; best: by its held-out mean@k; last: the newest
     """
+    from flows.cli.named_rounds import best_round, last_round
     from flows.folder.export import export_policy
-    from flows.report.best import best_round, last_round
     from storage.runs import RunFolder
 
     opened = RunFolder.open(run)
@@ -181,6 +184,6 @@ def export(run: Run, folder: Path, /, *, round: Round) -> int:
 
 def doctor() -> int:
     """Show what was found on this machine, and what would stop a run."""
-    from flows.cli import doctor
+    from flows.cli.actions import doctor
 
     return doctor.doctor()

@@ -19,7 +19,7 @@ def fork(run: Run, new: Run, /, *, round: WholeNumber, overrides: Sets = ()) -> 
         round: the first round that is run again, from 0 on
         overrides: e.g. train.objective=grpo; may be repeated
     """
-    from flows.cli.replay_text import fork_command
+    from flows.cli.actions.replay import fork_command
 
     return fork_command(run, round, list(overrides), new)
 
@@ -44,7 +44,7 @@ def rerun(
         overrides: e.g. train.teacher=frozen; may be repeated
         undo: bring back what the last rerun superseded
     """
-    from flows.cli.replay_text import rerun_command, undo_command
+    from flows.cli.actions.replay import rerun_command, undo_command
 
     if undo:
         if round is not None or stage is not None or overrides:
@@ -67,7 +67,7 @@ def condition(
         name: what their rows are known by (default: the variant)
         overrides: e.g. condition.rendering=turns; may be repeated
     """
-    from flows.cli.replay_text import replay_command
+    from flows.cli.actions.replay import replay_command
 
     name = variant if name is None else name
     if name is None:
@@ -85,7 +85,7 @@ def score(run: Run, /, *, round: WholeNumber, name: Name, overrides: Sets = ()) 
         name: what their rows are known by
         overrides: e.g. train.teacher=frozen; may be repeated
     """
-    from flows.cli.replay_text import replay_command
+    from flows.cli.actions.replay import replay_command
 
     return replay_command(run, round, name, list(overrides), scores=True)
 

@@ -40,7 +40,7 @@ def import_(
         packages: as verify.packages of a run: numpy,scipy
         skip_bad: leave bad rows out, and count them by reason
     """
-    from flows.cli.task_sources import import_tasks, read_source
+    from flows.cli.actions.task_sources import import_tasks, read_source
 
     tasks = read_source(source, reader, verifier, skip_bad=skip_bad, packages=_split(packages))
     import_tasks(tasks, out, split=split, hide=hide_tests, seed=seed, force=force)
@@ -67,7 +67,7 @@ def show(
         packages: as verify.packages of a run: numpy,scipy
         skip_bad: leave bad rows out, and count them by reason
     """
-    from flows.cli.task_sources import read_source, show_tasks
+    from flows.cli.actions.task_sources import read_source, show_tasks
 
     show_tasks(read_source(source, reader, verifier, skip_bad=skip_bad, packages=_split(packages)), num)
     return 0

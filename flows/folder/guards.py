@@ -22,17 +22,21 @@ Row = dict[str, Any]
 Rows = list[Row]
 
 
-def read_guards(folder: RunFolder, shards: Iterable[Shard], *, breached: bool = False) -> Rows:
-    """The rows of those shards of guards that are there; with `breached`, of those alone that have a breach."""
+def read_guards(folder: RunFolder, shards: Iterable[Shard]) -> Rows:
+    """The rows of those shards of guards that are there."""
     with looking_once():
         there = [manifest for shard in shards if (manifest := shard.find(folder)) is not None]
-    return [row for guards in there if guards.info["breached"] or not breached for row in read_rows(folder, guards)]
+    return [row for guards in there for row in read_rows(folder, guards)]
 
 
 def breaches(folder: RunFolder, shards: Iterable[Shard]) -> Rows:
-    """Those that were breached of the same, the strongest action first."""
-    breached = [row for row in read_guards(folder, shards, breached=True) if row["breached"]]
-    return sorted(breached, key=lambda row: -ACTIONS.index(row["action"]))
+    """The breaches of the same, the strongest action first."""
+    return sort_breaches(row for row in read_guards(folder, shards) if row["breached"])
+
+
+def sort_breaches(rows: Iterable[Row]) -> Rows:
+    """Breaches, the strongest action first."""
+    return sorted(rows, key=lambda row: -ACTIONS.index(row["action"]))
 
 
 def breach_line(row: Row) -> str:

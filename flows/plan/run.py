@@ -22,7 +22,7 @@ from mopd.seeds import derive_seed
 from mopd.settings import Settings
 from mopd.settings.condition import AutoVariant
 from storage.errors import StorageError
-from storage.manifests import looking_once, shard_key
+from storage.manifests import JsonText, json_text, looking_once, shard_key
 from storage.policies import has_trainer_state
 from storage.runs import RUN_FILE, RunFolder
 
@@ -285,7 +285,7 @@ class RunPlan:
         key = shard_key(
             table,
             version=STAGES[table].version,
-            settings={"round": round, **self._slice(table)},
+            settings=self._slice_text(table, round),
             model=model,
             inputs=[*(one.key for one in inputs), *digests],
             seed=self.settings.seed,
@@ -294,24 +294,27 @@ class RunPlan:
         chain = Shard(table, round, shard, key, self.settings, inputs=inputs, history=history)
         along = [chain.input(name).flat() for name in STAGES[table].reads]
         before = [one.flat() for one in (*inputs, *policy)]  # the history's are flat already
-        return replace(chain, read=(*before, *history, *along))
+        read = (*before, *history, *along)
+        return Shard(table, round, shard, key, self.settings, inputs=inputs, read=read, history=history)
 
     def flat_shard(self, table: str, round: int, shard: int, inputs: Iterable[Shard]) -> Shard:
         """One by these settings whose job reads each input by itself, and nothing behind them."""
         return self._shard(table, round, shard, "", tuple(one.flat() for one in inputs))
 
-    def _slice(self, table: str) -> dict[str, Any]:
-        """The settings that enter the keys of a table, read once a plan."""
-        if table not in self._slices:
-            self._slices[table] = STAGES[table].settings(self.settings, self._tree)
-        return self._slices[table]
+    def _slice_text(self, table: str, round: int) -> JsonText:
+        """The settings that enter the keys of a table in a round, written once for all of its shards."""
+        if (table, round) not in self._slices:
+            self._slices[table, round] = json_text(
+                {"round": round, **STAGES[table].settings(self.settings, self._tree)}
+            )
+        return self._slices[table, round]
 
     @cached_property
     def _tree(self) -> dict[str, Any]:
         return key_tree(self.settings)
 
     @cached_property
-    def _slices(self) -> dict[str, dict[str, Any]]:
+    def _slices(self) -> dict[tuple[str, int], JsonText]:
         return {}
 
 

@@ -44,7 +44,10 @@ class Shard:
 
     def flat(self) -> Shard:
         """The shard without its history, which would nest round by round."""
-        return replace(self, inputs=(), read=(), history=()) if self.inputs or self.read or self.history else self
+        if not (self.inputs or self.read or self.history):
+            return self
+        place = (self.table, self.round, self.shard, self.key, self.settings)
+        return Shard(*place, name=self.name, overrides=self.overrides, attempt=self.attempt)
 
     def without(self, others: Iterable[Shard]) -> Shard:
         """The shard under the same key, made without some of its inputs."""

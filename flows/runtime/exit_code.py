@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import atexit
 import io
 import os
 import signal
 import sys
+import threading
 import traceback
 from collections.abc import Callable
+from contextlib import suppress
+from typing import NoReturn
 
 from flows.runtime.interrupts import WORDS, Terminated
 from flows.runtime.server.patience import PATIENCE, gone, is_temporary
@@ -54,6 +58,19 @@ def run_to_exit_code(command: Callable[[], int]) -> int:
             raise
         start = "start" if is_temporary() else "start it, then"
         return _tell(f"{gone()}; {start} the same command again to continue", FAILURE)
+
+
+def leave(code: int) -> NoReturn:
+    """End this process: wait for threads and call what is registered, as Python does, but don't take it down.
+
+    Threads of libraries live on until then; one that comes back from C++ meanwhile would end the process by SIGABRT.
+    """
+    threading._shutdown()  # type: ignore[attr-defined]
+    atexit._run_exitfuncs()
+    with suppress(OSError, ValueError):  # a reader that went away, or a stream that was closed for it
+        sys.stdout.flush()
+        sys.stderr.flush()
+    os._exit(code)
 
 
 def _tell(message: str, code: int) -> int:

@@ -21,6 +21,8 @@ from storage.sql.facts import NOTHING, Knowledge
 
 _READS = ("SELECT", "EXPLAIN", "MULTI")
 """DuckDB's kinds of statements that read. SHOW, DESCRIBE, SUMMARIZE and FROM are SELECT to it; PIVOT is MULTI."""
+_READING = "reading the Arrow source failed: "
+"""In DuckDB's message where what it scans could not be read."""
 
 
 @dataclass(frozen=True)
@@ -112,4 +114,7 @@ def _sql_error(error: duckdb.Error, database: Database) -> StorageError:
     if database.error is not None:
         return database.error
     message = str(error).partition("\n\nLINE ")[0]
+    if _READING in message:
+        reason = message.partition(_READING)[2].partition(". Detail: ")[0]
+        return StorageError(f"files came or went while they were read ({' '.join(reason.split())}): ask again")
     return StorageError(f"SQL: {' '.join(message.split())}")

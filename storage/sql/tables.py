@@ -11,11 +11,10 @@ from dataclasses import dataclass
 from functools import reduce
 from itertools import accumulate, groupby
 from operator import and_
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.dataset as ds
 
 from storage.errors import StorageError
 from storage.index import MANY, IndexFile, ShardRows, describe, encode_index, fingerprint, index_name, read_index
@@ -25,6 +24,9 @@ from storage.reading import read_rows
 from storage.runs import RunFolder
 from storage.schemas import LENGTHS, LONG, NAME_COLUMNS, SCHEMAS, Row, column_types
 from storage.stores.base import Store
+
+if TYPE_CHECKING:
+    import pyarrow.dataset as ds
 
 _READERS = 16
 """Files of the index that are read at once: a bucket answers each of them slowly."""
@@ -289,6 +291,8 @@ def _dataset(run: RunFolder, table: str, shards: Sequence[ShardRows]) -> ds.Data
 
     What is said of a fragment goes before what its file says: no byte has to be written again.
     """
+    import pyarrow.dataset as ds  # brings pandas along, which costs who needs no rows
+
     checked = ds.ParquetFragmentScanOptions(page_checksum_verification=True)
     form, system = ds.ParquetFileFormat(default_fragment_scan_options=checked), run.store.arrow("")[0]
     fragments = []

@@ -86,9 +86,11 @@ class LocalStore:
         return []
 
     def is_empty(self) -> bool:
-        """Whether nothing lies there yet. Raises StorageError where a file is in the way."""
+        """Whether nothing lies there yet, but for what a process that made nothing left. Raises StorageError where a
+        file is in the way."""
         self.check()
-        return not self.host_folder.exists() or not any(self.host_folder.iterdir())
+        there = self.host_folder.iterdir() if self.host_folder.exists() else ()
+        return all(path.name == TEMPORARY for path in there)
 
     def check(self) -> None:
         """Whether a file is in the way: there, or where a folder above it would be made."""
@@ -135,6 +137,7 @@ class LocalStore:
                     make_folder((aside / name).parent)
                     write_durably(aside / name, content)
             fsync_tree(aside)
+            remove(folder / TEMPORARY)
             aside.replace(folder)
             fsync_path(folder.parent)
         finally:

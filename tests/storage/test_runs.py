@@ -8,6 +8,7 @@ import pytest
 
 from storage.errors import StorageError
 from storage.runs import RunFolder
+from storage.stores.local import LocalStore
 
 SETTINGS = {"seed": 1, "train": {"learning_rate": 1e-5, "betas": (0.9, 0.999)}, "evaluate": {"temperature": None}}
 
@@ -47,3 +48,12 @@ def test_a_file_in_the_way_is_named(tmp_path: Path) -> None:
 
 def test_policies_lie_by_round(run: RunFolder) -> None:
     assert run.policy_folder(3) == run.path / "policies" / "round=0003"
+
+
+def test_what_a_process_that_was_killed_at_it_left_is_in_no_runs_way(tmp_path: Path) -> None:
+    for name in ("run", "fork"):
+        (tmp_path / name / "_tmp").mkdir(parents=True)
+        (tmp_path / name / "_tmp" / "run.json-0123.partial").write_text("{")
+    assert LocalStore(tmp_path / "run").is_empty()
+    LocalStore(tmp_path / "fork").create_all({"run.json": b"{}"})
+    assert [path.name for path in (tmp_path / "fork").iterdir()] == ["run.json"]

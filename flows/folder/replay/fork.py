@@ -18,6 +18,7 @@ from mopd.errors import InputError
 from mopd.settings import Settings, override_tree, parse_settings
 from storage.lineage import create_fork, require_new
 from storage.manifests import POLICIES, Manifest, looking_once
+from storage.policies import removed_error
 from storage.runs import RUN_FILE, RunFolder
 from storage.stores.address import Address, open_store
 from storage.stores.base import Store
@@ -128,12 +129,17 @@ def check_policy(plan: RunPlan, round: int, settings: Settings, go_on: str) -> N
 
 
 def check_training(folder: RunFolder, new: RunFolder, plan: RunPlan, there: Sequence[Manifest], go_on: str) -> None:
-    """The first round that is still to be trained needs the trainer state that the one before it left, and its adapter.
+    """What is still to be made needs the weights of policies, the first round that is still to be trained the trainer
+    state that the one before it left, and its adapter.
 
     `new`: the run that trains it, or what that goes on from; `there`: what the plan has already.
     """
-    policies = {manifest.round for manifest in there if manifest.table == POLICIES}
+    policies = {manifest.round: manifest for manifest in there if manifest.table == POLICIES}
     first = next((number for number in range(plan.settings.rounds) if number not in policies), 0)
+    wanted = {read.round for shard in plan.missing(new) for read in shard.read if read.table == POLICIES}
+    for policy in (policies[round] for round in sorted(wanted & policies.keys())):
+        if policy.removed:
+            raise removed_error(new, policy)
     if first and not keeps_trainer_state(new, first):
         raise _trainer_state_error(folder, first, go_on)
     _check_adapter(new, plan.settings, first)

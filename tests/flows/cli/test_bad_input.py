@@ -23,6 +23,8 @@ from mopd.errors import InputError
 from mopd.models.folders import resolve_model
 from mopd.settings import load_settings
 from storage.runs import RunFolder
+from storage.stores.files import LOCKS
+from storage.stores.local import LocalStore
 
 ROOT = Path(__file__).parents[3]
 TINY = ROOT / "examples" / "tiny.yaml"
@@ -175,7 +177,8 @@ def test_a_full_disk(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None
     _, err = capsys.readouterr()
     assert (code, err.count("\n")) == (2, 1)
     assert "File too large" in err
-    assert not [path for path in tmp_path.rglob("*") if path.is_file()]
+    assert {path.name for path in tmp_path.rglob("*") if path.is_file()} <= set(LOCKS)
+    assert LocalStore(tmp_path / "run").is_empty()  # the same command goes on when there is room
 
 
 def test_a_prefect_server_that_does_not_answer(tmp_path: Path) -> None:

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from flows.cli.replay_text import _end_text, fork_command
+from flows.cli.actions.replay import _end_text, fork_command
 from flows.folder.replay.fork import fork_run
 from flows.folder.replay.other_contexts import open_contexts
 from flows.measure.compare.command import plan_comparison

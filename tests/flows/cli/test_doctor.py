@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
-from flows.cli import doctor
+from flows.cli.actions import doctor
 
 
 def with_versions(monkeypatch: pytest.MonkeyPatch, **versions: str) -> None:

@@ -92,7 +92,7 @@ def test_a_full_disk_leaves_nothing(source: Path, tmp_path: Path, monkeypatch: p
         if len(written) == 2:
             raise OSError(28, "No space left on device", str(path))
 
-    monkeypatch.setattr("flows.cli.task_sources.write_durably", full)
+    monkeypatch.setattr("flows.cli.actions.task_sources.write_durably", full)
     arguments = ["import", str(source), "--out", str(tmp_path / "o.jsonl"), "--split", "train=0.5,test=0.5"]
     assert main(["tasks", *arguments]) == 2
     assert [path.name for path in tmp_path.iterdir()] == ["in"]

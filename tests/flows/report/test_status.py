@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from flows.cli import main
 from flows.report.status import rounds_text, run_status, status_text
 from storage.shards import commit_shard
 from tests.flows.plan.test_plan import commit, run_of
@@ -56,3 +57,14 @@ def test_replicas_and_hosts_stand_in_the_table_where_there_are_several(tmp_path:
         status = run_status(folder)
         assert ("replicas  hosts" in status_text(status)) == (host == "b")
     assert [status["rounds"][0]["stages"]["generate"][name] for name in ("replicas", "hosts")] == [2, 2]
+
+
+def test_the_digest_of_a_run_that_is_not_finished_says_so(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    folder, plan = run_of(tmp_path / "run", {"rounds": 1, "evaluate.when": "never"})
+    for shard in plan.missing(folder):
+        assert main(["digest", str(folder.path)]) == 0
+        note = f"mopd: {folder.address}: not finished; this is the digest of what is there by now\n"
+        assert capsys.readouterr().err == note
+        commit(folder, shard)
+    assert main(["digest", str(folder.path)]) == 0
+    assert capsys.readouterr().err == ""

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
+
 import pytest
 
 from flows.runtime.exit_code import run_to_exit_code
@@ -49,3 +52,22 @@ def test_the_traceback_stands_before_the_line_where_it_is_asked_for(
 def test_a_bug_is_raised() -> None:
     with pytest.raises(ZeroDivisionError):
         run_to_exit_code(lambda: deep(ZeroDivisionError()))
+
+
+def test_a_thread_in_a_library_does_not_spoil_the_end() -> None:
+    """What is registered for the end is done; Python's own end would be that of SIGABRT."""
+    script = """
+import atexit, threading, time, duckdb
+from flows.runtime.exit_code import leave
+
+def ask():
+    while True:
+        duckdb.connect().execute("SELECT count(*) FROM range(3_000_000)").fetchall()
+
+atexit.register(print, "done at the end")
+threading.Thread(target=ask, daemon=True).start()
+time.sleep(0.3)
+leave(3)
+"""
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=60)
+    assert (done.returncode, done.stdout, done.stderr) == (3, "done at the end\n", "")

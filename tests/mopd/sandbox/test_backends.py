@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from flows.cli.doctor import check_sandbox
+from flows.cli.actions.doctor import check_sandbox
 from mopd.errors import InputError
 from mopd.sandbox import backends, bubblewrap, interpreter, open_sandbox, probe_sandbox, users
 from mopd.sandbox.process import SandboxFailure

@@ -14,7 +14,8 @@ from flows.folder.replay.rerun import plan_undo
 from flows.folder.replay.rollbacks import rollbacks
 from flows.plan.guards import SAMPLED, TRAINED, needed_guards
 from flows.plan.run import RunPlan
-from flows.report.status_guards import guards_status, guards_text
+from flows.report.status import run_status
+from flows.report.status_guards import guards_text
 from flows.runtime.exit_code import RunStopped
 from mopd.settings import Settings, override_tree, parse_settings
 from storage.digest import digest_tables
@@ -157,13 +158,13 @@ def test_a_stop_holds_where_the_run_stands_and_not_where_it_has_gone_on(tmp_path
         f"guards.on_breach_of.entropy=warn goes on all the same, mopd export {folder.address} DIR --round best has the "
         "best policy"
     )
-    status = guards_status(folder, plan)
+    status = run_status(folder)["guards"]
     shown = {"policy": 2, "guard": "entropy", "action": "stop", "why": "far too little"}
     assert status == {"stopped": shown, "breaches": [shown]}
     assert guards_text(status) == "policy 2: entropy (stop): far too little"
     make(folder, plan, 2, ("scores", "signals", "policy", "updates"))
     raise_if_stopped(folder, plan, 2)
-    assert guards_status(folder, plan)["stopped"] is None
+    assert run_status(folder)["guards"]["stopped"] is None
 
 
 def test_other_bounds_are_asked_anew(tmp_path: Path) -> None:

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Collection
 from dataclasses import dataclass
 
+from flows.folder.keep.soundness import Problem, Soundness, place_of, shard_of
 from flows.folder.open import check_inputs_unchanged
-from flows.folder.soundness import Problem, Soundness, place_of, shard_of
 from flows.plan.run import DIGESTS, RunPlan
 from mopd.models.teachers import has_weights
 from storage.aside import set_aside

@@ -87,7 +87,7 @@ def check_run(folder: RunFolder, report: Report = lambda done, of: None) -> Soun
         lost,
         is_makeable=to_make is not None and names <= to_make,
         to_come=None if to_make is None else len(to_make - names - {problem.aside for problem in damaged}),
-        unnamed=sorted(list_garbage(folder)),
+        unnamed=_list_unnamed(folder),
     )
 
 
@@ -96,7 +96,8 @@ def find_damaged(folder: RunFolder, progress: Callable[[int], None] = lambda byt
     bad = [*verify_run(folder, progress), *find_missing_trainer_state(folder), *find_bad_indexes(folder)]
     rounds = {"/".join(one.aside.split("/")[:2]) for one in bad}
     bad += check_rows(folder, rounds)
-    return [*map(_problem, bad), *_damaged_notes(folder)]
+    current = set(list_current(folder, [one.aside for one in bad]))
+    return [*(_problem(one, one.aside in current) for one in bad), *_damaged_notes(folder)]
 
 
 def place_of(table: str, round: int, shard: int) -> str:
@@ -114,9 +115,10 @@ def shard_of(manifest: str) -> tuple[str, int, int] | None:
     return found["table"], int(found["round"]), int(found["shard"] or 0)
 
 
-def _problem(bad: BadFile) -> Problem:
+def _problem(bad: BadFile, is_current: bool) -> Problem:
     place = shard_of(bad.aside)
-    return Problem(bad.file, bad.reason, bad.aside, place_of(*place) if place else "")
+    reason = bad.reason if is_current else f"{bad.reason}; superseded"
+    return Problem(bad.file, reason, bad.aside, place_of(*place) if place and is_current else "")
 
 
 def _counting(report: Report, total: int) -> Callable[[int], None]:
@@ -127,6 +129,11 @@ def _counting(report: Report, total: int) -> Callable[[int], None]:
         report(read[0], total)
 
     return progress
+
+
+def _list_unnamed(folder: RunFolder) -> list[str]:
+    """Files that no manifest names; none where a fork's note can't be read, which may."""
+    return [] if _damaged_notes(folder) else sorted(list_garbage(folder))
 
 
 def _damaged_notes(folder: RunFolder) -> list[Problem]:

@@ -11,6 +11,7 @@ import pytest
 from _pytest.fixtures import SubRequest
 
 from flows.cli import main
+from flows.folder.keep.clean import plan_removal, remove
 from flows.folder.open import open_run, run_lock
 from flows.folder.replay.fork import fork_run
 from flows.folder.replay.rerun import is_begun, lines_of, plan_rerun, plan_undo, redo
@@ -20,7 +21,9 @@ from flows.report.status import run_status, status_text
 from mopd.errors import InputError
 from mopd.settings import parse_settings
 from storage.digest import digest_tables
+from storage.errors import StorageError
 from storage.manifests import POLICIES, manifests
+from storage.policies import remove_weights
 from storage.runs import RunFolder
 from storage.shards import commit_shard, read_rows, verify_run
 from storage.sql.catalog import query
@@ -283,14 +286,21 @@ def test_a_round_whose_trainer_state_went_is_not_redone(run: RunFolder) -> None:
     redo(run, 1, "evaluate", ["evaluate.num_samples=3"])
 
 
-@pytest.mark.parametrize("run", ["folder"], indirect=True)
-def test_what_garbage_collection_removed_can_not_be_brought_back(run: RunFolder) -> None:
+def test_what_garbage_collection_removed_can_be_made_again_alone(run: RunFolder) -> None:
     redone = finish(redo(run, 1, "train", FASTER), "second")
-    for name in redone.store.list_files("updates/round=0001/"):
-        if manifests(redone, "updates", 1)[0].key[:12] not in name and name.endswith(".json"):
-            redone.store.remove(name)
-    with pytest.raises(InputError, match="1 of the 5 superseded shards are gone, as mopd gc removes them; mopd rerun"):
+    remove(redone, plan_removal(redone))
+    assert verify_run(redone) == []
+    with pytest.raises(InputError, match="5 of the 5 superseded shards are gone, as mopd gc removes them; mopd rerun"):
         plan_undo(redone)
+    again = finish(redo(redone, 1, "train", ["train.learning_rate=1e-5"]), "third")
+    assert written_by(again) == {0: {"first"}, 1: {"third"}}
+    assert written_by(plan_undo(again).save()) == {0: {"first"}, 1: {"second"}}
+
+
+def test_a_round_is_not_redone_from_a_policy_whose_weights_were_removed(run: RunFolder) -> None:
+    remove_weights(run, manifests(run, POLICIES, 0)[0])
+    with pytest.raises(StorageError, match="its weights were removed by mopd gc"):
+        redo(run, 1, "train", FASTER)
 
 
 @pytest.mark.parametrize("run", ["folder"], indirect=True)
