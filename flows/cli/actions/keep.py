@@ -13,7 +13,7 @@ from flows.folder.keep.clean import Removal, plan_removal, remove
 from flows.folder.keep.repair import Repair, mend, plan_repair
 from flows.folder.keep.soundness import Problem, Report, Soundness, check_run
 from flows.folder.open import hold_run
-from flows.report.status import run_status
+from flows.report.status import best_evaluation, run_status
 from flows.report.text import Cell, text_table
 from flows.runtime.console import QUIET_SECONDS, Transfers
 from flows.runtime.exit_code import FAILURE
@@ -79,8 +79,8 @@ def gc_command(address: Address, *, keep_policies: int | None, yes: bool) -> int
 
 def _best_policy(folder: RunFolder) -> int | None:
     """The policy with the highest held-out mean@k; None where none was evaluated."""
-    evaluated = [entry for entry in run_status(folder)["evaluations"] if entry["mean_at_k"] is not None]
-    return max(evaluated, key=lambda entry: entry["mean_at_k"])["policy"] if evaluated else None
+    best = best_evaluation(run_status(folder)["evaluations"])
+    return None if best is None else int(best["policy"])
 
 
 def _removals_text(removals: Sequence[Removal]) -> str:

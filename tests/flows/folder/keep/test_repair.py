@@ -83,10 +83,7 @@ def test_a_damaged_manifest_is_found_and_one_that_is_gone_is_missed(run: RunFold
     assert (problem.file, problem.again) == (path.relative_to(run.path).as_posix(), expected)
     path.unlink()
     soundness = check_run(run)
-    if table == "evaluations":  # the last thing that is made: it may have never been
-        assert (soundness.lost, soundness.to_come) == ([], 1)
-    else:
-        assert [(one.reason, one.again) for one in soundness.lost] == [(MISSING, expected)]
+    assert [(one.reason, one.again) for one in soundness.lost] == [(MISSING, expected)]
     assert bool(soundness.damaged) == (table == POLICIES)  # the one before it has no trainer state to go on from
 
 
@@ -210,11 +207,3 @@ def test_verify_for_programs(run: RunFolder, capsys: pytest.CaptureFixture[str])
     assert said["sound"] is False
     assert said["command"] == f"mopd repair {run.address}"
     assert said["damaged"][0]["again"].startswith("score round 1 shard")
-
-
-def test_evaluations_that_nobody_had_asked_for_before_are_to_come(run: RunFolder) -> None:
-    for manifest in manifests(run, "evaluations", 0):
-        run.store.remove(manifest_name(run, "evaluations", 0, manifest.shard, manifest.key))
-    soundness = check_run(run)
-    assert soundness.is_sound
-    assert soundness.to_come == 2
