@@ -7,6 +7,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
+from flows.folder.guards import raise_if_stopped, standing_version
 from flows.folder.open import ended_cleanly, open_run
 from flows.folder.replay.fork import overridden
 from flows.plan.run import RunPlan
@@ -26,7 +27,7 @@ def run_command(config: Address, run_dir: Address | None, overrides: list[str], 
     """
     with command_session(verbose=verbose):
         settings, run_dir = what_to_run(config, run_dir, overrides)
-        if is_run(_store(settings, run_dir)) and _nothing_to_do(open_run(settings, run_dir, config=_stem(config))):
+        if is_run(_store(settings, run_dir)) and _nothing_to_do(settings, run_dir, config):
             print(f"{run_dir}: finished already, nothing to do", flush=True)
         else:
             _run_flow(settings, run_dir, config)
@@ -81,9 +82,15 @@ def _is_unfinished(folder: RunFolder) -> bool:
     return bool(RunPlan.of(folder).missing(folder))
 
 
-def _nothing_to_do(folder: RunFolder) -> bool:
-    """A finished run whose last process ended well needs no Prefect: nothing is stale there either."""
-    return ended_cleanly(folder) and not _is_unfinished(folder)
+def _nothing_to_do(settings: Settings, run_dir: Address, config: Address) -> bool:
+    """A finished run whose last process ended well needs no Prefect: nothing is stale there either.
+
+    Raises RunStopped for one that a guard ended, and that these settings don't let go on.
+    """
+    folder = open_run(settings, run_dir, config=_stem(config))
+    is_clean, plan = ended_cleanly(folder), RunPlan.of(folder)
+    raise_if_stopped(folder, plan, standing_version(folder, plan))
+    return is_clean and not _is_unfinished(folder)
 
 
 def check_out(out: Path | None) -> None:

@@ -12,11 +12,13 @@ from prefect import flow, tags
 from prefect.runtime import flow_run
 
 from flows.execute.session import Run
-from flows.execute.stages import answer, choose, condition, draw, evaluate, generate, measure, score, train
+from flows.execute.stages import answer, choose, condition, draw, evaluate, generate, guard, measure, score, train
 from flows.folder.checkpoints import clear_checkpoints
+from flows.folder.guards import holding_breach, raise_if_stopped, roll_back
 from flows.folder.open import open_run, run_lock
 from flows.folder.policies import remove_old_states
 from flows.folder.replay.other_contexts import open_contexts
+from flows.plan.guards import SAMPLED, TRAINED
 from flows.report.sql.knowledge import leave_catalog
 from flows.runtime.console import Console
 from flows.runtime.server.patience import be_patient
@@ -47,28 +49,57 @@ def run_flow(settings: Settings, run_dir: str | None = None) -> str:
 
 
 def finish(folder: RunFolder) -> None:
-    """Make all that the run's plan has and the run has not; the caller holds the run."""
-    console = Console()
+    """Make all that the run's plan has and the run has not; the caller holds the run.
+
+    Where a guard asks for that, it goes on from the best policy. Raises RunStopped where one ends it.
+    """
+    console, is_whole = Console(), False
+    while not is_whole:
+        folder = roll_back(folder, console.say) or folder
+        is_whole = _go_on(folder, console)
+
+
+def _go_on(folder: RunFolder, console: Console) -> bool:
+    """Whether the run came to its end; else it goes on from another policy."""
     with Run.open(folder, console) as run:
         if run.finished():
             console.say(f"{folder.address}: finished already, nothing to do")
         else:
             leave_catalog(folder)  # for whoever asks meanwhile
-            _work(run)
+            if not _work(run):
+                return False
         clear_checkpoints(folder.path)
-        remove_old_states(folder, run.settings.rounds - 1, run.settings.train)
+        remove_old_states(folder, run.settings.rounds - 1, run.settings)
         leave_catalog(folder)
+    return True
 
 
-def _work(run: Run) -> None:
+def _work(run: Run) -> bool:
     """All rounds; the first and the last policy, or each, are evaluated before they are trained on."""
     for number in range(run.settings.rounds + 1):
         plan = run.plan.evaluations.get(number)
         if plan and run.missing(plan.all()):
             evaluate(run, number)
-        if number < run.settings.rounds and run.pending(number):
-            round_flow(run, number)
+        if not goes_on(run, number, TRAINED):
+            return False
+        if number < run.settings.rounds:
+            if run.pending(number):
+                round_flow(run, number)
+            if not goes_on(run, number, SAMPLED):
+                return False
         index_round(run.folder, number)
+    return True
+
+
+def goes_on(run: Run, number: int, part: int) -> bool:
+    """Ask for policy `number` whether its bounds hold. False where the run goes on from another one.
+
+    Raises RunStopped where a breach ends it.
+    """
+    if run.missing([shard for shard in run.guards(number) if shard.shard == part]):
+        guard(run, number, part)
+    raise_if_stopped(run.folder, run.plan, number)
+    return holding_breach(run.folder, run.plan, number) is None
 
 
 @flow(name="round", flow_run_name="round-{round:04d}", validate_parameters=False, persist_result=False)
@@ -80,6 +111,8 @@ def round_flow(run: Run, round: int) -> None:
         try_contexts(run, round)
         choose(run, round)
     condition(run, round)
+    if not goes_on(run, round, SAMPLED):
+        return
     score(run, round)
     measure(run, round)
     train(run, round)

@@ -169,6 +169,19 @@ SCHEMAS: dict[str, pa.Schema] = {
         },
         nullable=" ".join((*_GAINS, "why")),
     ),
+    "guards": _schema(
+        {**_ROUND, "guard": pa.string()},
+        {
+            "value": pa.float64(),
+            "reference": pa.float64(),
+            "reference_round": pa.int32(),
+            "bound": pa.float64(),
+            "breached": pa.bool_(),
+            "action": pa.string(),
+            "why": pa.string(),
+        },
+        nullable="value reference reference_round bound action",
+    ),
     "rejudged": _schema(
         _SAMPLE,
         {
@@ -252,7 +265,7 @@ NAME_COLUMNS = {
 the context they were made under, or of the model that was asked. "" for what the run itself trains on, or trained.
 Of other tables SQL has the run's own rows alone: verdicts of another verifier lie among them, by their keys."""
 
-_KEYS = ("run", "round", "prompt_id", "sample", "step", "population", "candidate")
+_KEYS = ("run", "round", "prompt_id", "sample", "step", "population", "candidate", "guard")
 
 
 def key_columns(table: str) -> list[str]:

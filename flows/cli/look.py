@@ -10,7 +10,7 @@ from typing import Annotated, Literal
 
 from cyclopts import Parameter
 
-from flows.cli.options import Name, Run, WholeNumber
+from flows.cli.options import Name, Round, Run, WholeNumber
 from flows.runtime.exit_code import FAILURE
 from mopd.errors import InputError
 
@@ -161,18 +161,24 @@ def digest(run: Run, /) -> int:
     return 0
 
 
-def export(run: Run, folder: Path, /, *, round: WholeNumber) -> int:
+def export(run: Run, folder: Path, /, *, round: Round) -> int:
     """Copy the policy that a round trained to a folder.
 
     Args:
         run: the run's folder
         folder: a new one for the policy
-        round: from 0 on
+        round: from 0 on; best: by its held-out mean@k; last: the newest
     """
+    from flows.cli.named_rounds import best_round, last_round
     from flows.folder.export import export_policy
     from storage.runs import RunFolder
 
-    print(export_policy(RunFolder.open(run), round, folder))
+    opened = RunFolder.open(run)
+    if isinstance(round, int):
+        print(export_policy(opened, round, folder))
+        return 0
+    number, why = (best_round if round == "best" else last_round)(opened)
+    print(f"{export_policy(opened, number, folder)}: {why}")
     return 0
 
 

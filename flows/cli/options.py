@@ -19,6 +19,15 @@ def _whole_number(_: object, tokens: tuple[Token, ...]) -> int:
         raise ValueError(f"{text!r} is not a whole number") from None
 
 
+def _round(_: object, tokens: tuple[Token, ...]) -> int | str:
+    """A number, or which of them is meant."""
+    text = tokens[-1].value
+    try:
+        return text if text in ("best", "last") else int(text)
+    except ValueError:
+        raise ValueError(f"{text!r} is neither a whole number, nor best, nor last") from None
+
+
 def _names(_: object, tokens: tuple[Token, ...]) -> tuple[str, ...]:
     """The parts between commas, but for those within brackets. None may be empty."""
     from flows.measure.compare.arms import split_values
@@ -37,6 +46,7 @@ def _address(_: object, tokens: tuple[Token, ...]) -> Address:
 
 
 WholeNumber = Annotated[int, Parameter(metavar="N", converter=_whole_number)]
+Round = Annotated[int | str, Parameter(metavar="N|best|last", converter=_round)]
 Names = Annotated[tuple[str, ...], Parameter(metavar="A,B", converter=_names)]
 Sets = Annotated[tuple[str, ...], Parameter(name="--set", metavar="KEY=VALUE")]
 Folder = Annotated[Path, Parameter(metavar="DIR")]

@@ -292,7 +292,7 @@ def record(_: None, work: Work) -> Manifest:
     policy = manifest_of(folder, shard.input("policies"))
     rows = [{"run": folder.run_id, **row} for row in policy.info["updates"]]
     manifest = commit(folder, shard, rows, time.monotonic())
-    remove_old_states(folder, shard.round, work.settings.train)
+    remove_old_states(folder, shard.round, work.settings)
     return manifest
 
 

@@ -18,6 +18,7 @@ from flows.folder.commits import commits_of, pinned
 from flows.folder.progress_file import ProgressFile
 from flows.folder.replay.fork import overridden
 from flows.folder.replay.other_contexts import split_place
+from flows.plan.guards import needed_guards
 from flows.plan.run import RunPlan
 from flows.plan.shard import ContextShards, RoundPlan, Shard
 from flows.plan.stage import Stage
@@ -148,8 +149,12 @@ class Run(Session):
         return self._plan.rounds[number].needed(self._folder)
 
     def pending(self, round: int) -> bool:
-        """Whether anything of the round is left to do."""
+        """Whether anything of the round is left to do, but for its guards."""
         return bool(self.missing(self.round(round).all()))
+
+    def guards(self, version: int) -> list[Shard]:
+        """The guards of a policy version."""
+        return needed_guards(self._plan, self._folder, version)
 
     def shown(self, table: str, round: int, *, tried: bool) -> list[Shard]:
         """A table's shards of the round: its own and its control's, or those of what is tried, shard by shard."""

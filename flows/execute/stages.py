@@ -13,10 +13,11 @@ from prefect.futures import PrefectFuture
 
 from flows.execute.session import Run, Session
 from flows.execute.steps import step_of
+from flows.folder.guards import breach_line, breaches, read_guards
 from flows.plan.selection import round_selection, selection_line
 from flows.plan.shard import RoundPlan, Shard
 from flows.plan.stage import STAGES, Stage
-from flows.report.artifacts import write_artifact
+from flows.report.artifacts import write_artifact, write_guards
 from flows.runtime.console import Meter
 from flows.runtime.interrupts import raise_if_interrupted
 
@@ -142,6 +143,16 @@ def choose(run: Run, round: int) -> None:
 
 
 @stage
+def guard(run: Run, round: int, part: int) -> None:
+    """What is there of policy `round` -> whether its bounds hold; `part`: the number of the shard."""
+    shards = [shard for shard in run.guards(round) if shard.shard == part]
+    wait(run, submit(run, shards, _meter(run, shards)))
+    write_guards(read_guards(run.folder, shards), _where(shards))
+    for row in breaches(run.folder, shards):
+        run.console.say(f"{_where(shards):<10} {'guard':<10} {breach_line(row)}")
+
+
+@stage
 def train(run: Run, round: int) -> None:
     """Scores -> the next policy and its updates."""
     part = run.round(round)
@@ -187,7 +198,7 @@ def _meter(run: Run, shards: list[Shard]) -> Meter:
 
 def _where(shards: list[Shard]) -> str:
     first = shards[0]
-    return f"{'policy' if first.table == 'evaluations' else 'round'} {first.round}"
+    return f"{'policy' if first.table in ('evaluations', 'guards') else 'round'} {first.round}"
 
 
 def submit(

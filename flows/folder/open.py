@@ -20,6 +20,7 @@ from flows.folder.commits import HUB, Commits, are_loaded, commits_of, hub_names
 from flows.folder.inputs import check_device, check_inputs
 from flows.folder.named_models import make_models, model_paths
 from flows.folder.replay.lines import follow
+from flows.folder.replay.rollbacks import with_lowered_rate
 from flows.plan.conditions import changed_settings
 from flows.plan.run import RunPlan
 from flows.plan.stage import free_settings, is_free
@@ -144,6 +145,7 @@ def _reopen(store: Store, settings: Settings) -> RunFolder:
     """Everything is checked under the lock; then `run.json` notes what changed."""
     with hold_run(RunFolder.open(store)):
         before = RunFolder.open(store)
+        settings = with_lowered_rate(before, settings)
         folder = _continue(before, settings)
         plan = RunPlan.of(folder)
         if plan.missing(folder):

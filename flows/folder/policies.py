@@ -8,12 +8,12 @@ from flows.folder.commits import commits_of, pinned
 from flows.plan.conditions import settings_of
 from flows.plan.run import TRAINER
 from mopd.models.teachers import TEACHER_FOLDER, has_weights
-from mopd.settings import Settings, TrainSettings
+from mopd.settings import Settings
 from storage.errors import StorageError
 from storage.manifests import POLICIES, data_name, manifests
 from storage.policies import checked_folder, has_trainer_state
 from storage.runs import RunFolder
-from storage.shards import Manifest, remove_trainer_state
+from storage.shards import Manifest, read_rows, remove_trainer_state
 
 
 def policy_folder(folder: RunFolder, version: int) -> Path:
@@ -66,10 +66,20 @@ def teacher_state(folder: RunFolder, settings: Settings, version: int) -> Path |
     return trainer_folder(folder, version) if version and has_weights(settings.train.teacher) else None
 
 
-def remove_old_states(folder: RunFolder, round: int, train: TrainSettings) -> None:
+def remove_old_states(folder: RunFolder, round: int, settings: Settings) -> None:
     """Remove the trainer states that aren't kept once `round` is trained."""
-    for old in range(round - train.keep_trainer_states + 1):
-        remove_trainer_state(folder, old)
+    kept = _wanted_by_rollbacks(folder, round) if settings.guards.rolls_back else set()
+    for old in range(round - settings.train.keep_trainer_states + 1):
+        if old not in kept:
+            remove_trainer_state(folder, old)
+
+
+def _wanted_by_rollbacks(folder: RunFolder, round: int) -> set[int]:
+    """Rounds that trained what a later guard may lead back to: the best policy so far, and the one of `round`."""
+    shards = manifests(folder, "guards", round)
+    references = [row for guards in shards for row in read_rows(folder, guards, ["reference_round"])]
+    versions = {round, *(row["reference_round"] for row in references if row["reference_round"] is not None)}
+    return {version - 1 for version in versions}
 
 
 def gather_trainer_state(out: Path) -> None:

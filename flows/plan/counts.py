@@ -6,6 +6,7 @@ from typing import Any
 
 from mopd.groups import useful_groups
 from mopd.measures.rejudged import has_flipped
+from mopd.settings.guards import ACTIONS
 
 Rows = list[dict[str, Any]]
 Info = dict[str, Any]
@@ -65,6 +66,12 @@ def count_choices(rows: Rows) -> Info:
 def chosen(choices: Rows) -> dict[str, Any]:
     """The row of `choices` of the candidate that was chosen."""
     return next(row for row in choices if row["chosen"])
+
+
+def count_guards(rows: Rows) -> Info:
+    """Breaches, and the strongest of what they lead to; None without any."""
+    actions = [row["action"] for row in rows if row["breached"]]
+    return {"breached": len(actions), "action": max(actions, key=ACTIONS.index, default=None)}
 
 
 def count_rejudged(rows: Rows) -> Info:

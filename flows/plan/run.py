@@ -13,6 +13,7 @@ from functools import cached_property, lru_cache
 from typing import Any
 
 from flows.plan.conditions import CONTROL, candidate_settings, control_settings, settings_of
+from flows.plan.guards import GuardShards, needed_guards, plan_guards
 from flows.plan.shard import ContextShards, EvaluationPlan, Judged, RoundPlan, Shard
 from flows.plan.stage import STAGES, key_tree
 from mopd.groups import Candidates
@@ -71,7 +72,8 @@ class RunPlan:
 
     def shards(self) -> list[Shard]:
         """Everything that the run may have: of each round all its candidates, of each policy its evaluation."""
-        parts: list[RoundPlan | EvaluationPlan] = [*self.rounds, *self._any_evaluations.values()]
+        parts: list[RoundPlan | EvaluationPlan | GuardShards] = [*self.rounds, *self._any_evaluations.values()]
+        parts += self.guards
         return [shard for part in parts for shard in part.all()]
 
     @property
@@ -85,9 +87,10 @@ class RunPlan:
             return self.missing_of(folder, self.asked(folder))
 
     def asked(self, folder: RunFolder) -> list[Shard]:
-        """What a finished run has: of each round what it is known to need by now, and the evaluations."""
+        """What a finished run has: of each round what it is known to need by now, the evaluations, and the guards."""
         shards = [shard for part in self.rounds for shard in part.needed(folder).all()]
-        return shards + [shard for part in self.evaluations.values() for shard in part.all()]
+        shards += [shard for part in self.evaluations.values() for shard in part.all()]
+        return shards + [shard for version in range(len(self.guards)) for shard in needed_guards(self, folder, version)]
 
     def missing_of(self, folder: RunFolder, shards: list[Shard]) -> list[Shard]:
         """Those of `shards` that are still to be made.
@@ -118,6 +121,11 @@ class RunPlan:
     def evaluations(self) -> dict[int, EvaluationPlan]:
         """One plan for each policy version that these settings have evaluated."""
         return {version: self._evaluation_of(version) for version in self._evaluated()}
+
+    @cached_property
+    def guards(self) -> list[GuardShards]:
+        """What is asked of each policy version."""
+        return plan_guards(self)
 
     def shown_evaluations(self, folder: RunFolder) -> dict[int, EvaluationPlan]:
         """The evaluations that these settings ask for and, beside them, those that earlier settings had made.
@@ -288,6 +296,10 @@ class RunPlan:
         before = [one.flat() for one in (*inputs, *policy)]  # the history's are flat already
         read = (*before, *history, *along)
         return Shard(table, round, shard, key, self.settings, inputs=inputs, read=read, history=history)
+
+    def flat_shard(self, table: str, round: int, shard: int, inputs: Iterable[Shard]) -> Shard:
+        """One by these settings whose job reads each input by itself, and nothing behind them."""
+        return self._shard(table, round, shard, "", tuple(one.flat() for one in inputs))
 
     def _slice_text(self, table: str, round: int) -> JsonText:
         """The settings that enter the keys of a table in a round, written once for all of its shards."""

@@ -37,12 +37,14 @@ FREE_SETTINGS = (
     *("train.ranks", "train.shard", "train.checkpoint_every_updates"),
     "evaluate.when",
     "evaluate.bootstrap_samples",
+    "guards",
     "place",
     "store",
 )
 """Settings that change no shard's content, so that a run may continue with other ones: no key holds them.
 
-But for `choices`, which hold `evaluate.bootstrap_samples`: see `free_settings`.
+But for `choices`, which hold `evaluate.bootstrap_samples` (see `free_settings`), and for `guards`, which hold what they
+are decided by, and are decided again.
 """
 
 
@@ -148,6 +150,11 @@ def _rejudged(settings: Settings, tree: Json) -> Json:
 
 def _choices(settings: Settings, tree: Json) -> Json:
     return {"bootstrap_samples": settings.evaluate.bootstrap_samples}
+
+
+def _guards(settings: Settings, tree: Json) -> Json:
+    bounds = settings.guards.model_dump(mode="json", exclude={"rollback"})
+    return {**bounds, "max_staleness": settings.train.max_staleness, "draws": settings.evaluate.bootstrap_samples}
 
 
 def _policies(settings: Settings, tree: Json) -> Json:
@@ -279,9 +286,18 @@ _STAGES = (
         judge="flows.execute.jobs:judge_heldout",
         count=counts.count_judged,
     ),
+    Stage(
+        name="guard",
+        table="guards",
+        version=1,
+        settings=_guards,
+        job="flows.execute.guard_jobs:guard",
+        count=counts.count_guards,
+        columns={"breached": "breached"},
+    ),
 )
 STAGES = {stage.table: stage for stage in _STAGES}
-"""By table, in the order of a round."""
+"""By table, in the order of a round; guards, which follow from all the others, are asked after several of them."""
 
 
 def key_tree(settings: Settings) -> Json:

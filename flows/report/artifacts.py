@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import Any
 
 from flows.plan.shard import Shard
 from flows.plan.stage import STAGES, Stage
@@ -23,6 +24,14 @@ def write_artifact(stage: Stage, where: str, manifests: list[Manifest]) -> None:
     if len(rows) > 1:
         rows.append(describe("all", manifests))
     create_table_artifact(key=f"mopd-{stage.name}", table=rows, description=f"{stage.name}, {where}")
+
+
+def write_guards(rows: list[dict[str, Any]], where: str) -> None:
+    """Publish what was asked of a policy, and what was answered."""
+    from prefect.artifacts import create_table_artifact
+
+    table = [{name: value for name, value in row.items() if name not in ("run", "round")} for row in rows]
+    create_table_artifact(key="mopd-guard", table=table, description=f"guard, {where}")
 
 
 def describe(name: str, manifests: list[Manifest]) -> dict[str, Cell]:

@@ -97,6 +97,7 @@ def _disk_table(settings: Settings, plan: MemoryPlan) -> Table:
 
 def _disk_line(settings: Settings, plan: MemoryPlan) -> str:
     num_states = settings.train.keep_trainer_states + 1  # the newest is written before the oldest goes
+    num_states += 2 if settings.guards.rolls_back else 0  # those of the best policy and of the one before
     states = num_states * trainer_state_bytes(settings, plan.models)
     checkpoints = checkpoint_bytes(settings, plan.models)
     kept = settings.rounds * (sum(shard_bytes(settings).values()) + policy_bytes(settings, plan.models))

@@ -16,9 +16,10 @@ from flows.plan.shard import EvaluationPlan, Shard
 from flows.report.artifacts import find_manifests, total
 from flows.report.last_errors import errors_text, last_errors
 from flows.report.redone import redone_text
+from flows.report.status_guards import guards_status, guards_text
 from flows.report.status_index import StatusIndex
 from flows.report.status_signals import choice_status, mean, signal_row, signals_status
-from flows.report.table import Column, Table
+from flows.report.table import Column, Row, Table
 from flows.report.text import Cell, number, text_table
 from flows.runtime.console import clock, count_makers
 from mopd.evaluate import summarize_evaluation
@@ -39,6 +40,7 @@ STAGE_NAMES = {
     "policy": "train",
 }
 """Parts of a round, by what commands call their stages."""
+BEST = {True: "*", False: None}
 TIMED_STAGES = tuple(name for name in STAGE_NAMES.values() if name != "measure")
 
 
@@ -105,7 +107,8 @@ class StatusReader:
             "variant": plan.settings.condition.variant.kind,
             "finished": all(entry["finished"] for entry in (*self._rounds.values(), *asked)),
             "rounds": list(self._rounds.values()),
-            "evaluations": list(self._evaluations.values()),
+            "evaluations": with_best(list(self._evaluations.values())),
+            "guards": guards_status(folder, list(self._rounds.values())),
             "errors": last_errors(folder),
         }
 
@@ -115,6 +118,19 @@ class StatusReader:
             return True
         has_policy = version == 0 or self._rounds[version - 1]["finished"]
         return not entry["finished"] and (has_policy or entry["ended"] is not None)
+
+
+def with_best(entries: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """What is said of each policy that is evaluated, and whether it is the best of several."""
+    best = best_evaluation(entries)
+    several = sum(entry["mean_at_k"] is not None for entry in entries) > 1
+    return [{**entry, "best": several and entry is best} for entry in entries]
+
+
+def best_evaluation(entries: list[dict[str, Any]]) -> dict[str, Any] | None:
+    """That of the policy with the highest held-out mean@k, the earliest of equal ones; None without any."""
+    evaluated = [entry for entry in entries if entry["mean_at_k"] is not None]
+    return max(evaluated, key=lambda entry: float(entry["mean_at_k"]), default=None)
 
 
 def is_unfinished(folder: RunFolder) -> bool:
@@ -137,6 +153,8 @@ def unasked_keys(folder: RunFolder) -> list[str]:
 def status_text(status: dict[str, Any]) -> str:
     """The state for people: stages first, then results."""
     state = "finished" if status["finished"] else "not finished"
+    if stopped := status["guards"]["stopped"]:
+        state += f", stopped by {stopped['guard']} at policy {stopped['policy']}"
     head = f"{status['run']}: {state}; {status['model']}, {status['variant']} contexts"
     if lineage := status["lineage"]:
         head += f"\nforked from {lineage['path']} at round {lineage['round']} with {', '.join(lineage['set'])}"
@@ -163,6 +181,7 @@ def rounds_text(status: dict[str, Any]) -> str:
         parts.append(f"teacher against verifier, means over prompts with both outcomes\n{text_table(signals)}")
     evaluated = [entry for entry in status["evaluations"] if entry["mean_at_k"] is not None]
     parts += [_evaluation_table(evaluated).terminal()] if evaluated else []
+    parts += [guards] if (guards := guards_text(status["guards"])) else []
     return "\n\n".join(parts)
 
 
@@ -288,8 +307,11 @@ def _evaluation_table(entries: list[dict[str, Any]]) -> Table:
     columns = [Column("policy")]
     for k in dict.fromkeys(entry["k"] for entry in entries):
         columns += [Column(f"{name}@{k}", form=".1f", scale=100, unit=" %", optional=name == "maj") for name in METRICS]
-    columns += [Column("num_prompts", "prompts"), Column("seconds", form=clock)]
-    rows = [{**entry, **{f"{name}@{entry['k']}": _estimate(entry, name) for name in METRICS}} for entry in entries]
+    columns += [Column("num_prompts", "prompts"), Column("seconds", form=clock), Column("best", optional=True)]
+    rows: list[Row] = [
+        {**entry, **{f"{name}@{entry['k']}": _estimate(entry, name) for name in METRICS}, "best": BEST[entry["best"]]}
+        for entry in entries
+    ]
     title = "held-out, with 95 % intervals over prompts"
     return Table([*columns, Column("num_null", "nulls", optional=True)], rows, title)
 

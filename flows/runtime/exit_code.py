@@ -19,9 +19,13 @@ from flows.runtime.worker import WorkerDied
 from mopd.errors import InputError
 from storage.errors import StorageError
 
-USER_ERROR, FAILURE, INTERRUPTED, TERMINATED = 2, 1, 130, 143
+USER_ERROR, FAILURE, STOPPED, INTERRUPTED, TERMINATED = 2, 1, 3, 130, 143
 TRACEBACK = "MOPD_TRACEBACK"
 """An environment variable: where it is set, a traceback stands before each line that tells of an error."""
+
+
+class RunStopped(Exception):
+    """A guard of the run ended it: what is done is whole. The message says which guard, and what to do: one line."""
 
 
 def run_to_exit_code(command: Callable[[], int]) -> int:
@@ -35,6 +39,8 @@ def run_to_exit_code(command: Callable[[], int]) -> int:
         return code
     except (InputError, StorageError) as error:
         return _tell(str(error), USER_ERROR)
+    except RunStopped as stop:
+        return _tell(str(stop), STOPPED)
     except BrokenPipeError:
         sys.stderr.close()  # the reader of a pipe went away: nothing is left to say, and nobody to say it to
         return FAILURE

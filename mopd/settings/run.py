@@ -17,6 +17,7 @@ from mopd.settings.chat_template import TemplateText
 from mopd.settings.condition import ConditionSettings
 from mopd.settings.evaluate import EvaluateSettings
 from mopd.settings.generate import GenerateSettings
+from mopd.settings.guards import GuardSettings, check_guards
 from mopd.settings.methods import expand_method, keep_objective, yield_to_method
 from mopd.settings.place import LocalPlace, PlaceSettings
 from mopd.settings.sampling import IMPORTANCE, RECOMPUTED, follow_sampling, shaping
@@ -97,6 +98,7 @@ class Settings(Frozen):
     train: TrainSettings = TrainSettings()
     signals: SignalSettings = SignalSettings()
     evaluate: EvaluateSettings = EvaluateSettings()
+    guards: GuardSettings = GuardSettings()
     store: StoreSettings = StoreSettings()
     place: PlaceSettings = LocalPlace()
 
@@ -148,6 +150,7 @@ class Settings(Frozen):
             )
         if self.train.shard == "full":
             check_shares(self.train)
+        check_guards(self)
         if self.train.updates_per_round > self.generate.num_prompts:
             raise ValueError(
                 f"train.updates_per_round: {self.train.updates_per_round} steps can't share the groups of "

@@ -11,6 +11,7 @@ TABLE_TEXTS = {
     "signals": "one row a group, context and population: how well the teacher's scores agree with the verdicts",
     "answers": "one row a reply of the student to a peer context, which `mopd probe` asks for",
     "choices": "one row a candidate of a round's probe",
+    "guards": "one row a number of a policy that its run watches; `round` is the policy's version",
     "rejudged": "one row a rollout that `mopd reverify` had judged again, under the name of that (`condition`)",
     "updates": "one row an optimizer step",
     "evaluations": "one row a reply to a held-out task; `model` is empty for the run's own policies",
@@ -126,6 +127,15 @@ _TABLE_COLUMNS = {
         "gap_high": "upper end of its interval",
         "success_auc": "mean over the prompts with both outcomes",
         "pairwise_accuracy": "mean over the prompts with both outcomes",
+    },
+    "guards": {
+        "guard": "name of the number, and of the setting that bounds it",
+        "value": "the policy's; null where there is nothing to measure",
+        "reference": "the number it is compared with; null where there is none",
+        "reference_round": "version of the best policy before, whose number that is",
+        "bound": "of the value, of its fall, or of its ratio to the reference; null: none",
+        "breached": "whether it is beyond the bound",
+        "action": "what the breach leads to: `warn`, `rollback` or `stop`; null without one",
     },
     "rejudged": {
         "condition": "name of the other verdicts, and of the contexts that follow from them",

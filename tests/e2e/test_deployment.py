@@ -151,6 +151,8 @@ def test_a_fork_and_a_rerun_are_started_by_forms(prefect: Prefect, deployments: 
     assert (ended["state_type"], ended["name"]) == ("COMPLETED", "rerun-fork"), logs(prefect, ended)
     after, first = digest_tables(RunFolder.open(new)), digest_tables(RunFolder.open(deployed))
     assert after == first != before
+    (artifact,) = prefect.post("artifacts/filter", {"artifacts": {"flow_run_id": {"any_": [ended["id"]]}}})
+    assert {"round": 0, "stage": "train", "superseded": 1, "to be made": 1} in json.loads(artifact["data"])
 
 
 def test_another_verifier_is_deployed_too(prefect: Prefect, deployments: dict[str, Any], deployed: Path) -> None:

@@ -13,6 +13,7 @@ import torch
 
 from flows.execute.work import judge_shard, load_device, make_shard, sample_shard
 from flows.folder.open import run_document, tasks_digest
+from flows.plan.guards import needed_guards
 from flows.plan.run import RunPlan
 from flows.plan.shard import RoundPlan, Shard
 from flows.plan.stage import STAGES, Stage
@@ -51,6 +52,9 @@ def make_whole(address: Address, settings: Settings) -> RunFolder:
     for evaluation in plan.evaluations.values():
         make_shards(folder, evaluation.prompts)
         make_shards(folder, evaluation.evaluations)
+    for version in range(len(plan.guards)):
+        for shard in needed_guards(plan, folder, version):
+            make_shards(folder, [shard])
     return folder
 
 

@@ -20,6 +20,7 @@ are differences of nearly equal numbers in a model that has learnt nothing."""
 NEAR = 2e-3
 REMOVED: set[str] = set()
 ADDED = {"support_student_logprobs"}
+ADDED |= {"round", "guard", "value", "reference", "reference_round", "bound", "breached", "action", "why"}  # of guards
 """Columns that are gone, or new, since the files were written."""
 
 

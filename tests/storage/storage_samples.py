@@ -58,6 +58,8 @@ def columns_of(table: str) -> dict[str, Any]:
         "choices": {"chosen": True, "condition": "{}", "num_prompts": 2, "num_null": 0, "student": 0.25}
         | {"self_teacher": 0.5, "gap": 0.25, "gap_low": None, "gap_high": None, "success_auc": 0.75}
         | {"pairwise_accuracy": None, "why": "largest gap"},
+        "guards": {"value": 0.5, "reference": 1.0, "reference_round": 0, "bound": 0.25, "breached": True}
+        | {"action": "warn", "why": "too little"},
         "rejudged": {"dataset": "sums", "judge_before": "numeric", "judge_after": "math", "context_changed": True}
         | {"reward_before": 1.0, "reward_after": 0.0, "success_before": True, "success_after": False}
         | {"prediction_before": "15", "prediction_after": None, "error_before": None, "error_after": None}
@@ -80,6 +82,8 @@ def make_rows(table: str, run: str, *, round: int = 0, prompts: tuple[str, ...] 
         return [{**keys, "step": step, **columns} for step in range(samples)]
     if table == "choices":
         return [{**keys, "candidate": "positive", **columns}]
+    if table == "guards":
+        return [{**keys, "guard": "entropy", **columns}]
     if table == "signals":
         both = [(prompt, population) for prompt in prompts for population in ("all", "sections")]
         return [{**keys, "prompt_id": prompt, "population": population, **columns} for prompt, population in both]

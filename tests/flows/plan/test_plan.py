@@ -12,6 +12,7 @@ import pytest
 from flows.folder import policies
 from flows.folder.export import export_policy
 from flows.folder.open import open_run, run_lock
+from flows.plan.guards import SAMPLED, TRAINED, needed_guards
 from flows.plan.run import DIGESTS, RunPlan, Shard
 from flows.plan.stage import STAGES, key_tree
 from mopd.errors import InputError
@@ -116,6 +117,7 @@ LATER = set(TABLES) - {"prompts"}
         ({"train.checkpoint_every_updates": 2}, set()),
         ({"train.keep_trainer_states": 9}, set()),
         ({"evaluate.bootstrap_samples": 9}, set()),
+        ({"guards.entropy": 0.5, "guards.on_breach": "stop"}, set()),
     ],
     ids=case_name,
 )
@@ -142,6 +144,48 @@ def test_a_setting_changes_the_keys_of_what_it_decides(change: dict[str, Any], t
 )
 def test_in_the_first_round_what_comes_before_a_stage_keeps_its_keys(change: dict[str, Any], tables: set[str]) -> None:
     assert changed(plan_of(change), round=0) == tables
+
+
+def guard_keys(plan: RunPlan) -> list[list[str]]:
+    """Of each policy, the key of what is asked once it is trained, and of what is asked once it has sampled."""
+    return [[shard.key for shard in guards.all()] for guards in plan.guards]
+
+
+def test_each_policy_is_asked_twice_and_the_last_one_once() -> None:
+    plan = plan_of()
+    assert [[(shard.round, shard.shard) for shard in guards.all()] for guards in plan.guards] == [
+        *([(version, TRAINED), (version, SAMPLED)] for version in range(3)),
+        [(3, TRAINED)],
+    ]
+    tables = [sorted({one.table for one in shard.inputs}) for shard in plan.guards[1].all()]
+    assert tables == [["evaluations", "guards", "updates"], ["contexts", "guards", "rollouts", "verdicts"]]
+
+
+@pytest.mark.parametrize(
+    "change", [{"guards.entropy": 0.5}, {"train.max_staleness": 2}, {"evaluate.bootstrap_samples": 9}], ids=str
+)
+def test_what_guards_are_decided_by_is_in_their_keys_alone(change: dict[str, Any]) -> None:
+    base, other = guard_keys(plan_of()), guard_keys(plan_of(change))
+    assert not {key for keys in base for key in keys} & {key for keys in other for key in keys}
+    assert changed(plan_of(change)) == set()
+
+
+def test_guards_follow_from_what_they_look_at() -> None:
+    """Another learning rate changes the first round's policy, and so what is asked of it; not what it came from."""
+    base, other = guard_keys(plan_of()), guard_keys(plan_of({"train.learning_rate": 0.5}))
+    assert base[0] == other[0]
+    assert not {key for keys in base[1:] for key in keys} & {key for keys in other[1:] for key in keys}
+    later = guard_keys(plan_of({"evaluate.when": "first_and_last"}))
+    assert later[0] == base[0] and later[1][0] != base[1][0]
+
+
+def test_a_gradient_norm_is_compared_with_ten_rounds_at_most() -> None:
+    updates = [
+        [one.round for one in guards.trained.inputs if one.table == "updates"]
+        for guards in plan_of({"rounds": 12}).guards
+    ]
+    assert updates[0] == [] and updates[1] == [0]
+    assert updates[12] == list(range(1, 12))
 
 
 def test_the_length_of_a_schedule_is_in_the_keys_of_policies_where_there_is_one() -> None:
@@ -232,7 +276,7 @@ def commit(folder: RunFolder, shard: Shard, **columns: Any) -> Manifest:
         shard=shard.shard,
         **place,
         rows=rows,
-        info={"set": [*shard.overrides]} if shard.overrides else {},
+        info={"set": [*shard.overrides]} if shard.overrides else STAGES[shard.table].count(rows),
         name=shard.name,
     )
 
@@ -249,6 +293,9 @@ def finish(folder: RunFolder, plan: RunPlan) -> None:
             commit(folder, shard)
     for evaluation in plan.evaluations.values():
         for shard in evaluation.all():
+            commit(folder, shard)
+    for version in range(len(plan.guards)):
+        for shard in needed_guards(plan, folder, version):
             commit(folder, shard)
 
 
@@ -305,9 +352,9 @@ def test_scores_whose_teacher_was_removed_are_not_made_again(tmp_path: Path) -> 
     shutil.rmtree(folder.policy_folder(0) / "trainer")
     lose(folder, plan.rounds[1].verdicts[0])
     commit(folder, plan.rounds[1].verdicts[0], reward=0.25)
-    assert missing(folder, plan) == [("contexts", 1), ("contexts of control", 1)]
+    assert missing(folder, plan) == [("contexts", 1), ("contexts of control", 1), ("guards", 1)]
     lose(folder, plan.rounds[1].scores[0])
-    assert missing(folder, plan) == [("contexts", 1), ("contexts of control", 1)]
+    assert missing(folder, plan) == [("contexts", 1), ("contexts of control", 1), ("guards", 1)]
     lose(folder, plan.rounds[1].signals[0])
     assert ("signals", 1) not in missing(folder, plan)
 

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from flows.folder.inputs import check_inputs
+from flows.plan.guards import needed_guards
 from flows.plan.run import RunPlan, Shard
 from flows.plan.selection import chosen_groups, round_selection, selection_line
 from flows.plan.stage import STAGES, key_tree
@@ -51,6 +52,8 @@ def finish(folder: RunFolder, plan: RunPlan, useful: list[int], round: int = 0) 
         commit(folder, shard)
     commit(folder, part.needed(folder).policy)
     commit(folder, part.updates)
+    for shard in (*needed_guards(plan, folder, round), plan.guards[-1].trained):
+        commit(folder, shard)
 
 
 def names(shards: list[Shard]) -> list[tuple[str, int]]:

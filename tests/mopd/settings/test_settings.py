@@ -115,6 +115,17 @@ def test_settings_are_frozen() -> None:
         ("train.importance={kind: none, clip: 2}", "train.importance.clip: no such setting"),
         ("train.aggregation={kind: token_mean, separator: x}", "train.aggregation.separator: no such setting"),
         ("train.max_staleness=-1", "train.max_staleness: .*greater than or equal to 0"),
+        ("guards.entropy=1.5", r"guards.entropy: .*less than 1"),
+        ("guards.long_replies=0.5", r"guards.long_replies: .*greater than 1"),
+        ("guards.on_breach=panic", r"guards.on_breach: Input should be 'warn'"),
+        (
+            "guards.on_breach_of.length=stop",
+            r"guards: on_breach_of: 'length' is unknown; choose one of success_groups,",
+        ),
+        (
+            "guards.on_breach_of.pass_rate=stop",
+            r"guards: on_breach_of: pass_rate has no bound, .*; set guards.pass_rate",
+        ),
         ("generate.stop_token_ids=3", r"generate.stop_token_ids: Input should be a list \(got 3\)"),
         ("place.devices=0", r": place.devices: Input should be 'auto' or greater than or equal to 1 \(got 0\)$"),
         ("place=2", r"place: choose one of local, ray, or give its settings \(got 2\)"),
@@ -126,6 +137,11 @@ def test_nonsense_is_refused_in_one_line(tmp_path: Path, override: str, said: st
     with pytest.raises(InputError, match=said) as caught:
         load_settings(config(tmp_path), [override])
     assert "\n" not in str(caught.value)
+
+
+def test_an_end_that_could_never_come_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"guards.on_breach_of: accuracy is that of evaluations and evaluate.when is"):
+        load_settings(config(tmp_path), ["guards.on_breach_of.accuracy=stop", "evaluate.when=never"])
 
 
 def test_what_is_refused_is_not_repeated_where_it_is_long(tmp_path: Path) -> None:

@@ -9,9 +9,9 @@ from typing import Any
 
 import pytest
 from _pytest.fixtures import SubRequest
-from flows.folder.clean import plan_removal, remove
 
 from flows.cli import main
+from flows.folder.keep.clean import plan_removal, remove
 from flows.folder.open import open_run, run_lock
 from flows.folder.replay.fork import fork_run
 from flows.folder.replay.rerun import is_begun, lines_of, plan_rerun, plan_undo, redo
@@ -84,7 +84,7 @@ def test_a_stage_is_redone_and_what_comes_before_it_stays(run: RunFolder) -> Non
     before = digest_tables(run)
     turn = plan_rerun(run, 1, "score", FROZEN)
     assert RunFolder.open(run.store) == run
-    of_round = {"scores": 2, "signals": 2, "policies": 1, "updates": 1, "evaluations": 2}
+    of_round = {"scores": 2, "signals": 2, "policies": 1, "updates": 1, "evaluations": 2, "guards": 1}
     assert Counter(one.table for one in turn.superseded) == of_round
     redone = finish(turn.save(), "second")
     assert written_by(redone) == {0: {"first"}, 1: {"second"}}
@@ -109,7 +109,7 @@ def test_what_was_superseded_is_brought_back_as_it_was(run: RunFolder) -> None:
     redone = finish(redo(run, 1, "train", FASTER), "second")
     assert redone.document["settings"]["train"]["learning_rate"] == 0.5
     turn = plan_undo(redone)
-    assert (len(turn.superseded), len(turn.restored), turn.missing) == (4, 4, [])
+    assert (len(turn.superseded), len(turn.restored), turn.missing) == (5, 5, [])
     back = turn.save()
     assert digest_tables(back) == before
     assert written_by(back) == {0: {"first"}, 1: {"first"}}
@@ -213,7 +213,10 @@ def test_the_trainer_state_that_a_round_was_redone_from_stays(run: RunFolder) ->
 
 def test_evaluations_alone_are_redone(run: RunFolder) -> None:
     redone = redo(run, 2, "evaluate", ["evaluate.num_samples=3"])
-    assert {(shard.table, shard.round) for shard in RunPlan.of(redone).missing(redone)} == {("evaluations", 2)}
+    assert {(shard.table, shard.round) for shard in RunPlan.of(redone).missing(redone)} == {
+        ("evaluations", 2),
+        ("guards", 2),
+    }
 
 
 def test_a_rerun_that_was_interrupted_goes_on(run: RunFolder) -> None:
@@ -287,7 +290,7 @@ def test_what_garbage_collection_removed_can_be_made_again_alone(run: RunFolder)
     redone = finish(redo(run, 1, "train", FASTER), "second")
     remove(redone, plan_removal(redone))
     assert verify_run(redone) == []
-    with pytest.raises(InputError, match="4 of the 4 superseded shards are gone, as mopd gc removes them; mopd rerun"):
+    with pytest.raises(InputError, match="5 of the 5 superseded shards are gone, as mopd gc removes them; mopd rerun"):
         plan_undo(redone)
     again = finish(redo(redone, 1, "train", ["train.learning_rate=1e-5"]), "third")
     assert written_by(again) == {0: {"first"}, 1: {"third"}}
