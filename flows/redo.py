@@ -6,11 +6,13 @@ from pathlib import Path
 from typing import Annotated
 
 from prefect import flow
+from prefect.artifacts import create_table_artifact
 from prefect.runtime import flow_run
 from pydantic import Field
 
 from flows.folder.replay.fork import check_fork, fork_run
-from flows.folder.replay.rerun import is_begun, redo, stage_names
+from flows.folder.replay.rerun import Turn, is_begun, plan_rerun, stage_names
+from flows.report.redone import turn_rows
 from flows.run import finish, in_charge
 from storage.runs import RunFolder, is_run
 
@@ -32,8 +34,17 @@ def rerun_flow(run_dir: str, round: int, stage: StageName, overrides: list[str])
     folder = RunFolder.open(run_dir)
     with in_charge(folder):
         folder = RunFolder.open(run_dir)
-        finish(folder if is_begun(folder, round, stage, overrides) else redo(folder, round, stage, overrides))
+        if not is_begun(folder, round, stage, overrides):
+            folder = _turn(plan_rerun(folder, round, stage, overrides))
+        finish(folder)
     return folder.address
+
+
+def _turn(turn: Turn) -> RunFolder:
+    """Say what is superseded and what will be made, then do it."""
+    described = f"{turn.before.address}, from round {turn.round} on"
+    create_table_artifact(key="mopd-rerun", table=turn_rows(turn), description=described)
+    return turn.save()
 
 
 @flow(name="mopd-fork", flow_run_name=_name, persist_result=False)

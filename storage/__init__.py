@@ -4,7 +4,8 @@
     runs, lineage       run.json, and what a fork took over     reading    rows, or columns of arrays
     shards, manifests   commit, and find what was committed     digest     one hash a table
     policies            their folders, as files of this host    index      a hint of what a round holds
-    integrity           are the bytes still those?              garbage    what killed commits left
+    integrity, fit      are the bytes still those, do the rows  garbage    what killed commits left, and earlier lines
+                        fit together?                           aside      the damaged, moved out of the way
 
     stores/     where all that lies: `base` says what a store promises; `local` are folders of a host, whole or absent
                 by `files`; `objects` are prefixes of a bucket, held by a `lease`, with `copies` on this host

@@ -112,8 +112,11 @@ def reverify(
         apply: make it the run's: mopd rerun from verify on
         json: for programs
     """
+    from flows.cli.actions.replay import rerun_command
     from flows.measure.reverify.command import reverify_command
     from flows.measure.reverify.request import ReverifyRequest
 
-    reverify_command(run, ReverifyRequest(round, verifier, overrides, again), apply=apply, as_json=json)
-    return 0
+    if apply and json:
+        raise InputError("--json: goes without --apply; mopd status RUN --json tells of the run afterwards")
+    made = reverify_command(run, ReverifyRequest(round, verifier, overrides, again, apply), as_json=json)
+    return rerun_command(run, made.first_round, "verify", made.overrides) if apply else 0

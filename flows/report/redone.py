@@ -19,11 +19,12 @@ Places = Counter[tuple[int, str]]
 def turn_text(turn: Turn) -> str:
     """A table of shards by round and stage, headed by what stays as a whole."""
     before = f"rounds before {turn.round} stay as they are" if turn.round else "all rounds begin anew"
-    rows = _rows(turn)
+    rows = turn_rows(turn)
     return f"{before}; shards of the others:\n\n{text_table(rows)}" if rows else before
 
 
-def _rows(turn: Turn) -> list[dict[str, Cell]]:
+def turn_rows(turn: Turn) -> list[dict[str, Cell]]:
+    """A row for each stage of a round: how many of its shards stay, are superseded, come back, are to be made."""
     stays = [one for one in turn.there if one.key not in turn.before.superseded | turn.after.superseded]
     columns = {
         "stay": _count(stays),

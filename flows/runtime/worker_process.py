@@ -7,8 +7,10 @@ import os
 import signal
 import sys
 import threading
+from collections.abc import Callable
 from multiprocessing.connection import Connection
 from pathlib import Path
+from typing import Any
 
 from flows.runtime.messages import Message, Send, answer
 from flows.runtime.places.share import Share
@@ -19,12 +21,10 @@ def serve(connection: Connection, log: Path | None, share: Share) -> None:
     """Load what the first message says, then do a job a message until the connection is closed."""
     os.setsid()
     share.take()
-    _redirect(log)
     threading.Thread(target=_end_with_parent, daemon=True).start()
     send = _sender(connection)
     pulse.listen(lambda: send(("report", {})))
-    load, args = connection.recv()
-    loaded, resource = answer(send, load, *args, share=False)
+    loaded, resource = answer(send, _load, log, *connection.recv(), share=False)
     if not loaded:
         sys.exit(1)
     while True:
@@ -36,6 +36,12 @@ def serve(connection: Connection, log: Path | None, share: Share) -> None:
     if hasattr(resource, "close"):
         resource.close()
     os._exit(0)  # tearing down an interpreter that has torch takes a second, and nothing is left to tear down
+
+
+def _load(log: Path | None, load: Callable[..., Any], args: tuple[Any, ...]) -> Any:
+    """What is loaded; a log that can't be written to is told of like everything that goes wrong while it is."""
+    _redirect(log)
+    return load(*args)
 
 
 def _sender(connection: Connection) -> Send:

@@ -11,7 +11,6 @@ import tempfile
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
-from functools import reduce
 from pathlib import Path
 
 import duckdb
@@ -123,17 +122,21 @@ class Database:
 
     def _create(self, name: str) -> None:
         """A view over what all runs have of that name."""
-        schema, _, view = name.rpartition(".")
-        relations = [self._scan(source, name) for source in self.sources]
-        self.connection.execute(f"SET schema = {quote(schema or 'main')}")
-        reduce(duckdb.DuckDBPyRelation.union, relations).create_view(view)
-        self.connection.execute("SET schema = 'main'")
-
-    def _scan(self, source: Source, name: str) -> duckdb.DuckDBPyRelation:
-        relation = self.connection.from_arrow({**source.tables, **source.facts}[name])
         if len(self.sources) == 1:
-            return relation
-        return relation.project(f"{quote(source.run.run_id)} AS run, * EXCLUDE (run)")
+            self._scan(self.sources[0], name, name)
+            return
+        selects = []
+        for number, source in enumerate(self.sources):
+            self._scan(source, name, f"{PARTS}.{number} {name}")
+            selects.append(f'SELECT {quote(source.run.run_id)} AS run, * EXCLUDE (run) FROM {PARTS}."{number} {name}"')
+        self.connection.execute(f"CREATE VIEW {name} AS {' UNION ALL '.join(selects)}")
+
+    def _scan(self, source: Source, name: str, view: str) -> None:
+        """A view over what one run has."""
+        schema, _, own = view.partition(".") if view.startswith(f"{PARTS}.") else ("main", "", view)
+        self.connection.execute(f"SET schema = {quote(schema)}")
+        self.connection.from_arrow({**source.tables, **source.facts}[name]).create_view(own)
+        self.connection.execute("SET schema = 'main'")
 
 
 def told_apart(runs: Sequence[RunFolder]) -> list[RunFolder]:

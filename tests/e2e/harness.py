@@ -17,6 +17,7 @@ from typing import Any
 
 import psutil
 
+from storage.aside import DAMAGED
 from storage.failures import FAILURES
 from storage.index import INDEX
 from storage.manifests import TABLES, manifest_names, scan
@@ -127,7 +128,7 @@ def unnamed_files(run: Path) -> set[str]:
     named = {file for table in TABLES for one in scan(folder, table, name=None)[0] for file, *_ in one.list_files()}
     named |= {name for table in TABLES for name in manifest_names(folder, table)}
     kept = {RUN_FILE, LOCK_FILE, CATALOG_FILE, *(f"{TEMPORARY}/{lock}" for lock in LOCKS)}
-    return {file for file in files - named - kept if file.partition("/")[0] not in ("logs", INDEX, FAILURES)}
+    return {file for file in files - named - kept if file.partition("/")[0] not in ("logs", INDEX, FAILURES, DAMAGED)}
 
 
 def run_tag_of(run: Path) -> str:

@@ -124,6 +124,7 @@ def test_what_looks_at_runs_is_deployed_too(prefect: Prefect, deployments: dict[
     assert forms["analyze-signal"] == looks
     assert forms["probe"] == looks - {"reference", "overrides"} | {"settings"}
     assert forms["analyze-diversity"] == {"runs", "out"}
+    assert forms["reverify"] == {"run_dir", "round", "verifier", "overrides", "again", "apply"}
     parameters = {"run_dir": str(deployed), "round": 0, "variants": ["none", "contrastive"]}
     ended = trigger(prefect, deployments["analyze-signal"], parameters)
     assert ended["state_type"] == "COMPLETED", logs(prefect, ended)
@@ -150,6 +151,18 @@ def test_a_fork_and_a_rerun_are_started_by_forms(prefect: Prefect, deployments: 
     assert (ended["state_type"], ended["name"]) == ("COMPLETED", "rerun-fork"), logs(prefect, ended)
     after, first = digest_tables(RunFolder.open(new)), digest_tables(RunFolder.open(deployed))
     assert after == first != before
+    (artifact,) = prefect.post("artifacts/filter", {"artifacts": {"flow_run_id": {"any_": [ended["id"]]}}})
+    assert {"round": 0, "stage": "train", "superseded": 1, "to be made": 1} in json.loads(artifact["data"])
+
+
+def test_another_verifier_is_deployed_too(prefect: Prefect, deployments: dict[str, Any], deployed: Path) -> None:
+    parameters = {"run_dir": str(deployed), "round": 0, "verifier": "first_number"}
+    ended = trigger(prefect, deployments["reverify"], parameters)
+    assert ended["state_type"] == "COMPLETED", logs(prefect, ended)
+    filtered = {"artifacts": {"flow_run_id": {"any_": [ended["id"]]}}}
+    (artifact,) = prefect.post("artifacts/filter", filtered)
+    assert (artifact["key"], artifact["type"]) == ("mopd-reverify", "markdown")
+    assert "first_number: 0 of 16 verdicts flipped" in artifact["data"]
 
 
 def test_arms_share_the_first_rollouts_and_a_second_start_does_nothing(prefect: Prefect, compared: Path) -> None:

@@ -51,7 +51,7 @@ def begin(
             "env": {**prefect.env, **PATIENCE},
             **fields,
         }
-        trials.append(Trial(fault, undisturbed=undisturbed, draw=draw, **given))
+        trials.append(Trial(fault, undisturbed=undisturbed, draw=draw, outputs=tmp_path, **given))
         return trials[-1]
 
     yield begin_trial

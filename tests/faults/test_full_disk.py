@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.e2e.harness import wait_for
 from tests.faults.checks import stage_of
 from tests.faults.conftest import Begin
 from tests.faults.process import Moment, Started
@@ -36,14 +37,19 @@ def small_disk(tmp_path: Path) -> Iterator[Path]:
     subprocess.run(["umount", "-l", str(disk)], check=True)
 
 
-def resize(disk: Path, size: str) -> None:
-    subprocess.run(["mount", "-o", f"remount,size={size}", str(disk)], check=True)
+def resize(disk: Path, size: str) -> bool:
+    """False where more than that is used already."""
+    return subprocess.run(["mount", "-o", f"remount,size={size}", str(disk)], capture_output=True).returncode == 0
 
 
 def fill(disk: Path) -> None:
-    """No more than a block is free."""
-    used = os.statvfs(disk)
-    resize(disk, str((used.f_blocks - used.f_bfree) * used.f_frsize + BLOCK))
+    """No more than a block is free; the run may write meanwhile."""
+
+    def filled() -> bool:
+        used = os.statvfs(disk)
+        return resize(disk, str((used.f_blocks - used.f_bfree) * used.f_frsize + BLOCK))
+
+    wait_for(filled)
 
 
 def moments(trial: Trial) -> list[Moment]:
@@ -62,7 +68,7 @@ def test_a_full_disk_ends_the_run_with_a_line(begin: Begin, small_disk: Path) ->
         if started.wait():
             trial.check_said(started.output)
             assert "No space left" in started.output
-        resize(small_disk, ROOM)
+        assert resize(small_disk, ROOM)
         trial.note_committed()
     trial.complete()
 

@@ -20,11 +20,6 @@ NUMBER = math.ceil(int(os.environ.get("MOPD_FAULT_KILLS", "50")) / sum(SERIES.va
 OWN_SERVER_PATIENCE = "5"
 
 
-def runs_of(kind: str) -> pytest.MarkDecorator:
-    """So many runs as it takes; they are numbered."""
-    return pytest.mark.parametrize("number", range(NUMBER), ids=[f"{kind}-{number}" for number in range(NUMBER)])
-
-
 def test_a_run_that_is_struck_in_every_way(begin: Begin) -> None:
     """The core of the suite, in `make test`."""
     trial = begin("kill -9, each once")

@@ -10,13 +10,15 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from tests.e2e.harness import FAKE, TINY, Prefect, wait_for
+from tests.e2e.harness import FAKE, TINY, Prefect
 from tests.faults.checks import Files, commits_in_order, committed_files, leftovers, rows_of, stage_of
 from tests.faults.process import RUN_SECONDS, Moment, Started
 
 MOST_STARTS = 3
 """After the last strike: one that finds what is wrong, says so and ends, and one that completes the run."""
 UNFINISHED = {"RUNNING", "PENDING", "CANCELLING"}
+STATES_SECONDS = 60.0
+"""How long Prefect's server may take to hear of the last states."""
 
 
 @dataclass(frozen=True)
@@ -48,6 +50,8 @@ class Trial:
     draw: random.Random
     env: Mapping[str, str]
     """Of its processes."""
+    outputs: Path
+    """A folder for what they print."""
     overrides: tuple[str, ...] = FAKE
     hits: list[str] = field(default_factory=list)
     """The stages that were at work when it was struck."""
@@ -61,7 +65,7 @@ class Trial:
 
     def start(self, **options: object) -> Started:
         """Begin the run, or go on with it."""
-        output = self.run.parent / f"{self.run.name}-start-{len(self._starts)}.log"
+        output = self.outputs / f"{self.run.name}-start-{len(self._starts)}.log"
         arguments = [str(TINY), "--run", str(self.run), *self.overrides]
         self._starts.append(Started(arguments, self.env, output, **options))
         return self._starts[-1]
@@ -138,9 +142,12 @@ class Trial:
     def _check_states(self) -> None:
         def unfinished() -> list[Any]:
             runs = [*self.prefect.flow_runs(self.run), *self.prefect.task_runs(self.run)]
-            return [run["name"] for run in runs if run["state_type"] in UNFINISHED]
+            return [(run["name"], run["state_type"]) for run in runs if run["state_type"] in UNFINISHED]
 
-        wait_for(lambda: unfinished() == [])
+        deadline = time.monotonic() + STATES_SECONDS
+        while left := unfinished():
+            assert time.monotonic() < deadline, f"Prefect has {left} as unfinished"
+            time.sleep(1.0)
 
     def end(self) -> None:
         """Whatever happened, no process stays behind."""

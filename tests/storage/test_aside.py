@@ -10,8 +10,9 @@ from storage.aside import NOTE_FILE, set_aside
 from storage.integrity import verify_run
 from storage.manifests import manifest_name
 from storage.runs import RunFolder
-from storage.shards import Manifest, commit_again, manifests
+from storage.shards import Manifest, collect_garbage, commit_again, manifests
 from storage.stores import objects
+from storage.stores.local import LocalStore
 from tests.storage.storage_samples import commit, commit_policy, key_of, make_rows
 
 
@@ -61,3 +62,21 @@ def test_data_that_another_manifest_names_stays(run: RunFolder) -> None:
     assert (run.path / shard.file).exists()
     set_aside(run, {name_of(run, other): ["damaged"]})
     assert not (run.path / shard.file).exists()
+
+
+def test_killed_in_between_it_leaves_data_that_goes_as_garbage(run: RunFolder, monkeypatch: pytest.MonkeyPatch) -> None:
+    shard, policy = commit_both(run)
+    move, moved = LocalStore.move, []
+
+    def killed(store: LocalStore, name: str, target: str) -> bool:
+        moved.append(name)
+        if len(moved) == 2:
+            raise KeyboardInterrupt
+        return move(store, name, target)
+
+    monkeypatch.setattr(LocalStore, "move", killed)
+    with pytest.raises(KeyboardInterrupt):
+        set_aside(run, {name_of(run, shard): ["damaged"], name_of(run, policy): ["damaged"]})
+    assert collect_garbage(run) == [shard.file]
+    assert manifests(run, "policies") == [policy]
+    assert verify_run(run) == []

@@ -36,7 +36,7 @@ from storage.runs import RunFolder
 Report = Callable[[int, int], None]
 """Told of how many bytes, of how many, were read."""
 OUTDATED = "out of date: it was made from other rows than stand there now"
-MISSING = "missing, and what was made from it is there"
+MISSING = "missing, though what comes after it is there"
 _PLACE = re.compile(r"(?P<table>[^/]+)/round=(?P<round>\d+)(?:/shard-(?P<shard>\d+))?[^/]*\.json")
 
 
@@ -151,12 +151,13 @@ def _find_lost(folder: RunFolder, damaged: set[str]) -> tuple[list[Problem], set
     lost = {_name_of(folder, one): (place_of(one.table, one.round, one.shard), OUTDATED) for one in outdated}
     if not folder.document.keys() >= set(DIGESTS):
         return _problems(lost, damaged), None
-    plan, trained = RunPlan.of(folder), _trained(folder)
+    plan = RunPlan.of(folder)
     with looking_once():
         absent = [shard for shard in plan.asked(folder) if shard.find(folder) is None]
         to_make = {_name_of(folder, shard) for shard in plan.missing_of(folder, absent)}
+        trained = {shard.key for part in plan.rounds[: _trained(folder)] for shard in part.needed(folder).all()}
     for shard in absent:
-        if shard.key in named or shard.round < trained:
+        if shard.key in named or shard.key in trained:
             lost.setdefault(_name_of(folder, shard), (place_of(shard.table, shard.round, shard.shard), MISSING))
     return _problems(lost, damaged), to_make
 

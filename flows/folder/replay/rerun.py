@@ -101,7 +101,7 @@ def plan_rerun(folder: RunFolder, round: int, stage: str, overrides: Sequence[st
     document |= {"earlier": describe_earlier(plan)}
     turn = Turn(folder, follow(folder, document, round, new_line=_count(folder) + 1), round)
     if not turn.superseded and not _changes(old, plan, round):
-        raise InputError(_nothing_to_redo(folder, round, stage, overrides))
+        raise InputError(_nothing_to_redo(folder, old.settings.seed, round, stage, overrides))
     with looking_once():
         there = [found for shard in plan.shards() if (found := shard.find(turn.after)) is not None]
     check_training(folder, turn.after, plan, there, GO_ON)
@@ -198,14 +198,15 @@ def _changes(old: RunPlan, new: RunPlan, round: int) -> bool:
     return not before <= after
 
 
-def _nothing_to_redo(folder: RunFolder, round: int, stage: str, overrides: Sequence[str]) -> str:
+def _nothing_to_redo(folder: RunFolder, seed: int, round: int, stage: str, overrides: Sequence[str]) -> str:
     begin = f"{folder.address}: from {stage} of round {round} on,"
     command = shell_command("run", folder.address, set=list(overrides))
     if overrides:
         return f"{begin} {', '.join(overrides)} would change nothing; {command} goes on with it"
     return (
         f"{begin} the same settings would change nothing, since a stage gives the same again; --set what is to differ "
-        f"(--from draw --set seed=1 samples anew), or {command} for what is missing or damaged"
+        f"(--from draw --set seed={seed + 1} samples anew); {command} makes what is missing, and "
+        f"{shell_command('repair', folder.address)} sets aside what is damaged"
     )
 
 

@@ -12,18 +12,13 @@ from flows.measure.reverify.results import ReverifyResults, read_results
 from flows.runtime.console import Console
 from flows.runtime.launch import command_session, launch
 from flows.runtime.shell import shell_command
-from mopd.errors import InputError
 from storage.runs import RunFolder
 from storage.stores.address import Address
 
 
-def reverify_command(run_dir: Address, request: ReverifyRequest, *, apply: bool, as_json: bool) -> Reverification:
-    """Make what is missing, and print what came of it.
-
-    Raises InputError, with `apply`, where there is nothing to be made the run's; else as `open_reverification`.
-    """
-    if apply and request.again:
-        raise InputError("--apply: a check by the same verifier has nothing to apply; leave --again or --apply out")
+def reverify_command(run_dir: Address, request: ReverifyRequest, *, as_json: bool) -> Reverification:
+    """Make what is missing, and print what came of it. Raises InputError as `open_reverification`, and where that is to
+    be applied and changes nothing."""
     with command_session():
         Console.terminal = sys.stderr if as_json else sys.stdout
         folder = RunFolder.open(run_dir)
@@ -39,8 +34,8 @@ def reverify_command(run_dir: Address, request: ReverifyRequest, *, apply: bool,
             )
         results = read_results(folder, made)
         print(json.dumps(results.as_json(), indent=2) if as_json else _text(folder, request, results), flush=True)
-    if apply and results.changes_nothing:
-        raise InputError(f"--apply: {made.name} says the same of all {results.total['judged']} rollouts; leave it out")
+    if request.apply:
+        results.check_applies()
     return made
 
 
@@ -48,7 +43,7 @@ def _text(folder: RunFolder, request: ReverifyRequest, results: ReverifyResults)
     command = request.command(folder.address)
     query = shell_command("sql", folder.address, f"FROM flips WHERE condition = '{results.name}'")
     steps = [f"to look at them: {query}"]
-    if not request.again and not results.changes_nothing:
+    if not (request.again or request.apply or results.changes_nothing):
         steps.append(f"to make it the run's: {command} --apply")
     report = reverify_report(results, command=command, next_steps="\n".join(steps))
     return f"\n{report.terminal()}"

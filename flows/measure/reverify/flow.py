@@ -10,6 +10,7 @@ from flows.measure.reverify.plan import open_reverification
 from flows.measure.reverify.report import reverify_report
 from flows.measure.reverify.request import ReverifyRequest
 from flows.measure.reverify.results import read_results
+from flows.redo import rerun_flow
 from flows.report.sql.knowledge import leave_catalog
 from flows.run import in_charge
 from flows.runtime.console import Console
@@ -25,13 +26,14 @@ def reverify_flow(
     verifier: str | None = None,
     overrides: tuple[str, ...] = (),
     again: bool = False,
+    apply: bool = False,
 ) -> str:
     """What would another `verifier` say of the rollouts in `run_dir`, and which contexts and advantages change by it?
 
     `round`: whose rollouts (none: every round's); `overrides` of settings `verify`; `again`: the same verifier, as a
-    check. The run stays as it is. Returns the name that the rows have in the tables `rejudged` and `flips`.
+    check; `apply`: then rerun the run from there on. Returns the name of the rows in the tables `rejudged` and `flips`.
     """
-    request = ReverifyRequest(round, verifier, tuple(overrides), again)
+    request = ReverifyRequest(round, verifier, tuple(overrides), again, apply)
     folder = RunFolder.open(run_dir)
     with in_charge(folder):
         made = open_reverification(folder, request)
@@ -42,6 +44,10 @@ def reverify_flow(
                     condition(run, number, tried=True)
                 rejudge(run, number)
         leave_catalog(folder)
-    report = reverify_report(read_results(folder, made), command=request.command(folder.address))
+    results = read_results(folder, made)
+    report = reverify_report(results, command=request.command(folder.address))
     report.publish(KEY, f"{folder.run_id}, {made.name}")
+    if apply:
+        results.check_applies()
+        rerun_flow(folder.address, made.first_round, "verify", made.overrides)
     return made.name

@@ -42,6 +42,11 @@ class Reverification:
     """Who judges now."""
 
     @property
+    def first_round(self) -> int:
+        """From which on a run under the verifier differs."""
+        return min(self.parts)
+
+    @property
     def rejudged(self) -> list[Shard]:
         """What the verdicts change, round by round."""
         return [shard for part in self.parts.values() for shard in part.rejudged]

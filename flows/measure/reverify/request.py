@@ -25,9 +25,13 @@ class ReverifyRequest:
     overrides: tuple[str, ...] = ()
     again: bool = False
     """By the same verifier, which should say the same."""
+    apply: bool = False
+    """Make it the run's."""
 
     def judging(self) -> list[str]:
-        """The settings that judge, as overrides. Raises InputError for others."""
+        """The settings that judge, as overrides. Raises InputError for others, and where a check is to be applied."""
+        if self.apply and self.again:
+            raise InputError("--apply: a check by the same verifier has nothing to apply; leave --again or --apply out")
         overrides, _ = split_place(self.overrides)
         for override in overrides:
             if override.partition("=")[0].split(".")[0] != "verify":

@@ -8,6 +8,7 @@ from typing import Any
 
 from flows.execute.work import Rows, read_shard
 from flows.measure.reverify.plan import Reverification
+from mopd.errors import InputError
 from mopd.measures.rejudged import has_flipped, summarize_rejudged
 from storage.runs import RunFolder
 
@@ -40,6 +41,12 @@ class ReverifyResults:
         """Whether all is as it was, so that the run would be too."""
         changed = ("rewards_changed", "flipped", "contexts_changed", "advantages_changed")
         return not any(self.total[name] for name in changed)
+
+    def check_applies(self) -> None:
+        """Raises InputError where the run would be what it is."""
+        if self.changes_nothing:
+            judged = self.total["judged"]
+            raise InputError(f"--apply: {self.name} says the same of all {judged} rollouts; leave it out")
 
     def as_json(self) -> dict[str, Any]:
         """For programs."""

@@ -36,11 +36,11 @@ def sql_command(
     query = None if named is None else find_query(named)
     if query is None and parameters:
         raise InputError("--param: is for --named; write the value into the statement")
-    runs = told_apart(open_runs(names) if together else [_open_one(names[0])])
+    runs = open_runs(names) if together else [_open_one(names[0])]
     if query is None:
         result = query_runs(runs, statement, knowledge=KNOWLEDGE)
     else:
-        values = query.bind(_read_pairs(parameters), [run.run_id for run in runs])
+        values = query.bind(_read_pairs(parameters), [run.run_id for run in told_apart(runs)])
         result = query_runs(runs, query.sql, values, KNOWLEDGE)
     return format_result(result.columns, result.rows, form), not result.excluded
 

@@ -10,7 +10,7 @@ from flows.folder.progress_file import read_progress
 from flows.report.status import StatusReader
 from storage.runs import RunFolder
 from storage.stores import lease
-from storage.stores.base import Holder
+from storage.stores.base import Holder, Store
 
 
 @dataclass(frozen=True)
@@ -35,17 +35,25 @@ class Looker:
     def __init__(self, folder: RunFolder) -> None:
         self._folder = folder
         self._reader = StatusReader(folder)
-        self._beat, self._since = "", time.monotonic()
+        self._holding = HolderWatch(folder.store)
 
     def look(self) -> Look:
         """The run now. The holder is looked at first: one that ends meanwhile has left all that it made."""
-        holder = self._live_holder()
+        holder = self._holding.look()
         progress = read_progress(self._folder) if holder.held else None
         return Look(self._reader.read(), holder, progress)
 
-    def _live_holder(self) -> Holder:
-        """Who holds the run; nobody, where a lease that is written again and again no longer is."""
-        holder, now = self._folder.store.holder(), time.monotonic()
+
+class HolderWatch:
+    """Who holds a run, by looks one after the other: of a lease in a bucket one alone can't tell."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+        self._beat, self._since = "", time.monotonic()
+
+    def look(self) -> Holder:
+        """Who holds it now; nobody, where a lease that is written again and again no longer is."""
+        holder, now = self._store.holder(), time.monotonic()
         if holder.beat != self._beat:
             self._beat, self._since = holder.beat, now
         is_silent = holder.beat and now - self._since > lease.PATIENCE_SECONDS

@@ -17,6 +17,7 @@ SELECT
     ) AS current,
     m.superseded, m.problem, m.file, m.home, m.rows, m.bytes, m.sha256, m.content, m.created,
     (m.info ->> '$.seconds')::DOUBLE AS seconds, m.info ->> '$.host' AS host, m.info ->> '$.replica' AS replica,
+    (m.info ->> '$.stage_version')::BIGINT AS stage_version, m.info ->> '$.settings_digest' AS settings_digest,
     {", ".join(f"(m.info ->> '$.{name}')::BIGINT AS {name}" for name in _NUMBERS)},
     m.parents, m.info, m.versions
 FROM parts.manifests AS m
@@ -47,6 +48,8 @@ SHARDS = View(
         "seconds": "that its job took",
         "host": "which made it",
         "replica": "the process which made it",
+        "stage_version": "version of the stage; null where that wasn't noted yet",
+        "settings_digest": "hash of the settings that its key holds; null where that wasn't noted yet",
         "tokens": "tokens of its rows",
         "groups": "groups of its rows",
         "mixed": "groups with both outcomes",

@@ -92,6 +92,15 @@ def test_a_killed_worker_is_told_and_starts_again(worker: Worker, notes: Path) -
     assert notes.read_text().split() == ["loaded", "loaded"]
 
 
+def test_a_log_that_cannot_be_written_to_is_an_error_like_others(worker: Worker, notes: Path) -> None:
+    log = notes.parent / "logs" / "workers.log"
+    log.mkdir(parents=True)
+    with pytest.raises(IsADirectoryError, match=r"workers\.log"):
+        worker.run(jobs.add, 1, 1)
+    log.rmdir()
+    assert worker.run(jobs.add, 1, 1) == 2
+
+
 def test_a_worker_that_died_while_nobody_used_it_costs_no_job_a_retry(worker: Worker, notes: Path) -> None:
     worker.run(jobs.add, 1, 1)
     process = worker._process

@@ -7,6 +7,8 @@ from typing import Any
 import pytest
 
 from mopd.measures.rejudged import Judged, rejudged_rows, summarize_rejudged
+from mopd.settings.verify import VerifySettings
+from mopd.verify import verify
 
 Rows = list[dict[str, Any]]
 PROMPTS = [{"prompt_id": name, "dataset": "d", "verifier": verifier} for name, verifier in (("p", "one"), ("q", "two"))]
@@ -109,3 +111,20 @@ def test_the_same_verdicts_change_nothing_and_contexts_need_not_be_compared() ->
     assert (summary["flipped"], summary["advantages_changed"], summary["advantage_change"]) == (0, 0, None)
     assert (summary["contexts"], summary["contexts_changed"]) == (None, None)
     assert summary["groups_mixed"] == [1, 1]
+
+
+def test_replies_that_numbers_and_mathematics_judge_differently() -> None:
+    """`numeric` takes the last number that a reply names, `math` what stands in a box, in whatever form."""
+    texts = (r"So it is \boxed{18}.", "#### 18", "It is 18.", r"\boxed{6 \times 3}")
+    key = {"run": "r", "round": 1, "prompt_id": "p"}
+    prompts = [{**key, "verifier": "numeric", "answer": "18", "dataset": "gsm8k"}]
+    rollouts = [{**key, "sample": sample, "text": text, "finish_reason": "stop"} for sample, text in enumerate(texts)]
+    judged = (
+        Judged(verify(prompts, rollouts, settings), None, settings.judge_of)
+        for settings in (VerifySettings(), VerifySettings(verifier="math"))
+    )
+    rows = rejudged_rows(prompts, *judged, normalize_std=True)
+    assert [(row["reward_before"], row["reward_after"]) for row in rows] == [(1, 1), (1, 0), (1, 0), (0, 1)]
+    assert {(row["judge_before"], row["judge_after"]) for row in rows} == {("numeric", "math")}
+    summary = summarize_rejudged(rows)
+    assert [summary[name] for name in ("flipped", "to_success", "to_failure", "advantages_changed")] == [3, 1, 2, 4]

@@ -14,7 +14,7 @@ import pytest
 
 from flows.folder.open import ended_cleanly, run_lock
 from flows.plan.run import RunPlan
-from flows.report.watch.look import Looker
+from flows.report.watch.look import HolderWatch
 from mopd.errors import InputError
 from storage.digest import digest_tables
 from storage.integrity import verify_run
@@ -99,10 +99,10 @@ def test_who_holds_a_run_is_seen_without_taking_it(remote: RunFolder) -> None:
         assert second.held and second.beat != first.beat
     assert (remote.store.holder().text, remote.store.holder().held) == ("", False)
     rewrite(remote, held=True, text="process 7 on another", process="boot pid:[1] 7")
-    looker = Looker(remote)
-    assert looker.look().holder.held
+    watch = HolderWatch(remote.store)
+    assert watch.look().held
     time.sleep(1.5 * lease.PATIENCE_SECONDS)
-    assert not looker.look().holder.held
+    assert not watch.look().held
 
 
 def test_a_damaged_lease_holds_nothing(remote: RunFolder) -> None:

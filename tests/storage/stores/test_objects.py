@@ -68,7 +68,9 @@ def test_a_run_in_a_bucket_holds_what_one_in_a_folder_holds(run: RunFolder, remo
         write_catalog(one)
     assert digest_tables(remote) == digest_tables(run)
     assert verify_run(remote) == []
-    for sql in ("FROM episodes ORDER BY ALL", "SELECT count(*), min(run) FROM rollouts"):
+    shards = "SELECT table_name, rows, bytes, problem, current FROM shards ORDER BY ALL"
+    views = [f"FROM {view} ORDER BY ALL" for view in ("episodes", "groups", "tokens")]
+    for sql in (*views, shards, "SELECT count(*), min(run) FROM rollouts"):
         assert query(remote, sql) == query(run, sql)
     (rollouts,) = manifests(remote, "rollouts")
     assert [row["prompt_id"] for row in read_rows(remote, rollouts)] == ["a", "a", "b", "b"]

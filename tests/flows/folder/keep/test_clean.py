@@ -19,7 +19,7 @@ from storage.manifests import POLICIES
 from storage.runs import RunFolder
 from storage.shards import commit_again, manifests
 from storage.stores.files import LOCKS
-from storage.stores.local import LocalStore
+from storage.stores.local import LOCK_FILE, LocalStore
 from tests.storage.storage_samples import key_of
 
 pytestmark = pytest.mark.timeout(300)
@@ -27,7 +27,7 @@ pytestmark = pytest.mark.timeout(300)
 
 def files_of(run: RunFolder) -> set[str]:
     """Without locks."""
-    files = (path for path in run.path.rglob("*") if path.is_file() and path.name not in LOCKS)
+    files = (path for path in run.path.rglob("*") if path.is_file() and path.name not in (*LOCKS, LOCK_FILE))
     return {path.relative_to(run.path).as_posix() for path in files}
 
 

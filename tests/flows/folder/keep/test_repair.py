@@ -103,7 +103,7 @@ def test_what_was_set_aside_is_made_again_as_it_was(whole: RunFolder, run: RunFo
         else:
             manifest_of(run, table).unlink()
     soundness = check_run(run)
-    assert len([*soundness.damaged, *soundness.lost]) >= len(MADE) - 1
+    assert not soundness.is_sound
     mend(run, plan_repair(run, soundness))
     make_run(run.address, *SETTINGS)
     assert digest_tables(run) == digest_tables(whole)
@@ -210,3 +210,11 @@ def test_verify_for_programs(run: RunFolder, capsys: pytest.CaptureFixture[str])
     assert said["sound"] is False
     assert said["command"] == f"mopd repair {run.address}"
     assert said["damaged"][0]["again"].startswith("score round 1 shard")
+
+
+def test_evaluations_that_nobody_had_asked_for_before_are_to_come(run: RunFolder) -> None:
+    for manifest in manifests(run, "evaluations", 0):
+        run.store.remove(manifest_name(run, "evaluations", 0, manifest.shard, manifest.key))
+    soundness = check_run(run)
+    assert soundness.is_sound
+    assert soundness.to_come == 2

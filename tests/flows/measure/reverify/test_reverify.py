@@ -87,9 +87,12 @@ def test_flips_and_what_follows_from_them_are_counted(run: RunFolder) -> None:
 
 
 def test_the_report_says_who_judged_and_what_changed(run: RunFolder) -> None:
-    text = reverify_report(reverify(run, verifier="first_number"), command="mopd reverify").terminal()
+    same = reverify(run, verifier="first_number")
+    text = reverify_report(same, command="mopd reverify").terminal()
     assert text.startswith("first_number: 0 of 16 verdicts flipped\n")
     assert f"judged by last_number ({VERSION}), now by first_number ({VERSION})" in text
+    with pytest.raises(InputError, match="--apply: first_number says the same of all 16 rollouts; leave it out"):
+        same.check_applies()
     flipped = reverify_report(reverify(run, verifier=EVEN), command="mopd reverify").terminal()
     assert "the first 5 flips" in flipped
     assert "1 -> 0" in flipped
@@ -202,6 +205,7 @@ def test_of_selected_groups_those_that_the_run_needed_are_judged(tmp_path: Path)
         ({"verifier": "mcq"}, "mcq can't judge prompt larger-.*: answer: .* is not one capital letter"),
         ({"verifier": EVEN, "round": 2}, "--round 2: .* has rounds 0 to 1"),
         ({"verifier": EVEN, "again": True}, "--again: asks the same verifier under the same settings"),
+        ({"again": True, "apply": True}, "--apply: a check by the same verifier has nothing to apply"),
         ({"overrides": ("train.learning_rate=1",)}, "--set train.learning_rate=1: decides no verdict"),
         ({"overrides": ("verify.mood=1",)}, "verify.mood"),
     ],

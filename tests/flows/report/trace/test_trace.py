@@ -10,6 +10,8 @@ from typing import Any
 import pytest
 
 from flows.cli import main
+from flows.folder.replay.fork import fork_run
+from flows.folder.replay.rerun import redo
 from flows.plan.run import RunPlan
 from flows.report.trace.lineage import trace
 from flows.report.trace.text import trace_text
@@ -18,7 +20,7 @@ from storage.manifests import manifest_name
 from storage.reading import read_rows
 from storage.runs import RunFolder
 from storage.shards import Manifest, manifests
-from tests.flows.rounds_by_jobs import make_run
+from tests.flows.rounds_by_jobs import inputs, make_run
 
 STEPS = ["task", "prompt", "rollout", "verdict", "context", "score", "updates", "policy"]
 
@@ -174,3 +176,22 @@ def test_the_command(finished: RunFolder, capsys: pytest.CaptureFixture[str]) ->
     assert main([*asked, "--settings"]) == 0 and "settings {" in capsys.readouterr().out
     assert main([*asked, "--json"]) == 0
     assert [step["step"] for step in json.loads(capsys.readouterr().out)["steps"]] == STEPS
+
+
+def test_a_fork_says_whose_shards_it_has_and_a_run_that_was_redone_what_stands_beside(
+    run: RunFolder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("flows.folder.open.inputs_of", lambda settings, *_: inputs(settings))
+    prompt, frozen = prompts_of(run, 1)[0], ["train.teacher=frozen"]
+    fork = fork_run(run.address, 1, frozen, str(tmp_path / "fork"))
+    steps = steps_of(fork, 1, prompt, 0)
+    assert (steps["verdict"]["shard"]["state"], steps["score"]["note"]) == ("taken over", "not scored yet")
+    assert steps["verdict"]["shard"]["home"] == run.address
+    assert f"taken over when the run was forked: {run.address}" in trace_text(trace(fork, 1, prompt, 0))
+    before = steps_of(run, 1, prompt, 0)["score"]["shard"]
+    redone = redo(run, 1, "score", frozen)
+    score = steps_of(redone, 1, prompt, 0)["score"]
+    assert (score["note"], score["shard"]["state"]) == ("not scored yet", "missing")
+    superseded = [other["manifest"] for other in score["shard"]["beside"] if other["superseded"]]
+    assert any(before["key"][:12] in name for name in superseded)
+    assert steps_of(redone, 1, prompt, 0)["verdict"]["shard"]["state"] == "current"

@@ -15,9 +15,7 @@ import pytest
 
 from flows.cli import main
 from flows.execute.attempts import Attempts
-from flows.folder import progress_file
 from flows.folder.open import run_lock
-from flows.folder.progress_file import PROGRESS_FILE, ProgressFile, read_progress
 from flows.plan.run import RunPlan
 from flows.plan.stage import STAGES
 from flows.report.watch import loop
@@ -25,10 +23,8 @@ from flows.report.watch.bars import screen
 from flows.report.watch.changes import changes
 from flows.report.watch.look import Look, Looker
 from flows.report.watch.loop import watch
-from flows.runtime.console import Console, Meter
 from storage.runs import RunFolder
 from storage.stores.local import LocalStore
-from tests.e2e.harness import wait_for
 from tests.flows.plan.test_plan import commit, run_of
 
 ONE_ROUND = {"rounds": 1, "evaluate.when": "never", "generate.num_prompts": 3, "prompts_per_shard": 1}
@@ -134,7 +130,6 @@ def test_it_ends_when_who_ran_it_has_gone(tmp_path: Path, capsys: pytest.Capture
 def test_one_that_nobody_runs_is_waited_for_a_little(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     folder, _ = run_of(tmp_path / "run", ONE_ROUND)
     with folder.store.hold():  # as who only checks the inputs holds it
-        threading.Timer(0.5, lambda: None).start()
         looker = Looker(folder)
         assert looker.look().holder.text == "another process"
     assert watch(folder, 0.1, start_seconds=0.3) == 1
@@ -166,38 +161,6 @@ def test_bad_input_is_one_line(
     folder, _ = run_of(tmp_path / "run", ONE_ROUND)
     assert main(["status", str(folder.path), *words]) == 2
     assert capsys.readouterr().err == f"mopd: {message}\n"
-
-
-def test_what_a_process_is_at_lies_in_a_file_while_it_works(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(progress_file, "BEAT_SECONDS", 0.02)
-    folder, console = run_of(tmp_path / "run", ONE_ROUND)[0], Console()
-    assert read_progress(folder) is None
-    file = ProgressFile(folder, lambda: {"stages": [meter.state() for meter in console.meters]})
-    file.begin()
-    with Meter(console, where="round 0", stage="score", total=2) as meter:
-        meter.report({"done": 1, "of": 4}, "first")
-        wait_for(lambda: ((read_progress(folder) or {}).get("stages") or [{}])[0].get("part") == 0.25, 30)
-    wait_for(lambda: read_progress(folder) == {"stages": []}, 30)
-    file.end()
-    assert folder.store.stat(PROGRESS_FILE) is None
-
-
-def test_a_progress_file_that_can_not_be_written_is_in_nobodys_way(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(progress_file, "BEAT_SECONDS", 0.01)
-    folder, _ = run_of(tmp_path / "run", ONE_ROUND)
-    asked = Counter[str]()
-
-    def full(*_: object) -> None:
-        asked["replace"] += 1
-        raise OSError(28, "No space left on device")
-
-    monkeypatch.setattr(LocalStore, "replace", full)
-    file = ProgressFile(folder, dict)
-    file.begin()
-    wait_for(lambda: asked["replace"] > 1, 30)
-    file.end()
 
 
 def test_looks_that_fail_are_tried_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 from pathlib import Path
 
@@ -16,6 +17,7 @@ from storage.runs import RunFolder
 from storage.shards import manifests, verify_run
 from tests.e2e.harness import FAKE, TINY, Prefect, is_alive, wait_for
 
+SMALL = (*FAKE, "--set", "evaluate.when=never", "--set", "signals.control_groups=0")
 EVEN = ("--verifier", "tests.flows.measure.reverify.even_verifier:judge")
 NAME = "even_verifier-judge"
 
@@ -24,7 +26,7 @@ NAME = "even_verifier-judge"
 def made(prefect: Prefect, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A finished run of two rounds of two shards."""
     run = tmp_path_factory.mktemp("judged") / "run"
-    done = prefect.mopd("run", TINY, "--run", run, *FAKE, "--set", "evaluate.when=never")
+    done = prefect.mopd("run", TINY, "--run", run, *SMALL)
     assert done.returncode == 0, done.stdout + done.stderr
     return run
 
@@ -76,6 +78,27 @@ def test_prefect_has_the_page(prefect: Prefect, judged: Path) -> None:
     artifacts = prefect.post("artifacts/filter", {"artifacts": {"flow_run_id": {"any_": list(runs)}}})
     (page,) = (one["data"] for one in artifacts if one["key"] == "mopd-reverify")
     assert f"{NAME}: 14 of 32 verdicts flipped" in page
+
+
+def test_applied_the_run_is_one_that_had_the_verifier(prefect: Prefect, judged: Path, tmp_path: Path) -> None:
+    """Rerun from its verdicts, which aren't made again; and taken back."""
+    run = Path(shutil.copytree(judged, tmp_path / "run"))
+    before, theirs = digest_tables(RunFolder.open(run)), written(run)
+    done = prefect.mopd("reverify", run, *EVEN, "--apply")
+    assert done.returncode == 0, done.stdout + done.stderr
+    kept = {path: time for path, time in written(run).items() if path in theirs}
+    assert kept == theirs
+    fresh = prefect.mopd("run", TINY, "--run", tmp_path / "fresh", *SMALL, "--set", f"verify.verifier={EVEN[1]}")
+    assert fresh.returncode == 0, fresh.stdout + fresh.stderr
+    assert digest_tables(RunFolder.open(run)) == digest_tables(RunFolder.open(tmp_path / "fresh"))
+    new = {path.relative_to(run).parts[:2] for path in written(run).keys() - theirs.keys()}
+    assert ("scores", "round=0000") in new
+    assert not new & {("rollouts", "round=0000"), ("verdicts", "round=0000"), ("contexts", "round=0000")}
+    refused = prefect.mopd("reverify", run, *EVEN)
+    assert "would change nothing" in refused.stderr
+    assert prefect.mopd("rerun", run, "--undo").returncode == 0
+    assert digest_tables(RunFolder.open(run)) == before
+    assert json.loads(prefect.mopd("reverify", run, *EVEN, "--json").stdout)["total"]["flipped"] == 14
 
 
 @pytest.mark.parametrize(
