@@ -188,7 +188,7 @@ def test_rounds_one_after_the_other_are_the_run_that_had_them_at_once(
     assert f"has {ROUNDS} rounds" in fewer.stderr
     digests = [prefect.mopd("digest", path).stdout for path in (finished_run, run)]
     assert digests[0] == digests[1]
-    assert len(digests[0].splitlines()) == 12
+    assert len(digests[0].splitlines()) == 13
     status = json.loads(prefect.mopd("status", run, "--json").stdout)
     assert status["finished"]
     assert [entry["policy"] for entry in status["evaluations"]] == [0, 1, ROUNDS]

@@ -20,6 +20,7 @@ from flows.plan.shard import ContextShards, RoundPlan, Shard
 from flows.runtime.shell import shell_command
 from flows.runtime.worker import in_own_process
 from mopd.errors import InputError
+from storage.manifests import looking_once
 from storage.runs import RunFolder
 
 MOST_LETTERS = 40
@@ -62,17 +63,20 @@ def open_reverification(folder: RunFolder, request: ReverifyRequest) -> Reverifi
     Raises InputError or StorageError, one line: for a round that isn't judged, a verifier that isn't there or can't
     judge what was asked, settings of other stages, and where nothing would change.
     """
-    run, judging = RunPlan.of(folder), request.judging()
-    own = _judged_rounds(folder, run, request.round)
-    judges = in_own_process(read_judges, folder, _to_judge(folder, run, own, judging))
-    if judges.are_same:
-        judging = [override for override in judging if override.partition("=")[0] != VERIFIER]
-    verdicts = [shard for part in own.values() for shard in part.verdicts]
-    overrides = _with_version(folder, run, own, judging, judges, request)
-    name = _choose_name(folder, run, overrides)
-    parts = {round: _plan_round(folder, run, part, name, overrides) for round, part in own.items()}
-    parts = {round: part for round, part in parts.items() if _keys(part.verdicts) != _keys(own[round].verdicts)}
-    return Reverification(name, overrides, run, parts, recorded_judges(folder, verdicts), judges)
+    with looking_once():
+        run, judging = RunPlan.of(folder), request.judging()
+        own = _judged_rounds(folder, run, request.round)
+        verdicts = [shard for part in own.values() for shard in part.verdicts]
+        judges = in_own_process(read_judges, folder, _to_judge(folder, run, own, judging))
+        if judges.are_same:
+            judging = [override for override in judging if override.partition("=")[0] != VERIFIER]
+        wanted = [shard for number, part in own.items() for shard in _other_verdicts(folder, run, part, judging)]
+        is_own = _keys(wanted) == _keys(verdicts)
+        overrides = [*judging, *_version(folder, request, judges, recorded_judges(folder, wanted), is_own=is_own)]
+        name = _choose_name(folder, run, overrides)
+        parts = {round: _plan_round(folder, run, part, name, overrides) for round, part in own.items()}
+        parts = {round: part for round, part in parts.items() if _keys(part.verdicts) != _keys(own[round].verdicts)}
+        return Reverification(name, overrides, run, parts, recorded_judges(folder, verdicts), judges)
 
 
 def _judged_rounds(folder: RunFolder, run: RunPlan, round: int | None) -> dict[int, RoundPlan]:
@@ -96,39 +100,32 @@ def _to_judge(folder: RunFolder, run: RunPlan, own: dict[int, RoundPlan], judgin
     return rounds
 
 
-def _with_version(
-    folder: RunFolder,
-    run: RunPlan,
-    own: dict[int, RoundPlan],
-    judging: list[str],
-    judges: Judges,
-    request: ReverifyRequest,
-) -> list[str]:
-    """Overrides under which nobody has judged, or this very version has.
+def _other_verdicts(folder: RunFolder, run: RunPlan, own: RoundPlan, judging: list[str]) -> list[Shard]:
+    """Verdicts of a round's shards by these settings."""
+    return plan_contexts(folder, run, own.policy.round, "", judging).part.verdicts[: len(own.verdicts)]
 
-    Raises InputError where they are the run's own, and where `--again` asks for other settings.
+
+def _version(
+    folder: RunFolder, request: ReverifyRequest, judges: Judges, recorded: dict[str, set[str]], *, is_own: bool
+) -> list[str]:
+    """The word for the version, where verdicts under these settings are there and other versions gave them.
+
+    `recorded`: which did, by verifier; `is_own`: these are the run's verdicts. Raises InputError where they are, and by
+    this very version, and where `--again` asks for others.
     """
-    planned = {number: _other_verdicts(folder, run, number, judging) for number in own}
-    there = [shard for number, shards in planned.items() for shard in shards[: len(own[number].verdicts)]]
-    is_own = _keys(there) == [shard.key for part in own.values() for shard in part.verdicts]
     if request.again:
         if not is_own:
             raise InputError("--again: asks the same verifier under the same settings; leave --verifier and --set out")
-        return [*judging, AGAIN]
-    recorded = recorded_judges(folder, there)
+        return [AGAIN]
     if any(recorded.get(name, {text}) != {text} for name, text in judges.versions.items()):
-        return [*judging, f"{VERSION}={judges.text}"]
+        return [f"{VERSION}={judges.text}"]
     if is_own:
         raise InputError(
             f"{folder.address}: would change nothing, it was judged by {', '.join(judges.versions)} ({judges.text}) "
             "under these settings; name another --verifier or --set verify..., or check with --again that it says the "
             "same"
         )
-    return judging
-
-
-def _other_verdicts(folder: RunFolder, run: RunPlan, round: int, judging: list[str]) -> list[Shard]:
-    return plan_contexts(folder, run, round, "", judging).part.verdicts
+    return []
 
 
 def _choose_name(folder: RunFolder, run: RunPlan, overrides: list[str]) -> str:

@@ -40,6 +40,8 @@ def fill_rounds(run: RunFolder) -> None:
             rows = make_rows(table, run.run_id, round=round, prompts=prompts)
             commit(run, table, changed(rows, *CHANGES.get((table, round), ())), round=round)
     commit(run, "contexts", make_rows("contexts", run.run_id, prompts=("a",)), name="control")
+    commit(run, "guards", changed(make_rows("guards", run.run_id), {"breached": False, "action": None}))
+    commit(run, "guards", make_rows("guards", run.run_id, round=1), round=1)
     commit(run, "evaluations", changed(make_rows("evaluations", run.run_id), FAILED))
 
 
@@ -91,6 +93,11 @@ ANSWERS: dict[str, list[tuple[Any, ...]]] = {
         ("run", 1, "last_number", "wrong_answer", None, 2, 1.0),
     ],
     "most_shown_peers round=0": [("run", 0, "a", 0, 1, True, ["first_success"], 4, 0.25, 0.0)],
+    "guard_decisions": [("run", 1, "entropy", 0.5, 1.0, 0, 0.25, True, "warn", "too little")],
+    "guard_decisions all=true": [
+        ("run", 0, "entropy", 0.5, 1.0, 0, 0.25, False, None, "too little"),
+        ("run", 1, "entropy", 0.5, 1.0, 0, 0.25, True, "warn", "too little"),
+    ],
     "two_runs a=run b=run": [
         (0, THIRD, THIRD, 3.0, 3.0, 0.7, 0.7, 0.75, 0.75),
         (1, 0.5, 0.5, 2.5, 2.5, 0.7, 0.7, None, None),

@@ -22,6 +22,7 @@ from storage.runs import RunFolder
 from storage.shards import manifests, read_rows
 from storage.sql.catalog import query
 from tests.flows.rounds_by_jobs import SMALL, TINY, inputs, make_run, make_shards
+from tests.object_servers import ENVIRONMENT, moto, new_bucket
 
 EVEN = "tests.flows.measure.reverify.even_verifier:judge"
 VERSION = "mopd 0.1.0"
@@ -192,6 +193,15 @@ def test_of_selected_groups_those_that_the_run_needed_are_judged(tmp_path: Path)
     assert results.total["judged"] == 4 * len(needed.verdicts) == 8  # by itself the verifier would ask for more
     assert results.total["groups_mixed"] == [2, 1]
     assert results.total["contexts_changed"] == 8
+
+
+def test_a_run_in_a_bucket_is_judged_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with moto() as endpoint:
+        for name, value in {**ENVIRONMENT, "AWS_ENDPOINT_URL": endpoint, "MOPD_CACHE": str(tmp_path)}.items():
+            monkeypatch.setenv(name, value)
+        run = make_run(f"s3://{new_bucket(endpoint)}/run", "rounds=1")
+        assert reverify(run, verifier=EVEN).total["flipped"] == 7
+        assert query(run, "SELECT count(*), any_value(text[:3]) FROM flips").rows == [(7, "The")]
 
 
 @pytest.mark.parametrize(
