@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -55,9 +55,18 @@ def run(here: Prefect, bucket: str) -> str:
 
 
 def kill_when_there(here: Prefect, address: str, folder: str) -> None:
-    """Start the run, or go on with it, and kill it with all that works for it."""
-    with here.start_mopd("run", TINY, "--run", address, *FAKE) as process:
-        wait_for(lambda: any(name.endswith(".json") for name in open_store(address).list_files(folder)), 180)
+    """Start the run, or go on with it, and kill it when it has shards there."""
+
+    def has_shards() -> bool:
+        return any(name.endswith(".json") for name in open_store(address).list_files(folder))
+
+    kill_when(here, has_shards, "run", TINY, "--run", address, *FAKE)
+
+
+def kill_when(here: Prefect, condition: Callable[[], bool], *words: str | Path) -> None:
+    """Start a command, and kill it with all that works for it."""
+    with here.start_mopd(*words) as process:
+        wait_for(condition, 180)
         family = psutil.Process(process.pid).children(recursive=True)
         os.kill(process.pid, signal.SIGKILL)
     wait_for(lambda: not any(is_alive(child) for child in family))
@@ -98,7 +107,8 @@ def test_other_contexts_and_forks_are_made_there(here: Prefect, run: str, bucket
 def test_a_round_is_redone_there_and_taken_back(here: Prefect, run: str, bucket: str) -> None:
     before = here.mopd("digest", run).stdout
     redo = ("--round", "0", "--from", "train", "--set", "train.learning_rate=0.01")
-    done = here.mopd("rerun", run, *redo)
+    kill_when(here, lambda: bool(RunFolder.open(run).superseded), "rerun", run, *redo)
+    done = here.mopd("run", run)
     assert done.returncode == 0, done.stdout + done.stderr
     assert here.mopd("digest", run).stdout == here.mopd("digest", f"{bucket}/runs/fork").stdout != before
     assert here.mopd("rerun", run, "--undo").returncode == 0

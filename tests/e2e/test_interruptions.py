@@ -10,6 +10,7 @@ from pathlib import Path
 import psutil
 import pytest
 
+from flows.folder.progress_file import PROGRESS_FILE
 from flows.plan.stage import STAGES
 from storage.runs import RunFolder
 from storage.shards import manifests
@@ -65,8 +66,9 @@ def policy_key(run: Path) -> str:
 
 
 def written(run: Path) -> dict[Path, int]:
-    """When what stays was written: the trainer's state of an earlier round is removed in the end."""
-    return {path: path.stat().st_mtime_ns for path in run.rglob("*.json") if "trainer" not in path.parts}
+    """When what stays was written: the trainer state of an earlier round and the progress are removed in the end."""
+    files = (path for path in run.rglob("*.json") if "trainer" not in path.parts and path.name != PROGRESS_FILE)
+    return {path: path.stat().st_mtime_ns for path in files}
 
 
 def trainer_state(run: Path) -> dict[str, bytes]:
