@@ -26,7 +26,7 @@ from mopd.evaluate import summarize_evaluation
 from mopd.measures.comparison import METRICS
 from mopd.measures.estimate import Estimate
 from storage.index import Texts
-from storage.manifests import looking_once
+from storage.lookup import looking_once
 from storage.runs import RUN_FILE, RunFolder
 from storage.shards import Manifest, read_rows
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from flows.folder.guards import Row, breach_line, sort_breaches
-from storage.manifests import manifests
+from storage.lookup import manifests
 from storage.runs import RunFolder
 from storage.shards import read_rows
 

@@ -20,7 +20,7 @@ from flows.report.status import run_status, status_text
 from mopd.errors import InputError
 from storage.digest import digest_tables
 from storage.errors import StorageError
-from storage.manifests import manifest_names
+from storage.lookup import manifest_names
 from storage.runs import RunFolder
 from storage.schemas import SCHEMAS
 from storage.shards import collect_garbage, commit_shard, manifests, read_rows, verify_run
