@@ -70,14 +70,15 @@ class Reverification:
 
 def begun_redo(folder: RunFolder, request: ReverifyRequest) -> Redo | None:
     """What this very request has made the run's, where the run has not come to its end since: then that goes on."""
-    if not (request.apply and lines_of(folder)):
+    if not request.apply:
         return None
-    run, last = RunPlan.of(folder), lines_of(folder)[-1]
-    round, overrides = last["round"], last["set"]
-    if request.round not in (None, round) or not is_begun(folder, round, "verify", overrides):
-        return None
+    run = RunPlan.of(folder)
     is_asked = overridden(folder, run.settings, request.judging()).verify == run.settings.verify
-    return Redo(_choose_name(folder, run, overrides), round, overrides) if is_asked else None
+    for redone in lines_of(folder)[::-1]:
+        round, overrides = redone["round"], redone["set"]
+        if is_asked and request.round in (None, round) and is_begun(folder, round, "verify", overrides):
+            return Redo(_choose_name(folder, run, overrides), round, overrides)
+    return None
 
 
 def open_reverification(folder: RunFolder, request: ReverifyRequest) -> Reverification:
