@@ -77,6 +77,7 @@ def said(folder: RunFolder) -> tuple[RunFolder | None, list[str]]:
 def test_a_run_goes_on_from_the_best_policy_under_half_its_rate(tmp_path: Path) -> None:
     folder = until(run_of(tmp_path / "run", ROLLING)[0], 3, SAMPLED, **breach())
     assert standing_version(folder, RunPlan.of(folder)) == 3
+    assert run_status(folder)["guards"]["stopped"] is None
     before = digest_tables(folder)
     after, lines = said(folder)
     assert after is not None and after == RunFolder.open(folder.path)
@@ -183,6 +184,7 @@ def test_other_bounds_are_asked_anew(tmp_path: Path) -> None:
     folder = until(run_of(tmp_path / "run", {"rounds": 4, "guards.on_breach": "stop"})[0], 2, SAMPLED, **breach("stop"))
     again = open_run(changed(folder, "guards.on_breach=warn"), folder.path, config="")
     assert standing_version(again, RunPlan.of(again)) == 2
+    assert run_status(again)["guards"]["stopped"] is None
     raise_if_stopped(again, RunPlan.of(again), 2)
     assert {shard.table for shard in needed_guards(RunPlan.of(again), again, 2) if shard.find(again) is None} == {
         "guards"
