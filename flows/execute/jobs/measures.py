@@ -1,4 +1,4 @@
-"""Jobs that measure contexts: signals, the student's answers under a context, the choice among candidates."""
+"""Jobs that measure: signals, replies under a context, the choice among candidates, what other verdicts change."""
 
 from __future__ import annotations
 
