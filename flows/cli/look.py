@@ -22,7 +22,7 @@ def status(
 ) -> int:
     """Show rounds, stages, rates and results of a run.
 
-    With --watch, exit code 0 when it is finished, 1 when who ran it has gone before that.
+    With --watch, exit code 0 when it is finished, 1 when who ran it has gone before that, 3 when a guard ended it.
 
     Args:
         run: the run's folder

@@ -16,7 +16,7 @@ from flows.plan.shard import EvaluationPlan, Shard
 from flows.report.artifacts import find_manifests, total
 from flows.report.last_errors import errors_text, last_errors
 from flows.report.redone import redone_text
-from flows.report.status_guards import guards_status, guards_text
+from flows.report.status_guards import guards_status, guards_text, stopped_text
 from flows.report.status_index import StatusIndex
 from flows.report.status_signals import choice_status, mean, signal_row, signals_status
 from flows.report.table import Column, Row, Table
@@ -108,7 +108,7 @@ class StatusReader:
             "finished": all(entry["finished"] for entry in (*self._rounds.values(), *asked)),
             "rounds": list(self._rounds.values()),
             "evaluations": with_best(list(self._evaluations.values())),
-            "guards": guards_status(folder, list(self._rounds.values())),
+            "guards": guards_status(folder, plan, list(self._rounds.values())),
             "errors": last_errors(folder),
         }
 
@@ -153,8 +153,8 @@ def unasked_keys(folder: RunFolder) -> list[str]:
 def status_text(status: dict[str, Any]) -> str:
     """The state for people: stages first, then results."""
     state = "finished" if status["finished"] else "not finished"
-    if stopped := status["guards"]["stopped"]:
-        state += f", stopped by {stopped['guard']} at policy {stopped['policy']}"
+    if stopped := stopped_text(status["guards"]):
+        state += f", {stopped}"
     head = f"{status['run']}: {state}; {status['model']}, {status['variant']} contexts"
     if lineage := status["lineage"]:
         head += f"\nforked from {lineage['path']} at round {lineage['round']} with {', '.join(lineage['set'])}"
