@@ -69,7 +69,7 @@ def gc_command(address: Address, *, keep_policies: int | None, yes: bool) -> int
         best = None if keep_policies is None else _best_policy(folder)
         removals = plan_removal(folder, keep_policies=keep_policies, best=best)
         print(_removals_text(removals) or f"{folder.address}: nothing to remove", flush=True)
-        if yes:
+        if yes and removals:
             remove(folder, removals)
         if removals:
             size = byte_text(sum(removal.bytes for removal in removals))
