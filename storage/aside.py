@@ -39,7 +39,7 @@ def _data_of(run: RunFolder, name: str, gone: Collection[str]) -> str:
     round = round_of(name)
     if round is None or name.startswith(f"{INDEX}/"):
         return ""
-    manifest = _read(run, name)
+    manifest = Manifest.read_whole(run.store, name)
     if manifest is None or manifest.home:
         return ""
     try:
@@ -50,12 +50,3 @@ def _data_of(run: RunFolder, name: str, gone: Collection[str]) -> str:
         return ""
     named = {other.file for file, other in others.items() if file not in gone}
     return "" if manifest.file in named else manifest.file
-
-
-def _read(run: RunFolder, name: str) -> Manifest | None:
-    try:
-        return Manifest.read(run.store, name)
-    except StorageError:
-        raise
-    except (FileNotFoundError, ValueError, TypeError):
-        return None

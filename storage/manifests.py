@@ -114,6 +114,16 @@ class Manifest:
         return cls.parse(place.read(name))
 
     @classmethod
+    def read_whole(cls, place: Store | Listing, name: str) -> Manifest | None:
+        """The same; None where it is damaged, or not there. Raises StorageError where the store is away."""
+        try:
+            return cls.read(place, name)
+        except StorageError:
+            raise
+        except (FileNotFoundError, ValueError, TypeError):
+            return None
+
+    @classmethod
     def parse(cls, text: Text | str) -> Manifest:
         """Parse a manifest; ValueError when it is damaged."""
         content = json.loads(text)

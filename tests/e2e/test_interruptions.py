@@ -66,7 +66,7 @@ def policy_key(run: Path) -> str:
 
 
 def written(run: Path) -> dict[Path, int]:
-    """When what stays was written: the trainer's state of an earlier round and the progress are removed in the end."""
+    """When what stays was written: the trainer state of an earlier round and the progress are removed in the end."""
     files = (path for path in run.rglob("*.json") if "trainer" not in path.parts and path.name != PROGRESS_FILE)
     return {path: path.stat().st_mtime_ns for path in files}
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 
-from flows.folder.policies import has_adapter
+from flows.folder.policies import has_adapter, wanted_by_rollbacks
 from flows.plan.run import DIGESTS, RunPlan
 from mopd.errors import InputError
 from storage.aside import DAMAGED
@@ -75,6 +75,8 @@ def _old_policies(folder: RunFolder, plan: RunPlan, number: int, best: int | Non
     policies = {manifest.round + 1: manifest for manifest in scan(folder, POLICIES)[0]}
     newest = sorted(policies)[-max(number, 1) :]  # the next round begins with one
     kept = {*newest, *({best} if best else ())} | _needed_by_plan(folder, plan) | _needed_by_forks(folder, policies)
+    latest = max(policies, default=0)
+    kept |= wanted_by_rollbacks(folder, plan.settings, latest - 1) | wanted_by_rollbacks(folder, plan.settings, latest)
     kept |= {_base_of(policies, version) for version in kept}
     for version, policy in sorted(policies.items()):
         if version not in kept and not policy.home:

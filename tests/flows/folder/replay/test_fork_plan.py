@@ -11,6 +11,7 @@ import duckdb
 import pytest
 
 from flows.cli import main
+from flows.folder.keep.soundness import check_run
 from flows.folder.policies import policy_folder
 from flows.folder.replay.fork import check_fork, fork_run
 from flows.plan.run import RunPlan
@@ -400,3 +401,14 @@ def test_the_written_catalog_of_a_fork_gives_the_same_answers(
     mine = "WHERE run = 'it''s a fork' AND condition <> ''"
     counted = f"SELECT condition, count(*) FROM contexts {mine} GROUP BY condition ORDER BY condition"
     assert portable.execute(counted).fetchall() == [("a", 4), ("b", 4), ("control", 4)]
+
+
+@pytest.mark.parametrize("first", [0, 4], ids=["all of it", "its pages"])
+def test_a_damaged_file_of_the_parent_is_a_line_of_verify(parent: RunFolder, tmp_path: Path, first: int) -> None:
+    """It has its size; the rows of its round can't be read."""
+    fork = fork_run(parent.path, 1, GRPO, tmp_path / "fork")
+    file = parent.path / manifests(parent, "rollouts", 0)[0].file
+    content = file.read_bytes()
+    last = len(content) - (int.from_bytes(content[-8:-4], "little") + 8 if first else 0)
+    file.write_bytes(content[:first] + bytes(byte ^ 255 for byte in content[first:last]) + content[last:])
+    assert (str(file), "") in {(problem.file, problem.aside) for problem in check_run(fork).damaged}

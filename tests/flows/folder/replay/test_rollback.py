@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from flows.folder.guards import raise_if_stopped, roll_back, standing_version
+from flows.folder.keep.clean import plan_removal, remove
 from flows.folder.open import open_run
 from flows.folder.policies import keeps_trainer_state, remove_old_states
 from flows.folder.replay.rerun import plan_undo
@@ -113,6 +114,17 @@ def test_what_a_rollback_may_want_is_kept(tmp_path: Path) -> None:
     assert [keeps_trainer_state(folder, version) for version in range(1, 5)] == [True, False, True, True]
     plain = until(run_of(tmp_path / "plain", {**ROLLING, "guards.on_breach": "stop"})[0], 4, TRAINED)
     assert [keeps_trainer_state(plain, version) for version in range(1, 5)] == [False, False, False, True]
+
+
+def test_gc_keeps_the_policy_that_a_rollback_may_want(tmp_path: Path) -> None:
+    """The best one by what it sampled: none is evaluated."""
+    folder = until(run_of(tmp_path / "run", {**ROLLING, "train.keep_trainer_states": 9})[0], 3, SAMPLED, **breach())
+    assert [removal.what for removal in plan_removal(folder, keep_policies=1)] == []
+    folder = until(run_of(tmp_path / "later", {**ROLLING, "train.keep_trainer_states": 9})[0], 4, TRAINED, **breach())
+    removals = plan_removal(folder, keep_policies=1)
+    assert [removal.what for removal in removals if removal.policies] == ["policy 2"]
+    remove(folder, removals)
+    assert said(folder)[0] is not None
 
 
 def test_after_so_many_rollbacks_the_next_breach_ends_the_run(tmp_path: Path) -> None:
