@@ -32,7 +32,7 @@ def status(
     """
     from json import dumps
 
-    from flows.report.status import run_status, status_text
+    from flows.report.status.state import run_status, status_text
     from storage.runs import RunFolder
 
     if watch or every is not None:
@@ -148,7 +148,7 @@ def digest(run: Run, /) -> int:
     Args:
         run: the run's folder
     """
-    from flows.report.status import asked_evaluations, is_unfinished, unasked_keys
+    from flows.report.status.state import asked_evaluations, is_unfinished, unasked_keys
     from storage.digest import digest_tables
     from storage.runs import RunFolder
 

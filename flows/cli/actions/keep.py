@@ -14,7 +14,7 @@ from flows.folder.keep.repair import Repair, mend, plan_repair
 from flows.folder.keep.soundness import Problem, Report, Soundness, check_run
 from flows.folder.open import hold_run
 from flows.report.sql.knowledge import leave_catalog
-from flows.report.status import best_evaluation, run_status
+from flows.report.status.state import best_evaluation, run_status
 from flows.report.text import Cell, text_table
 from flows.runtime.console import QUIET_SECONDS, Transfers
 from flows.runtime.exit_code import FAILURE

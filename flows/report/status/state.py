@@ -16,9 +16,9 @@ from flows.plan.shard import EvaluationPlan, Shard
 from flows.report.artifacts import find_manifests, total
 from flows.report.last_errors import errors_text, last_errors
 from flows.report.redone import redone_text
-from flows.report.status_guards import guards_status, guards_text, stopped_text
-from flows.report.status_index import StatusIndex
-from flows.report.status_signals import choice_status, mean, signal_row, signals_status
+from flows.report.status.guards import guards_status, guards_text, stopped_text
+from flows.report.status.index import StatusIndex
+from flows.report.status.signals import choice_status, mean, signal_row, signals_status
 from flows.report.table import Column, Row, Table
 from flows.report.text import Cell, number, text_table
 from flows.runtime.console import clock, count_makers

@@ -11,8 +11,8 @@ import pytest
 
 from flows.plan.run import RunPlan
 from flows.report import status_index
-from flows.report.status import StatusReader, run_status
-from flows.report.status_index import STATUS_FILE
+from flows.report.status.index import STATUS_FILE
+from flows.report.status.state import StatusReader, run_status
 from storage.manifests import Manifest
 from storage.runs import RunFolder
 from tests.flows.plan.test_plan import commit, run_of
