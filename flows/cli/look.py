@@ -32,7 +32,8 @@ def status(
     """
     from json import dumps
 
-    from flows.report.status.state import run_status, status_text
+    from flows.report.status.state import run_status
+    from flows.report.status.text import status_text
     from storage.runs import RunFolder
 
     if watch or every is not None:
