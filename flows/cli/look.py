@@ -170,7 +170,7 @@ def export(run: Run, folder: Path, /, *, round: Round) -> int:
         folder: a new one for the policy
         round: from 0 on; best: by its held-out mean@k; last: the newest
     """
-    from flows.cli.named_rounds import best_round, last_round
+    from flows.cli.actions.named_rounds import best_round, last_round
     from flows.folder.export import export_policy
     from storage.runs import RunFolder
 
