@@ -16,7 +16,8 @@ from flows.folder.policies import policy_folder
 from flows.folder.replay.fork import check_fork, fork_run
 from flows.plan.run import RunPlan
 from flows.plan.stage import STAGES
-from flows.report.status import run_status, status_text
+from flows.report.status.state import run_status
+from flows.report.status.text import status_text
 from mopd.errors import InputError
 from storage.digest import digest_tables
 from storage.errors import StorageError

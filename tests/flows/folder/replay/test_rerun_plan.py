@@ -18,7 +18,8 @@ from flows.folder.replay.rerun import is_begun, lines_of, plan_rerun, plan_undo,
 from flows.folder.replay.rollbacks import ROLLED_BACK
 from flows.plan.run import RunPlan
 from flows.report.redone import turn_text
-from flows.report.status import run_status, status_text
+from flows.report.status.state import run_status
+from flows.report.status.text import status_text
 from mopd.errors import InputError
 from mopd.settings import parse_settings
 from storage.digest import digest_tables
