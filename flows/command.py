@@ -122,6 +122,7 @@ def _ranks(train: Any) -> str:
 
 def show_end(folder: RunFolder) -> None:
     """Print the table by round, and where the run lies."""
-    from flows.report.status import rounds_text, run_status
+    from flows.report.status.state import run_status
+    from flows.report.status.text import rounds_text
 
     print(f"\n{rounds_text(run_status(folder))}\n\nrun: {folder.address}")

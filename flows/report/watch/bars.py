@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from flows.report.last_errors import errors_text
-from flows.report.status import rounds_text
-from flows.report.status_guards import stopped_text
+from flows.report.status.guards import stopped_text
+from flows.report.status.text import rounds_text
 from flows.report.text import Cell, text_table
 from flows.report.watch.look import Look
 from flows.report.watch.time_left import time_left

@@ -18,12 +18,14 @@ from flows.folder.replay.rerun import is_begun, lines_of, plan_rerun, plan_undo,
 from flows.folder.replay.rollbacks import ROLLED_BACK
 from flows.plan.run import RunPlan
 from flows.report.redone import turn_text
-from flows.report.status import run_status, status_text
+from flows.report.status.state import run_status
+from flows.report.status.text import status_text
 from mopd.errors import InputError
 from mopd.settings import parse_settings
 from storage.digest import digest_tables
 from storage.errors import StorageError
-from storage.manifests import POLICIES, manifests
+from storage.lookup import manifests
+from storage.manifests import POLICIES
 from storage.policies import remove_weights
 from storage.runs import RunFolder
 from storage.shards import commit_shard, read_rows, verify_run

@@ -15,8 +15,8 @@ from flows.folder.replay.rerun import plan_undo
 from flows.folder.replay.rollbacks import rollbacks
 from flows.plan.guards import SAMPLED, TRAINED, needed_guards
 from flows.plan.run import RunPlan
-from flows.report.status import run_status
-from flows.report.status_guards import guards_text
+from flows.report.status.guards import guards_text
+from flows.report.status.state import run_status
 from flows.runtime.exit_code import RunStopped
 from mopd.settings import Settings, override_tree, parse_settings
 from storage.digest import digest_tables
