@@ -11,6 +11,7 @@ from flows.folder.guards import raise_if_stopped, standing_version
 from flows.folder.open import ended_cleanly, open_run
 from flows.folder.replay.fork import overridden
 from flows.plan.run import RunPlan
+from flows.runtime.exit_code import RunStopped
 from flows.runtime.launch import command_session, launch
 from flows.runtime.server.patience import PATIENCE
 from mopd.errors import InputError
@@ -58,15 +59,19 @@ def _run_flow(settings: Settings, run_dir: Address, config: Address) -> None:
         folder = open_run(settings, run_dir, config=_stem(config))
         print(f"{folder.address}: {_sizes(settings)}", flush=True)
 
-    launch_to_end("flows.run:run_flow", _store(settings, run_dir), prepare, settings=settings)
+    launch_to_end("flows.run:run_flow", _store(settings, run_dir), prepare, is_finished, settings=settings)
 
 
-def launch_to_end(flow: str, store: Store, prepare: Callable[[], object], **parameters: Any) -> None:
+def launch_to_end(
+    flow: str, store: Store, prepare: Callable[[], object], has_ended: Callable[[RunFolder], bool], /, **parameters: Any
+) -> None:
     """Run a flow that brings the run in `store` to its end, on the user's Prefect server or on one of its own."""
     try:
         launch(flow, prepare, run_dir=store.address, **parameters)
+    except RunStopped:
+        raise
     except Exception:
-        if not PATIENCE.given_up or _is_unfinished(RunFolder.open(store)):
+        if not (PATIENCE.given_up and has_ended(RunFolder.open(store))):
             raise  # else only the server does not know that the run has ended
 
 
@@ -78,8 +83,9 @@ def _stem(config: Address) -> str:
     return Path(config).stem
 
 
-def _is_unfinished(folder: RunFolder) -> bool:
-    return bool(RunPlan.of(folder).missing(folder))
+def is_finished(folder: RunFolder) -> bool:
+    """Whether the run has all that its plan asks for."""
+    return not RunPlan.of(folder).missing(folder)
 
 
 def _nothing_to_do(settings: Settings, run_dir: Address, config: Address) -> bool:
@@ -90,7 +96,7 @@ def _nothing_to_do(settings: Settings, run_dir: Address, config: Address) -> boo
     folder = open_run(settings, run_dir, config=_stem(config))
     is_clean, plan = ended_cleanly(folder), RunPlan.of(folder)
     raise_if_stopped(folder, plan, standing_version(folder, plan))
-    return is_clean and not _is_unfinished(folder)
+    return is_clean and is_finished(folder)
 
 
 def check_out(out: Path | None) -> None:
@@ -116,6 +122,7 @@ def _ranks(train: Any) -> str:
 
 def show_end(folder: RunFolder) -> None:
     """Print the table by round, and where the run lies."""
-    from flows.report.status import rounds_text, run_status
+    from flows.report.status.state import run_status
+    from flows.report.status.text import rounds_text
 
     print(f"\n{rounds_text(run_status(folder))}\n\nrun: {folder.address}")

@@ -21,6 +21,7 @@ from flows.folder.replay.other_contexts import open_contexts
 from flows.plan.guards import SAMPLED, TRAINED
 from flows.report.sql.knowledge import leave_catalog
 from flows.runtime.console import Console
+from flows.runtime.exit_code import RunStopped
 from flows.runtime.server.patience import be_patient
 from flows.runtime.server.slots import give_slots_back
 from flows.runtime.server.stale_runs import crash_stale_runs, run_tag, tag_this_run
@@ -66,7 +67,12 @@ def _go_on(folder: RunFolder, console: Console) -> bool:
             console.say(f"{folder.address}: finished already, nothing to do")
         else:
             leave_catalog(folder)  # for whoever asks meanwhile
-            if not _work(run):
+            try:
+                is_whole = _work(run)
+            except RunStopped:
+                leave_catalog(folder)  # for whoever asks why
+                raise
+            if not is_whole:
                 return False
         clear_checkpoints(folder.path)
         remove_old_states(folder, run.settings.rounds - 1, run.settings)

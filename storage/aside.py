@@ -8,7 +8,8 @@ from datetime import UTC, datetime
 
 from storage.errors import StorageError
 from storage.index import INDEX
-from storage.manifests import Manifest, read_manifests, round_of
+from storage.lookup import read_manifests
+from storage.manifests import Manifest, round_of
 from storage.runs import RunFolder
 
 DAMAGED = "damaged"
@@ -39,7 +40,7 @@ def _data_of(run: RunFolder, name: str, gone: Collection[str]) -> str:
     round = round_of(name)
     if round is None or name.startswith(f"{INDEX}/"):
         return ""
-    manifest = _read(run, name)
+    manifest = Manifest.read_whole(run.store, name)
     if manifest is None or manifest.home:
         return ""
     try:
@@ -50,12 +51,3 @@ def _data_of(run: RunFolder, name: str, gone: Collection[str]) -> str:
         return ""
     named = {other.file for file, other in others.items() if file not in gone}
     return "" if manifest.file in named else manifest.file
-
-
-def _read(run: RunFolder, name: str) -> Manifest | None:
-    try:
-        return Manifest.read(run.store, name)
-    except StorageError:
-        raise
-    except (FileNotFoundError, ValueError, TypeError):
-        return None

@@ -11,7 +11,8 @@ import pyarrow.parquet as pq
 
 from storage.errors import StorageError
 from storage.index import INDEX, IndexFile
-from storage.manifests import POLICIES, TABLES, Manifest, is_removable, list_current, manifest_names, round_of, scan
+from storage.lookup import list_current, manifest_names, scan
+from storage.manifests import POLICIES, TABLES, Manifest, is_removable, round_of
 from storage.runs import RunFolder
 from storage.schemas import SCHEMAS, column_types
 from storage.stores.base import Store
@@ -49,15 +50,9 @@ def count_table(run: RunFolder, table: str) -> TableCount:
     """Shards, rows and bytes of a table, as far as manifests can be read."""
     total: Counter[str] = Counter()
     for name in manifest_names(run, table):
-        try:
-            manifest = Manifest.read(run.store, name)
-        except FileNotFoundError:
-            continue
-        except StorageError:  # the store, not the manifest
-            raise
-        except (ValueError, TypeError):
-            continue
-        total.update(shards=1, rows=manifest.rows, bytes=sum(size for _, size, *_ in manifest.list_files()))
+        manifest = Manifest.read_whole(run.store, name)
+        if manifest is not None:
+            total.update(shards=1, rows=manifest.rows, bytes=sum(size for _, size, *_ in manifest.list_files()))
     return TableCount(table, total["shards"], total["rows"], total["bytes"])
 
 

@@ -22,20 +22,9 @@ from storage.encodings import dictionary_leaves, split_leaves
 from storage.errors import StorageError
 from storage.garbage import collect_garbage, remove_trainer_state
 from storage.integrity import BadFile, verify_run
-from storage.manifests import (
-    POLICIES,
-    Manifest,
-    find_manifest,
-    find_problem,
-    is_removable,
-    list_current,
-    manifest_name,
-    manifest_names,
-    manifests,
-    scan,
-    shard_key,
-    shard_place,
-)
+from storage.keys import shard_key
+from storage.lookup import find_manifest, find_problem, list_current, manifest_names, manifests, scan
+from storage.manifests import POLICIES, Manifest, is_removable, manifest_name, shard_place
 from storage.policies import policy_name
 from storage.reading import read_rows
 from storage.runs import RunFolder
@@ -265,16 +254,9 @@ def _as_text(time: datetime) -> str:
 def _after_others(run: RunFolder, manifest: Manifest) -> str:
     """When a manifest is made, for whoever asks which of a shard is the newest: the clock may have been set back."""
     place = shard_place(manifest.table, manifest.round, manifest.shard)
-    there = [_created(run, name) for name in run.store.list_beginning(place) if name.endswith(".json")]
-    newest = max(there, default="")
+    names = [name for name in run.store.list_beginning(place) if name.endswith(".json")]
+    there = [other for name in names if (other := Manifest.read_whole(run.store, name)) is not None]
+    newest = max((other.created for other in there), default="")
     if newest < manifest.created:
         return manifest.created
     return _as_text(datetime.fromisoformat(newest) + timedelta(microseconds=1))
-
-
-def _created(run: RunFolder, name: str) -> str:
-    """When a manifest was made; "" for one that is damaged, or has gone."""
-    try:
-        return Manifest.read(run.store, name).created
-    except (FileNotFoundError, ValueError, TypeError):
-        return ""

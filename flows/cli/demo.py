@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from flows.report.sql.rows import format_result
-from flows.report.status import run_status
+from flows.report.status.state import run_status
 from storage.runs import RunFolder
 from storage.sql.catalog import query
 from storage.stores.address import Address, in_bucket

@@ -22,7 +22,7 @@ def status(
 ) -> int:
     """Show rounds, stages, rates and results of a run.
 
-    With --watch, exit code 0 when it is finished, 1 when who ran it has gone before that.
+    With --watch, exit code 0 when it is finished, 1 when who ran it has gone before that, 3 when a guard ended it.
 
     Args:
         run: the run's folder
@@ -32,7 +32,8 @@ def status(
     """
     from json import dumps
 
-    from flows.report.status import run_status, status_text
+    from flows.report.status.state import run_status
+    from flows.report.status.text import status_text
     from storage.runs import RunFolder
 
     if watch or every is not None:
@@ -146,7 +147,7 @@ def digest(run: Run, /) -> int:
     Args:
         run: the run's folder
     """
-    from flows.report.status import asked_evaluations, is_unfinished, unasked_keys
+    from flows.report.status.state import asked_evaluations, is_unfinished, unasked_keys
     from storage.digest import digest_tables
     from storage.runs import RunFolder
 
@@ -167,7 +168,7 @@ def export(run: Run, folder: Path, /, *, round: Round) -> int:
         folder: a new one for the policy
         round: from 0 on; best: by its held-out mean@k; last: the newest
     """
-    from flows.cli.named_rounds import best_round, last_round
+    from flows.cli.actions.named_rounds import best_round, last_round
     from flows.folder.export import export_policy
     from storage.runs import RunFolder
 

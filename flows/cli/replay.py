@@ -118,5 +118,5 @@ def reverify(
 
     if apply and json:
         raise InputError("--json: goes without --apply; mopd status RUN --json tells of the run afterwards")
-    made = reverify_command(run, ReverifyRequest(round, verifier, overrides, again, apply), as_json=json)
-    return rerun_command(run, made.first_round, "verify", made.overrides) if apply else 0
+    redo = reverify_command(run, ReverifyRequest(round, verifier, overrides, again, apply), as_json=json)
+    return rerun_command(run, redo.round, "verify", redo.overrides) if apply else 0

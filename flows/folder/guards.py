@@ -14,7 +14,7 @@ from flows.runtime.exit_code import RunStopped
 from flows.runtime.shell import shell_command
 from mopd.measures.guards import STALENESS
 from mopd.settings.guards import ACTIONS
-from storage.manifests import looking_once
+from storage.lookup import looking_once
 from storage.runs import RunFolder
 from storage.shards import read_rows
 
@@ -58,10 +58,16 @@ def holding_breach(folder: RunFolder, plan: RunPlan, version: int) -> Row | None
     return next((row for row in breaches(folder, shards) if row["action"] != "warn"), None)
 
 
+def stopping_breach(folder: RunFolder, plan: RunPlan, version: int) -> Row | None:
+    """The breach for which the run ends at that policy; None where it goes on, from there or from another one."""
+    row = holding_breach(folder, plan, version)
+    return None if row is None or _leads_back(folder, plan, row) else row
+
+
 def raise_if_stopped(folder: RunFolder, plan: RunPlan, version: int) -> None:
     """Raises RunStopped where the run ends at that policy."""
-    row = holding_breach(folder, plan, version)
-    if row is not None and not _leads_back(folder, plan, row):
+    row = stopping_breach(folder, plan, version)
+    if row is not None:
         raise RunStopped(_stop_line(folder, row))
 
 

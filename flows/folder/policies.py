@@ -10,7 +10,8 @@ from flows.plan.run import TRAINER
 from mopd.models.teachers import TEACHER_FOLDER, has_weights
 from mopd.settings import Settings
 from storage.errors import StorageError
-from storage.manifests import POLICIES, data_name, manifests
+from storage.lookup import data_name, manifests
+from storage.manifests import POLICIES
 from storage.policies import checked_folder, has_trainer_state
 from storage.runs import RunFolder
 from storage.shards import Manifest, read_rows, remove_trainer_state
@@ -68,18 +69,19 @@ def teacher_state(folder: RunFolder, settings: Settings, version: int) -> Path |
 
 def remove_old_states(folder: RunFolder, round: int, settings: Settings) -> None:
     """Remove the trainer states that aren't kept once `round` is trained."""
-    kept = _wanted_by_rollbacks(folder, round) if settings.guards.rolls_back else set()
+    kept = wanted_by_rollbacks(folder, settings, round)
     for old in range(round - settings.train.keep_trainer_states + 1):
-        if old not in kept:
+        if old + 1 not in kept:
             remove_trainer_state(folder, old)
 
 
-def _wanted_by_rollbacks(folder: RunFolder, round: int) -> set[int]:
-    """Rounds that trained what a later guard may lead back to: the best policy so far, and the one of `round`."""
+def wanted_by_rollbacks(folder: RunFolder, settings: Settings, round: int) -> set[int]:
+    """Policies that a later guard may lead back to: the best one before `round`, and the one that this began with."""
+    if not settings.guards.rolls_back:
+        return set()
     shards = manifests(folder, "guards", round)
     references = [row for guards in shards for row in read_rows(folder, guards, ["reference_round"])]
-    versions = {round, *(row["reference_round"] for row in references if row["reference_round"] is not None)}
-    return {version - 1 for version in versions}
+    return {round, *(row["reference_round"] for row in references if row["reference_round"] is not None)}
 
 
 def gather_trainer_state(out: Path) -> None:

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import hashlib
-import json
 from functools import lru_cache
 
 from flows.plan.shard import Shard
 from flows.plan.stage import STAGES, Json, key_tree
 from mopd.settings import Settings
+from storage.keys import json_text
 
 
 def provenance(shard: Shard) -> Json:
@@ -28,5 +28,4 @@ def settings_slice(table: str, settings: Settings) -> Json:
 @lru_cache(maxsize=64)
 def settings_digest(table: str, settings: Settings) -> str:
     """sha256 (hex) of `settings_slice`: equal in all rounds that were made under the same settings."""
-    text = json.dumps(settings_slice(table, settings), sort_keys=True, separators=(",", ":"))
-    return hashlib.sha256(text.encode()).hexdigest()
+    return hashlib.sha256(json_text(settings_slice(table, settings)).encode()).hexdigest()

@@ -6,7 +6,7 @@ from dataclasses import asdict
 from typing import Any
 
 from storage.failures import Failure, last_failures
-from storage.manifests import find_manifest
+from storage.lookup import find_manifest
 from storage.runs import RunFolder
 
 MOST_ERRORS = 5
@@ -16,10 +16,11 @@ _MOST_READ = 4 * MOST_ERRORS
 
 
 def last_errors(folder: RunFolder) -> list[dict[str, Any]]:
-    """By shard, its newest failure; newest first. `made`: whether a later attempt succeeded."""
+    """By shard that was not superseded, its newest failure; newest first. `made`: whether a later attempt succeeded."""
     newest: dict[str, Failure] = {}
     for failure in last_failures(folder, _MOST_READ):
-        newest.setdefault(failure.key, failure)
+        if failure.key not in folder.superseded:
+            newest.setdefault(failure.key, failure)
     return [{**asdict(failure), "made": _is_made(folder, failure)} for failure in list(newest.values())[:MOST_ERRORS]]
 
 

@@ -21,9 +21,9 @@ def why_no_loss(row: Row, group: Sequence[Row], train: TrainSettings) -> str | N
     """Why a rollout carries no loss; None where it does. `group`: the rollouts of its prompt."""
     if not row["num_tokens"]:
         return "it has no tokens"
-    if train.mask_truncated and is_cut(row):
+    if not _enters(row, train):
         return "it was cut at the longest response (train.mask_truncated)"
-    return _REASONS[train.objective.kind](row, group, train.objective)
+    return _REASONS[train.objective.kind](row, [other for other in group if _enters(other, train)], train.objective)
 
 
 def loss_weight(row: Row, rows: Sequence[Row], train: TrainSettings) -> float | None:
@@ -31,11 +31,16 @@ def loss_weight(row: Row, rows: Sequence[Row], train: TrainSettings) -> float | 
 
     None for objectives that compare pairs: there it follows from the student's numbers.
     """
-    kept = [other for other in rows if other["num_tokens"] and not (train.mask_truncated and is_cut(other))]
+    kept = [other for other in rows if _enters(other, train)]
     parts = _parts(train.objective)
     if parts is None:
         return None
     return sum(factor * _share(row, [other for other in kept if counts(other)], train) for factor, counts in parts)
+
+
+def _enters(row: Row, train: TrainSettings) -> bool:
+    """Whether an objective sees a rollout at all."""
+    return bool(row["num_tokens"]) and not (train.mask_truncated and is_cut(row))
 
 
 def _share(row: Row, counted: Sequence[Row], train: TrainSettings) -> float:
@@ -78,7 +83,7 @@ def _grpo_reason(row: Row, group: Sequence[Row], objective: Any) -> str | None:
 def _pairs_reason(row: Row, group: Sequence[Row], objective: Any) -> str | None:
     if row["reward"] is None:
         return "it has no reward: the verifier gave no verdict"
-    others = {other["reward"] for other in group if other["reward"] is not None and other["num_tokens"]}
+    others = {other["reward"] for other in group if other["reward"] is not None}
     return None if others - {row["reward"]} else "no rollout of its group has another reward"
 
 

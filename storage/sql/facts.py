@@ -16,9 +16,9 @@ import pyarrow.compute as pc
 import pyarrow.dataset as ds
 from pyarrow.fs import LocalFileSystem
 
-from storage.errors import StorageError
 from storage.index import Listing
-from storage.manifests import TABLES, Manifest, find_problem, round_of
+from storage.lookup import find_problem
+from storage.manifests import TABLES, Manifest, round_of
 from storage.runs import RunFolder, flatten_settings
 from storage.schemas import Row
 from storage.sql.datasets import LazyDataset
@@ -119,11 +119,8 @@ class ManifestRows(LazyDataset):
 
     def _describe(self, name: str, listing: Listing) -> Iterator[Row]:
         """The row of a manifest; none where it was removed meanwhile, or is damaged: `mopd verify` tells of those."""
-        try:
-            manifest = Manifest.read(listing, name)
-        except StorageError:  # the store, not the manifest
-            raise
-        except (FileNotFoundError, ValueError, TypeError):
+        manifest = Manifest.read_whole(listing, name)
+        if manifest is None:
             return
         same = ("round", "shard", "key", "file", "home", "rows", "bytes", "sha256", "created", "parents")
         yield {

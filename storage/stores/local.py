@@ -118,8 +118,8 @@ class LocalStore:
             write_replacing(self.host_folder, path, content)
 
     def swap(self, name: str, before: bytes, content: bytes) -> bool:
-        """Write a file over one with that content; one publisher at a time."""
-        with commit_lock(self.host_folder):
+        """Write a file over one with that content; one publisher at a time, which takes its locks in one order."""
+        with writing(self.host_folder), commit_lock(self.host_folder):
             if self.stat(name) is None or self.read(name) != before:
                 return False
             self.replace(name, content)

@@ -9,7 +9,7 @@ from pathlib import Path
 import psutil
 
 from flows.plan.run import RunPlan
-from flows.report.status import run_status
+from flows.report.status.state import run_status
 from mopd.groups import useful_groups
 from storage.runs import RunFolder
 from storage.shards import manifests, read_rows

@@ -109,5 +109,7 @@ def test_a_gate_ends_a_round_before_a_device_is_taken(prefect: Prefect, tmp_path
     assert done.returncode == 3, done.stdout + done.stderr
     assert "stopped at policy 0 by success_groups: 2 groups with a success: at least 3" in done.stderr
     assert (run / "contexts" / "round=0000").exists() and not (run / "scores").exists()
+    (guards,) = (run / "guards").rglob("shard-00001-*.parquet")
+    assert guards.name in (run / "catalog.sql").read_text()  # so that DuckDB can be asked why
     artifacts = prefect.post("artifacts/filter", {"artifacts": {"key": {"like_": "mopd-guard"}}})
     assert any("2 groups with a success" in one["data"] for one in artifacts)

@@ -13,7 +13,8 @@ from flows.folder.keep.clean import Removal, plan_removal, remove
 from flows.folder.keep.repair import Repair, mend, plan_repair
 from flows.folder.keep.soundness import Problem, Report, Soundness, check_run
 from flows.folder.open import hold_run
-from flows.report.status import best_evaluation, run_status
+from flows.report.sql.knowledge import leave_catalog
+from flows.report.status.state import best_evaluation, run_status
 from flows.report.text import Cell, text_table
 from flows.runtime.console import QUIET_SECONDS, Transfers
 from flows.runtime.exit_code import FAILURE
@@ -70,10 +71,12 @@ def gc_command(address: Address, *, keep_policies: int | None, yes: bool) -> int
         print(_removals_text(removals) or f"{folder.address}: nothing to remove", flush=True)
         if yes and removals:
             remove(folder, removals)
-    if removals:
-        size = byte_text(sum(removal.bytes for removal in removals))
-        again = shell_command("gc", folder.address, "--yes", **{"keep-policies": keep_policies})
-        print(f"{folder.address}: {size} removed" if yes else f"{size}, to remove it: {again}")
+        if removals:
+            size = byte_text(sum(removal.bytes for removal in removals))
+            again = shell_command("gc", folder.address, "--yes", **{"keep-policies": keep_policies})
+            print(f"{folder.address}: {size} removed" if yes else f"{size}, to remove it: {again}", flush=True)
+        if yes:
+            leave_catalog(folder)  # it names each manifest
     return 0
 
 

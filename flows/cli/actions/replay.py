@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from flows.command import launch_to_end, show_end
+from flows.command import is_finished, launch_to_end, show_end
 from flows.folder.open import hold_run
 from flows.folder.replay.fork import fork_run
 from flows.folder.replay.other_contexts import OtherContexts, open_contexts
-from flows.folder.replay.rerun import is_begun, plan_rerun, plan_undo
+from flows.folder.replay.rerun import is_begun, is_redone, plan_rerun, plan_undo
 from flows.plan.run import RunPlan
 from flows.plan.shard import Shard
 from flows.report.artifacts import find_manifests
@@ -57,8 +57,11 @@ def rerun_command(run_dir: Address, round: int, stage: str, overrides: list[str]
                     turn = plan_rerun(folder, round, stage, overrides)
                     print(f"{folder.address}: redone from {stage} of round {round}; {turn_text(turn)}\n", flush=True)
 
+        def has_ended(folder: RunFolder) -> bool:
+            return is_redone(folder, round, stage, overrides) and is_finished(folder)
+
         asked = {"round": round, "stage": stage, "overrides": overrides}
-        launch_to_end("flows.redo:rerun_flow", folder.store, prepare, **asked)
+        launch_to_end("flows.redo:rerun_flow", folder.store, prepare, has_ended, **asked)
         show_end(RunFolder.open(run_dir))
     return 0
 

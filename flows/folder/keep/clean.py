@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 
-from flows.folder.policies import has_adapter
+from flows.folder.policies import has_adapter, wanted_by_rollbacks
 from flows.plan.run import DIGESTS, RunPlan
 from mopd.errors import InputError
 from storage.aside import DAMAGED
 from storage.garbage import collect_garbage, list_earlier, list_garbage, list_superseded
 from storage.lineage import read_fork_notes
-from storage.manifests import POLICIES, Manifest, scan
+from storage.lookup import scan
+from storage.manifests import POLICIES, Manifest
 from storage.policies import list_weights, remove_weights
 from storage.runs import RunFolder
 
@@ -75,6 +76,8 @@ def _old_policies(folder: RunFolder, plan: RunPlan, number: int, best: int | Non
     policies = {manifest.round + 1: manifest for manifest in scan(folder, POLICIES)[0]}
     newest = sorted(policies)[-max(number, 1) :]  # the next round begins with one
     kept = {*newest, *({best} if best else ())} | _needed_by_plan(folder, plan) | _needed_by_forks(folder, policies)
+    latest = max(policies, default=0)
+    kept |= wanted_by_rollbacks(folder, plan.settings, latest - 1) | wanted_by_rollbacks(folder, plan.settings, latest)
     kept |= {_base_of(policies, version) for version in kept}
     for version, policy in sorted(policies.items()):
         if version not in kept and not policy.home:

@@ -10,7 +10,8 @@ from flows.folder.open import check_inputs_unchanged
 from flows.plan.run import DIGESTS, RunPlan
 from mopd.models.teachers import has_weights
 from storage.aside import set_aside
-from storage.manifests import POLICIES, Manifest, data_name, manifest_name, scan
+from storage.lookup import data_name, scan
+from storage.manifests import POLICIES, Manifest, manifest_name
 from storage.policies import has_trainer_state
 from storage.runs import RunFolder
 
@@ -70,8 +71,9 @@ def mend(folder: RunFolder, repair: Repair) -> str:
 
 def _find_forgotten(folder: RunFolder, problem: Problem, bad: Collection[str]) -> list[Manifest]:
     """Whole policies without which a shard can't be made again as they are now: their trainer state, or weights, were
-    removed. Newest first; those before whose own are there aren't trained again, nor those that are damaged anyway."""
-    place = shard_of(problem.aside or problem.file)
+    removed. Newest first; those before whose own are there aren't trained again, nor those that are damaged anyway.
+    None for what isn't made again."""
+    place = shard_of(problem.aside or problem.file) if problem.again else None
     if place is None or place[0] not in ASK_POLICY or not folder.document.keys() >= set(DIGESTS):
         return []
     table, version, _ = place

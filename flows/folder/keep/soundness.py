@@ -21,16 +21,8 @@ from storage.integrity import (
     verify_run,
 )
 from storage.lineage import NOTES, read_fork_notes
-from storage.manifests import (
-    POLICIES,
-    TABLES,
-    Manifest,
-    list_current,
-    looking_once,
-    manifest_name,
-    manifest_names,
-    round_of,
-)
+from storage.lookup import list_current, looking_once, manifest_names
+from storage.manifests import POLICIES, TABLES, Manifest, manifest_name, round_of
 from storage.runs import RunFolder
 
 Report = Callable[[int, int], None]
@@ -94,7 +86,7 @@ def check_run(folder: RunFolder, report: Report = lambda done, of: None) -> Soun
 def find_damaged(folder: RunFolder, progress: Callable[[int], None] = lambda bytes: None) -> list[Problem]:
     """Files whose bytes, and shards whose rows, are not what they should be."""
     bad = [*verify_run(folder, progress), *find_missing_trainer_state(folder), *find_bad_indexes(folder)]
-    rounds = {"/".join(one.aside.split("/")[:2]) for one in bad}
+    rounds = {"/".join(one.file.split("/")[-3:-1]) for one in bad}  # of an ancestor too
     bad += check_rows(folder, rounds)
     current = set(list_current(folder, [one.aside for one in bad]))
     return [*(_problem(one, one.aside in current) for one in bad), *_damaged_notes(folder)]

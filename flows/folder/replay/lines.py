@@ -13,7 +13,6 @@ from typing import Any
 
 from flows.plan.run import RunPlan
 from flows.plan.shard import Shard
-from storage.errors import StorageError
 from storage.index import Listing
 from storage.manifests import POLICIES, TABLES, Manifest, round_of
 from storage.runs import RunFolder
@@ -49,23 +48,13 @@ def read_committed(folder: RunFolder, round: int) -> dict[str, Manifest]:
     for table in TABLES:
         listing = Listing(folder.store, folder.store.list_files(f"{table}/"))
         names = [name for name in listing.entries if _is_from(name, round)]
-        found |= {name: _read(listing, name) for name in names}
+        found |= {name: Manifest.read_whole(listing, name) for name in names}
     return {name: manifest for name, manifest in found.items() if manifest is not None}
 
 
 def _is_from(name: str, round: int) -> bool:
     number = round_of(name)
     return number is not None and number >= round
-
-
-def _read(listing: Listing, name: str) -> Manifest | None:
-    """None for a damaged one: nothing can be said of it, and nothing is found under its key."""
-    try:
-        return Manifest.read(listing, name)
-    except StorageError:  # the store, not the manifest
-        raise
-    except (FileNotFoundError, ValueError, TypeError):
-        return None
 
 
 def _shards_from(folder: RunFolder, round: int) -> dict[str, Shard]:

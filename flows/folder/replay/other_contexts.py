@@ -20,7 +20,7 @@ from flows.runtime.shell import shell_command
 from mopd.errors import InputError
 from mopd.models.teachers import has_weights
 from mopd.settings import Settings
-from storage.manifests import scan
+from storage.lookup import scan
 from storage.runs import RunFolder
 
 _NAME = re.compile(r"[a-z0-9][a-z0-9_.-]{0,39}")
@@ -59,7 +59,7 @@ def plan_contexts(
 ) -> OtherContexts:
     """The contexts of a round under these overrides, not checked; `digests` where they are not those of the run.
 
-    Raises InputError for settings that are impossible.
+    Raises InputError for settings that are impossible, and for those of before the round was redone.
     """
     plan = run.at(round)
     settings = overridden(folder, plan.settings, overrides).model_copy(update={"rounds": round + 1})
@@ -67,8 +67,21 @@ def plan_contexts(
     part = run.forked(round, RunPlan(settings, **digests)).rounds[round]
     needed = run.rounds[round].needed(folder)
     shards = ContextShards("", part.contexts, part.scores, part.signals).first(len(needed.verdicts))
+    _refuse_superseded(folder, [*part.verdicts, *shards.all()], overrides)
     shards = shards.named(name, tuple(overrides)).known_as({shard.key: shard for shard in needed.all()})
     return OtherContexts(name, overrides, settings, part, shards)
+
+
+def _refuse_superseded(folder: RunFolder, shards: Iterable[Shard], overrides: Sequence[str]) -> None:
+    """What the run itself had is in its tables under no other name: whoever makes it would never see it."""
+    gone = next((shard for shard in shards if shard.key in folder.superseded), None)
+    if gone is not None:
+        fork = shell_command("fork", folder.address, "NEW", round=gone.round, set=list(overrides))
+        raise InputError(
+            f"--round {gone.round}: its {gone.table} under these settings were the run's own until it was redone, and "
+            f"are superseded; {shell_command('rerun', folder.address, '--undo')} brings them back, or {fork} makes "
+            "them in another run"
+        )
 
 
 def split_place(overrides: Sequence[str]) -> tuple[list[str], list[str]]:

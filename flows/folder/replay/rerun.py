@@ -15,6 +15,7 @@ from typing import Any
 from flows.folder.open import check_inputs_unchanged
 from flows.folder.replay.fork import check_finished, check_policy, check_training, describe_earlier, overridden
 from flows.folder.replay.lines import Document, follow, read_committed
+from flows.folder.replay.rollbacks import ROLLED_BACK
 from flows.plan.run import DIGESTS, RunPlan
 from flows.plan.shard import Shard
 from flows.plan.stage import STAGES, Stage
@@ -22,7 +23,8 @@ from flows.runtime.places.open import check_place
 from flows.runtime.shell import shell_command
 from mopd.errors import InputError
 from mopd.settings import Settings
-from storage.manifests import Manifest, looking_once
+from storage.lookup import looking_once
+from storage.manifests import Manifest
 from storage.runs import RunFolder
 
 GO_ON = "redo it from round"
@@ -129,9 +131,14 @@ def plan_undo(folder: RunFolder) -> Turn:
 
 def is_begun(folder: RunFolder, round: int, stage: str, overrides: Sequence[str]) -> bool:
     """Whether the run was last redone just so, and has not come to its end since: then it goes on."""
-    entries = lines_of(folder)
+    return is_redone(folder, round, stage, overrides) and bool(RunPlan.of(folder).missing(folder))
+
+
+def is_redone(folder: RunFolder, round: int, stage: str, overrides: Sequence[str]) -> bool:
+    """Whether the last rerun that somebody asked for was just this one; guards may have sent the run back since."""
+    entries = [entry for entry in lines_of(folder) if not entry["why"].startswith(ROLLED_BACK)]
     asked = {"round": round, "from": stage, "set": list(overrides)}
-    return bool(entries) and asked.items() <= entries[-1].items() and bool(RunPlan.of(folder).missing(folder))
+    return bool(entries) and asked.items() <= entries[-1].items()
 
 
 def lines_of(folder: RunFolder) -> list[dict[str, Any]]:

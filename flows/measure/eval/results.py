@@ -10,7 +10,7 @@ from flows.measure.eval.plan import EvalPlan, Model
 from flows.report.artifacts import find_manifests, total
 from flows.report.figure import Figure, Mark, Panel, Series
 from flows.report.report import Report, machine
-from flows.report.status import judged_rows
+from flows.report.status.state import judged_rows
 from flows.report.table import Column, Row, Table, estimate_in, with_difference
 from flows.runtime.console import clock
 from mopd.measures.comparison import METRICS, Outcome, outcome_of, paired_difference

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import sys
 
-from flows.measure.reverify.plan import Reverification, open_reverification
+from flows.measure.reverify.plan import Redo, begun_redo, open_reverification
 from flows.measure.reverify.report import reverify_report
 from flows.measure.reverify.request import ReverifyRequest
 from flows.measure.reverify.results import ReverifyResults, read_results
@@ -16,12 +16,18 @@ from storage.runs import RunFolder
 from storage.stores.address import Address
 
 
-def reverify_command(run_dir: Address, request: ReverifyRequest, *, as_json: bool) -> Reverification:
-    """Make what is missing, and print what came of it. Raises InputError as `open_reverification`, and where that is to
-    be applied and changes nothing."""
+def reverify_command(run_dir: Address, request: ReverifyRequest, *, as_json: bool) -> Redo:
+    """Make what is missing, and print what came of it; returns what would make it the run's.
+
+    Where that has begun, there is nothing else to do. Raises InputError as `open_reverification`, and where the request
+    is to be applied and changes nothing.
+    """
+    folder = RunFolder.open(run_dir)
+    begun = begun_redo(folder, request)
+    if begun is not None:
+        return begun
     with command_session():
         Console.terminal = sys.stderr if as_json else sys.stdout
-        folder = RunFolder.open(run_dir)
         made = open_reverification(folder, request)
         if made.missing(folder):
             launch(
@@ -36,7 +42,7 @@ def reverify_command(run_dir: Address, request: ReverifyRequest, *, as_json: boo
         print(json.dumps(results.as_json(), indent=2) if as_json else _text(folder, request, results), flush=True)
     if request.apply:
         results.check_applies()
-    return made
+    return made.redo
 
 
 def _text(folder: RunFolder, request: ReverifyRequest, results: ReverifyResults) -> str:

@@ -6,7 +6,7 @@ from prefect import flow
 
 from flows.execute.session import Run
 from flows.execute.stages import condition, rejudge, verify
-from flows.measure.reverify.plan import open_reverification
+from flows.measure.reverify.plan import Redo, begun_redo, open_reverification
 from flows.measure.reverify.report import reverify_report
 from flows.measure.reverify.request import ReverifyRequest
 from flows.measure.reverify.results import read_results
@@ -35,9 +35,17 @@ def reverify_flow(
     """
     request = ReverifyRequest(round, verifier, tuple(overrides), again, apply)
     folder = RunFolder.open(run_dir)
+    redo = begun_redo(folder, request) or _judge(folder, request)
+    if apply:
+        rerun_flow(folder.address, redo.round, "verify", redo.overrides)
+    return redo.name
+
+
+def _judge(folder: RunFolder, request: ReverifyRequest) -> Redo:
+    """Make what is missing, and publish what came of it. Raises InputError as `mopd reverify`."""
     with in_charge(folder):
         made = open_reverification(folder, request)
-        with Run.open(folder, Console(), tried=list(made.parts.values()), overrides=overrides) as run:
+        with Run.open(folder, Console(), tried=list(made.parts.values()), overrides=request.overrides) as run:
             for number, part in made.parts.items():
                 verify(run, number)
                 if part.contexts:
@@ -47,7 +55,6 @@ def reverify_flow(
     results = read_results(folder, made)
     report = reverify_report(results, command=request.command(folder.address))
     report.publish(KEY, f"{folder.run_id}, {made.name}")
-    if apply:
+    if request.apply:
         results.check_applies()
-        rerun_flow(folder.address, made.first_round, "verify", made.overrides)
-    return made.name
+    return made.redo

@@ -9,9 +9,11 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 from itertools import count
+from typing import NamedTuple
 
 from flows.folder.replay.fork import overridden
 from flows.folder.replay.other_contexts import check_round, plan_contexts
+from flows.folder.replay.rerun import is_begun, lines_of
 from flows.measure.reverify.judges import Judges, RoundToJudge, read_judges, recorded_judges
 from flows.measure.reverify.request import AGAIN, VERIFIER, VERSION, ReverifyRequest
 from flows.plan.conditions import CONTROL, candidate_settings, named_conditions
@@ -20,11 +22,20 @@ from flows.plan.shard import ContextShards, RoundPlan, Shard
 from flows.runtime.shell import shell_command
 from flows.runtime.worker import in_own_process
 from mopd.errors import InputError
-from storage.manifests import looking_once
+from storage.lookup import looking_once
 from storage.runs import RunFolder
 
 MOST_LETTERS = 40
 """Of a name."""
+
+
+class Redo(NamedTuple):
+    """The rerun from `verify` on that makes other verdicts the run's."""
+
+    name: str
+    """Of what was judged."""
+    round: int
+    overrides: list[str]
 
 
 @dataclass(frozen=True)
@@ -43,9 +54,9 @@ class Reverification:
     """Who judges now."""
 
     @property
-    def first_round(self) -> int:
-        """From which on a run under the verifier differs."""
-        return min(self.parts)
+    def redo(self) -> Redo:
+        """What makes it the run's: from the first round on that differs."""
+        return Redo(self.name, min(self.parts), self.overrides)
 
     @property
     def rejudged(self) -> list[Shard]:
@@ -55,6 +66,19 @@ class Reverification:
     def missing(self, folder: RunFolder) -> list[Shard]:
         """What is still to be made."""
         return self.run.missing_of(folder, [shard for part in self.parts.values() for shard in part.all()])
+
+
+def begun_redo(folder: RunFolder, request: ReverifyRequest) -> Redo | None:
+    """What this very request has made the run's, where the run has not come to its end since: then that goes on."""
+    if not request.apply:
+        return None
+    run = RunPlan.of(folder)
+    is_asked = overridden(folder, run.settings, request.judging()).verify == run.settings.verify
+    for redone in lines_of(folder)[::-1]:
+        round, overrides = redone["round"], redone["set"]
+        if is_asked and request.round in (None, round) and is_begun(folder, round, "verify", overrides):
+            return Redo(_choose_name(folder, run, overrides), round, overrides)
+    return None
 
 
 def open_reverification(folder: RunFolder, request: ReverifyRequest) -> Reverification:

@@ -51,12 +51,12 @@ def _split(words: Sequence[str], named: str | None, together: bool) -> tuple[Seq
         if word.startswith("--") and not any(map(str.isspace, word)):
             raise InputError(f"{word}: not taken by this command; --help lists its arguments")
     runs, statements = (words, []) if named is not None else (words[:-1], words[-1:])
-    if len(words) == 1 and not statements:
-        return runs, ""
     if not runs:
         what = "give a run and a statement, or --named NAME; --list shows the queries that have a name"
         raise InputError(f"{words[0]}: {what}" if words else what)
     if len(runs) > 1 and not together:
+        if named is not None:
+            raise InputError("--named: takes the place of the statement; name one run, or several after --all")
         raise InputError(
             f"{len(runs)} runs are named; to ask several: mopd sql --all RUN RUN …, then a statement in quotes"
         )

@@ -52,6 +52,10 @@ def _below(place: str) -> Iterator[str]:
     from pyarrow.fs import FileSelector, FileType
 
     system, path = open_store(place if in_bucket(place) else Path(place)).arrow("")
-    for entry in system.get_file_info(FileSelector(path.rstrip("/"), allow_not_found=True)):
+    try:
+        entries = system.get_file_info(FileSelector(path.rstrip("/"), allow_not_found=True))
+    except NotADirectoryError:
+        return
+    for entry in entries:
         if entry.type == FileType.Directory:
             yield f"{place.rstrip('/')}/{entry.base_name}"

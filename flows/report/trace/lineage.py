@@ -20,7 +20,7 @@ from flows.report.trace.facts import (
 from flows.report.trace.shards import describe_shard, mark_made_again
 from flows.runtime.shell import shell_command
 from mopd.errors import InputError
-from storage.manifests import looking_once
+from storage.lookup import looking_once
 from storage.reading import read_rows
 from storage.runs import RunFolder
 from storage.sql.tables import read_small_rows
@@ -103,11 +103,18 @@ def _updates_step(rollout: Rollout, with_settings: bool) -> Json:
     shard = rollout.part.updates
     described = describe_shard(rollout.folder, shard, with_settings=with_settings)
     manifest = shard.committed(rollout.folder)
-    if manifest is None or rollout.row("scores", ("sample",)) is None:
-        note = NEXT_STEPS["updates"] if manifest is None else "in none: it was not scored"
-        return {"step": "updates", "shard": described, "note": note, "facts": {"updates": []}}
-    updates = read_rows(rollout.folder, manifest)
-    return {"step": "updates", "shard": described, "note": None, "facts": {"updates": update_facts(rollout, updates)}}
+    note = NEXT_STEPS["updates"] if manifest is None else _why_no_update(rollout)
+    facts = [] if manifest is None or note else update_facts(rollout, read_rows(rollout.folder, manifest))
+    return {"step": "updates", "shard": described, "note": note, "facts": {"updates": facts}}
+
+
+def _why_no_update(rollout: Rollout) -> str | None:
+    """Why none of a round that was trained is told of; None where the rollout's can be."""
+    needed = rollout.part.needed(rollout.folder)
+    for table in ("rollouts", "verdicts", "scores"):
+        if any(shard.committed(rollout.folder) is None for shard in getattr(needed, table)):
+            return f"not known: {table} of the round are missing, which decide it"
+    return None if rollout.row("scores", ("sample",)) else "in none: it was not scored"
 
 
 def _policy_step(rollout: Rollout, with_settings: bool) -> Json:

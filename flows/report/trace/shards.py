@@ -7,7 +7,8 @@ from typing import Any
 from flows.plan.provenance import settings_digest, settings_slice
 from flows.plan.shard import Shard
 from flows.plan.stage import STAGES
-from storage.manifests import KEY_LETTERS, Manifest, data_name, manifest_name, manifest_names
+from storage.lookup import data_name, manifest_names
+from storage.manifests import KEY_LETTERS, Manifest, key_in, manifest_name
 from storage.runs import RunFolder
 
 Json = dict[str, Any]
@@ -89,7 +90,7 @@ def _list_beside(folder: RunFolder, shard: Shard) -> list[Json]:
     superseded = {key[:KEY_LETTERS] for key in folder.superseded}
     beside = []
     for name in manifest_names(folder, shard.table, shard.round):
-        key = name.removesuffix(".json").rpartition("-")[2]
+        key = key_in(name)
         if name != own and (name.startswith(f"{prefix}-") or shard.table == "policies"):
             beside.append({"manifest": name, "name": _name_of(folder, name), "superseded": key in superseded})
     return beside
@@ -97,7 +98,5 @@ def _list_beside(folder: RunFolder, shard: Shard) -> list[Json]:
 
 def _name_of(folder: RunFolder, name: str) -> str | None:
     """The context that a manifest's rows were made under; None where it can't be read."""
-    try:
-        return Manifest.read(folder.store, name).name
-    except (FileNotFoundError, ValueError, TypeError):
-        return None
+    manifest = Manifest.read_whole(folder.store, name)
+    return None if manifest is None else manifest.name

@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from flows.report.last_errors import errors_text
-from flows.report.status import rounds_text
+from flows.report.status.guards import stopped_text
+from flows.report.status.text import rounds_text
 from flows.report.text import Cell, text_table
 from flows.report.watch.look import Look
 from flows.report.watch.time_left import time_left
@@ -34,7 +35,9 @@ def state_of(look: Look) -> str:
     """In words."""
     if look.finished:
         return "finished"
-    return f"run by {look.holder.text}" if look.holder.held else "not finished, and nobody runs it"
+    if look.holder.held:
+        return f"run by {look.holder.text}"
+    return f"not finished, {stopped_text(look.status['guards']) or 'and nobody runs it'}"
 
 
 def parts_of(look: Look) -> dict[tuple[int, str], float]:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from flows.folder.progress_file import read_progress
-from flows.report.status import StatusReader
+from flows.report.status.state import StatusReader
 from storage.runs import RunFolder
 from storage.stores import lease
 from storage.stores.base import Holder, Store

@@ -7,7 +7,9 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
+from flows.folder.guards import raise_if_stopped, standing_version
 from flows.folder.open import may_live
+from flows.plan.run import RunPlan
 from flows.report.watch.bars import screen
 from flows.report.watch.changes import changes
 from flows.report.watch.look import Look, Looker
@@ -26,12 +28,16 @@ MOST_MISSED = 3
 
 
 def watch(folder: RunFolder, every: float | None = None, *, start_seconds: float = START_SECONDS) -> int:
-    """Show the run until it ends. The exit code: 0 finished, 1 left unfinished by who ran it, 130 on Ctrl-C."""
+    """Show the run until it ends. The exit code: 0 finished, 1 left unfinished by who ran it, 130 on Ctrl-C.
+
+    Raises RunStopped, as the run does, where a guard ended it.
+    """
     try:
         with _shown() as show:
             last = _follow(Looker(folder), show, every or EVERY_SECONDS, start_seconds)
     except KeyboardInterrupt:
         return INTERRUPTED
+    _raise_if_stopped(RunFolder.open(folder.store))  # with the settings that it had last
     if last.finished:
         return 0
     who = f" ({last.holder.text})" if last.holder.text else ""
@@ -41,6 +47,11 @@ def watch(folder: RunFolder, every: float | None = None, *, start_seconds: float
         file=sys.stderr,
     )
     return FAILURE
+
+
+def _raise_if_stopped(folder: RunFolder) -> None:
+    plan = RunPlan.of(folder)
+    raise_if_stopped(folder, plan, standing_version(folder, plan))
 
 
 def _follow(looker: Looker, show: Show, every: float, start_seconds: float) -> Look:

@@ -8,6 +8,7 @@ given back by whoever held them, or by the next start of the run, which reads wh
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
@@ -30,7 +31,7 @@ NOTE = "device-slots.json"
 """In the run's folder on this host, while slots are held."""
 NO_LIMIT, SERVER_SECONDS = "mopd-server-memory", 24 * 60 * 60.0
 """A lease on a limit that isn't there takes nothing; this one lasts as long as any can. A server that knows it has
-forgotten no other."""
+forgotten no other; after that time nobody can tell, and what may be others' is left to them."""
 
 
 @dataclass(frozen=True)
@@ -42,6 +43,8 @@ class Held:
     slots: int
     witness: str
     """The lease on NO_LIMIT."""
+    since: float
+    """Seconds since the epoch."""
 
 
 @contextmanager
@@ -61,7 +64,7 @@ def device_slots(number: int, folder: Path) -> Iterator[None]:
     from prefect.concurrency._leases import maintain_concurrency_lease
 
     with get_client(sync_client=True) as client:
-        held = Held(str(client.api_url), str(lease), number, _lease_on_nothing(client))
+        held = Held(str(client.api_url), str(lease), number, _lease_on_nothing(client), time.time())
     write_replacing(folder, folder / NOTE, json.dumps(asdict(held)).encode())
     try:
         with maintain_concurrency_lease(lease, LEASE_SECONDS):
@@ -79,17 +82,20 @@ def give_slots_back(folder: Path) -> None:
 
     held = _read(note)
     with get_client(sync_client=True) as client:
-        if held is not None and held.server == str(client.api_url):
-            _give_back(client, held)
-    note.unlink(missing_ok=True)
+        if held is None or held.server != str(client.api_url):
+            note.unlink(missing_ok=True)
+            return
+        _give_back(client, held)
+        note.unlink(missing_ok=True)  # before the witness: a start that still reads the note still has its word
+        client.release_concurrency_slots_with_lease(UUID(held.witness))
 
 
 def _give_back(client: SyncPrefectClient, held: Held) -> None:
+    """Where the server knows the lease no more, it came to its end, and the slots with it, or it was forgotten."""
     if _renew(client, held.lease, LEASE_SECONDS):
         client.release_concurrency_slots_with_lease(UUID(held.lease))
-    elif not _renew(client, held.witness, SERVER_SECONDS):  # else the lease came to its end, and the slots with it
+    elif not _renew(client, held.witness, SERVER_SECONDS) and time.time() - held.since < SERVER_SECONDS:
         client.release_concurrency_slots([DEVICE_LIMIT], held.slots, 1.0)
-    client.release_concurrency_slots_with_lease(UUID(held.witness))
 
 
 def _read(note: Path) -> Held | None:

@@ -30,7 +30,9 @@ WITH training AS (
             WHEN t.mask_truncated AND r.finish_reason = 'length' THEN 'cut'
             WHEN t.objective = 'distill' THEN CASE
                 WHEN (s.distill AND t.blend < 1) OR (s.advantage <> 0 AND t.blend > 0) THEN NULL
-                ELSE 'no peers shown'
+                WHEN NOT s.distill THEN 'no peers shown'
+                WHEN s.advantage IS NULL THEN 'no reward'
+                ELSE 'no advantage'
             END
             WHEN t.objective = 'grpo' THEN CASE
                 WHEN s.advantage IS NULL THEN 'no reward'

@@ -100,6 +100,8 @@ def _printed(capsys: pytest.CaptureFixture[str], *words: str) -> str:
         (["--named", "staleness"], "give a run and a statement"),
         (["runs/one", "runs/two", "SELECT 1"], "2 runs are named; to ask several: mopd sql --all RUN RUN"),
         (["--all", "runs/notes", "SELECT 1"], "runs/notes: is no run and holds none; name runs, a folder of runs"),
+        (["runs/one", "SELECT 1", "--named", "staleness"], "--named: takes the place of the statement"),
+        (["--all", "runs/one/run.json", "SELECT 1"], "runs/one/run.json: is no run and holds none"),
         (["--all", "ru*/one", "SELECT 1"], "ru*/one: a pattern may stand for the last part alone"),
         (["runs/one", "--named", "staleness", "--param", "round"], "--param round: write KEY=VALUE"),
         (["runs/one", "SELECT 1", "--param", "a=1"], "--param: is for --named; write the value into the statement"),

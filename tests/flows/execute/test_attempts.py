@@ -15,6 +15,7 @@ from flows.report.last_errors import errors_text, last_errors
 from flows.runtime.worker import Worker, WorkerDied, WorkerStopped
 from mopd.errors import InputError
 from storage.failures import count_failures
+from storage.runs import RunFolder
 from tests.flows.plan.test_plan import run_of
 from tests.flows.runtime.worker_jobs import die_once, fail, load
 from tests.storage.storage_samples import make_rows
@@ -45,6 +46,8 @@ def test_a_shard_that_was_made_in_the_end_says_how_often_it_was_tried(tmp_path: 
         manifest = commit(folder, attempt, make_rows("prompts", folder.run_id), 0.0)
     assert manifest.info["attempts"] == 3
     assert "draw r0000 s0000: failed 2 times, then made, " in errors_text(last_errors(folder))
+    RunFolder(folder.store, {**folder.document, "superseded": [shard.key]}).save(folder)
+    assert last_errors(RunFolder.open(folder.path)) == []
 
 
 @pytest.mark.parametrize(("end", "failures"), [(WorkerStopped, 0), (KeyboardInterrupt, 0), (ValueError, 1)])

@@ -16,12 +16,14 @@ from flows.measure.compare.arms import arms_of, jobs_of
 from flows.measure.compare.results import read_results
 from flows.plan.conditions import settings_of
 from flows.plan.run import RunPlan
-from flows.report.status import asked_evaluations, rounds_text, run_status, status_text, unasked_keys
+from flows.report.status.state import asked_evaluations, run_status, unasked_keys
+from flows.report.status.text import rounds_text, status_text
 from mopd.errors import InputError
 from mopd.settings import load_settings, override_tree, parse_settings
 from storage.digest import digest_tables
 from storage.errors import StorageError
-from storage.manifests import manifest_name, manifests
+from storage.lookup import manifests
+from storage.manifests import manifest_name
 from storage.reading import read_rows
 from storage.runs import RunFolder
 from tests.flows.plan.test_plan import lose

@@ -12,7 +12,8 @@ from flows.plan.guards import needed_guards
 from flows.plan.run import RunPlan, Shard
 from flows.plan.selection import chosen_groups, round_selection, selection_line
 from flows.plan.stage import STAGES, key_tree
-from flows.report.status import rounds_text, run_status
+from flows.report.status.state import run_status
+from flows.report.status.text import rounds_text
 from mopd.errors import InputError
 from mopd.settings import Settings, load_settings
 from storage.runs import RunFolder

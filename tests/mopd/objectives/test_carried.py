@@ -78,3 +78,11 @@ def test_what_never_enters_an_update() -> None:
     assert why_no_loss(made[2], made, train) == "it was cut at the longest response (train.mask_truncated)"
     assert (loss_weight(made[0], made, train), loss_weight(made[2], made, train)) == (0.0, 0.0)
     assert loss_weight(made[4], made, train) == 1.0
+
+
+def test_a_pair_needs_two_rollouts_that_enter_the_update() -> None:
+    train = TrainSettings.model_validate({"objective": {"kind": "dpo"}, "mask_truncated": True})
+    group = [row for row in rows() if row["prompt_id"] == "a"]
+    assert why_no_loss(group[1], group, train) is None
+    group[0] |= {"finish_reason": "length"}
+    assert why_no_loss(group[1], group, train) == "no rollout of its group has another reward"

@@ -8,6 +8,8 @@ from typing import Any
 import numpy as np
 import pytest
 
+from mopd.objectives.carried import why_no_loss
+from mopd.settings import TrainSettings
 from storage.runs import RunFolder
 from storage.sql import datasets
 from storage.sql.catalog import query
@@ -70,7 +72,7 @@ POLICY_ALONE = {"objective": {"kind": "distill", "policy_gradient_weight": 1.0},
     [
         (DISTILL, ["cut", None, "no peers shown", None]),
         (BLEND, [None, None, None, None]),
-        (POLICY_ALONE, [None, "no peers shown", None, "no peers shown"]),
+        (POLICY_ALONE, [None, "no reward", None, "no advantage"]),
         (GRPO, [None, "no reward", None, "no advantage"]),
         (GRPO | {"objective": {"kind": "grpo", "kl_weight": 0.1}}, [None, "no reward", None, None]),
         ({"objective": {"kind": "dpo"}, "mask_truncated": False}, [None, "no reward", None, None]),
@@ -81,17 +83,20 @@ def test_a_token_that_is_not_trained_on_has_a_reason(
     run: RunFolder, train: dict[str, Any], reasons: list[str | None]
 ) -> None:
     """Four rollouts: cut; without a reward; without peers; with an advantage of zero."""
-    rollouts, verdicts, scores = (
-        make_rows(table, run.run_id, prompts=("a",), samples=4) for table in ("rollouts", "verdicts", "scores")
-    )
-    commit(run, "rollouts", changed(rollouts, {"finish_reason": "length"}, {}, {}, {}))
     judged = ({"reward": 1.0}, {"reward": None, "success": None}, {"reward": 0.0, "success": False}, {"reward": 0.5})
-    commit(run, "verdicts", changed(verdicts, *judged))
     shown = ({}, {"advantage": None}, {"advantage": -0.5, "distill": False}, {"advantage": 0.0})
-    commit(run, "scores", changed(scores, *shown))
+    changes = {"rollouts": ({"finish_reason": "length"}, {}, {}, {}), "verdicts": judged, "scores": shown}
+    tables = {}
+    for table, of_table in changes.items():
+        tables[table] = changed(make_rows(table, run.run_id, prompts=("a",), samples=4), *of_table)
+        commit(run, table, tables[table])
     asked = "SELECT DISTINCT sample, untrained_reason, trained FROM tokens ORDER BY sample"
     answer = query(run, asked, knowledge=trained_by(train)).rows
     assert answer == [(sample, reason, reason is None) for sample, reason in enumerate(reasons)]
+    parts = zip(*tables.values(), strict=True)
+    group = [{**rollout, **verdict, **score, "num_tokens": 3} for rollout, verdict, score in parts]
+    settings = TrainSettings.model_validate(train)
+    assert [why_no_loss(row, group, settings) is None for row in group] == [reason is None for reason in reasons]
 
 
 def test_a_pair_needs_unlike_rewards(run: RunFolder) -> None:

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from flows.folder.keep import repair
+from flows.report.sql.knowledge import leave_catalog
 from storage.runs import RunFolder
 from tests.flows.rounds_by_jobs import make_run
 
@@ -17,7 +18,9 @@ SETTINGS = ("rounds=2", "train.keep_trainer_states=1", "evaluate.when=first_and_
 @pytest.fixture(scope="session")
 def whole(tmp_path_factory: pytest.TempPathFactory) -> RunFolder:
     """A finished run."""
-    return make_run(tmp_path_factory.mktemp("whole") / "run", *SETTINGS)
+    run = make_run(tmp_path_factory.mktemp("whole") / "run", *SETTINGS)
+    leave_catalog(run)
+    return run
 
 
 @pytest.fixture

@@ -6,6 +6,7 @@ import json
 from dataclasses import replace
 from pathlib import Path
 
+import duckdb
 import pytest
 
 from flows.cli import main
@@ -45,6 +46,16 @@ def test_a_finished_run_has_nothing_to_remove(run: RunFolder, capsys: pytest.Cap
     assert plan_removal(run) == []
     assert main(["gc", run.address, "--yes"]) == 0
     assert capsys.readouterr().out == f"{run.address}: nothing to remove\n"
+
+
+def test_the_catalog_names_no_file_that_was_removed(run: RunFolder, monkeypatch: pytest.MonkeyPatch) -> None:
+    shard = RunPlan.of(run).rounds[1].scores[0]
+    supersede(run, shard.key)
+    assert main(["gc", run.address, "--yes"]) == 0
+    monkeypatch.chdir(run.path)
+    with duckdb.connect() as database:
+        database.execute((run.path / "catalog.sql").read_text())
+        assert database.execute("SELECT count(*) FROM shards WHERE key = ?", [shard.key]).fetchone() == (0,)
 
 
 def test_it_is_shown_first_and_only_that_goes(

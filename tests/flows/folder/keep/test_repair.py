@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -165,6 +166,22 @@ def test_a_policy_whose_weights_were_removed_is_not_missed(run: RunFolder, whole
     DAMAGES["flipped"](data_of(run, "rollouts"))  # by that policy
     (policy,) = plan_repair(run, check_run(run)).trained_again
     assert policy.again == "train round 0"
+
+
+def test_a_damaged_policy_of_another_line_has_none_trained_again(run: RunFolder) -> None:
+    """Nothing is made from it, so nothing that the run stands on is set aside for it."""
+    first, newest = manifests(run, POLICIES)
+    superseded = run.path / f"policies/round=0001-{'0' * 12}.json"
+    made = replace(newest, key="0" * 64, file="policies/round=0001-9")
+    shutil.copytree(run.path / newest.file, run.path / made.file)
+    superseded.write_text(made.to_json())
+    changed = RunFolder(run.store, {**run.document, "superseded": [made.key]})
+    changed.save(run)
+    DAMAGES["flipped"](run.path / made.file / "model.safetensors")
+    repair = plan_repair(changed, check_run(changed))
+    assert [(problem.aside, problem.again) for problem in repair.aside] == [(f"policies/{superseded.name}", "")]
+    assert repair.trained_again == []
+    assert (run.path / first.file).is_dir()
 
 
 def test_what_can_not_be_made_again_is_said_before_anything_is_touched(

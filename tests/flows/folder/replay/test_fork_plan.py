@@ -11,15 +11,17 @@ import duckdb
 import pytest
 
 from flows.cli import main
+from flows.folder.keep.soundness import check_run
 from flows.folder.policies import policy_folder
 from flows.folder.replay.fork import check_fork, fork_run
 from flows.plan.run import RunPlan
 from flows.plan.stage import STAGES
-from flows.report.status import run_status, status_text
+from flows.report.status.state import run_status
+from flows.report.status.text import status_text
 from mopd.errors import InputError
 from storage.digest import digest_tables
 from storage.errors import StorageError
-from storage.manifests import manifest_names
+from storage.lookup import manifest_names
 from storage.runs import RunFolder
 from storage.schemas import SCHEMAS
 from storage.shards import collect_garbage, commit_shard, manifests, read_rows, verify_run
@@ -115,8 +117,8 @@ def test_rows_that_were_taken_over_are_the_forks_own(parent: RunFolder, tmp_path
     shared = ("prompts", "rollouts", "verdicts", "contexts", "scores")
     before, after = digest_tables(parent), digest_tables(fork)
     assert {table: after[table] for table in shared} == {table: before[table] for table in shared}
-    assert policy_folder(fork, 1) == parent.policy_folder(0)
-    assert fork.policy_folder(1).parent.parent == fork.path
+    assert policy_folder(fork, 1) == parent.path / parent.policy_place(0)
+    assert (fork.path / fork.policy_place(1)).is_dir()
 
 
 def test_a_rounds_control_stays_apart_from_what_is_trained_on(parent: RunFolder, tmp_path: Path) -> None:
@@ -219,7 +221,7 @@ def test_what_the_parent_makes_anew_leaves_the_fork_what_it_took(parent: RunFold
 
 def test_trainer_state_stays_until_the_fork_has_trained_on_from_it(parent: RunFolder, tmp_path: Path) -> None:
     fork = fork_run(parent.path, 1, GRPO, tmp_path / "fork")
-    state = parent.policy_folder(0) / "trainer"
+    state = parent.path / parent.policy_place(0) / "trainer"
     make(STAGES["updates"], parent, RunPlan.of(parent).rounds[1].updates)
     assert state.is_dir()
     finish_rest(fork)
@@ -238,7 +240,7 @@ def test_trainer_state_stays_for_a_fork_that_was_moved_together_with_its_parent(
         (tmp_path / folder).rename(tmp_path / "new" / folder)
     parent = RunFolder.open(tmp_path / "new" / "parent")
     make(STAGES["updates"], parent, RunPlan.of(parent).rounds[1].updates)
-    assert (parent.policy_folder(0) / "trainer").is_dir()
+    assert (parent.path / parent.policy_place(0) / "trainer").is_dir()
 
 
 @pytest.mark.parametrize(
@@ -296,7 +298,7 @@ def test_a_round_that_is_not_finished_is_not_forked(tmp_path: Path) -> None:
 
 
 def test_a_round_whose_trainer_state_went_is_not_forked(parent: RunFolder, tmp_path: Path) -> None:
-    shutil.rmtree(parent.policy_folder(0) / "trainer")
+    shutil.rmtree(parent.path / parent.policy_place(0) / "trainer")
     message = (
         "--round 1: the trainer state that round 1 begins with was removed from .*; fork at 0 or 2, or run it again"
     )
@@ -400,3 +402,14 @@ def test_the_written_catalog_of_a_fork_gives_the_same_answers(
     mine = "WHERE run = 'it''s a fork' AND condition <> ''"
     counted = f"SELECT condition, count(*) FROM contexts {mine} GROUP BY condition ORDER BY condition"
     assert portable.execute(counted).fetchall() == [("a", 4), ("b", 4), ("control", 4)]
+
+
+@pytest.mark.parametrize("first", [0, 4], ids=["all of it", "its pages"])
+def test_a_damaged_file_of_the_parent_is_a_line_of_verify(parent: RunFolder, tmp_path: Path, first: int) -> None:
+    """It has its size; the rows of its round can't be read."""
+    fork = fork_run(parent.path, 1, GRPO, tmp_path / "fork")
+    file = parent.path / manifests(parent, "rollouts", 0)[0].file
+    content = file.read_bytes()
+    last = len(content) - (int.from_bytes(content[-8:-4], "little") + 8 if first else 0)
+    file.write_bytes(content[:first] + bytes(byte ^ 255 for byte in content[first:last]) + content[last:])
+    assert (str(file), "") in {(problem.file, problem.aside) for problem in check_run(fork).damaged}

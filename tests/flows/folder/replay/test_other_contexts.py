@@ -9,6 +9,7 @@ import pytest
 
 from flows.folder.replay.fork import fork_run
 from flows.folder.replay.other_contexts import OtherContexts, open_contexts
+from flows.folder.replay.rerun import redo
 from flows.plan.conditions import named_conditions
 from flows.plan.run import RunPlan
 from flows.plan.shard import Shard
@@ -31,7 +32,7 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A finished run of two rounds that keeps the trainer state of the last one."""
     folder, plan = run_of(tmp_path_factory.mktemp("made") / "run")
     finish(folder, plan)
-    shutil.rmtree(folder.policy_folder(0) / "trainer")
+    shutil.rmtree(folder.path / folder.policy_place(0) / "trainer")
     return folder.path
 
 
@@ -144,3 +145,13 @@ def test_a_round_without_rollouts_has_no_other_contexts(tmp_path: Path) -> None:
         commit(folder, shard)
     with pytest.raises(InputError, match=f"rollouts are not all there and judged yet; mopd run {folder.path} first"):
         open_contexts(folder, 0, "best", POSITIVE, scores=False)
+
+
+def test_what_a_rerun_superseded_is_not_made_under_a_name(run: RunFolder) -> None:
+    before = RunPlan.of(run).settings.condition.variant.kind
+    redone = redo(run, 0, "condition", POSITIVE)
+    with pytest.raises(InputError, match=r"--round 0: its contexts .* are superseded; mopd rerun .* --undo brings"):
+        open_contexts(redone, 0, "before", [f"condition.variant={before}"], scores=False)
+    open_contexts(
+        redone, 0, "other", ["condition.variant=contrastive", "condition.max_context_tokens=999"], scores=False
+    )

@@ -15,14 +15,17 @@ from flows.folder.keep.clean import plan_removal, remove
 from flows.folder.open import open_run, run_lock
 from flows.folder.replay.fork import fork_run
 from flows.folder.replay.rerun import is_begun, lines_of, plan_rerun, plan_undo, redo
+from flows.folder.replay.rollbacks import ROLLED_BACK
 from flows.plan.run import RunPlan
 from flows.report.redone import turn_text
-from flows.report.status import run_status, status_text
+from flows.report.status.state import run_status
+from flows.report.status.text import status_text
 from mopd.errors import InputError
 from mopd.settings import parse_settings
 from storage.digest import digest_tables
 from storage.errors import StorageError
-from storage.manifests import POLICIES, manifests
+from storage.lookup import manifests
+from storage.manifests import POLICIES
 from storage.policies import remove_weights
 from storage.runs import RunFolder
 from storage.shards import commit_shard, read_rows, verify_run
@@ -224,7 +227,9 @@ def test_a_rerun_that_was_interrupted_goes_on(run: RunFolder) -> None:
     redone = redo(run, 1, "train", FASTER)
     assert is_begun(redone, 1, "train", FASTER)
     assert not is_begun(redone, 1, "train", FROZEN)
-    assert not is_begun(finish(redone, "second"), 1, "train", FASTER)
+    back = redo(redone, 0, "train", ["train.learning_rate=0.1"], why=f"{ROLLED_BACK}policy 2: entropy: far too little")
+    assert is_begun(back, 1, "train", FASTER)
+    assert not is_begun(finish(back, "second"), 1, "train", FASTER)
 
 
 def test_people_are_told_what_stays_what_goes_and_what_is_made(run: RunFolder) -> None:

@@ -8,14 +8,15 @@ from typing import Any
 import pytest
 
 from flows.folder.guards import raise_if_stopped, roll_back, standing_version
+from flows.folder.keep.clean import plan_removal, remove
 from flows.folder.open import open_run
 from flows.folder.policies import keeps_trainer_state, remove_old_states
 from flows.folder.replay.rerun import plan_undo
 from flows.folder.replay.rollbacks import rollbacks
 from flows.plan.guards import SAMPLED, TRAINED, needed_guards
 from flows.plan.run import RunPlan
-from flows.report.status import run_status
-from flows.report.status_guards import guards_text
+from flows.report.status.guards import guards_text
+from flows.report.status.state import run_status
 from flows.runtime.exit_code import RunStopped
 from mopd.settings import Settings, override_tree, parse_settings
 from storage.digest import digest_tables
@@ -76,6 +77,7 @@ def said(folder: RunFolder) -> tuple[RunFolder | None, list[str]]:
 def test_a_run_goes_on_from_the_best_policy_under_half_its_rate(tmp_path: Path) -> None:
     folder = until(run_of(tmp_path / "run", ROLLING)[0], 3, SAMPLED, **breach())
     assert standing_version(folder, RunPlan.of(folder)) == 3
+    assert run_status(folder)["guards"]["stopped"] is None
     before = digest_tables(folder)
     after, lines = said(folder)
     assert after is not None and after == RunFolder.open(folder.path)
@@ -112,6 +114,17 @@ def test_what_a_rollback_may_want_is_kept(tmp_path: Path) -> None:
     assert [keeps_trainer_state(folder, version) for version in range(1, 5)] == [True, False, True, True]
     plain = until(run_of(tmp_path / "plain", {**ROLLING, "guards.on_breach": "stop"})[0], 4, TRAINED)
     assert [keeps_trainer_state(plain, version) for version in range(1, 5)] == [False, False, False, True]
+
+
+def test_gc_keeps_the_policy_that_a_rollback_may_want(tmp_path: Path) -> None:
+    """The best one by what it sampled: none is evaluated."""
+    folder = until(run_of(tmp_path / "run", {**ROLLING, "train.keep_trainer_states": 9})[0], 3, SAMPLED, **breach())
+    assert [removal.what for removal in plan_removal(folder, keep_policies=1)] == []
+    folder = until(run_of(tmp_path / "later", {**ROLLING, "train.keep_trainer_states": 9})[0], 4, TRAINED, **breach())
+    removals = plan_removal(folder, keep_policies=1)
+    assert [removal.what for removal in removals if removal.policies] == ["policy 2"]
+    remove(folder, removals)
+    assert said(folder)[0] is not None
 
 
 def test_after_so_many_rollbacks_the_next_breach_ends_the_run(tmp_path: Path) -> None:
@@ -171,6 +184,7 @@ def test_other_bounds_are_asked_anew(tmp_path: Path) -> None:
     folder = until(run_of(tmp_path / "run", {"rounds": 4, "guards.on_breach": "stop"})[0], 2, SAMPLED, **breach("stop"))
     again = open_run(changed(folder, "guards.on_breach=warn"), folder.path, config="")
     assert standing_version(again, RunPlan.of(again)) == 2
+    assert run_status(again)["guards"]["stopped"] is None
     raise_if_stopped(again, RunPlan.of(again), 2)
     assert {shard.table for shard in needed_guards(RunPlan.of(again), again, 2) if shard.find(again) is None} == {
         "guards"

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import shutil
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from flows.folder.replay.fork import fork_run
-from flows.measure.reverify.plan import Reverification, open_reverification
+from flows.folder.replay.rerun import redo
+from flows.measure.reverify.plan import Reverification, begun_redo, open_reverification
 from flows.measure.reverify.report import reverify_report
 from flows.measure.reverify.request import ReverifyRequest
 from flows.measure.reverify.results import ReverifyResults, read_results
@@ -170,6 +172,20 @@ def test_a_threshold_may_make_the_flips(run: RunFolder) -> None:
     assert results.name == "success_threshold-0"
     assert (results.total["to_success"], results.total["rewards_changed"]) == (8, 0)
     assert results.total["groups_all"] == [0, 4]
+
+
+def test_what_was_applied_and_interrupted_goes_on(run: RunFolder) -> None:
+    asked = ReverifyRequest(verifier=EVEN, apply=True)
+    assert begun_redo(run, asked) is None
+    reverify(run, verifier=EVEN)
+    name, round, overrides = plan(run, verifier=EVEN).redo
+    redone = redo(run, round, "verify", overrides)
+    assert (
+        begun_redo(redone, asked) == (name, round, overrides) == ("even_verifier-judge", 0, [f"verify.verifier={EVEN}"])
+    )
+    others: list[dict[str, Any]] = [{"round": 1}, {"verifier": "first_number"}, {"apply": False}]
+    others.append({"overrides": ("verify.success_threshold=0",)})
+    assert [begun_redo(redone, replace(asked, **other)) for other in others] == [None] * 4
 
 
 def test_rounds_without_contexts_are_judged_alone(tmp_path: Path) -> None:

@@ -122,6 +122,15 @@ def test_a_run_that_has_not_come_so_far(run: RunFolder) -> None:
     assert "score: not scored yet\n" in trace_text(trace(run, 1, prompt, 0))
 
 
+@pytest.mark.parametrize("table", ["rollouts", "verdicts", "scores"])
+def test_no_update_is_told_of_where_a_shard_that_decides_it_is_gone(run: RunFolder, table: str) -> None:
+    prompts = prompts_of(run, 0)
+    (run.path / manifest_name(run, table, 0, 1, getattr(RunPlan.of(run).rounds[0], table)[1].key)).unlink()
+    for prompt in (prompts[0], prompts[-1]):
+        step = steps_of(run, 0, prompt, 0)["updates"]
+        assert step["note"].startswith("not known") and step["facts"] == {"updates": []}
+
+
 def test_what_was_lost_and_made_again_and_what_is_out_of_date(run: RunFolder) -> None:
     prompt, plan = prompts_of(run, 0)[0], RunPlan.of(run)
     rollouts = plan.rounds[0].rollouts[0]

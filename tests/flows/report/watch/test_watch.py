@@ -16,6 +16,7 @@ import pytest
 from flows.cli import main
 from flows.execute.attempts import Attempts
 from flows.folder.open import run_lock
+from flows.plan.guards import SAMPLED
 from flows.plan.run import RunPlan
 from flows.plan.stage import STAGES
 from flows.report.watch import loop
@@ -23,8 +24,10 @@ from flows.report.watch.bars import screen
 from flows.report.watch.changes import changes
 from flows.report.watch.look import Look, Looker
 from flows.report.watch.loop import watch
+from flows.runtime.exit_code import RunStopped
 from storage.runs import RunFolder
 from storage.stores.local import LocalStore
+from tests.flows.folder.replay.test_rollback import breach, until
 from tests.flows.plan.test_plan import commit, run_of
 
 ONE_ROUND = {"rounds": 1, "evaluate.when": "never", "generate.num_prompts": 3, "prompts_per_shard": 1}
@@ -125,6 +128,16 @@ def test_it_ends_when_who_ran_it_has_gone(tmp_path: Path, capsys: pytest.Capture
     error = capsys.readouterr().err
     assert error.startswith(f"mopd: {folder.address}: not finished, and who ran it has gone (process {os.getpid()} on ")
     assert error.endswith(f"); mopd run {folder.address} goes on with it\n")
+
+
+def test_of_a_run_that_a_guard_ended_it_says_what_the_run_said(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder, _ = run_of(tmp_path / "run", {"rounds": 2, "guards.on_breach": "stop"})
+    until(folder, 1, SAMPLED, **breach("stop"))
+    with pytest.raises(RunStopped, match=r"run: stopped at policy 1 by entropy: far too little; mopd run "):
+        watch(folder, 0.1, start_seconds=0.3)
+    assert capsys.readouterr().out.startswith(f"{folder.address}: not finished, stopped by entropy at policy 1; ")
 
 
 def test_one_that_nobody_runs_is_waited_for_a_little(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

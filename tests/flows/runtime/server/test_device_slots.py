@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
@@ -13,7 +14,7 @@ from uuid import UUID
 import httpx
 import pytest
 
-from flows.runtime.server.slots import DEVICE_LIMIT, NOTE, Held, give_slots_back
+from flows.runtime.server.slots import DEVICE_LIMIT, NOTE, SERVER_SECONDS, Held, give_slots_back
 
 SERVER = "http://127.0.0.1:4200/api/"
 LEASE, WITNESS = str(UUID(int=1)), str(UUID(int=2))
@@ -49,7 +50,7 @@ def give_back(fake: FakeServer, folder: Path, monkeypatch: pytest.MonkeyPatch, *
         yield fake
 
     monkeypatch.setattr("prefect.client.orchestration.get_client", get_client)
-    (folder / NOTE).write_text(json.dumps({**asdict(Held(SERVER, LEASE, 2, WITNESS)), **other}))
+    (folder / NOTE).write_text(json.dumps({**asdict(Held(SERVER, LEASE, 2, WITNESS, time.time())), **other}))
     give_slots_back(folder)
     assert not (folder / NOTE).exists()
 
@@ -81,3 +82,28 @@ def test_a_damaged_note_and_none_are_passed_over(tmp_path: Path, monkeypatch: py
     give_back(server, tmp_path, monkeypatch, unknown=1)
     give_slots_back(tmp_path)
     assert server.taken == 2
+
+
+def test_where_nobody_can_tell_any_more_others_keep_their_slots(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Days after a kill the server has forgotten the witness too, and taken back the slots long ago."""
+    server = FakeServer({"another": 1}, 1)
+    give_back(server, tmp_path, monkeypatch, since=time.time() - SERVER_SECONDS)
+    assert server.taken == 1
+
+
+@pytest.mark.parametrize("answer", ["release_concurrency_slots_with_lease", "unlink"])
+def test_whoever_is_killed_while_giving_back_gives_back_once(
+    answer: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    server = FakeServer({LEASE: 2, WITNESS: 0, "another": 1}, 3)
+
+    def killed(*_: object, **__: object) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr(FakeServer if answer != "unlink" else Path, answer, killed)
+        give_back(server, tmp_path, monkeypatch)
+    give_back(server, tmp_path, monkeypatch)
+    assert (server.taken, set(server.leases)) == (1, {"another"})

@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 
 from flows.cli import main
-from flows.report.status import rounds_text, run_status, status_text
+from flows.report.status.state import run_status
+from flows.report.status.text import rounds_text, status_text
 from storage.shards import commit_shard
 from tests.flows.plan.test_plan import commit, run_of
 from tests.storage.storage_samples import make_rows

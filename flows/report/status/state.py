@@ -11,22 +11,17 @@ from typing import Any
 
 from flows.folder.replay.rerun import lines_of
 from flows.plan.run import DIGESTS, RunPlan
-from flows.plan.selection import round_selection, selection_line
+from flows.plan.selection import round_selection
 from flows.plan.shard import EvaluationPlan, Shard
 from flows.report.artifacts import find_manifests, total
-from flows.report.last_errors import errors_text, last_errors
-from flows.report.redone import redone_text
-from flows.report.status_guards import guards_status, guards_text
-from flows.report.status_index import StatusIndex
-from flows.report.status_signals import choice_status, mean, signal_row, signals_status
-from flows.report.table import Column, Row, Table
-from flows.report.text import Cell, number, text_table
-from flows.runtime.console import clock, count_makers
+from flows.report.last_errors import last_errors
+from flows.report.status.guards import guards_status
+from flows.report.status.index import StatusIndex
+from flows.report.status.signals import choice_status, mean, signals_status
+from flows.runtime.console import count_makers
 from mopd.evaluate import summarize_evaluation
-from mopd.measures.comparison import METRICS
-from mopd.measures.estimate import Estimate
 from storage.index import Texts
-from storage.manifests import looking_once
+from storage.lookup import looking_once
 from storage.runs import RUN_FILE, RunFolder
 from storage.shards import Manifest, read_rows
 
@@ -40,8 +35,6 @@ STAGE_NAMES = {
     "policy": "train",
 }
 """Parts of a round, by what commands call their stages."""
-BEST = {True: "*", False: None}
-TIMED_STAGES = tuple(name for name in STAGE_NAMES.values() if name != "measure")
 
 
 def run_status(folder: RunFolder) -> dict[str, Any]:
@@ -108,7 +101,7 @@ class StatusReader:
             "finished": all(entry["finished"] for entry in (*self._rounds.values(), *asked)),
             "rounds": list(self._rounds.values()),
             "evaluations": with_best(list(self._evaluations.values())),
-            "guards": guards_status(folder, list(self._rounds.values())),
+            "guards": guards_status(folder, plan, list(self._rounds.values())),
             "errors": last_errors(folder),
         }
 
@@ -150,39 +143,10 @@ def unasked_keys(folder: RunFolder) -> list[str]:
     return [shard.key for part in RunPlan.of(folder).unasked_evaluations() for shard in part.all()]
 
 
-def status_text(status: dict[str, Any]) -> str:
-    """The state for people: stages first, then results."""
-    state = "finished" if status["finished"] else "not finished"
-    if stopped := status["guards"]["stopped"]:
-        state += f", stopped by {stopped['guard']} at policy {stopped['policy']}"
-    head = f"{status['run']}: {state}; {status['model']}, {status['variant']} contexts"
-    if lineage := status["lineage"]:
-        head += f"\nforked from {lineage['path']} at round {lineage['round']} with {', '.join(lineage['set'])}"
-    head += "".join(f"\n{redone_text(entry)}" for entry in status["redone"])
-    parts = [head, _stages_text(status), rounds_text(status), errors_text(status["errors"])]
-    return "\n\n".join(part for part in parts if part)
-
-
 def _lineage(folder: RunFolder) -> dict[str, Any] | None:
     """Where a fork comes from; None for a run of its own."""
     lineage = folder.lineage
     return {name: lineage[name] for name in ("path", "run_id", "round", "set")} if lineage else None
-
-
-def rounds_text(status: dict[str, Any]) -> str:
-    """The table by round, and held-out results under it."""
-    parts = [text_table([_round_row(entry) for entry in status["rounds"]])]
-    short = [entry for entry in status["rounds"] if entry["selection"] is not None and entry["selection"]["short"]]
-    parts += [f"round {entry['round']}: {selection_line(entry['selection'])}" for entry in short]
-    chosen = [(entry["round"], entry["choice"]) for entry in status["rounds"] if entry["choice"] is not None]
-    parts += [f"round {round}: {choice['candidate']} contexts, {choice['why']}" for round, choice in chosen]
-    signals = [signal_row(entry["round"], entry["signals"]) for entry in status["rounds"] if entry["signals"]]
-    if signals:
-        parts.append(f"teacher against verifier, means over prompts with both outcomes\n{text_table(signals)}")
-    evaluated = [entry for entry in status["evaluations"] if entry["mean_at_k"] is not None]
-    parts += [_evaluation_table(evaluated).terminal()] if evaluated else []
-    parts += [guards] if (guards := guards_text(status["guards"])) else []
-    return "\n\n".join(parts)
 
 
 def _round_status(folder: RunFolder, plan: RunPlan, round: int) -> dict[str, Any]:
@@ -260,61 +224,3 @@ def judged_rows(folder: RunFolder, part: EvaluationPlan) -> list[dict[str, Any]]
 def _shards(part: Any, name: str) -> list[Shard]:
     shards = getattr(part, name)
     return shards if isinstance(shards, list) else [shards]
-
-
-def _stages_text(status: dict[str, Any]) -> str:
-    rows: list[dict[str, Cell]] = []
-    for entry in status["rounds"]:
-        rows += [_stage_row(f"round {entry['round']}", name, stage) for name, stage in entry["stages"].items()]
-    rows += [_stage_row(f"policy {entry['policy']}", "evaluate", entry) for entry in status["evaluations"]]
-    if all((row["replicas"] or 1) == 1 for row in rows):  # nothing to tell of one process after another
-        rows = [{name: cell for name, cell in row.items() if name not in ("replicas", "hosts")} for row in rows]
-    begun = [row for row in rows if row["seconds"] is not None]
-    return text_table(begun or rows)
-
-
-def _stage_row(where: str, name: str, stage: dict[str, Any]) -> dict[str, Cell]:
-    return {
-        "": where,
-        "stage": name,
-        "shards": f"{stage['shards_done']}/{stage['shards']}",
-        "seconds": round(stage["seconds"], 2) if stage["shards_done"] else None,
-        "tokens": stage["tokens"] or None,
-        "tokens/s": round(stage["tokens_per_second"]) if stage["tokens_per_second"] else None,
-        "replicas": stage["replicas"] or None,
-        "hosts": stage["hosts"] or None,
-    }
-
-
-def _round_row(entry: dict[str, Any]) -> dict[str, Cell]:
-    seconds = {name: stage["seconds"] for name, stage in entry["stages"].items() if stage["shards_done"]}
-    selection = entry["selection"]
-    return {
-        "round": entry["round"],
-        "pass rate": None if entry["pass_rate"] is None else f"{100 * entry['pass_rate']:.1f} %",
-        "mixed groups": f"{entry['mixed_groups']}/{entry['groups']}" if entry["groups"] else None,
-        **({"trained groups": f"{selection['useful']}/{selection['wanted']}"} if selection else {}),
-        "loss": number(entry["loss"]),
-        "distill loss": number(entry["distill_loss"]),
-        "grad norm": number(entry["grad_norm"]),
-        **{name: clock(seconds[name]) if name in seconds else None for name in TIMED_STAGES},
-        **({"nulls": entry["null_verdicts"]} if entry["null_verdicts"] else {}),
-    }
-
-
-def _evaluation_table(entries: list[dict[str, Any]]) -> Table:
-    """One row a policy; a fork may have other numbers of samples than what it took over."""
-    columns = [Column("policy")]
-    for k in dict.fromkeys(entry["k"] for entry in entries):
-        columns += [Column(f"{name}@{k}", form=".1f", scale=100, unit=" %", optional=name == "maj") for name in METRICS]
-    columns += [Column("num_prompts", "prompts"), Column("seconds", form=clock), Column("best", optional=True)]
-    rows: list[Row] = [
-        {**entry, **{f"{name}@{entry['k']}": _estimate(entry, name) for name in METRICS}, "best": BEST[entry["best"]]}
-        for entry in entries
-    ]
-    title = "held-out, with 95 % intervals over prompts"
-    return Table([*columns, Column("num_null", "nulls", optional=True)], rows, title)
-
-
-def _estimate(entry: dict[str, Any], name: str) -> Estimate:
-    return Estimate.of(entry[f"{name}_at_k"], entry[f"{name}_interval"], entry[f"num_{name}_prompts"])

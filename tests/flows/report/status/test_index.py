@@ -10,9 +10,9 @@ from typing import Any
 import pytest
 
 from flows.plan.run import RunPlan
-from flows.report import status_index
-from flows.report.status import StatusReader, run_status
-from flows.report.status_index import STATUS_FILE
+from flows.report.status import index
+from flows.report.status.index import STATUS_FILE
+from flows.report.status.state import StatusReader, run_status
 from storage.manifests import Manifest
 from storage.runs import RunFolder
 from tests.flows.plan.test_plan import commit, run_of
@@ -97,7 +97,7 @@ def test_a_round_that_ends_while_it_is_watched_is_kept_as_it_ended(run: RunFolde
 
 
 def test_what_is_said_of_a_round_has_a_format(run: RunFolder) -> None:
-    assert (status_index.FORMAT, run_status(run)["rounds"][0].keys()) == (1, ENTRY)
+    assert (index.FORMAT, run_status(run)["rounds"][0].keys()) == (1, ENTRY)
 
 
 def test_nothing_is_kept_of_few_shards(tmp_path: Path) -> None:
