@@ -56,9 +56,7 @@ def _check_watch(watch: bool, every: float | None, json: bool) -> None:
 
 
 def sql(
-    asked: Annotated[tuple[str, ...], Parameter(name="RUN… SELECT", allow_leading_hyphen=True)] = (),
-    /,
-    *,
+    *asked: Annotated[str, Parameter(name="RUN… SELECT", allow_leading_hyphen=True)],
     all: bool = False,
     list: bool = False,
     named: Name | None = None,

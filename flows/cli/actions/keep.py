@@ -125,17 +125,22 @@ def _line(problem: Problem) -> str:
 def _remarks(soundness: Soundness) -> list[str]:
     remarks = []
     if soundness.to_come:
-        remarks.append(f"not finished: {soundness.to_come} shards are still to be made")
+        remarks.append(f"not finished: {_count(soundness.to_come, 'shard is', 'shards are')} still to be made")
     if soundness.unnamed:
-        remarks.append(f"{len(soundness.unnamed)} files or folders that no manifest names; the next start removes them")
+        number = _count(len(soundness.unnamed), "file or folder", "files or folders")
+        remarks.append(f"{number} that no manifest names; to be removed by the next start")
     return remarks
+
+
+def _count(number: int, one: str, several: str) -> str:
+    return f"{number} {one if number == 1 else several}"
 
 
 def _verdict(soundness: Soundness) -> str:
     if soundness.is_sound:
         return f"{soundness.run}: sound"
     number = len(soundness.damaged) + len(soundness.lost)
-    problems = f"{number} problem{'s' if number > 1 else ''}"
+    problems = _count(number, "problem", "problems")
     return f"{soundness.run}: {problems}; to mend {'them' if number > 1 else 'it'}: {_mending(soundness)}"
 
 

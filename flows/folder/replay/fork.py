@@ -46,7 +46,7 @@ def fork_run(parent: Address, round: int, overrides: list[str], new: Address) ->
     with looking_once():
         committed = [(shard.name, shard.find(folder)) for shard in plan.shards()]
     taken = [replace(manifest, name=name) for name, manifest in committed if manifest is not None]
-    check_training(folder, folder, plan, taken, "fork at")
+    check_training(folder, folder, plan, taken, "fork at", parent_plan.settings.rounds)
     document = run_document(settings, str(folder.document.get("config")), inputs)
     lineage = {"round": round, "set": overrides, "earlier": describe_earlier(plan)}
     return create_fork(folder, store, document, lineage, taken)
@@ -129,11 +129,14 @@ def check_policy(plan: RunPlan, round: int, settings: Settings, go_on: str) -> N
         )
 
 
-def check_training(folder: RunFolder, new: RunFolder, plan: RunPlan, there: Sequence[Manifest], go_on: str) -> None:
+def check_training(
+    folder: RunFolder, new: RunFolder, plan: RunPlan, there: Sequence[Manifest], go_on: str, last: int
+) -> None:
     """What is still to be made needs the weights of policies, the first round that is still to be trained the trainer
     state that the one before it left, and its adapter.
 
-    `new`: the run that trains it, or what that goes on from; `there`: what the plan has already.
+    `new`: the run that trains it, or what that goes on from; `there`: what the plan has already; `last`:
+    the last round that the command may name.
     """
     policies = {manifest.round: manifest for manifest in there if manifest.table == POLICIES}
     first = next((number for number in range(plan.settings.rounds) if number not in policies), 0)
@@ -142,12 +145,11 @@ def check_training(folder: RunFolder, new: RunFolder, plan: RunPlan, there: Sequ
         if policy.removed:
             raise removed_error(new, policy)
     if first and not keeps_trainer_state(new, first):
-        raise _trainer_state_error(folder, first, go_on)
+        raise _trainer_state_error(folder, first, go_on, last)
     _check_adapter(new, plan.settings, first)
 
 
-def _trainer_state_error(folder: RunFolder, first: int, go_on: str) -> InputError:
-    last = RunPlan.of(folder).settings.rounds
+def _trainer_state_error(folder: RunFolder, first: int, go_on: str, last: int) -> InputError:
     kept = [0, *(number for number in range(1, last + 1) if keeps_trainer_state(folder, number))]
     return InputError(
         f"--round {first}: the trainer state that round {first} begins with was removed from {folder.address}; {go_on} "

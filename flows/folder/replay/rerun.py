@@ -106,7 +106,7 @@ def plan_rerun(folder: RunFolder, round: int, stage: str, overrides: Sequence[st
         raise InputError(_nothing_to_redo(folder, old.settings.seed, round, stage, overrides))
     with looking_once():
         there = [found for shard in plan.shards() if (found := shard.find(turn.after)) is not None]
-    check_training(folder, turn.after, plan, there, GO_ON)
+    check_training(folder, turn.after, plan, there, GO_ON, old.settings.rounds - 1)
     entry = {"round": round, "from": stage, "set": list(overrides), "when": _now(), "why": why}
     return _note(turn, entry)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from pathlib import Path
 from typing import Any
 
@@ -49,7 +50,7 @@ COMMANDS: dict[str, dict[str, Any]] = {
     },
     "status": {"RUN": NEEDED, "--json": False, "--watch": False, "--every": None},
     "sql": {
-        "RUN… SELECT": (),
+        "RUN… SELECT": inspect.Parameter.empty,
         "--all": False,
         "--list": False,
         "--named": None,

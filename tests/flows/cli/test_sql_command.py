@@ -40,6 +40,14 @@ def test_several_runs_are_named_in_any_way(runs: Path, words: list[str], capsys:
     assert asked(capsys, "--all", *words, COUNTED) == "one,4\ntwo,2"
 
 
+def test_options_stand_anywhere(runs: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["sql", "runs/one", "--format", "csv", COUNTED]) == 0
+    assert main(["sql", "--format", "csv", "runs/one", COUNTED]) == 0
+    assert main(["sql", "--all", "runs/one", "--format", "csv", "runs/two", COUNTED]) == 0
+    one = ["run,count_star()", "one,4"]
+    assert capsys.readouterr().out.splitlines() == [*one, *one, *one, "two,2"]
+
+
 def test_a_pattern_leaves_out_what_it_does_not_fit(runs: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert asked(capsys, "--all", "runs/t*", COUNTED) == "two,2"
 

@@ -285,7 +285,7 @@ def test_a_round_below_that_is_not_finished_is_named(run: RunFolder) -> None:
 def test_a_round_whose_trainer_state_went_is_not_redone(run: RunFolder) -> None:
     run.store.remove("policies/round=0000/trainer")
     with pytest.raises(
-        InputError, match=r"the trainer state that round 1 begins with was removed .*; redo it from round 0 or 2"
+        InputError, match=r"the trainer state that round 1 begins with was removed .*; redo it from round 0, or run"
     ):
         redo(run, 1, "score", FROZEN)
     redo(run, 1, "evaluate", ["evaluate.num_samples=3"])
