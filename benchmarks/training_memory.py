@@ -168,7 +168,7 @@ def train_apart(path: Path) -> dict[str, float]:
     """The peak of this process, in bytes, after it has trained the round of a run."""
     import torch
 
-    from flows.execute.jobs import train
+    from flows.execute.jobs.training import train
     from flows.execute.work import Work
     from flows.plan.conditions import settings_of
     from flows.plan.shard import Shard

@@ -2,7 +2,9 @@
 
     schemas             the tables and their columns            arrow      rows to Arrow, checked against them
     runs, lineage       run.json, and what a fork took over     reading    rows, or columns of arrays
-    shards, manifests   commit, and find what was committed     digest     one hash a table
+    keys, manifests     what decides a shard, what is said of   digest     one hash a table
+                        it, and where that lies
+    shards, lookup      commit, and find what was committed
     policies            their folders, as files of this host    index      a hint of what a round holds
     integrity, fit      are the bytes still those, do the rows  garbage    what killed commits left, and earlier lines
                         fit together?                           aside      the damaged, moved out of the way

@@ -8,7 +8,8 @@ from datetime import UTC, datetime
 
 from storage.errors import StorageError
 from storage.index import INDEX
-from storage.manifests import Manifest, read_manifests, round_of
+from storage.lookup import read_manifests
+from storage.manifests import Manifest, round_of
 from storage.runs import RunFolder
 
 DAMAGED = "damaged"

@@ -10,7 +10,8 @@ from typing import Any
 import numpy as np
 
 from storage.errors import StorageError
-from storage.manifests import POLICIES, Manifest, is_removable, names_of, scan
+from storage.lookup import names_of, scan
+from storage.manifests import POLICIES, Manifest, is_removable
 from storage.runs import RunFolder
 from storage.schemas import SCHEMAS, Row, key_columns
 from storage.shards import read_rows

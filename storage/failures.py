@@ -6,10 +6,10 @@ failures/TABLE/round=0000/shard-00003-KEY-NAME.json     KEY as in the name of th
 from __future__ import annotations
 
 import json
+import re
 import uuid
 from collections import Counter
 from dataclasses import asdict, dataclass, fields
-from pathlib import PurePosixPath
 
 from storage.errors import StorageError
 from storage.logger import LOGGER
@@ -18,6 +18,7 @@ from storage.runs import RunFolder
 
 FAILURES = "failures"
 _PLACE = f"{FAILURES}/"
+_NAME = re.compile(rf"{FAILURES}/.*/shard-\d+-([^-/]+)-[^/]*\.json")
 
 
 @dataclass(frozen=True)
@@ -55,7 +56,7 @@ def note_failure(run: RunFolder, failure: Failure) -> None:
 
 def count_failures(run: RunFolder) -> Counter[str]:
     """How many attempts at a shard failed, by the first KEY_LETTERS letters of its key."""
-    return Counter(_key_of(name) for name in run.store.list_files(_PLACE))
+    return Counter(match[1] for name in run.store.list_files(_PLACE) if (match := _NAME.fullmatch(name)))
 
 
 def last_failures(run: RunFolder, most: int) -> list[Failure]:
@@ -71,7 +72,3 @@ def _read(run: RunFolder, name: str) -> Failure | None:
         return Failure(**{field.name: content[field.name] for field in fields(Failure)})
     except (FileNotFoundError, ValueError, TypeError, KeyError):
         return None
-
-
-def _key_of(name: str) -> str:
-    return PurePosixPath(name).stem.split("-")[2]

@@ -16,7 +16,8 @@ import pyarrow.compute as pc
 
 from storage.index import ShardRows
 from storage.integrity import BadFile
-from storage.manifests import TABLES, Manifest, data_name, manifest_name, manifest_names, round_of, scan
+from storage.lookup import data_name, manifest_names, scan
+from storage.manifests import TABLES, Manifest, manifest_name, round_of
 from storage.runs import RunFolder
 from storage.schemas import SCHEMAS, key_columns
 from storage.sql.tables import find_current, read_shards

@@ -9,20 +9,8 @@ from collections.abc import Callable, Collection, Iterator
 from storage.errors import StorageError
 from storage.lineage import find_dependent_fork, read_fork_notes
 from storage.logger import LOGGER
-from storage.manifests import (
-    KEY_LETTERS,
-    POLICIES,
-    REMOVABLE_PREFIX,
-    Manifest,
-    find_problem,
-    key_in,
-    list_current,
-    manifest_name,
-    manifest_names,
-    read_manifests,
-    round_of,
-    scan,
-)
+from storage.lookup import find_problem, list_current, manifest_names, read_manifests, scan
+from storage.manifests import KEY_LETTERS, POLICIES, REMOVABLE_PREFIX, Manifest, key_in, manifest_name, round_of
 from storage.policies import policy_depth
 from storage.runs import RunFolder
 from storage.schemas import SCHEMAS

@@ -11,7 +11,8 @@ import pyarrow.parquet as pq
 
 from storage.errors import StorageError
 from storage.index import INDEX, IndexFile
-from storage.manifests import POLICIES, TABLES, Manifest, is_removable, list_current, manifest_names, round_of, scan
+from storage.lookup import list_current, manifest_names, scan
+from storage.manifests import POLICIES, TABLES, Manifest, is_removable, round_of
 from storage.runs import RunFolder
 from storage.schemas import SCHEMAS, column_types
 from storage.stores.base import Store

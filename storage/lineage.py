@@ -65,13 +65,12 @@ def _describe_origin(parent: RunFolder, address: str) -> dict[str, str]:
 
 
 def _describe_homes(parent: RunFolder, address: str, manifests: Sequence[Manifest]) -> dict[str, Any]:
-    """The runs that hold what was taken over, and which of them holds which round's policy."""
+    """The runs that hold what was taken over."""
     homes = {
         name: _describe_origin(parent if name == _home_name(parent) else RunFolder.open(parent.home(name)), address)
         for name in sorted({manifest.home for manifest in manifests})
     }
-    policies = {str(manifest.round): manifest.home for manifest in manifests if manifest.table == POLICIES}
-    return {"homes": homes, "policies": policies}
+    return {"homes": homes}
 
 
 def _home_name(run: RunFolder) -> str:

@@ -8,16 +8,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from storage.errors import StorageError, damaged_error
-from storage.manifests import (
-    KEY_LETTERS,
-    REMOVED,
-    Manifest,
-    ancestor_error,
-    data_name,
-    is_removable,
-    is_weights,
-    manifest_name,
-)
+from storage.lookup import ancestor_error, data_name
+from storage.manifests import KEY_LETTERS, REMOVED, Manifest, is_removable, is_weights, manifest_name
 from storage.runs import RunFolder
 from storage.stores.base import Damaged
 

@@ -13,7 +13,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from storage.errors import StorageError, damaged_error
-from storage.manifests import Manifest, ancestor_error
+from storage.lookup import ancestor_error
+from storage.manifests import Manifest
 from storage.runs import RunFolder
 from storage.schemas import SCHEMAS, Row, column_types, is_numeric_list
 from storage.stores.base import Damaged

@@ -101,12 +101,6 @@ class RunFolder:
         line = self.document.get("lines", {}).get(str(round), 0)
         return f"policies/round={round:04d}" + (f"-{line}" if line else "")
 
-    def policy_folder(self, round: int) -> Path:
-        """The same as a folder, of a run in a folder: in a fork, maybe in an ancestor."""
-        is_redone = str(round) in self.document.get("lines", {})
-        home = "" if is_redone else self.lineage.get("policies", {}).get(str(round), "")
-        return self.home(home).host_folder / self.policy_place(round)
-
     @cached_property
     def superseded(self) -> frozenset[str]:
         """Keys of shards that the run had before a round of it was redone: they are in no table any more. Their files

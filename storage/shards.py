@@ -22,20 +22,9 @@ from storage.encodings import dictionary_leaves, split_leaves
 from storage.errors import StorageError
 from storage.garbage import collect_garbage, remove_trainer_state
 from storage.integrity import BadFile, verify_run
-from storage.manifests import (
-    POLICIES,
-    Manifest,
-    find_manifest,
-    find_problem,
-    is_removable,
-    list_current,
-    manifest_name,
-    manifest_names,
-    manifests,
-    scan,
-    shard_key,
-    shard_place,
-)
+from storage.keys import shard_key
+from storage.lookup import find_manifest, find_problem, list_current, manifest_names, manifests, scan
+from storage.manifests import POLICIES, Manifest, is_removable, manifest_name, shard_place
 from storage.policies import policy_name
 from storage.reading import read_rows
 from storage.runs import RunFolder

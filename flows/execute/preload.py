@@ -11,7 +11,7 @@ signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the run's own proc
 import transformers.models.llama.modeling_llama
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
-import flows.execute.jobs
+import flows.execute.jobs.training
 import mopd.condition
 import mopd.generate
 import mopd.score

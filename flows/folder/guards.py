@@ -14,7 +14,7 @@ from flows.runtime.exit_code import RunStopped
 from flows.runtime.shell import shell_command
 from mopd.measures.guards import STALENESS
 from mopd.settings.guards import ACTIONS
-from storage.manifests import looking_once
+from storage.lookup import looking_once
 from storage.runs import RunFolder
 from storage.shards import read_rows
 

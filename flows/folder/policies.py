@@ -10,7 +10,8 @@ from flows.plan.run import TRAINER
 from mopd.models.teachers import TEACHER_FOLDER, has_weights
 from mopd.settings import Settings
 from storage.errors import StorageError
-from storage.manifests import POLICIES, data_name, manifests
+from storage.lookup import data_name, manifests
+from storage.manifests import POLICIES
 from storage.policies import checked_folder, has_trainer_state
 from storage.runs import RunFolder
 from storage.shards import Manifest, read_rows, remove_trainer_state

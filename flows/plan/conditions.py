@@ -11,7 +11,7 @@ from mopd.settings import Settings, parse_settings
 from mopd.settings.condition import AutoVariant, ConditionSettings
 from mopd.settings.variants import ControlVariant, PeerVariant
 from storage.errors import StorageError
-from storage.manifests import scan
+from storage.lookup import scan
 from storage.runs import RUN_FILE, RunFolder
 
 CONTROL = "control"

@@ -8,7 +8,7 @@ from functools import lru_cache
 from flows.plan.shard import Shard
 from flows.plan.stage import STAGES, Json, key_tree
 from mopd.settings import Settings
-from storage.manifests import json_text
+from storage.keys import json_text
 
 
 def provenance(shard: Shard) -> Json:

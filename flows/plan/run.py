@@ -22,7 +22,8 @@ from mopd.seeds import derive_seed
 from mopd.settings import Settings
 from mopd.settings.condition import AutoVariant
 from storage.errors import StorageError
-from storage.manifests import JsonText, json_text, looking_once, shard_key
+from storage.keys import JsonText, json_text, shard_key
+from storage.lookup import looking_once
 from storage.policies import has_trainer_state
 from storage.runs import RUN_FILE, RunFolder
 

@@ -11,7 +11,7 @@ from typing import Any
 
 from mopd.groups import Candidates
 from mopd.settings import Settings
-from storage.manifests import looking_once
+from storage.lookup import looking_once
 from storage.runs import RunFolder
 from storage.shards import Manifest, find_manifest
 

@@ -9,7 +9,7 @@ from flows.plan.shard import Shard
 from flows.plan.stage import STAGES, Stage
 from flows.report.text import Cell, percent
 from flows.runtime.console import makers_text
-from storage.manifests import looking_once
+from storage.lookup import looking_once
 from storage.runs import RunFolder
 from storage.shards import Manifest
 

@@ -6,7 +6,7 @@ from dataclasses import asdict
 from typing import Any
 
 from storage.failures import Failure, last_failures
-from storage.manifests import find_manifest
+from storage.lookup import find_manifest
 from storage.runs import RunFolder
 
 MOST_ERRORS = 5

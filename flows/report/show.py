@@ -17,7 +17,8 @@ from flows.runtime.shell import shell_command
 from mopd.errors import InputError
 from mopd.models.chat_template import with_system_prompt
 from storage.errors import StorageError
-from storage.manifests import POLICIES, scan
+from storage.lookup import scan
+from storage.manifests import POLICIES
 from storage.policies import checked_folder
 from storage.runs import RunFolder
 from storage.schemas import Row

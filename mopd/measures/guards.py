@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from statistics import fmean, median
-from typing import Any
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 
@@ -18,7 +18,6 @@ from mopd.evaluate import EvaluationSummary
 from mopd.groups import useful_groups
 from mopd.measures.diversity import distinct, tokenize
 from mopd.settings import Settings
-from mopd.settings.guards import GATES
 
 Row = dict[str, Any]
 Rows = list[Row]
@@ -26,28 +25,34 @@ Reference = tuple[float | None, int | None]
 """A number, and the policy that it is of."""
 
 NOTHING: Reference = (None, None)
-RATIOS = ("short_replies", "long_replies", "entropy", "distinct_2", "gradient_norm")
-"""Guards whose bound is a share, or a multiple, of the reference."""
-AT_LEAST = ("success_groups", "mixed_groups", "short_replies", "entropy", "distinct_2")
-"""What has a lower bound; the others have an upper one."""
 STALENESS = "staleness"
 """The gate whose bound is `train.max_staleness`: training refuses such a round."""
-REPLIES = ("short_replies", "long_replies", "entropy", "distinct_2")
-WORDS = {
-    "success_groups": "groups with a success",
-    "mixed_groups": "groups with both outcomes",
-    "contexts_cut": "of the contexts are cut",
-    "verifier_errors": "of the rollouts made their verifier fail",
-    STALENESS: "rounds between sampling and training",
-    "accuracy": "held-out mean@k",
-    "pass_rate": "of the rollouts succeed",
-    "short_replies": "tokens a reply",
-    "long_replies": "tokens a reply",
-    "entropy": "nats a token",
-    "distinct_2": "distinct-2 of a group",
-    "gradient_norm": "gradient norm",
+
+
+class Guard(NamedTuple):
+    """What a number is of, and how it is held against its bound."""
+
+    words: str
+    kind: Literal["gate", "drop", "ratio"]
+    """The number itself, how far it is below the reference, or what multiple of the reference it is."""
+    at_least: bool = False
+    """Whether the bound is a lower one."""
+
+
+GUARDS = {
+    "success_groups": Guard("groups with a success", "gate", at_least=True),
+    "mixed_groups": Guard("groups with both outcomes", "gate", at_least=True),
+    "contexts_cut": Guard("of the contexts are cut", "gate"),
+    "verifier_errors": Guard("of the rollouts made their verifier fail", "gate"),
+    STALENESS: Guard("rounds between sampling and training", "gate"),
+    "accuracy": Guard("held-out mean@k", "drop"),
+    "pass_rate": Guard("of the rollouts succeed", "drop"),
+    "short_replies": Guard("tokens a reply", "ratio", at_least=True),
+    "long_replies": Guard("tokens a reply", "ratio"),
+    "entropy": Guard("nats a token", "ratio", at_least=True),
+    "distinct_2": Guard("distinct-2 of a group", "ratio", at_least=True),
+    "gradient_norm": Guard("gradient norm", "ratio"),
 }
-"""What a number is of."""
 
 
 def trained_rows(
@@ -101,7 +106,7 @@ def sampled_rows(
         asked.hold("verifier_errors", _share([row["success"] is None for row in verdicts])),
         asked.hold(STALENESS, max((policy - int(row["policy_version"]) for row in rollouts), default=None)),
         asked.compare("pass_rate", pass_rate, _highest(before[1], "pass_rate")),
-        *(asked.compare(name, replies[name], _of_best(before, name)) for name in REPLIES),
+        *(asked.compare(name, value, _of_best(before, name)) for name, value in replies.items()),
     ]
 
 
@@ -142,7 +147,7 @@ class _Asked:
         why = _describe(name, value, reference)
         if value is None or reference[0] is None or bound is None:
             return self._row(name, value, reference, bound, False, why)
-        if name in RATIOS:
+        if GUARDS[name].kind == "ratio":
             breached = reference[0] > 0 and _is_beyond(name, value, bound * reference[0])
         else:
             breached = reference[0] - value > bound and (value if high is None else high) < reference[0]
@@ -167,20 +172,21 @@ class _Asked:
 
 
 def _is_beyond(name: str, value: float, limit: float) -> bool:
-    return value < limit if name in AT_LEAST else value > limit
+    return value < limit if GUARDS[name].at_least else value > limit
 
 
 def _describe(name: str, value: float | None, reference: Reference = NOTHING) -> str:
     """A number in words, beside what it is compared with."""
+    guard = GUARDS[name]
     if value is None:
-        return f"nothing to measure ({WORDS[name]})"
-    text = f"{_number(value)} {WORDS[name]}"
-    if name in GATES or name == STALENESS:
+        return f"nothing to measure ({guard.words})"
+    text = f"{_number(value)} {guard.words}"
+    if guard.kind == "gate":
         return text
     if reference[0] is None:
         return f"{text}, and nothing to compare it with"
     whose = "the median before" if name == "gradient_norm" else f"policy {reference[1]}"
-    if name not in RATIOS:
+    if guard.kind == "drop":
         where = "below" if value <= reference[0] else "above"
         return f"{text}, {_number(abs(reference[0] - value))} {where} {_number(reference[0])} of {whose}"
     times = f"{_number(value / reference[0])} times " if reference[0] else ""
@@ -188,8 +194,8 @@ def _describe(name: str, value: float | None, reference: Reference = NOTHING) ->
 
 
 def _describe_bound(name: str, bound: float) -> str:
-    of = " times" if name in RATIOS else "" if name in GATES or name == STALENESS else " below"
-    return f"at {'least' if name in AT_LEAST else 'most'} {_number(bound)}{of}"
+    of = {"gate": "", "drop": " below", "ratio": " times"}[GUARDS[name].kind]
+    return f"at {'least' if GUARDS[name].at_least else 'most'} {_number(bound)}{of}"
 
 
 def _number(value: float) -> str:

@@ -17,7 +17,8 @@ import pyarrow.dataset as ds
 from pyarrow.fs import LocalFileSystem
 
 from storage.index import Listing
-from storage.manifests import TABLES, Manifest, find_problem, round_of
+from storage.lookup import find_problem
+from storage.manifests import TABLES, Manifest, round_of
 from storage.runs import RunFolder, flatten_settings
 from storage.schemas import Row
 from storage.sql.datasets import LazyDataset

@@ -19,7 +19,8 @@ import pyarrow.compute as pc
 from storage.errors import StorageError
 from storage.index import MANY, IndexFile, ShardRows, describe, encode_index, fingerprint, index_name, read_index
 from storage.logger import LOGGER
-from storage.manifests import Manifest, data_name, list_current, list_renamed, manifest_name, scan
+from storage.lookup import data_name, list_current, list_renamed, scan
+from storage.manifests import Manifest, manifest_name
 from storage.reading import read_rows
 from storage.runs import RunFolder
 from storage.schemas import LENGTHS, LONG, NAME_COLUMNS, SCHEMAS, Row, column_types

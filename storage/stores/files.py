@@ -214,10 +214,19 @@ def sha256_file(path: Path) -> str:
 
 
 def list_temporary(root: Path) -> dict[str, int]:
-    """What lies under `root/_tmp`, and the bytes of each."""
-    found = (root / TEMPORARY).iterdir() if (root / TEMPORARY).is_dir() else []
-    sizes = {path: sum(file.lstat().st_size for file in (path, *path.rglob("*")) if file.is_file()) for path in found}
-    return {f"{TEMPORARY}/{path.name}": size for path, size in sorted(sizes.items()) if path.name not in LOCKS}
+    """What lies under `root/_tmp`, and the bytes of each; what its writer removes meanwhile counts as far as seen."""
+    found = sorted((root / TEMPORARY).iterdir()) if (root / TEMPORARY).is_dir() else []
+    return {f"{TEMPORARY}/{path.name}": _bytes_of(path) for path in found if path.name not in LOCKS}
+
+
+def _bytes_of(path: Path) -> int:
+    """Of a file, or of all files below a folder."""
+    below = [Path(parent, name) for parent, _, names in os.walk(path) for name in names]
+    total = 0
+    for file in below if path.is_dir() else [path]:
+        with suppress(FileNotFoundError):
+            total += file.lstat().st_size
+    return total
 
 
 def sweep_temporary(root: Path, grace_seconds: float) -> list[str]:

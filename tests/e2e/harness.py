@@ -20,7 +20,8 @@ import psutil
 from storage.aside import DAMAGED
 from storage.failures import FAILURES
 from storage.index import INDEX
-from storage.manifests import TABLES, manifest_names, scan
+from storage.lookup import manifest_names, scan
+from storage.manifests import TABLES
 from storage.runs import RUN_FILE, RunFolder
 from storage.shards import manifests
 from storage.sql.script import CATALOG_FILE

@@ -11,7 +11,7 @@ import psutil
 import pytest
 
 from flows.plan.shard import CONTEXT_TABLES
-from storage.manifests import names_of
+from storage.lookup import names_of
 from storage.runs import RunFolder
 from storage.shards import manifests, read_rows, verify_run
 from storage.sql.catalog import query

@@ -12,7 +12,7 @@ import psutil
 import pytest
 
 from flows.folder.replay.fork import fork_run
-from storage.manifests import manifests
+from storage.lookup import manifests
 from storage.runs import RunFolder
 from storage.shards import verify_run
 from tests.e2e.harness import FAKE, TINY, Prefect, is_alive, wait_for

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from storage.manifests import TABLES, Manifest, manifest_names, scan
+from storage.lookup import manifest_names, scan
+from storage.manifests import TABLES, Manifest
 from storage.runs import RunFolder
 from storage.schemas import NAME_COLUMNS, SCHEMAS, key_columns
 from storage.sql.catalog import query

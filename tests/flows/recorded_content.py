@@ -23,7 +23,8 @@ import pyarrow.parquet as pq
 from safetensors.numpy import load_file
 
 from mopd.settings import load_settings
-from storage.manifests import POLICIES, TABLES, manifests, names_of
+from storage.lookup import manifests, names_of
+from storage.manifests import POLICIES, TABLES
 from storage.runs import RunFolder
 from storage.schemas import SIGNALS, key_columns
 from tests.flows.rounds_by_jobs import EXAMPLES, TINY, make_whole

@@ -13,7 +13,8 @@ from typing import Any
 
 from storage.garbage import collect_garbage
 from storage.integrity import verify_run
-from storage.manifests import TABLES, scan
+from storage.lookup import scan
+from storage.manifests import TABLES
 from storage.runs import RunFolder
 from storage.shards import commit_folder, find_manifest
 from storage.sql.catalog import query

@@ -43,7 +43,9 @@ def test_one_that_is_damaged_is_left_out(tmp_path: Path) -> None:
     run = make_run(tmp_path)
     note_failure(run, FAILURE)
     run.store.replace("failures/scores/round=0001/shard-00002-aaaaaaaaaaaa-1.json", b'{"stage": "sc')
+    run.store.replace("failures/scores/notes.txt", b"somebody's")
     assert last_failures(run, 9) == [FAILURE]
+    assert count_failures(run) == {"a" * 12: 2}
 
 
 def test_one_that_can_not_be_kept_is_no_error(tmp_path: Path) -> None:

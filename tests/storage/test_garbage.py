@@ -62,8 +62,8 @@ def test_all_that_nobody_names_goes_at_once_and_named_files_stay(run: RunFolder)
     commit_policy(run)
     (run.path / LOST).write_bytes(b"lost the race")
     (run.path / "_tmp" / "half.partial").mkdir()
-    run.policy_folder(1).mkdir()
-    write_weights(run.policy_folder(1))
+    (run.path / run.policy_place(1)).mkdir()
+    write_weights(run.path / run.policy_place(1))
     assert collect_garbage(run) == ["_tmp/half.partial", LOST, "policies/round=0001"]
     assert verify_run(run) == []
     assert collect_garbage(run) == []

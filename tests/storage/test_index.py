@@ -14,7 +14,8 @@ from storage.errors import StorageError
 from storage.garbage import collect_garbage
 from storage.index import ShardRows
 from storage.lineage import create_fork
-from storage.manifests import Manifest, find_manifest, looking_once, scan
+from storage.lookup import find_manifest, looking_once, scan
+from storage.manifests import Manifest
 from storage.reading import read_rows
 from storage.runs import RunFolder
 from storage.sql import datasets, tables

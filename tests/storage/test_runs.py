@@ -47,7 +47,7 @@ def test_a_file_in_the_way_is_named(tmp_path: Path) -> None:
 
 
 def test_policies_lie_by_round(run: RunFolder) -> None:
-    assert run.policy_folder(3) == run.path / "policies" / "round=0003"
+    assert run.policy_place(3) == "policies/round=0003"
 
 
 def test_what_a_process_that_was_killed_at_it_left_is_in_no_runs_way(tmp_path: Path) -> None:

@@ -207,23 +207,23 @@ def test_a_policy_folder_is_committed_whole(run: RunFolder) -> None:
     manifest = commit_policy(run)
     assert manifest.file == "policies/round=0000"
     assert set(manifest.files) == {"model.safetensors", "config.json", "trainer/optimizer.pt"}
-    assert (run.policy_folder(0) / "model.safetensors").read_bytes() == b"weights"
+    assert (run.path / run.policy_place(0) / "model.safetensors").read_bytes() == b"weights"
     assert find_manifest(run, "policies", 0, 0, key_of(0)) == manifest
     assert commit_policy(run, weights=b"of a late comer") == manifest
-    assert (run.policy_folder(0) / "model.safetensors").read_bytes() == b"weights"
+    assert (run.path / run.policy_place(0) / "model.safetensors").read_bytes() == b"weights"
     assert leftovers(run) == []
 
 
 def test_a_policy_folder_that_no_manifest_names_is_replaced(run: RunFolder) -> None:
-    run.policy_folder(0).mkdir(parents=True)
-    (run.policy_folder(0) / "half.safetensors").write_bytes(b"half")
+    (run.path / run.policy_place(0)).mkdir(parents=True)
+    (run.path / run.policy_place(0) / "half.safetensors").write_bytes(b"half")
     commit_policy(run)
-    assert not (run.policy_folder(0) / "half.safetensors").exists()
+    assert not (run.path / run.policy_place(0) / "half.safetensors").exists()
 
 
 def test_a_damaged_policy_is_loud_and_replaced(run: RunFolder, caplog: pytest.LogCaptureFixture) -> None:
     commit_policy(run, key=key_of("old"))
-    (run.policy_folder(0) / "model.safetensors").write_bytes(b"")
+    (run.path / run.policy_place(0) / "model.safetensors").write_bytes(b"")
     assert find_manifest(run, "policies", 0, 0, key_of("old")) is None
     assert "has 0 bytes instead of 7" in caplog.text
     commit_policy(run, key=key_of("new"))
@@ -235,17 +235,17 @@ def test_a_committed_policy_is_never_overwritten(run: RunFolder) -> None:
     commit_policy(run)
     with pytest.raises(StorageError, match="never overwritten"):
         commit_policy(run, key=key_of("other"), weights=b"others!")
-    assert (run.policy_folder(0) / "model.safetensors").read_bytes() == b"weights"
+    assert (run.path / run.policy_place(0) / "model.safetensors").read_bytes() == b"weights"
     assert leftovers(run) == []
 
 
 def test_trainer_state_may_go_but_weights_may_not(run: RunFolder) -> None:
     manifest = commit_policy(run)
     remove_trainer_state(run, 0)
-    assert not (run.policy_folder(0) / "trainer").exists()
+    assert not (run.path / run.policy_place(0) / "trainer").exists()
     assert find_manifest(run, "policies", 0, 0, key_of(0)) == manifest
     assert verify_run(run) == []
-    (run.policy_folder(0) / "config.json").unlink()
+    (run.path / run.policy_place(0) / "config.json").unlink()
     assert verify_run(run) == [BadFile("policies/round=0000/config.json", "missing")]
 
 
@@ -257,7 +257,7 @@ def test_a_write_that_fails_leaves_no_policy(run: RunFolder) -> None:
     with pytest.raises(RuntimeError, match="out of memory"):
         commit_folder(run, round=0, key=key_of(0), parents=[], info={}, write=write)
     assert manifests(run, "policies") == []
-    assert not run.policy_folder(0).exists()
+    assert not (run.path / run.policy_place(0)).exists()
     assert leftovers(run) == []
 
 

@@ -10,7 +10,8 @@ from _pytest.fixtures import SubRequest
 from storage.digest import digest_tables
 from storage.garbage import collect_garbage, remove_trainer_state
 from storage.index import MANY
-from storage.manifests import POLICIES, find_manifest, manifests, names_of, scan
+from storage.lookup import find_manifest, manifests, names_of, scan
+from storage.manifests import POLICIES
 from storage.policies import has_trainer_state
 from storage.runs import RunFolder
 from storage.shards import Manifest, commit_folder, read_rows, refuse_committed

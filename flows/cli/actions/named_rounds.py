@@ -6,7 +6,7 @@ from flows.plan.run import RunPlan
 from flows.report.status.state import best_evaluation, run_status
 from flows.runtime.shell import shell_command
 from mopd.errors import InputError
-from storage.manifests import looking_once
+from storage.lookup import looking_once
 from storage.runs import RunFolder
 
 

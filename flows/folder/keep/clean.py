@@ -11,7 +11,8 @@ from mopd.errors import InputError
 from storage.aside import DAMAGED
 from storage.garbage import collect_garbage, list_earlier, list_garbage, list_superseded
 from storage.lineage import read_fork_notes
-from storage.manifests import POLICIES, Manifest, scan
+from storage.lookup import scan
+from storage.manifests import POLICIES, Manifest
 from storage.policies import list_weights, remove_weights
 from storage.runs import RunFolder
 

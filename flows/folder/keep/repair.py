@@ -10,7 +10,8 @@ from flows.folder.open import check_inputs_unchanged
 from flows.plan.run import DIGESTS, RunPlan
 from mopd.models.teachers import has_weights
 from storage.aside import set_aside
-from storage.manifests import POLICIES, Manifest, data_name, manifest_name, scan
+from storage.lookup import data_name, scan
+from storage.manifests import POLICIES, Manifest, manifest_name
 from storage.policies import has_trainer_state
 from storage.runs import RunFolder
 

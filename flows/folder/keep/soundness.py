@@ -21,16 +21,8 @@ from storage.integrity import (
     verify_run,
 )
 from storage.lineage import NOTES, read_fork_notes
-from storage.manifests import (
-    POLICIES,
-    TABLES,
-    Manifest,
-    list_current,
-    looking_once,
-    manifest_name,
-    manifest_names,
-    round_of,
-)
+from storage.lookup import list_current, looking_once, manifest_names
+from storage.manifests import POLICIES, TABLES, Manifest, manifest_name, round_of
 from storage.runs import RunFolder
 
 Report = Callable[[int, int], None]

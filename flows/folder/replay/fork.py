@@ -17,7 +17,8 @@ from flows.runtime.worker import in_own_process
 from mopd.errors import InputError
 from mopd.settings import Settings, override_tree, parse_settings
 from storage.lineage import create_fork, require_new
-from storage.manifests import POLICIES, Manifest, looking_once
+from storage.lookup import looking_once
+from storage.manifests import POLICIES, Manifest
 from storage.policies import removed_error
 from storage.runs import RUN_FILE, RunFolder
 from storage.stores.address import Address, open_store

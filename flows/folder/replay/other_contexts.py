@@ -20,7 +20,7 @@ from flows.runtime.shell import shell_command
 from mopd.errors import InputError
 from mopd.models.teachers import has_weights
 from mopd.settings import Settings
-from storage.manifests import scan
+from storage.lookup import scan
 from storage.runs import RunFolder
 
 _NAME = re.compile(r"[a-z0-9][a-z0-9_.-]{0,39}")

@@ -23,7 +23,8 @@ from flows.runtime.places.open import check_place
 from flows.runtime.shell import shell_command
 from mopd.errors import InputError
 from mopd.settings import Settings
-from storage.manifests import Manifest, looking_once
+from storage.lookup import looking_once
+from storage.manifests import Manifest
 from storage.runs import RunFolder
 
 GO_ON = "redo it from round"

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from flows.execute.jobs import LoadedEngine, sample_prompts
+from flows.execute.jobs.rounds import LoadedEngine, sample_prompts
 from flows.execute.work import Rows, Work
 from flows.folder.inputs import check_sampling, check_sandbox
 from flows.folder.policies import policy_folder

@@ -11,7 +11,7 @@ from flows.plan.shard import EvaluationPlan, Shard
 from flows.plan.stage import STAGES, key_tree
 from mopd.settings import Settings
 from storage.errors import StorageError
-from storage.manifests import shard_key
+from storage.keys import shard_key
 from storage.runs import RUN_FILE, RunFolder
 
 ROUND = 0

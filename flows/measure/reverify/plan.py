@@ -22,7 +22,7 @@ from flows.plan.shard import ContextShards, RoundPlan, Shard
 from flows.runtime.shell import shell_command
 from flows.runtime.worker import in_own_process
 from mopd.errors import InputError
-from storage.manifests import looking_once
+from storage.lookup import looking_once
 from storage.runs import RunFolder
 
 MOST_LETTERS = 40

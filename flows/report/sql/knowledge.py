@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from mopd.errors import InputError
 from storage.errors import StorageError
-from storage.manifests import looking_once
+from storage.lookup import looking_once
 from storage.runs import RunFolder
 from storage.sql.facts import NOTHING, Knowledge, Span
 

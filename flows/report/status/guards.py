@@ -6,7 +6,7 @@ from typing import Any
 
 from flows.folder.guards import Row, breach_line, stopping_breach
 from flows.plan.run import RunPlan
-from storage.manifests import manifests
+from storage.lookup import manifests
 from storage.runs import RunFolder
 from storage.shards import read_rows
 

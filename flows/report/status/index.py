@@ -15,7 +15,7 @@ from flows.plan.stage import STAGES
 from storage.errors import StorageError
 from storage.index import INDEX, MANY, describe, fingerprint
 from storage.logger import LOGGER
-from storage.manifests import list_round
+from storage.lookup import list_round
 from storage.runs import RunFolder
 
 FORMAT = 1

@@ -21,7 +21,7 @@ from flows.report.status.signals import choice_status, mean, signals_status
 from flows.runtime.console import count_makers
 from mopd.evaluate import summarize_evaluation
 from storage.index import Texts
-from storage.manifests import looking_once
+from storage.lookup import looking_once
 from storage.runs import RUN_FILE, RunFolder
 from storage.shards import Manifest, read_rows
 

@@ -20,7 +20,7 @@ from flows.report.trace.facts import (
 from flows.report.trace.shards import describe_shard, mark_made_again
 from flows.runtime.shell import shell_command
 from mopd.errors import InputError
-from storage.manifests import looking_once
+from storage.lookup import looking_once
 from storage.reading import read_rows
 from storage.runs import RunFolder
 from storage.sql.tables import read_small_rows

@@ -7,7 +7,8 @@ from typing import Any
 from flows.plan.provenance import settings_digest, settings_slice
 from flows.plan.shard import Shard
 from flows.plan.stage import STAGES
-from storage.manifests import KEY_LETTERS, Manifest, data_name, key_in, manifest_name, manifest_names
+from storage.lookup import data_name, manifest_names
+from storage.manifests import KEY_LETTERS, Manifest, key_in, manifest_name
 from storage.runs import RunFolder
 
 Json = dict[str, Any]

@@ -14,7 +14,7 @@ from flows.plan.shard import Shard
 from mopd.contexts.summaries import SUMMARY_INSTRUCTION
 from mopd.settings.condition import ConditionSettings
 from storage.digest import digest_tables
-from storage.manifests import manifests
+from storage.lookup import manifests
 from storage.runs import RunFolder
 from storage.shards import read_rows, verify_run
 from storage.sql.catalog import query

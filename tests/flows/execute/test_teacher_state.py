@@ -26,7 +26,10 @@ def whole(tmp_path_factory: pytest.TempPathFactory) -> RunFolder:
 
 
 def teacher_weights(run: RunFolder) -> list[bytes]:
-    return [(run.policy_folder(number) / "trainer" / "teacher" / "model.safetensors").read_bytes() for number in ROUNDS]
+    return [
+        (run.path / run.policy_place(number) / "trainer" / "teacher" / "model.safetensors").read_bytes()
+        for number in ROUNDS
+    ]
 
 
 def test_after_kill_9_the_teacher_goes_on_bit_for_bit(whole: RunFolder, tmp_path: Path) -> None:
@@ -51,6 +54,6 @@ def committed(path: Path, number: int) -> bool:
 )
 def test_a_teacher_without_weights_of_its_own_leaves_none(tmp_path: Path, teacher: str, versions: list[int]) -> None:
     run = make_run(tmp_path / "run", f"train.teacher={teacher}", "score.support=union")
-    assert not any((run.policy_folder(number) / "trainer" / "teacher").exists() for number in ROUNDS)
+    assert not any((run.path / run.policy_place(number) / "trainer" / "teacher").exists() for number in ROUNDS)
     rows = [read_rows(run, manifests(run, "scores", number)[0])[0] for number in ROUNDS]
     assert [(row["teacher"], row["teacher_version"]) for row in rows] == [(teacher, one) for one in versions]

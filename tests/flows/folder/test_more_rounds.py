@@ -22,7 +22,8 @@ from mopd.errors import InputError
 from mopd.settings import load_settings, override_tree, parse_settings
 from storage.digest import digest_tables
 from storage.errors import StorageError
-from storage.manifests import manifest_name, manifests
+from storage.lookup import manifests
+from storage.manifests import manifest_name
 from storage.reading import read_rows
 from storage.runs import RunFolder
 from tests.flows.plan.test_plan import lose

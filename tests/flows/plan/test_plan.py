@@ -349,7 +349,7 @@ def test_a_policy_trained_from_other_scores_is_refused_before_training(tmp_path:
 def test_scores_whose_teacher_was_removed_are_not_made_again(tmp_path: Path) -> None:
     folder, plan = run_of(tmp_path / "run")
     finish(folder, plan)
-    shutil.rmtree(folder.policy_folder(0) / "trainer")
+    shutil.rmtree(folder.path / folder.policy_place(0) / "trainer")
     lose(folder, plan.rounds[1].verdicts[0])
     commit(folder, plan.rounds[1].verdicts[0], reward=0.25)
     assert missing(folder, plan) == [("contexts", 1), ("contexts of control", 1), ("guards", 1)]
@@ -362,7 +362,7 @@ def test_scores_whose_teacher_was_removed_are_not_made_again(tmp_path: Path) -> 
 def test_scores_of_a_teacher_without_weights_of_its_own_can_always_be_made_again(tmp_path: Path) -> None:
     folder, plan = run_of(tmp_path / "run", {"train.teacher": "frozen"})
     finish(folder, plan)
-    shutil.rmtree(folder.policy_folder(0) / "trainer")
+    shutil.rmtree(folder.path / folder.policy_place(0) / "trainer")
     lose(folder, plan.rounds[1].scores[0])
     assert missing(folder, plan) == [("scores", 1)]
     assert policies.teacher_state(folder, plan.settings, 1) is None
@@ -379,7 +379,7 @@ def test_a_finished_run_is_recognised_fast(tmp_path: Path) -> None:
 def test_lost_updates_are_made_again_after_the_trainer_state_went(tmp_path: Path) -> None:
     folder, plan = run_of(tmp_path / "run")
     finish(folder, plan)
-    shutil.rmtree(folder.policy_folder(0) / "trainer")
+    shutil.rmtree(folder.path / folder.policy_place(0) / "trainer")
     before = plan.rounds[0].updates.find(folder)
     lose(folder, plan.rounds[0].updates)
     after = make(STAGES["updates"], folder, plan.rounds[0].updates)
@@ -391,8 +391,8 @@ def test_lost_updates_are_made_again_after_the_trainer_state_went(tmp_path: Path
 def test_a_flipped_bit_in_a_policy_is_named_when_it_is_loaded(tmp_path: Path, name: str) -> None:
     folder, plan = run_of(tmp_path / "run")
     finish(folder, plan)
-    assert policies.policy_folder(folder, 1) == folder.policy_folder(0)
-    damaged = folder.policy_folder(0) / name
+    assert policies.policy_folder(folder, 1) == folder.path / folder.policy_place(0)
+    damaged = folder.path / folder.policy_place(0) / name
     damaged.write_bytes(bytes([damaged.read_bytes()[0] ^ 1]) + damaged.read_bytes()[1:])
     with pytest.raises(StorageError, match=f"{name} is damaged or missing: mopd repair .* sets it aside"):
         policies.trainer_folder(folder, 1) if "trainer" in name else policies.policy_folder(folder, 1)

@@ -8,8 +8,9 @@ import numpy as np
 import pytest
 
 from mopd.evaluate import EvaluationSummary, summarize_evaluation
-from mopd.measures.guards import sampled_rows, trained_rows
+from mopd.measures.guards import GUARDS, STALENESS, sampled_rows, trained_rows
 from mopd.settings import EvaluateSettings, Settings
+from mopd.settings.guards import GATES, GuardSettings
 
 Rows = list[dict[str, Any]]
 NOTHING: tuple[Rows, Rows] = ([], [])
@@ -72,6 +73,12 @@ def row_of(rows: Rows, guard: str) -> dict[str, Any]:
 
 def numbers(row: dict[str, Any]) -> tuple[Any, ...]:
     return tuple(row[name] for name in ("value", "reference", "reference_round", "bound", "breached", "action"))
+
+
+def test_every_guard_has_its_setting() -> None:
+    bounds = [name for name in GuardSettings.model_fields if not name.startswith(("on_breach", "rollback"))]
+    assert sorted(GUARDS) == sorted([*bounds, STALENESS])
+    assert {name for name, guard in GUARDS.items() if guard.kind == "gate"} == {*GATES, STALENESS}
 
 
 def test_a_gate_counts_groups_with_a_success() -> None:

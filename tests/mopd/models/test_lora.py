@@ -236,7 +236,7 @@ def test_the_base_of_a_policy_is_the_newest_one_without_an_adapter(folder: Path,
     for round, write in enumerate((adapted, whole, adapted, adapted)):
         commit_folder(run, round=round, key=f"{round:064d}", parents=[], info={}, write=write)
     bases = [base_folder(run, version) for version in range(5)]
-    assert bases == [None, folder, None, *[run.policy_folder(1)] * 2]
+    assert bases == [None, folder, None, *[run.path / run.policy_place(1)] * 2]
 
 
 def whole(out: Path) -> None:

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import os
 import threading
 import time
 from pathlib import Path
+
+import pytest
 
 from storage.stores.files import commit_lock, without_writers
 from storage.stores.local import LocalStore
@@ -29,3 +32,22 @@ def test_who_swaps_a_file_and_who_clears_up_take_their_locks_in_one_order(tmp_pa
         assert done.wait(10), "whoever swaps has it, and waits for this one"
     swap.join(10)
     assert (swapped, store.read("run.json")) == ([True], b"after")
+
+
+def test_what_is_removed_while_it_is_listed_is_no_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Verify may look at a run that is going on."""
+    store, look = LocalStore(tmp_path), Path.lstat
+
+    def look_too_late(path: Path) -> os.stat_result:
+        if path.name == "state":
+            raise FileNotFoundError(path)
+        return look(path)
+
+    with store.scratch("policy") as folder:
+        (folder / "trainer").mkdir(parents=True)
+        (folder / "trainer" / "state").write_bytes(b"state")
+        (folder / "model").write_bytes(b"model")
+        assert list(store.list_temporary().values()) == [10]
+        monkeypatch.setattr(Path, "lstat", look_too_late)
+        assert list(store.list_temporary().values()) == [5]
+    assert store.list_temporary() == {}

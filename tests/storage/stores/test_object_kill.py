@@ -12,7 +12,8 @@ import pytest
 
 from storage.garbage import collect_garbage
 from storage.integrity import verify_run
-from storage.manifests import TABLES, manifests, scan
+from storage.lookup import manifests, scan
+from storage.manifests import TABLES
 from storage.runs import RunFolder
 from storage.sql.catalog import query
 from tests.storage.stores.object_kill_trials import publish

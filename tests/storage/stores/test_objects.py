@@ -17,7 +17,8 @@ from storage import lineage
 from storage.digest import digest_tables
 from storage.errors import StorageError
 from storage.lineage import create_fork
-from storage.manifests import Manifest, find_manifest, manifest_name
+from storage.lookup import find_manifest
+from storage.manifests import Manifest, manifest_name
 from storage.policies import checked_folder
 from storage.reading import ShardFile
 from storage.runs import RunFolder

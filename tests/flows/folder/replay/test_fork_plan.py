@@ -21,7 +21,7 @@ from flows.report.status.text import status_text
 from mopd.errors import InputError
 from storage.digest import digest_tables
 from storage.errors import StorageError
-from storage.manifests import manifest_names
+from storage.lookup import manifest_names
 from storage.runs import RunFolder
 from storage.schemas import SCHEMAS
 from storage.shards import collect_garbage, commit_shard, manifests, read_rows, verify_run
@@ -117,8 +117,8 @@ def test_rows_that_were_taken_over_are_the_forks_own(parent: RunFolder, tmp_path
     shared = ("prompts", "rollouts", "verdicts", "contexts", "scores")
     before, after = digest_tables(parent), digest_tables(fork)
     assert {table: after[table] for table in shared} == {table: before[table] for table in shared}
-    assert policy_folder(fork, 1) == parent.policy_folder(0)
-    assert fork.policy_folder(1).parent.parent == fork.path
+    assert policy_folder(fork, 1) == parent.path / parent.policy_place(0)
+    assert (fork.path / fork.policy_place(1)).is_dir()
 
 
 def test_a_rounds_control_stays_apart_from_what_is_trained_on(parent: RunFolder, tmp_path: Path) -> None:
@@ -221,7 +221,7 @@ def test_what_the_parent_makes_anew_leaves_the_fork_what_it_took(parent: RunFold
 
 def test_trainer_state_stays_until_the_fork_has_trained_on_from_it(parent: RunFolder, tmp_path: Path) -> None:
     fork = fork_run(parent.path, 1, GRPO, tmp_path / "fork")
-    state = parent.policy_folder(0) / "trainer"
+    state = parent.path / parent.policy_place(0) / "trainer"
     make(STAGES["updates"], parent, RunPlan.of(parent).rounds[1].updates)
     assert state.is_dir()
     finish_rest(fork)
@@ -240,7 +240,7 @@ def test_trainer_state_stays_for_a_fork_that_was_moved_together_with_its_parent(
         (tmp_path / folder).rename(tmp_path / "new" / folder)
     parent = RunFolder.open(tmp_path / "new" / "parent")
     make(STAGES["updates"], parent, RunPlan.of(parent).rounds[1].updates)
-    assert (parent.policy_folder(0) / "trainer").is_dir()
+    assert (parent.path / parent.policy_place(0) / "trainer").is_dir()
 
 
 @pytest.mark.parametrize(
@@ -298,7 +298,7 @@ def test_a_round_that_is_not_finished_is_not_forked(tmp_path: Path) -> None:
 
 
 def test_a_round_whose_trainer_state_went_is_not_forked(parent: RunFolder, tmp_path: Path) -> None:
-    shutil.rmtree(parent.policy_folder(0) / "trainer")
+    shutil.rmtree(parent.path / parent.policy_place(0) / "trainer")
     message = (
         "--round 1: the trainer state that round 1 begins with was removed from .*; fork at 0 or 2, or run it again"
     )

@@ -32,7 +32,7 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A finished run of two rounds that keeps the trainer state of the last one."""
     folder, plan = run_of(tmp_path_factory.mktemp("made") / "run")
     finish(folder, plan)
-    shutil.rmtree(folder.policy_folder(0) / "trainer")
+    shutil.rmtree(folder.path / folder.policy_place(0) / "trainer")
     return folder.path
 
 

@@ -24,7 +24,8 @@ from mopd.errors import InputError
 from mopd.settings import parse_settings
 from storage.digest import digest_tables
 from storage.errors import StorageError
-from storage.manifests import POLICIES, manifests
+from storage.lookup import manifests
+from storage.manifests import POLICIES
 from storage.policies import remove_weights
 from storage.runs import RunFolder
 from storage.shards import commit_shard, read_rows, verify_run

@@ -17,7 +17,7 @@ from flows.measure.diversity.results import HELD_OUT, SAMPLED, DiversityPoint, r
 from mopd.errors import InputError
 from storage.errors import StorageError
 from storage.lineage import create_fork
-from storage.manifests import manifests
+from storage.lookup import manifests
 from storage.runs import RunFolder
 from storage.stores.address import open_store
 from tests.storage.storage_samples import commit, make_rows

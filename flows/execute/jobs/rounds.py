@@ -1,8 +1,4 @@
-"""What worker processes do for a round: what they need on the device, and the jobs that `flows.plan.stage` names.
-
-A job is given what was loaded and its work, and returns the rows of its shard. torch, transformers and vLLM are
-imported here only, never in the process that runs the flows.
-"""
+"""The jobs of a round up to its scores, and of evaluations."""
 
 from __future__ import annotations
 
@@ -11,34 +7,20 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from flows.execute.chosen import condition_of, publish_chosen
-from flows.execute.round_scores import RoundScores
-from flows.execute.work import Rows, Work, commit, maker, manifest_of, read_shard, select_groups
-from flows.folder.checkpoints import RoundCheckpoints
+from flows.execute.work import Rows, Work, commit, read_shard, select_groups
 from flows.folder.commits import commits_of, pinned
-from flows.folder.policies import (
-    base_folder,
-    gather_trainer_state,
-    policy_folder,
-    remove_old_states,
-    teacher_state,
-    trainer_folder,
-)
+from flows.folder.policies import base_folder, policy_folder, teacher_state
 from flows.plan.conditions import CONTROL
 from flows.plan.counts import JUDGES
-from flows.plan.provenance import provenance
 from flows.plan.selection import chosen_groups, control_groups
 from mopd.contexts.summaries import instruction_of
-from mopd.models.chat_template import ChatTemplate, load_chat_template, save_chat_template
-from mopd.objectives import columns_read
+from mopd.models.chat_template import ChatTemplate, load_chat_template
 from mopd.settings import GenerateSettings, ModelSettings, Settings
 from storage.runs import RunFolder
-from storage.shards import Manifest, commit_folder, refuse_committed
-
-if TYPE_CHECKING:  # torch is imported by the jobs that need it
-    from mopd.trainer.ranks import Ranks
+from storage.shards import Manifest
 
 
 @dataclass(frozen=True)
@@ -219,81 +201,6 @@ def score(scorer: Any, work: Work) -> Rows | Manifest:
     rollouts, verdicts = (select_groups(work.read(table), chosen) for table in ("rollouts", "verdicts"))
     scored: Rows = scorer.score(rollouts, verdicts, contexts, policy_version=work.shard.round)
     return scored
-
-
-def load_trainer(folder: RunFolder, settings: Settings, version: int) -> None:
-    """Training has the device to itself, and loads what it needs round by round."""
-
-
-def train(_: None, work: Work) -> Manifest | None:
-    """Scores of a round -> the next policy, with teacher and optimizer beside it, update rows in its manifest.
-
-    On several ranks, rank 0 makes the shard, and the others give None.
-    """
-    from mopd.trainer.ranks import join_ranks
-
-    settings = pinned(work.settings, commits_of(work.folder))
-    refuse_committed(work.folder, work.shard.round)  # trained from other scores: said now, not after hours of training
-    inputs = [scores for scores in work.shard.inputs if scores.table == "scores"]
-    parents = work.shard.parents(work.folder)
-    scores = RoundScores(work.folder, inputs, columns_read(settings))
-    with join_ranks() as ranks:
-        if ranks.is_first:
-            return _commit_policy(work, settings, scores, parents, ranks)
-        _train_into(None, work, settings, scores, parents, ranks)
-        return None
-
-
-def _commit_policy(work: Work, settings: Settings, scores: RoundScores, parents: list[str], ranks: Ranks) -> Manifest:
-    folder, shard, began = work.folder, work.shard, time.monotonic()
-    num_groups = len({row["prompt_id"] for row in scores.rows})
-    groups = {"groups": num_groups, "groups_wanted": settings.generate.num_prompts}
-    info: dict[str, Any] = {"version": shard.round + 1, **groups, **provenance(shard), **maker()}
-    info |= {"ranks": ranks.size, "shard": settings.train.shard}
-
-    def write(out: Path) -> None:
-        updates = _train_into(out, work, settings, scores, parents, ranks)
-        gather_trainer_state(out)
-        save_chat_template(run_template(folder, settings), out)
-        info.update(steps=len(updates), tokens=sum(row["tokens"] for row in updates), seconds=time.monotonic() - began)
-        info["updates"] = updates
-
-    manifest = commit_folder(folder, round=shard.round, key=shard.key, parents=parents, info=info, write=write)
-    RoundCheckpoints(folder.path, shard.key, parents).clear()
-    return manifest
-
-
-def _train_into(
-    out: Path | None, work: Work, settings: Settings, scores: RoundScores, parents: list[str], ranks: Ranks
-) -> Rows:
-    """The update rows of the round; on rank 0 the policy is in `out`."""
-    from mopd.train import train_round
-
-    folder, version = work.folder, work.shard.round
-    return train_round(
-        scores.rows,
-        settings,
-        read=scores.read,
-        policy_folder=policy_folder(folder, version),
-        state_folder=trainer_folder(folder, version) if version else None,
-        base_folder=base_folder(folder, version),
-        reference_folder=policy_folder(folder, 0),
-        out=out,
-        round=version,
-        progress=work.report,
-        ranks=ranks,
-        checkpoints=RoundCheckpoints(folder.path, work.shard.key, parents),
-    )
-
-
-def record(_: None, work: Work) -> Manifest:
-    """The update rows in the policy's manifest -> updates; then older trainer states are removed."""
-    folder, shard = work.folder, work.shard
-    policy = manifest_of(folder, shard.input("policies"))
-    rows = [{"run": folder.run_id, **row} for row in policy.info["updates"]]
-    manifest = commit(folder, shard, rows, time.monotonic())
-    remove_old_states(folder, shard.round, work.settings)
-    return manifest
 
 
 def run_template(folder: RunFolder, settings: Settings) -> ChatTemplate:

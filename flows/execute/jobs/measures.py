@@ -1,11 +1,11 @@
-"""Jobs that measure contexts: signals, the student's answers under a context, the choice among candidates."""
+"""Jobs that measure: signals, replies under a context, the choice among candidates, what other verdicts change."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
 from flows.execute.chosen import condition_of, publish_chosen
-from flows.execute.jobs import LoadedEngine, judge_rows, load_engine
+from flows.execute.jobs.rounds import LoadedEngine, judge_rows, load_engine
 from flows.execute.work import Rows, Work, read_shard
 from flows.plan.shard import Shard
 from mopd.contexts.summaries import instruction_of

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from flows.execute.jobs import read_earlier
+from flows.execute.jobs.rounds import read_earlier
 from flows.execute.work import Work
 from flows.plan.run import RunPlan
 from flows.runtime.messages import silent
