@@ -81,11 +81,17 @@ def test_prefect_has_the_page(prefect: Prefect, judged: Path) -> None:
 
 
 def test_applied_the_run_is_one_that_had_the_verifier(prefect: Prefect, judged: Path, tmp_path: Path) -> None:
-    """Rerun from its verdicts, which aren't made again; and taken back."""
+    """Rerun from its verdicts, which aren't made again, killed once that has begun; and taken back."""
     run = Path(shutil.copytree(judged, tmp_path / "run"))
     before, theirs = digest_tables(RunFolder.open(run)), written(run)
+    with prefect.start_mopd("reverify", run, *EVEN, "--apply") as process:
+        wait_for(lambda: RunFolder.open(run).superseded, 120)
+        family = psutil.Process(process.pid).children(recursive=True)
+        os.kill(process.pid, signal.SIGKILL)
+    wait_for(lambda: not any(is_alive(child) for child in family))
     done = prefect.mopd("reverify", run, *EVEN, "--apply")
     assert done.returncode == 0, done.stdout + done.stderr
+    assert "was redone so already, and goes on" in done.stdout
     kept = {path: time for path, time in written(run).items() if path in theirs}
     assert kept == theirs
     fresh = prefect.mopd("run", TINY, "--run", tmp_path / "fresh", *SMALL, "--set", f"verify.verifier={EVEN[1]}")
@@ -98,7 +104,9 @@ def test_applied_the_run_is_one_that_had_the_verifier(prefect: Prefect, judged: 
     assert "would change nothing" in refused.stderr
     assert prefect.mopd("rerun", run, "--undo").returncode == 0
     assert digest_tables(RunFolder.open(run)) == before
-    assert json.loads(prefect.mopd("reverify", run, *EVEN, "--json").stdout)["total"]["flipped"] == 14
+    found = prefect.mopd("reverify", run, *EVEN, "--json")
+    assert found.returncode == 0, found.stderr
+    assert json.loads(found.stdout)["total"]["flipped"] == 14
 
 
 @pytest.mark.parametrize(

@@ -67,12 +67,12 @@ def plan_contexts(
     part = run.forked(round, RunPlan(settings, **digests)).rounds[round]
     needed = run.rounds[round].needed(folder)
     shards = ContextShards("", part.contexts, part.scores, part.signals).first(len(needed.verdicts))
-    _refuse_superseded(folder, [*part.verdicts, *shards.all()], overrides)
+    refuse_superseded(folder, [*part.verdicts, *shards.contexts], overrides)
     shards = shards.named(name, tuple(overrides)).known_as({shard.key: shard for shard in needed.all()})
     return OtherContexts(name, overrides, settings, part, shards)
 
 
-def _refuse_superseded(folder: RunFolder, shards: Iterable[Shard], overrides: Sequence[str]) -> None:
+def refuse_superseded(folder: RunFolder, shards: Iterable[Shard], overrides: Sequence[str]) -> None:
     """What the run itself had is in its tables under no other name: whoever makes it would never see it."""
     gone = next((shard for shard in shards if shard.key in folder.superseded), None)
     if gone is not None:
@@ -114,6 +114,8 @@ def open_contexts(folder: RunFolder, round: int, name: str, overrides: list[str]
     _check_differs(folder, run, contexts, scores=scores)
     if earlier and overrides != earlier:
         _check_same(folder, plan_contexts(folder, run, round, name, earlier), contexts)
+    if scores:
+        refuse_superseded(folder, contexts.shards.scores, overrides)
     if scores and run.missing_of(folder, contexts.shards.scores):
         check_teacher(folder, run, contexts)
     return contexts

@@ -13,7 +13,14 @@ from itertools import count
 from flows.execute.work import Rows, read_shard
 from flows.folder.open import check_inputs_unchanged
 from flows.folder.replay.fork import overridden
-from flows.folder.replay.other_contexts import check_rollouts, check_round, check_teacher, plan_contexts, split_place
+from flows.folder.replay.other_contexts import (
+    check_rollouts,
+    check_round,
+    check_teacher,
+    plan_contexts,
+    refuse_superseded,
+    split_place,
+)
 from flows.plan.conditions import CONTROL, candidate_settings, named_conditions
 from flows.plan.run import DIGESTS, RunPlan
 from flows.plan.shard import ContextShards, Shard
@@ -80,6 +87,7 @@ def open_analysis(
         name = _name_for(overridden(folder, settings, chosen), choice.name, taken)
         contexts = plan_contexts(folder, run, round, name, chosen, digests)
         check_rollouts(folder, run, contexts)
+        refuse_superseded(folder, [*contexts.shards.scores, *contexts.shards.signals], chosen)
         if run.missing_of(folder, contexts.shards.scores):
             check_teacher(folder, run, contexts)
         part = _with_answers(run, round, contexts.shards, contexts.settings) if answers else contexts.shards

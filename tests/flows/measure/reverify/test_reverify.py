@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from flows.folder.replay.fork import fork_run
-from flows.folder.replay.rerun import redo
+from flows.folder.replay.rerun import plan_undo, redo
 from flows.measure.reverify.plan import Reverification, begun_redo, open_reverification
 from flows.measure.reverify.report import reverify_report
 from flows.measure.reverify.request import ReverifyRequest
@@ -186,6 +186,15 @@ def test_what_was_applied_and_interrupted_goes_on(run: RunFolder) -> None:
     others: list[dict[str, Any]] = [{"round": 1}, {"verifier": "first_number"}, {"apply": False}]
     others.append({"overrides": ("verify.success_threshold=0",)})
     assert [begun_redo(redone, replace(asked, **other)) for other in others] == [None] * 4
+
+
+def test_what_was_applied_and_taken_back_is_there(run: RunFolder) -> None:
+    """The scores that the run got by it meanwhile are superseded, and nobody asks for them here."""
+    reverify(run, verifier=EVEN)
+    redone = redo(run, 0, "verify", plan(run, verifier=EVEN).overrides)
+    make_shards(redone, RunPlan.of(redone).rounds[0].scores)
+    back = plan_undo(redone).save()
+    assert plan(back, verifier=EVEN).missing(back) == []
 
 
 def test_rounds_without_contexts_are_judged_alone(tmp_path: Path) -> None:
