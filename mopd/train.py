@@ -30,7 +30,7 @@ from mopd.trainer.gradients import accumulate_gradients, clip_gradients, precisi
 from mopd.trainer.ranks import ALONE, Ranks
 from mopd.trainer.shares import take_gradients
 from mopd.trainer.state import TrainerState, open_state, save_state, update_teacher
-from mopd.trainer.updates import is_cut, split_updates
+from mopd.trainer.updates import enters_update, split_updates
 
 if TYPE_CHECKING:  # scoring and training run where pydantic is not installed
     from mopd.settings import Settings, TrainSettings
@@ -136,7 +136,7 @@ def take_step(
     `skipped` says which. Raises InputError where loss or gradient is not finite, before the weights are touched.
     """
     began, train = time.monotonic(), settings.train
-    rows = [row for row in rows if len(row["token_ids"]) and not (train.mask_truncated and is_cut(row))]
+    rows = [row for row in rows if enters_update(row, len(row["token_ids"]), train)]
     rate = learning_rate(train, step=state.step, update=state.updates, num_updates=updates_of_run(settings))
     report = _first_columns(state.updates, rows, train, rate)
     state.updates += 1

@@ -74,10 +74,9 @@ no value; a parameter without a default must be given. Values are bound, never w
 
     cd RUN && duckdb -init catalog.sql
 
-`mopd run` writes it when it begins and when it ends, other commands when they have made rows. It names the files that
-were committed then. DuckDB reads them without checksums of pages, `tokens.text` is null there, and `shards.problem`
-too. Columns of token ids want DuckDB 2.0: version 1.5 says that it can't read their encoding.
-"""
+`mopd run` writes it when it begins and when it ends, other commands when they made or removed rows. It names the
+files that were committed then. DuckDB reads them without checksums of pages, `tokens.text` is null there, and
+`shards.problem` too. Columns of token ids want DuckDB 2.0: version 1.5 says that it can't read their encoding."""
 
 
 def main() -> int:

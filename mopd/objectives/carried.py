@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from mopd.trainer.updates import is_cut
+from mopd.trainer.updates import enters_update
 
 if TYPE_CHECKING:
     from mopd.settings import TrainSettings
@@ -40,7 +40,7 @@ def loss_weight(row: Row, rows: Sequence[Row], train: TrainSettings) -> float | 
 
 def _enters(row: Row, train: TrainSettings) -> bool:
     """Whether an objective sees a rollout at all."""
-    return bool(row["num_tokens"]) and not (train.mask_truncated and is_cut(row))
+    return enters_update(row, row["num_tokens"], train)
 
 
 def _share(row: Row, counted: Sequence[Row], train: TrainSettings) -> float:

@@ -12,7 +12,7 @@ from mopd.engines.stops import LENGTH
 from mopd.seeds import derive_seed
 
 if TYPE_CHECKING:  # scoring and training run where pydantic is not installed
-    from mopd.settings import Settings
+    from mopd.settings import Settings, TrainSettings
 
 Rows = list[dict[str, Any]]
 
@@ -29,6 +29,7 @@ def split_updates(scores: Rows, settings: Settings, *, round: int) -> Iterator[R
             yield [row for index in part for row in groups[names[index]]]
 
 
-def is_cut(row: dict[str, Any]) -> bool:
-    """Whether a reply was cut at the longest response."""
-    return bool(row["finish_reason"] == LENGTH)
+def enters_update(row: dict[str, Any], num_tokens: int, train: TrainSettings) -> bool:
+    """Whether a rollout has a part in its update: not without tokens, nor cut at the longest response where those are
+    left out."""
+    return num_tokens > 0 and not (train.mask_truncated and row["finish_reason"] == LENGTH)

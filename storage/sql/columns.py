@@ -36,7 +36,7 @@ _COMMON = {
     "behavior_logprobs": "log-probability of each token as it was sampled",
     "dataset": "where the task comes from",
     "messages": "the chat: role and content",
-    "verifier": "which judges it",
+    "verifier": "which judges it, unless `verify.verifier` names another one",
     "answer": "the right one, where the task has one",
     "reward": "null where the verifier failed",
     "success": "whether the reward is a success; null where the verifier failed",

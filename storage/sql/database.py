@@ -140,11 +140,12 @@ class Database:
 
 
 def told_apart(runs: Sequence[RunFolder]) -> list[RunFolder]:
-    """The runs, each with a name of its own in SQL: copies keep the name of what they are copies of.
+    """The runs, each once and with a name of its own in SQL: copies keep the name of what they are copies of.
 
     Of several with one name each is called by its folder's name, or, where that tells them apart no better, by its
     address.
     """
+    runs = list({run.address: run for run in runs}.values())
     names = [run.run_id for run in runs]
     for others in ([run.name for run in runs], [run.address for run in runs]):
         count = Counter(names)

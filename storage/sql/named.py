@@ -148,6 +148,9 @@ def _parse_parameter(query: str, line: str) -> Parameter:
 
 
 def _show(value: Any) -> str:
+    """As `Parameter.read` takes it."""
+    if isinstance(value, bool):
+        return str(value).lower()
     return "null" if value is None else repr(value) if value == "" else str(value)
 
 

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from flows.plan.run import DIGESTS, RunPlan
-from flows.plan.shard import Shard
+from flows.plan.shard import RoundPlan, Shard
 from flows.plan.stage import STAGES
 from storage.errors import StorageError
 from storage.fit import check_rows, find_outdated
@@ -147,11 +147,16 @@ def _find_lost(folder: RunFolder, damaged: set[str]) -> tuple[list[Problem], set
     with looking_once():
         absent = [shard for shard in plan.asked(folder) if shard.find(folder) is None]
         to_make = {_name_of(folder, shard) for shard in plan.missing_of(folder, absent)}
-        trained = {shard.key for part in plan.rounds[: _trained(folder)] for shard in part.needed(folder).all()}
+        trained = {shard.key for part in plan.rounds[: _trained(folder)] for shard in _before_training(folder, part)}
     for shard in absent:
         if shard.key in named or shard.key in trained:
             lost.setdefault(_name_of(folder, shard), (place_of(shard.table, shard.round, shard.shard), MISSING))
     return _problems(lost, damaged), to_make
+
+
+def _before_training(folder: RunFolder, part: RoundPlan) -> list[Shard]:
+    """What a round's policy comes after, and that one: its updates are recorded when it is there."""
+    return [shard for shard in part.needed(folder).all() if shard.table != "updates"]
 
 
 def _problems(lost: dict[str, tuple[str, str]], damaged: set[str]) -> list[Problem]:

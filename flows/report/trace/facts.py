@@ -68,7 +68,8 @@ def verdict_facts(rollout: Rollout) -> Json | None:
     """The verdict, and whose it is."""
     row = rollout.row("verdicts", JUDGED)
     prompt = next(iter(rollout.group("prompts", ("verifier",))), None)
-    return row and {"verifier": prompt and prompt["verifier"], **row}
+    judge_of = rollout.part.verdicts[rollout.place].settings.verify.judge_of
+    return row and {"verifier": prompt and judge_of(prompt["verifier"]), **row}
 
 
 def context_facts(rollout: Rollout) -> Json | None:

@@ -193,3 +193,9 @@ def test_a_file_is_a_named_query_too(run: RunFolder, tmp_path: Path) -> None:
     file.write_text("-- Mine.\n-- param word sentence: what\nSELECT $word\n")
     with pytest.raises(StorageError, match="'param word sentence: what' is no parameter; write: param NAME"):
         find_query(str(file))
+
+
+def test_a_default_is_shown_as_it_can_be_given() -> None:
+    defaults = [(query.name, one) for query in list_queries() for one in query.parameters.values() if not one.is_needed]
+    for name, one in defaults:
+        assert one.read(str(one).partition("=")[2].strip("'"), name) == one.default

@@ -92,3 +92,13 @@ def test_more_tables_than_there_are_threads_to_read_are_read(runs: list[RunFolde
     sides = (f"(SELECT run, round, min(prompt_id) AS {table} FROM {table} GROUP BY ALL)" for table in tables)
     joined = " FULL JOIN ".join(f"{side} USING (run, round)" if number else side for number, side in enumerate(sides))
     assert query_runs(runs, f"SELECT count(*) FROM {joined}").rows == [(3,)]
+
+
+def test_a_run_that_is_named_twice_counts_once(runs: list[RunFolder], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(runs[0].path.parent)
+    again = RunFolder.open(Path("one"))
+    assert query_runs([*runs, again], "SELECT run, count(*) FROM prompts GROUP BY run ORDER BY run").rows == [
+        ("one", 2),
+        ("two", 4),
+    ]
+    assert [run.run_id for run in told_apart([*runs, again])] == ["one", "two"]

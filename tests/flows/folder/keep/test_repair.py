@@ -145,6 +145,16 @@ def test_a_shard_made_from_others_than_stand_there_is_out_of_date(run: RunFolder
     assert soundness.lost[0].again == "verify round 1 shard 0"
 
 
+def test_a_run_that_has_just_trained_a_policy_misses_nothing(run: RunFolder) -> None:
+    newest = last(run, POLICIES).round
+    after = [*manifests(run, "updates", newest), *manifests(run, "guards", newest + 1)]
+    after += manifests(run, "evaluations", newest + 1)
+    for made in after:
+        run.store.remove(manifest_name(run, made.table, made.round, made.shard, made.key))
+    soundness = check_run(run)
+    assert (soundness.lost, soundness.to_come) == ([], len(after))
+
+
 def test_trainer_state_is_missed_beside_the_newest_policy_alone(run: RunFolder) -> None:
     shutil.rmtree(run.path / last(run, POLICIES).file / "trainer")
     (problem,) = check_run(run).damaged

@@ -20,6 +20,7 @@ from storage.manifests import manifest_name
 from storage.reading import read_rows
 from storage.runs import RunFolder
 from storage.shards import Manifest, manifests
+from tests.flows.plan.test_plan import commit, run_of
 from tests.flows.rounds_by_jobs import inputs, make_run
 
 STEPS = ["task", "prompt", "rollout", "verdict", "context", "score", "updates", "policy"]
@@ -78,6 +79,13 @@ def test_each_step_says_what_its_rows_and_its_manifest_say(finished: RunFolder) 
     policy = manifests(finished, "policies", 0)[0]
     assert steps["rollout"]["shard"]["model"] == {"version": 1, "digest": policy.sha256}
     assert steps["policy"]["facts"]["version"] == 2
+
+
+def test_the_judge_is_the_one_that_the_settings_name(tmp_path: Path) -> None:
+    folder, plan = run_of(tmp_path / "run", {"rounds": 1, "verify.verifier": "first_number"})
+    for shard in (plan.rounds[0].prompts[0], plan.rounds[0].rollouts[0], plan.rounds[0].verdicts[0]):
+        commit(folder, shard)
+    assert steps_of(folder, 0, "a", 0)["verdict"]["facts"]["verifier"] == "first_number"
 
 
 def test_peers_are_told_both_ways(finished: RunFolder) -> None:
