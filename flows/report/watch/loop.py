@@ -6,6 +6,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from typing import TYPE_CHECKING
 
 from flows.folder.guards import raise_if_stopped, standing_version
 from flows.folder.open import may_live
@@ -17,6 +18,9 @@ from flows.runtime.exit_code import FAILURE, INTERRUPTED
 from flows.runtime.shell import shell_command
 from storage.errors import StorageError
 from storage.runs import RunFolder
+
+if TYPE_CHECKING:
+    from rich.text import Text
 
 Show = Callable[[Look], None]
 EVERY_SECONDS = 2.0
@@ -77,15 +81,21 @@ def _look(looker: Looker, every: float) -> Look:
     return looker.look()
 
 
+def painted(look: Look) -> Text:
+    """The screen. A line that is too wide loses its end: folded, the columns of its table would come apart."""
+    from rich.text import Text
+
+    return Text(screen(look), no_wrap=True, overflow="ellipsis")
+
+
 @contextmanager
 def _shown() -> Iterator[Show]:
     """On a terminal one screen that is painted again; else a line a change."""
     if sys.stdout.isatty():
         from rich.live import Live
-        from rich.text import Text
 
         with Live(auto_refresh=False) as live:
-            yield lambda look: live.update(Text(screen(look)), refresh=True)
+            yield lambda look: live.update(painted(look), refresh=True)
         return
     seen: list[Look] = []
 

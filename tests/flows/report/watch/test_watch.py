@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from rich.console import Console
 
 from flows.cli import main
 from flows.execute.attempts import Attempts
@@ -23,7 +24,7 @@ from flows.report.watch import loop
 from flows.report.watch.bars import screen
 from flows.report.watch.changes import changes
 from flows.report.watch.look import Look, Looker
-from flows.report.watch.loop import watch
+from flows.report.watch.loop import painted, watch
 from flows.runtime.exit_code import RunStopped
 from storage.runs import RunFolder
 from storage.stores.local import LocalStore
@@ -107,6 +108,15 @@ def test_it_ends_with_a_run_that_is_finished(tmp_path: Path, capsys: pytest.Capt
         commit(folder, shard)
     assert main(["status", str(folder.path), "--watch"]) == 0
     assert capsys.readouterr().out == f"{folder.address}: finished; tiny:llama, contrastive contexts\n"
+
+
+def test_a_line_wider_than_the_terminal_loses_its_end(tmp_path: Path) -> None:
+    folder, plan = run_of(tmp_path / "run", ONE_ROUND)
+    for shard in plan.rounds[0].all():
+        commit(folder, shard)
+    look = Looker(folder).look()
+    terminal = Console(width=40)
+    assert len(terminal.render_lines(painted(look))) == len(screen(look).splitlines())
 
 
 def test_it_ends_when_who_ran_it_has_gone(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
