@@ -152,7 +152,9 @@ def test_a_fork_and_a_rerun_are_started_by_forms(prefect: Prefect, deployments: 
     after, first = digest_tables(RunFolder.open(new)), digest_tables(RunFolder.open(deployed))
     assert after == first != before
     (artifact,) = prefect.post("artifacts/filter", {"artifacts": {"flow_run_id": {"any_": [ended["id"]]}}})
-    assert {"round": 0, "stage": "train", "superseded": 1, "to be made": 1} in json.loads(artifact["data"])
+    assert {"round": 0, "stage": "train", "stay": None, "superseded": 1, "to be made": 1} in json.loads(
+        artifact["data"]
+    )
 
 
 def test_another_verifier_is_deployed_too(prefect: Prefect, deployments: dict[str, Any], deployed: Path) -> None:

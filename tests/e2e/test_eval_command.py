@@ -14,8 +14,7 @@ import pytest
 from storage.runs import RunFolder
 from storage.shards import manifests
 from storage.sql.catalog import query
-from tests.e2e.harness import FAKE, Prefect, wait_for
-from tests.e2e.test_interruptions import ours
+from tests.e2e.harness import FAKE, Prefect, is_alive, wait_for
 
 FEW = ("--tasks", "numbers:larger?size=8", "-k", "2", "--set", "generate.max_tokens=32")
 SHARDS = ("--set", "prompts_per_shard=1", *FAKE)
@@ -38,7 +37,7 @@ def test_killed_in_the_middle_it_continues_and_ends_as_if_nothing_had_happened(
         wait_for(lambda: shards(killed, "llama") >= 2, 120)
         family = psutil.Process(process.pid).children(recursive=True)
         os.kill(process.pid, signal.SIGKILL)
-    wait_for(lambda: not any(ours(child) for child in family))
+    wait_for(lambda: not any(is_alive(child) for child in family))
     assert shards(killed, "finished@2") < 8
     kept = {path: path.stat().st_mtime_ns for path in killed.rglob("shard-*.json")}
 

@@ -135,7 +135,7 @@ def test_a_server_that_goes_at_the_very_end_does_not_undo_a_run(server: Server, 
 
     def kill_at_the_end() -> None:
         folder = RunFolder.open(going.run)
-        wait_for(lambda: len(manifests(folder, "evaluations", 2)) == 2, 120.0)
+        wait_for(lambda: manifests(folder, "guards", 2), 120.0)
         server.kill()
 
     killer = threading.Thread(target=kill_at_the_end)
