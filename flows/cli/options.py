@@ -42,6 +42,8 @@ def _names(_: object, tokens: tuple[Token, ...]) -> tuple[str, ...]:
 def _address(_: object, tokens: tuple[Token, ...]) -> Address:
     """A folder, or the address of a prefix in a bucket, which is no path."""
     text = tokens[-1].value
+    if not text:
+        raise ValueError("is empty; name a folder")  # else it would be the current one
     return text if in_bucket(text) else Path(text)
 
 

@@ -106,8 +106,9 @@ def _stop_line(folder: RunFolder, row: Row) -> str:
     if row["action"] == "rollback":
         before = f" after {len(rollbacks(folder))} rollbacks"
     loosened = f"train.max_staleness={row['value']:.0f}" if name == STALENESS else f"guards.on_breach_of.{name}=warn"
+    best = row["reference_round"]
+    exported = f", {shell_command('export', folder.address, 'DIR', round=best - 1)} has the best policy" if best else ""
     return (
         f"{folder.address}: stopped at policy {row['round']} by {name}{before}: {row['why']}; "
-        f"{shell_command('run', folder.address, set=loosened)} goes on all the same, "
-        f"{shell_command('export', folder.address, 'DIR', round='best')} has the best policy"
+        f"{shell_command('run', folder.address, set=loosened)} goes on all the same{exported}"
     )

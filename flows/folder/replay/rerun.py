@@ -31,6 +31,8 @@ GO_ON = "redo it from round"
 REDONE = "redone"
 """Of run.json: for each time that a round was redone, what was asked, `before`: the document until then, `shards`: keys
 of what the tables had until then, or had under another name, and `undone`: when that was brought back."""
+_ASIDE = ("rejudge", "guard")
+"""Stages that only say something of what is there: nothing follows from them."""
 _OWN = (REDONE, "superseded")
 """What a line of a run does not bring back."""
 
@@ -149,12 +151,12 @@ def lines_of(folder: RunFolder) -> list[dict[str, Any]]:
 
 def stage_names() -> list[str]:
     """What `--from` takes, in the order of a round."""
-    return [stage.name for stage in STAGES.values()]
+    return [stage.name for stage in STAGES.values() if stage.name not in _ASIDE]
 
 
 def _find_stage(name: str) -> Stage:
     for stage in STAGES.values():
-        if stage.name == name:
+        if stage.name == name and name not in _ASIDE:
             return stage
     raise InputError(f"--from {name}: no such stage; choose from {', '.join(stage_names())}")
 

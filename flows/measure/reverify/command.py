@@ -38,6 +38,8 @@ def reverify_command(run_dir: Address, request: ReverifyRequest, *, as_json: boo
                 overrides=request.overrides,
                 again=request.again,
             )
+            folder = RunFolder.open(run_dir)  # it may have got further rounds while this one waited for it
+            made = open_reverification(folder, request)
         results = read_results(folder, made)
         print(json.dumps(results.as_json(), indent=2) if as_json else _text(folder, request, results), flush=True)
     if request.apply:

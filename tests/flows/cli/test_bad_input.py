@@ -212,6 +212,12 @@ def test_commands_on_what_is_no_run(tmp_path: Path, capsys: pytest.CaptureFixtur
         assert "is not a run" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize("command", [["status"], ["verify"], ["gc", "--yes"]])
+def test_an_empty_name_is_not_the_current_folder(command: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    assert main([command[0], "", *command[1:]]) == 2
+    assert "is empty; name a folder" in capsys.readouterr().err
+
+
 REFUSALS = {
     "no system role": (
         "{% if messages[0].role == 'system' %}{{ raise_exception('System role not supported') }}{% endif %}"

@@ -168,7 +168,7 @@ def test_a_stop_holds_where_the_run_stands_and_not_where_it_has_gone_on(tmp_path
         raise_if_stopped(folder, plan, 2)
     assert str(caught.value) == (
         f"{folder.address}: stopped at policy 2 by entropy: far too little; mopd run {folder.address} --set "
-        f"guards.on_breach_of.entropy=warn goes on all the same, mopd export {folder.address} DIR --round best has the "
+        f"guards.on_breach_of.entropy=warn goes on all the same, mopd export {folder.address} DIR --round 0 has the "
         "best policy"
     )
     status = run_status(folder)["guards"]
