@@ -64,18 +64,10 @@ def damaged(trial: Trial, table: str, *, manifest: bool, damage: Callable[[Path,
 @pytest.mark.faults
 @pytest.mark.parametrize("table", MADE)
 @pytest.mark.parametrize("kind", SEEN)
-def test_a_damaged_shard_is_made_again(begin: Begin, table: str, kind: str) -> None:
-    trial = begin(f"shard {kind}")
-    damaged(trial, table, manifest=False, damage=SEEN[kind])
-    trial.complete_warm()
-
-
-@pytest.mark.faults
-@pytest.mark.parametrize("table", MADE)
-@pytest.mark.parametrize("kind", SEEN)
-def test_a_damaged_manifest_is_made_again(begin: Begin, table: str, kind: str) -> None:
-    trial = begin(f"manifest {kind}")
-    damaged(trial, table, manifest=True, damage=SEEN[kind])
+@pytest.mark.parametrize("what", ["shard", "manifest"])
+def test_what_is_damaged_is_made_again(begin: Begin, table: str, kind: str, what: str) -> None:
+    trial = begin(f"{what} {kind}")
+    damaged(trial, table, manifest=what == "manifest", damage=SEEN[kind])
     trial.complete_warm()
 
 

@@ -30,11 +30,11 @@ from storage.policies import remove_weights
 from storage.runs import RunFolder
 from storage.shards import commit_shard, read_rows, verify_run
 from storage.sql.catalog import query
+from tests.flows.folder.replay.test_fork_plan import INPUTS
 from tests.flows.plan.test_plan import commit, run_of
 from tests.object_servers import ENVIRONMENT, moto, new_bucket
 from tests.storage.storage_samples import make_rows
 
-INPUTS = {"model_digest": "model", "tasks_digest": "tasks", "num_heldout": 6, "num_train": 9, "teacher_digest": None}
 EVALUATED = {"evaluate.when": "every_round", "train.keep_trainer_states": 9}
 FROZEN = ["train.teacher=frozen"]
 FASTER = ["train.learning_rate=0.5"]

@@ -23,9 +23,9 @@ from storage.digest import digest_tables
 from storage.errors import StorageError
 from storage.runs import RunFolder
 from storage.shards import manifests
+from tests.flows.folder.replay.test_fork_plan import INPUTS
 from tests.flows.plan.test_plan import commit, run_of
 
-INPUTS = {"model_digest": "model", "tasks_digest": "tasks", "num_heldout": 6, "num_train": 9, "teacher_digest": None}
 ROLLING = {"rounds": 4, "guards.on_breach": "rollback", "train.keep_trainer_states": 1}
 
 
