@@ -7,7 +7,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from flows.folder.guards import raise_if_stopped, standing_version
+from flows.folder.guards import raise_if_ended
 from flows.folder.open import ended_cleanly, open_run
 from flows.folder.replay.fork import overridden
 from flows.plan.run import RunPlan
@@ -94,8 +94,8 @@ def _nothing_to_do(settings: Settings, run_dir: Address, config: Address) -> boo
     Raises RunStopped for one that a guard ended, and that these settings don't let go on.
     """
     folder = open_run(settings, run_dir, config=_stem(config))
-    is_clean, plan = ended_cleanly(folder), RunPlan.of(folder)
-    raise_if_stopped(folder, plan, standing_version(folder, plan))
+    is_clean = ended_cleanly(folder)
+    raise_if_ended(folder)
     return is_clean and is_finished(folder)
 
 

@@ -17,7 +17,7 @@ import pyarrow.compute as pc
 from storage.index import ShardRows
 from storage.integrity import BadFile
 from storage.lookup import data_name, manifest_names, scan
-from storage.manifests import TABLES, Manifest, manifest_name, round_of
+from storage.manifests import TABLES, Manifest, round_of
 from storage.runs import RunFolder
 from storage.schemas import SCHEMAS, key_columns
 from storage.sql.tables import find_current, read_shards
@@ -134,7 +134,7 @@ def _parents(manifest: Manifest) -> list[str]:
 
 def _name_of(run: RunFolder, manifest: Manifest) -> str:
     """The manifest's file, where the run itself has the data."""
-    return "" if manifest.home else manifest_name(run, manifest.table, manifest.round, manifest.shard, manifest.key)
+    return "" if manifest.home else manifest.name_in(run)
 
 
 def find_outdated(run: RunFolder) -> tuple[list[Manifest], set[str]]:

@@ -10,7 +10,7 @@ from storage.errors import StorageError
 from storage.lineage import find_dependent_fork, read_fork_notes
 from storage.logger import LOGGER
 from storage.lookup import find_problem, list_current, manifest_names, read_manifests, scan
-from storage.manifests import KEY_LETTERS, POLICIES, REMOVABLE_PREFIX, Manifest, key_in, manifest_name, round_of
+from storage.manifests import KEY_LETTERS, POLICIES, REMOVABLE_PREFIX, Manifest, key_in, round_of
 from storage.policies import policy_depth
 from storage.runs import RunFolder
 from storage.schemas import SCHEMAS
@@ -61,7 +61,7 @@ def list_earlier(run: RunFolder, needed: Collection[str]) -> dict[str, int]:
         current, problems = scan(run, table, name=None)
         if table == POLICIES or problems:  # what is damaged may be what came after
             return set()
-        kept = {manifest_name(run, table, one.round, one.shard, one.key) for one in current}
+        kept = {one.name_in(run) for one in current}
         return {name for name in list_current(run, names) if name not in kept and key_in(name) not in letters}
 
     return _with_data(run, choose)

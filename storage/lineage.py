@@ -15,7 +15,7 @@ from typing import Any
 
 from storage.errors import StorageError
 from storage.logger import LOGGER
-from storage.manifests import POLICIES, Manifest, manifest_name, round_of
+from storage.manifests import POLICIES, Manifest, round_of
 from storage.runs import RUN_FILE, RunFolder, new_run
 from storage.stores.base import Store
 
@@ -34,10 +34,7 @@ def create_fork(
     address = store.address
     lineage = {**_describe_origin(parent, address), **lineage, **_describe_homes(parent, address, manifests)}
     draft = RunFolder(store, {**document, "lineage": lineage})
-    files = {
-        manifest_name(draft, manifest.table, manifest.round, manifest.shard, manifest.key): manifest.to_json().encode()
-        for manifest in manifests
-    }
+    files = {manifest.name_in(draft): manifest.to_json().encode() for manifest in manifests}
     notes = _write_notes(parent, store, manifests)
     try:
         store.create_all({**files, RUN_FILE: new_run(store, draft.document)})

@@ -86,6 +86,10 @@ class Manifest:
         """What a shard made from this one depends on: sha256 of the data, timings apart."""
         return self.untimed or self.sha256
 
+    def name_in(self, run: RunFolder) -> str:
+        """Where the manifest lies in a run, which may be another one than has the data."""
+        return manifest_name(run, self.table, self.round, self.shard, self.key)
+
     def list_files(self) -> Iterator[tuple[str, int, str, bool]]:
         """Each file: its path in the run folder, its bytes and sha256, and whether it may be gone."""
         if self.table != POLICIES:

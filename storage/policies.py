@@ -9,7 +9,7 @@ from pathlib import Path
 
 from storage.errors import StorageError, damaged_error
 from storage.lookup import ancestor_error, data_name
-from storage.manifests import KEY_LETTERS, REMOVED, Manifest, is_removable, is_weights, manifest_name
+from storage.manifests import KEY_LETTERS, REMOVED, Manifest, is_removable, is_weights
 from storage.runs import RunFolder
 from storage.stores.base import Damaged
 
@@ -58,7 +58,7 @@ def removed_error(run: RunFolder, policy: Manifest) -> StorageError:
 
 def remove_weights(run: RunFolder, policy: Manifest) -> None:
     """Remove a policy's weights and trainer state on purpose: its manifest says so before any of them goes."""
-    name = manifest_name(run, policy.table, policy.round, policy.shard, policy.key)
+    name = policy.name_in(run)
     info = {**policy.info, REMOVED: policy.removed or datetime.now(UTC).isoformat(timespec="seconds")}
     run.store.replace(name, replace(policy, info=info).to_json().encode())
     for file in list_weights(run, policy):

@@ -24,7 +24,7 @@ from storage.garbage import collect_garbage, remove_trainer_state
 from storage.integrity import BadFile, verify_run
 from storage.keys import shard_key
 from storage.lookup import find_manifest, find_problem, list_current, manifest_names, manifests, scan
-from storage.manifests import POLICIES, Manifest, is_removable, manifest_name, shard_place
+from storage.manifests import POLICIES, Manifest, is_removable, shard_place
 from storage.policies import policy_name
 from storage.reading import read_rows
 from storage.runs import RunFolder
@@ -148,7 +148,7 @@ def _publish(run: RunFolder, manifest: Manifest, data: Path | None = None) -> Ma
 
     `data`: where it lies; None for what is there already.
     """
-    name = manifest_name(run, manifest.table, manifest.round, manifest.shard, manifest.key)
+    name = manifest.name_in(run)
     if manifest.table != POLICIES:
         manifest = replace(manifest, created=_after_others(run, manifest))
 

@@ -71,6 +71,12 @@ def raise_if_stopped(folder: RunFolder, plan: RunPlan, version: int) -> None:
         raise RunStopped(_stop_line(folder, row))
 
 
+def raise_if_ended(folder: RunFolder) -> None:
+    """Raises RunStopped where the run ends at the policy that it stands at."""
+    plan = RunPlan.of(folder)
+    raise_if_stopped(folder, plan, standing_version(folder, plan))
+
+
 def roll_back(folder: RunFolder, say: Callable[[str], None]) -> RunFolder | None:
     """The run as it goes on from its best policy, where a breach asks for that; None where nothing does.
 

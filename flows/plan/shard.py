@@ -12,6 +12,7 @@ from typing import Any
 from mopd.groups import Candidates
 from mopd.settings import Settings
 from storage.lookup import looking_once
+from storage.manifests import manifest_name
 from storage.runs import RunFolder
 from storage.shards import Manifest, find_manifest
 
@@ -74,6 +75,10 @@ class Shard:
         """`key:content` of each shard it is made from, for the manifest."""
         there = [one.committed(folder) for one in self.read]
         return [manifest.as_parent for manifest in there if manifest is not None]
+
+    def name_in(self, folder: RunFolder) -> str:
+        """Where its manifest lies, once it is there."""
+        return manifest_name(folder, self.table, self.round, self.shard, self.key)
 
     def find(self, folder: RunFolder) -> Manifest | None:
         """Its manifest, if it is committed, whole, and made from what its parents hold now.

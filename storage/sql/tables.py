@@ -20,7 +20,7 @@ from storage.errors import StorageError
 from storage.index import MANY, IndexFile, ShardRows, describe, encode_index, fingerprint, index_name, read_index
 from storage.logger import LOGGER
 from storage.lookup import data_name, list_current, list_renamed, scan
-from storage.manifests import Manifest, manifest_name
+from storage.manifests import Manifest
 from storage.reading import read_rows
 from storage.runs import RunFolder
 from storage.schemas import LENGTHS, LONG, NAME_COLUMNS, SCHEMAS, Row, column_types
@@ -218,7 +218,7 @@ def make_index(run: RunFolder, table: str, round: int) -> IndexFile | None:
     current, problems = find_current(run, table, round) if len(files) >= MANY else ([], [])
     if len(current) < MANY or problems:
         return None
-    manifests = {manifest_name(run, table, round, one.shard, one.key): one for one in current}
+    manifests = {one.name_in(run): one for one in current}
     try:
         rows = _read_small(run, table, current)
         shards = [_describe_shard(one, _see(run, name, one, files)) for name, one in manifests.items()]

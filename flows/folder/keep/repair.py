@@ -11,7 +11,7 @@ from flows.plan.run import DIGESTS, RunPlan
 from mopd.models.teachers import has_weights
 from storage.aside import set_aside
 from storage.lookup import data_name, scan
-from storage.manifests import POLICIES, Manifest, manifest_name
+from storage.manifests import POLICIES, Manifest
 from storage.policies import has_trainer_state
 from storage.runs import RunFolder
 
@@ -90,14 +90,10 @@ def _find_forgotten(folder: RunFolder, problem: Problem, bad: Collection[str]) -
 
 def _find_policy(folder: RunFolder, version: int, bad: Collection[str]) -> Manifest | None:
     policies, _ = scan(folder, POLICIES, version - 1)
-    return next((policy for policy in policies if _name_of(folder, policy) not in bad), None)
-
-
-def _name_of(folder: RunFolder, policy: Manifest) -> str:
-    return manifest_name(folder, POLICIES, policy.round, 0, policy.key)
+    return next((policy for policy in policies if policy.name_in(folder) not in bad), None)
 
 
 def _trained_again(folder: RunFolder, policy: Manifest, problem: Problem) -> Problem:
     wanted = problem.again or problem.file
     reason = f"whole, but what {wanted} begins with was removed (train.keep_trainer_states, or mopd gc)"
-    return Problem(policy.file, reason, _name_of(folder, policy), place_of(POLICIES, policy.round, 0))
+    return Problem(policy.file, reason, policy.name_in(folder), place_of(POLICIES, policy.round, 0))

@@ -22,7 +22,7 @@ from storage.integrity import (
 )
 from storage.lineage import NOTES, read_fork_notes
 from storage.lookup import list_current, looking_once, manifest_names
-from storage.manifests import POLICIES, TABLES, Manifest, manifest_name, round_of
+from storage.manifests import POLICIES, TABLES, round_of
 from storage.runs import RunFolder
 
 Report = Callable[[int, int], None]
@@ -140,17 +140,17 @@ def _find_lost(folder: RunFolder, damaged: set[str]) -> tuple[list[Problem], set
     """What is missing although later shards were made from it, or that was made from others than stand there now; and
     what a start would make, by the names of manifests."""
     outdated, named = find_outdated(folder)
-    lost = {_name_of(folder, one): (place_of(one.table, one.round, one.shard), OUTDATED) for one in outdated}
+    lost = {one.name_in(folder): (place_of(one.table, one.round, one.shard), OUTDATED) for one in outdated}
     if not folder.document.keys() >= set(DIGESTS):
         return _problems(lost, damaged), None
     plan = RunPlan.of(folder)
     with looking_once():
         absent = [shard for shard in plan.asked(folder) if shard.find(folder) is None]
-        to_make = {_name_of(folder, shard) for shard in plan.missing_of(folder, absent)}
+        to_make = {shard.name_in(folder) for shard in plan.missing_of(folder, absent)}
         trained = {shard.key for part in plan.rounds[: _trained(folder)] for shard in _before_training(folder, part)}
     for shard in absent:
         if shard.key in named or shard.key in trained:
-            lost.setdefault(_name_of(folder, shard), (place_of(shard.table, shard.round, shard.shard), MISSING))
+            lost.setdefault(shard.name_in(folder), (place_of(shard.table, shard.round, shard.shard), MISSING))
     return _problems(lost, damaged), to_make
 
 
@@ -161,10 +161,6 @@ def _before_training(folder: RunFolder, part: RoundPlan) -> list[Shard]:
 
 def _problems(lost: dict[str, tuple[str, str]], damaged: set[str]) -> list[Problem]:
     return [Problem(name, reason, "", again) for name, (again, reason) in lost.items() if name not in damaged]
-
-
-def _name_of(folder: RunFolder, shard: Shard | Manifest) -> str:
-    return manifest_name(folder, shard.table, shard.round, shard.shard, shard.key)
 
 
 def _trained(folder: RunFolder) -> int:

@@ -8,7 +8,7 @@ from flows.plan.provenance import settings_digest, settings_slice
 from flows.plan.shard import Shard
 from flows.plan.stage import STAGES
 from storage.lookup import data_name, manifest_names
-from storage.manifests import KEY_LETTERS, Manifest, key_in, manifest_name
+from storage.manifests import KEY_LETTERS, Manifest, key_in
 from storage.runs import RunFolder
 
 Json = dict[str, Any]
@@ -85,7 +85,7 @@ def _state(folder: RunFolder, shard: Shard, manifest: Manifest | None) -> str:
 
 def _list_beside(folder: RunFolder, shard: Shard) -> list[Json]:
     """Other shards of the same place, be they superseded, of other settings, or other contexts of the same rollouts."""
-    own = manifest_name(folder, shard.table, shard.round, shard.shard, shard.key)
+    own = shard.name_in(folder)
     prefix = own.rpartition("-")[0] if shard.table != "policies" else own.removesuffix(".json")
     superseded = {key[:KEY_LETTERS] for key in folder.superseded}
     beside = []

@@ -8,9 +8,8 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from flows.folder.guards import raise_if_stopped, standing_version
+from flows.folder.guards import raise_if_ended
 from flows.folder.open import may_live
-from flows.plan.run import RunPlan
 from flows.report.watch.bars import screen
 from flows.report.watch.changes import changes
 from flows.report.watch.look import Look, Looker
@@ -41,7 +40,7 @@ def watch(folder: RunFolder, every: float | None = None, *, start_seconds: float
             last = _follow(Looker(folder), show, every or EVERY_SECONDS, start_seconds)
     except KeyboardInterrupt:
         return INTERRUPTED
-    _raise_if_stopped(RunFolder.open(folder.store))  # with the settings that it had last
+    raise_if_ended(RunFolder.open(folder.store))  # with the settings that it had last
     if last.finished:
         return 0
     who = f" ({last.holder.text})" if last.holder.text else ""
@@ -51,11 +50,6 @@ def watch(folder: RunFolder, every: float | None = None, *, start_seconds: float
         file=sys.stderr,
     )
     return FAILURE
-
-
-def _raise_if_stopped(folder: RunFolder) -> None:
-    plan = RunPlan.of(folder)
-    raise_if_stopped(folder, plan, standing_version(folder, plan))
 
 
 def _follow(looker: Looker, show: Show, every: float, start_seconds: float) -> Look:
