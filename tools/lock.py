@@ -2,23 +2,29 @@
 
 from __future__ import annotations
 
+import argparse
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 
 from bootstrap import ROOT, BootstrapError, _last_lines, _output, pip_sources, uv_command, uv_environment
 
+EXTRAS = ("memory", "ray", "s3", "tensorboard", "trackio", "wandb", "mlflow", "site", "dev")
 HEADER = """\
-# Every package of the {kind} environment, pinned. Made by `make lock` from pyproject.toml (extras {kind}, tasks,
-# memory, ray, s3, dev), requirements/embedded.in and requirements/overrides-{kind}.txt; not edited by hand.
+# Every package of the {kind} environment, pinned. Made by `make lock` from pyproject.toml (all extras),
+# requirements/embedded.in and requirements/overrides-{kind}.txt; not edited by hand.
 # Complete: installed with --no-deps by tools/bootstrap.py, for Linux on x86_64.
 """
 
 
 def main() -> int:
     """Writes both locks, or leaves both as they are and says what can't be resolved."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--upgrade", action="store_true", help="take the newest of all; default: what is locked stays")
+    arguments = parser.parse_args()
     try:
-        locks = {kind: resolve(kind) for kind in ("cpu", "cuda")}
+        locks = {kind: resolve(kind, upgrade=arguments.upgrade) for kind in ("cpu", "cuda")}
     except BootstrapError as error:
         print(f"lock: {error}", file=sys.stderr)
         return 2
@@ -28,8 +34,11 @@ def main() -> int:
     return 0
 
 
-def resolve(kind: str) -> str:
-    """The text of a lock. Raises BootstrapError when the requirements contradict each other."""
+def resolve(kind: str, *, upgrade: bool) -> str:
+    """The text of a lock, with what is locked by now where it can stay, unless all is to be upgraded.
+
+    Raises BootstrapError when the requirements contradict each other.
+    """
     python = Path(sys.executable)
     sources = pip_sources(_output([str(python), "-m", "pip", "config", "list"]))
     install = uv_command(python, Path("unused"), sources)
@@ -38,11 +47,15 @@ def resolve(kind: str) -> str:
     command = [install[0], "--no-progress", "--no-config", "pip", "compile", "--no-annotate", "--no-header"]
     command += ["--index-strategy", "unsafe-best-match", "--python-version", "3.11"]
     command += ["--python-platform", "x86_64-unknown-linux-gnu", "--extra", kind, "--extra", "tasks"]
-    for extra in ("memory", "ray", "s3", "dev"):
+    for extra in EXTRAS:
         command += ["--extra", extra]
     command += ["--override", str(requirements / f"overrides-{kind}.txt"), *source_options]
     command += [str(ROOT / "pyproject.toml"), str(requirements / "embedded.in")]
-    ended = subprocess.run(command, capture_output=True, text=True, env=uv_environment(sources))
+    with tempfile.NamedTemporaryFile("w+", suffix=".lock") as pins:
+        pins.write("" if upgrade else (requirements / f"{kind}.lock").read_text())
+        pins.flush()
+        command += ["--output-file", pins.name]
+        ended = subprocess.run(command, capture_output=True, text=True, env=uv_environment(sources))
     if ended.returncode != 0:
         raise BootstrapError(f"{kind}: {_last_lines(ended.stderr, 12)}")
     return HEADER.format(kind=kind) + ended.stdout
