@@ -1,15 +1,14 @@
 """A group: the replies to a prompt in a round, their verdicts, and who was shown to whose teacher.
 
-    round, prompt_id, dataset, verifier, answer, messages (as the student read them)
-    previous, next      prompts of the round beside it, in the order of their ids; null at the ends
-    rollouts            [{sample, policy_version, text, finish_reason, num_tokens, verdict}, ...]; verdict: {reward, success,
-                        prediction, feedback, kind, error}, null where none was given yet
-    conditions          [{condition, variant, contexts, scores}, ...], what the run trains on first (""), which is always
-                        there:
-                        contexts    [{sample, peers, dropped, no_section_reason}, ...]; peers: [{role, round, prompt_id,
-                                    sample, success, fallback, cut}, ...], sample null for the task's own solution
-                        scores      [{sample, gain, advantage, distill}, ...]; gain: how much likelier the teacher finds
-                                    the reply than the student does, as a mean over its tokens, in nats
+- `round`, `prompt_id`, `dataset`, `verifier`, `answer`, `messages` (as the student read them)
+- `previous`, `next`: prompts of the round beside it, in the order of their ids; null at the ends
+- `rollouts`: [{sample, policy_version, text, finish_reason, num_tokens, verdict}, ...]; a verdict is {reward, success,
+  prediction, feedback, kind, error}, null where none was given yet
+- `conditions`: [{condition, variant, contexts, scores}, ...]; what the run trains on ("") is first, and always there
+  - contexts: [{sample, peers, dropped, no_section_reason}, ...]; peers are {role, round, prompt_id, sample, success,
+    fallback, cut}, without a sample where that is the task's own solution
+  - scores: [{sample, gain, advantage, distill}, ...]; the gain is how much likelier the teacher finds the reply than
+    the student does: a mean over its tokens, in nats
 """
 
 from __future__ import annotations
@@ -27,7 +26,8 @@ _QUERIES = {
     "prompts": "SELECT prompt_id, dataset, verifier, answer, messages FROM prompts WHERE {where}",
     "rollouts": "SELECT prompt_id, sample, policy_version, text, finish_reason, num_tokens FROM rollouts WHERE {where} "
     "ORDER BY sample",
-    "verdicts": "SELECT prompt_id, sample, reward, success, prediction, feedback, kind, error FROM verdicts WHERE {where}",
+    "verdicts": "SELECT prompt_id, sample, reward, success, prediction, feedback, kind, error FROM verdicts "
+    "WHERE {where}",
     "contexts": "SELECT prompt_id, sample, condition, variant, peers, dropped, no_section_reason FROM contexts "
     "WHERE {where} ORDER BY sample",
     "scores": "SELECT prompt_id, sample, condition, advantage, distill, "
@@ -63,8 +63,8 @@ def group_documents(run: ViewedRun, round: int, prompts: Sequence[str]) -> Itera
 
 def make_group(round: int, prompt_id: str, rows: Rows, system: str | None) -> Json:
     """A group of its rows; `system`: the system prompt of the round. A prompt whose row is lost has no messages."""
-    prompt = next(iter(rows["prompts"]), {"dataset": None, "verifier": None, "answer": None, "messages": []})
-    neighbours = next(iter(rows["neighbours"]), {"previous": None, "next": None})
+    prompt: Json = next(iter(rows["prompts"]), {"dataset": None, "verifier": None, "answer": None, "messages": []})
+    neighbours: Json = next(iter(rows["neighbours"]), {"previous": None, "next": None})
     verdicts = {row["sample"]: _without(row, "prompt_id", "sample") for row in rows["verdicts"]}
     return {
         "round": round,

@@ -2,19 +2,18 @@
 
 What a row has, in the file's document and in a server's pages alike:
 
-    prompt_id, dataset, question (the last message of the user) and answer, as of the last round that asked it
-    rounds       [[round, successes, judged, rollouts], ...] of the rounds that asked it
-    kind         of the last of them: `none`, `mixed` or `all`, by the successes among those judged; null where none is
-    pass_rate    of the last of them that was judged; pass_rate_first: of the first
-    flips        how often it was solved (a pass rate of at least 0.5) in one round and not in the next that asked it, or
-                 the other way round, rounds without verdicts left out; flipped: whether ever
-    num_rollouts, mean_tokens (of a reply), num_contexts, num_with_peers (contexts that show any)
+- `prompt_id`, `dataset`, `question` (the last message of the user), `answer`, as of the last round that asked it
+- `rounds`: [[round, successes, judged, rollouts], ...], of the rounds that asked it
+- `kind` of the last of them: `none`, `mixed` or `all`, by the successes among those judged; null where none is
+- `pass_rate` of the last of them that was judged, `pass_rate_first` of the first
+- `flips`: how often it was solved (a pass rate of at least 0.5) in one round and not in the next that asked it, or the
+  other way round; rounds without verdicts are passed over. `flipped`: whether ever
+- `num_rollouts`, `mean_tokens` (of a reply), `num_contexts`, `num_with_peers` (contexts that show any)
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from itertools import accumulate
 from typing import Any
 
 from flows.viewer.documents.paging import PageRequest
@@ -23,8 +22,10 @@ from flows.viewer.documents.viewed import Json, ViewedRun
 
 FILTERED = ("prompt_id", "dataset", "kind", "flipped")
 """Columns of which a value can be asked for."""
-ORDERED = ("prompt_id", "dataset", "kind", "pass_rate", "pass_rate_first", "flips", "num_rollouts", "mean_tokens")
-ORDERED += ("num_with_peers",)
+ORDERED = (
+    *("prompt_id", "dataset", "kind", "pass_rate", "pass_rate_first", "flips"),
+    *("num_rollouts", "mean_tokens", "num_with_peers"),
+)
 """Columns that rows can be put in order by."""
 COUNTED = (*ORDERED, "flipped", "rounds", "num_contexts")
 """Columns that small columns of the tables give, which are read at once."""
@@ -44,7 +45,8 @@ WITH said AS (
 ), asked AS (
     SELECT
         r.*, p.dataset, coalesce(v.num_judged, 0) AS num_judged, coalesce(v.num_successes, 0) AS num_successes,
-        c.num_contexts, c.num_with_peers, v.num_successes / nullif(v.num_judged, 0) AS pass_rate
+        c.num_contexts, c.num_with_peers, v.num_successes / nullif(v.num_judged, 0) AS pass_rate,
+        CASE WHEN pass_rate = 0 THEN 'none' WHEN pass_rate = 1 THEN 'all' WHEN pass_rate > 0 THEN 'mixed' END AS kind
     FROM said AS r
     LEFT JOIN (SELECT round, prompt_id, dataset FROM prompts) AS p USING (round, prompt_id)
     LEFT JOIN judged AS v USING (round, prompt_id)
@@ -56,7 +58,7 @@ WITH said AS (
     SELECT
         prompt_id, arg_max_null(dataset, round) AS dataset,
         list([round, num_successes, num_judged, num_rollouts] ORDER BY round) AS rounds,
-        CASE arg_max_null(pass_rate, round) WHEN 0 THEN 'none' WHEN 1 THEN 'all' WHEN NULL THEN NULL ELSE 'mixed' END AS kind,
+        arg_max_null(kind, round) AS kind,
         arg_max(pass_rate, round) AS pass_rate, arg_min(pass_rate, round) AS pass_rate_first,
         count(*) FILTER (is_flip) AS flips, count(*) FILTER (is_flip) > 0 AS flipped,
         sum(num_rollouts)::BIGINT AS num_rollouts, sum(num_tokens) / sum(num_rollouts) AS mean_tokens,
@@ -119,7 +121,10 @@ def _prompt_row(counted: Json, asked: Json) -> Json:
 def _ask_texts(run: ViewedRun, rows: Sequence[Json]) -> list[Json]:
     """Questions and answers of some rows: no more shards are opened than have them."""
     last_rounds = {row["prompt_id"]: row["rounds"][-1][0] for row in rows}
-    (ids, id_values), (rounds, round_values) = one_of("prompt_id", last_rounds), one_of("round", set(last_rounds.values()))
+    (ids, id_values), (rounds, round_values) = (
+        one_of("prompt_id", last_rounds),
+        one_of("round", set(last_rounds.values())),
+    )
     asked = run.ask(
         f"SELECT round, prompt_id, answer, {_QUESTION} AS question FROM prompts WHERE {ids} AND {rounds}",
         **id_values,
@@ -149,9 +154,11 @@ def _holds(names: Iterable[str], columns: str) -> str:
 
 def _first_searched(run: ViewedRun) -> tuple[int, str | None]:
     """The first round whose questions are searched, and a line where there are earlier ones."""
-    rounds = run.ask("SELECT round, count(*) AS num FROM prompts GROUP BY round ORDER BY round DESC")
-    sums = accumulate(row["num"] for row in rounds)
-    searched = [row["round"] for row, num in zip(rounds, sums) if num <= MOST_SEARCHED] or [rounds[0]["round"]]
+    rounds = run.ask(
+        "SELECT round, sum(count(*)) OVER (ORDER BY round DESC) AS num FROM prompts GROUP BY round ORDER BY round DESC"
+    )
+    searched = [row["round"] for number, row in enumerate(rounds) if number == 0 or row["num"] <= MOST_SEARCHED]
+    first = min(searched, default=0)
     if len(searched) == len(rounds):
-        return searched[-1], None
-    return searched[-1], f"questions and answers are searched from round {searched[-1]} on, ids in all rounds"
+        return first, None
+    return first, f"questions and answers are searched from round {first} on, ids in all rounds"
