@@ -1,4 +1,4 @@
-"""What a run holds, and what the machine has: `mopd status`, `sql`, `show`, `digest`, `export` and `doctor`."""
+"""What a run holds, and what the machine has: `mopd status`, `sql`, `show`, `report`, `digest`, `export`, `doctor`."""
 
 from __future__ import annotations
 
@@ -107,6 +107,25 @@ def show(
         show_group(RunFolder.open(run), round, prompt)
     else:
         show_sample(RunFolder.open(run), round, prompt, sample)
+    return 0
+
+
+def report(
+    *runs: Annotated[str, Parameter(name="RUN")],
+    out: Annotated[Path, Parameter(name=("-o", "--out"), metavar="FILE")] = Path("report.html"),
+) -> int:
+    """Write a page of a run, or of several: one HTML file that opens without a network.
+
+    Args:
+        runs: the runs' folders, folders of runs, or patterns in quotes
+        out: the page; one that is there is replaced
+    """
+    from flows.report.sql.runs import open_runs
+    from flows.viewer.file import write_report
+
+    if not runs:
+        raise InputError("name a run, or several")
+    print(write_report(open_runs(runs), out))
     return 0
 
 
