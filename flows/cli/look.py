@@ -10,7 +10,7 @@ from typing import Annotated, Literal
 
 from cyclopts import Parameter
 
-from flows.cli.options import Name, Round, Run, WholeNumber
+from flows.cli.options import License, Name, Round, Run, WholeNumber
 from flows.runtime.exit_code import FAILURE
 from mopd.errors import InputError
 
@@ -182,24 +182,20 @@ def digest(run: Run, /) -> int:
     return 0
 
 
-def export(run: Run, folder: Path, /, *, round: Round) -> int:
-    """Copy the policy that a round trained to a folder.
+def export(run: Run, folder: Path, /, *, round: Round, license: License | None = None) -> int:
+    """Copy the policy that a round trained to a folder, with a model card.
 
     Args:
         run: the run's folder
         folder: a new one for the policy
         round: from 0 on; best: by its held-out mean@k; last: the newest
+        license: of the policy, for its card: apache-2.0 (default: what its base model's card says)
     """
-    from flows.cli.actions.named_rounds import best_round, last_round
-    from flows.folder.export import export_policy
+    from flows.cli.actions.export import export
     from storage.runs import RunFolder
 
-    opened = RunFolder.open(run)
-    if isinstance(round, int):
-        print(export_policy(opened, round, folder))
-        return 0
-    number, why = (best_round if round == "best" else last_round)(opened)
-    print(f"{export_policy(opened, number, folder)}: {why}")
+    for line in export(RunFolder.open(run), round, target=folder, license=license):
+        print(line)
     return 0
 
 
