@@ -32,6 +32,8 @@ BESIDE = 0.03
 """How far a dot stands beside its estimate."""
 FEW_POINTS = 80
 """In a panel: of more each is small."""
+MOST_NUMBERS = 8
+"""Along an axis of places."""
 INTERVAL = {"place": "place", "value": "low", "value2": "high"}
 CONFIG: Spec = {
     "font": "sans-serif",
@@ -146,13 +148,20 @@ class _Axes:
 
 
 def _places(panel: Panel, *, reverse: bool, named: bool) -> Spec:
-    axis: Spec = {"grid": False, "tickMinStep": 1, "labels": named}
+    axis: Spec = {"grid": False, "labels": named, "values": [*panel.ticks] or _whole_numbers(panel), "format": "d"}
     scale: Spec = {"nice": False, "zero": False, "reverse": reverse, "padding": 12}
     if panel.ticks:
         names = json.dumps({str(tick): name for tick, name in panel.ticks.items()})
-        axis |= {"values": [*panel.ticks], "labelExpr": f"{names}[datum.value]", "labelLimit": 0}
+        axis |= {"labelExpr": f"{names}[datum.value]", "labelLimit": 0}
         scale |= {"domain": [min(panel.ticks) - 0.5, max(panel.ticks) + 0.5], "padding": 0}
     return {"type": "quantitative", "title": panel.places_label or None, "scale": scale, "axis": axis}
+
+
+def _whole_numbers(panel: Panel) -> list[int]:
+    """Some places, evenly: rounds and steps have no halves."""
+    places = [int(place) for series in panel.series for place, _ in series.estimates]
+    first, last = min(places, default=0), max(places, default=0)
+    return [*range(first, last + 1, (last - first) // MOST_NUMBERS + 1)]
 
 
 def _values(panel: Panel) -> Spec:

@@ -105,7 +105,8 @@ def _times(run: ViewedRun) -> dict[str, str]:
         return {}
     created = run.folder.document.get("created") or began
     work = {"work": f"{clock(sum(stage_seconds(run.status).values()))} of all jobs"} if run.status else {}
-    return {"when": f"{_minute(created)} to {_minute(ended)} UTC", **work}
+    until = _minute(ended).removeprefix(created[:10]).strip()
+    return {"when": f"{_minute(created)} to {until} UTC", **work}
 
 
 def _hosts(run: ViewedRun) -> list[str]:

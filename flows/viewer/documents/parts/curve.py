@@ -90,7 +90,7 @@ def curve_figure(curves: Mapping[str, Curve]) -> Figure:
         spread=0.0,
         banded=True,
     )
-    return Figure(first.title, "", [[panel]], SIZE, legend_columns=2)
+    return Figure(first.title, "", [[panel]], SIZE, legend_columns=3)
 
 
 def curve_table(curves: Mapping[str, Curve]) -> Table:

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+from flows.plan.stage import STAGES
 from flows.report.table import Column, Table
 from flows.report.vega import PALETTE, SCHEMA
 from flows.runtime.console import clock
@@ -56,13 +57,19 @@ def _row(row: Json) -> Json:
 
 def _specification(rows: list[Json]) -> Json:
     """A bar a round, stacked by stage in the order of the work."""
-    stages = list(dict.fromkeys(row["stage"] for row in rows))
+    there = {row["stage"] for row in rows}
+    stages = [name for name in dict.fromkeys(stage.name for stage in STAGES.values()) if name in there]
     bars = [
         {"round": row["round"], "stage": row["stage"], "seconds": row["seconds"], "shown": clock(row["seconds"])}
         | {"order": stages.index(row["stage"])}
         for row in rows
     ]
-    color = {"field": "stage", "type": "nominal", "sort": stages, "legend": {"orient": "bottom", "title": None}}
+    color = {
+        "field": "stage",
+        "type": "nominal",
+        "sort": stages,
+        "legend": {"orient": "bottom", "title": None, "columns": 5},
+    }
     color |= {"scale": {"domain": stages, "range": [PALETTE[index % len(PALETTE)] for index in range(len(stages))]}}
     tips = [{"field": name, "type": "nominal"} for name in ("stage", "round", "shown")]
     return {
@@ -72,7 +79,12 @@ def _specification(rows: list[Json]) -> Json:
         "width": "container",
         "height": 215,
         "encoding": {
-            "x": {"field": "round", "type": "ordinal", "title": "round", "axis": {"labelAngle": 0}},
+            "x": {
+                "field": "round",
+                "type": "ordinal",
+                "title": "round, or policy that was evaluated",
+                "axis": {"labelAngle": 0},
+            },
             "y": {"field": "seconds", "type": "quantitative", "title": "seconds", "axis": {"tickCount": 6}},
             "color": color,
             "order": {"field": "order", "type": "quantitative"},
