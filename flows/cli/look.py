@@ -113,20 +113,23 @@ def show(
 def report(
     *runs: Annotated[str, Parameter(name="RUN")],
     out: Annotated[Path, Parameter(name=("-o", "--out"), metavar="FILE")] = Path("report.html"),
+    max_megabytes: Annotated[float | None, Parameter(metavar="NUMBER")] = None,
 ) -> int:
     """Write a page of a run, or of several: one HTML file that opens without a network.
 
     Args:
         runs: the runs' folders, folders of runs, or patterns in quotes
         out: the page; one that is there is replaced
+        max_megabytes: of data in it; groups that are too many for it are left out (default: 20)
     """
-    from flows.report.sql.runs import open_runs
-    from flows.viewer.file import write_report
+    from flows.viewer.file import MAX_MEGABYTES, report_command
 
     if not runs:
         raise InputError("name a run, or several")
-    print(write_report(open_runs(runs), out))
-    return 0
+    megabytes = MAX_MEGABYTES if max_megabytes is None else max_megabytes
+    if not (math.isfinite(megabytes) and megabytes > 0):
+        raise InputError(f"--max-megabytes {megabytes:g}: give more than 0")
+    return 0 if report_command(runs, out, megabytes) else FAILURE
 
 
 def trace(
