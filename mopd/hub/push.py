@@ -95,13 +95,11 @@ def push_files(
     if not sys.stderr.isatty():
         disable_progress_bars()
     name, removed = repository.name, _list_stale(repository, files, owned)
-    operations = [
-        *(
-            CommitOperationAdd(file, str(content) if isinstance(content, Path) else content)
-            for file, content in files.items()
-        ),
-        *(CommitOperationDelete(file) for file in removed),
+    operations: list[CommitOperationAdd | CommitOperationDelete] = [
+        CommitOperationAdd(file, content if isinstance(content, bytes) else str(content))
+        for file, content in files.items()
     ]
+    operations += [CommitOperationDelete(file) for file in removed]
     made = _make(repository, private=private) if repository.commit is None else "nothing was changed there"
     with _push_errors(name, repository.setting, f"{made}; start again, what was sent is not sent twice"):
         commit = HfApi().create_commit(name.repo, operations, commit_message=message, parent_commit=repository.commit)

@@ -157,7 +157,7 @@ def test_a_policy_goes_back_to_the_hub(hub: Hub, user: User, config: Path, tmp_p
     assert card.data.datasets == ["acme/sums"]
     assert {result.dataset_revision for result in card.data.eval_results or ()} == {commits[SUMS]}
     assert f"from `acme/student` at commit `{commits[STUDENT]}`, by" in card.text
-    assert f"Teacher: `external` with path `\"acme/teacher@{commits[TEACHER]}\"`." in card.text
+    assert f'Teacher: `external` with path `"acme/teacher@{commits[TEACHER]}"`.' in card.text
     assert 'model = LLM("acme/policy")' in card.text
     offline = user.mopd("export", run, tmp_path / "policy", "--round", "0", HF_ENDPOINT=NOWHERE)
     assert offline.stdout == f"{tmp_path}/policy\n", offline.stderr
