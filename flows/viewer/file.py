@@ -15,6 +15,7 @@ from flows.report.report import read_reports
 from flows.report.sql.runs import open_runs
 from flows.viewer.contents import OF_RUN, document_key
 from flows.viewer.documents.measures import analyses, measures
+from flows.viewer.documents.pairs import pairs
 from flows.viewer.documents.viewed import Json, ViewedRun, viewed_runs
 from flows.viewer.kept_groups import pack_groups
 from flows.viewer.packer import Packer
@@ -88,6 +89,8 @@ def make_report(
             packer.add(document_key(run, name), make(run))
     reports = [*(report for run in runs for report in analyses(run)), *reports]
     packer.add("measures", measures(reports))
+    if len(runs) > 1:
+        packer.add("pairs", pairs(runs))
     left_out = []
     for number, run in enumerate(runs):
         room = max(max_megabytes * 1e6 - packer.size, 0) / (len(runs) - number)

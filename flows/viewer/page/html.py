@@ -13,7 +13,7 @@ from flows.viewer.page.libraries import libraries, notices
 APP = files("flows.viewer.page") / "app"
 SCRIPTS = (
     *("dom", "text", "theme", "source", "router", "chart", "table", "keys"),
-    *("numbers", "overview", "measures", "libraries"),
+    *("numbers", "overview", "measures", "compare", "libraries"),
     "app",
 )
 """Our scripts, in the order in which they are read: all are one module."""
