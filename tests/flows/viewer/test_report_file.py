@@ -61,7 +61,6 @@ def test_only_a_report_is_replaced(run: RunFolder, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("words", "line"),
     [
-        ([], "mopd: name a run, or several"),
         (["nothing"], "mopd: nothing: is no run and holds none; name runs, a folder of runs, or a pattern in quotes"),
         (["run", "-o", "run"], "mopd: -o run: is a folder; name a file"),
         (["run", "-o", "no/x.html"], "mopd: -o no/x.html: there is no folder no; make it, or name another file"),
