@@ -122,7 +122,7 @@ def report(
     Args:
         runs: the runs' folders, folders of runs, or patterns in quotes; and folders of what was measured
         out: the page; one that is there is replaced
-        max_megabytes: of data in it; groups that are too many for it are left out (default: 20)
+        max_megabytes: of data in it; groups that are too many for it are left out (default: 30)
     """
     from flows.viewer.file import MAX_MEGABYTES, report_command
 
