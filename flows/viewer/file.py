@@ -131,8 +131,8 @@ def _pack_run(run: ViewedRun, packer: Packer, max_megabytes: float, say: Say) ->
     if kept.num_kept == kept.num_groups:
         return []
     return [
-        f"{run.id}: {kept.num_kept:,} of {kept.num_groups:,} groups are in the file, of each round about as many, those "
-        f"with both outcomes first; all: mopd view {run.folder.address}, or --max-megabytes above {max_megabytes:g}"
+        f"{run.id}: {kept.num_kept:,} of {kept.num_groups:,} groups are in the file, of each round about as "
+        f"many, those with both outcomes first; all: mopd view {run.folder.address}, or --max-megabytes above {max_megabytes:g}"
     ]
 
 
