@@ -89,7 +89,7 @@ def make_report(
     for number, run in enumerate(runs):
         room = max(max_megabytes * 1e6 - packer.size, 0) / (len(runs) - number)
         packer.max_bytes = packer.size + (1 - _RESERVED_SHARE) * room
-        left_out += _pack_run(run, packer, max_megabytes, say)
+        left_out += _pack_run(run, packer, say)
     damaged = [f"{run.id}: {line}" if len(runs) > 1 else line for run in runs for line in run.problems]
     html = page(packer.scripts(directory(runs, [*left_out, *damaged])))
     return ReportFile(html.encode(), left_out, damaged)
@@ -122,7 +122,7 @@ def save_report(report: ReportFile, out: Path) -> None:
     write_files(out.parent, {out.name: report.html})
 
 
-def _pack_run(run: ViewedRun, packer: Packer, max_megabytes: float, say: Say) -> list[str]:
+def _pack_run(run: ViewedRun, packer: Packer, say: Say) -> list[str]:
     """The groups of a run, as many as fit; a line that says what was left out."""
     progress = _Progress(run, say)
     kept = pack_groups(run, packer, progress.tell)
@@ -130,10 +130,9 @@ def _pack_run(run: ViewedRun, packer: Packer, max_megabytes: float, say: Say) ->
         packer.add(key, document)
     if kept.num_kept == kept.num_groups:
         return []
-    return [
-        f"{run.id}: {kept.num_kept:,} of {kept.num_groups:,} groups are in the file, of each round about as "
-        f"many, those with both outcomes first; all: mopd view {run.folder.address}, or --max-megabytes above {max_megabytes:g}"
-    ]
+    share = f"{kept.num_kept:,} of {kept.num_groups:,} groups are in the file"
+    order = "of each round about as many, those with both outcomes first"
+    return [f"{run.id}: {share}, {order}; all: mopd view {run.folder.address}, or a higher --max-megabytes"]
 
 
 class _Progress:
