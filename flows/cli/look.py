@@ -1,4 +1,4 @@
-"""What a run holds, and what the machine has: `mopd status`, `sql`, `show`, `digest`, `export` and `doctor`."""
+"""What a run holds, and what the machine has: `mopd status`, `sql`, `show`, `digest`, `export`, `track`, `doctor`."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Annotated, Literal
 
 from cyclopts import Parameter
 
-from flows.cli.options import Name, Round, Run, WholeNumber
+from flows.cli.options import Name, Names, Round, Run, WholeNumber
 from flows.runtime.exit_code import FAILURE
 from mopd.errors import InputError
 
@@ -179,6 +179,18 @@ def export(run: Run, folder: Path, /, *, round: Round) -> int:
     number, why = (best_round if round == "best" else last_round)(opened)
     print(f"{export_policy(opened, number, folder)}: {why}")
     return 0
+
+
+def track(run: Run, /, *, to: Annotated[Names, Parameter(metavar="NAME,NAME")] = ()) -> int:
+    """Send to trackers what they have not of a run.
+
+    Args:
+        run: the run's folder
+        to: tensorboard, wandb, trackio, mlflow (default: those of its setting report.trackers)
+    """
+    from flows.cli.actions.track import track_command
+
+    return track_command(run, to)
 
 
 def doctor() -> int:

@@ -68,6 +68,7 @@ COMMANDS: dict[str, dict[str, Any]] = {
     },
     "digest": {"RUN": NEEDED},
     "export": {"RUN": NEEDED, "FOLDER": NEEDED, "--round": NEEDED},
+    "track": {"RUN": NEEDED, "--to": ()},
     "verify": {"RUN": NEEDED, "--json": False},
     "repair": {"RUN": NEEDED},
     "gc": {"RUN": NEEDED, "--keep-policies": None, "--yes": False},
