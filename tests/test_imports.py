@@ -20,7 +20,7 @@ ENGINE_MODULE = ROOT / "mopd" / "engines" / "vllm_engine.py"
 HEAVY = ("torch", "transformers", "vllm", "prefect")
 
 
-FLOORS = ("cli", "measure", "run", "execute", "trackers", "report", "folder", "plan", "runtime")
+FLOORS = ("cli", "measure", "run", "execute", "trackers", "viewer", "report", "folder", "plan", "runtime")
 """Rooms of flows/: each may import itself and those behind it. `run` is what stands on the first level."""
 
 

@@ -1,4 +1,4 @@
-"""What a run holds, and what the machine has: `mopd status`, `sql`, `show`, `digest`, `export`, `track`, `doctor`."""
+"""What a run holds, and what the machine has: `mopd status`, `sql`, `show`, `report` and others; `mopd doctor`."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Annotated, Literal
 
 from cyclopts import Parameter
 
-from flows.cli.options import Name, Names, Round, Run, WholeNumber
+from flows.cli.options import License, Name, Names, Repository, Round, Run, WholeNumber
 from flows.runtime.exit_code import FAILURE
 from mopd.errors import InputError
 
@@ -110,6 +110,28 @@ def show(
     return 0
 
 
+def report(
+    *runs: Annotated[str, Parameter(name="RUN")],
+    out: Annotated[Path, Parameter(name=("-o", "--out"), metavar="FILE")] = Path("report.html"),
+    max_megabytes: Annotated[float | None, Parameter(metavar="NUMBER")] = None,
+) -> int:
+    """Write a page of a run, or of several: one HTML file that opens without a network.
+
+    Args:
+        runs: the runs' folders, folders of runs, or patterns in quotes
+        out: the page; one that is there is replaced
+        max_megabytes: of data in it; groups that are too many for it are left out (default: 20)
+    """
+    from flows.viewer.file import MAX_MEGABYTES, report_command
+
+    if not runs:
+        raise InputError("name a run, or several")
+    megabytes = MAX_MEGABYTES if max_megabytes is None else max_megabytes
+    if not (math.isfinite(megabytes) and megabytes > 0):
+        raise InputError(f"--max-megabytes {megabytes:g}: give more than 0")
+    return 0 if report_command(runs, out, megabytes) else FAILURE
+
+
 def trace(
     run: Run,
     /,
@@ -160,24 +182,32 @@ def digest(run: Run, /) -> int:
     return 0
 
 
-def export(run: Run, folder: Path, /, *, round: Round) -> int:
-    """Copy the policy that a round trained to a folder.
+def export(
+    run: Run,
+    folder: Path | None = None,
+    /,
+    *,
+    round: Round,
+    license: License | None = None,
+    push: Repository | None = None,
+    private: bool = False,
+) -> int:
+    """Copy the policy that a round trained to a folder, with a model card, or put it on the hub.
 
     Args:
         run: the run's folder
         folder: a new one for the policy
         round: from 0 on; best: by its held-out mean@k; last: the newest
+        license: of the policy, for its card: apache-2.0 (default: what its base model's card says)
+        push: a repository of the hub, made where there is none: one commit
+        private: make the repository a private one
     """
-    from flows.cli.actions.named_rounds import best_round, last_round
-    from flows.folder.export import export_policy
+    from flows.cli.actions.export import export
     from storage.runs import RunFolder
 
     opened = RunFolder.open(run)
-    if isinstance(round, int):
-        print(export_policy(opened, round, folder))
-        return 0
-    number, why = (best_round if round == "best" else last_round)(opened)
-    print(f"{export_policy(opened, number, folder)}: {why}")
+    for line in export(opened, round, target=folder, license=license, push=push, private=private):
+        print(line, flush=True)
     return 0
 
 

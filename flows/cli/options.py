@@ -57,5 +57,7 @@ RunFolder = Annotated[Address, Parameter(name="--run", metavar="DIR", converter=
 Reader = Annotated[str, Parameter(metavar="MODULE:FUNCTION")]
 Verifier = Annotated[str, Parameter(metavar="NAME|MODULE:FUNCTION")]
 Name = Annotated[str, Parameter(metavar="NAME")]
+License = Annotated[str, Parameter(metavar="ID")]
+Repository = Annotated[str, Parameter(metavar="ORG/NAME")]
 Source = Annotated[str, Parameter(name="SRC")]
 Device = Annotated[str, Parameter(metavar="SIZE")]

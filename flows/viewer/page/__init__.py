@@ -1,0 +1,1 @@
+"""The page: our scripts and style, the libraries that it has inside, and how it is put together."""

@@ -1,0 +1,54 @@
+// Charts from Vega-Lite specifications that Python makes; their colours are the style's variables.
+
+/** A chart, drawn once it is in the page. `alt`: what is to be seen, in a few words; `onclick(datum)`: a mark was chosen. */
+function chart(specification, alt, { onclick = null } = {}) {
+  const drawing = el("div", { class: "drawing" });
+  whenShown(drawing, async () => {
+    const { view: drawn } = await vegaEmbed(drawing, { ...specification, config: CHART_CONFIG }, CHART_OPTIONS);
+    if (onclick) drawn.addEventListener("click", (_, item) => item?.datum && onclick(item.datum));
+  });
+  return el("figure", { class: "chart", role: "img", "aria-label": alt }, drawing);
+}
+
+/** Do something once a node is in the page and has a size. */
+function whenShown(node, act) {
+  const observer = new ResizeObserver(() => {
+    if (!node.isConnected) return;
+    observer.disconnect();
+    act();
+  });
+  observer.observe(node);
+}
+
+const CHART_OPTIONS = { ast: true, actions: false, defaultStyle: false, renderer: "svg", tooltip: showTip };
+
+const CHART_CONFIG = {
+  background: "transparent",
+  font: "system-ui, sans-serif",
+  axis: {
+    labelColor: "var(--faint)", titleColor: "var(--text)", titleFontWeight: 500,
+    gridColor: "var(--line)", domainColor: "var(--line)", tickColor: "var(--line)",
+  },
+  legend: { labelColor: "var(--text)", titleColor: "var(--text)", titleFontWeight: 500 },
+  title: { color: "var(--text)", fontWeight: 600, anchor: "start" },
+  view: { stroke: "transparent" },
+  mark: { color: "var(--series-1)" },
+  rule: { color: "var(--faint)" },
+  text: { color: "var(--text)" },
+  range: { category: [1, 2, 3, 4, 5, 6].map((number) => `var(--series-${number})`) },
+};
+
+/** Vega's tooltip, as text. */
+function showTip(_, event, item, value) {
+  const tip = document.getElementById("tip") ?? document.body.appendChild(el("div", { id: "tip", role: "status" }));
+  const lines = value && typeof value === "object" ? Object.entries(value).map(([name, one]) => `${name}: ${one}`) : [value];
+  tip.hidden = value === null || value === undefined || value === "";
+  tip.textContent = tip.hidden ? "" : lines.join("\n");
+  tip.style.left = `${Math.min(event.clientX + 12, innerWidth - tip.offsetWidth - 8)}px`;
+  tip.style.top = `${event.clientY + 12}px`;
+}
+
+function hideTip() {
+  const tip = document.getElementById("tip");
+  if (tip) tip.hidden = true;
+}

@@ -1,0 +1,92 @@
+// Where documents come from: out of the page itself, or from `mopd view`. Views ask `source` and don't know which.
+//
+//   source.directory                        {runs: [{id, name, address}], made, version, left_out: [line]}
+//   await source.get(run, name, parameters) a document, as flows/viewer/documents/ has it; null where the page lacks it.
+//                                           `run`: null for what is of no run alone: measures, pairs
+//   await source.page(run, name, request)   some rows of a table: {rows, total, filtered, note};
+//                                           request: {start, length, search, order: [[column, "asc" | "desc"]], filters: {column: value}}
+
+const MOST_BLOCKS = 24; // unpacked at a time
+
+class FileSource {
+  constructor() {
+    const { blocks, ...directory } = JSON.parse(document.getElementById("directory").textContent);
+    this.directory = directory;
+    this.places = new Map(Object.entries(blocks));
+    this.unpacked = new Map();
+  }
+
+  /** What is of a group lies together: the directory knows a group by its round and prompt. */
+  async get(run, name, parameters = {}) {
+    const { round, prompt } = parameters;
+    const values = Object.values(parameters);
+    const number = this.places.get(documentKey(prompt === undefined ? [run, name, ...values] : [run, round, prompt]));
+    return number === undefined ? null : (await this.block(number)).get(documentKey([run, name, ...values])) ?? null;
+  }
+
+  /** The documents that are packed together, by their keys. */
+  block(number) {
+    if (!this.unpacked.has(number)) {
+      if (this.unpacked.size >= MOST_BLOCKS) this.unpacked.delete(this.unpacked.keys().next().value);
+      this.unpacked.set(number, unpack(document.getElementById(`block-${number}`).textContent));
+    }
+    return this.unpacked.get(number);
+  }
+
+  async page(run, name, { start, length, search = "", order = [], filters = {} }) {
+    const { rows, note } = await this.get(run, name);
+    const words = search.toLowerCase().split(/\s+/).filter(Boolean);
+    const wanted = Object.entries(filters);
+    const found = rows.filter((row) => wanted.every(([column, value]) => row[column] === value) && has(row, words));
+    for (const [column, way] of [...order].reverse()) found.sort((a, b) => compare(a[column], b[column], way));
+    return { rows: found.slice(start, start + length), total: rows.length, filtered: found.length, note };
+  }
+}
+
+function documentKey(parts) {
+  return parts.filter((part) => part !== null).join("/");
+}
+
+class ServerSource {
+  constructor(directory) {
+    this.directory = directory;
+  }
+
+  static async open() {
+    return new ServerSource(await ask("api/directory", {}));
+  }
+
+  get(run, name, parameters = {}) {
+    return ask(`api/run/${encodeURIComponent(run)}/${name}`, parameters);
+  }
+
+  page(run, name, request) {
+    return ask(`api/run/${encodeURIComponent(run)}/${name}`, { ...request, order: JSON.stringify(request.order) });
+  }
+}
+
+/** gzip in base64, of documents by their keys. */
+async function unpack(base64) {
+  const bytes = Uint8Array.from(atob(base64), (character) => character.charCodeAt(0));
+  const stream = new Blob([bytes]).stream().pipeThrough(new DecompressionStream("gzip"));
+  return new Map(Object.entries(JSON.parse(await new Response(stream).text())));
+}
+
+async function ask(path, parameters) {
+  const token = new URLSearchParams(location.search).get("token");
+  const answer = await fetch(`${path}?${new URLSearchParams(parameters)}`, { headers: { Authorization: `Bearer ${token}` } });
+  if (answer.status === 404) return null;
+  if (!answer.ok) throw new Error(await answer.text());
+  return answer.json();
+}
+
+function has(row, words) {
+  const text = Object.values(row).filter((value) => typeof value === "string").join(" ").toLowerCase();
+  return words.every((word) => text.includes(word));
+}
+
+function compare(a, b, way) {
+  if (a === null || b === null) return (a === null) - (b === null); // what is missing comes last, either way
+  const order = typeof a === "string" ? a.localeCompare(b) : a - b;
+  return way === "desc" ? -order : order;
+}
