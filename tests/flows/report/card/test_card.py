@@ -13,7 +13,6 @@ import pytest
 import yaml
 from huggingface_hub import ModelCard
 
-from flows.cli import main
 from flows.folder.export import export_files, policy_files
 from flows.folder.replay.fork import fork_run
 from flows.plan.conditions import settings_of
@@ -165,18 +164,3 @@ def test_a_card_that_says_nothing_of_a_license(tmp_path: Path, text: str) -> Non
     (tmp_path / "README.md").write_text(text)
     assert card_license(tmp_path / "README.md") is None
     assert card_license(tmp_path / "absent.md") is None
-
-
-def test_export_says_where_and_what_is_to_be_filled_in(
-    run: RunFolder, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    assert main(["export", str(run.path), str(tmp_path / "a"), "--round", "1"]) == 0
-    assert capsys.readouterr().out == (
-        f"{tmp_path}/a\nREADME.md: the license is not known; fill it in, or give --license\n"
-    )
-    assert main(["export", str(run.path), str(tmp_path / "b"), "--round", "last", "--license", "mit"]) == 0
-    assert capsys.readouterr().out == f"{tmp_path}/b: policy 2, of round 1: the newest\n"
-    assert {path.name for path in (tmp_path / "b").iterdir()} >= {"README.md", "mopd.json", "model.safetensors"}
-    assert main(["export", str(run.path), str(tmp_path / "c"), "--round", "1", "--license", "My own"]) == 2
-    assert capsys.readouterr().err.startswith("mopd: --license My own: is no identifier of a license")
-    assert not (tmp_path / "c").exists()
