@@ -12,7 +12,7 @@ from flows.cli import main
 from storage.runs import RunFolder
 from tests.flows.plan.test_plan import finish, run_of
 from tests.mopd.hub.hub_server import Hub
-from tests.mopd.hub.hub_uploads import writable_hub
+from tests.mopd.hub.hub_uploads import newest_files, writable_hub
 
 REPO = "acme/policy"
 MADE_BY = {"num_train": 4, "versions": {"mopd": "0.1.0"}, "code_revision": "abc"}
