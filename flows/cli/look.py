@@ -10,7 +10,7 @@ from typing import Annotated, Literal
 
 from cyclopts import Parameter
 
-from flows.cli.options import License, Name, Names, Repository, Round, Run, WholeNumber
+from flows.cli.options import License, Name, Names, NewFolder, Repository, Round, Run, WholeNumber
 from flows.runtime.exit_code import FAILURE
 from mopd.errors import InputError
 
@@ -184,7 +184,7 @@ def digest(run: Run, /) -> int:
 
 def export(
     run: Run,
-    folder: Path | None = None,
+    folder: NewFolder | None = None,
     /,
     *,
     round: Round,
