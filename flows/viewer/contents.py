@@ -5,20 +5,24 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
+from flows.viewer.documents.group import group_documents
 from flows.viewer.documents.overview import overview
+from flows.viewer.documents.prompts import prompt_filters, prompts
 from flows.viewer.documents.viewed import Json, ViewedRun
 
 Group = tuple[int, str]
 """A round and the id of a prompt."""
+Keyed = tuple[Any, ...]
+"""What tells a document from others of its name, and the document."""
 
-OF_RUN: Mapping[str, Callable[[ViewedRun], Json]] = {"overview": overview}
+OF_RUN: Mapping[str, Callable[[ViewedRun], Json]] = {
+    "overview": overview,
+    "prompts": prompts,
+    "prompt_filters": prompt_filters,
+}
 """Made of a run once."""
-OF_GROUPS: Mapping[str, Callable[[ViewedRun, int, Sequence[str]], Iterator[tuple[Any, ...]]]] = {}
-"""Of some groups of a round, by few queries: the prompt's id, what else is in the document's key, and the document."""
-OF_KEPT: Mapping[str, Callable[[ViewedRun, Sequence[Group]], Json]] = {}
-"""Of the groups that the file has room for."""
-OF_ALL: Mapping[str, Callable[[Sequence[ViewedRun]], Json | None]] = {}
-"""Of all runs together; None where there is nothing to say."""
+OF_GROUPS: Mapping[str, Callable[[ViewedRun, int, Sequence[str]], Iterator[Keyed]]] = {"group": group_documents}
+"""Of some groups of a round, by few queries: the prompt's id, what else tells documents apart, and the document."""
 
 
 def documents_of(run: ViewedRun, round: int, prompts: Sequence[str]) -> dict[str, dict[str, Json]]:
@@ -26,6 +30,10 @@ def documents_of(run: ViewedRun, round: int, prompts: Sequence[str]) -> dict[str
     found: dict[str, dict[str, Json]] = {prompt: {} for prompt in prompts}
     for name, make in OF_GROUPS.items():
         for prompt, *others, document in make(run, round, prompts):
-            key = "/".join(map(str, (run.id, name, round, prompt, *others)))
-            found[prompt][key] = document
+            found[prompt][document_key(run, name, round, prompt, *others)] = document
     return found
+
+
+def document_key(run: ViewedRun, *parts: Any) -> str:
+    """What the page asks for a document by."""
+    return "/".join(map(str, (run.id, *parts)))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 import time
 from collections.abc import Callable, Sequence
@@ -9,17 +10,18 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
 
+from flows.report.report import read_reports
 from flows.report.sql.runs import open_runs
-from flows.viewer.contents import OF_ALL, OF_KEPT, OF_RUN
-from flows.viewer.documents.viewed import ViewedRun, viewed_runs
+from flows.viewer.contents import OF_RUN, document_key
+from flows.viewer.documents.viewed import Json, ViewedRun, viewed_runs
 from flows.viewer.kept_groups import pack_groups
 from flows.viewer.packer import Packer
 from flows.viewer.page.html import MARK, page
 from mopd.byte_text import byte_text
 from mopd.errors import InputError
 from storage.runs import RunFolder
+from storage.stores.address import in_bucket
 from storage.stores.files import write_files
 
 MAX_MEGABYTES = 20.0
@@ -44,7 +46,12 @@ class ReportFile:
 def report_command(words: Sequence[str], out: Path, max_megabytes: float) -> bool:
     """Write the page of what the words name, and say so; whether no shard had to be left out."""
     check_target(out)
-    report = make_report(open_runs(words), max_megabytes=max_megabytes, say=_say)
+    reports = {word: read_reports(Path(word)) for word in words if not in_bucket(word) and Path(word).is_dir()}
+    names = [word for word in words if not reports.get(word)]
+    if not names:
+        raise InputError(f"{' '.join(words)}: holds what was measured; name a run, too")
+    given = [report for found in reports.values() for report in found]
+    report = make_report(open_runs(names), given, max_megabytes=max_megabytes, say=_say)
     save_report(report, out)
     print(f"{out}: {byte_text(len(report.html))}")
     for line in (*report.left_out, *report.damaged):
@@ -63,17 +70,21 @@ def write_report(folders: Sequence[RunFolder], out: Path) -> Path:
 
 
 def make_report(
-    folders: Sequence[RunFolder], *, max_megabytes: float = MAX_MEGABYTES, say: Say = lambda line: None
+    folders: Sequence[RunFolder],
+    reports: Sequence[Json] = (),
+    *,
+    max_megabytes: float = MAX_MEGABYTES,
+    say: Say = lambda line: None,
 ) -> ReportFile:
-    """The page of some runs, with at most so many megabytes of data. `say` is told how far it is, now and then."""
+    """The page of some runs and of what was measured, with at most so many megabytes of data.
+
+    `say` is told how far it is, now and then.
+    """
     runs = viewed_runs(list(folders))
     packer = Packer(max_bytes=0)
     for run in runs:
         for name, make in OF_RUN.items():
-            packer.add(f"{run.id}/{name}", make(run))
-    for name, make_together in OF_ALL.items():
-        if (document := make_together(runs)) is not None:
-            packer.add(name, document)
+            packer.add(document_key(run, name), make(run))
     left_out = []
     for number, run in enumerate(runs):
         room = max(max_megabytes * 1e6 - packer.size, 0) / (len(runs) - number)
@@ -84,7 +95,7 @@ def make_report(
     return ReportFile(html.encode(), left_out, damaged)
 
 
-def directory(runs: Sequence[ViewedRun], left_out: Sequence[str]) -> dict[str, Any]:
+def directory(runs: Sequence[ViewedRun], left_out: Sequence[str]) -> Json:
     """What the page knows before it asks for anything."""
     return {
         "version": version("mopd"),
@@ -100,6 +111,8 @@ def check_target(out: Path) -> None:
         raise InputError(f"-o {out}: is a folder; name a file")
     if not out.parent.is_dir():
         raise InputError(f"-o {out}: there is no folder {out.parent}; make it, or name another file")
+    if not os.access(out.parent, os.W_OK):
+        raise InputError(f"-o {out}: nothing can be written there; name another file")
     if out.exists() and MARK not in _beginning(out):
         raise InputError(f"-o {out}: is there and is no report; name another file")
 
@@ -113,13 +126,11 @@ def _pack_run(run: ViewedRun, packer: Packer, max_megabytes: float, say: Say) ->
     """The groups of a run, as many as fit; a line that says what was left out."""
     progress = _Progress(run, say)
     kept, total = pack_groups(run, packer, progress.tell)
-    for name, make in OF_KEPT.items():
-        packer.add(f"{run.id}/{name}", make(run, kept))
     if len(kept) == total:
         return []
     return [
-        f"{run.id}: {len(kept):,} of {total:,} groups are in the file, of each round as many, those with both outcomes "
-        f"first; all: mopd view {run.folder.address}, or --max-megabytes above {max_megabytes:g}"
+        f"{run.id}: {len(kept):,} of {total:,} groups are in the file, of each round about as many, those with both "
+        f"outcomes first; all: mopd view {run.folder.address}, or --max-megabytes above {max_megabytes:g}"
     ]
 
 

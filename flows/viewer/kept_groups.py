@@ -1,4 +1,4 @@
-"""Which groups a file has room for: of each round as many, those with both outcomes first.
+"""Which groups a file has room for: of each round about as many, those with both outcomes first.
 
 The last round's are packed first, then the first one's, then the others' backwards. Prompts go by their ids, so that
 rounds keep the same ones, which can be compared.
@@ -7,7 +7,7 @@ rounds keep the same ones, which can be compared.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from itertools import groupby
+from typing import NamedTuple
 
 from flows.viewer.contents import Group, documents_of
 from flows.viewer.documents.viewed import ViewedRun
@@ -20,12 +20,21 @@ CHUNK_TOKENS = 200_000
 _SURE_SHARE = 0.9
 """Of the groups that should fit, those that the next turn tries: groups differ."""
 _GROUPS = """
-SELECT round, prompt_id, num_rollouts * mean_tokens AS tokens FROM groups
+WITH placed AS (SELECT round, prompt_id, row_number() OVER () AS place FROM prompts)
+SELECT round, prompt_id, coalesce(num_rollouts * mean_tokens, 0) AS tokens, coalesce(place, 0) AS place
+FROM groups LEFT JOIN placed USING (round, prompt_id)
 ORDER BY round, kind IS DISTINCT FROM 'mixed', prompt_id
 """
 
-Sized = tuple[str, float]
-"""A prompt's id, and the tokens of its replies."""
+
+class Sized(NamedTuple):
+    """A group of a round, before its documents are made."""
+
+    prompt: str
+    tokens: float
+    """Of its replies."""
+    place: int
+    """Of the prompt in its table: neighbours lie in one shard."""
 
 
 def pack_groups(run: ViewedRun, packer: Packer, say: Callable[[int, int], None]) -> tuple[list[Group], int]:
@@ -34,7 +43,7 @@ def pack_groups(run: ViewedRun, packer: Packer, say: Callable[[int, int], None])
     `say` is told how many of how many are done. Returns the groups that are in the file, and how many there are.
     """
     waiting = _groups_by_round(run)
-    groups = [(round, prompt) for round, sized in waiting.items() for prompt, _ in sized]
+    groups = [(round, prompt) for round, sized in waiting.items() for prompt, *_ in sized]
     begun, turn, done = packer.size, FIRST_TURN, 0
     while any(waiting.values()) and not packer.is_full:
         for round, sized in waiting.items():
@@ -55,8 +64,9 @@ def group_place(run: ViewedRun, group: Group) -> str:
 
 def _groups_by_round(run: ViewedRun) -> dict[int, list[Sized]]:
     """In the order in which they are packed."""
-    rows = groupby(run.ask(_GROUPS), key=lambda row: int(row["round"]))
-    sized = {round: [(row["prompt_id"], row["tokens"] or 0) for row in of_round] for round, of_round in rows}
+    sized: dict[int, list[Sized]] = {}
+    for row in run.ask(_GROUPS):
+        sized.setdefault(row["round"], []).append(Sized(row["prompt_id"], row["tokens"], row["place"]))
     first, *others = sorted(sized) or [0]
     order = [*others[-1:], first, *others[-2::-1]]
     return {round: sized[round] for round in order if round in sized}
@@ -76,9 +86,9 @@ def _chunks(sized: Sequence[Sized]) -> Iterator[list[str]]:
     """Prompts whose replies have about CHUNK_TOKENS together."""
     prompts: list[str] = []
     total = 0.0
-    for prompt, tokens in sized:
-        prompts.append(prompt)
-        total += tokens
+    for group in sorted(sized, key=lambda group: group.place):
+        prompts.append(group.prompt)
+        total += group.tokens
         if total >= CHUNK_TOKENS:
             yield prompts
             prompts, total = [], 0.0
