@@ -29,7 +29,7 @@ async function showGroup(place) {
     el("h1", {}, "Prompt ", el("bdi", {}, shownText(prompt)), `, round ${round}`),
     groupWays(run, group, asked),
     groupFacts(group), messagesPanel(group.messages),
-    groupControls(run, group, asked, choices, draw),
+    el("h2", {}, "Replies"), groupControls(run, group, asked, choices, draw),
     body);
 }
 
@@ -119,7 +119,7 @@ function missingLines({ rollouts }, { contexts, scores }) {
 
 function groupControls(run, group, asked, choices, draw) {
   const choice = (label, name, options, otherwise = "") => el("label", {}, `${label} `, el("select", {
-    id: `choose-${name}`,
+    id: `choose-${name}`, "aria-label": label,
     onchange: ({ target }) => {
       choices[name] = target.value;
       if (target.value === otherwise) delete choices[name];

@@ -52,6 +52,7 @@ function firstAndLast({ rounds, pass_rate: last, pass_rate_first: first }) {
 function filterRow({ datasets }, chosen, change) {
   const choice = (column, name, options) =>
     el("label", {}, `${name} `, el("select", {
+      "aria-label": name,
       onchange: ({ target }) => {
         delete chosen[column];
         if (target.value !== "") chosen[column] = JSON.parse(target.value);
