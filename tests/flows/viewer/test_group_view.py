@@ -56,7 +56,7 @@ def replies(tab: Any, place: str = "main") -> list[str]:
 def test_the_prompt_and_its_replies(group: Any) -> None:
     messages = group.get_by_role("region", name="The prompt").locator(".message")
     assert messages.all_text_contents() == ["systemBe kind.", f"userHow much is {ODD}?"]
-    assert group.get_by_text("1 of 2 judged replies succeed, 1 have no verdict.").is_visible()
+    assert group.get_by_text("1 of 2 judged replies succeed, 1 without a verdict.").is_visible()
     cards = [card.inner_text() for card in group.locator(".reply").all()]
     assert "✗ failure" in cards[0] and "✓ success" in cards[1] and "? no verdict" in cards[2]
     assert f"Reply 1 to {ODD}." in cards[1]

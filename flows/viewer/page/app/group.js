@@ -107,7 +107,7 @@ function groupColumn(run, group, choices) {
 function outcomeLine({ rollouts }) {
   const count = (name) => rollouts.filter((reply) => outcomeOf(reply).name === name).length;
   const unjudged = count("unjudged");
-  return `${count("success")} of ${rollouts.length - unjudged} judged replies succeed${unjudged ? `, ${unjudged} have no verdict` : ""}.`;
+  return `${count("success")} of ${rollouts.length - unjudged} judged replies succeed${unjudged ? `, ${unjudged} without a verdict` : ""}.`;
 }
 
 /** Stages that have not made anything of this group, and why. */

@@ -51,7 +51,7 @@ function drawMap(run, rows, rounds, { isWide, say }) {
   const boxes = cells.map((cell, index) => mapBox(cell, index, at(cell), size));
   const [across, down] = isWide ? [rows.length, rounds.length] : [rounds.length, rows.length];
   const [width, height] = [size.left + across * size.width + 1, size.top + down * size.height + 1];
-  const drawing = svg("svg", { class: "map-cells", width, height, viewBox: `0 0 ${width} ${height}`, "aria-hidden": "true" }, roundLabels(rounds, size, isWide), boxes, cursor);
+  const drawing = svg("svg", { class: "map-cells", width, height, viewBox: `0 0 ${width} ${height}`, "aria-hidden": "true" }, mapHatch(), roundLabels(rounds, size, isWide), boxes, cursor);
   let chosen = -1;
   const choose = (index) => {
     chosen = index;
@@ -73,6 +73,11 @@ function drawMap(run, rows, rounds, { isWide, say }) {
       choose(next);
     },
   }, drawing);
+}
+
+/** What fills cells of groups that nobody judged. */
+function mapHatch() {
+  return svg("pattern", { id: "map-hatch", class: "map-hatch", width: 5, height: 5, patternUnits: "userSpaceOnUse" }, svg("path", { d: "M0,5L5,0" }));
 }
 
 /** A cell a prompt and round that asked it: `column` counts prompts, `line` rounds. */
@@ -97,7 +102,7 @@ function mapBox(cell, index, [x, y], { left, top, width, height }) {
   });
   if (width < 22 || rate === null) return box;
   const place = { x: startX + width / 2, y: startY + height / 2 };
-  return [box, svg("text", { class: rate > 0.65 ? "on-full" : "on-empty", ...place }, String(cell.asked[1]))];
+  return [box, svg("text", { class: rate >= 0.8 ? "on-full" : "on-empty", ...place }, String(cell.asked[1]))];
 }
 
 /** The rounds' numbers, as many as have room. */

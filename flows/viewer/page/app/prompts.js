@@ -45,7 +45,7 @@ function promptName({ prompt_id, question }) {
 
 /** The pass rate of the last round that was judged, behind that of the first. */
 function firstAndLast({ rounds, pass_rate: last, pass_rate_first: first }) {
-  return rounds.length > 1 && last !== null ? `${percent(first)} → ${percent(last)}` : percent(last);
+  return rounds.length > 1 && last !== null ? `${(100 * first).toFixed(1)} → ${percent(last)}` : percent(last);
 }
 
 /** Selects for what rows can be filtered by; `change` is called once `chosen` has what was selected. */

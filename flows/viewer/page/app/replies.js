@@ -60,7 +60,7 @@ function replyFacts({ verdict, num_tokens: tokens, finish_reason: finish }, scor
   const facts = [
     ["reward", verdict?.reward !== null && number(verdict?.reward)],
     ["prediction", verdict?.prediction && oneLine(verdict.prediction)],
-    ["length", `${number(tokens, 9)} tokens, ${finish === "length" ? "cut" : finish}`],
+    ["length", `${number(tokens, 9)} ${tokens === 1 ? "token" : "tokens"}, ${finish === "length" ? "cut" : finish}`],
     ["advantage", score && score.advantage !== null && signed(score.advantage)],
     ["teacher − student", score && score.gain !== null && `${signed(score.gain)} nats a token`],
     ["feedback", verdict?.feedback && longText(verdict.feedback, SHOWN_OF_REPLY)],
@@ -71,6 +71,7 @@ function replyFacts({ verdict, num_tokens: tokens, finish_reason: finish }, scor
 
 /** With its sign, a real minus. */
 function signed(value) {
+  if (value === 0) return "0";
   return `${value < 0 ? "−" : "+"}${number(Math.abs(value))}`;
 }
 
