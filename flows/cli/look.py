@@ -1,4 +1,4 @@
-"""What a run holds, and what the machine has: `mopd status`, `sql`, `show`, `report`, `digest`, `export`, `doctor`."""
+"""What a run holds, and what the machine has: `mopd status`, `sql`, `show`, `report` and others; `mopd doctor`."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Annotated, Literal
 
 from cyclopts import Parameter
 
-from flows.cli.options import License, Name, Round, Run, WholeNumber
+from flows.cli.options import License, Name, Names, NewFolder, Repository, Round, Run, WholeNumber
 from flows.runtime.exit_code import FAILURE
 from mopd.errors import InputError
 
@@ -111,21 +111,21 @@ def show(
 
 
 def report(
-    *runs: Annotated[str, Parameter(name="RUN")],
-    out: Annotated[Path, Parameter(name=("-o", "--out"), metavar="FILE")] = Path("report.html"),
+    runs: Annotated[list[str], Parameter(name="RUN…")],
+    /,
+    *,
+    out: Annotated[Path, Parameter(name=("--out", "-o"), metavar="FILE")] = Path("report.html"),
     max_megabytes: Annotated[float | None, Parameter(metavar="NUMBER")] = None,
 ) -> int:
     """Write a page of a run, or of several: one HTML file that opens without a network.
 
     Args:
-        runs: the runs' folders, folders of runs, or patterns in quotes
+        runs: the runs' folders, folders of runs, or patterns in quotes; and folders of what was measured
         out: the page; one that is there is replaced
-        max_megabytes: of data in it; groups that are too many for it are left out (default: 20)
+        max_megabytes: of data in it; groups that are too many for it are left out (default: 30)
     """
     from flows.viewer.file import MAX_MEGABYTES, report_command
 
-    if not runs:
-        raise InputError("name a run, or several")
     megabytes = MAX_MEGABYTES if max_megabytes is None else max_megabytes
     if not (math.isfinite(megabytes) and megabytes > 0):
         raise InputError(f"--max-megabytes {megabytes:g}: give more than 0")
@@ -182,21 +182,45 @@ def digest(run: Run, /) -> int:
     return 0
 
 
-def export(run: Run, folder: Path, /, *, round: Round, license: License | None = None) -> int:
-    """Copy the policy that a round trained to a folder, with a model card.
+def export(
+    run: Run,
+    folder: NewFolder | None = None,
+    /,
+    *,
+    round: Round,
+    license: License | None = None,
+    push: Repository | None = None,
+    private: bool = False,
+) -> int:
+    """Copy the policy that a round trained to a folder, with a model card, or put it on the hub.
 
     Args:
         run: the run's folder
         folder: a new one for the policy
         round: from 0 on; best: by its held-out mean@k; last: the newest
         license: of the policy, for its card: apache-2.0 (default: what its base model's card says)
+        push: a repository of the hub, made where there is none: one commit
+        private: make the repository a private one
     """
     from flows.cli.actions.export import export
     from storage.runs import RunFolder
 
-    for line in export(RunFolder.open(run), round, target=folder, license=license):
-        print(line)
+    opened = RunFolder.open(run)
+    for line in export(opened, round, target=folder, license=license, push=push, private=private):
+        print(line, flush=True)
     return 0
+
+
+def track(run: Run, /, *, to: Annotated[Names, Parameter(metavar="NAME,NAME")] = ()) -> int:
+    """Send to trackers what they have not of a run.
+
+    Args:
+        run: the run's folder
+        to: tensorboard, wandb, trackio, mlflow (default: those of its setting report.trackers)
+    """
+    from flows.cli.actions.track import track_command
+
+    return track_command(run, to)
 
 
 def doctor() -> int:
