@@ -12,12 +12,15 @@ from flows.viewer.page.libraries import libraries, notices
 
 APP = files("flows.viewer.page") / "app"
 SCRIPTS = (
-    *("dom", "text", "theme", "source", "router", "chart", "table", "keys"),
-    *("numbers", "overview", "measures", "libraries"),
+    *("dom", "text", "theme", "source", "router", "chart", "table", "keys", "numbers"),
+    "overview",
+    *("pass_rates", "prompts", "heat", "group", "graph", "replies"),
+    "measures",
+    "libraries",
     "app",
 )
-"""Our scripts, in the order in which they are read: all are one module."""
-STYLES = ("style", "parts", "tables", "numbers")
+"""Our scripts, in the order in which they are read: all are one module. Views stand in the page's head in this order."""
+STYLES = ("style", "parts", "tables", "numbers", "prompts", "group")
 """Our style: the frame, what views are made of, then what is of one view alone."""
 MARK = "mopd-report"
 """Of a file that is a report, and may be written again."""
