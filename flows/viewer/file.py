@@ -13,7 +13,7 @@ from pathlib import Path
 
 from flows.report.report import read_reports
 from flows.report.sql.runs import open_runs
-from flows.viewer.contents import OF_RUN, document_key
+from flows.viewer.contents import OF_RUN, document_key, documents_of_kept
 from flows.viewer.documents.viewed import Json, ViewedRun, viewed_runs
 from flows.viewer.kept_groups import pack_groups
 from flows.viewer.packer import Packer
@@ -126,6 +126,8 @@ def _pack_run(run: ViewedRun, packer: Packer, max_megabytes: float, say: Say) ->
     """The groups of a run, as many as fit; a line that says what was left out."""
     progress = _Progress(run, say)
     kept, total = pack_groups(run, packer, progress.tell)
+    for key, document in documents_of_kept(run, kept):
+        packer.add(key, document)
     if len(kept) == total:
         return []
     return [
