@@ -15,12 +15,13 @@ SCRIPTS = (
     *("dom", "text", "theme", "source", "router", "chart", "table", "keys", "numbers"),
     "overview",
     *("pass_rates", "prompts", "heat", "group", "graph", "replies"),
+    *("walk", "tokens", "token_panel", "teacher", "rollout", "rollouts"),
     "measures",
     "libraries",
     "app",
 )
 """Our scripts, in the order in which they are read: all are one module. Views stand in the page's head in this order."""
-STYLES = ("style", "parts", "tables", "numbers", "prompts", "group")
+STYLES = ("style", "parts", "tables", "numbers", "prompts", "group", "rollout")
 """Our style: the frame, what views are made of, then what is of one view alone."""
 MARK = "mopd-report"
 """Of a file that is a report, and may be written again."""
