@@ -20,7 +20,7 @@ SCRIPTS = (
     "libraries",
     "app",
 )
-"""Our scripts, in the order in which they are read: all are one module. The head of the page has its views in this order."""
+"""Our scripts, in the order in which they are read: one module. The head of the page has the views in this order."""
 STYLES = ("style", "parts", "tables", "numbers", "prompts", "group", "rollout")
 """Our style: the frame, what views are made of, then what is of one view alone."""
 MARK = "mopd-report"
