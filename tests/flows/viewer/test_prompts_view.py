@@ -62,7 +62,7 @@ def test_what_stands_in_a_row_is_what_sql_says(table: Any, run: ViewedRun) -> No
     assert (row["pass_rate_first"], row["pass_rate"]) == (asked[0]["rate"], asked[1]["rate"]) == (0.25, 0.75)
     name, answer, _, rate, flips, shown, tokens = cells(table, ODD)
     assert name == f"How much is {ODD}?{ODD}"
-    assert (answer, rate, flips, shown, tokens) == ("15", "25.0 % → 75.0 %", "1", "6 of 8", "2.5")
+    assert (answer, rate, flips, shown, tokens) == ("15", "25.0 → 75.0 %", "1", "6 of 8", "2.5")
     assert cells(table, "lost")[3] == "–"
 
 
