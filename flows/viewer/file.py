@@ -13,7 +13,7 @@ from pathlib import Path
 
 from flows.report.report import read_reports
 from flows.report.sql.runs import open_runs
-from flows.viewer.contents import OF_RUN, document_key, documents_of_kept
+from flows.viewer.contents import OF_RUN, document_key, kept_contents
 from flows.viewer.documents.viewed import Json, ViewedRun, viewed_runs
 from flows.viewer.kept_groups import pack_groups
 from flows.viewer.packer import Packer
@@ -24,12 +24,12 @@ from storage.runs import RunFolder
 from storage.stores.address import in_bucket
 from storage.stores.files import write_files
 
-MAX_MEGABYTES = 20.0
-"""Of data, by default: what a mail may carry."""
+MAX_MEGABYTES = 30.0
+"""Of data, by default: 10,000 short rollouts."""
 QUIET_SECONDS = 5.0
 """Between two lines that say how far it is."""
 _RESERVED_SHARE = 0.05
-"""Of what groups may take, for the table of the rollouts that were kept."""
+"""Of what groups may take, for the tables and words of the rollouts that were kept."""
 
 Say = Callable[[str], None]
 
@@ -89,7 +89,7 @@ def make_report(
     for number, run in enumerate(runs):
         room = max(max_megabytes * 1e6 - packer.size, 0) / (len(runs) - number)
         packer.max_bytes = packer.size + (1 - _RESERVED_SHARE) * room
-        left_out += _pack_run(run, packer, max_megabytes, say)
+        left_out += _pack_run(run, packer, say)
     damaged = [f"{run.id}: {line}" if len(runs) > 1 else line for run in runs for line in run.problems]
     html = page(packer.scripts(directory(runs, [*left_out, *damaged])))
     return ReportFile(html.encode(), left_out, damaged)
@@ -122,18 +122,17 @@ def save_report(report: ReportFile, out: Path) -> None:
     write_files(out.parent, {out.name: report.html})
 
 
-def _pack_run(run: ViewedRun, packer: Packer, max_megabytes: float, say: Say) -> list[str]:
+def _pack_run(run: ViewedRun, packer: Packer, say: Say) -> list[str]:
     """The groups of a run, as many as fit; a line that says what was left out."""
     progress = _Progress(run, say)
-    kept, total = pack_groups(run, packer, progress.tell)
-    for key, document in documents_of_kept(run, kept):
+    kept = pack_groups(run, packer, progress.tell)
+    for key, document in kept_contents(run, kept):
         packer.add(key, document)
-    if len(kept) == total:
+    if kept.num_kept == kept.num_groups:
         return []
-    return [
-        f"{run.id}: {len(kept):,} of {total:,} groups are in the file, of each round about as many, those with both "
-        f"outcomes first; all: mopd view {run.folder.address}, or --max-megabytes above {max_megabytes:g}"
-    ]
+    share = f"{kept.num_kept:,} of {kept.num_groups:,} groups are in the file"
+    order = "of each round about as many, those with both outcomes first"
+    return [f"{run.id}: {share}, {order}; all: mopd view {run.folder.address}, or a higher --max-megabytes"]
 
 
 class _Progress:

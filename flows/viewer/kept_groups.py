@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from typing import NamedTuple
 
-from flows.viewer.contents import Group, documents_of
+from flows.viewer.contents import Kept, document_key, group_contents
 from flows.viewer.documents.viewed import ViewedRun
 from flows.viewer.packer import Packer
 
@@ -37,29 +37,28 @@ class Sized(NamedTuple):
     """Of the prompt in its table: neighbours lie in one shard."""
 
 
-def pack_groups(run: ViewedRun, packer: Packer, say: Callable[[int, int], None]) -> tuple[list[Group], int]:
+def pack_groups(run: ViewedRun, packer: Packer, say: Callable[[int, int], None]) -> Kept:
     """Pack groups in turns, as many of each round in a turn, until all are packed or some don't fit.
 
-    `say` is told how many of how many are done. Returns the groups that are in the file, and how many there are.
+    `say` is told how many of how many are done.
     """
     waiting = _groups_by_round(run)
-    groups = [(round, prompt) for round, sized in waiting.items() for prompt, *_ in sized]
+    prompts = {round: [group.prompt for group in sized] for round, sized in waiting.items()}
+    kept = Kept(sum(map(len, prompts.values())))
     begun, turn, done = packer.size, FIRST_TURN, 0
     while any(waiting.values()) and not packer.is_full:
         for round, sized in waiting.items():
             taken, waiting[round] = sized[:turn], sized[turn:]
-            _pack(run, round, taken, packer)
+            _pack(run, round, taken, packer, kept)
             done += len(taken)
-            say(done, len(groups))
+            say(done, kept.num_groups)
         rounds_left = sum(map(bool, waiting.values()))
         fitting = (packer.max_bytes - packer.size) / max((packer.size - begun) / done, 1)
         turn = max(1, int(_SURE_SHARE * fitting / max(rounds_left, 1)))
-    return [group for group in groups if group_place(run, group) in packer.places], len(groups)
-
-
-def group_place(run: ViewedRun, group: Group) -> str:
-    """What the file's directory calls a group."""
-    return f"{run.id}/{group[0]}/{group[1]}"
+    for round, of_round in prompts.items():
+        if packed := [prompt for prompt in of_round if document_key(run, round, prompt) in packer.places]:
+            kept.prompts[round] = packed
+    return kept
 
 
 def _groups_by_round(run: ViewedRun) -> dict[int, list[Sized]]:
@@ -72,13 +71,13 @@ def _groups_by_round(run: ViewedRun) -> dict[int, list[Sized]]:
     return {round: sized[round] for round in order if round in sized}
 
 
-def _pack(run: ViewedRun, round: int, sized: Sequence[Sized], packer: Packer) -> None:
+def _pack(run: ViewedRun, round: int, sized: Sequence[Sized], packer: Packer, kept: Kept) -> None:
     """Groups of a round; they lie in blocks of their own."""
     for prompts in _chunks(sized):
         if packer.is_full:
             return
-        for prompt, documents in documents_of(run, round, prompts).items():
-            packer.add_group(group_place(run, (round, prompt)), documents)
+        for prompt, documents in group_contents(run, round, prompts, kept).items():
+            packer.add_group(document_key(run, round, prompt), documents)
     packer.flush()
 
 

@@ -42,9 +42,6 @@ def make_document(run: ViewedRun, group: GroupRows, sample: int, num_top: int) -
     """A rollout out of its group's rows."""
     rollout, settings = group.of("rollouts")[sample], run.settings(group.round)
     readings = [reading(group, sample, condition, settings, num_top) for condition in group.conditions]
-    run.named_tokens.update(rollout["token_ids"].tolist())
-    for one in readings:
-        run.named_tokens.update(*one["top"]["ids"] if one and one["top"] else ())
     prompt = group.prompt or {"dataset": None, "answer": None, "messages": []}
     place = {"round": group.round, "prompt": group.prompt_id, "sample": sample}
     return {

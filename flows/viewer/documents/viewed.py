@@ -26,8 +26,6 @@ class ViewedRun:
     """In addresses: unlike any other run's of the page."""
     problems: list[str] = field(default_factory=list)
     """A line for each damaged shard that an answer had to leave out."""
-    named_tokens: set[int] = field(default_factory=set)
-    """Token ids that the documents of rollouts have named so far: a page needs their texts."""
     _shards: dict[tuple[str, int], list[Manifest]] = field(default_factory=dict, repr=False)
 
     def ask(self, sql: str, **parameters: Any) -> list[Json]:

@@ -21,6 +21,14 @@ def vocabulary(run: ViewedRun, ids: Iterable[int] | None = None) -> Json:
     return {"texts": {str(number): texts[number] for number in known}, "special": special}
 
 
+def token_ids(rollout: Json) -> set[int]:
+    """The ids that the document of a rollout names."""
+    ids = set(rollout["token_ids"])
+    for reading in rollout["readings"]:
+        ids.update(*reading["top"]["ids"] if reading["top"] else ())
+    return ids
+
+
 def join_tokens(token_ids: Sequence[int], texts: Sequence[str], decode: Callable[[Sequence[int]], str]) -> list[Json]:
     """Where tokens are characters only together: the first one, how many, and their text."""
     pieces: list[Json] = []

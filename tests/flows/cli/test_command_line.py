@@ -76,6 +76,7 @@ COMMANDS: dict[str, dict[str, Any]] = {
         "--push": None,
         "--private": False,
     },
+    "track": {"RUN": NEEDED, "--to": ()},
     "verify": {"RUN": NEEDED, "--json": False},
     "repair": {"RUN": NEEDED},
     "gc": {"RUN": NEEDED, "--keep-policies": None, "--yes": False},

@@ -44,24 +44,23 @@ def test_each_round_keeps_its_share(run: ViewedRun, max_bytes: float, monkeypatc
     monkeypatch.setattr("flows.viewer.packer.BLOCK_BYTES", 3000)
     packer = Packer(max_bytes)
     said: list[tuple[int, int]] = []
-    kept, total = pack_groups(run, packer, lambda done, of: said.append((done, of)))
-    assert total == 60 and said[0] == (FIRST_TURN, 60)
+    kept = pack_groups(run, packer, lambda done, of: said.append((done, of)))
+    assert kept.num_groups == 60 and said[0] == (FIRST_TURN, 60)
     assert packer.size <= max_bytes < packer.size + 15e3
-    rounds = [round for round, _ in kept]
-    assert list(dict.fromkeys(rounds)) == [2, 0, 1][: len(set(rounds))]  # the last round, the first one, the others
-    assert {(2, prompt) for prompt in MIXED} <= set(kept)
+    assert list(kept.prompts) == [2, 0, 1][: len(kept.prompts)]  # the last round, the first one, the others
+    assert kept.prompts[2][:2] == sorted(MIXED)
     if max_bytes == 60e3:
-        counts = [rounds.count(round) for round in range(3)]
-        assert min(counts) >= FIRST_TURN and max(counts) - min(counts) <= 4
+        counts = [len(prompts) for prompts in kept.prompts.values()]
+        assert len(counts) == 3 and min(counts) >= FIRST_TURN and max(counts) - min(counts) <= 4
 
 
 def test_a_run_that_fits_is_there_whole(run: ViewedRun) -> None:
     packer = Packer(1e9)
-    kept, total = pack_groups(run, packer, lambda done, of: None)
-    assert len(kept) == total == 60 and not packer.is_full
+    kept = pack_groups(run, packer, lambda done, of: None)
+    assert kept.num_kept == kept.num_groups == 60 and not packer.is_full
     assert {"run/0/p00", "run/2/p19"} <= packer.places.keys()
 
 
 def test_a_run_that_has_nothing_yet_has_no_groups(tmp_path: Path) -> None:
     empty = ViewedRun(RunFolder.create(tmp_path / "empty", {"settings": {}}), "empty")
-    assert pack_groups(empty, Packer(1e9), lambda done, of: None) == ([], 0)
+    assert pack_groups(empty, Packer(1e9), lambda done, of: None).num_groups == 0
