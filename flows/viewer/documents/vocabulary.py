@@ -22,9 +22,11 @@ def vocabulary(run: ViewedRun, ids: Iterable[int] | None = None) -> Json:
 
 
 def token_ids(rollout: Json) -> set[int]:
-    """The ids that the document of a rollout names: a file needs their texts."""
-    tops = [reading["top"]["ids"] for reading in rollout["readings"] if reading["top"]]
-    return set(rollout["token_ids"]).union(*(ids for top in tops for ids in top))
+    """The ids that the document of a rollout names."""
+    ids = set(rollout["token_ids"])
+    for reading in rollout["readings"]:
+        ids.update(*reading["top"]["ids"] if reading["top"] else ())
+    return ids
 
 
 def join_tokens(token_ids: Sequence[int], texts: Sequence[str], decode: Callable[[Sequence[int]], str]) -> list[Json]:

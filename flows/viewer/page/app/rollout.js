@@ -85,7 +85,7 @@ function verdictStrip(rollout, reading, row) {
   const { verdict } = rollout;
   return el("section", { class: "panel verdict", "aria-label": "Verdict" },
     el("p", { class: "row" }, el("span", { class: `badge ${outcomeClass(verdict.outcome)}` }, verdict.outcome),
-      verdict.kind && el("span", {}, verdict.kind), verdict.error && el("span", { class: "problem" }, oneLine(verdict.error)),
+      verdict.kind && oneLine(verdict.kind, 60), verdict.error && el("span", { class: "problem" }, oneLine(verdict.error)),
       row?.turned && el("span", { class: "badge" }, shownText(`verdict turned: ${row.turned}`)),
       row?.flip && el("span", { class: "badge" }, `its prompt was ${row.flip} in this round`),
       el("span", { class: "faint" }, trainingText(reading))),
@@ -101,7 +101,7 @@ function verdictFacts(rollout, reading) {
     ["reward", number(verdict.reward ?? null)],
     ["prediction", verdict.prediction ? oneLine(verdict.prediction, 60) : MISSING],
     ["right answer", rollout.answer ? oneLine(rollout.answer, 60) : MISSING],
-    ["tokens", `${number(rollout.token_ids.length, 9)}, ${end === "length" ? "cut" : end}`],
+    ["tokens", oneLine(`${number(rollout.token_ids.length, 9)}, ${end === "length" ? "cut" : end}`, 40)],
     ["advantage", signed(reading?.score?.advantage ?? null)],
     ["teacher − student", shifts ? `${signed(meanOf(shifts))} nats a token` : MISSING],
     ["apart", shifts ? `${number(meanOf(magnitudes(shifts)))} nats a token` : MISSING],
@@ -155,7 +155,7 @@ function contextChoice(rollout, reading, place) {
     const shifts = shiftsOf(one.score);
     const apart = meanOf(magnitudes(shifts));
     return el("tr", { class: one === reading ? "chosen" : null }, el("th", { scope: "row" }, one === reading ? [contextName(one), el("span", { class: "faint" }, " (shown)")] : el("a", { href: placeWith(place, { context: one.condition }) }, contextName(one))),
-      el("td", {}, one.context?.variant ?? MISSING), el("td", { class: "num" }, one.context ? one.context.peers.length : MISSING), el("td", { class: "num" }, signed(meanOf(shifts))), el("td", { class: "num" }, number(apart)));
+      el("td", {}, one.context ? oneLine(one.context.variant, 40) : MISSING), el("td", { class: "num" }, one.context ? one.context.peers.length : MISSING), el("td", { class: "num" }, signed(meanOf(shifts))), el("td", { class: "num" }, number(apart)));
   });
   return el("div", {},
     el("p", { class: "row" }, el("label", {}, "context ", el("select", { id: "context", onchange: (event) => { location.hash = placeWith(place, { context: event.target.value }); } },

@@ -35,7 +35,7 @@ function teacherContext(rollout, reading) {
   if (!context) return el("p", { class: "missing" }, "No context: the run has not come so far, or leaves this group out (generate.groups).");
   const isLocated = context.spans.length === context.peers.length;
   return el("div", {},
-    el("p", {}, el("span", { class: "faint" }, "peer policy "), context.variant, el("span", { class: "faint" }, ", shown as "), context.rendering, el("span", { class: "faint" }, `, ${number(context.num_tokens, 9)} tokens`)),
+    el("p", {}, el("span", { class: "faint" }, "peer policy "), oneLine(context.variant, 40), el("span", { class: "faint" }, ", shown as "), context.rendering, el("span", { class: "faint" }, `, ${number(context.num_tokens, 9)} tokens`)),
     context.peers.length === 0 ? el("p", { class: "missing" }, `The prompt alone: ${context.no_section_reason ?? "no peers"}.`) : el("ul", { class: "peers" }, context.peers.map((peer) => el("li", {}, peerLine(peer, rollout)))),
     context.dropped.length > 0 && el("p", { class: "missing" }, `Dropped for the budget (condition.max_context_tokens): ${context.dropped.map((role) => ROLE_NAMES[role] ?? role).join(", ")}.`),
     !isLocated && el("p", { class: "missing" }, "Not every peer is marked in the text: a heading is spelled out in it, so it isn't certain where one ends."),
