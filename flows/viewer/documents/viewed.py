@@ -8,14 +8,14 @@ from typing import Any
 
 from flows.report.sql.knowledge import KNOWLEDGE, token_texts
 from storage.runs import RunFolder
-from storage.sql.catalog import query_runs
+from storage.sql.catalog import Catalog
 
 Json = dict[str, Any]
 
 
 @dataclass
 class ViewedRun:
-    """One run of a page."""
+    """One run of a page, at one moment; may be asked from several threads at once."""
 
     folder: RunFolder
     id: str
@@ -25,9 +25,14 @@ class ViewedRun:
 
     def ask(self, sql: str, **parameters: Any) -> list[Json]:
         """The rows of a query over the run's tables and views, by the names of their columns."""
-        result = query_runs([self.folder], sql, parameters, KNOWLEDGE)
+        result = self.catalog.ask(sql, parameters)
         self.problems += [line for line in result.excluded if line not in self.problems]
         return [dict(zip(result.columns, row)) for row in result.rows]
+
+    @cached_property
+    def catalog(self) -> Catalog:
+        """The run's tables as of one moment: what comes later is in those of another ViewedRun."""
+        return Catalog([self.folder], KNOWLEDGE)
 
     @cached_property
     def vocabulary(self) -> list[str]:
