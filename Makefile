@@ -1,13 +1,12 @@
 # Each target does its own set-up: only Python >= 3.11, make and pip's package sources are needed.
 PYTHON ?= python3
 BIN := .venv/bin
-RUN ?= runs/demo-$(shell date +%Y%m%d-%H%M%S)
 
 # Bytecode is kept in .venv even where the environment says not to: vLLM's import is three times as fast with it.
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-cluster test-faults lint docs lock clean environment
+.PHONY: help demo test test-cluster test-faults lint docs site release lock clean environment
 
 help: ## show this list
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 20
@@ -15,6 +14,7 @@ help: ## show this list
 environment: ## build .venv from the pinned lock; does nothing when it is up to date
 	@$(PYTHON) tools/bootstrap.py
 
+demo: RUN := $(or $(RUN),runs/demo-$(shell date +%Y%m%d-%H%M%S))
 demo: environment ## multi-rollout distillation of a real model, end to end (RUN=folder, at most 12 minutes)
 	@$(BIN)/mopd run examples/demo.yaml --run $(RUN)
 	@$(BIN)/python -m flows.cli.demo $(RUN)
@@ -38,9 +38,17 @@ docs: environment ## write the generated pages of docs/ again
 	@$(BIN)/python tools/sql_page.py
 	@$(BIN)/python benchmarks/scale_on_paper.py --write
 
+site: environment ## docs/ as a site, in build/site
+	@NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --quiet -f tools/site/mkdocs.yml
+
+release: environment ## sdist and wheel of VERSION in dist/, and what CHANGELOG.md says of it in build/release_notes.md
+	@mkdir -p build
+	@$(BIN)/python tools/release_notes.py $(VERSION) > build/release_notes.md
+	@$(BIN)/uv build --quiet --no-build-isolation --offline --python $(BIN)/python --out-dir dist .
+
 lock: environment ## resolve requirements/*.lock again
 	@$(BIN)/python tools/lock.py
 
 clean: ## remove the environment and what tools left behind; runs are kept
-	@rm -rf .venv build *.egg-info .pytest_cache .ruff_cache .mypy_cache .hypothesis
+	@rm -rf .venv build dist *.egg-info .pytest_cache .ruff_cache .mypy_cache .hypothesis
 	@find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -10,7 +10,7 @@ from typing import Annotated, Literal
 
 from cyclopts import Parameter
 
-from flows.cli.options import Name, Round, Run, WholeNumber
+from flows.cli.options import License, Name, Round, Run, WholeNumber
 from flows.runtime.exit_code import FAILURE
 from mopd.errors import InputError
 
@@ -113,20 +113,23 @@ def show(
 def report(
     *runs: Annotated[str, Parameter(name="RUN")],
     out: Annotated[Path, Parameter(name=("-o", "--out"), metavar="FILE")] = Path("report.html"),
+    max_megabytes: Annotated[float | None, Parameter(metavar="NUMBER")] = None,
 ) -> int:
     """Write a page of a run, or of several: one HTML file that opens without a network.
 
     Args:
         runs: the runs' folders, folders of runs, or patterns in quotes
         out: the page; one that is there is replaced
+        max_megabytes: of data in it; groups that are too many for it are left out (default: 20)
     """
-    from flows.report.sql.runs import open_runs
-    from flows.viewer.file import write_report
+    from flows.viewer.file import MAX_MEGABYTES, report_command
 
     if not runs:
         raise InputError("name a run, or several")
-    print(write_report(open_runs(runs), out))
-    return 0
+    megabytes = MAX_MEGABYTES if max_megabytes is None else max_megabytes
+    if not (math.isfinite(megabytes) and megabytes > 0):
+        raise InputError(f"--max-megabytes {megabytes:g}: give more than 0")
+    return 0 if report_command(runs, out, megabytes) else FAILURE
 
 
 def trace(
@@ -179,24 +182,20 @@ def digest(run: Run, /) -> int:
     return 0
 
 
-def export(run: Run, folder: Path, /, *, round: Round) -> int:
-    """Copy the policy that a round trained to a folder.
+def export(run: Run, folder: Path, /, *, round: Round, license: License | None = None) -> int:
+    """Copy the policy that a round trained to a folder, with a model card.
 
     Args:
         run: the run's folder
         folder: a new one for the policy
         round: from 0 on; best: by its held-out mean@k; last: the newest
+        license: of the policy, for its card: apache-2.0 (default: what its base model's card says)
     """
-    from flows.cli.actions.named_rounds import best_round, last_round
-    from flows.folder.export import export_policy
+    from flows.cli.actions.export import export
     from storage.runs import RunFolder
 
-    opened = RunFolder.open(run)
-    if isinstance(round, int):
-        print(export_policy(opened, round, folder))
-        return 0
-    number, why = (best_round if round == "best" else last_round)(opened)
-    print(f"{export_policy(opened, number, folder)}: {why}")
+    for line in export(RunFolder.open(run), round, target=folder, license=license):
+        print(line)
     return 0
 
 

@@ -57,5 +57,6 @@ RunFolder = Annotated[Address, Parameter(name="--run", metavar="DIR", converter=
 Reader = Annotated[str, Parameter(metavar="MODULE:FUNCTION")]
 Verifier = Annotated[str, Parameter(metavar="NAME|MODULE:FUNCTION")]
 Name = Annotated[str, Parameter(metavar="NAME")]
+License = Annotated[str, Parameter(metavar="ID")]
 Source = Annotated[str, Parameter(name="SRC")]
 Device = Annotated[str, Parameter(metavar="SIZE")]

@@ -1,36 +1,57 @@
-"""Copying a policy out of a run."""
+"""A policy out of a run: its files, and a copy of them."""
 
 from __future__ import annotations
 
 import shutil
 import uuid
+from collections.abc import Mapping
 from pathlib import Path
 
-from flows.plan.run import TRAINER, RunPlan
+from flows.plan.run import RunPlan
 from mopd.errors import InputError
+from storage.manifests import Manifest, is_removable
 from storage.policies import checked_folder
 from storage.runs import RunFolder
 from storage.stores.files import require_new_folder
 
+Files = Mapping[str, Path | bytes]
+"""By name within a folder: a file of this host, or what is to be in it."""
 
-def export_policy(folder: RunFolder, round: int, target: Path) -> Path:
-    """Copy the policy that `round` trained to `target`, whole or not at all; returns the target.
 
-    Raises InputError for a round that has no policy; StorageError for a target that is not empty, and for a policy
-    whose bytes aren't those that were committed.
-    """
+def exported_policy(folder: RunFolder, round: int) -> Manifest:
+    """The policy that `round` trained. Raises InputError for a round that has none."""
     rounds = RunPlan.of(folder).rounds
     if not 0 <= round < len(rounds):
         raise InputError(f"--round {round}: the run has rounds 0 to {len(rounds) - 1}")
     policy = rounds[round].policy.committed(folder)
     if policy is None:
         raise InputError(f"--round {round}: has no policy yet; run it first")
-    require_new_folder(target)
+    return policy
+
+
+def policy_files(folder: RunFolder, round: int) -> dict[str, Path]:
+    """The files of the policy that `round` trained, trainer state apart.
+
+    Raises InputError for a round that has no policy; StorageError for one whose bytes aren't those that were committed.
+    """
+    policy = exported_policy(folder, round)
     whole = checked_folder(folder, policy)
+    return {name: whole / name for name in policy.files if not is_removable(name)}
+
+
+def export_files(files: Files, target: Path) -> Path:
+    """Put the files into a new folder, whole or not at all; returns it. Raises StorageError where it is not empty."""
+    require_new_folder(target)
     target.parent.mkdir(parents=True, exist_ok=True)
     aside = target.parent / f".{target.name}-{uuid.uuid4().hex}"
     try:
-        shutil.copytree(whole, aside, ignore=shutil.ignore_patterns(TRAINER))
+        for name, content in files.items():
+            path = aside / name
+            path.parent.mkdir(parents=True, exist_ok=True)
+            if isinstance(content, bytes):
+                path.write_bytes(content)
+            else:
+                shutil.copy2(content, path)
         aside.replace(target)
     finally:
         shutil.rmtree(aside, ignore_errors=True)

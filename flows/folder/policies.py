@@ -7,6 +7,7 @@ from pathlib import Path
 from flows.folder.commits import commits_of, pinned
 from flows.plan.conditions import settings_of
 from flows.plan.run import TRAINER
+from mopd.models.folders import ADAPTER, ADAPTER_CONFIG
 from mopd.models.teachers import TEACHER_FOLDER, has_weights
 from mopd.settings import Settings
 from storage.errors import StorageError
@@ -32,18 +33,21 @@ def policy_folder(folder: RunFolder, version: int) -> Path:
 
 
 def base_folder(folder: RunFolder, version: int) -> Path | None:
-    """What the adapter of policy `version` is put on: the newest policy without an adapter. None where it has none."""
-    base = version
-    while base and has_adapter(_find_policy(folder, base)):
-        base -= 1
+    """Where what the adapter of policy `version` is put on lies. None where it has none."""
+    base = base_version(folder, version)
     return policy_folder(folder, base) if base < version else None
+
+
+def base_version(folder: RunFolder, version: int) -> int:
+    """What the adapter of policy `version` is put on: the newest policy without one; itself where it has none."""
+    while version and has_adapter(_find_policy(folder, version)):
+        version -= 1
+    return version
 
 
 def has_adapter(policy: Manifest) -> bool:
     """Whether a policy is an adapter that is put on an earlier one."""
-    from mopd.models.lora import ADAPTER, CONFIG
-
-    return f"{ADAPTER}/{CONFIG}" in policy.files
+    return f"{ADAPTER}/{ADAPTER_CONFIG}" in policy.files
 
 
 def keeps_trainer_state(folder: RunFolder, version: int) -> bool:

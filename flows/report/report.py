@@ -2,15 +2,22 @@
 
 from __future__ import annotations
 
+import json
 import os
 import platform
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from flows.report.figure import Figure
 from flows.report.table import Table
+from mopd.errors import InputError
 from storage.stores.files import write_files
+
+FORMAT_NAME = "mopd-measure"
+FORMAT = f"{FORMAT_NAME} 1"
+"""What the JSON of a report begins with."""
 
 Part = str | Table | Figure
 """A paragraph of Markdown, a table, a figure."""
@@ -43,9 +50,15 @@ class Report:
         """The whole of it in Markdown, which shows pictures that lie beside it."""
         return _markdown([f"# {self.title}", *self.parts])
 
+    def document(self) -> dict[str, Any]:
+        """The page as JSON: texts as they are, tables with their numbers, figures in Vega-Lite."""
+        parts = [_part_document(part) for part in self.parts if part]
+        return {"format": FORMAT, "name": self.name, "title": self.title, "parts": parts}
+
     def write(self, folder: Path) -> str:
         """Write the page, the table of all numbers and the pictures, each whole; returns their names in a line."""
         files = {f"{self.name}.md": self.page().encode(), f"{self.name}.csv": self.numbers.csv().encode()}
+        files[f"{self.name}.json"] = json.dumps(self.document(), ensure_ascii=False).encode()
         files |= {figure.name: figure.png() for figure in self.figures}
         write_files(folder, files)
         return ", ".join(files)
@@ -59,6 +72,28 @@ class Report:
         create_markdown_artifact(key=key, markdown=text, description=description)
 
 
+def read_reports(folder: Path) -> list[dict[str, Any]]:
+    """What `Report.write` left in a folder, as `Report.document` gives it, by name; empty for a folder without any.
+
+    Raises InputError for a report that is damaged, or of another version.
+    """
+    return [report for path in sorted(folder.glob("*.json")) if (report := _read(path)) is not None]
+
+
+def _read(path: Path) -> dict[str, Any] | None:
+    """None for a file that is no report, such as a run's own."""
+    text = path.read_text(errors="replace")
+    if f'{{"format": "{FORMAT_NAME}' not in text[:100]:
+        return None
+    try:
+        report: dict[str, Any] = json.loads(text)
+    except ValueError as error:
+        raise InputError(f"{path}: is damaged ({error}); measure again") from error
+    if report["format"] != FORMAT:
+        raise InputError(f"{path}: is a report of another version of mopd; measure again")
+    return report
+
+
 def machine() -> str:
     """The machine that numbers of speed are of."""
     return f"{platform.system()} {platform.machine()}, {os.cpu_count()} cores"
@@ -66,6 +101,12 @@ def machine() -> str:
 
 def _markdown(parts: Sequence[Part]) -> str:
     return "\n\n".join(_part_markdown(part) for part in parts if part) + "\n"
+
+
+def _part_document(part: Part) -> dict[str, Any]:
+    if isinstance(part, Table):
+        return {"table": part.document()}
+    return {"figure": part.specification(), "alt": part.alt} if isinstance(part, Figure) else {"text": part}
 
 
 def _part_markdown(part: Part) -> str:

@@ -6,8 +6,9 @@ import csv
 import io
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
-from flows.report.text import Cell, text_lines
+from flows.report.text import Cell, finite, text_lines
 from mopd.measures.estimate import UNDEFINED, Estimate
 
 Value = Cell | Estimate
@@ -47,6 +48,12 @@ class Column:
             return number
         return self.form(number) if callable(self.form) else f"{self.scale * number:{self.form}}{self.unit}"
 
+    def document(self, value: Value) -> Any:
+        """As JSON: what is shown, with the number behind it where that is more; the ends of an interval are shown."""
+        shown = self.show(value)
+        number = value.value if isinstance(value, Estimate) else value
+        return finite(shown if shown is None or shown == number else {"shown": shown, "value": number})
+
 
 @dataclass(frozen=True)
 class Table:
@@ -84,6 +91,15 @@ class Table:
         lines += [[_escape(cell) for cell in row.values()] for row in self.shown()]
         heading = f"## {self.title[0].upper()}{self.title[1:]}\n\n" if self.title else ""
         return heading + "\n".join(f"| {' | '.join(cells)} |" for cells in lines)
+
+    def document(self) -> dict[str, Any]:
+        """As JSON: what is shown, and the numbers behind it, to be sorted by."""
+        columns = self.shown_columns
+        return {
+            "title": self.title,
+            "columns": [column.title for column in columns],
+            "rows": [[column.document(row.get(column.key)) for column in columns] for row in self.rows],
+        }
 
     def csv(self) -> str:
         """All that the rows hold, by key, in full; an estimate is three columns: itself, and its ends behind it."""

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
+from typing import Any
 
 Cell = str | int | float | None
 MISSING = "-"
@@ -16,6 +18,15 @@ def percent(part: int, total: int) -> str | None:
 def number(value: float | None, digits: int = 4) -> str | None:
     """A number with so many significant digits; None stays None."""
     return None if value is None else f"{value:.{digits}g}"
+
+
+def finite(value: Any) -> Any:
+    """The value with None for what JSON has no number for."""
+    if isinstance(value, dict):
+        return {key: finite(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [finite(item) for item in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def text_table(rows: Sequence[dict[str, Cell]]) -> str:

@@ -2,18 +2,54 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+import sys
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from flows.viewer.documents.overview import overview
+from flows.report.sql.runs import open_runs
+from flows.viewer.contents import OF_ALL, OF_KEPT, OF_RUN
 from flows.viewer.documents.viewed import ViewedRun, viewed_runs
-from flows.viewer.page.html import MARK, Block, data_scripts, page
+from flows.viewer.kept_groups import pack_groups
+from flows.viewer.packer import Packer
+from flows.viewer.page.html import MARK, page
+from mopd.byte_text import byte_text
 from mopd.errors import InputError
 from storage.runs import RunFolder
 from storage.stores.files import write_files
+
+MAX_MEGABYTES = 20.0
+"""Of data, by default: what a mail may carry."""
+QUIET_SECONDS = 5.0
+"""Between two lines that say how far it is."""
+_RESERVED_SHARE = 0.05
+"""Of what groups may take, for the table of the rollouts that were kept."""
+
+Say = Callable[[str], None]
+
+
+@dataclass(frozen=True)
+class ReportFile:
+    """A page, and what isn't in it: a line each."""
+
+    html: bytes
+    left_out: list[str]
+    damaged: list[str]
+
+
+def report_command(words: Sequence[str], out: Path, max_megabytes: float) -> bool:
+    """Write the page of what the words name, and say so; whether no shard had to be left out."""
+    check_target(out)
+    report = make_report(open_runs(words), max_megabytes=max_megabytes, say=_say)
+    save_report(report, out)
+    print(f"{out}: {byte_text(len(report.html))}")
+    for line in (*report.left_out, *report.damaged):
+        _say(f"mopd: {line}")
+    return not report.damaged
 
 
 def write_report(folders: Sequence[RunFolder], out: Path) -> Path:
@@ -22,35 +58,86 @@ def write_report(folders: Sequence[RunFolder], out: Path) -> Path:
     Raises InputError where `out` is there and is no report.
     """
     check_target(out)
-    runs = viewed_runs(list(folders))
-    blocks = [block for run in runs for block in run_blocks(run)]
-    html = page(data_scripts(directory(runs), blocks))
-    out.parent.mkdir(parents=True, exist_ok=True)
-    write_files(out.parent, {out.name: html.encode()})
+    save_report(make_report(folders), out)
     return out
 
 
-def run_blocks(run: ViewedRun) -> Iterator[Block]:
-    """The documents of a run: its first screen apart, then what is asked for later."""
-    yield Block({f"{run.id}/overview": overview(run)})
+def make_report(
+    folders: Sequence[RunFolder], *, max_megabytes: float = MAX_MEGABYTES, say: Say = lambda line: None
+) -> ReportFile:
+    """The page of some runs, with at most so many megabytes of data. `say` is told how far it is, now and then."""
+    runs = viewed_runs(list(folders))
+    packer = Packer(max_bytes=0)
+    for run in runs:
+        for name, make in OF_RUN.items():
+            packer.add(f"{run.id}/{name}", make(run))
+    for name, make_together in OF_ALL.items():
+        if (document := make_together(runs)) is not None:
+            packer.add(name, document)
+    left_out = []
+    for number, run in enumerate(runs):
+        room = max(max_megabytes * 1e6 - packer.size, 0) / (len(runs) - number)
+        packer.max_bytes = packer.size + (1 - _RESERVED_SHARE) * room
+        left_out += _pack_run(run, packer, max_megabytes, say)
+    damaged = [f"{run.id}: {line}" if len(runs) > 1 else line for run in runs for line in run.problems]
+    html = page(packer.scripts(directory(runs, [*left_out, *damaged])))
+    return ReportFile(html.encode(), left_out, damaged)
 
 
-def directory(runs: Sequence[ViewedRun]) -> dict[str, Any]:
+def directory(runs: Sequence[ViewedRun], left_out: Sequence[str]) -> dict[str, Any]:
     """What the page knows before it asks for anything."""
     return {
         "version": version("mopd"),
         "made": f"{datetime.now(UTC):%Y-%m-%d %H:%M} UTC",
         "runs": [{"id": run.id, "name": run.id, "address": run.folder.address} for run in runs],
-        "left_out": [line for run in runs for line in run.problems],
+        "left_out": list(left_out),
     }
 
 
 def check_target(out: Path) -> None:
-    """Raises InputError where writing the report would lose something."""
+    """Raises InputError where writing the report would lose something, or can't be."""
     if out.is_dir():
         raise InputError(f"-o {out}: is a folder; name a file")
+    if not out.parent.is_dir():
+        raise InputError(f"-o {out}: there is no folder {out.parent}; make it, or name another file")
     if out.exists() and MARK not in _beginning(out):
         raise InputError(f"-o {out}: is there and is no report; name another file")
+
+
+def save_report(report: ReportFile, out: Path) -> None:
+    """Write the file, over the report that is there."""
+    write_files(out.parent, {out.name: report.html})
+
+
+def _pack_run(run: ViewedRun, packer: Packer, max_megabytes: float, say: Say) -> list[str]:
+    """The groups of a run, as many as fit; a line that says what was left out."""
+    progress = _Progress(run, say)
+    kept, total = pack_groups(run, packer, progress.tell)
+    for name, make in OF_KEPT.items():
+        packer.add(f"{run.id}/{name}", make(run, kept))
+    if len(kept) == total:
+        return []
+    return [
+        f"{run.id}: {len(kept):,} of {total:,} groups are in the file, of each round as many, those with both outcomes "
+        f"first; all: mopd view {run.folder.address}, or --max-megabytes above {max_megabytes:g}"
+    ]
+
+
+class _Progress:
+    """Lines about how far it is, where it takes long."""
+
+    def __init__(self, run: ViewedRun, say: Say) -> None:
+        self._run, self._say = run, say
+        self._last = time.monotonic()
+
+    def tell(self, done: int, total: int) -> None:
+        if time.monotonic() - self._last >= QUIET_SECONDS:
+            self._last = time.monotonic()
+            self._say(f"{self._run.id}: {done:,} of {total:,} groups")
+
+
+def _say(line: str) -> None:
+    print(line, file=sys.stderr, flush=True)
 
 
 def _beginning(path: Path, length: int = 4096) -> str:

@@ -20,8 +20,8 @@ from mopd.engines.base import Request, Sample, Sampling
 from mopd.engines.stops import finish_reason
 from mopd.errors import EngineDead, InputError
 from mopd.memory.available import available_memory, num_sharing
-from mopd.models.folders import autocast_dtype, model_window
-from mopd.models.lora import ADAPTER, adapter_rank
+from mopd.models.folders import ADAPTER, autocast_dtype, model_window
+from mopd.models.lora import adapter_rank
 from mopd.pulse import beat
 from mopd.settings import GenerateSettings, ModelSettings
 

@@ -26,6 +26,8 @@ DIGESTED = (
     *("config.json", "generation_config.json", "chat_template*", "tokenizer*", "special_tokens_map.json"),
     *("added_tokens.json", "vocab.*", "merges.txt", "*.index.json", *WEIGHT_PATTERNS),
 )
+ADAPTER, ADAPTER_CONFIG = "adapter", "adapter_config.json"
+"""Where a policy that was trained by LoRA has its adapter beside the merged weights, see `mopd.models.lora`."""
 FAST_BFLOAT16_FLAGS = ("avx512_bf16", "amx_bf16")
 
 

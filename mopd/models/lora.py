@@ -18,7 +18,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from mopd.errors import InputError
-from mopd.models.folders import load_model
+from mopd.models.folders import ADAPTER, ADAPTER_CONFIG, load_model
 from mopd.seeds import derive_seed
 
 if TYPE_CHECKING:  # training runs where pydantic is not installed; peft is imported where there is an adapter
@@ -26,8 +26,6 @@ if TYPE_CHECKING:  # training runs where pydantic is not installed; peft is impo
 
     from mopd.settings.lora import LoraSettings
 
-ADAPTER = "adapter"
-CONFIG = "adapter_config.json"
 WEIGHTS = "adapter_model.safetensors"
 NAME = "default"
 """peft's name of the adapter inside the model; its files leave it out."""
@@ -38,7 +36,7 @@ SAME = {"r": "rank", "lora_alpha": "alpha", "target_modules": "target_modules"}
 
 def has_adapter(folder: Path) -> bool:
     """Whether a policy (or teacher) folder holds an adapter."""
-    return (folder / ADAPTER / CONFIG).is_file()
+    return (folder / ADAPTER / ADAPTER_CONFIG).is_file()
 
 
 def adapter_rank(folder: Path) -> int:
@@ -158,7 +156,7 @@ def save_model(model: Any, folder: Path) -> None:
     weights = {name: parameter.detach().contiguous() for name, parameter in adapter_weights(model).items()}
     save_file(weights, folder / ADAPTER / WEIGHTS, metadata={"format": "pt"})
     config = _config_dict(model.peft_config[NAME]) | {"inference_mode": True}
-    (folder / ADAPTER / CONFIG).write_text(json.dumps(config, indent=2, sort_keys=True))
+    (folder / ADAPTER / ADAPTER_CONFIG).write_text(json.dumps(config, indent=2, sort_keys=True))
 
 
 def merged(model: Any) -> Any:
@@ -196,7 +194,7 @@ def _show(value: int | list[str]) -> str:
 
 
 def _saved_config(folder: Path) -> dict[str, Any]:
-    config: dict[str, Any] = json.loads((folder / ADAPTER / CONFIG).read_text())
+    config: dict[str, Any] = json.loads((folder / ADAPTER / ADAPTER_CONFIG).read_text())
     return config
 
 

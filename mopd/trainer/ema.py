@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor
 
-from mopd.models.folders import load_model
-from mopd.models.lora import ADAPTER, copy_sharing_frozen, has_adapter, load_adapter, save_model, trained_parameters
+from mopd.models.folders import ADAPTER, load_model
+from mopd.models.lora import copy_sharing_frozen, has_adapter, load_adapter, save_model, trained_parameters
 from mopd.trainer.tensor_file import TensorFile
 
 if TYPE_CHECKING:  # scoring and training run where pydantic is not installed

@@ -75,7 +75,7 @@ def test_a_second_probe_and_an_analysis_make_nothing_again(prefect: Prefect, pro
     assert "minus none" in analysis.stdout
     assert written(probed) == kept
     results = probed / "analysis" / "signal-round=0000"
-    assert {path.name for path in results.iterdir()} == {"signal.md", "signal.csv", "plot.png"}
+    assert {path.name for path in results.iterdir()} == {"signal.md", "signal.csv", "signal.json", "plot.png"}
     diversity = prefect.mopd("analyze", "diversity", probed)
     assert diversity.returncode == 0, diversity.stderr
     assert "self-BLEU" in diversity.stdout

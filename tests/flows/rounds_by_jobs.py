@@ -60,11 +60,13 @@ def make_whole(address: Address, settings: Settings) -> RunFolder:
 
 def inputs(settings: Settings, known: object = None) -> dict[str, Any]:
     """What `flows.folder.open.inputs_of` finds in a process of its own, of models that are no names of a hub."""
+    tasks = load_tasks(settings.tasks, settings.seed)
     return {
         "model_digest": model_digest(resolve_model(settings.model.path)),
         "teacher_digest": None,
         "tasks_digest": tasks_digest(settings),
-        "num_heldout": len(load_tasks(settings.tasks, settings.seed).heldout),
+        "num_train": len(tasks.train),
+        "num_heldout": len(tasks.heldout),
     }
 
 

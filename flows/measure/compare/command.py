@@ -58,7 +58,7 @@ def compare_command(comparison: Comparison) -> int:
     say = partial(print, flush=True)
     with orderly_end():
         results, report = compare(comparison, say)
-    say(f"\n{report.terminal()}\n\nresults: {comparison.out / 'results.md'}, results.csv, plot.png")
+    say(f"\n{report.terminal()}\n\nresults: {comparison.out / 'results.md'}, results.csv, results.json, plot.png")
     return FAILURE if results.unfinished else 0
 
 

@@ -35,7 +35,7 @@ def compare_flow(
     folder, sets = Path(out) if out else None, overrides or []
     comparison = plan_comparison(Path(config), vary=vary, num_seeds=seeds, overrides=sets, out=folder, workers=jobs)
     results, report = compare(comparison, get_run_logger().info)
-    where = f"`{comparison.out.resolve()}`: results.md, results.csv, plot.png"
+    where = f"`{comparison.out.resolve()}`: results.md, results.csv, results.json, plot.png"
     report.publish(ARTIFACT, comparison.command, [*report.brief[:2], where])
     if results.unfinished:
         raise RuntimeError("; ".join(f"{run.job.name}: {run.state}" for run in results.unfinished))

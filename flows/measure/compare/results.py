@@ -201,12 +201,13 @@ def _figure(results: ComparisonResults) -> Figure:
 
     def panel(metric: str) -> Panel:
         return Panel(
-            [_series(results, arm.name, metric, f"C{index}") for index, arm in enumerate(results.arms)],
+            [_series(results, arm.name, metric, index) for index, arm in enumerate(results.arms)],
             ticks={version: str(version) for version in range(last + 1)},
             places_label="rounds of training",
             values_label=f"held-out {metric}@{results.k}, %",
             limits=(-2, 102),
             scale=100,
+            form="z.1f",
         )
 
     seeds = f"{results.num_seeds} seed{'s' if results.num_seeds > 1 else ''}"
@@ -218,12 +219,12 @@ def _figure(results: ComparisonResults) -> Figure:
     )
 
 
-def _series(results: ComparisonResults, arm: str, metric: str, color: str) -> Series:
+def _series(results: ComparisonResults, arm: str, metric: str, color: int) -> Series:
     estimates = [(point.policy, point.estimates[metric]) for point in results.points if point.arm == arm]
     runs = [run for run in results.runs if run.job.arm.name == arm]
     means = [(version, _mean(outcome.metrics[metric])) for run in runs for version, outcome in run.outcomes.items()]
     dots = [(version, mean) for version, mean in means if mean is not None]
-    return Series(arm, estimates, {"color": color, "linewidth": 1.8}, dots)
+    return Series(arm, estimates, color, dots=dots)
 
 
 def _numbers(results: ComparisonResults) -> Table:

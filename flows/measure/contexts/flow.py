@@ -49,7 +49,8 @@ def analyze_signal_flow(
     """Does the teacher see what the verifier sees? The stored rollouts of a round, scored under several contexts.
 
     `variants`, each under all `renderings` and `orders` that make a difference to it (none: as the run has them);
-    differences are taken from `reference`. Returns the folder with signal.md, signal.csv and plot.png.
+    differences are taken from `reference`. Returns the folder with signal.md, signal.csv, signal.json and
+    plot.png.
     """
     request = ContextsRequest(round, variants, renderings, orders, overrides, Path(out) if out else None)
     choices = request.choices()
@@ -77,8 +78,8 @@ def probe_flow(
 ) -> str:
     """Which context does the student gain most from? One round of rollouts, answered again under each context.
 
-    `run_dir` is a run folder like any other: `mopd run` goes on with it. Returns the folder with probe.md, probe.csv
-    and plot.png.
+    `run_dir` is a run folder like any other: `mopd run` goes on with it. Returns the folder with probe.md, probe.csv,
+    probe.json and plot.png.
     """
     request = ContextsRequest(round, variants, renderings, orders, out=Path(out) if out else None)
     choices = probe_choices(settings, request)

@@ -126,23 +126,25 @@ def _figure(results: ProbeResults) -> Figure:
     names = [str(row["context"]) for row in results.rows]
     ticks = {place: name + (" *" if name == results.best else "") for place, name in enumerate(names)}
 
-    def series(key: str, label: str, color: str) -> Series:
+    def series(key: str, label: str, color: int) -> Series:
         estimates = [(place, estimate_in(row, key)) for place, row in enumerate(results.rows)]
-        return Series(label, estimates, {"color": color})
+        return Series(label, estimates, color)
 
-    all_sections = series("full_gap", "rollouts whose context had all sections", "C1")
+    all_sections = series("full_gap", "rollouts whose context had all sections", 1)
     gaps = Panel(
-        [series("gap", "all rollouts", "C0"), all_sections],
+        [series("gap", "all rollouts", 0), all_sections],
         ticks,
         values_label="self-teacher minus student, points",
-        marks=[Mark(0.0, {"color": "0.5", "linewidth": 1})],
+        marks=[Mark(0.0, "no gap")],
         scale=100,
+        form="+z.1f",
     )
     aucs = Panel(
-        [series("success_auc", "all rollouts", "C0")],
+        [series("success_auc", "all rollouts", 0)],
         ticks,
         values_label="success AUC of the teacher's scores (0.5: chance)",
-        marks=[Mark(0.5, {"color": "0.5", "linewidth": 1, "linestyle": "--"})],
+        marks=[Mark(0.5, "chance", dash=(4, 3))],
+        form="z.3f",
     )
     return Figure(
         alt="gap and success AUC by context",

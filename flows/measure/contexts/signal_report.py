@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from flows.report.figure import Figure, Mark, Panel, Series
 from flows.report.report import Part, Report
@@ -243,8 +244,13 @@ def _share(metric: str, title: str) -> Column:
     return Column(metric, title, ".1f", 100, " %", bare=True)
 
 
-COLORS = {"mixed": "C0", "sections": "C1", "hard": "#7a0177", "medium": "#dd3497", "easy": "#fa9fb5"}
-MARKERS = {"mixed": "o", "sections": "D", "hard": "v", "medium": "s", "easy": "^"}
+STYLES: dict[str, dict[str, Any]] = {
+    "mixed": {"color": 0},
+    "sections": {"color": 1, "shape": "diamond"},
+    "hard": {"color": 7, "shape": "triangle-down"},
+    "medium": {"color": 4, "shape": "square"},
+    "easy": {"color": 2, "shape": "triangle-up"},
+}
 LABELS = {
     "mixed": "all rollouts of prompts with both outcomes",
     "sections": "rollouts whose context had all sections",
@@ -252,7 +258,7 @@ LABELS = {
     "medium": "medium: up to 2/3",
     "easy": "easy: above 2/3",
 }
-CHANCE = Mark(0.5, {"color": "black", "linestyle": "--", "linewidth": 1, "label": "chance"})
+CHANCE = Mark(0.5, "chance", dash=(4, 3))
 
 
 def _figure(results: SignalResults) -> Figure:
@@ -279,12 +285,11 @@ def _panel(results: SignalResults, metric: str, title: str, populations: Sequenc
         Series(
             LABELS[population],
             [(place, results.find(name, population, metric)) for place, name in enumerate(results.names)],
-            {"color": COLORS[population], "marker": MARKERS[population]}
-            | ({"markerfacecolor": "white"} if population == "sections" else {}),
+            **STYLES[population],
         )
         for population in populations
     ]
-    return Panel(series, dict(enumerate(results.names)), title, marks=[CHANCE, *marks], spread=0.44)
+    return Panel(series, dict(enumerate(results.names)), title, marks=[CHANCE, *marks], form="z.3f", spread=0.44)
 
 
 def _shortness(results: SignalResults) -> Mark:
@@ -292,4 +297,4 @@ def _shortness(results: SignalResults) -> Mark:
     lengths = [results.find(name, "mixed", "length_auc").value for name in results.names]
     known = [(place, value) for place, value in enumerate(lengths) if value is not None]
     label = "shortness alone, prompts with both outcomes"
-    return Mark(known, {"color": "C2", "linestyle": ":", "linewidth": 2, "label": label})
+    return Mark(known, label, color=2, dash=(2, 2))

@@ -16,7 +16,7 @@ from storage.stores.address import Address, in_bucket, open_store
 def diversity_command(runs: Sequence[Address], out: Path | None) -> int:
     """Measure runs, write the results and print them. Returns the exit code."""
     report, folder = analyze(runs, out)
-    print(f"{report.terminal()}\n\nresults: {folder / 'diversity.md'}, diversity.csv, diversity.png")
+    print(f"{report.terminal()}\n\nresults: {folder / 'diversity.md'}, diversity.csv, diversity.json, diversity.png")
     return 0
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 from flows.measure.diversity.results import HELD_OUT, SAMPLED, DiversityPoint, DiversityResults, Estimates
 from flows.report.figure import Figure, Panel, Series
@@ -21,7 +22,7 @@ NAMES = {
 """Metrics as tables head them."""
 NUMBER = {SAMPLED: "round", HELD_OUT: "policy"}
 PLACES = {SAMPLED: "round", HELD_OUT: "rounds of training"}
-STYLES = {"all": {"linestyle": "-"}, "successes": {"linestyle": "--", "markerfacecolor": "white"}}
+STYLES: dict[str, dict[str, Any]] = {"all": {}, "successes": {"dashed": True, "shape": "diamond"}}
 
 
 def diversity_report(results: DiversityResults, *, command: str) -> Report:
@@ -101,7 +102,8 @@ def _panel(results: DiversityResults, source: str, metric: str, first: str) -> P
         Series(
             f"{run}, {replies}" if len(results.runs) > 1 else replies,
             [(point.number, point.means[metric]) for point in points if (point.run, point.replies) == (run, replies)],
-            {"color": f"C{index}", **STYLES[replies]},
+            index,
+            **STYLES[replies],
         )
         for index, run in enumerate(results.runs)
         for replies in REPLIES
@@ -112,6 +114,7 @@ def _panel(results: DiversityResults, source: str, metric: str, first: str) -> P
         title=NAMES[metric],
         places_label=PLACES[source],
         values_label=source if metric == first else "",
+        form="z.3f",
     )
 
 

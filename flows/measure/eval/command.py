@@ -27,7 +27,7 @@ def eval_command(request: EvalRequest, out: Path | None) -> int:
         else:
             _run_flow(request, out)
             report = eval_report(read_results(out))
-    print(f"\n{report.terminal()}\n\nresults: {out / 'results.md'}, results.csv, plot.png")
+    print(f"\n{report.terminal()}\n\nresults: {out / 'results.md'}, results.csv, results.json, plot.png")
     return 0
 
 

@@ -166,7 +166,7 @@ def _figure(results: EvalResults) -> Figure:
     """Each metric of each model, and how far it is from the first one's."""
     panels = [_panel(results, "", values_label="%", limits=(-2, 102))]
     if results.reference:
-        zero = Mark(0.0, {"color": "C0", "linewidth": 1.2})
+        zero = Mark(0.0, "no difference")
         panels.append(_panel(results, "_difference", values_label=f"minus {results.reference}, points", marks=[zero]))
     return Figure(
         alt="mean@k, pass@k and maj@k of each model",
@@ -181,9 +181,10 @@ def _panel(results: EvalResults, suffix: str, **labels: Any) -> Panel:
         Series(
             str(row["model"]),
             [(place, estimate_in(row, metric + suffix)) for place, metric in enumerate(results.metrics)],
-            {"color": f"C{index}", "linestyle": "none"},
+            index,
+            joined=False,
         )
         for index, row in enumerate(results.rows)
     ]
     ticks = {place: f"{metric}@{results.k}" for place, metric in enumerate(results.metrics)}
-    return Panel(series, ticks, scale=100, spread=0.4, **labels)
+    return Panel(series, ticks, scale=100, form="z.1f", spread=0.4, **labels)

@@ -5,18 +5,17 @@ from __future__ import annotations
 import csv
 import io
 import json
-import math
 from collections.abc import Sequence
 from typing import Any, Literal
 
-from flows.report.text import text_table
+from flows.report.text import finite, text_table
 
 
 def format_result(columns: Sequence[str], rows: Sequence[Sequence[Any]], form: Literal["table", "csv", "json"]) -> str:
     """Rows as text. Nulls are `NULL` in a table, empty in CSV, null in JSON, and so are NaN and infinities in JSON."""
     columns = _distinct(columns)
     if form == "json":
-        records = [_finite(dict(zip(columns, row, strict=True))) for row in rows]
+        records = [finite(dict(zip(columns, row, strict=True))) for row in rows]
         return json.dumps(records, indent=1, default=str, ensure_ascii=False)
     if form == "csv":
         out = io.StringIO()
@@ -41,17 +40,8 @@ def _distinct(columns: Sequence[str]) -> list[str]:
     return names
 
 
-def _finite(value: Any) -> Any:
-    """The value with None for what JSON has no number for."""
-    if isinstance(value, dict):
-        return {key: _finite(item) for key, item in value.items()}
-    if isinstance(value, list | tuple):
-        return [_finite(item) for item in value]
-    return None if isinstance(value, float) and not math.isfinite(value) else value
-
-
 def _plain(value: Any) -> Any:
-    return json.dumps(_finite(value), default=str, ensure_ascii=False) if isinstance(value, list | dict) else value
+    return json.dumps(finite(value), default=str, ensure_ascii=False) if isinstance(value, list | dict) else value
 
 
 def _cell(value: Any) -> Any:

@@ -44,7 +44,7 @@ def rounds_text(status: dict[str, Any]) -> str:
     if signals:
         parts.append(f"teacher against verifier, means over prompts with both outcomes\n{text_table(signals)}")
     evaluated = [entry for entry in status["evaluations"] if entry["mean_at_k"] is not None]
-    parts += [_evaluation_table(evaluated).terminal()] if evaluated else []
+    parts += [evaluation_table(evaluated).terminal()] if evaluated else []
     parts += [guards] if (guards := guards_text(status["guards"])) else []
     return "\n\n".join(parts)
 
@@ -89,7 +89,7 @@ def _round_row(entry: dict[str, Any]) -> dict[str, Cell]:
     }
 
 
-def _evaluation_table(entries: list[dict[str, Any]]) -> Table:
+def evaluation_table(entries: list[dict[str, Any]]) -> Table:
     """One row a policy; a fork may have other numbers of samples than what it took over."""
     columns = [Column("policy")]
     for k in dict.fromkeys(entry["k"] for entry in entries):

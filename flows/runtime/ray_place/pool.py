@@ -12,10 +12,12 @@ from flows.runtime.places.group import RankGroup
 from flows.runtime.places.pool import close_all
 from flows.runtime.ray_place.keeper import find_meeting
 from flows.runtime.ray_place.replica import RayReplica
-from flows.runtime.worker import WorkerStopped
+from flows.runtime.worker import WorkerDied, WorkerStopped
 from mopd.errors import InputError
 
 POLL_SECONDS = 0.2
+MOST_FAILED_STARTS = 3
+"""So many replicas in a row that died before they were given anything are no accident of their hosts."""
 
 
 class RayPool:
@@ -37,6 +39,7 @@ class RayPool:
         self._replicas: dict[int, RayReplica] = {}
         self._free: list[RayReplica] = []
         self._starting: list[RayReplica] = []
+        self._failed_starts = 0
         self._waiting = 0
         self._lock = threading.Lock()
         self._stopped = False
@@ -94,19 +97,34 @@ class RayPool:
                 self._waiting -= 1
 
     def _find(self) -> RayReplica | None:
-        """A replica that may take a job. Raises WorkerDied for one that died before it had any."""
+        """A replica that may take a job."""
         if self._stopped:
             raise WorkerStopped(f"{self.name}: stopped")
         while self._free:
             replica = self._free.pop()
             if not replica.is_dead:
                 return replica
-        for replica in list(self._starting):
-            if replica.is_dead or replica.is_ready():
-                self._starting.remove(replica)
-                if not replica.is_dead:
-                    return replica
-        return None
+        return next((replica for replica in list(self._starting) if self._has_started(replica)), None)
+
+    def _has_started(self, replica: RayReplica) -> bool:
+        """Whether it may take a job now.
+
+        One that died before costs nobody a retry: its host left, maybe before the cluster knew. Raises WorkerDied for
+        the last of several in a row.
+        """
+        try:
+            is_ready = not replica.is_dead and replica.is_ready()
+        except WorkerDied:
+            self._failed_starts += 1
+            if self._failed_starts == MOST_FAILED_STARTS:
+                self._failed_starts = 0
+                raise
+            is_ready = False
+        if is_ready:
+            self._failed_starts = 0
+        if is_ready or replica.is_dead:
+            self._starting.remove(replica)
+        return is_ready
 
     def _begin(self, room: int) -> None:
         """Start one more, if somebody waits for it and the hosts have room."""

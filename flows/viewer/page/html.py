@@ -3,52 +3,35 @@
 from __future__ import annotations
 
 import base64
-import gzip
 import hashlib
 import json
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
-from html import escape
 from importlib.resources import files
-from typing import Any
 
-from flows.viewer.page.libraries import libraries
+from flows.viewer.page.libraries import libraries, notices
 
 APP = files("flows.viewer.page") / "app"
 SCRIPTS = (
-    *("dom", "source", "router", "chart", "table", "keys"),
-    *("overview",),
+    *("dom", "text", "theme", "source", "router", "chart", "table", "keys"),
+    *("overview", "libraries"),
     "app",
 )
 """Our scripts, in the order in which they are read: all are one module."""
+STYLES = ("style", "parts", "tables")
+"""Our style: the frame, what views are made of, then what is of one view alone."""
 MARK = "mopd-report"
 """Of a file that is a report, and may be written again."""
 
 
-@dataclass(frozen=True)
-class Block:
-    """Documents that are packed together, and unpacked when one of them is asked for."""
-
-    documents: dict[str, Any]
-    """By their keys: run, name and parameters, behind slashes."""
-
-    def packed(self) -> str:
-        """gzip in base64; the same documents give the same text."""
-        text = json.dumps(self.documents, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
-        return base64.b64encode(gzip.compress(text.encode(), 6, mtime=0)).decode()
-
-
 def page(data: Iterable[str] = (), connect: str = "'none'") -> str:
     """The page around `data`, scripts that are no programs. `connect`: whom it may ask, as a policy says it."""
-    ours = "\n".join((APP / f"{name}.js").read_text() for name in SCRIPTS)
-    scripts = [*(_closed(library.script) for library in libraries()), ours]
-    style = "\n".join((*(library.style for library in libraries()), (APP / "style.css").read_text()))
-    licences = "\n\n".join(f"{library.name}\n{library.licence}" for library in libraries())
+    scripts = [*(_closed(library.script) for library in libraries()), _read(SCRIPTS, "js")]
+    style = "\n".join((*(library.style for library in libraries()), _read(STYLES, "css")))
     parts = {
         "policy": f'<meta http-equiv="Content-Security-Policy" content="{_policy(scripts, style, connect)}">\n'
         f'<meta name="generator" content="{MARK}">',
         "style": f"<style>{style}</style>",
-        "data": "\n".join((*data, f'<script type="text/plain" id="licences">{_closed(escape(licences))}</script>')),
+        "data": "\n".join((*data, data_script("libraries", json.dumps([*notices()])))),
         "scripts": "\n".join(f'<script type="module">{script}</script>' for script in scripts),
     }
     html = (APP / "index.html").read_text()
@@ -57,12 +40,14 @@ def page(data: Iterable[str] = (), connect: str = "'none'") -> str:
     return html
 
 
-def data_scripts(directory: dict[str, Any], blocks: Sequence[Block]) -> list[str]:
-    """What a page that is a file has in place of a server: the directory says which block holds a document."""
-    where = {key: number for number, block in enumerate(blocks) for key in block.documents}
-    text = json.dumps({**directory, "blocks": where}, ensure_ascii=False).replace("<", "\\u003c")
-    packed = (f'<script type="text/plain" id="block-{n}">{block.packed()}</script>' for n, block in enumerate(blocks))
-    return [f'<script type="application/json" id="directory">{text}</script>', *packed]
+def data_script(id: str, text: str, kind: str = "application/json") -> str:
+    """Data in the page: an element that ends where it should, whatever the JSON says."""
+    closed = text.replace("<", "\\u003c")
+    return f'<script type="{kind}" id="{id}">{closed}</script>'
+
+
+def _read(names: Sequence[str], kind: str) -> str:
+    return "\n".join((APP / f"{name}.{kind}").read_text() for name in names)
 
 
 def _policy(scripts: Sequence[str], style: str, connect: str) -> str:

@@ -33,6 +33,12 @@ class Builder:
     """Folder in the cache; changes whenever the content would."""
     write: Callable[[Path, Callable[[str], None]], None]
     """Writes the model into an empty folder of the cache; what it tells meanwhile is a line each."""
+    what: str = ""
+    """What the weights are, for people."""
+    origin: str | None = None
+    """The model of the hub that they are of."""
+    license: str | None = None
+    """Of that model, by the hub's names."""
 
 
 def to_stderr(line: str) -> None:
@@ -151,7 +157,19 @@ def _write_tiny(folder: Path, _: Callable[[str], None]) -> None:
 
 
 BUILDERS = {
-    EMBEDDED_MODEL: Builder(_embedded_folder_name, _write_embedded),
-    CODER_MODEL: Builder(lambda: "qwen2.5-coder-0.5b-instruct-1", _write_coder),
-    TINY_MODEL: Builder(lambda: "tiny-llama-2", _write_tiny),
+    EMBEDDED_MODEL: Builder(
+        _embedded_folder_name,
+        _write_embedded,
+        what=f"Q4_1 weights of the package {EMBEDDED_PACKAGE}, as float32",
+        origin="HuggingFaceTB/SmolLM2-135M-Instruct",
+        license="apache-2.0",
+    ),
+    CODER_MODEL: Builder(
+        lambda: "qwen2.5-coder-0.5b-instruct-1",
+        _write_coder,
+        what="Q4_K_M weights, as bfloat16",
+        origin="Qwen/Qwen2.5-Coder-0.5B-Instruct",
+        license="apache-2.0",
+    ),
+    TINY_MODEL: Builder(lambda: "tiny-llama-2", _write_tiny, what="random weights, one token a byte, for tests"),
 }

@@ -67,7 +67,7 @@ COMMANDS: dict[str, dict[str, Any]] = {
         "--json": False,
     },
     "digest": {"RUN": NEEDED},
-    "export": {"RUN": NEEDED, "FOLDER": NEEDED, "--round": NEEDED},
+    "export": {"RUN": NEEDED, "FOLDER": NEEDED, "--round": NEEDED, "--license": None},
     "verify": {"RUN": NEEDED, "--json": False},
     "repair": {"RUN": NEEDED},
     "gc": {"RUN": NEEDED, "--keep-policies": None, "--yes": False},

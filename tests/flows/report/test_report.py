@@ -7,8 +7,9 @@ from pathlib import Path
 import pytest
 
 from flows.report.figure import Figure, Mark, Panel, Series
-from flows.report.report import Report
+from flows.report.report import Report, read_reports
 from flows.report.table import Column, Table, with_difference
+from mopd.errors import InputError
 from mopd.measures.estimate import UNDEFINED, Estimate
 
 SURE, ONE_PROMPT = Estimate(0.5, 0.25, 0.75, 8), Estimate(0.125, None, None, 1, 7)
@@ -88,7 +89,7 @@ def test_a_table_without_rows_keeps_its_headings() -> None:
 
 
 def figure(*series: Series, horizontal: bool = False) -> Figure:
-    marks = [Mark(0.5, {"color": "black"})]
+    marks = [Mark(0.5, "chance", dash=(4, 3))]
     return Figure("numbers", "Numbers", [[Panel(series, {0: "a", 1: "b"}, marks=marks)]], (4, 3), horizontal=horizontal)
 
 
@@ -117,11 +118,46 @@ REPORT = Report(
 
 
 def test_a_report_is_a_page_a_table_and_a_picture(tmp_path: Path) -> None:
-    assert REPORT.write(tmp_path) == "results.md, results.csv, plot.png"
+    assert REPORT.write(tmp_path) == "results.md, results.csv, results.json, plot.png"
     assert (tmp_path / "results.md").read_text() == REPORT.page()
     assert REPORT.page() == f"# a against b\n\nHow.\n\n{TABLE.markdown()}\n\n![numbers](plot.png)\n"
     assert REPORT.terminal() == f"{TABLE.terminal()}\n\nHow."
     assert [one.name for one in REPORT.figures] == ["plot.png"]
+
+
+def test_a_report_is_read_back_as_it_is_shown(tmp_path: Path) -> None:
+    (tmp_path / "run.json").write_text("{}")
+    assert read_reports(tmp_path) == []
+    REPORT.write(tmp_path)
+    assert read_reports(tmp_path) == [REPORT.document()]
+    text, table, picture = REPORT.document()["parts"]
+    assert text == {"text": "How."}
+    assert picture == {"figure": REPORT.figures[0].specification(), "alt": "numbers"}
+    assert table["table"] == {
+        "title": "by arm",
+        "columns": ["arm", "mean, %", "minus a", "minus a", "share", "tokens"],
+        "rows": [
+            ["a", {"shown": "50.0 [25.0, 75.0]", "value": 0.5}, None, None, {"shown": "50.0 %", "value": 0.5}, 1234],
+            [
+                "b|c",
+                {"shown": "12.5", "value": 0.125},
+                {"shown": "+0.12 n=1", "value": 0.125},
+                {"shown": "0.500 [0.250, 0.750]", "value": 0.5},
+                None,
+                None,
+            ],
+        ],
+    }
+
+
+@pytest.mark.parametrize(
+    ("text", "why"),
+    [('{"format": "mopd-measure 1", "par', "damaged"), ('{"format": "mopd-measure 0"}', "another version of mopd")],
+)
+def test_a_report_that_cant_be_read_is_named(tmp_path: Path, text: str, why: str) -> None:
+    (tmp_path / "results.json").write_text(text)
+    with pytest.raises(InputError, match=f"results.json: is .*{why}"):
+        read_reports(tmp_path)
 
 
 def test_the_prefect_ui_is_shown_no_picture(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -5,41 +5,87 @@ let current = { run: null, route: null, place: null };
 
 async function start() {
   source = document.getElementById("directory") ? new FileSource() : await ServerSource.open();
-  addEventListener("hashchange", showPlace);
+  addEventListener("hashchange", () => showPlace());
   listenToKeys();
+  drawFoot();
   await showPlace();
+  source.watch?.();
 }
 
+/** Show what the address says. Where another place is shown than before, the focus goes to its heading. */
 async function showPlace() {
-  current = readAddress(location.hash || "#/overview");
-  const { route, place } = current;
+  const before = current;
+  const asked = (current = readAddress(location.hash || "#/overview"));
   const content = document.getElementById("view");
   drawHead();
-  const asked = current;
-  let node;
-  try {
-    node = route ? await route.show(place, source) : el("p", {}, "There is no such place in this page.");
-  } catch (error) {
-    node = el("p", { class: "problem" }, String(error.message ?? error));
-  }
+  hideTip();
+  content.setAttribute("aria-busy", "true");
+  const node = await nodeOf(asked);
   if (asked !== current) return; // somebody went on meanwhile
-  document.title = route ? `${route.title(place)} · mopd` : "mopd";
+  document.title = asked.route ? `${asked.route.title(asked.place)} · mopd` : "mopd";
   content.replaceChildren(node);
+  content.removeAttribute("aria-busy");
+  if (before.route && !isSamePlace(before, asked)) focusHeading(content);
+}
+
+async function nodeOf({ route, place }) {
+  if (!route) return messagePage("There is no such place in this page.", "missing");
+  try {
+    return await route.show(place, source);
+  } catch (error) {
+    return messagePage(String(error.message ?? error), "problem");
+  }
+}
+
+function messagePage(text, kind) {
+  return el("article", {}, el("h1", {}, "Nothing to show"), el("p", { class: kind }, shownText(text)));
+}
+
+/** Whether only the question behind the address differs: an order, a filter. */
+function isSamePlace(before, after) {
+  const parts = ({ route, place }) => JSON.stringify([route?.pattern, { ...place, query: null }]);
+  return parts(before) === parts(after);
+}
+
+function focusHeading(content) {
+  const heading = content.querySelector("h1") ?? content;
+  heading.setAttribute("tabindex", "-1");
+  heading.focus({ preventScroll: true });
   scrollTo(0, 0);
 }
 
 function drawHead() {
   const runs = source.directory.runs;
-  const link = (title, parts) => el("a", { href: href(parts), "aria-current": current.route?.names[0] === parts[0] ? "page" : null }, title);
-  const choice = runs.length > 1 && el("select", { "aria-label": "Run", onchange: (event) => go(["overview"], event.target.value) },
-    runs.map((run) => el("option", { value: run.id, selected: run.id === current.run }, run.name)));
-  document.getElementById("head").replaceChildren(
-    el("strong", {}, "mopd"), choice || el("span", { class: "name" }, runs[0]?.name ?? ""),
-    el("nav", {}, link("Run", ["overview"]), link("Prompts", ["prompts"])),
+  const choice = runs.length > 1
+    ? el("select", { "aria-label": "Run", onchange: (event) => go(["overview"], event.target.value) },
+        runs.map((run) => el("option", { value: run.id, selected: run.id === current.run }, run.name)))
+    : el("bdi", { class: "name" }, shownText(runs[0]?.name ?? ""));
+  refill(document.getElementById("head"),
+    el("strong", {}, "mopd"), choice,
+    el("nav", { "aria-label": "Views" }, routes.filter((route) => route.nav && route.when()).map(navLink)),
+    source.directory.left_out.length > 0 && el("button", { type: "button", class: "badge", onclick: () => document.getElementById("left-out").focus() }, "not all is here"),
+    el("button", { type: "button", "aria-label": "Light or dark", onclick: toggleTheme }, "◐"),
     el("button", { type: "button", "aria-label": "Keys", onclick: () => showKeys() }, "?"));
-  document.getElementById("foot").replaceChildren(
-    ...source.directory.left_out.map((line) => el("p", { class: "left-out" }, line)),
-    el("p", {}, `written by mopd ${source.directory.version}, ${source.directory.made}`));
+}
+
+function navLink(route) {
+  const isHere = current.route?.names[0] === route.names[0];
+  return el("a", { href: href(route.names), "aria-current": isHere ? "page" : null }, route.nav);
+}
+
+function drawFoot() {
+  const { left_out: lines, version, made } = source.directory;
+  refill(document.getElementById("foot"),
+    el("ul", { id: "left-out", tabindex: "-1", "aria-label": "What is not here", hidden: lines.length === 0 }, lines.map((line) => el("li", {}, shownText(line)))),
+    el("p", {}, made ? `written by mopd ${version}, ${made} · ` : `served by mopd ${version} · `, el("a", { href: "#/libraries" }, "libraries and licences")));
+}
+
+/** What stands in the place of a document that the file was too small for. */
+function leftOut({ run, round, prompt }) {
+  const address = source.directory.runs.find((one) => one.id === run)?.address ?? "RUN";
+  return el("article", {},
+    el("h1", {}, "Left out of this file"),
+    el("p", { class: "missing" }, `Round ${round} of prompt `, el("bdi", {}, shownText(prompt ?? "")), " is not in this file, which holds as many groups as fit. To see it: ", el("code", {}, shownText(`mopd view ${address}`))));
 }
 
 addEventListener("DOMContentLoaded", start);

@@ -21,12 +21,36 @@ function fill(element, attributes, children) {
   return element;
 }
 
-/** A number of the first kind that fits; a dash for what is missing. */
+/** Put these children, or text, in the place of what an element has. */
+function refill(element, ...children) {
+  element.replaceChildren();
+  return fill(element, {}, children);
+}
+
+const MISSING = "–";
+
+/** A number with so many significant digits; a dash for what is missing. */
 function number(value, digits = 3) {
-  return value === null || value === undefined ? "–" : Number(value).toLocaleString("en", { maximumSignificantDigits: digits });
+  return value === null || value === undefined ? MISSING : Number(value).toLocaleString("en", { maximumSignificantDigits: digits });
 }
 
 /** 0.125 as 12.5 %. */
 function percent(value) {
-  return value === null || value === undefined ? "–" : `${(100 * value).toFixed(1)} %`;
+  return value === null || value === undefined ? MISSING : `${(100 * value).toFixed(1)} %`;
+}
+
+/** An estimate {value, low, high} with its interval, where it has one. */
+function interval(estimate, form = number) {
+  if (!estimate || estimate.value === null) return MISSING;
+  const { value, low, high } = estimate;
+  return low === null || low === undefined ? form(value) : `${form(value)} [${form(low)}, ${form(high)}]`;
+}
+
+/** Seconds as 1 h 02 min, 3 min 05 s or 4.2 s. */
+function duration(seconds) {
+  if (seconds === null || seconds === undefined) return MISSING;
+  if (seconds < 60) return `${number(seconds, 2)} s`;
+  const [whole, parts] = seconds < 3600 ? [seconds, ["min", "s"]] : [seconds / 60, ["h", "min"]];
+  const rest = String(Math.floor(whole) % 60).padStart(2, "0");
+  return `${Math.floor(whole / 60)} ${parts[0]} ${rest} ${parts[1]}`;
 }

@@ -5,12 +5,21 @@ const EVERYWHERE = {
   r: ["the run", () => go(["overview"])],
   p: ["prompts", () => go(["prompts"])],
   "/": ["search", () => document.querySelector("input[type=search]")?.focus()],
+  d: ["light or dark", () => toggleTheme()],
 };
+
+/** Those that lead somewhere in this page. */
+function keysHere() {
+  const there = (pattern) => routes.some((route) => route.pattern === pattern);
+  const { r, p, ...others } = EVERYWHERE;
+  return { ...(there("overview") && { r }), ...(there("prompts") && { p }), ...others, ...current.route?.keys };
+}
 
 function listenToKeys() {
   addEventListener("keydown", (event) => {
     if (event.target.matches("input, textarea, select") || event.ctrlKey || event.metaKey || event.altKey) return;
-    const act = { ...EVERYWHERE, ...current.route?.keys }[event.key]?.[1];
+    if (document.querySelector("dialog[open]")) return;
+    const act = keysHere()[event.key]?.[1];
     if (!act) return;
     event.preventDefault();
     act(current.place);
@@ -18,7 +27,7 @@ function listenToKeys() {
 }
 
 function showKeys() {
-  const keys = Object.entries({ ...EVERYWHERE, ...current.route?.keys });
+  const keys = Object.entries(keysHere());
   const dialog = el("dialog", { "aria-label": "Keys", onclose: () => dialog.remove() },
     el("h2", {}, "Keys"),
     el("dl", { class: "keys" }, keys.map(([key, [about]]) => [el("dt", {}, el("kbd", {}, key)), el("dd", {}, about)])),

@@ -2,6 +2,7 @@
 
 view("overview", {
   title: () => "Run",
+  nav: "Run",
   show: async ({ run }) => {
     const overview = await source.get(run, "overview");
     return el("article", {}, el("h1", {}, overview.title));

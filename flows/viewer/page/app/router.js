@@ -2,25 +2,31 @@
 
 const routes = [];
 
-/** A view at a place: `show(place, source)` gives a node, or a promise of one. `keys`: what single keys do there. */
-function view(pattern, { title, show, keys = {} }) {
-  routes.push({ names: pattern.split("/").filter(Boolean), title, show, keys });
+/**
+ * A view at a place: `show(place, source)` gives a node, or a promise of one, with one <h1>.
+ * `keys`: what single keys do there, {key: [about, act(place)]}. `nav`: its name in the page's head, where it stands there;
+ * `when()`: whether it does.
+ */
+function view(pattern, { title, show, keys = {}, nav = null, when = () => true }) {
+  routes.push({ pattern, names: pattern.split("/").filter(Boolean), title, show, keys, nav, when });
 }
 
-/** The address of a place. `place`: a path like "round/1/prompt/ID", its parts encoded; of `run` where there are several. */
-function href(parts, run = current.run) {
-  const path = parts.map((part) => encodeURIComponent(part)).join("/");
-  return source.directory.runs.length > 1 && run ? `#/run/${encodeURIComponent(run)}/${path}` : `#/${path}`;
+/** The address of a place. `parts`: ["round", 1, "prompt", id], of `run` where there are several; `query`: {by: "flip"}. */
+function href(parts, run = current.run, query = {}) {
+  const path = parts.map((part) => encodeURIComponent(String(part).toWellFormed())).join("/");
+  const search = new URLSearchParams(query).toString();
+  const behind = source.directory.runs.length > 1 && run ? `run/${encodeURIComponent(run)}/` : "";
+  return `#/${behind}${path}${search && `?${search}`}`;
 }
 
-function go(parts, run = current.run) {
-  location.hash = href(parts, run);
+function go(parts, run = current.run, query = {}) {
+  location.hash = href(parts, run, query);
 }
 
 /** {run, route, place} of an address; the first run where it names none. */
 function readAddress(hash) {
   const [path, query = ""] = hash.replace(/^#\/?/, "").split("?");
-  let parts = path.split("/").filter(Boolean).map(decodeURIComponent);
+  let parts = path.split("/").filter(Boolean).map(decodePart);
   let run = source.directory.runs[0]?.id;
   if (parts[0] === "run" && parts.length > 1) [, run, ...parts] = parts;
   for (const route of routes) {
@@ -28,6 +34,14 @@ function readAddress(hash) {
     if (place) return { run, route, place: { ...place, run, query: new URLSearchParams(query) } };
   }
   return { run, route: null, place: null };
+}
+
+function decodePart(part) {
+  try {
+    return decodeURIComponent(part);
+  } catch {
+    return part; // somebody typed a % of their own
+  }
 }
 
 function matchRoute(names, parts) {

@@ -1,35 +1,50 @@
 // Where documents come from: out of the page itself, or from `mopd view`. Views ask `source` and don't know which.
 //
-//   source.directory                        {runs: [{id, name, address}], made, version, left_out: [line], measures: [title]}
-//   await source.get(run, name, parameters) a document, as flows/viewer/documents/ has it; null where the page lacks it
-//   await source.page(run, name, request)   some rows of a table: {rows, total, filtered};
-//                                           request: {start, length, search, order: [[column, "asc" | "desc"]]}
+//   source.directory                        {runs: [{id, name, address}], made, version, left_out: [line]}
+//   await source.get(run, name, parameters) a document, as flows/viewer/documents/ has it; null where the page lacks it.
+//                                           `run`: null for what is of no run alone: measures, pairs
+//   await source.page(run, name, request)   some rows of a table: {rows, total, filtered, note};
+//                                           request: {start, length, search, order: [[column, "asc" | "desc"]], filters: {column: value}}
+
+const MOST_BLOCKS = 24; // unpacked at a time
 
 class FileSource {
   constructor() {
-    this.directory = JSON.parse(document.getElementById("directory").textContent);
-    this.blocks = new Map();
+    const { blocks, ...directory } = JSON.parse(document.getElementById("directory").textContent);
+    this.directory = directory;
+    this.places = new Map(Object.entries(blocks));
+    this.unpacked = new Map();
   }
 
+  /** What is of a group lies together: the directory knows a group by its round and prompt. */
   async get(run, name, parameters = {}) {
-    const key = [run, name, ...Object.values(parameters)].join("/");
-    const block = this.directory.blocks[key];
-    return block === undefined ? null : (await this.block(block))[key];
+    const { round, prompt } = parameters;
+    const values = Object.values(parameters);
+    const number = this.places.get(documentKey(prompt === undefined ? [run, name, ...values] : [run, round, prompt]));
+    return number === undefined ? null : (await this.block(number)).get(documentKey([run, name, ...values])) ?? null;
   }
 
-  /** What is packed together, unpacked once. */
+  /** The documents that are packed together, by their keys. */
   block(number) {
-    if (!this.blocks.has(number)) this.blocks.set(number, unpack(document.getElementById(`block-${number}`).textContent));
-    return this.blocks.get(number);
+    if (!this.unpacked.has(number)) {
+      if (this.unpacked.size >= MOST_BLOCKS) this.unpacked.delete(this.unpacked.keys().next().value);
+      this.unpacked.set(number, unpack(document.getElementById(`block-${number}`).textContent));
+    }
+    return this.unpacked.get(number);
   }
 
-  async page(run, name, { start, length, search, order }) {
-    const { rows } = await this.get(run, name);
+  async page(run, name, { start, length, search = "", order = [], filters = {} }) {
+    const { rows, note } = await this.get(run, name);
     const words = search.toLowerCase().split(/\s+/).filter(Boolean);
-    const found = rows.filter((row) => has(row, words));
+    const wanted = Object.entries(filters);
+    const found = rows.filter((row) => wanted.every(([column, value]) => row[column] === value) && has(row, words));
     for (const [column, way] of [...order].reverse()) found.sort((a, b) => compare(a[column], b[column], way));
-    return { rows: found.slice(start, start + length), total: rows.length, filtered: found.length };
+    return { rows: found.slice(start, start + length), total: rows.length, filtered: found.length, note };
   }
+}
+
+function documentKey(parts) {
+  return parts.filter((part) => part !== null).join("/");
 }
 
 class ServerSource {
@@ -50,10 +65,11 @@ class ServerSource {
   }
 }
 
+/** gzip in base64, of documents by their keys. */
 async function unpack(base64) {
   const bytes = Uint8Array.from(atob(base64), (character) => character.charCodeAt(0));
   const stream = new Blob([bytes]).stream().pipeThrough(new DecompressionStream("gzip"));
-  return JSON.parse(await new Response(stream).text());
+  return new Map(Object.entries(JSON.parse(await new Response(stream).text())));
 }
 
 async function ask(path, parameters) {

@@ -1,41 +1,68 @@
 // Tables by DataTables, whose cells are text or nodes of ours.
 
-/** A table that asks `source` for the rows that it shows. `columns`: [{key, title, node: (row) => Node | text, sortable}]. */
-function pagedTable(run, name, columns, { order, length = 25, onrow = null, label }) {
-  return dataTable(columns, {
-    order, length, onrow, label, serverSide: true,
-    ajax: async (request, answer) => {
-      const wanted = {
-        start: request.start, length: request.length, search: request.search.value,
-        order: request.order.map((one) => [columns[one.column].key, one.dir]),
-      };
-      const page = await source.page(run, name, wanted);
-      answer({ draw: request.draw, recordsTotal: page.total, recordsFiltered: page.filtered, data: page.rows });
-    },
-  });
+/**
+ * A table that asks `source` for the rows that it shows. `columns`: [{key, title, node: (row) => Node | text, sortable, className}].
+ * `filters()`: {column: value}, asked for at each load; `onpage(page, request)` is told what came. The frame that is given
+ * back has `reload()`: the first page again.
+ */
+function pagedTable(run, name, columns, { filters = () => ({}), onpage = null, ...options }) {
+  const note = el("p", { class: "missing", hidden: true });
+  const load = async (asked, answer) => {
+    const order = asked.order.map((one) => [columns[one.column].key, one.dir]);
+    const request = { start: asked.start, length: asked.length, search: asked.search.value, order, filters: filters() };
+    const page = await source.page(run, name, request);
+    note.hidden = !page.note;
+    note.textContent = page.note ?? "";
+    answer({ draw: asked.draw, recordsTotal: page.total, recordsFiltered: page.filtered, data: page.rows });
+    onpage?.(page, request);
+  };
+  const frame = dataTable(columns, { ...options, serverSide: true, ajax: load });
+  frame.append(note);
+  return frame;
 }
 
 /** A table of rows that are there. */
 function plainTable(rows, columns, options) {
-  return dataTable(columns, { ...options, data: rows, searching: rows.length > 10, paging: rows.length > 25 });
+  return dataTable(columns, { ...options, data: rows, searching: rows.length > 10, paging: rows.length > 25, info: rows.length > 25 });
 }
 
 function dataTable(columns, { order = [], length = 25, onrow = null, label, ...options }) {
-  const table = el("table", { class: "display", "aria-label": label });
+  const heads = columns.map(({ title, className }) => el("th", { scope: "col", class: className }, title));
+  const table = el("table", { class: "display", "aria-label": label }, el("thead", {}, el("tr", {}, heads)));
   const frame = el("div", { class: "table" }, table);
-  queueMicrotask(() => new DataTable(table, {
-    ...options, pageLength: length, deferRender: true, autoWidth: false,
-    columns: columns.map(({ key, title, node, sortable = true, className }) => ({
-      title, className, data: null, orderable: sortable, defaultContent: "",
-      render: (_, kind, row) => (kind === "display" ? cell(node ? node(row) : row[key]) : row[key]),
-    })),
-    order: order.map(([key, way]) => [columns.findIndex((column) => column.key === key), way]),
-    createdRow: (element, row) => onrow && onrow(element, row),
-  }));
+  queueMicrotask(() => {
+    const drawn = new DataTable(table, {
+      ...options, pageLength: length, deferRender: true, autoWidth: false, language: TABLE_WORDS,
+      columns: columns.map(({ key, node, sortable = true, className }) => ({
+        className, data: null, orderable: sortable, defaultContent: "",
+        render: (_, kind, row) => (kind === "display" ? cell(node ? node(row) : row[key]) : row[key]),
+      })),
+      order: order.map(([key, way]) => [columns.findIndex((column) => column.key === key), way]),
+      createdRow: (element, row) => onrow && onrow(element, row),
+    });
+    frame.reload = () => drawn.ajax.reload();
+    for (const input of frame.querySelectorAll("input[type=search]")) input.setAttribute("aria-label", `Search ${label ?? ""}`.trim());
+  });
   return frame;
 }
 
+const TABLE_WORDS = {
+  search: "", searchPlaceholder: "search", lengthMenu: "_MENU_ a page", info: "_START_ to _END_ of _TOTAL_",
+  infoEmpty: "none", infoFiltered: "(of _MAX_)", emptyTable: "there are none", zeroRecords: "none has that in it",
+};
+
 /** A node: DataTables reads text as markup. */
 function cell(content) {
-  return content instanceof Node ? content : el("span", {}, content === null || content === undefined ? "–" : String(content));
+  if (content instanceof Node) return content;
+  return el("span", {}, content === null || content === undefined ? MISSING : shownText(String(content)));
+}
+
+/** Make a row a way to a place: by the pointer anywhere in it, by the keyboard through its first cell's link. */
+function rowLink(row, parts) {
+  row.classList.add("way");
+  row.addEventListener("click", (event) => {
+    if (!event.target.closest("a, button, input, select") && !getSelection().toString()) go(parts);
+  });
+  const first = row.cells[0];
+  if (first && !first.querySelector("a")) first.replaceChildren(el("a", { href: href(parts) }, [...first.childNodes]));
 }

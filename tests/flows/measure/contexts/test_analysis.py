@@ -121,7 +121,7 @@ def test_results_are_a_page_a_table_and_a_plot(run: RunFolder, made: Analysis, t
     assert results.names == list(VARIANTS)
     report = signal_report(results, command="mopd analyze signal")
     report.write(tmp_path)
-    assert {path.name for path in tmp_path.iterdir()} == {"signal.md", "signal.csv", "plot.png"}
+    assert {path.name for path in tmp_path.iterdir()} == {"signal.md", "signal.csv", "signal.json", "plot.png"}
     assert "minus none" in report.page()
     rows = list(csv.DictReader((tmp_path / "signal.csv").open()))
     assert {row["name"] for row in rows} == set(VARIANTS)
@@ -154,7 +154,7 @@ def test_a_probe_says_what_each_context_is_worth(run: RunFolder, made: Analysis,
     assert gaps["positive"] == pytest.approx(sum(mean - alone[prompt] for prompt, mean in answers) / len(answers))
     report = probe_report(results, command="mopd probe")
     assert f"recommended: {results.best}" in report.terminal()
-    assert report.write(tmp_path) == "probe.md, probe.csv, plot.png"
+    assert report.write(tmp_path) == "probe.md, probe.csv, probe.json, plot.png"
     rows = {row["context"]: row for row in csv.DictReader((tmp_path / "probe.csv").open())}
     assert [name for name, row in rows.items() if row["recommended"] == "True"] == [results.best]
     assert float(rows["none"]["gap"]) == 0.0

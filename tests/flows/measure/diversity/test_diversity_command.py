@@ -183,7 +183,7 @@ def mopd_analyze(*arguments: str | Path) -> int:
 def test_the_command_writes_page_table_and_plot(run: RunFolder, capsys: pytest.CaptureFixture[str]) -> None:
     assert mopd_analyze(run.path) == 0
     out = run.path / "analysis" / "diversity"
-    assert capsys.readouterr().out.endswith(f"results: {out / 'diversity.md'}, diversity.csv, diversity.png\n")
+    assert capsys.readouterr().out.endswith("diversity.md, diversity.csv, diversity.json, diversity.png\n")
     page = (out / "diversity.md").read_text()
     assert f"    mopd analyze diversity {run.path}\n" in page
     assert "| 0 | successes | 2 | 0.500 n=1 |" in page

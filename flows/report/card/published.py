@@ -1,0 +1,40 @@
+"""A run's settings as others may read them: names of the hub at their commits, no machine's paths and addresses."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from flows.folder.commits import commits_of, pinned
+from flows.folder.named_models import models_by_setting
+from mopd.hub.names import DATASET_PREFIX, model_name
+from mopd.models.embedded import BUILDERS
+from mopd.settings import Settings, parse_settings
+from mopd.settings.tasks import FileTasks
+from mopd.settings.tree import set_value
+from storage.runs import RunFolder
+
+OF_THE_MACHINE = ("place", "store")
+"""Groups of settings that say where a run is, and decide nothing of it."""
+
+
+def published_settings(folder: RunFolder, settings: Settings) -> Settings:
+    """The settings with the last part of each path alone, and without those of the machine."""
+    settings = pinned(settings, commits_of(folder))
+    tree = settings.model_dump(mode="json", exclude=set(OF_THE_MACHINE))
+    for name, path in models_by_setting(settings).items():
+        set_value(tree, name, _last_part(path) if _is_folder(path) else path)
+    if isinstance(settings.tasks, FileTasks):
+        for name, source in (("train", settings.tasks.train), ("heldout", settings.tasks.heldout)):
+            if source is not None and not source.startswith(DATASET_PREFIX):
+                set_value(tree, f"tasks.{name}", _last_part(source))
+    return parse_settings(tree)
+
+
+def _is_folder(path: str) -> bool:
+    """Whether a model is neither made by its name nor pinned on the hub."""
+    name = model_name(path)
+    return path not in BUILDERS and (name is None or name.commit is None)
+
+
+def _last_part(path: str) -> str:
+    return Path(path).name or path

@@ -1,0 +1,61 @@
+"""Which rows of a table a page asks for."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from mopd.errors import InputError
+
+MOST_ROWS = 1000
+"""Of one answer."""
+_WAYS = ("asc", "desc")
+
+
+@dataclass(frozen=True)
+class PageRequest:
+    """Some rows of a table, in an order, of those that hold all words of a search and have the filters' values."""
+
+    start: int = 0
+    length: int = 25
+    search: str = ""
+    order: tuple[tuple[str, str], ...] = ()
+    """Columns, each `asc` or `desc`; null comes last either way."""
+    filters: Mapping[str, Any] = field(default_factory=dict)
+    """By column, the value that it must have."""
+
+    @classmethod
+    def of(cls, parameters: Mapping[str, str]) -> PageRequest:
+        """As an address has it: `order` and `filters` are JSON. Raises InputError for what is none."""
+        try:
+            return cls(
+                start=max(0, int(parameters.get("start", cls.start))),
+                length=min(max(0, int(parameters.get("length", cls.length))), MOST_ROWS),
+                search=parameters.get("search", cls.search),
+                order=tuple((str(column), str(way)) for column, way in json.loads(parameters.get("order", "[]"))),
+                filters=dict(json.loads(parameters.get("filters", "{}"))),
+            )
+        except (ValueError, TypeError) as error:
+            raise InputError(f"what is asked of a table is not understood: {error}") from error
+
+    @property
+    def words(self) -> list[str]:
+        """What a row must hold."""
+        return self.search.lower().split()
+
+    def order_sql(self, columns: Collection[str], keys: str) -> str:
+        """The rows' order, by columns that may be asked for, then by their keys. Raises InputError for others."""
+        for column, way in self.order:
+            if column not in columns or way not in _WAYS:
+                raise InputError(f"rows can't be put in order by {column} {way}; columns: {', '.join(columns)}")
+        return "ORDER BY " + ", ".join([*(f"{column} {way} NULLS LAST" for column, way in self.order), keys])
+
+    def filter_sql(self, columns: Collection[str]) -> tuple[str, dict[str, Any]]:
+        """The condition, and its parameters. Raises InputError for a column that can't be asked for."""
+        for column in self.filters:
+            if column not in columns:
+                raise InputError(f"rows can't be filtered by {column}; columns: {', '.join(columns)}")
+        conditions = [f"{column} IS NOT DISTINCT FROM $is_{column}" for column in self.filters]
+        return " AND ".join(conditions) or "true", {f"is_{column}": value for column, value in self.filters.items()}

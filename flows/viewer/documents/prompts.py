@@ -1,0 +1,164 @@
+"""Prompts, one row each: how often they are solved, round by round, and whether that turned.
+
+What a row has, in the file's document and in a server's pages alike:
+
+- `prompt_id`, `dataset`, `question` (the last message of the user), `answer`, as of the last round that asked it
+- `rounds`: [[round, successes, judged, rollouts], ...], of the rounds that asked it
+- `kind` of the last of them: `none`, `mixed` or `all`, by the successes among those judged; null where none is
+- `pass_rate` of the last of them that was judged, `pass_rate_first` of the first
+- `flips`: how often it was solved (a pass rate of at least 0.5) in one round and not in the next that asked it, or the
+  other way round; rounds without verdicts are passed over. `flipped`: whether ever
+- `num_rollouts`, `mean_tokens` (of a reply), `num_contexts`, `num_with_peers` (contexts that show any)
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from flows.viewer.documents.paging import PageRequest
+from flows.viewer.documents.sql import one_of
+from flows.viewer.documents.viewed import Json, ViewedRun
+
+FILTERED = ("prompt_id", "dataset", "kind", "flipped")
+"""Columns of which a value can be asked for."""
+ORDERED = (
+    *("prompt_id", "dataset", "kind", "pass_rate", "pass_rate_first", "flips"),
+    *("num_rollouts", "mean_tokens", "num_with_peers"),
+)
+"""Columns that rows can be put in order by."""
+COUNTED = (*ORDERED, "flipped", "rounds", "num_contexts")
+"""Columns that small columns of the tables give, which are read at once."""
+MOST_SEARCHED = 10_000
+"""Questions that a search of a served run reads: of so many prompts of the newest rounds."""
+
+_COUNTED = """
+WITH said AS (
+    SELECT round, prompt_id, count(*) AS num_rollouts, sum(num_tokens) AS num_tokens
+    FROM rollouts GROUP BY round, prompt_id
+), judged AS (
+    SELECT round, prompt_id, count(success) AS num_judged, count(*) FILTER (success) AS num_successes
+    FROM verdicts GROUP BY round, prompt_id
+), shown AS (
+    SELECT round, prompt_id, count(*) AS num_contexts, count(*) FILTER (has_sections) AS num_with_peers
+    FROM contexts WHERE condition = '' GROUP BY round, prompt_id
+), asked AS (
+    SELECT
+        r.*, p.dataset, coalesce(v.num_judged, 0) AS num_judged, coalesce(v.num_successes, 0) AS num_successes,
+        c.num_contexts, c.num_with_peers, v.num_successes / nullif(v.num_judged, 0) AS pass_rate,
+        CASE WHEN pass_rate = 0 THEN 'none' WHEN pass_rate = 1 THEN 'all' WHEN pass_rate > 0 THEN 'mixed' END AS kind
+    FROM said AS r
+    LEFT JOIN (SELECT round, prompt_id, dataset FROM prompts) AS p USING (round, prompt_id)
+    LEFT JOIN judged AS v USING (round, prompt_id)
+    LEFT JOIN shown AS c USING (round, prompt_id)
+), turned AS (
+    SELECT *, (pass_rate >= 0.5) <> (lag(pass_rate IGNORE NULLS) OVER rounds >= 0.5) AS is_flip
+    FROM asked WINDOW rounds AS (PARTITION BY prompt_id ORDER BY round)
+), counted AS (
+    SELECT
+        prompt_id, arg_max_null(dataset, round) AS dataset,
+        list([round, num_successes, num_judged, num_rollouts] ORDER BY round) AS rounds,
+        arg_max_null(kind, round) AS kind,
+        arg_max(pass_rate, round) AS pass_rate, arg_min(pass_rate, round) AS pass_rate_first,
+        count(*) FILTER (is_flip) AS flips, count(*) FILTER (is_flip) > 0 AS flipped,
+        sum(num_rollouts)::BIGINT AS num_rollouts, sum(num_tokens) / sum(num_rollouts) AS mean_tokens,
+        coalesce(sum(num_contexts), 0)::BIGINT AS num_contexts,
+        coalesce(sum(num_with_peers), 0)::BIGINT AS num_with_peers
+    FROM turned GROUP BY prompt_id
+)
+"""
+_QUESTION = "coalesce([m.content FOR m IN messages IF m.role = 'user'][-1], messages[-1].content)"
+
+
+def prompts(run: ViewedRun) -> Json:
+    """All rows, for a page that is a file."""
+    counted = run.ask(f"{_COUNTED} SELECT * FROM counted ORDER BY prompt_id")
+    asked = run.ask(
+        f"SELECT prompt_id, answer, {_QUESTION} AS question FROM prompts "
+        "QUALIFY row_number() OVER (PARTITION BY prompt_id ORDER BY round DESC) = 1"
+    )
+    return {"rows": prompt_rows(counted, asked)}
+
+
+def prompts_page(run: ViewedRun, request: PageRequest) -> Json:
+    """Some rows, how many there are and how many are found; a note where a search left questions out.
+
+    Raises InputError for an order or a filter that there is none of.
+    """
+    order = request.order_sql(ORDERED, "prompt_id")
+    filters, values = request.filter_sql(FILTERED)
+    search, words, note = _search(run, request.words)
+    counted = run.ask(
+        f"{_COUNTED}, found AS (SELECT * FROM counted WHERE {filters} AND {search}), "
+        f"page AS (SELECT * FROM found {order} LIMIT $length OFFSET $start) "
+        "SELECT * FROM (SELECT (SELECT count(*) FROM counted) AS total, (SELECT count(*) FROM found) AS filtered) "
+        f"LEFT JOIN page ON true {order}",
+        **{**values, **words, "length": request.length, "start": request.start},
+    )
+    numbers = {"total": counted[0]["total"], "filtered": counted[0]["filtered"], "note": note}
+    page = [row for row in counted if row["prompt_id"] is not None]
+    return {"rows": prompt_rows(page, _ask_texts(run, page)), **numbers}
+
+
+def prompt_filters(run: ViewedRun) -> Json:
+    """The datasets that there are, and the rounds that have rollouts."""
+    asked = run.ask("SELECT DISTINCT round, dataset FROM prompts SEMI JOIN rollouts USING (round, prompt_id)")
+    datasets = {row["dataset"] for row in asked} - {None}
+    return {"datasets": sorted(datasets), "rounds": sorted({row["round"] for row in asked})}
+
+
+def prompt_rows(counted: Iterable[Json], asked: Iterable[Json]) -> list[Json]:
+    """What was counted of prompts, with their questions and answers."""
+    texts = {row["prompt_id"]: row for row in asked}
+    return [_prompt_row(row, texts.get(row["prompt_id"], {})) for row in counted]
+
+
+def _prompt_row(counted: Json, asked: Json) -> Json:
+    numbers = {column: counted[column] for column in COUNTED}
+    return {**numbers, "question": asked.get("question"), "answer": asked.get("answer")}
+
+
+def _ask_texts(run: ViewedRun, rows: Sequence[Json]) -> list[Json]:
+    """Questions and answers of some rows: no more shards are opened than have them."""
+    last_rounds = {row["prompt_id"]: row["rounds"][-1][0] for row in rows}
+    (ids, id_values), (rounds, round_values) = (
+        one_of("prompt_id", last_rounds),
+        one_of("round", set(last_rounds.values())),
+    )
+    asked = run.ask(
+        f"SELECT round, prompt_id, answer, {_QUESTION} AS question FROM prompts WHERE {ids} AND {rounds}",
+        **id_values,
+        **round_values,
+    )
+    return [row for row in asked if row["round"] == last_rounds[row["prompt_id"]]]
+
+
+def _search(run: ViewedRun, words: Sequence[str]) -> tuple[str, dict[str, Any], str | None]:
+    """A condition on rows, that they hold all words, its parameters, and what it leaves out."""
+    if not words:
+        return "true", {}, None
+    first, note = _first_searched(run)
+    named = {f"word{number}": word for number, word in enumerate(words)}
+    asked = run.ask(
+        f"SELECT DISTINCT prompt_id FROM prompts WHERE round >= {first} "
+        f"AND {_holds(named, f'prompt_id, dataset, answer, {_QUESTION}')}",
+        **named,
+    )
+    condition = f"(list_contains($found, prompt_id) OR {_holds(named, 'prompt_id, dataset')})"
+    return condition, {**named, "found": [row["prompt_id"] for row in asked]}, note
+
+
+def _holds(names: Iterable[str], columns: str) -> str:
+    return " AND ".join(f"contains(lower(concat_ws(' ', {columns})), ${name})" for name in names)
+
+
+def _first_searched(run: ViewedRun) -> tuple[int, str | None]:
+    """The first round whose questions are searched, and a line where there are earlier ones."""
+    rounds = run.ask(
+        "SELECT round, sum(count(*)) OVER (ORDER BY round DESC) AS num FROM prompts GROUP BY round ORDER BY round DESC"
+    )
+    searched = [row["round"] for number, row in enumerate(rounds) if number == 0 or row["num"] <= MOST_SEARCHED]
+    first = min(searched, default=0)
+    if len(searched) == len(rounds):
+        return first, None
+    return first, f"questions and answers are searched from round {first} on, ids in all rounds"

@@ -1,0 +1,55 @@
+// Light or dark: as the system has it, until somebody chooses; the choice is kept where the browser lets a page keep one.
+
+const THEME_KEY = "mopd-theme";
+const systemIsDark = matchMedia("(prefers-color-scheme: dark)");
+
+function chosenTheme() {
+  try {
+    return localStorage.getItem(THEME_KEY);
+  } catch {
+    return null; // a file may keep nothing in some browsers
+  }
+}
+
+function keepTheme(theme) {
+  try {
+    localStorage.setItem(THEME_KEY, theme);
+  } catch {
+    // it holds until the page is closed
+  }
+}
+
+function isDark() {
+  return document.documentElement.classList.contains("dark");
+}
+
+/** DataTables and our style go by the class; who draws with colours listens for `colours`. */
+function applyTheme(theme) {
+  const dark = theme === null ? systemIsDark.matches : theme === "dark";
+  document.documentElement.classList.toggle("dark", dark);
+  document.documentElement.classList.toggle("light", !dark);
+  document.dispatchEvent(new Event("colours"));
+}
+
+function toggleTheme() {
+  const theme = isDark() ? "light" : "dark";
+  keepTheme(theme);
+  applyTheme(theme);
+}
+
+systemIsDark.addEventListener("change", () => applyTheme(chosenTheme()));
+applyTheme(chosenTheme());
+
+/** A colour of the style as rgb(…), for what can't read a variable: a scale between two. */
+function colour(name) {
+  const probe = document.body.appendChild(el("span", { hidden: true, style: { color: `var(${name})` } }));
+  const value = getComputedStyle(probe).color;
+  probe.remove();
+  return value;
+}
+
+/** Do something whenever the colours change, as long as a node is in the page. */
+function onColours(node, act) {
+  const listen = () => (node.isConnected ? act() : document.removeEventListener("colours", listen));
+  document.addEventListener("colours", listen);
+}

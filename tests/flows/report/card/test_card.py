@@ -1,0 +1,167 @@
+"""The model card of a policy: what it says, exactly; that what it says works; that no text of others breaks it."""
+
+from __future__ import annotations
+
+import json
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import yaml
+from huggingface_hub import ModelCard
+
+from flows.cli import main
+from flows.folder.export import export_files, policy_files
+from flows.report.card.files import card_files
+from flows.report.card.license import License, card_license
+from flows.report.card.source import CardSource
+from mopd.models.folders import resolve_model
+from mopd.settings import load_settings
+from storage.runs import RunFolder
+from tests.flows.report.card.test_markdown import render
+from tests.flows.rounds_by_jobs import TINY, make_whole
+
+EXPECTED = Path(__file__).parent / "tiny.md"
+"""The card of the tiny run's last policy; `{…}`: what differs from machine to machine."""
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory: pytest.TempPathFactory) -> RunFolder:
+    """The tiny run with the fake engine, finished."""
+    return make_whole(tmp_path_factory.mktemp("runs") / "tiny", load_settings(TINY, ["generate.engine=fake"]))
+
+
+def card(run: RunFolder, round: int = 1, *, name: str = "policy", license: License | None = None) -> str:
+    return card_files(CardSource.of(run, round, name=name, license=license))["README.md"].decode()
+
+
+def test_the_card_of_the_tiny_run(run: RunFolder) -> None:
+    policy, document = CardSource.of(run, 1, name="policy", license=None).policy, run.document
+    differing = {
+        "key": policy.key,
+        "sha256": policy.sha256,
+        "weights": policy.files["model.safetensors"]["sha256"],
+        "model": document["model_digest"],
+        "tasks": document["tasks_digest"],
+        "code": document["code_revision"],
+        "versions": ", ".join(f"{name} {version}" for name, version in document["versions"].items()),
+    }
+    expected = EXPECTED.read_text()
+    for name, value in differing.items():
+        expected = expected.replace(f"<{name}>", value)
+    assert card(run) == expected
+
+
+def test_a_policy_that_was_not_evaluated_claims_nothing(run: RunFolder) -> None:
+    read = ModelCard(card(run, 0, license=License("mit")))
+    assert read.data.eval_results is None
+    assert "This policy was not evaluated." in read.text
+    assert read.data.license == "mit"
+    assert read.data.license_name is None
+    assert "## License\n\n`mit`.\n" in read.text
+
+
+def test_all_settings_and_numbers_are_beside_it(run: RunFolder) -> None:
+    source = CardSource.of(run, 1, name="policy", license=None)
+    details = json.loads(card_files(source)["mopd.json"])
+    assert details["settings"] == {**run.document["settings"], "place": source.settings.model_dump()["place"]}
+    assert [entry["policy"] for entry in details["evaluations"]] == [0, 2]
+    assert details["evaluations"][1]["mean_at_k"] == source.own_evaluation["mean_at_k"]  # type: ignore[index]
+    assert (details["key"], details["sha256"]) == (source.policy.key, source.policy.sha256)
+
+
+def blocks(text: str) -> list[str]:
+    """Its blocks of Python."""
+    return re.findall(r"```python\n(.*?)\n```", text, re.DOTALL)
+
+
+@pytest.mark.slow
+def test_its_code_for_transformers_works(run: RunFolder, tmp_path: Path) -> None:
+    files = {**policy_files(run, 1), **card_files(CardSource.of(run, 1, name="policy", license=None))}
+    readme = (export_files(files, tmp_path / "policy") / "README.md").read_text()
+    (program,) = (block for block in blocks(readme) if "generate(" in block)
+    done = subprocess.run([sys.executable, "-c", program], cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout
+
+
+@pytest.fixture
+def base(tmp_path: Path) -> Path:
+    """A model in a folder whose name, and whose card, mean harm."""
+    folder = tmp_path / "secret" / "m | `x` <img src=x>\n---"
+    shutil.copytree(resolve_model("tiny:llama"), folder)
+    front = {"license": "other", "license_name": "a\n---\nb: |", "license_link": "https://example.org/LICENSE"}
+    (folder / "README.md").write_text(f"---\n{yaml.safe_dump(front)}---\n# model\n")
+    return folder
+
+
+def test_text_of_others_is_text(base: Path, tmp_path: Path) -> None:
+    prompt = "</details>\n---\n| a | `b` | <script>x</script> {{ x }}"
+    changes = ["generate.engine=fake", "rounds=1", "evaluate.when=never", "model.chat_template_kwargs={}"]
+    settings = load_settings(TINY, [*changes, f"model.path={json.dumps(str(base))}"])
+    model = settings.model.model_copy(update={"system_prompt": prompt})
+    room = {"generate": {"max_prompt_tokens": 512}, "condition": {"max_context_tokens": 1024}}
+    parts = {name: getattr(settings, name).model_copy(update=changed) for name, changed in room.items()}
+    run = make_whole(tmp_path / "run", settings.model_copy(update={"model": model, **parts}))
+    text = card(run, 0, name="a`b\n---\n<b>")
+    read = ModelCard(text)
+    assert (read.data.license, read.data.license_name) == ("other", "a\\u000a---\\u000ab: |")
+    assert read.data.license_link == "https://example.org/LICENSE"
+    assert str(tmp_path) not in text
+    assert "secret" not in text
+    rendered = render(read.text)
+    assert not re.findall(r"<(img|script|b|/details|hr)\b", rendered)
+    assert len(re.findall("<tr>", rendered)) == 1 + len(re.findall(r"^\| `", read.text, re.MULTILINE))
+    assert {len(re.findall("<t[dh]", row)) for row in rendered.split("<tr>")[1:]} == {3}
+
+
+@pytest.mark.slow
+def test_an_adapter_has_a_card_of_its_own(tmp_path: Path) -> None:
+    changes = ["generate.engine=fake", "rounds=1", "evaluate.when=never", "train.lora={rank: 2, alpha: 4}"]
+    run = make_whole(tmp_path / "run", load_settings(TINY, changes))
+    files = card_files(CardSource.of(run, 0, name="acme/policy", license=License("mit")))
+    assert [*files] == ["README.md", "mopd.json", "adapter/README.md"]
+    whole, adapter = (ModelCard(files[name].decode()) for name in ("README.md", "adapter/README.md"))
+    assert (whole.data.library_name, adapter.data.library_name) == ("transformers", "peft")
+    assert whole.data.tags == adapter.data.tags == ["mopd", "on-policy-distillation", "lora"]
+    assert 'Low-rank adapter: rank `2`, alpha `4`, dropout `0.0`, target_modules `"all-linear"`' in whole.text
+    (program,) = blocks(adapter.text)
+    exported = export_files({**policy_files(run, 0), **files}, tmp_path / "acme" / "policy")
+    program = program.replace("path/to/the/base/model", str(resolve_model("tiny:llama")))
+    compare = (
+        "import torch\nmerged = AutoModelForCausalLM.from_pretrained('acme/policy')\nids = torch.arange(8)[None]\n"
+        "with torch.no_grad():\n    print((model(ids).logits - merged(ids).logits).abs().max().item() < 1e-4)"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", f"{program}\n{compare}"], cwd=tmp_path, capture_output=True, text=True, check=False
+    )
+    assert done.stdout == "True\n", done.stderr
+    assert (exported / "adapter" / "README.md").is_file()
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["", "no front matter", "---\n- a\n---\n", "---\na: [\n---\n", "---\nlicense: [a]\n---\n", "---\nx: 1\n---\n"],
+)
+def test_a_card_that_says_nothing_of_a_license(tmp_path: Path, text: str) -> None:
+    (tmp_path / "README.md").write_text(text)
+    assert card_license(tmp_path / "README.md") is None
+    assert card_license(tmp_path / "absent.md") is None
+
+
+def test_export_says_where_and_what_is_to_be_filled_in(
+    run: RunFolder, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["export", str(run.path), str(tmp_path / "a"), "--round", "1"]) == 0
+    assert capsys.readouterr().out == (
+        f"{tmp_path}/a\nREADME.md: the license is not known; fill it in, or give --license\n"
+    )
+    assert main(["export", str(run.path), str(tmp_path / "b"), "--round", "last", "--license", "mit"]) == 0
+    assert capsys.readouterr().out == f"{tmp_path}/b: policy 2, of round 1: the newest\n"
+    assert {path.name for path in (tmp_path / "b").iterdir()} >= {"README.md", "mopd.json", "model.safetensors"}
+    assert main(["export", str(run.path), str(tmp_path / "c"), "--round", "1", "--license", "My own"]) == 2
+    assert capsys.readouterr().err.startswith("mopd: --license My own: is no identifier of a license")
+    assert not (tmp_path / "c").exists()

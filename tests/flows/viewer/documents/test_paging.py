@@ -1,0 +1,44 @@
+"""What a page asks of a table is taken as it is meant, and nothing else of it reaches SQL."""
+
+from __future__ import annotations
+
+import pytest
+
+from flows.viewer.documents.paging import MOST_ROWS, PageRequest
+from mopd.errors import InputError
+
+
+def test_it_is_read_from_an_address() -> None:
+    asked = {
+        "start": "25",
+        "length": "50",
+        "search": "Red  FISH",
+        "order": '[["flips","desc"]]',
+        "filters": '{"kind":"mixed"}',
+    }
+    request = PageRequest.of({**asked, "token": "secret"})
+    assert request == PageRequest(25, 50, "Red  FISH", (("flips", "desc"),), {"kind": "mixed"})
+    assert request.words == ["red", "fish"]
+    assert PageRequest.of({}) == PageRequest()
+
+
+def test_a_page_is_bounded() -> None:
+    assert PageRequest.of({"length": "1000000", "start": "-3"}) == PageRequest(0, MOST_ROWS)
+
+
+@pytest.mark.parametrize("asked", [{"start": "x"}, {"order": "flips"}, {"order": '["flips"]'}, {"filters": "[1]"}])
+def test_what_is_no_request_is_refused(asked: dict[str, str]) -> None:
+    with pytest.raises(InputError, match="what is asked of a table is not understood"):
+        PageRequest.of(asked)
+
+
+def test_only_columns_that_there_are_become_sql() -> None:
+    request = PageRequest(order=(("a", "desc"),), filters={"b": 1})
+    assert request.order_sql(["a"], "id") == "ORDER BY a desc NULLS LAST, id"
+    assert request.filter_sql(["b"]) == ("b IS NOT DISTINCT FROM $is_b", {"is_b": 1})
+    with pytest.raises(InputError, match="rows can't be put in order by a desc; columns: b, c"):
+        request.order_sql(["b", "c"], "id")
+    with pytest.raises(InputError, match="rows can't be put in order by a down"):
+        PageRequest(order=(("a", "down"),)).order_sql(["a"], "id")
+    with pytest.raises(InputError, match="rows can't be filtered by b; columns: a"):
+        request.filter_sql(["a"])
