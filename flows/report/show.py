@@ -53,7 +53,7 @@ def show_group(folder: RunFolder, round: int, prompt_id: str) -> None:
         raise InputError(f"prompt {prompt_id}: round {round} has no row of it in prompts; `mopd run` makes it again")
     answer = f", answer {prompt['answer']}" if prompt["answer"] else ""
     console.print(Rule(f"round {round}, prompt {prompt_id}{answer}"))
-    _print_messages(console, withsystem_prompt(prompt["messages"], system_prompt(folder, round)))
+    _print_messages(console, with_system_prompt(prompt["messages"], system_prompt(folder, round)))
     for rollout in rollouts:
         sample = rollout["sample"]
         console.print(Rule(_verdict_line(rollout, verdicts.get(sample)), align="left"))
