@@ -13,11 +13,12 @@ from flows.viewer.page.libraries import libraries, notices
 APP = files("flows.viewer.page") / "app"
 SCRIPTS = (
     *("dom", "text", "theme", "source", "router", "chart", "table", "keys"),
+    *("served", "runs", "sql"),
     *("overview", "libraries"),
     "app",
 )
 """Our scripts, in the order in which they are read: all are one module."""
-STYLES = ("style", "parts", "tables")
+STYLES = ("style", "parts", "tables", "served")
 """Our style: the frame, what views are made of, then what is of one view alone."""
 MARK = "mopd-report"
 """Of a file that is a report, and may be written again."""

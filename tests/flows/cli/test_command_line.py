@@ -58,6 +58,7 @@ COMMANDS: dict[str, dict[str, Any]] = {
         "--format": "table",
     },
     "show": {"RUN": NEEDED, "--round": NEEDED, "--prompt": NEEDED, "--sample": None},
+    "view": {"RUN": inspect.Parameter.empty, "--port": None, "--open": False},
     "trace": {
         "RUN": NEEDED,
         "--round": NEEDED,
