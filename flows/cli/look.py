@@ -13,7 +13,7 @@ from typing import Annotated, Literal
 
 from cyclopts import Parameter
 
-from flows.cli.options import License, Name, Round, Run, WholeNumber
+from flows.cli.options import License, Name, Repository, Round, Run, WholeNumber
 from flows.runtime.exit_code import FAILURE
 from mopd.errors import InputError
 
@@ -200,20 +200,32 @@ def digest(run: Run, /) -> int:
     return 0
 
 
-def export(run: Run, folder: Path, /, *, round: Round, license: License | None = None) -> int:
-    """Copy the policy that a round trained to a folder, with a model card.
+def export(
+    run: Run,
+    folder: Path | None = None,
+    /,
+    *,
+    round: Round,
+    license: License | None = None,
+    push: Repository | None = None,
+    private: bool = False,
+) -> int:
+    """Copy the policy that a round trained to a folder, with a model card, or put it on the hub.
 
     Args:
         run: the run's folder
         folder: a new one for the policy
         round: from 0 on; best: by its held-out mean@k; last: the newest
         license: of the policy, for its card: apache-2.0 (default: what its base model's card says)
+        push: a repository of the hub, made where there is none: one commit
+        private: make the repository a private one
     """
     from flows.cli.actions.export import export
     from storage.runs import RunFolder
 
-    for line in export(RunFolder.open(run), round, target=folder, license=license):
-        print(line)
+    opened = RunFolder.open(run)
+    for line in export(opened, round, target=folder, license=license, push=push, private=private):
+        print(line, flush=True)
     return 0
 
 

@@ -50,16 +50,16 @@ def cache() -> str:
 def _problem(name: HubName, error: BaseException) -> str:
     from huggingface_hub import errors
 
-    causes = list(_causes(error))
-    for cause in causes:
+    chain = list(causes(error))
+    for cause in chain:
         if isinstance(cause, OSError) and cause.errno in (errno.ENOSPC, errno.EDQUOT):
             return f"no room is left in {cache()}; free some and start again, or set HF_HUB_CACHE to a roomier folder"
-    for cause in causes:
+    for cause in chain:
         if isinstance(cause, errors.OfflineModeIsEnabled):
             return f"is not (wholly) in {cache()}, and HF_HUB_OFFLINE forbids to load it; unset it once"
         if isinstance(cause, errors.HfHubHTTPError):
             return _answer(name, cause)
-    return _connection(causes)
+    return _connection(chain)
 
 
 def _answer(name: HubName, error: BaseException) -> str:
@@ -81,8 +81,7 @@ def _answer(name: HubName, error: BaseException) -> str:
         return f"the hub refuses your token; {TOKEN}"
     if status == 403:
         return f"your token may not read {page}; {TOKEN}"
-    reason = f"{status} {getattr(response, 'reason_phrase', '')}".strip()
-    return f"{endpoint()} answers {reason}; try again later, what was loaded stays"
+    return f"{endpoint()} answers {answered(response)}; try again later, what was loaded stays"
 
 
 def _private() -> str:
@@ -91,15 +90,24 @@ def _private() -> str:
     return "give a token (HF_TOKEN, or `hf auth login`)" if get_token() is None else "give another token (HF_TOKEN)"
 
 
-def _connection(causes: list[BaseException]) -> str:
-    reason = " ".join(str(causes[-1]).split())[:200] or type(causes[-1]).__name__
+def _connection(chain: list[BaseException]) -> str:
     return (
-        f"could not be loaded from {endpoint()} ({reason}); mind the network (HF_ENDPOINT, proxies) and start again, "
-        f"it goes on with what is in {cache()}"
+        f"could not be loaded from {endpoint()} ({reason(chain[-1])}); mind the network (HF_ENDPOINT, proxies) and "
+        f"start again, it goes on with what is in {cache()}"
     )
 
 
-def _causes(error: BaseException | None) -> Iterator[BaseException]:
+def answered(response: object) -> str:
+    """The status of an answer, with its name."""
+    return f"{getattr(response, 'status_code', '')} {getattr(response, 'reason_phrase', '')}".strip()
+
+
+def reason(error: BaseException) -> str:
+    """What an error says, on one line."""
+    return " ".join(str(error).split())[:200] or type(error).__name__
+
+
+def causes(error: BaseException | None) -> Iterator[BaseException]:
     """The error, then what it was raised from."""
     while error is not None:
         yield error

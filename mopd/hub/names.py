@@ -12,6 +12,7 @@ from mopd.errors import InputError
 
 DATASET_PREFIX = "hub:"
 _PART_OF_NAME = r"[A-Za-z0-9][A-Za-z0-9._-]*"
+_REPOSITORY = re.compile(rf"{_PART_OF_NAME}/{_PART_OF_NAME}")
 _MODEL = re.compile(rf"(?P<repo>{_PART_OF_NAME}/{_PART_OF_NAME})(?:@(?P<revision>\S+))?")
 _DATASET = re.compile(rf"hub:(?P<repo>{_PART_OF_NAME}/{_PART_OF_NAME})(?:#(?P<part>[^@]+))?(?:@(?P<revision>\S+))?")
 _COMMIT = re.compile(r"[0-9a-f]{40}")
@@ -58,6 +59,13 @@ def model_name(text: str | Path, known: Container[str] = ()) -> HubName | None:
     if match is None or (str(text) not in known and Path(text).expanduser().exists()):
         return None
     return HubName("model", match["repo"], match["revision"])
+
+
+def repository_name(text: str, setting: str) -> HubName:
+    """A repository that a model is to be put into. Raises InputError for a name that is none."""
+    if not _REPOSITORY.fullmatch(text):
+        raise InputError(f"{setting} {text}: is no repository of the hub; write org/name")
+    return HubName("model", text, None)
 
 
 def dataset_name(source: str) -> HubName | None:

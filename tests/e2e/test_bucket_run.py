@@ -88,6 +88,7 @@ def test_it_is_looked_at_as_others_are(here: Prefect, run: str, finished_run: Pa
     assert here.mopd("export", run, tmp_path / "policy", "--round", "1").returncode == 0
     exported = {path.name: path.read_bytes() for path in (tmp_path / "policy").glob("*.safetensors")}
     assert exported == {path.name: path.read_bytes() for path in finished_run.glob("policies/round=0001/*.safetensors")}
+    assert "this model" in (tmp_path / "policy" / "README.md").read_text()
 
 
 def test_other_contexts_and_forks_are_made_there(here: Prefect, run: str, bucket: str, tmp_path: Path) -> None:

@@ -12,14 +12,18 @@ from typing import Any
 
 import pytest
 import yaml
+from huggingface_hub import ModelCard
 
 from mopd.models.folders import resolve_model
 from tests.e2e.commands import ROOT
 from tests.e2e.harness import FAKE, TINY, Prefect
 from tests.mopd.hub.client import hub_environment
 from tests.mopd.hub.hub_server import Hub, serve_hub
+from tests.mopd.hub.hub_uploads import UploadHandler
 
 STUDENT, TEACHER, SUMS = "acme/student", "acme/teacher@v1", "hub:acme/sums"
+TOKEN = "hf_writer"
+CARD = b"---\nlicense: other\nlicense_name: acme-1\nlicense_link: https://example.org/LICENSE\n---\n# Student\n"
 NOWHERE = "http://127.0.0.1:9"
 
 
@@ -47,7 +51,7 @@ def push_all(hub: Hub) -> dict[str, str]:
     tiny = resolve_model("tiny:llama")
     student = {path.name: path.read_bytes() for path in tiny.iterdir()}
     return {
-        STUDENT: hub.push("acme/student", student),
+        STUDENT: hub.push("acme/student", student | {"README.md": CARD}),
         TEACHER: hub.push("acme/teacher", student, branch="v1"),
         SUMS: hub.push("acme/sums", {"train.jsonl": sums(range(8)), "test.jsonl": sums(range(20, 24))}, kind="dataset"),
     }
@@ -62,7 +66,8 @@ def move_branches(hub: Hub) -> None:
 
 @pytest.fixture
 def hub() -> Iterator[Hub]:
-    with serve_hub() as hub:
+    with serve_hub(UploadHandler) as hub:
+        hub.tokens.add(TOKEN)
         yield hub
 
 
@@ -129,3 +134,31 @@ def test_an_evaluation_goes_on_with_the_commits_that_it_began_with(hub: Hub, use
     assert refused.returncode == 2
     (line,) = refused.stderr.strip().splitlines()
     assert line.startswith("mopd: model 1: acme/absent: is neither a folder here nor a model of")
+
+
+@pytest.mark.timeout(600)
+def test_a_policy_goes_back_to_the_hub(hub: Hub, user: User, config: Path, tmp_path: Path) -> None:
+    run, commits = tmp_path / "run", push_all(hub)
+    writing = {"HF_TOKEN": TOKEN, "HF_HUB_DISABLE_XET": "1"}
+    begun = user.mopd("run", config, "--run", run, *FAKE)
+    assert begun.returncode == 0, begun.stdout + begun.stderr
+    done = user.mopd("export", run, "--round", "last", "--push", "acme/policy", "--private", **writing)
+    assert done.returncode == 0, done.stdout + done.stderr
+    repository = hub.repositories["model", "acme/policy"]
+    (line,) = done.stdout.splitlines()
+    commit = repository.refs["main"]
+    assert line == f"{hub.url}/acme/policy/commit/{commit}: 8 files: policy 1, of round 0: the newest"
+    assert repository.private
+    pushed = repository.commits[commit]
+    assert pushed["model.safetensors"] == (run / "policies" / "round=0000" / "model.safetensors").read_bytes()
+    card = ModelCard(pushed["README.md"].decode())
+    assert (card.data.base_model, card.data.base_model_relation) == ("acme/student", "finetune")
+    assert (card.data.license, card.data.license_name) == ("other", "acme-1")
+    assert card.data.datasets == ["acme/sums"]
+    assert {result.dataset_revision for result in card.data.eval_results or ()} == {commits[SUMS]}
+    assert f"from `acme/student` at commit `{commits[STUDENT]}`, by" in card.text
+    assert f'Teacher: `external` with path `"acme/teacher@{commits[TEACHER]}"`.' in card.text
+    assert 'model = LLM("acme/policy")' in card.text
+    offline = user.mopd("export", run, tmp_path / "policy", "--round", "0", HF_ENDPOINT=NOWHERE)
+    assert offline.stdout == f"{tmp_path}/policy\n", offline.stderr
+    assert ModelCard.load(tmp_path / "policy" / "README.md").data.license_name == "acme-1"

@@ -29,6 +29,7 @@ class Repository:
     """Tokens that may read it; None: everybody."""
     gated: bool = False
     """Whether those who may not read it are told that it is there."""
+    private: bool = False
 
 
 @dataclass
@@ -43,6 +44,10 @@ class Hub:
     """For each of the next large files: bytes after which the connection is dropped."""
     broken: int | None = None
     """What it answers to everything."""
+    faults: dict[str, int] = field(default_factory=dict)
+    """By part of a path: what it answers to the next request that writes there."""
+    uploads: dict[str, bytes] = field(default_factory=dict)
+    """Large files that were sent, by their sha256."""
     port: int = 0
 
     @property
@@ -97,7 +102,7 @@ class Handler(BaseHTTPRequestHandler):
         path = unquote(urlsplit(self.path).path)
         self.hub.requests.append((self.command, path, self.headers.get("Range")))
         if self.hub.broken is not None:
-            self._refuse(self.hub.broken, None)
+            self.refuse(self.hub.broken, None)
         elif stored := re.fullmatch(r"/stored/([0-9a-f]{64})", path):
             self._send_large(self._blob(stored[1]), body=body)
         elif api := re.fullmatch(r"/api/(model|dataset)s/([^/]+/[^/]+)(?:/(revision|tree)/(.+))?", path):
@@ -105,28 +110,29 @@ class Handler(BaseHTTPRequestHandler):
         elif file := re.fullmatch(r"/(datasets/)?([^/]+/[^/]+)/resolve/([^/]+)/(.+)", path):
             self._resolve("dataset" if file[1] else "model", *file.groups()[1:], body=body)
         else:
-            self._refuse(404, "EntryNotFound")
+            self.refuse(404, "EntryNotFound")
 
     def _api(self, kind: str, repo: str, action: str | None, revision: str | None) -> None:
-        commit = self._commit(kind, repo, revision or "main", listing=True)
+        commit = self.find_commit(kind, repo, revision or "main", listing=True)
         if commit is None:
             return
         files = self.hub.repositories[kind, repo].commits[commit]
         if action == "tree":
-            self._send_json([_entry(name, data) for name, data in files.items()])
+            self.send_json([_entry(name, data) for name, data in files.items()])
         else:
+            private = self.hub.repositories[kind, repo].private
             siblings = [{"rfilename": name} for name in files]
-            self._send_json({"id": repo, "sha": commit, "siblings": siblings, "private": False, "tags": []})
+            self.send_json({"id": repo, "sha": commit, "siblings": siblings, "private": private, "tags": []})
 
     def _resolve(self, kind: str, repo: str, revision: str, name: str, *, body: bool) -> None:
-        commit = self._commit(kind, repo, revision, listing=False)
+        commit = self.find_commit(kind, repo, revision, listing=False)
         if commit is None:
             return
         data = self.hub.repositories[kind, repo].commits[commit].get(name)
         if data is None:
-            self._refuse(404, "EntryNotFound", {"X-Repo-Commit": commit})
+            self.refuse(404, "EntryNotFound", {"X-Repo-Commit": commit})
             return
-        headers = {"X-Repo-Commit": commit, "ETag": f'"{_git_hash(data)}"'}
+        headers = {"X-Repo-Commit": commit, "ETag": f'"{git_hash(data)}"'}
         if name.endswith(LARGE_ENDINGS):
             digest = hashlib.sha256(data).hexdigest()
             linked = {"X-Linked-Size": str(len(data)), "X-Linked-ETag": f'"{digest}"'}
@@ -134,20 +140,20 @@ class Handler(BaseHTTPRequestHandler):
         else:
             self._send(200, data, headers, body=body)
 
-    def _commit(self, kind: str, repo: str, revision: str, *, listing: bool) -> str | None:
+    def find_commit(self, kind: str, repo: str, revision: str, *, listing: bool) -> str | None:
         """The commit, where the asker may see it; else the answer is sent."""
         token = (self.headers.get("Authorization") or "").removeprefix("Bearer ") or None
         repository = self.hub.repositories.get((kind, repo))
         if token is not None and token not in self.hub.tokens:
-            self._refuse(401, None, {"X-Error-Message": "Invalid credentials in Authorization header"})
+            self.refuse(401, None, {"X-Error-Message": "Invalid credentials in Authorization header"})
         elif repository is not None and repository.gated and not listing and token not in (repository.readers or ()):
-            self._refuse(401 if token is None else 403, "GatedRepo")
+            self.refuse(401 if token is None else 403, "GatedRepo")
         elif repository is None or (
             repository.readers is not None and not repository.gated and token not in repository.readers
         ):
-            self._refuse(401 if token is None else 404, "RepoNotFound")
+            self.refuse(401 if token is None else 404, "RepoNotFound")
         elif (commit := repository.refs.get(revision, revision)) not in repository.commits:
-            self._refuse(404, "RevisionNotFound")
+            self.refuse(404, "RevisionNotFound")
         else:
             return commit
         return None
@@ -163,10 +169,12 @@ class Handler(BaseHTTPRequestHandler):
         until = self.hub.drops.pop(0) if body and self.hub.drops else None
         self._send(206 if wanted else 200, data[first:], headers, body=body, until=until)
 
-    def _send_json(self, document: Any) -> None:
-        self._send(200, json.dumps(document).encode(), {"Content-Type": "application/json"}, body=True)
+    def send_json(self, document: Any, status: int = 200) -> None:
+        """The answer is JSON."""
+        self._send(status, json.dumps(document).encode(), {"Content-Type": "application/json"}, body=True)
 
-    def _refuse(self, status: int, code: str | None, headers: Mapping[str, str] | None = None) -> None:
+    def refuse(self, status: int, code: str | None, headers: Mapping[str, str] | None = None) -> None:
+        """The answer is an error, by the hub's name for it where it has one."""
         coded = {"X-Error-Code": code} if code else {}
         self._send(status, b"", {**coded, **(headers or {})}, body=False)
 
@@ -189,10 +197,10 @@ class Handler(BaseHTTPRequestHandler):
 
 
 @contextmanager
-def serve_hub() -> Iterator[Hub]:
+def serve_hub(handler: type[Handler] = Handler) -> Iterator[Hub]:
     """A running server, until the block ends."""
     hub = Hub()
-    server = ThreadingHTTPServer(("127.0.0.1", 0), type("HubHandler", (Handler,), {"hub": hub}))
+    server = ThreadingHTTPServer(("127.0.0.1", 0), type("HubHandler", (handler,), {"hub": hub}))
     server.daemon_threads = True
     hub.port = server.server_port
     threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True).start()
@@ -204,11 +212,11 @@ def serve_hub() -> Iterator[Hub]:
 
 
 def _entry(name: str, data: bytes) -> dict[str, Any]:
-    entry = {"type": "file", "path": name, "size": len(data), "oid": _git_hash(data)}
+    entry = {"type": "file", "path": name, "size": len(data), "oid": git_hash(data)}
     if name.endswith(LARGE_ENDINGS):
         entry["lfs"] = {"oid": hashlib.sha256(data).hexdigest(), "size": len(data), "pointerSize": 130}
     return entry
 
 
-def _git_hash(data: bytes) -> str:
+def git_hash(data: bytes) -> str:
     return hashlib.sha1(b"blob %d\0" % len(data) + data).hexdigest()

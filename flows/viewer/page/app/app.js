@@ -12,8 +12,11 @@ async function start() {
   source.watch?.();
 }
 
-/** Show what the address says. Where another place is shown than before, the focus goes to its heading. */
-async function showPlace() {
+/**
+ * Show what the address says. Where another place is shown than before, the focus goes to its heading. `keep`: what is
+ * shown is shown anew, and nothing moves.
+ */
+async function showPlace({ keep = false } = {}) {
   const before = current;
   const asked = (current = readAddress(location.hash || "#/overview"));
   const content = document.getElementById("view");
@@ -23,7 +26,9 @@ async function showPlace() {
   const node = await nodeOf(asked);
   if (asked !== current) return; // somebody went on meanwhile
   document.title = asked.route ? `${asked.route.title(asked.place)} · mopd` : "mopd";
+  const height = scrollY;
   content.replaceChildren(node);
+  if (keep) scrollTo(0, height);
   content.removeAttribute("aria-busy");
   if (before.route && !isSamePlace(before, asked)) focusHeading(content);
 }
@@ -62,15 +67,17 @@ function drawHead() {
     : el("bdi", { class: "name" }, shownText(runs[0]?.name ?? ""));
   refill(document.getElementById("head"),
     el("strong", {}, "mopd"), choice,
-    el("nav", { "aria-label": "Views" }, routes.filter((route) => route.nav && route.when()).map(navLink)),
+    el("nav", { "aria-label": "Views" }, routes.map(navLink)),
     source.directory.left_out.length > 0 && el("button", { type: "button", class: "badge", onclick: () => document.getElementById("left-out").focus() }, "not all is here"),
     el("button", { type: "button", "aria-label": "Light or dark", onclick: toggleTheme }, "◐"),
     el("button", { type: "button", "aria-label": "Keys", onclick: () => showKeys() }, "?"));
 }
 
 function navLink(route) {
+  const name = route.nav();
+  if (!name) return null;
   const isHere = current.route?.names[0] === route.names[0];
-  return el("a", { href: href(route.names), "aria-current": isHere ? "page" : null }, route.nav);
+  return el("a", { href: href(route.names), "aria-current": isHere ? "page" : null }, name);
 }
 
 function drawFoot() {

@@ -1,11 +1,23 @@
 // Charts from Vega-Lite specifications that Python makes; their colours are the style's variables.
 
-/** A chart, drawn when it is in the page. `alt`: what is to be seen, in a few words. */
-function chart(specification, alt) {
+/** A chart, drawn once it is in the page. `alt`: what is to be seen, in a few words; `onclick(datum)`: a mark was chosen. */
+function chart(specification, alt, { onclick = null } = {}) {
   const drawing = el("div", { class: "drawing" });
-  const frame = el("figure", { class: "chart", role: "img", "aria-label": alt }, drawing);
-  queueMicrotask(() => vegaEmbed(drawing, { ...specification, config: CHART_CONFIG }, CHART_OPTIONS));
-  return frame;
+  whenShown(drawing, async () => {
+    const { view: drawn } = await vegaEmbed(drawing, { ...specification, config: CHART_CONFIG }, CHART_OPTIONS);
+    if (onclick) drawn.addEventListener("click", (_, item) => item?.datum && onclick(item.datum));
+  });
+  return el("figure", { class: "chart", role: "img", "aria-label": alt }, drawing);
+}
+
+/** Do something once a node is in the page and has a size. */
+function whenShown(node, act) {
+  const observer = new ResizeObserver(() => {
+    if (!node.isConnected) return;
+    observer.disconnect();
+    act();
+  });
+  observer.observe(node);
 }
 
 const CHART_OPTIONS = { ast: true, actions: false, defaultStyle: false, renderer: "svg", tooltip: showTip };

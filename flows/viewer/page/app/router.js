@@ -4,11 +4,12 @@ const routes = [];
 
 /**
  * A view at a place: `show(place, source)` gives a node, or a promise of one, with one <h1>.
- * `keys`: what single keys do there, {key: [about, act(place)]}. `nav`: its name in the page's head, where it stands there;
- * `when()`: whether it does.
+ * `keys`: what single keys do there, {key: [about, act(place)]}. `nav`: its name in the page's head, or a function that gives
+ * it, or null where it doesn't stand there.
  */
-function view(pattern, { title, show, keys = {}, nav = null, when = () => true }) {
-  routes.push({ pattern, names: pattern.split("/").filter(Boolean), title, show, keys, nav, when });
+function view(pattern, { title, show, keys = {}, nav = null }) {
+  const name = typeof nav === "function" ? nav : () => nav;
+  routes.push({ pattern, names: pattern.split("/").filter(Boolean), title, show, keys, nav: name });
 }
 
 /** The address of a place. `parts`: ["round", 1, "prompt", id], of `run` where there are several; `query`: {by: "flip"}. */
