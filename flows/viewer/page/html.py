@@ -12,9 +12,8 @@ from flows.viewer.page.libraries import libraries, notices
 
 APP = files("flows.viewer.page") / "app"
 SCRIPTS = (
-    *("dom", "text", "theme", "source", "router", "chart", "table", "keys"),
-    *("served", "runs", "sql"),
-    *("overview", "libraries"),
+    *("dom", "text", "theme", "source", "router", "chart", "table", "keys", "served"),
+    *("runs", "overview", "sql", "libraries"),
     "app",
 )
 """Our scripts, in the order in which they are read: all are one module."""

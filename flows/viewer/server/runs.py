@@ -54,10 +54,16 @@ class ServedRuns:
         return {**directory(viewed, self.left_out()), "made": None, "edition": self.edition}
 
     def left_out(self) -> list[str]:
-        """A line for each shard that answers had to leave out, and one where the list of runs can't be read any more."""
+        """A line for each shard that answers had to leave out, and one where the runs can no longer be listed."""
         lives = self.all()
         lines = [f"{live.id}: {line}" if len(lives) > 1 else line for live in lives for line in live.viewed.problems]
         return [*([self._problem] if self._problem else []), *lines]
+
+    def close(self) -> None:
+        """Nothing more is asked."""
+        for live in self.all():
+            live.viewed.catalog.close()
+        self._live = {}
 
     def look_on(self, ended: threading.Event) -> None:
         """Look at all of it, now and again, until it has ended."""

@@ -30,7 +30,8 @@ def view_command(words: Sequence[str], port: int, *, opens_browser: bool) -> int
         address = f"http://{HOST}:{port}/?token={token}"
         _say(address, port, len(runs.all()))
         ended = threading.Event()
-        threading.Thread(target=runs.look_on, args=(ended,), daemon=True, name="look at runs").start()
+        looking = threading.Thread(target=runs.look_on, args=(ended,), daemon=True, name="look at runs")
+        looking.start()
         if opens_browser:
             _open(address)
         config = uvicorn.Config(
@@ -42,6 +43,8 @@ def view_command(words: Sequence[str], port: int, *, opens_browser: bool) -> int
             return INTERRUPTED
         finally:
             ended.set()
+            looking.join(END_SECONDS)
+            runs.close()
     return 0
 
 

@@ -17,7 +17,9 @@ const RUN_COLUMNS = [
 
 async function showRuns() {
   const rows = new RunRows();
-  const table = askedTable((request) => pageOf(rows.list(), request), RUN_COLUMNS, { order: [["created", "desc"]], label: "runs", onrow: (row, { id }) => runLink(row, id) });
+  const table = askedTable((request) => pageOf(rows.list(), request), RUN_COLUMNS, {
+    order: [["created", "desc"]], label: "runs", onrow: (row, { id }) => runLink(row, id), ...furniture(source.directory.runs.length),
+  });
   rows.fill(() => table.refresh?.());
   const listen = async ({ detail: { moments } }) => {
     if (!table.isConnected) return removeEventListener("changes", listen);
@@ -79,17 +81,18 @@ class RunRows {
 function stateNode(state, problem) {
   if (state === null || state === undefined) return el("span", { class: "faint" }, "…");
   const kind = { done: "success", "at work": "accent", "not finished": "faint" }[state] ?? "failure";
-  return [el("span", { class: `badge ${kind}` }, state), problem && el("div", { class: "problem" }, shownText(problem))];
+  return el("div", {}, el("span", { class: `badge ${kind}` }, state), problem && el("p", { class: "problem" }, shownText(problem)));
 }
 
 function firstToLast(row, name) {
   const [first, last] = [row[`${name}_first`], row[`${name}_last`]];
-  return last === null || last === undefined ? MISSING : `${percent(first)} → ${percent(last)}`;
+  if (last === null || last === undefined) return MISSING;
+  return el("span", { class: "one-piece" }, first === last ? percent(last) : `${percent(first)} → ${percent(last)}`);
 }
 
 function agoNode(created) {
   if (!created) return MISSING;
-  return el("time", { datetime: created, title: created }, `${age((Date.now() - Date.parse(created)) / 1000)} ago`);
+  return el("time", { class: "one-piece", datetime: created, title: created }, `${age((Date.now() - Date.parse(created)) / 1000)} ago`);
 }
 
 /** Seconds in the largest unit that they have. */

@@ -41,13 +41,13 @@ class FileSource {
   }
 }
 
-/** What `source.page` answers, of rows that are there. */
+/** What `source.page` answers, of rows that are there; a length below 0: of all of them. */
 function pageOf(rows, { start, length, search = "", order = [], filters = {} }) {
   const words = search.toLowerCase().split(/\s+/).filter(Boolean);
   const wanted = Object.entries(filters);
   const found = rows.filter((row) => wanted.every(([column, value]) => row[column] === value) && has(row, words));
   for (const [column, way] of [...order].reverse()) found.sort((a, b) => compare(a[column], b[column], way));
-  return { rows: found.slice(start, start + length), total: rows.length, filtered: found.length };
+  return { rows: found.slice(start, length < 0 ? undefined : start + length), total: rows.length, filtered: found.length };
 }
 
 function documentKey(parts) {

@@ -43,8 +43,8 @@ class QueryBox {
       return refill(this.asked, this.text);
     }
     this.inputs = new Map(query.parameters.map((one) => [one.name, parameterInput(one)]));
-    return refill(this.asked, el("p", {}, query.about),
-      query.parameters.map((one) => el("label", { class: "parameter" }, el("code", {}, one.name), this.inputs.get(one.name), el("span", { class: "faint" }, one.about))),
+    return refill(this.asked, el("p", {}, withCode(query.about)),
+      query.parameters.map((one) => el("label", { class: "parameter" }, el("code", {}, one.name), this.inputs.get(one.name), el("span", { class: "faint" }, withCode(one.about)))),
       el("details", {}, el("summary", {}, "the statement"), el("pre", { class: "text" }, query.sql)));
   }
 
@@ -120,6 +120,11 @@ function valueNode(value) {
 
 function tablesNode(tables) {
   return el("section", {}, el("h2", {}, "Tables and views"), tables.map(({ name, about, columns }) => el("details", {},
-    el("summary", {}, el("code", {}, name), ` ${about}`),
-    el("dl", { class: "facts" }, Object.entries(columns).map(([column, text]) => [el("dt", {}, el("code", {}, column)), el("dd", {}, text)])))));
+    el("summary", {}, el("code", {}, name), " ", withCode(about)),
+    el("dl", { class: "facts" }, Object.entries(columns).map(([column, text]) => [el("dt", {}, el("code", {}, column)), el("dd", {}, withCode(text))])))));
+}
+
+/** A text of ours, in which code stands between backticks. */
+function withCode(text) {
+  return text.split("`").map((part, index) => (index % 2 ? el("code", {}, part) : part));
 }

@@ -28,7 +28,12 @@ function askedTable(ask, columns, { filters = () => ({}), onpage = null, ...opti
 
 /** A table of rows that are there. */
 function plainTable(rows, columns, options) {
-  return dataTable(columns, { ...options, data: rows, searching: rows.length > 10, paging: rows.length > 25, info: rows.length > 25 });
+  return dataTable(columns, { ...options, data: rows, ...furniture(rows.length) });
+}
+
+/** What stands around a table, where it has so many rows that this is of use. */
+function furniture(length) {
+  return { searching: length > 10, paging: length > 25, info: length > 25 };
 }
 
 function dataTable(columns, { order = [], length = 25, onrow = null, label, ...options }) {
