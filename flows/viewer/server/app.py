@@ -3,7 +3,7 @@
 /                                   the page, without data
 /api/directory                      the runs, and what had to be left out
 /api/changes?run=ID&since=MOMENT    whether the list of runs, or one of them, is another one by now
-/api/run/ID/NAME?…                  a document of `flows.viewer.contents`, or some rows of a table
+/api/run/ID/NAME?…                  a document of `documents.served`, or some rows of a table
 /api/NAME?runs=[ID, …]              a document of several runs
 /api/queries                        the queries that have a name, the tables that there are
 /api/sql                            the answer to one (POST)
@@ -20,9 +20,9 @@ from starlette.requests import Request
 from starlette.responses import HTMLResponse, PlainTextResponse, Response
 from starlette.routing import Route
 
-from flows.viewer.contents import OF_ALL, PAGES, SERVED
 from flows.viewer.documents.as_json import json_text
 from flows.viewer.documents.paging import PageRequest
+from flows.viewer.documents.served import OF_SEVERAL, PAGES, SERVED
 from flows.viewer.page.html import page
 from flows.viewer.server.guard import OPEN, Guard
 from flows.viewer.server.live import RunGone
@@ -98,11 +98,11 @@ class Pages:
     def of_several(self, request: Request) -> Response:
         """Of those that are named, or of all."""
         name = request.path_params["name"]
-        if name not in OF_ALL:
+        if name not in OF_SEVERAL:
             raise InputError(f"there is no document {name}")
         ids = json.loads(request.query_params.get("runs", "null"))
         lives = self._runs.all() if ids is None else [self._runs.find(id) for id in ids]
-        return _json(OF_ALL[name]([live.view()[0] for live in lives]))
+        return _json(OF_SEVERAL[name]([live.view()[0] for live in lives]))
 
     async def sql(self, request: Request) -> Response:
         """Ended when nobody waits for it any more."""

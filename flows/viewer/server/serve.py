@@ -11,6 +11,7 @@ from collections.abc import Callable, Sequence
 import uvicorn
 
 from flows.runtime.exit_code import INTERRUPTED
+from flows.viewer.documents.rollout import warm
 from flows.viewer.server.app import make_app
 from flows.viewer.server.runs import ServedRuns
 from mopd.errors import InputError
@@ -32,6 +33,7 @@ def view_command(words: Sequence[str], port: int, *, opens_browser: bool) -> int
         ended = threading.Event()
         looking = threading.Thread(target=runs.look_on, args=(ended,), daemon=True, name="look at runs")
         looking.start()
+        threading.Thread(target=warm, daemon=True, name="warm").start()
         if opens_browser:
             _open(address)
         config = uvicorn.Config(

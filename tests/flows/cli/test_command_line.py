@@ -58,6 +58,7 @@ COMMANDS: dict[str, dict[str, Any]] = {
         "--format": "table",
     },
     "show": {"RUN": NEEDED, "--round": NEEDED, "--prompt": NEEDED, "--sample": None},
+    "report": {"RUN…": NEEDED, "--out": Path("report.html"), "--max-megabytes": None},
     "view": {"RUN": inspect.Parameter.empty, "--port": None, "--open": False},
     "trace": {
         "RUN": NEEDED,
@@ -76,6 +77,7 @@ COMMANDS: dict[str, dict[str, Any]] = {
         "--push": None,
         "--private": False,
     },
+    "track": {"RUN": NEEDED, "--to": ()},
     "verify": {"RUN": NEEDED, "--json": False},
     "repair": {"RUN": NEEDED},
     "gc": {"RUN": NEEDED, "--keep-policies": None, "--yes": False},
