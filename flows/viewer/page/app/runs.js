@@ -2,7 +2,7 @@
 
 const ROWS_AT_ONCE = 4; // that are asked for
 
-view("runs", { title: () => "Runs", nav: "Runs", when: () => source.isLive, show: showRuns });
+view("runs", { title: () => "Runs", nav: () => source.isLive && "Runs", show: onlyServed(showRuns) });
 
 const RUN_COLUMNS = [
   { key: "id", title: "run", node: ({ id }) => el("a", { href: href(["overview"], id) }, el("bdi", {}, shownText(id))) },

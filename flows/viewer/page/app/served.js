@@ -70,6 +70,11 @@ class ServerSource {
   }
 }
 
+/** A view that a page which is a file doesn't have. */
+function onlyServed(show) {
+  return (place) => (source.isLive ? show(place) : messagePage("There is no such place in a page that is a file: mopd view has it.", "missing"));
+}
+
 function dispatchChanges(changes) {
   dispatchEvent(new CustomEvent("changes", { detail: changes }));
 }
@@ -111,15 +116,10 @@ function forgetShown() {
   tell(null);
 }
 
-/** Show the same place as it is now. What can be refreshed in its place is; the rest is drawn again at the same height. */
+/** Show the same place as it is now: its tables, where it has any that can be refreshed, else all of it. */
 async function showNews() {
   forgetShown();
-  const content = document.getElementById("view");
-  const tables = [...content.querySelectorAll(".table")].filter((frame) => frame.refresh);
-  if (tables.length) return tables.forEach((frame) => frame.refresh());
-  const [top, height] = [scrollY, content.offsetHeight];
-  content.style.minHeight = `${height}px`;
-  await showPlace();
-  scrollTo(0, top);
-  setTimeout(() => content.style.removeProperty("min-height"), LOOK_MILLISECONDS);
+  const tables = [...document.querySelectorAll("#view .table")].filter((frame) => frame.refresh);
+  if (tables.length) tables.forEach((frame) => frame.refresh());
+  else await showPlace({ keep: true });
 }

@@ -1,6 +1,6 @@
 // The query box: SQL, or a query that has a name, over one run or all; read-only, so many rows, so many seconds.
 
-view("sql", { title: () => "SQL", nav: "SQL", when: () => source.isLive, show: showSql });
+view("sql", { title: () => "SQL", nav: () => source.isLive && "SQL", show: onlyServed(showSql) });
 
 const OWN = ""; // the name of a query that has none
 
@@ -15,9 +15,9 @@ class QueryBox {
   constructor(queries, run) {
     this.queries = new Map(queries.map((one) => [one.name, one]));
     const several = source.directory.runs.length > 1;
-    this.run = several && el("select", {}, source.directory.runs.map(({ id }) => el("option", { value: id, selected: id === run }, id)), el("option", { value: "" }, "all runs"));
+    this.run = several && el("select", { "aria-label": "of which run" }, source.directory.runs.map(({ id }) => el("option", { value: id, selected: id === run }, id)), el("option", { value: "" }, "all runs"));
     this.onlyRun = run;
-    this.name = el("select", { onchange: () => this.choose(this.name.value, this.text.value) },
+    this.name = el("select", { "aria-label": "what to ask", onchange: () => this.choose(this.name.value, this.text.value) },
       el("option", { value: OWN }, "a statement of your own"),
       queries.map((one) => el("option", { value: one.name }, one.name)));
     this.text = el("textarea", { rows: 7, spellcheck: "false", autocapitalize: "off", "aria-label": "SQL" });

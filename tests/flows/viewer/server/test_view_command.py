@@ -2,37 +2,21 @@
 
 from __future__ import annotations
 
-import re
 import signal
 import socket
 import subprocess
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import Any
 
 import pytest
 
 from storage.runs import RunFolder
 from tests.flows.viewer.server.conftest import make_run
+from tests.flows.viewer.server.process import view
 from tests.storage.storage_samples import commit, make_rows
 
 NEWS_MILLISECONDS = 60_000
 """Looks come each second, where the machine has nothing else to do."""
-
-
-@contextmanager
-def view(*words: str) -> Iterator[tuple[str, subprocess.Popen[str]]]:
-    """The command, and the address that it printed."""
-    command = [sys.executable, "-m", "flows.cli", "view", *words, "--port", "0"]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
-        try:
-            assert process.stdout is not None
-            found = re.search(r"http\S+", process.stdout.readline())
-            assert found is not None
-            yield found[0], process
-        finally:
-            process.kill()
 
 
 def run_view(*words: str) -> tuple[int, str]:
@@ -74,7 +58,7 @@ def ask_the_query_box(tab: Any) -> None:
     box.fill("SELECT rewar FROM rollouts")
     box.press("Control+Enter")
     tab.get_by_text('Referenced column "rewar" not found').wait_for()
-    tab.get_by_label("ask").select_option("disliked_tokens")
+    tab.get_by_label("what to ask").select_option("disliked_tokens")
     tab.get_by_label("limit").fill("2")
     run.click()
     tab.get_by_text("2 rows in").wait_for()
