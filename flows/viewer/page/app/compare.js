@@ -8,7 +8,7 @@ view("compare", {
     return el("article", { class: "compare" },
       el("h1", {}, "Runs beside each other"),
       source.isLive && runsChoice(query),
-      compared ? comparison(compared) : el("p", { class: "missing" }, "Choose two runs or more."));
+      compared ? runsBeside(compared) : el("p", { class: "missing" }, "Choose two runs or more."));
   },
 });
 
@@ -29,7 +29,7 @@ function runsChoice(query) {
   return el("form", { class: "row", onsubmit: compare }, boxes, el("button", {}, "Compare"));
 }
 
-function comparison({ runs, apart, headline, curves, settings, prompts }) {
+function runsBeside({ runs, apart, headline, curves, settings, prompts }) {
   const ids = runs.map((run) => run.id);
   return [
     apart && el("p", { class: "problem" }, shownText(apart)),
