@@ -15,8 +15,11 @@ from flows.viewer.documents.viewed import Json, ViewedRun
 from mopd.measures.comparison import paired_difference
 
 
-def pairs(runs: Sequence[ViewedRun]) -> Json:
-    """The runs in their order; differences are from the first. `apart`: why they can't be compared, or ""."""
+def pairs(runs: Sequence[ViewedRun]) -> Json | None:
+    """The runs in their order; differences are from the first. `apart`: why they can't be compared, or "". None of one
+    run alone."""
+    if len(runs) < 2:
+        return None
     asked = {run.id: heldout(run) for run in runs}
     prompts = {"heldout": shared_prompts(asked), "trained": shared_prompts({run.id: trained(run) for run in runs})}
     settings = {run.id: run.last_settings for run in runs if run.last_settings}
