@@ -15,7 +15,7 @@ from mopd.settings import Settings, parse_settings
 from storage.errors import StorageError
 from storage.manifests import Manifest
 from storage.runs import RunFolder
-from storage.sql.catalog import query_runs
+from storage.sql.catalog import Catalog
 from storage.sql.tables import find_current
 
 Json = dict[str, Any]
@@ -23,7 +23,7 @@ Json = dict[str, Any]
 
 @dataclass
 class ViewedRun:
-    """One run of a page."""
+    """One run of a page, at one moment; may be asked from several threads at once."""
 
     folder: RunFolder
     id: str
@@ -34,7 +34,7 @@ class ViewedRun:
 
     def ask(self, sql: str, **parameters: Any) -> list[Json]:
         """The rows of a query over the run's tables and views, by the names of their columns."""
-        result = query_runs([self.folder], sql, parameters, KNOWLEDGE)
+        result = self.catalog.ask(sql, parameters)
         self.problems += [line for line in result.excluded if line not in self.problems]
         return [dict(zip(result.columns, row)) for row in result.rows]
 
@@ -66,6 +66,11 @@ class ViewedRun:
     def status(self) -> Json | None:
         """What `mopd status --json` prints, where it can be read."""
         return self.look.status if self.look else None
+
+    @cached_property
+    def catalog(self) -> Catalog:
+        """The run's tables as of one moment: what comes later is in those of another ViewedRun."""
+        return Catalog([self.folder], KNOWLEDGE)
 
     @cached_property
     def vocabulary(self) -> list[str]:
