@@ -30,9 +30,11 @@ DRAWN = "main:not([aria-busy]) h1"
 SETTLED_MS = 800
 """For charts and tables, which are drawn when they are in the page."""
 _MOST_DISAGREEMENT = """
-SELECT round, prompt_id, sample FROM scores WHERE condition = '' AND len(teacher_logprobs) > 0
-ORDER BY list_avg(list_transform(list_zip(teacher_logprobs, proximal_logprobs), lambda x: abs(x[1] - x[2]))) DESC, ALL
-LIMIT 1
+WITH tokens AS (
+    SELECT round, prompt_id, sample, unnest(teacher_logprobs) AS teacher, unnest(proximal_logprobs) AS student
+    FROM scores WHERE condition = ''
+)
+SELECT round, prompt_id, sample FROM tokens GROUP BY ALL ORDER BY avg(abs(teacher - student)) DESC, prompt_id, sample LIMIT 1
 """
 
 
