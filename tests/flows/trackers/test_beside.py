@@ -15,7 +15,6 @@ from flows.trackers.beside import Trackers, failure_text, tracking
 from storage.runs import RunFolder
 from tests.flows.trackers import sending_jobs as jobs
 
-
 TRACKED = ("mlflow", "wandb")
 SILENCE = 3.0
 
