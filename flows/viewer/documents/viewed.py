@@ -6,9 +6,17 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
-from flows.report.sql.knowledge import KNOWLEDGE, token_texts
+from flows.plan.conditions import settings_of
+from flows.plan.run import DIGESTS
+from flows.report.sql.knowledge import KNOWLEDGE, find_tokenizer, settings_by_round, token_texts
+from flows.report.watch.look import Look, Looker
+from mopd.errors import InputError
+from mopd.settings import Settings, parse_settings
+from storage.errors import StorageError
+from storage.manifests import Manifest
 from storage.runs import RunFolder
 from storage.sql.catalog import query_runs
+from storage.sql.tables import find_current
 
 Json = dict[str, Any]
 
@@ -22,6 +30,7 @@ class ViewedRun:
     """In addresses: unlike any other run's of the page."""
     problems: list[str] = field(default_factory=list)
     """A line for each damaged shard that an answer had to leave out."""
+    _shards: dict[tuple[str, int], list[Manifest]] = field(default_factory=dict, repr=False)
 
     def ask(self, sql: str, **parameters: Any) -> list[Json]:
         """The rows of a query over the run's tables and views, by the names of their columns."""
@@ -29,10 +38,64 @@ class ViewedRun:
         self.problems += [line for line in result.excluded if line not in self.problems]
         return [dict(zip(result.columns, row)) for row in result.rows]
 
+    @property
+    def is_planned(self) -> bool:
+        """Whether `mopd run` made it, so that it has a state and settings."""
+        return self.folder.document.keys() >= set(DIGESTS)
+
+    @cached_property
+    def last_settings(self) -> Settings | None:
+        """Those that it follows now; None where they can't be read."""
+        try:
+            return parse_settings(self.folder.document["settings"])
+        except (InputError, KeyError):
+            return None
+
+    @cached_property
+    def look(self) -> Look | None:
+        """What `mopd status` says of it now, and who holds it; None where that can't be read, which is a problem."""
+        if not self.is_planned:
+            return None
+        try:
+            return Looker(self.folder).look()
+        except (InputError, StorageError) as error:
+            self.leave_out(str(error))
+            return None
+
+    @property
+    def status(self) -> Json | None:
+        """What `mopd status --json` prints, where it can be read."""
+        return self.look.status if self.look else None
+
     @cached_property
     def vocabulary(self) -> list[str]:
         """The text of each token id; empty where the model's tokenizer isn't at hand."""
         return token_texts(self.folder)
+
+    @cached_property
+    def tokenizer(self) -> Any | None:
+        """That of the run's model, of the library tokenizers; None where it isn't at hand."""
+        return find_tokenizer(self.folder)
+
+    def settings(self, round: int) -> Settings:
+        """The settings that a round follows; the run's own for one that nobody planned."""
+        followed = (settings for first, last, settings in self._spans if first <= round <= last)
+        return next(followed, None) or settings_of(self.folder)
+
+    @cached_property
+    def _spans(self) -> list[tuple[int, int, Settings]]:
+        return [(first, last, settings_of(self.folder, tree)) for first, last, tree in settings_by_round(self.folder)]
+
+    def shards(self, table: str, round: int) -> list[Manifest]:
+        """The shards of a table's round that can be read, for rows that are wanted as arrays."""
+        if (table, round) not in self._shards:
+            self._shards[table, round], problems = find_current(self.folder, table, round)
+            self.leave_out(*problems)
+        return self._shards[table, round]
+
+    def leave_out(self, *lines: str) -> None:
+        """Tell of shards that can't be read."""
+        self.problems += [line for line in lines if line not in self.problems]
 
 
 def viewed_runs(folders: list[RunFolder]) -> list[ViewedRun]:

@@ -58,6 +58,7 @@ COMMANDS: dict[str, dict[str, Any]] = {
         "--format": "table",
     },
     "show": {"RUN": NEEDED, "--round": NEEDED, "--prompt": NEEDED, "--sample": None},
+    "report": {"RUN…": NEEDED, "--out": Path("report.html"), "--max-megabytes": None},
     "trace": {
         "RUN": NEEDED,
         "--round": NEEDED,
