@@ -38,8 +38,11 @@ docs: environment ## write the generated pages of docs/ again
 	@$(BIN)/python tools/sql_page.py
 	@$(BIN)/python benchmarks/scale_on_paper.py --write
 
-site: environment ## docs/ as a site, in build/site
+site: environment ## docs/ as a site, in build/site, with the report of RUN (default: of examples/tiny.yaml's, made first)
+	@$(if $(RUN),,$(BIN)/mopd run examples/tiny.yaml --run build/tiny)
+	@$(BIN)/mopd report $(or $(RUN),build/tiny) --out build/report.html
 	@NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --quiet -f tools/site/mkdocs.yml
+	@echo "build/site/index.html; with search: python3 -m http.server -d build/site"
 
 release: environment ## sdist and wheel of VERSION in dist/, and what CHANGELOG.md says of it in build/release_notes.md
 	@mkdir -p build

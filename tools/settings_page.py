@@ -5,6 +5,7 @@ python tools/settings_page.py [--check]
 
 from __future__ import annotations
 
+import re
 import sys
 import types
 import typing
@@ -104,8 +105,9 @@ def default(field: Any) -> str:
 
 
 def meaning(field: Any) -> str:
-    """The field's docstring on one line."""
-    return " ".join((field.description or "").split()).replace("|", "\\|")
+    """The field's docstring on one line, with links to the pages that it names."""
+    text = " ".join((field.description or "").split()).replace("|", "\\|")
+    return re.sub(r"docs/(\w+\.md)", r"[\1](\1)", text)
 
 
 if __name__ == "__main__":

@@ -9,6 +9,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from mkdocs.config.defaults import MkDocsConfig
+from mkdocs.exceptions import PluginError
 from mkdocs.structure.files import File, Files
 from mkdocs.structure.pages import Page
 
@@ -38,9 +39,10 @@ def on_config(config: MkDocsConfig) -> None:
 
 
 def on_files(files: Files, config: MkDocsConfig) -> None:
-    """Adds the repository's own files, the examples on one page, and the pages of the packages."""
+    """Adds the repository's own files, a run's report, the examples on one page, and the pages of the packages."""
     for path in shown_files():
         files.append(File.generated(config, str(path.relative_to(ROOT)), abs_src_path=str(path)))
+    files.append(File.generated(config, "report.html", abs_src_path=str(_report(config))))
     files.append(File.generated(config, "examples.md", content=_examples_page()))
     for name, modules in _reference_pages().items():
         content = f"# {name}\n\n" + "\n".join(f"::: {module}\n" for module in modules)
@@ -57,6 +59,13 @@ def shown_files() -> list[Path]:
     """The files of the repository that the site has."""
     found = (path for pattern in SHOWN for path in sorted(ROOT.glob(pattern)))
     return [path for path in found if path.is_file() and "__pycache__" not in path.parts]
+
+
+def _report(config: MkDocsConfig) -> Path:
+    path = Path(config.config_file_path).parent / config.extra["report"]
+    if not path.is_file():
+        raise PluginError(f"{path}: there is no report to show; `make site` makes one")
+    return path
 
 
 def _examples_page() -> str:
