@@ -117,6 +117,8 @@ def _training(source: CardSource) -> str:
             f"What it is shown: {_choice(condition.variant, 'condition.variant')}, rendered as {condition.rendering}. "
             f"{_meaning(condition.variant)}",
         ]
+    if source.settings_since:
+        lines.append(f"Rounds before {source.settings_since} followed other settings than those of this card.")
     if source.has_adapter:
         lines.append(
             f"Low-rank adapter: {_choice(settings.train.lora, 'train.lora')}; it lies in {code(f'{ADAPTER}/')} too."

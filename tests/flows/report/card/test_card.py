@@ -176,6 +176,7 @@ def test_an_adapter_on_a_policy_of_the_run_says_which(tmp_path: Path, monkeypatc
     assert adapter.data.base_model is None
     assert "Its base is policy 1 of the same run, which `mopd export` copies too." in adapter.text
     assert blocks(adapter.text) == []
+    assert "- Rounds before 1 followed other settings than those of this card.\n" in files["README.md"].decode()
 
 
 @pytest.mark.parametrize(
