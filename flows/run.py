@@ -18,6 +18,7 @@ from flows.folder.guards import holding_breach, raise_if_stopped, roll_back
 from flows.folder.open import open_run, run_lock
 from flows.folder.policies import remove_old_states
 from flows.folder.replay.other_contexts import open_contexts
+from flows.plan.conditions import settings_of
 from flows.plan.guards import SAMPLED, TRAINED
 from flows.report.sql.knowledge import leave_catalog
 from flows.runtime.console import Console
@@ -25,6 +26,8 @@ from flows.runtime.exit_code import RunStopped
 from flows.runtime.server.patience import be_patient
 from flows.runtime.server.slots import give_slots_back
 from flows.runtime.server.stale_runs import crash_stale_runs, run_tag, tag_this_run
+from flows.trackers.beside import Trackers, tracking
+from flows.trackers.installed import check_installed
 from mopd.settings import Settings
 from storage.runs import RunFolder
 from storage.shards import collect_garbage
@@ -43,6 +46,7 @@ def run_flow(settings: Settings, run_dir: str | None = None) -> str:
     `run_dir`: the run's folder or `s3://bucket/prefix`, continued if it is there; null makes a new folder under
     `runs/`. Returns where it lies.
     """
+    check_installed(settings.report.trackers)
     folder = open_run(settings, run_dir or default_dir(), config=f"flow run {flow_run.name}")
     with in_charge(folder):
         finish(folder)
@@ -55,12 +59,15 @@ def finish(folder: RunFolder) -> None:
     Where a guard asks for that, it goes on from the best policy. Raises RunStopped where one ends it.
     """
     console, is_whole = Console(), False
-    while not is_whole:
-        folder = roll_back(folder, console.say) or folder
-        is_whole = _go_on(folder, console)
+    trackers = settings_of(folder).report.trackers
+    check_installed(trackers)
+    with tracking(folder, trackers, console.say) as tracked:
+        while not is_whole:
+            folder = roll_back(folder, console.say) or folder
+            is_whole = _go_on(folder, console, tracked)
 
 
-def _go_on(folder: RunFolder, console: Console) -> bool:
+def _go_on(folder: RunFolder, console: Console, tracked: Trackers) -> bool:
     """Whether the run came to its end; else it goes on from another policy."""
     with Run.open(folder, console) as run:
         if run.finished():
@@ -68,7 +75,7 @@ def _go_on(folder: RunFolder, console: Console) -> bool:
         else:
             leave_catalog(folder)  # for whoever asks meanwhile
             try:
-                is_whole = _work(run)
+                is_whole = _work(run, tracked)
             except RunStopped:
                 leave_catalog(folder)  # for whoever asks why
                 raise
@@ -80,17 +87,19 @@ def _go_on(folder: RunFolder, console: Console) -> bool:
     return True
 
 
-def _work(run: Run) -> bool:
+def _work(run: Run, tracked: Trackers) -> bool:
     """All rounds; the first and the last policy, or each, are evaluated before they are trained on."""
     for number in range(run.settings.rounds + 1):
         plan = run.plan.evaluations.get(number)
         if plan and run.missing(plan.all()):
             evaluate(run, number)
+            tracked.send()
         if not goes_on(run, number, TRAINED):
             return False
         if number < run.settings.rounds:
             if run.pending(number):
                 round_flow(run, number)
+                tracked.send()
             if not goes_on(run, number, SAMPLED):
                 return False
         index_round(run.folder, number)

@@ -20,7 +20,7 @@ ENGINE_MODULE = ROOT / "mopd" / "engines" / "vllm_engine.py"
 HEAVY = ("torch", "transformers", "vllm", "prefect")
 
 
-FLOORS = ("cli", "measure", "run", "execute", "viewer", "report", "folder", "plan", "runtime")
+FLOORS = ("cli", "measure", "run", "execute", "trackers", "viewer", "report", "folder", "plan", "runtime")
 """Rooms of flows/: each may import itself and those behind it. `run` is what stands on the first level."""
 
 
@@ -117,6 +117,7 @@ WRONG_COMMANDS = [
     "trace absent --round 0 --prompt p --sample 0",
     "digest absent",
     "export absent --round 0 new",
+    "track absent",
     "analyze signal absent --round 0",
     "analyze diversity absent",
     "probe absent",

@@ -1,4 +1,4 @@
-"""What a run holds, and what the machine has: `mopd status`, `sql`, `show`, `report`, `digest`, `export`, `doctor`."""
+"""What a run holds, and what the machine has: `mopd status`, `sql`, `show`, `report` and others; `mopd doctor`."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Annotated, Literal
 
 from cyclopts import Parameter
 
-from flows.cli.options import License, Name, Repository, Round, Run, WholeNumber
+from flows.cli.options import License, Name, Names, NewFolder, Repository, Round, Run, WholeNumber
 from flows.runtime.exit_code import FAILURE
 from mopd.errors import InputError
 
@@ -111,21 +111,21 @@ def show(
 
 
 def report(
-    *runs: Annotated[str, Parameter(name="RUN")],
-    out: Annotated[Path, Parameter(name=("-o", "--out"), metavar="FILE")] = Path("report.html"),
+    runs: Annotated[list[str], Parameter(name="RUN…")],
+    /,
+    *,
+    out: Annotated[Path, Parameter(name=("--out", "-o"), metavar="FILE")] = Path("report.html"),
     max_megabytes: Annotated[float | None, Parameter(metavar="NUMBER")] = None,
 ) -> int:
     """Write a page of a run, or of several: one HTML file that opens without a network.
 
     Args:
-        runs: the runs' folders, folders of runs, or patterns in quotes
+        runs: the runs' folders, folders of runs, or patterns in quotes; and folders of what was measured
         out: the page; one that is there is replaced
-        max_megabytes: of data in it; groups that are too many for it are left out (default: 20)
+        max_megabytes: of data in it; groups that are too many for it are left out (default: 30)
     """
     from flows.viewer.file import MAX_MEGABYTES, report_command
 
-    if not runs:
-        raise InputError("name a run, or several")
     megabytes = MAX_MEGABYTES if max_megabytes is None else max_megabytes
     if not (math.isfinite(megabytes) and megabytes > 0):
         raise InputError(f"--max-megabytes {megabytes:g}: give more than 0")
@@ -184,7 +184,7 @@ def digest(run: Run, /) -> int:
 
 def export(
     run: Run,
-    folder: Path | None = None,
+    folder: NewFolder | None = None,
     /,
     *,
     round: Round,
@@ -209,6 +209,18 @@ def export(
     for line in export(opened, round, target=folder, license=license, push=push, private=private):
         print(line, flush=True)
     return 0
+
+
+def track(run: Run, /, *, to: Annotated[Names, Parameter(metavar="NAME,NAME")] = ()) -> int:
+    """Send to trackers what they have not of a run.
+
+    Args:
+        run: the run's folder
+        to: tensorboard, wandb, trackio, mlflow (default: those of its setting report.trackers)
+    """
+    from flows.cli.actions.track import track_command
+
+    return track_command(run, to)
 
 
 def doctor() -> int:

@@ -47,11 +47,19 @@ def _address(_: object, tokens: tuple[Token, ...]) -> Address:
     return text if in_bucket(text) else Path(text)
 
 
+def _local_folder(kind: object, tokens: tuple[Token, ...]) -> Path:
+    address = _address(kind, tokens)
+    if not isinstance(address, Path):
+        raise ValueError(f"{address!r} is in a bucket; name a folder of this machine")
+    return address
+
+
 WholeNumber = Annotated[int, Parameter(metavar="N", converter=_whole_number)]
 Round = Annotated[int | str, Parameter(metavar="N|best|last", converter=_round)]
 Names = Annotated[tuple[str, ...], Parameter(metavar="A,B", converter=_names)]
 Sets = Annotated[tuple[str, ...], Parameter(name="--set", metavar="KEY=VALUE")]
 Folder = Annotated[Path, Parameter(metavar="DIR")]
+NewFolder = Annotated[Path, Parameter(converter=_local_folder)]
 Run = Annotated[Address, Parameter(converter=_address)]
 RunFolder = Annotated[Address, Parameter(name="--run", metavar="DIR", converter=_address)]
 Reader = Annotated[str, Parameter(metavar="MODULE:FUNCTION")]

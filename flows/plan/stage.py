@@ -38,6 +38,7 @@ FREE_SETTINGS = (
     "evaluate.when",
     "evaluate.bootstrap_samples",
     "guards",
+    "report",
     "place",
     "store",
 )

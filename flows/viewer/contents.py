@@ -3,29 +3,66 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
+from flows.viewer.documents.group import group_documents
 from flows.viewer.documents.overview import overview
+from flows.viewer.documents.prompts import prompt_filters, prompts
+from flows.viewer.documents.rollout import rollout_documents
+from flows.viewer.documents.rollouts import rollouts, rounds
 from flows.viewer.documents.viewed import Json, ViewedRun
+from flows.viewer.documents.vocabulary import token_ids, vocabulary
 
-Group = tuple[int, str]
-"""A round and the id of a prompt."""
-
-OF_RUN: Mapping[str, Callable[[ViewedRun], Json]] = {"overview": overview}
+OF_RUN: Mapping[str, Callable[[ViewedRun], Json]] = {
+    "overview": overview,
+    "prompts": prompts,
+    "prompt_filters": prompt_filters,
+    "rounds": rounds,
+}
 """Made of a run once."""
-OF_GROUPS: Mapping[str, Callable[[ViewedRun, int, Sequence[str]], Iterator[tuple[Any, ...]]]] = {}
-"""Of some groups of a round, by few queries: the prompt's id, what else is in the document's key, and the document."""
-OF_KEPT: Mapping[str, Callable[[ViewedRun, Sequence[Group]], Json]] = {}
-"""Of the groups that the file has room for."""
-OF_ALL: Mapping[str, Callable[[Sequence[ViewedRun]], Json | None]] = {}
-"""Of all runs together; None where there is nothing to say."""
+OF_GROUPS: Mapping[str, Callable[[ViewedRun, int, Sequence[str]], Iterator[tuple[Any, ...]]]] = {
+    "group": group_documents,
+    "rollout": rollout_documents,
+}
+"""Of some groups of a round, by few queries: the prompt's id, what else tells documents apart, and the document."""
 
 
-def documents_of(run: ViewedRun, round: int, prompts: Sequence[str]) -> dict[str, dict[str, Json]]:
+@dataclass
+class Kept:
+    """What a file has room for, of a run's groups."""
+
+    num_groups: int
+    """Of the run."""
+    prompts: dict[int, list[str]] = field(default_factory=dict)
+    """Those that are in the file, by round."""
+    token_ids: set[int] = field(default_factory=set)
+    """That their rollouts name."""
+
+    @property
+    def num_kept(self) -> int:
+        """Groups in the file."""
+        return sum(map(len, self.prompts.values()))
+
+
+def group_contents(run: ViewedRun, round: int, prompts: Sequence[str], kept: Kept) -> dict[str, dict[str, Json]]:
     """By prompt, the documents of its group and of what belongs to it, by their keys in the file."""
     found: dict[str, dict[str, Json]] = {prompt: {} for prompt in prompts}
     for name, make in OF_GROUPS.items():
         for prompt, *others, document in make(run, round, prompts):
-            key = "/".join(map(str, (run.id, name, round, prompt, *others)))
-            found[prompt][key] = document
+            found[prompt][document_key(run, name, round, prompt, *others)] = document
+            if name == "rollout":
+                kept.token_ids |= token_ids(document)
     return found
+
+
+def kept_contents(run: ViewedRun, kept: Kept) -> Iterator[tuple[str, Json]]:
+    """What is made of the groups that are in the file, by its keys."""
+    for round, kept_prompts in kept.prompts.items():
+        yield document_key(run, "rollouts", round), rollouts(run, round, kept_prompts)
+    yield document_key(run, "vocabulary"), vocabulary(run, kept.token_ids)
+
+
+def document_key(run: ViewedRun, *parts: Any) -> str:
+    """What the page asks for a document by."""
+    return "/".join(map(str, (run.id, *parts)))

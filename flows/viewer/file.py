@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 import time
 from collections.abc import Callable, Sequence
@@ -9,25 +10,26 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
 
+from flows.report.report import read_reports
 from flows.report.sql.runs import open_runs
-from flows.viewer.contents import OF_ALL, OF_KEPT, OF_RUN
-from flows.viewer.documents.viewed import ViewedRun, viewed_runs
+from flows.viewer.contents import OF_RUN, document_key, kept_contents
+from flows.viewer.documents.viewed import Json, ViewedRun, viewed_runs
 from flows.viewer.kept_groups import pack_groups
 from flows.viewer.packer import Packer
 from flows.viewer.page.html import MARK, page
 from mopd.byte_text import byte_text
 from mopd.errors import InputError
 from storage.runs import RunFolder
+from storage.stores.address import in_bucket
 from storage.stores.files import write_files
 
-MAX_MEGABYTES = 20.0
-"""Of data, by default: what a mail may carry."""
+MAX_MEGABYTES = 30.0
+"""Of data, by default: 10,000 short rollouts."""
 QUIET_SECONDS = 5.0
 """Between two lines that say how far it is."""
 _RESERVED_SHARE = 0.05
-"""Of what groups may take, for the table of the rollouts that were kept."""
+"""Of what groups may take, for the tables and words of the rollouts that were kept."""
 
 Say = Callable[[str], None]
 
@@ -44,7 +46,12 @@ class ReportFile:
 def report_command(words: Sequence[str], out: Path, max_megabytes: float) -> bool:
     """Write the page of what the words name, and say so; whether no shard had to be left out."""
     check_target(out)
-    report = make_report(open_runs(words), max_megabytes=max_megabytes, say=_say)
+    reports = {word: read_reports(Path(word)) for word in words if not in_bucket(word) and Path(word).is_dir()}
+    names = [word for word in words if not reports.get(word)]
+    if not names:
+        raise InputError(f"{' '.join(words)}: holds what was measured; name a run, too")
+    given = [report for found in reports.values() for report in found]
+    report = make_report(open_runs(names), given, max_megabytes=max_megabytes, say=_say)
     save_report(report, out)
     print(f"{out}: {byte_text(len(report.html))}")
     for line in (*report.left_out, *report.damaged):
@@ -63,28 +70,32 @@ def write_report(folders: Sequence[RunFolder], out: Path) -> Path:
 
 
 def make_report(
-    folders: Sequence[RunFolder], *, max_megabytes: float = MAX_MEGABYTES, say: Say = lambda line: None
+    folders: Sequence[RunFolder],
+    reports: Sequence[Json] = (),
+    *,
+    max_megabytes: float = MAX_MEGABYTES,
+    say: Say = lambda line: None,
 ) -> ReportFile:
-    """The page of some runs, with at most so many megabytes of data. `say` is told how far it is, now and then."""
+    """The page of some runs and of what was measured, with at most so many megabytes of data.
+
+    `say` is told how far it is, now and then.
+    """
     runs = viewed_runs(list(folders))
     packer = Packer(max_bytes=0)
     for run in runs:
         for name, make in OF_RUN.items():
-            packer.add(f"{run.id}/{name}", make(run))
-    for name, make_together in OF_ALL.items():
-        if (document := make_together(runs)) is not None:
-            packer.add(name, document)
+            packer.add(document_key(run, name), make(run))
     left_out = []
     for number, run in enumerate(runs):
         room = max(max_megabytes * 1e6 - packer.size, 0) / (len(runs) - number)
         packer.max_bytes = packer.size + (1 - _RESERVED_SHARE) * room
-        left_out += _pack_run(run, packer, max_megabytes, say)
+        left_out += _pack_run(run, packer, say)
     damaged = [f"{run.id}: {line}" if len(runs) > 1 else line for run in runs for line in run.problems]
     html = page(packer.scripts(directory(runs, [*left_out, *damaged])))
     return ReportFile(html.encode(), left_out, damaged)
 
 
-def directory(runs: Sequence[ViewedRun], left_out: Sequence[str]) -> dict[str, Any]:
+def directory(runs: Sequence[ViewedRun], left_out: Sequence[str]) -> Json:
     """What the page knows before it asks for anything."""
     return {
         "version": version("mopd"),
@@ -100,6 +111,8 @@ def check_target(out: Path) -> None:
         raise InputError(f"-o {out}: is a folder; name a file")
     if not out.parent.is_dir():
         raise InputError(f"-o {out}: there is no folder {out.parent}; make it, or name another file")
+    if not os.access(out.parent, os.W_OK):
+        raise InputError(f"-o {out}: nothing can be written there; name another file")
     if out.exists() and MARK not in _beginning(out):
         raise InputError(f"-o {out}: is there and is no report; name another file")
 
@@ -109,18 +122,17 @@ def save_report(report: ReportFile, out: Path) -> None:
     write_files(out.parent, {out.name: report.html})
 
 
-def _pack_run(run: ViewedRun, packer: Packer, max_megabytes: float, say: Say) -> list[str]:
+def _pack_run(run: ViewedRun, packer: Packer, say: Say) -> list[str]:
     """The groups of a run, as many as fit; a line that says what was left out."""
     progress = _Progress(run, say)
-    kept, total = pack_groups(run, packer, progress.tell)
-    for name, make in OF_KEPT.items():
-        packer.add(f"{run.id}/{name}", make(run, kept))
-    if len(kept) == total:
+    kept = pack_groups(run, packer, progress.tell)
+    for key, document in kept_contents(run, kept):
+        packer.add(key, document)
+    if kept.num_kept == kept.num_groups:
         return []
-    return [
-        f"{run.id}: {len(kept):,} of {total:,} groups are in the file, of each round as many, those with both outcomes "
-        f"first; all: mopd view {run.folder.address}, or --max-megabytes above {max_megabytes:g}"
-    ]
+    share = f"{kept.num_kept:,} of {kept.num_groups:,} groups are in the file"
+    order = "of each round about as many, those with both outcomes first"
+    return [f"{run.id}: {share}, {order}; all: mopd view {run.folder.address}, or a higher --max-megabytes"]
 
 
 class _Progress:

@@ -20,6 +20,7 @@ from mopd.settings.generate import GenerateSettings
 from mopd.settings.guards import GuardSettings, check_guards
 from mopd.settings.methods import expand_method, keep_objective, yield_to_method
 from mopd.settings.place import LocalPlace, PlaceSettings
+from mopd.settings.report import ReportSettings
 from mopd.settings.sampling import IMPORTANCE, RECOMPUTED, follow_sampling, shaping
 from mopd.settings.signals import SignalSettings
 from mopd.settings.store import StoreSettings
@@ -99,6 +100,7 @@ class Settings(Frozen):
     signals: SignalSettings = SignalSettings()
     evaluate: EvaluateSettings = EvaluateSettings()
     guards: GuardSettings = GuardSettings()
+    report: ReportSettings = ReportSettings()
     store: StoreSettings = StoreSettings()
     place: PlaceSettings = LocalPlace()
 

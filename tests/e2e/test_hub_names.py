@@ -19,10 +19,9 @@ from tests.e2e.commands import ROOT
 from tests.e2e.harness import FAKE, TINY, Prefect
 from tests.mopd.hub.client import hub_environment
 from tests.mopd.hub.hub_server import Hub, serve_hub
-from tests.mopd.hub.hub_uploads import UploadHandler
+from tests.mopd.hub.hub_uploads import TOKEN, UploadHandler
 
 STUDENT, TEACHER, SUMS = "acme/student", "acme/teacher@v1", "hub:acme/sums"
-TOKEN = "hf_writer"
 CARD = b"---\nlicense: other\nlicense_name: acme-1\nlicense_link: https://example.org/LICENSE\n---\n# Student\n"
 NOWHERE = "http://127.0.0.1:9"
 

@@ -22,6 +22,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from flows.runtime.server.prefect_server import check_api
+from flows.trackers.installed import TRACKERS, tracker_version
 from mopd.errors import InputError
 from mopd.models.embedded import EMBEDDED_MODEL, cache_folder, embedded_weights
 from mopd.models.folders import FAST_BFLOAT16_FLAGS, cpu_flags
@@ -215,6 +216,14 @@ def check_ray() -> Check:
     return Check("ok", hosts)
 
 
+def check_trackers() -> Check:
+    """What `report.trackers` can name here."""
+    found = {name: tracker_version(name) for name in TRACKERS}
+    there = [f"{name} {version}" for name, version in found.items() if version]
+    extras = ",".join(name for name, version in found.items() if not version)
+    return Check("ok", "; ".join([", ".join(there) or "none", *([f"pip install 'mopd[{extras}]'"] if extras else [])]))
+
+
 def check_prefect_api() -> Check:
     """A set PREFECT_API_URL must answer; without one each run starts a temporary server of its own."""
     url = os.environ.get("PREFECT_API_URL")
@@ -271,6 +280,7 @@ CHECKS: dict[str, Callable[[], Check]] = {
     "model cache": check_cache,
     "place: local": check_place,
     "place: ray": check_ray,
+    "trackers": check_trackers,
     "prefect api": check_prefect_api,
 }
 

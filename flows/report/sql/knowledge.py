@@ -55,14 +55,9 @@ def planned_shards(folder: RunFolder) -> list[dict[str, Any]]:
 
 def token_texts(folder: RunFolder) -> list[str]:
     """The text of each token id, by the tokenizer of the run's model; none where that isn't at hand."""
-    plan = _plan_of(folder)
-    model = None if plan is None else _find_model(folder, plan)
-    file = None if model is None else model / "tokenizer.json"
-    if file is None or not file.is_file():
+    tokenizer = find_tokenizer(folder)
+    if tokenizer is None:
         return []
-    from tokenizers import Tokenizer
-
-    tokenizer = Tokenizer.from_file(str(file))
     ids = tokenizer.get_vocab(with_added_tokens=True)
     tokens = dict(zip(ids.values(), ids))
     texts = tokenizer.decode_batch([[number] for number in range(max(tokens) + 1)], skip_special_tokens=False)
@@ -70,6 +65,18 @@ def token_texts(folder: RunFolder) -> list[str]:
         f" {text}" if tokens.get(number, "").startswith(_WORD_START) and not text.startswith(" ") else text
         for number, text in enumerate(texts)
     ]
+
+
+def find_tokenizer(folder: RunFolder) -> Any | None:
+    """The tokenizer of the run's model, of the library tokenizers; None where that isn't at hand."""
+    plan = _plan_of(folder)
+    model = None if plan is None else _find_model(folder, plan)
+    file = None if model is None else model / "tokenizer.json"
+    if file is None or not file.is_file():
+        return None
+    from tokenizers import Tokenizer
+
+    return Tokenizer.from_file(str(file))
 
 
 def _find_model(folder: RunFolder, plan: RunPlan) -> Path | None:

@@ -6,9 +6,13 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
-from flows.report.sql.knowledge import KNOWLEDGE, token_texts
+from flows.plan.conditions import settings_of
+from flows.report.sql.knowledge import KNOWLEDGE, find_tokenizer, settings_by_round, token_texts
+from mopd.settings import Settings
+from storage.manifests import Manifest
 from storage.runs import RunFolder
 from storage.sql.catalog import query_runs
+from storage.sql.tables import find_current
 
 Json = dict[str, Any]
 
@@ -22,6 +26,7 @@ class ViewedRun:
     """In addresses: unlike any other run's of the page."""
     problems: list[str] = field(default_factory=list)
     """A line for each damaged shard that an answer had to leave out."""
+    _shards: dict[tuple[str, int], list[Manifest]] = field(default_factory=dict, repr=False)
 
     def ask(self, sql: str, **parameters: Any) -> list[Json]:
         """The rows of a query over the run's tables and views, by the names of their columns."""
@@ -33,6 +38,31 @@ class ViewedRun:
     def vocabulary(self) -> list[str]:
         """The text of each token id; empty where the model's tokenizer isn't at hand."""
         return token_texts(self.folder)
+
+    @cached_property
+    def tokenizer(self) -> Any | None:
+        """That of the run's model, of the library tokenizers; None where it isn't at hand."""
+        return find_tokenizer(self.folder)
+
+    def settings(self, round: int) -> Settings:
+        """The settings that a round follows; the run's own for one that nobody planned."""
+        followed = (settings for first, last, settings in self._spans if first <= round <= last)
+        return next(followed, None) or settings_of(self.folder)
+
+    @cached_property
+    def _spans(self) -> list[tuple[int, int, Settings]]:
+        return [(first, last, settings_of(self.folder, tree)) for first, last, tree in settings_by_round(self.folder)]
+
+    def shards(self, table: str, round: int) -> list[Manifest]:
+        """The shards of a table's round that can be read, for rows that are wanted as arrays."""
+        if (table, round) not in self._shards:
+            self._shards[table, round], problems = find_current(self.folder, table, round)
+            self.leave_out(*problems)
+        return self._shards[table, round]
+
+    def leave_out(self, *lines: str) -> None:
+        """Tell of shards that can't be read."""
+        self.problems += [line for line in lines if line not in self.problems]
 
 
 def viewed_runs(folders: list[RunFolder]) -> list[ViewedRun]:

@@ -58,6 +58,7 @@ COMMANDS: dict[str, dict[str, Any]] = {
         "--format": "table",
     },
     "show": {"RUN": NEEDED, "--round": NEEDED, "--prompt": NEEDED, "--sample": None},
+    "report": {"RUN…": NEEDED, "--out": Path("report.html"), "--max-megabytes": None},
     "trace": {
         "RUN": NEEDED,
         "--round": NEEDED,
@@ -75,6 +76,7 @@ COMMANDS: dict[str, dict[str, Any]] = {
         "--push": None,
         "--private": False,
     },
+    "track": {"RUN": NEEDED, "--to": ()},
     "verify": {"RUN": NEEDED, "--json": False},
     "repair": {"RUN": NEEDED},
     "gc": {"RUN": NEEDED, "--keep-policies": None, "--yes": False},

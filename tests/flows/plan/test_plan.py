@@ -118,6 +118,7 @@ LATER = set(TABLES) - {"prompts"}
         ({"train.keep_trainer_states": 9}, set()),
         ({"evaluate.bootstrap_samples": 9}, set()),
         ({"guards.entropy": 0.5, "guards.on_breach": "stop"}, set()),
+        ({"report.trackers": ["wandb", "mlflow"], "report.completions": 9}, set()),
     ],
     ids=case_name,
 )

@@ -1,31 +1,49 @@
-"""The page as a file: opens from disk, and nothing is lost by writing it."""
+"""Promises of `mopd report`: what isn't in the file is said, and nothing is lost by writing it."""
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
 import pytest
 
-from flows.viewer.file import write_report
+from flows.cli import main
+from flows.viewer.file import make_report, write_report
+from flows.viewer.page.html import page
+from flows.viewer.page.libraries import libraries, notices
 from mopd.errors import InputError
 from mopd.settings import parse_settings
 from storage.runs import RunFolder
 from tests.storage.storage_samples import fill
 
-pytestmark = pytest.mark.browser
-
 
 @pytest.fixture
-def run(tmp_path: Path) -> RunFolder:
+def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> RunFolder:
+    monkeypatch.chdir(tmp_path)
     folder = RunFolder.create(tmp_path / "run", {"settings": parse_settings({}).model_dump(mode="json")})
     fill(folder)
     return folder
 
 
-def test_it_opens_from_disk(run: RunFolder, tmp_path: Path, tab: Any) -> None:
-    tab.goto(write_report([run], tmp_path / "report.html").as_uri())
-    assert tab.get_by_role("heading", level=1).text_content() == run.run_id
+def test_a_file_and_its_size_are_said(run: RunFolder, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["report", "run"]) == 0
+    said = capsys.readouterr()
+    megabytes = Path("report.html").stat().st_size / 1e6
+    assert said.out == f"report.html: {megabytes:.1f} MB\n" and said.err == ""
+
+
+def test_code_is_at_most_two_megabytes() -> None:
+    assert len(page().encode()) <= 2e6
+
+
+def test_every_library_is_named_with_its_licence_in_full() -> None:
+    texts = {notice["name"].split()[0]: notice["text"] for notice in notices()}
+    assert len(texts) == sum(len(library.works) for library in libraries())
+    for name, words in {
+        "vega": "Redistribution and use",
+        "DataTables": "Permission is hereby",
+        "D3": "Permission to",
+    }.items():
+        assert texts[name].startswith("Copyright") and words in texts[name]
 
 
 def test_only_a_report_is_replaced(run: RunFolder, tmp_path: Path) -> None:
@@ -37,3 +55,43 @@ def test_only_a_report_is_replaced(run: RunFolder, tmp_path: Path) -> None:
     out.unlink()
     write_report([run], out)
     write_report([run], out)
+    assert [path.name for path in tmp_path.iterdir() if path.name != "run"] == ["notes.html"]
+
+
+@pytest.mark.parametrize(
+    ("words", "line"),
+    [
+        (["nothing"], "mopd: nothing: is no run and holds none; name runs, a folder of runs, or a pattern in quotes"),
+        (["run", "-o", "run"], "mopd: -o run: is a folder; name a file"),
+        (["run", "-o", "no/x.html"], "mopd: -o no/x.html: there is no folder no; make it, or name another file"),
+        (["run", "-o", "run/run.json"], "mopd: -o run/run.json: is there and is no report; name another file"),
+        (["run", "--max-megabytes", "0"], "mopd: --max-megabytes 0: give more than 0"),
+        (["run", "--max-megabytes", "nan"], "mopd: --max-megabytes nan: give more than 0"),
+    ],
+)
+def test_bad_input_is_one_line(run: RunFolder, words: list[str], line: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["report", *words]) == 2
+    assert capsys.readouterr().err == f"{line}\n"
+    assert not Path("report.html").exists()
+
+
+def test_what_does_not_fit_is_said(run: RunFolder, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["report", "run", "--max-megabytes", "0.0001"]) == 0
+    assert "0 of 2 groups are in the file" in (line := capsys.readouterr().err)
+    assert f"all: mopd view {run.address}, or a higher --max-megabytes" in line
+    assert "0 of 2 groups are in the file" in Path("report.html").read_text()
+
+
+def test_damaged_shards_are_left_out_and_said(run: RunFolder, capsys: pytest.CaptureFixture[str]) -> None:
+    (shard,) = (run.path / "verdicts").rglob("*.parquet")
+    shard.write_bytes(b"damaged")
+    assert main(["report", "run"]) == 1
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith("mopd: verdicts/")
+    assert line.removeprefix("mopd: ") in Path("report.html").read_text()
+
+
+def test_runs_of_one_name_are_told_apart(run: RunFolder, tmp_path: Path) -> None:
+    other = RunFolder.create(tmp_path / "more" / "run", {"settings": {}})
+    html = make_report([run, other]).html.decode()
+    assert f'"id":"{run.address}"' in html and f'"id":"{other.address}"' in html

@@ -9,13 +9,19 @@ import base64
 import hashlib
 import json
 import re
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
+import pytest
 import yaml
+from huggingface_hub import constants
 
-from tests.mopd.hub.hub_server import LARGE_ENDINGS, Handler, Repository, git_hash
+from tests.mopd.hub.hub_server import LARGE_ENDINGS, Handler, Hub, Repository, git_hash, serve_hub
 
+TOKEN = "hf_writer"
+"""Of somebody who may write."""
 FRONT_MATTER = re.compile(r"---\n(.*?)\n---\n", re.DOTALL)
 
 
@@ -144,6 +150,23 @@ class UploadHandler(Handler):
     def _files(self, repo: str) -> dict[str, bytes] | None:
         repository = self.hub.repositories.get(("model", repo))
         return None if repository is None else repository.commits[repository.refs["main"]]
+
+
+@contextmanager
+def writable_hub(monkeypatch: pytest.MonkeyPatch) -> Iterator[Hub]:
+    """A hub to which this process is led, with a token that may write."""
+    with serve_hub(UploadHandler) as hub:
+        hub.tokens.add(TOKEN)
+        monkeypatch.setattr(constants, "ENDPOINT", hub.url)
+        monkeypatch.setattr(constants, "HF_HUB_DISABLE_XET", True)
+        monkeypatch.setenv("HF_TOKEN", TOKEN)
+        yield hub
+
+
+def newest_files(hub: Hub, repo: str) -> dict[str, bytes]:
+    """Those of a model's main branch."""
+    repository = hub.repositories["model", repo]
+    return repository.commits[repository.refs["main"]]
 
 
 def _object_id(name: str, data: bytes) -> str:

@@ -11,10 +11,9 @@ from huggingface_hub import constants
 from mopd.errors import InputError
 from mopd.hub.names import repository_name
 from mopd.hub.push import Pushed, find_repository, push_files
-from tests.mopd.hub.hub_server import Hub, serve_hub
-from tests.mopd.hub.hub_uploads import UploadHandler
+from tests.mopd.hub.hub_server import Hub
+from tests.mopd.hub.hub_uploads import TOKEN, newest_files, writable_hub
 
-TOKEN = "hf_writer"
 REPO = "acme/policy"
 CARD = b"---\nlicense: mit\n---\n\n# policy\n"
 ATTRIBUTES = {".gitattributes": b"*.safetensors filter=lfs\n"}
@@ -23,12 +22,7 @@ OWNED = ("*.safetensors", "*.index.json", "tokenizer*")
 
 @pytest.fixture
 def hub(monkeypatch: pytest.MonkeyPatch) -> Iterator[Hub]:
-    """A hub to which the environment leads, with a token that may write."""
-    with serve_hub(UploadHandler) as hub:
-        hub.tokens.add(TOKEN)
-        monkeypatch.setattr(constants, "ENDPOINT", hub.url)
-        monkeypatch.setattr(constants, "HF_HUB_DISABLE_XET", True)
-        monkeypatch.setenv("HF_TOKEN", TOKEN)
+    with writable_hub(monkeypatch) as hub:
         yield hub
 
 
@@ -45,12 +39,6 @@ def push(folder: Path, repo: str = REPO, *, private: bool = False, changed: dict
     return push_files(repository, given, private=private, owned=OWNED, message="Policy 2")
 
 
-def pushed(hub: Hub, repo: str = REPO) -> dict[str, bytes]:
-    """The newest commit."""
-    repository = hub.repositories["model", repo]
-    return repository.commits[repository.refs["main"]]
-
-
 def content(folder: Path) -> dict[str, bytes]:
     return {name: data if isinstance(data, bytes) else data.read_bytes() for name, data in files(folder).items()}
 
@@ -58,7 +46,7 @@ def content(folder: Path) -> dict[str, bytes]:
 @pytest.mark.parametrize("private", [False, True])
 def test_a_repository_is_made_and_has_all_files(hub: Hub, tmp_path: Path, private: bool) -> None:
     done = push(tmp_path, private=private)
-    assert pushed(hub) == ATTRIBUTES | content(tmp_path)
+    assert newest_files(hub, REPO) == ATTRIBUTES | content(tmp_path)
     repository = hub.repositories["model", REPO]
     assert repository.private == private
     assert done.text == f"{hub.url}/{REPO}/commit/{repository.refs['main']}: 3 files"
@@ -73,7 +61,7 @@ def test_another_policy_replaces_the_model_and_leaves_the_rest(hub: Hub, tmp_pat
     }
     hub.push(REPO, before)
     done = push(tmp_path)
-    assert pushed(hub) == {"a/b.safetensors": b"c"} | content(tmp_path)
+    assert newest_files(hub, REPO) == {"a/b.safetensors": b"c"} | content(tmp_path)
     assert done.replaced == ["README.md"]
     assert done.removed == ["model-00001-of-2.safetensors", "tokenizer.model"]
     assert done.text.endswith(": 3 files; replaced README.md; removed model-00001-of-2.safetensors, tokenizer.model")
@@ -103,12 +91,12 @@ def test_what_breaks_off_leaves_nothing_and_goes_on(
     assert message in str(caught.value)
     assert str(caught.value).endswith("; it was made, and is empty; start again, what was sent is not sent twice")
     assert "\n" not in str(caught.value)
-    assert pushed(hub) == ATTRIBUTES
+    assert newest_files(hub, REPO) == ATTRIBUTES
     hub.faults[part] = status
     with pytest.raises(InputError, match="; nothing was changed there; start again"):
         push(tmp_path)
     push(tmp_path)
-    assert pushed(hub) == ATTRIBUTES | content(tmp_path)
+    assert newest_files(hub, REPO) == ATTRIBUTES | content(tmp_path)
 
 
 def test_what_others_pushed_meanwhile_is_not_replaced(hub: Hub, tmp_path: Path) -> None:
@@ -117,7 +105,7 @@ def test_what_others_pushed_meanwhile_is_not_replaced(hub: Hub, tmp_path: Path) 
     hub.push(REPO, {"README.md": b"new"})
     with pytest.raises(InputError, match="somebody changed it meanwhile; nothing was changed there"):
         push_files(repository, files(tmp_path), private=False, owned=OWNED, message="Policy 2")
-    assert pushed(hub) == {"README.md": b"new"}
+    assert newest_files(hub, REPO) == {"README.md": b"new"}
 
 
 def test_a_card_that_the_hub_refuses_is_said_before_anything_is_sent(hub: Hub, tmp_path: Path) -> None:

@@ -27,7 +27,7 @@ function isDark() {
 function applyTheme(theme) {
   const dark = theme === null ? systemIsDark.matches : theme === "dark";
   document.documentElement.classList.toggle("dark", dark);
-  document.documentElement.classList.toggle("light", !dark);
+  document.documentElement.classList.toggle("light", theme === "light");
   document.dispatchEvent(new Event("colours"));
 }
 

@@ -13,8 +13,9 @@ import pytest
 import yaml
 from huggingface_hub import ModelCard
 
-from flows.cli import main
 from flows.folder.export import export_files, policy_files
+from flows.folder.replay.fork import fork_run
+from flows.plan.conditions import settings_of
 from flows.report.card.files import card_files
 from flows.report.card.license import License, card_license
 from flows.report.card.source import CardSource
@@ -22,7 +23,7 @@ from mopd.models.folders import resolve_model
 from mopd.settings import load_settings
 from storage.runs import RunFolder
 from tests.flows.report.card.test_markdown import render
-from tests.flows.rounds_by_jobs import TINY, make_whole
+from tests.flows.rounds_by_jobs import TINY, inputs, make_run, make_whole
 
 EXPECTED = Path(__file__).parent / "tiny.md"
 """The card of the tiny run's last policy; `{…}`: what differs from machine to machine."""
@@ -142,6 +143,19 @@ def test_an_adapter_has_a_card_of_its_own(tmp_path: Path) -> None:
     assert (exported / "adapter" / "README.md").is_file()
 
 
+@pytest.mark.slow
+def test_an_adapter_on_a_policy_of_the_run_says_which(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    parent = make_run(tmp_path / "parent", "rounds=1")
+    monkeypatch.setattr("flows.folder.open.inputs_of", inputs)
+    fork = fork_run(parent.path, 1, ["rounds=2", "train.lora={rank: 2}"], tmp_path / "fork")
+    make_whole(fork.path, settings_of(fork))
+    files = card_files(CardSource.of(RunFolder.open(fork.path), 1, name="acme/policy", license=None))
+    adapter = ModelCard(files["adapter/README.md"].decode())
+    assert adapter.data.base_model is None
+    assert "Its base is policy 1 of the same run, which `mopd export` copies too." in adapter.text
+    assert blocks(adapter.text) == []
+
+
 @pytest.mark.parametrize(
     "text",
     ["", "no front matter", "---\n- a\n---\n", "---\na: [\n---\n", "---\nlicense: [a]\n---\n", "---\nx: 1\n---\n"],
@@ -150,18 +164,3 @@ def test_a_card_that_says_nothing_of_a_license(tmp_path: Path, text: str) -> Non
     (tmp_path / "README.md").write_text(text)
     assert card_license(tmp_path / "README.md") is None
     assert card_license(tmp_path / "absent.md") is None
-
-
-def test_export_says_where_and_what_is_to_be_filled_in(
-    run: RunFolder, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    assert main(["export", str(run.path), str(tmp_path / "a"), "--round", "1"]) == 0
-    assert capsys.readouterr().out == (
-        f"{tmp_path}/a\nREADME.md: the license is not known; fill it in, or give --license\n"
-    )
-    assert main(["export", str(run.path), str(tmp_path / "b"), "--round", "last", "--license", "mit"]) == 0
-    assert capsys.readouterr().out == f"{tmp_path}/b: policy 2, of round 1: the newest\n"
-    assert {path.name for path in (tmp_path / "b").iterdir()} >= {"README.md", "mopd.json", "model.safetensors"}
-    assert main(["export", str(run.path), str(tmp_path / "c"), "--round", "1", "--license", "My own"]) == 2
-    assert capsys.readouterr().err.startswith("mopd: --license My own: is no identifier of a license")
-    assert not (tmp_path / "c").exists()

@@ -1,0 +1,66 @@
+"""Weights & Biases: a run of a project; `WANDB_MODE=offline` leaves it in files for `wandb sync`.
+
+Each point is a row of the history under a number of its own, counted over the run: W&B drops a row whose number it has.
+"""
+
+from __future__ import annotations
+
+from typing import get_args
+
+import wandb
+
+from flows.trackers.completions import COLUMNS
+from flows.trackers.tracker import COMPLETIONS, Axis, Chapter, TrackedRun
+
+BEGIN_SECONDS, END_SECONDS = 30.0, 45.0
+"""How long it may take to begin, and to send what is left."""
+
+
+class Wandb:
+    """A run there, which is gone on with by its id."""
+
+    def __init__(self, run: TrackedRun) -> None:
+        self._rows = run.num_rows
+        self._run = wandb.init(
+            project=run.project,
+            id=run.id,
+            name=run.name,
+            config=run.settings,
+            resume="allow",
+            allow_val_change=True,
+            settings=_settings(),
+        )
+        for axis in get_args(Axis):
+            self._run.define_metric(axis, hidden=True)
+
+    def write(self, chapter: Chapter) -> None:
+        """A row a point, each with its axis in a column."""
+        for point in chapter.points:
+            for group in {name.partition("/")[0] for name in point.values}:
+                self._run.define_metric(f"{group}/*", step_metric=point.axis)
+            self._log({point.axis: point.step, **point.values})
+        if chapter.completions:
+            data = [[row[name] for name in COLUMNS] for row in chapter.completions]
+            self._log({"round": chapter.round, COMPLETIONS: wandb.Table(columns=list(COLUMNS), data=data)})
+
+    def close(self) -> None:
+        """Wait until all is there. Raises TimeoutError."""
+        self._run.finish()
+
+    def _log(self, row: dict[str, object]) -> None:
+        self._run.log(row, step=self._rows)
+        self._rows += 1
+
+
+def _settings() -> wandb.Settings:
+    """Nothing of the process that sends, which isn't the run's, is told."""
+    return wandb.Settings(
+        init_timeout=BEGIN_SECONDS,
+        finish_timeout=END_SECONDS,
+        finish_timeout_raises=True,
+        console="off",
+        disable_git=True,
+        disable_code=True,
+        save_code=False,
+        x_disable_stats=True,
+    )

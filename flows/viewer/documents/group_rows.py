@@ -1,0 +1,141 @@
+"""The rows of whole groups, read from the shards that have them: token by token they are arrays, which SQL hasn't.
+
+Shards hold whole groups, under one number in all tables of a round.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator, Sequence
+from dataclasses import dataclass
+from itertools import groupby
+from typing import Any
+
+from flows.viewer.documents.viewed import ViewedRun
+from storage.errors import StorageError
+from storage.manifests import Manifest
+from storage.reading import Lists, ShardFile
+from storage.schemas import Row
+from storage.sql.tables import read_small_rows
+
+KEYS = ("prompt_id", "sample")
+COLUMNS: dict[str, tuple[str, ...]] = {
+    "prompts": ("prompt_id", "dataset", "messages", "answer"),
+    "rollouts": (*KEYS, *("policy_version", "prompt_token_ids", "token_ids", "text", "behavior_logprobs"))
+    + ("finish_reason", "temperature", "seed"),
+    "verdicts": (*KEYS, "reward", "success", "prediction", "feedback", "kind", "error"),
+    "contexts": (*KEYS, "variant", "rendering", "peers", "messages", "num_tokens", "dropped", "no_section_reason"),
+    "scores": (*KEYS, "teacher", "teacher_version", "policy_version", "token_ids", "behavior_logprobs")
+    + ("proximal_logprobs", "teacher_logprobs", "reference_logprobs", "advantage", "distill")
+    + ("support_ids", "support_teacher_logprobs", "support_student_logprobs"),
+}
+"""What is read of each table."""
+
+Streams = dict[str, "Stream"]
+"""Rows of a table by condition; "" is what the run trains on, and the only one of most tables."""
+
+
+@dataclass(frozen=True)
+class GroupRows:
+    """The rollouts of a prompt in a round, with all that was made of them."""
+
+    round: int
+    prompt_id: str
+    rows: dict[str, dict[str, dict[int, Row]]]
+    """By table, condition and sample; a prompt's is that of sample 0."""
+    keys: dict[str, dict[str, str]]
+    """Keys of the shards, by table and condition."""
+
+    @property
+    def prompt(self) -> Row | None:
+        """None where its shard is damaged."""
+        return self.rows["prompts"].get("", {}).get(0)
+
+    def of(self, table: str, condition: str = "") -> dict[int, Row]:
+        """The rows of a table by sample, under one condition."""
+        return self.rows[table].get(condition, {})
+
+    @property
+    def conditions(self) -> list[str]:
+        """Contexts that any of its rollouts has, the run's own first."""
+        return sorted({name for table in ("contexts", "scores") for name, rows in self.rows[table].items() if rows})
+
+
+class Stream:
+    """Rows of a shard in their order, one row group in memory at a time; taken group by group."""
+
+    def __init__(self, rows: Iterator[Row]) -> None:
+        self._rows = rows
+        self._head = next(rows, None)
+
+    def take(self, prompt_id: str) -> dict[int, Row]:
+        """The rows of the next group by sample, if it is this one's."""
+        taken: dict[int, Row] = {}
+        while self._head is not None and self._head["prompt_id"] == prompt_id:
+            taken[self._head.get("sample", 0)] = self._head
+            self._head = next(self._rows, None)
+        return taken
+
+
+def read_groups(run: ViewedRun, round: int, prompts: Collection[str]) -> Iterator[GroupRows]:
+    """The groups of these prompts in a round, shard by shard, in the order of the shards.
+
+    What is damaged is missing, and told of in the run's problems.
+    """
+    places = find_places(run, round)
+    wanted = sorted((places[prompt_id], prompt_id) for prompt_id in set(prompts) if prompt_id in places)
+    for (shard, _), pairs in groupby(wanted, key=lambda pair: pair[0]):
+        yield from _read_shard(run, round, shard, [prompt_id for _, prompt_id in pairs])
+
+
+def find_places(run: ViewedRun, round: int) -> dict[str, tuple[int, int]]:
+    """By prompt the number of its shard in the round, and its place in it."""
+    places: dict[str, tuple[int, int]] = {}
+    for shard, prompt_id in _list_prompts(run, run.shards("rollouts", round)):
+        places.setdefault(prompt_id, (shard, len(places)))
+    return places
+
+
+def _list_prompts(run: ViewedRun, manifests: Sequence[Manifest]) -> Iterator[tuple[int, str]]:
+    """The number of the shard and the prompt of each rollout."""
+    try:
+        rows = iter(read_small_rows(run.folder, manifests, ["prompt_id"]) if manifests else [])
+    except StorageError as error:
+        if len(manifests) > 1:  # which of them is damaged?
+            for manifest in manifests:
+                yield from _list_prompts(run, [manifest])
+            return
+        run.leave_out(str(error))
+        return
+    for manifest in manifests:
+        yield from ((manifest.shard, row["prompt_id"]) for row, _ in zip(rows, range(manifest.rows)))
+
+
+def _read_shard(run: ViewedRun, round: int, shard: int, prompts: list[str]) -> Iterator[GroupRows]:
+    streams: dict[str, Streams] = {table: {} for table in COLUMNS}
+    keys: dict[str, dict[str, str]] = {table: {} for table in COLUMNS}
+    for table, columns in COLUMNS.items():
+        for manifest in run.shards(table, round):
+            if manifest.shard == shard:
+                name = run.folder.renamed.get(manifest.key, manifest.name)
+                streams[table][name] = Stream(_stream(run, manifest, columns, prompts))
+                keys[table][name] = manifest.key
+    for prompt_id in prompts:
+        rows = {table: {name: stream.take(prompt_id) for name, stream in one.items()} for table, one in streams.items()}
+        yield GroupRows(round, prompt_id, rows, keys)
+
+
+def _stream(run: ViewedRun, manifest: Manifest, columns: Sequence[str], prompts: Sequence[str]) -> Iterator[Row]:
+    """The rows of some prompts, nothing after what can't be read."""
+    try:
+        file = ShardFile(run.folder, manifest)
+        ids = [prompt_id for (prompt_id,) in file.plain(["prompt_id"])]
+        wanted = [number for number, prompt_id in enumerate(ids) if prompt_id in prompts]
+        for first, part in file.parts(columns, wanted):
+            inside = [number - first for number in wanted if first <= number < first + len(part["prompt_id"])]
+            yield from ({name: _value(column, number) for name, column in part.items()} for number in inside)
+    except StorageError as error:
+        run.leave_out(str(error))
+
+
+def _value(column: Lists | list[Any], number: int) -> Any:
+    return column.row(number) if isinstance(column, Lists) else column[number]

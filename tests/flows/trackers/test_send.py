@@ -1,0 +1,137 @@
+"""What is missing is sent once, to the run in the tracker that has the rest; what went wrong is sent again."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+from itertools import islice
+
+import pytest
+
+from flows.plan.run import RunPlan
+from flows.runtime.messages import silent
+from flows.trackers import send
+from flows.trackers.chapters import Outline, outlines
+from flows.trackers.notes import Notes
+from flows.trackers.send import send_missing
+from flows.trackers.tracker import Chapter, TrackedRun
+from storage.errors import StorageError
+from storage.runs import RunFolder
+from tests.flows.trackers.test_numbers import CHAPTERS
+
+NAME = "wandb"
+
+
+class Fake:
+    """Keeps what it is sent; fails at a chapter, or when it closes."""
+
+    opened: list[TrackedRun]
+    written: list[tuple[str, str]]
+    fails_at: str = ""
+
+    def __init__(self, run: TrackedRun) -> None:
+        self.opened.append(run)
+        self._id = run.id
+
+    def write(self, chapter: Chapter) -> None:
+        if chapter.name == self.fails_at:
+            raise ConnectionError("away")
+        self.written.append((self._id, chapter.name))
+
+    def close(self) -> None:
+        if self.fails_at == "close":
+            raise ConnectionError("away")
+
+
+@pytest.fixture
+def fake(monkeypatch: pytest.MonkeyPatch) -> type[Fake]:
+    tracker = type("Tracker", (Fake,), {"opened": [], "written": []})
+    monkeypatch.setattr(send, "tracker_class", lambda name: tracker)
+    return tracker
+
+
+def first(count: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As if the run had not made more yet."""
+
+    def some(folder: RunFolder) -> Iterator[Outline]:
+        return islice(outlines(folder), count)
+
+    monkeypatch.setattr(send, "outlines", some)
+
+
+def send_all(run: RunFolder) -> int:
+    return send_missing(None, silent, run.store, NAME)
+
+
+def superseded(run: RunFolder, *keys: str) -> RunFolder:
+    """The run as it is when it was redone without these."""
+    after = replace(run, document={**run.document, "superseded": list(keys)})
+    after.save(run)
+    return after
+
+
+def test_a_resumed_run_goes_on_in_the_same_tracked_run(
+    run: RunFolder, fake: type[Fake], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as patch:
+        first(4, patch)
+        assert send_all(run) == 4
+    assert send_all(run) == 5
+    assert send_all(run) == 0
+    assert [name for _, name in fake.written] == CHAPTERS
+    assert len({id for id, _ in fake.written}) == 1
+    assert [opened.num_chapters for opened in fake.opened] == [0, 4]
+    of_round = 1 + 2 + 1  # its own point, one an optimizer step, and the table of completions
+    assert [opened.num_rows for opened in fake.opened] == [0, 3 + of_round]
+
+
+@pytest.mark.parametrize("fails_at", ["round 1", "close"])
+def test_what_was_not_sent_to_the_end_is_sent_again(run: RunFolder, fake: type[Fake], fails_at: str) -> None:
+    fake.fails_at = fails_at
+    with pytest.raises(ConnectionError):
+        send_all(run)
+    assert Notes.read(run, NAME).runs == ()
+    fake.fails_at, before = "", len(fake.written)
+    assert send_all(run) == len(CHAPTERS)
+    assert [name for _, name in fake.written[before:]] == CHAPTERS
+    assert len({(opened.id, opened.num_rows) for opened in fake.opened}) == 1, "the same rows of the same run"
+
+
+def test_a_run_that_was_redone_is_another_one_and_its_first_rounds_are_sent_again(
+    run: RunFolder, fake: type[Fake]
+) -> None:
+    send_all(run)
+    plan = RunPlan.of(run)
+    gone = [plan.rounds[1].policy, *plan.evaluations[2].all(), *plan.guards[2].all()]
+    redone = superseded(run, *(shard.key for shard in gone))
+    send_all(redone)
+    earlier, later = fake.opened
+    assert (earlier.name, later.name) == (run.run_id, f"{run.run_id}-2")
+    assert [name for id, name in fake.written if id == later.id] == CHAPTERS[:6]
+    assert send_all(redone) == 0
+
+
+def test_where_redoing_is_undone_the_earlier_one_is_gone_on_with(run: RunFolder, fake: type[Fake]) -> None:
+    send_all(run)
+    key = Notes.read(run, NAME).runs[0].chapters["round 0"]
+    redone = superseded(run, key)
+    send_all(redone)
+    assert len(Notes.read(redone, NAME).runs) == 2
+    other = Notes.read(redone, NAME).runs[1]
+    Notes.read(redone, NAME).save(redone, other.with_chapter("round 0", "another policy", 1))
+    undone = superseded(redone, "another policy")
+    assert Notes.read(undone, NAME).current(undone).name == run.run_id
+    assert send_all(undone) == 0
+
+
+def test_a_note_that_is_damaged_is_one_line(run: RunFolder, fake: type[Fake]) -> None:
+    run.store.replace("trackers/wandb.json", b'{"runs": [{"name": 1}]}')
+    with pytest.raises(StorageError, match=r"trackers/wandb\.json is damaged .*: remove it"):
+        send_all(run)
+
+
+def test_settings_are_told_by_their_dotted_names(run: RunFolder, fake: type[Fake]) -> None:
+    send_all(run)
+    told = fake.opened[0].settings
+    assert (told["generate.num_samples"], told["train.teacher.kind"], told["run"]) == (4, "ema", run.address)
+    assert fake.opened[0].project == "mopd"
