@@ -14,10 +14,12 @@ APP = files("flows.viewer.page") / "app"
 SCRIPTS = (
     *("dom", "text", "theme", "source", "router", "chart", "table", "keys"),
     *("overview", "libraries"),
+    *("pass_rates", "prompts", "heat", "group", "graph", "replies"),
+    *("walk", "tokens", "token_panel", "teacher", "rollout", "rollouts"),
     "app",
 )
 """Our scripts, in the order in which they are read: all are one module."""
-STYLES = ("style", "parts", "tables")
+STYLES = ("style", "parts", "tables", "prompts", "group", "rollout")
 """Our style: the frame, what views are made of, then what is of one view alone."""
 MARK = "mopd-report"
 """Of a file that is a report, and may be written again."""
