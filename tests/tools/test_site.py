@@ -73,7 +73,7 @@ def broken_links(page: Path) -> Iterable[str]:
         target = (page.parent / unquote(address.path)).resolve() if address.path else page
         if not target.is_file():
             yield f"{link}: no such file"
-        elif address.fragment and address.fragment not in rendered(target).values("id"):
+        elif target.suffix == ".md" and address.fragment and address.fragment not in rendered(target).values("id"):
             yield f"{link}: no such section"
 
 

@@ -69,12 +69,6 @@ function replyFacts({ verdict, num_tokens: tokens, finish_reason: finish }, scor
   return el("dl", { class: "facts" }, facts.filter(([, value]) => value).map(([name, value]) => [el("dt", {}, name), el("dd", {}, value)]));
 }
 
-/** With its sign, a real minus. */
-function signed(value) {
-  if (value === 0) return "0";
-  return `${value < 0 ? "−" : "+"}${number(Math.abs(value))}`;
-}
-
 /** What its teacher was shown, in a line of links. */
 function shownLine(run, group, context) {
   if (!context) return null;
