@@ -9,6 +9,9 @@ from typing import Any
 
 import pytest
 
+from storage.runs import RunFolder
+from tests.flows.rounds_by_jobs import make_run
+
 CHROMIUM = os.environ.get("MOPD_CHROMIUM") or shutil.which("chromium") or shutil.which("chromium-browser")
 FLAGS = (
     *("--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run"),
@@ -40,3 +43,10 @@ def tab(chromium: Any) -> Iterator[Any]:
     yield tab
     context.close()
     assert said == []
+
+
+@pytest.fixture(scope="session")
+def small_run(tmp_path_factory: pytest.TempPathFactory) -> RunFolder:
+    """Two rounds of the tiny model, whose replies a fake engine made up: contrastive contexts, and their control."""
+    exact = ("rounds=2", "score.precision=float32")
+    return make_run(tmp_path_factory.mktemp("runs") / "small", *exact)

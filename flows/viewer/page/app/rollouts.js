@@ -1,0 +1,67 @@
+// The rollouts of a round as a table: sorted, searched and filtered, each a way to its own page.
+
+const OUTCOMES = ["success", "failure", "no verdict", "not judged"];
+const TRAITS = {
+  cut: { title: "cut", takes: (row) => row.is_cut },
+  whole: { title: "not cut", takes: (row) => !row.is_cut },
+  distilled: { title: "distilled", takes: (row) => row.distill === true },
+  alone: { title: "shown no peers", takes: (row) => row.distill === false },
+  flipped: { title: "flipped", takes: (row) => row.turned !== null || row.flip !== null },
+};
+
+view("rollouts", {
+  title: () => "Rollouts",
+  nav: "Rollouts",
+  show: showRollouts,
+  keys: { "[": ["the round before", (place) => turnRound(place, -1)], "]": ["the round after", (place) => turnRound(place, 1)] },
+});
+
+async function showRollouts({ run, query }) {
+  const { rounds } = (await source.get(run, "rounds")) ?? { rounds: [] };
+  if (!rounds.length) return el("article", {}, el("h1", {}, "Rollouts"), el("p", { class: "missing" }, "There are none yet."));
+  const round = Number(query.get("round") ?? rounds.at(-1));
+  const rows = await rowsOfRound(run, round);
+  const shown = (rows ?? []).filter((row) => (OUTCOMES.includes(query.get("outcome")) ? row.outcome === query.get("outcome") : true) && (TRAITS[query.get("only")]?.takes(row) ?? true));
+  return el("article", {},
+    el("h1", {}, `Rollouts of round ${round}`),
+    el("div", { class: "row" },
+      choose("round", rounds.map((number) => [String(number), String(number)]), String(round), query),
+      choose("outcome", [["", "any"], ...OUTCOMES.map((name) => [name, name])], query.get("outcome") ?? "", query),
+      choose("only", [["", "all"], ...Object.entries(TRAITS).map(([name, { title }]) => [name, title])], query.get("only") ?? "", query),
+      el("span", { class: "faint" }, `${number(shown.length, 9)} of ${number(rows?.length ?? 0, 9)}`)),
+    el("p", { class: "legend" }, "Apart: mean over a reply's tokens of the distance of teacher and student, in nats; teacher − student: the mean with its sign. A prompt flips where its pass rate crosses one half since the round that asked it before."),
+    rows ? rolloutTable(round, shown) : el("p", { class: "missing" }, "This round is not here."));
+}
+
+/** A select whose choice stands in the address. */
+function choose(name, choices, chosen, query) {
+  const changed = (value) => {
+    const asked = new URLSearchParams(query);
+    asked.set(name, value);
+    location.hash = href(["rollouts"], current.run, Object.fromEntries([...asked].filter(([, one]) => one !== "")));
+  };
+  return el("label", {}, `${name} `, el("select", { id: `choose-${name}`, onchange: (event) => changed(event.target.value) },
+    choices.map(([value, title]) => el("option", { value, selected: value === chosen }, title))));
+}
+
+async function turnRound({ run, query }, by) {
+  const { rounds } = await source.get(run, "rounds");
+  const round = rounds[rounds.indexOf(Number(query.get("round") ?? rounds.at(-1))) + by];
+  if (round !== undefined) location.hash = href(["rollouts"], run, { ...Object.fromEntries(query), round });
+}
+
+function rolloutTable(round, rows) {
+  const columns = [
+    { key: "prompt_id", title: "prompt", node: (row) => el("span", {}, el("bdi", {}, shownText(row.prompt_id)), row.question && [el("br"), el("span", { class: "faint" }, oneLine(row.question, 80))]) },
+    { key: "sample", title: "sample", className: "num" },
+    { key: "outcome", title: "outcome", node: (row) => el("span", {}, el("span", { class: `badge ${outcomeClass(row.outcome)}` }, row.outcome), row.why && [" ", oneLine(row.why, 40)]) },
+    { key: "prediction", title: "prediction", node: (row) => (row.prediction === null ? MISSING : oneLine(row.prediction, 40)) },
+    { key: "reward", title: "reward", className: "num", node: (row) => number(row.reward) },
+    { key: "num_tokens", title: "tokens", className: "num", node: (row) => `${number(row.num_tokens, 9)}${row.is_cut ? ", cut" : ""}` },
+    { key: "disagreement", title: "apart", className: "num", node: (row) => number(row.disagreement) },
+    { key: "shift", title: "teacher − student", className: "num", node: (row) => signed(row.shift) },
+    { key: "flip", title: "flip", node: (row) => [row.turned, row.flip && `prompt ${row.flip}`].filter(Boolean).join("; ") },
+  ];
+  const onrow = (element, row) => rowLink(element, rolloutParts(round, row));
+  return plainTable(rows, columns, { label: "Rollouts", order: [["disagreement", "desc"]], onrow });
+}
