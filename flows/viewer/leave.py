@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from flows.runtime.exit_code import RunStopped
+from flows.runtime.shell import shell_command
 from flows.viewer.file import make_report
 from storage.runs import RunFolder
 from storage.stores.address import in_bucket
@@ -44,7 +45,8 @@ def leave_report(folder: RunFolder, say: Say) -> None:
         about = "; ".join((f"{folder.run_id}; live: mopd view {folder.address}", *report.left_out, *report.damaged))
         create_link_artifact(key=KEY, link=report_link(folder), link_text=REPORT_FILE, description=about)
     except Exception as error:
-        say(f"{folder.address}: its page could not be written ({error}); mopd report {folder.address} tries again")
+        again = shell_command("report", folder.address)
+        say(f"{folder.address}: its page could not be written ({error}); {again} tries again")
 
 
 def report_link(folder: RunFolder) -> str:
