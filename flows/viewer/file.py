@@ -13,12 +13,12 @@ from pathlib import Path
 
 from flows.report.report import read_reports
 from flows.report.sql.runs import open_runs
-from flows.viewer.contents import OF_RUN, document_key, kept_contents
 from flows.viewer.documents.measures import analyses, measures
 from flows.viewer.documents.pairs import pairs
 from flows.viewer.documents.viewed import Json, ViewedRun, viewed_runs
-from flows.viewer.kept_groups import pack_groups
-from flows.viewer.packer import Packer
+from flows.viewer.packing.contents import OF_RUN, document_key, kept_contents
+from flows.viewer.packing.kept_groups import pack_groups
+from flows.viewer.packing.packer import Packer
 from flows.viewer.page.html import MARK, page
 from mopd.byte_text import byte_text
 from mopd.errors import InputError
