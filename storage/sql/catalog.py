@@ -11,6 +11,7 @@ import threading
 from collections.abc import Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Any
 
 import duckdb
@@ -59,6 +60,7 @@ class Stop:
             raise StorageError(STOPPED)
 
 
+NONE_KEPT: Mapping[str, str] = MappingProxyType({})
 STOPPED = "SQL: the query was stopped before its end"
 
 
@@ -80,26 +82,31 @@ class Catalog:
         sql: str,
         parameters: Mapping[str, Any] | None = None,
         *,
+        kept: Mapping[str, str] = NONE_KEPT,
         most_rows: int | None = None,
         stop: Stop | None = None,
     ) -> QueryResult:
-        """As `query_runs`; of more than `most_rows` the first ones."""
-        if (kept := self._database) is not None:
+        """As `query_runs`; of more than `most_rows` the first ones.
+
+        `kept`: queries whose answers the statement reads as tables, `kept.NAME`. Each is asked once, as long as the
+        tables stay as they are.
+        """
+        if (open_one := self._database) is not None:
             try:
-                return _answer(kept, sql, parameters, most_rows, stop)
+                return _answer(open_one, sql, parameters, kept, most_rows, stop)
             except duckdb.Error as error:
                 if not _is_of_reading(error):
-                    raise _sql_error(error, kept) from error
+                    raise _sql_error(error, open_one) from error
         database = self._open()
         try:
-            return _answer(database, sql, parameters, most_rows, stop)
+            return _answer(database, sql, parameters, kept, most_rows, stop)
         except duckdb.Error as error:
             if not _is_of_reading(error) or database.error is not None or not database.opened():
                 raise _sql_error(error, database) from error
             self._bad |= _find_bad(database)
         database = self._open()
         try:
-            return _answer(database, sql, parameters, most_rows, stop)
+            return _answer(database, sql, parameters, kept, most_rows, stop)
         except duckdb.Error as error:
             raise _sql_error(error, database) from error
 
@@ -152,12 +159,18 @@ def _find_bad(database: Database) -> Bad:
 
 
 def _answer(
-    database: Database, sql: str, parameters: Mapping[str, Any] | None, most_rows: int | None, stop: Stop | None
+    database: Database,
+    sql: str,
+    parameters: Mapping[str, Any] | None,
+    kept: Mapping[str, str],
+    most_rows: int | None,
+    stop: Stop | None,
 ) -> QueryResult:
     with database.connection.cursor() as cursor:
         _check_reads(cursor.extract_statements(sql))
         if stop is not None:
             stop.watch(cursor)
+        database.keep(kept)
         cursor.execute(sql, dict(parameters) if parameters else None)
         columns = [str(column[0]) for column in cursor.description]
         rows = cursor.fetchall() if most_rows is None else cursor.fetchmany(most_rows + 1)

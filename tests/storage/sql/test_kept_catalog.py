@@ -80,3 +80,27 @@ def test_a_query_is_stopped_from_another_thread(run: RunFolder) -> None:
     with pytest.raises(StorageError, match="stopped before its end"):
         kept.ask("SELECT 1", stop=stop)
     assert kept.ask("SELECT 1").rows == [(1,)]
+
+
+def test_an_answer_is_kept_and_asked_again_of_new_tables(run: RunFolder) -> None:
+    fill(run)
+    catalog, kept = Catalog([run]), {"counts": COUNTED, "first": "SELECT random() AS number"}
+    asked = "SELECT prompt_id, number FROM kept.counts, kept.first ORDER BY prompt_id"
+    before = catalog.ask(asked, kept=kept).rows
+    assert [row[0] for row in before] == ["a", "b"]
+    assert catalog.ask(asked, kept=kept).rows == before
+    assert catalog.ask("SELECT count(*) FROM rollouts").rows == [(4,)]
+    with pytest.raises(StorageError, match=r"SQL: .*nothing"):
+        catalog.ask("SELECT 1", kept={"other": "SELECT nothing"})
+
+
+def test_a_damaged_shard_is_left_out_of_what_is_kept(run: RunFolder) -> None:
+    fill(run)
+    damaged = commit(run, "rollouts", make_rows("rollouts", run.run_id, prompts=("c",)), shard=1)
+    content = bytearray((run.path / damaged.file).read_bytes())
+    content[8] ^= 4
+    (run.path / damaged.file).write_bytes(content)
+    result = Catalog([run]).ask(
+        "SELECT number FROM kept.counts", kept={"counts": "SELECT count(run || text) AS number FROM rollouts"}
+    )
+    assert (result.rows, len(result.excluded)) == ([(4,)], 1)
