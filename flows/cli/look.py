@@ -132,18 +132,18 @@ def report(
     return 0 if report_command(runs, out, megabytes) else FAILURE
 
 
-def view(*runs: Annotated[str, Parameter(name="RUN")], port: WholeNumber | None = None, open: bool = False) -> int:
+def view(
+    runs: Annotated[list[str], Parameter(name="RUN…")], /, *, port: WholeNumber | None = None, open: bool = False
+) -> int:
     """Serve the same page on loopback, of runs that may go on meanwhile; Ctrl-C ends it.
 
     Args:
-        runs: the runs' folders, folders of runs, or patterns in quotes
+        runs: the runs' folders, folders of runs, or patterns in quotes; and folders of what was measured
         port: of 127.0.0.1 (default: 8707); 0: any that is free
         open: show it in the browser of this host
     """
     from flows.viewer.server.serve import PORT, view_command
 
-    if not runs:
-        raise InputError("name a run, or several")
     return view_command(runs, PORT if port is None else port, opens_browser=open)
 
 

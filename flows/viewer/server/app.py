@@ -5,6 +5,8 @@
 /api/changes?run=ID&since=MOMENT    whether the list of runs, or one of them, is another one by now
 /api/run/ID/NAME?…                  a document of `documents.served`, or some rows of a table
 /api/NAME?runs=[ID, …]              a document of several runs
+/api/measures                       what was measured of runs
+    /api/measures                       what was measured of the runs
 /api/queries                        the queries that have a name, the tables that there are
 /api/sql                            the answer to one (POST)
 """
@@ -21,6 +23,7 @@ from starlette.responses import HTMLResponse, PlainTextResponse, Response
 from starlette.routing import Route
 
 from flows.viewer.documents.as_json import json_text
+from flows.viewer.documents.measures import measures
 from flows.viewer.documents.paging import PageRequest
 from flows.viewer.documents.served import OF_SEVERAL, PAGES, SERVED
 from flows.viewer.page.html import page
@@ -59,6 +62,7 @@ class Pages:
             Route(OPEN, lambda request: Response(status_code=204)),
             Route("/api/directory", lambda request: _json(self._runs.directory())),
             Route("/api/changes", self.changes),
+            Route("/api/measures", lambda request: _json(measures(self._runs.reports()))),
             Route("/api/queries", lambda request: _json({"queries": query_list(), "tables": table_list()})),
             Route("/api/sql", self.sql, methods=["POST"]),
             Route("/api/run/{run:path}/{name}", self.document),

@@ -7,9 +7,11 @@ import time
 from collections.abc import Sequence
 
 from flows.report.sql.runs import open_runs
+from flows.viewer.documents.measures import analyses
 from flows.viewer.documents.viewed import Json, ViewedRun, viewed_runs
 from flows.viewer.file import directory
 from flows.viewer.server.live import LiveRun, RunGone
+from flows.viewer.words import split_words
 from mopd.errors import InputError
 from storage.runs import RunFolder, is_run
 
@@ -24,14 +26,14 @@ class ServedRuns:
 
     def __init__(self, words: Sequence[str]) -> None:
         """Raises InputError for words that name no run."""
-        self._words = words
+        self._words, self._reports = split_words(words)
         self._live: dict[tuple[str, str], LiveRun] = {}
         """By address and id."""
         self._problem: str | None = None
         self.edition = 0
         """Another number whenever the list of runs is another one."""
         self._looked, self._took = 0.0, 0.0
-        self._list(open_runs(words))
+        self._list(open_runs(self._words))
 
     def find(self, id: str) -> LiveRun:
         """A run by its id. Raises RunGone."""
@@ -51,7 +53,12 @@ class ServedRuns:
     def directory(self) -> Json:
         """What the page knows before it asks for anything."""
         viewed = [live.viewed for live in self.all()]
-        return {**directory(viewed, self.left_out()), "made": None, "edition": self.edition}
+        known = {"made": None, "edition": self.edition, "measures": len(self.reports())}
+        return {**directory(viewed, self.left_out()), **known}
+
+    def reports(self) -> list[Json]:
+        """What was measured of the runs, and lies in them, then what the words name."""
+        return [*(report for live in self.all() for report in analyses(live.viewed)), *self._reports]
 
     def left_out(self) -> list[str]:
         """A line for each shard that answers had to leave out, and one where the runs can no longer be listed."""

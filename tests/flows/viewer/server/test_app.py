@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import threading
 import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from inspect import signature
 from pathlib import Path
 from typing import Any
@@ -12,14 +12,17 @@ from typing import Any
 import pytest
 from starlette.testclient import TestClient
 
+from flows.report.report import Report
+from flows.report.table import Table
 from flows.viewer.documents.group import group_document
 from flows.viewer.documents.prompts import prompts
 from flows.viewer.documents.served import SERVED
 from flows.viewer.documents.viewed import ViewedRun
 from flows.viewer.server import queries
+from flows.viewer.server.app import make_app
 from flows.viewer.server.runs import ServedRuns
 from storage.runs import RunFolder
-from tests.flows.viewer.server.conftest import make_run
+from tests.flows.viewer.server.conftest import COOKIE, HOST, TOKEN, make_run
 
 ENDLESS = "SELECT count(*) FROM range(1000000000) a, range(1000000000) b WHERE a.range % 7 = b.range % 3"
 
@@ -81,6 +84,14 @@ def test_every_document_that_is_served_says_how_its_parameters_are_read() -> Non
         parameters = [*signature(served.make).parameters.values()][1:]
         needed = {parameter.name for parameter in parameters if parameter.default is parameter.empty}
         assert needed <= served.parameters.keys() <= {parameter.name for parameter in parameters}
+
+
+def test_what_was_measured_of_the_runs(client: TestClient, run: RunFolder) -> None:
+    assert client.get("/api/measures").json() == {"reports": []}
+    Report("Diversity", ["Of replies."], [], Table([], [])).write(run.path / "analysis" / "diversity")
+    (report,) = client.get("/api/measures").json()["reports"]
+    assert report["where"] == str(run.path / "analysis" / "diversity")
+    assert client.get("/api/directory").json()["measures"] == 1
 
 
 def test_runs_of_one_name_are_told_apart(tmp_path: Path, serve: Callable[[ServedRuns], TestClient]) -> None:
@@ -168,16 +179,22 @@ def test_what_is_no_question_is_one_line(client: TestClient, question: bytes) ->
     assert answer.status_code in (400, 410) and "\n" not in answer.text
 
 
-def test_an_endless_query_is_stopped_and_holds_up_nobody(client: TestClient, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(queries, "MOST_SECONDS", 1.0)
-    answers: list[dict[str, Any]] = []
-    asking = threading.Thread(target=lambda: answers.append(ask_sql(client, ENDLESS)))
-    asking.start()
-    time.sleep(0.2)
-    assert client.get("/api/run/run/group?round=0&prompt=a").json()["prompt_id"] == "a"
-    assert answers == []
-    asking.join()
-    assert answers[0]["error"].startswith("stopped: a query may take 1 s here")
+def test_a_query_has_an_end(client: TestClient, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(queries, "MOST_SECONDS", 0.5)
+    assert ask_sql(client, ENDLESS)["error"].startswith("stopped: a query may take 0.5 s here")
+
+
+def test_a_query_holds_up_nobody_and_ends_with_the_server(run: RunFolder) -> None:
+    app, pages = make_app(ServedRuns([run.address]), TOKEN, COOKIE)
+    client = TestClient(app, base_url=HOST, headers={"Authorization": f"Bearer {TOKEN}"})
+    with ThreadPoolExecutor() as threads:
+        asked = threads.submit(ask_sql, client, ENDLESS)
+        assert client.get("/api/run/run/group?round=0&prompt=a").json()["prompt_id"] == "a"
+        assert not asked.done()
+        while not asked.done():
+            pages.stop()
+            time.sleep(0.05)
+        assert asked.result()["error"].startswith("stopped")
 
 
 def test_what_can_be_asked(client: TestClient) -> None:
