@@ -16,11 +16,7 @@ SCRIPTS = (
     *("runs", "overview"),
     *("pass_rates", "prompts", "heat", "group", "graph", "replies"),
     *("walk", "tokens", "token_panel", "teacher", "rollout", "rollouts"),
-<<<<<<< HEAD
     *("measures", "compare", "sql"),
-=======
-    *("measures", "sql"),
->>>>>>> main
     "libraries",
     "app",
 )
