@@ -15,8 +15,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
-from flows.viewer.documents.paging import PageRequest
-from flows.viewer.documents.sql import one_of
+from flows.viewer.documents.paging import PageRequest, one_of
 from flows.viewer.documents.viewed import Json, ViewedRun
 
 FILTERED = ("prompt_id", "dataset", "kind", "flipped")
