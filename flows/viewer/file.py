@@ -12,12 +12,12 @@ from importlib.metadata import version
 from pathlib import Path
 
 from flows.report.sql.runs import open_runs
-from flows.viewer.contents import OF_RUN, document_key, kept_contents
 from flows.viewer.documents.measures import analyses, measures
 from flows.viewer.documents.pairs import pairs
 from flows.viewer.documents.viewed import Json, ViewedRun, viewed_runs
-from flows.viewer.kept_groups import pack_groups
-from flows.viewer.packer import Packer
+from flows.viewer.packing.contents import OF_RUN, document_key, kept_contents
+from flows.viewer.packing.kept_groups import pack_groups
+from flows.viewer.packing.packer import Packer
 from flows.viewer.page.html import MARK, page
 from flows.viewer.words import split_words
 from mopd.byte_text import byte_text
