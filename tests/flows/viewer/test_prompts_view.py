@@ -67,7 +67,7 @@ def test_what_stands_in_a_row_is_what_sql_says(table: Any, run: ViewedRun) -> No
 
 
 def test_a_strip_says_its_numbers(table: Any) -> None:
-    strips = [strip.get_attribute("aria-label") for strip in table.locator("td .strip").all()]
+    strips = [strip.get_attribute("aria-label") for strip in table.locator("td .pass-strip").all()]
     assert strips[0] == "round 0: 1 of 4; round 1: 3 of 4"
     assert "round 0: none judged" in strips
 
