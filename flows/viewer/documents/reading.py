@@ -52,7 +52,7 @@ def _score(score: Row, settings: Settings) -> Json:
     return {
         **{name: score[name] for name in names},
         **{name: rounded(score[column], DIGITS) for name, column in logps.items()},
-        "loss": {"kind": losses.kind, "values": rounded(losses.values_T, DIGITS + 1), "why_none": losses.why_none},
+        "loss": {"kind": losses.kind, "values": significant(losses.values_T, DIGITS), "why_none": losses.why_none},
     }
 
 
@@ -138,6 +138,16 @@ def rounded(values: np.ndarray | None, digits: int) -> list[Any] | None:
         return values.tolist()  # type: ignore[no-any-return]
     exact = np.round(values.astype(np.float64), digits) + 0.0  # without -0.0
     return (exact if np.isfinite(exact).all() else _with_nulls(exact)).tolist()  # type: ignore[no-any-return]
+
+
+def significant(values: np.ndarray | None, digits: int) -> list[Any] | None:
+    """The same with so many significant digits: for numbers of any size."""
+    if values is None:
+        return None
+    exact = values.astype(np.float64)
+    size = np.floor(np.log10(np.abs(exact), where=exact != 0, out=np.zeros_like(exact)))
+    factor = 10.0 ** (digits - 1 - size)
+    return rounded(np.round(exact * factor) / factor, 15)
 
 
 def _with_nulls(values: np.ndarray) -> np.ndarray:

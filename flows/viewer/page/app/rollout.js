@@ -1,5 +1,7 @@
 // One rollout through its teacher's eyes.
 
+const MANY_TOKENS = 150; // more than fit on a phone beside what is known of one
+
 let shownReply = null; // that keys move in
 
 view("round/:round/prompt/:prompt/sample/:sample", {
@@ -104,7 +106,7 @@ function verdictFacts(rollout, reading) {
     ["tokens", oneLine(`${number(rollout.token_ids.length, 9)}, ${end === "length" ? "cut" : end}`, 40)],
     ["advantage", signed(reading?.score?.advantage ?? null)],
     ["teacher − student", shifts ? `${signed(meanOf(shifts))} nats a token` : MISSING],
-    ["apart", shifts ? `${number(meanOf(magnitudes(shifts)))} nats a token` : MISSING],
+    ["disagreement", shifts ? `${number(meanOf(magnitudes(shifts)))} nats a token` : MISSING],
   ];
 }
 
@@ -130,7 +132,7 @@ function replySection(rollout, reading, words, query) {
   const draw = (marked) => rest.replaceChildren(...[reply.draw({ marked })].filter(Boolean));
   draw(false);
   const unknown = Object.keys(words.texts).length === 0 && el("p", { class: "missing" }, "The model's tokenizer isn't at hand: tokens are shown by their ids. Its text: ", longText(rollout.text));
-  return el("section", { class: "reading" },
+  return el("section", { class: reply.length > MANY_TOKENS ? "reading long" : "reading" },
     el("div", { class: "reply" },
       el("h2", {}, "The reply, token by token"),
       el("div", { class: "row" }, reply.score ? shadeLegend() : el("p", { class: "missing" }, "Not scored: the run has not come so far, or leaves this group out (generate.groups)."),
@@ -161,7 +163,7 @@ function contextChoice(rollout, reading, place) {
     el("p", { class: "row" }, el("label", {}, "context ", el("select", { id: "context", onchange: (event) => { location.hash = placeWith(place, { context: event.target.value }); } },
       rollout.readings.map((one) => el("option", { value: one.condition, selected: one === reading }, contextName(one)))))),
     el("div", { class: "table" }, el("table", { class: "plain" },
-      el("thead", {}, el("tr", {}, ["context", "peer policy"].map((name) => el("th", { scope: "col" }, name)), ["peers", "teacher − student", "apart"].map((name) => el("th", { scope: "col", class: "num" }, name)))),
+      el("thead", {}, el("tr", {}, ["context", "peer policy"].map((name) => el("th", { scope: "col" }, name)), ["peers", "teacher − student", "disagreement"].map((name) => el("th", { scope: "col", class: "num" }, name)))),
       el("tbody", {}, rows))));
 }
 
