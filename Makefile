@@ -6,7 +6,7 @@ BIN := .venv/bin
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-cluster test-faults lint docs site release lock clean environment
+.PHONY: help demo test test-cluster test-faults lint docs screenshots site release lock clean environment
 
 help: ## show this list
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 20
@@ -37,6 +37,9 @@ docs: environment ## write the generated pages of docs/ again
 	@$(BIN)/python tools/settings_page.py
 	@$(BIN)/python tools/sql_page.py
 	@$(BIN)/python benchmarks/scale_on_paper.py --write
+
+screenshots: environment ## docs/report_light.png and report_dark.png, of the page of RUN=folder, by Chromium
+	@$(BIN)/python tools/screenshots.py $(RUN)
 
 site: environment ## docs/ as a site, in build/site, with the report of RUN (default: of examples/tiny.yaml's, made first)
 	@$(if $(RUN),,$(BIN)/mopd run examples/tiny.yaml --run build/tiny)

@@ -61,6 +61,8 @@ class Panel:
     """Of a value that is pointed at, as `format` takes it."""
     spread: float = 0.24
     """How far apart the series stand at one place, all together; places are 1 apart."""
+    banded: bool = False
+    """Whether intervals are bands along the lines, and not bars."""
 
     def shifted(self) -> list[tuple[Series, float]]:
         """Each series with its distance from the places."""

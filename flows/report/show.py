@@ -53,7 +53,7 @@ def show_group(folder: RunFolder, round: int, prompt_id: str) -> None:
         raise InputError(f"prompt {prompt_id}: round {round} has no row of it in prompts; `mopd run` makes it again")
     answer = f", answer {prompt['answer']}" if prompt["answer"] else ""
     console.print(Rule(f"round {round}, prompt {prompt_id}{answer}"))
-    _print_messages(console, with_system_prompt(prompt["messages"], system_prompt(folder, round)))
+    _print_messages(console, with_system_prompt(prompt["messages"], _system_prompt(folder, round)))
     for rollout in rollouts:
         sample = rollout["sample"]
         console.print(Rule(_verdict_line(rollout, verdicts.get(sample)), align="left"))
@@ -186,7 +186,7 @@ def _rows(folder: RunFolder, table: str, round: int, **where: Any) -> list[Row]:
     return rows
 
 
-def system_prompt(folder: RunFolder, round: int) -> str | None:
+def _system_prompt(folder: RunFolder, round: int) -> str | None:
     """What the prompts of a round are asked under."""
     settings = next((part["settings"] for part in folder.earlier if round < part["below"]), None)
     return settings_of(folder, settings).model.system_prompt

@@ -30,6 +30,11 @@ AROUND = 70
 """Pixels that names and numbers take beside a panel, about; a picture is as large as they need."""
 BESIDE = 0.03
 """How far a dot stands beside its estimate."""
+FEW_POINTS = 80
+"""In a panel: of more each is small."""
+MOST_NUMBERS = 8
+"""Along an axis of places."""
+INTERVAL = {"place": "place", "value": "low", "value2": "high"}
 CONFIG: Spec = {
     "font": "sans-serif",
     "background": "white",
@@ -116,16 +121,19 @@ class _Axes:
             rows = _mark_rows(mark, self.panel)
             yield self._layer(rows, _rule(strokeWidth=1.5), _mark_ends(mark), by_color | by_dash)
         by_series = [(series, _rows(series, shift, self.panel)) for series, shift in self.panel.shifted()]
+        if self.panel.banded:
+            for _, points in by_series:
+                yield self._layer(_bars(points), {"type": "area", "opacity": 0.18}, INTERVAL, by_color)
         for series, points in by_series:
             if series.joined and not self.figure.horizontal:
                 yield self._layer(points, {"type": "line"}, {"place": "place", "value": "value"}, by_color | by_dash)
         every = [point for _, points in by_series for point in points]
-        bars = [point for point in every if "low" in point]
-        yield self._layer(bars, _rule(strokeWidth=2), {"place": "place", "value": "low", "value2": "high"}, by_color)
+        if not self.panel.banded or any(len(points) == 1 for _, points in by_series):
+            yield self._layer(_bars(every), _rule(strokeWidth=2), INTERVAL, by_color)
         dots = [dot for series, shift in self.panel.shifted() for dot in _dots(series, shift, self.panel)]
         faint = {"type": "circle", "opacity": 0.5, "size": 18}
         yield self._layer(dots, faint, {"place": "place", "value": "value"}, by_color)
-        point = {"type": "point", "filled": True, "opacity": 1, "size": 45}
+        point = {"type": "point", "filled": True, "opacity": 1, "size": 45 if len(every) <= FEW_POINTS else 16}
         tips = {"tooltip": [{"field": field} for field in ("label", "at", "shown")]}
         yield self._layer(every, point, {"place": "place", "value": "value"}, by_color | by_shape | tips)
 
@@ -140,13 +148,20 @@ class _Axes:
 
 
 def _places(panel: Panel, *, reverse: bool, named: bool) -> Spec:
-    axis: Spec = {"grid": False, "tickMinStep": 1, "labels": named}
-    scale: Spec = {"nice": False, "zero": False, "reverse": reverse}
+    axis: Spec = {"grid": False, "labels": named, "values": [*panel.ticks] or _whole_numbers(panel), "format": "d"}
+    scale: Spec = {"nice": False, "zero": False, "reverse": reverse, "padding": 12}
     if panel.ticks:
         names = json.dumps({str(tick): name for tick, name in panel.ticks.items()})
-        axis |= {"values": [*panel.ticks], "labelExpr": f"{names}[datum.value]", "labelLimit": 0}
-        scale["domain"] = [min(panel.ticks) - 0.5, max(panel.ticks) + 0.5]
+        axis |= {"labelExpr": f"{names}[datum.value]", "labelLimit": 0}
+        scale |= {"domain": [min(panel.ticks) - 0.5, max(panel.ticks) + 0.5], "padding": 0}
     return {"type": "quantitative", "title": panel.places_label or None, "scale": scale, "axis": axis}
+
+
+def _whole_numbers(panel: Panel) -> list[int]:
+    """Some places, evenly: rounds and steps have no halves."""
+    places = [int(place) for series in panel.series for place, _ in series.estimates]
+    first, last = min(places, default=0), max(places, default=0)
+    return [*range(first, last + 1, (last - first) // MOST_NUMBERS + 1)]
 
 
 def _values(panel: Panel) -> Spec:
@@ -163,6 +178,10 @@ def _looks(figure: Figure, styles: dict[str, Style]) -> Spec:
     names = ("color", "shape", "strokeDash")
     ranges = {name: [style[index] for style in styles.values()] for index, name in enumerate(names)}
     return {name: {**field, "scale": {"domain": [*styles], "range": ranges[name]}} for name in names}
+
+
+def _bars(points: list[Spec]) -> list[Spec]:
+    return [point for point in points if "low" in point]
 
 
 def _rule(**style: Any) -> Spec:

@@ -14,6 +14,7 @@ from pathlib import Path
 from flows.report.report import read_reports
 from flows.report.sql.runs import open_runs
 from flows.viewer.contents import OF_RUN, document_key, kept_contents
+from flows.viewer.documents.measures import analyses, measures
 from flows.viewer.documents.viewed import Json, ViewedRun, viewed_runs
 from flows.viewer.kept_groups import pack_groups
 from flows.viewer.packer import Packer
@@ -85,13 +86,15 @@ def make_report(
     for run in runs:
         for name, make in OF_RUN.items():
             packer.add(document_key(run, name), make(run))
+    reports = [*(report for run in runs for report in analyses(run)), *reports]
+    packer.add("measures", measures(reports))
     left_out = []
     for number, run in enumerate(runs):
         room = max(max_megabytes * 1e6 - packer.size, 0) / (len(runs) - number)
         packer.max_bytes = packer.size + (1 - _RESERVED_SHARE) * room
         left_out += _pack_run(run, packer, say)
     damaged = [f"{run.id}: {line}" if len(runs) > 1 else line for run in runs for line in run.problems]
-    html = page(packer.scripts(directory(runs, [*left_out, *damaged])))
+    html = page(packer.scripts({**directory(runs, [*left_out, *damaged]), "measures": len(reports)}))
     return ReportFile(html.encode(), left_out, damaged)
 
 

@@ -17,7 +17,6 @@ from collections.abc import Iterator, Mapping, Sequence
 from itertools import groupby
 from operator import itemgetter
 
-from flows.report.show import system_prompt
 from flows.viewer.documents.sql import one_of
 from flows.viewer.documents.viewed import Json, ViewedRun
 from mopd.models.chat_template import with_system_prompt
@@ -54,7 +53,7 @@ def group_documents(run: ViewedRun, round: int, prompts: Sequence[str]) -> Itera
     where = {"where": f"round = $round AND {condition}", "prompts": condition}
     asked = {name: run.ask(sql.format_map(where), round=round, **values) for name, sql in _QUERIES.items()}
     groups = {name: _by_prompt(rows) for name, rows in asked.items()}
-    system = system_prompt(run.folder, round)
+    system = run.settings(round).model.system_prompt
     for prompt in prompts:
         if prompt in groups["rollouts"]:
             rows = {name: by_prompt.get(prompt, []) for name, by_prompt in groups.items()}

@@ -2,9 +2,117 @@
 
 from __future__ import annotations
 
+from typing import Any
+
+from flows.report.last_errors import error_line
+from flows.report.redone import redone_text
+from flows.report.status.guards import stopped_text
+from flows.report.table import Column, Table
+from flows.report.watch.bars import state_of
+from flows.runtime.console import clock
+from flows.viewer.documents.parts.curve import curve_document
+from flows.viewer.documents.parts.curves import run_curves
+from flows.viewer.documents.parts.headline import headline, stage_seconds
+from flows.viewer.documents.parts.settings import settings_document
+from flows.viewer.documents.parts.stage_times import stage_times
 from flows.viewer.documents.viewed import Json, ViewedRun
+from storage.sql.named import find_query
+
+GUARDS = [
+    Column("policy"),
+    Column("guard"),
+    Column("value", form=".4g"),
+    Column("reference", form=".4g"),
+    Column("bound", form=".4g"),
+    Column("breached"),
+    Column("action"),
+    Column("why"),
+]
 
 
 def overview(run: ViewedRun) -> Json:
-    """What stands on the page's first screen."""
-    return {"title": run.id}
+    """What stands on the page's first screen. Of what can't be read, the run's problems say why."""
+    curves = [curve_document({run.id: curve}) for curve in run_curves(run)]
+    return {
+        "title": run.id,
+        "state": state(run),
+        "headline": headline(run),
+        "facts": facts(run),
+        "notes": notes(run),
+        "curves": [*curves, stage_times(run)],
+        "guards": guards(run),
+        "errors": [error_line(error) for error in run.status["errors"]] if run.status else [],
+        "settings": settings_document(run.last_settings) if run.last_settings else None,
+        "problems": run.problems,
+    }
+
+
+def state(run: ViewedRun) -> Json:
+    """How it ended, or that it goes on; in words, and as one word for its colour."""
+    if run.look is None:
+        why = "its state can't be read" if run.is_planned else "not made by mopd run: it has no plan"
+        return {"kind": "unknown", "text": why}
+    if run.look.finished:
+        return {"kind": "finished", "text": "finished"}
+    stopped = stopped_text(run.look.status["guards"])
+    kind = "running" if run.look.holder.held else "stopped" if stopped else "unfinished"
+    return {"kind": kind, "text": state_of(run.look)}
+
+
+def facts(run: ViewedRun) -> list[tuple[str, str]]:
+    """What was run, when, how long and where, by name."""
+    document: dict[str, Any] = run.folder.document
+    named: dict[str, Any] = {"config": document.get("config")}
+    if run.last_settings:
+        settings = run.last_settings
+        named |= {"model": settings.model.path, "objective": settings.train.objective.kind}
+        named |= {"contexts": f"{settings.condition.variant.kind}, teacher {settings.train.teacher.kind}"}
+        named |= {"rounds": f"{_rounds_done(run)} of {settings.rounds}"}
+        named |= {"a round": f"{settings.generate.num_prompts} prompts × {settings.generate.num_samples} replies"}
+        named |= {"seed": settings.seed}
+    named |= _times(run) | {"where": run.folder.address, "hosts": ", ".join(_hosts(run))}
+    named |= {"made by": ", ".join(f"{name} {version}" for name, version in document.get("versions", {}).items())}
+    return [(name, str(value)) for name, value in named.items() if value not in (None, "")]
+
+
+def notes(run: ViewedRun) -> list[str]:
+    """Where it comes from, and what of it was made again."""
+    if run.status is None:
+        return []
+    lines = [redone_text(entry) for entry in run.status["redone"]]
+    if lineage := run.status["lineage"]:
+        origin = f"forked from {lineage['path']} at round {lineage['round']} with {', '.join(lineage['set'])}"
+        return [origin, *lines]
+    return lines
+
+
+def guards(run: ViewedRun) -> Json | None:
+    """What each guard measured, and what a breach led to; None where none was asked."""
+    query = find_query("guard_decisions")
+    rows = run.ask(query.sql, **query.bind({"all": "true"}, []))
+    shown = [{**row, "policy": row["round"], "breached": "breached" if row["breached"] else "within"} for row in rows]
+    return Table(GUARDS, shown).document() if rows else None
+
+
+def _rounds_done(run: ViewedRun) -> int | str:
+    return sum(entry["finished"] for entry in run.status["rounds"]) if run.status else "?"
+
+
+def _times(run: ViewedRun) -> dict[str, str]:
+    """When work began and ended, and how long all jobs took together."""
+    began, ended = run.ask("SELECT min(created), max(created) FROM shards WHERE current")[0].values()
+    if began is None:
+        return {}
+    created = run.folder.document.get("created") or began
+    work = {"work": f"{clock(sum(stage_seconds(run.status).values()))} of all jobs"} if run.status else {}
+    until = _minute(ended).removeprefix(created[:10]).strip()
+    return {"when": f"{_minute(created)} to {until} UTC", **work}
+
+
+def _hosts(run: ViewedRun) -> list[str]:
+    rows = run.ask("SELECT DISTINCT host FROM shards WHERE current AND host IS NOT NULL ORDER BY host")
+    return [row["host"] for row in rows]
+
+
+def _minute(created: str) -> str:
+    return created[:16].replace("T", " ")

@@ -7,8 +7,12 @@ from functools import cached_property
 from typing import Any
 
 from flows.plan.conditions import settings_of
+from flows.plan.run import DIGESTS
 from flows.report.sql.knowledge import KNOWLEDGE, find_tokenizer, settings_by_round, token_texts
-from mopd.settings import Settings
+from flows.report.watch.look import Look, Looker
+from mopd.errors import InputError
+from mopd.settings import Settings, parse_settings
+from storage.errors import StorageError
 from storage.manifests import Manifest
 from storage.runs import RunFolder
 from storage.sql.catalog import query_runs
@@ -33,6 +37,35 @@ class ViewedRun:
         result = query_runs([self.folder], sql, parameters, KNOWLEDGE)
         self.problems += [line for line in result.excluded if line not in self.problems]
         return [dict(zip(result.columns, row)) for row in result.rows]
+
+    @property
+    def is_planned(self) -> bool:
+        """Whether `mopd run` made it, so that it has a state and settings."""
+        return self.folder.document.keys() >= set(DIGESTS)
+
+    @cached_property
+    def last_settings(self) -> Settings | None:
+        """Those that it follows now; None where they can't be read."""
+        try:
+            return parse_settings(self.folder.document["settings"])
+        except (InputError, KeyError):
+            return None
+
+    @cached_property
+    def look(self) -> Look | None:
+        """What `mopd status` says of it now, and who holds it; None where that can't be read, which is a problem."""
+        if not self.is_planned:
+            return None
+        try:
+            return Looker(self.folder).look()
+        except (InputError, StorageError) as error:
+            self.leave_out(str(error))
+            return None
+
+    @property
+    def status(self) -> Json | None:
+        """What `mopd status --json` prints, where it can be read."""
+        return self.look.status if self.look else None
 
     @cached_property
     def vocabulary(self) -> list[str]:

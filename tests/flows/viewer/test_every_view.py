@@ -62,9 +62,10 @@ def test_hostile_text_is_shown_and_not_run(view: str, url: str, tab: Any) -> Non
     assert [one for one in asked if not one.startswith((url, "data:"))] == []
     shown = tab.get_by_role("banner").inner_text()
     assert '<b class="hostile">run"\' &amp; U+202E' in shown
-    folded = tab.get_by_role("button", name="characters")
-    while folded.count():
-        folded.first.click(timeout=2000)
+    tab.evaluate("document.querySelectorAll('pre.text button').forEach((button) => button.click())")  # the whole text
+    if "prompt/" in view:
+        text = tab.get_by_role("main").inner_text()
+        assert '<img class="hostile" src="x" onerror="window.hacked = 1"><!-- U+202Egnp.exe' in text
     assert tab.evaluate("window.hacked") is None
 
 

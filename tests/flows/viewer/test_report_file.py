@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import re
+from collections import Counter
 from pathlib import Path
 
 import pytest
 
 from flows.cli import main
 from flows.viewer.file import make_report, write_report
-from flows.viewer.page.html import page
+from flows.viewer.page.html import APP, SCRIPTS, page
 from flows.viewer.page.libraries import libraries, notices
 from mopd.errors import InputError
 from mopd.settings import parse_settings
@@ -95,3 +97,10 @@ def test_runs_of_one_name_are_told_apart(run: RunFolder, tmp_path: Path) -> None
     other = RunFolder.create(tmp_path / "more" / "run", {"settings": {}})
     html = make_report([run, other]).html.decode()
     assert f'"id":"{run.address}"' in html and f'"id":"{other.address}"' in html
+
+
+def test_no_two_scripts_share_a_name() -> None:
+    """All are one module, where a second declaration is an error."""
+    named = re.compile(r"^(?:const|let|class|(?:async )?function\*?) (\w+)", re.MULTILINE)
+    names = Counter(name for script in SCRIPTS for name in named.findall((APP / f"{script}.js").read_text()))
+    assert [name for name, count in names.items() if count > 1] == []

@@ -34,6 +34,11 @@ function number(value, digits = 3) {
   return value === null || value === undefined ? MISSING : Number(value).toLocaleString("en", { maximumSignificantDigits: digits });
 }
 
+/** A difference, with its sign. */
+function signed(value, digits = 3) {
+  return value === null || value === undefined || value === 0 ? number(value) : `${value < 0 ? "−" : "+"}${number(Math.abs(value), digits)}`;
+}
+
 /** 0.125 as 12.5 %. */
 function percent(value) {
   return value === null || value === undefined ? MISSING : `${(100 * value).toFixed(1)} %`;

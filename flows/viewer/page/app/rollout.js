@@ -119,7 +119,7 @@ function shownPeers(rollout, reading) {
   const { context } = reading ?? {};
   if (!context) return "nothing yet: no context was made";
   if (!context.peers.length) return `the prompt alone: ${context.no_section_reason ?? "no peers"}`;
-  return context.peers.map((peer, place) => [place > 0 && "; ", ROLE_NAMES[peer.role], peer.sample !== null && peer.role !== "feedback" && [", ", peerLink(peer, rollout)]]);
+  return context.peers.map((peer, place) => [place > 0 && "; ", ROLE_NAMES[peer.role], peer.sample !== null && peer.role !== "feedback" && [", ", peerReplyLink(peer, rollout)]]);
 }
 
 /** The reply, its tokens coloured, beside what is known of the one that is looked at. */

@@ -12,7 +12,7 @@ function contextName(reading) {
 }
 
 /** Whose reply a peer is, as a way there; plain words for what nobody sampled. */
-function peerLink(peer, { round, prompt_id: prompt }) {
+function peerReplyLink(peer, { round, prompt_id: prompt }) {
   if (peer.sample === null || peer.role === "feedback") return el("span", {}, ROLE_NAMES[peer.role]);
   const elsewhere = [peer.prompt_id !== prompt && ["of ", el("bdi", {}, shownText(peer.prompt_id))], peer.round !== round && `of round ${peer.round}`].filter(Boolean);
   return el("a", { href: href(["round", peer.round, "prompt", peer.prompt_id, "sample", peer.sample]) }, `sample ${peer.sample}`, elsewhere.map((part) => [" ", part]));
@@ -21,10 +21,10 @@ function peerLink(peer, { round, prompt_id: prompt }) {
 /** A peer in a line: role, whose, how it was judged, and what is particular. */
 function peerLine(peer, rollout) {
   const remarks = [peer.fallback && "an excerpt, for want of a summary", peer.cut && "cut to fit", `${number(peer.tokens, 9)} tokens`].filter(Boolean);
-  return [peer.role !== "feedback" && peer.sample !== null && [ROLE_NAMES[peer.role], ": "], peerLink(peer, rollout), " ", outcomeBadge(peer.success), " ", el("span", { class: "faint" }, remarks.join(", "))];
+  return [peer.role !== "feedback" && peer.sample !== null && [ROLE_NAMES[peer.role], ": "], peerReplyLink(peer, rollout), " ", successBadge(peer.success), " ", el("span", { class: "faint" }, remarks.join(", "))];
 }
 
-function outcomeBadge(success) {
+function successBadge(success) {
   if (success === null || success === undefined) return null;
   return el("span", { class: `badge ${success ? "success" : "failure"}` }, success ? "success" : "failure");
 }

@@ -43,10 +43,6 @@ function shade(shift) {
   return level === 0 ? "" : `${shift > 0 ? "up" : "down"}-${level}`;
 }
 
-function signed(value, digits = 3) {
-  return value === null || value === 0 ? (value === null ? MISSING : "0") : `${value < 0 ? "−" : "+"}${number(Math.abs(value), digits)}`;
-}
-
 function probability(logp) {
   return logp === null ? MISSING : percent(Math.exp(logp));
 }

@@ -1,0 +1,1 @@
+"""What documents of whole runs are made of: curves, settings, sentences."""
