@@ -19,6 +19,8 @@ from storage.schemas import Row
 
 DIGITS, TOP_DIGITS = 3, 2
 """Of numbers of the sampled tokens; of the likeliest ones, of which there are many."""
+LEAST_LOGP = np.log(1e-3)
+"""Of an id that is worth a line: one of the likeliest that neither model gives 0.1 % is left out, but for the first."""
 OTHER_CONTEXT = "another context: it was only looked at"
 
 
@@ -110,10 +112,12 @@ def _student(kept_TK: np.ndarray | None, shape: tuple[int, ...]) -> np.ndarray |
 
 
 def _is_top(logps_TK: np.ndarray, num: int) -> np.ndarray:
-    """Which are among the `num` largest of their position."""
+    """Which are among the `num` largest of their position, and not all but impossible; the largest in any case."""
     top_TK = np.argsort(-logps_TK, axis=1, kind="stable")[:, :num]
     is_top_TK = np.zeros(logps_TK.shape, bool)
     np.put_along_axis(is_top_TK, top_TK, True, axis=1)
+    is_top_TK &= logps_TK >= LEAST_LOGP
+    np.put_along_axis(is_top_TK, top_TK[:, :1], True, axis=1)
     return is_top_TK
 
 

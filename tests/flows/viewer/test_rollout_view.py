@@ -126,10 +126,10 @@ def test_peers_are_marked_in_what_the_teacher_was_shown(opened: dict[str, Any], 
         peer = context["peers"][span["peer"]]
         text = context["messages"][span["message"]]["content"][span["start"] : span["end"]]
         link = tab.get_by_role("link", name=f"sample {peer['sample']}").last
-        part = tab.locator(".message .shown").filter(has_text=text).filter(has=link)
+        part = tab.locator(".turn .peer").filter(has_text=text).filter(has=link)
         assert part.count() >= 1
         assert ("success" if peer["success"] else "failure") in part.first.inner_text()
-    link = tab.locator(".message .shown").first.get_by_role("link")
+    link = tab.locator(".turn .peer").first.get_by_role("link")
     name = link.inner_text().capitalize()
     link.click()
     tab.get_by_role("heading", level=1, name=re.compile(f"^{name} of")).wait_for()

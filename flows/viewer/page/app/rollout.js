@@ -44,7 +44,7 @@ function rolloutHead(rollout, { round, prompt, sample }) {
   const question = rollout.messages.findLast((message) => message.role === "user")?.content;
   return el("div", {},
     el("h1", {}, `Sample ${sample} of `, el("a", { href: href(["round", round, "prompt", prompt]) }, el("bdi", {}, shownText(prompt))), ", ", el("a", { href: href(["rollouts"], current.run, { round }) }, `round ${round}`)),
-    question && el("p", { class: "question" }, oneLine(question, 300)));
+    question && el("p", { class: "asked-first" }, oneLine(question, 300)));
 }
 
 /** The way to the rollouts before and after, in the order that the address names. */
@@ -91,7 +91,7 @@ function verdictStrip(rollout, reading, row) {
       row?.turned && el("span", { class: "badge" }, shownText(`verdict turned: ${row.turned}`)),
       row?.flip && el("span", { class: "badge" }, `its prompt was ${row.flip} in this round`),
       el("span", { class: "faint" }, trainingText(reading))),
-    el("dl", { class: "strip" }, verdictFacts(rollout, reading).map(([name, value]) => el("div", {}, el("dt", {}, name), el("dd", {}, value)))),
+    el("dl", { class: "verdict-facts" }, verdictFacts(rollout, reading).map(([name, value]) => el("div", {}, el("dt", {}, name), el("dd", {}, value)))),
     el("p", {}, el("span", { class: "faint" }, "the teacher was shown "), shownPeers(rollout, reading)),
     verdict.feedback && el("details", {}, el("summary", {}, "feedback of the verifier"), longText(verdict.feedback)));
 }
@@ -133,7 +133,7 @@ function replySection(rollout, reading, words, query) {
   draw(false);
   const unknown = Object.keys(words.texts).length === 0 && el("p", { class: "missing" }, "The model's tokenizer isn't at hand: tokens are shown by their ids. Its text: ", longText(rollout.text));
   return el("section", { class: reply.length > MANY_TOKENS ? "reading long" : "reading" },
-    el("div", { class: "reply" },
+    el("div", { class: "said-reply" },
       el("h2", {}, "The reply, token by token"),
       el("div", { class: "row" }, reply.score ? shadeLegend() : el("p", { class: "missing" }, "Not scored: the run has not come so far, or leaves this group out (generate.groups)."),
         el("label", { class: "legend" }, el("input", { type: "checkbox", id: "white-space", onchange: (event) => draw(event.target.checked) }), " white space")),
