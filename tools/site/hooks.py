@@ -50,9 +50,11 @@ def on_files(files: Files, config: MkDocsConfig) -> None:
 
 
 def on_page_markdown(markdown: str, page: Page, **_: object) -> None:
-    """The front page has no menu beside it: it is the only one in its part of the menu."""
+    """The front page is alone in its part of the menu, so it shows none; a search finds explanations before code."""
     if page.is_homepage:
         page.meta["hide"] = ["navigation"]
+    if page.file.src_uri.startswith("reference/") or page.file.src_uri == "CHANGELOG.md":
+        page.meta["search"] = {"boost": 0.5}
 
 
 def shown_files() -> list[Path]:

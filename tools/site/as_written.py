@@ -1,4 +1,4 @@
-"""A docstring is plain text with code in backticks: what looks like a tag in it is none."""
+"""How the reference reads our modules: docstrings are plain text, and a name is shown where it is defined."""
 
 from __future__ import annotations
 
@@ -8,12 +8,15 @@ from typing import Any
 import griffe
 
 
-class PlainText(griffe.Extension):
-    """Shows `<think>` of a docstring as it stands there, where Markdown would take it for HTML."""
+class AsWritten(griffe.Extension):
+    """Shows `<think>` of a docstring, which Markdown would take for HTML; and no name again where it is re-exported."""
 
     def on_instance(self, *, obj: griffe.Object, **kwargs: Any) -> None:
         if obj.docstring:
             obj.docstring.value = escape_tags(obj.docstring.value)
+
+    def on_module_members(self, *, mod: griffe.Module, **kwargs: Any) -> None:
+        mod.exports = None
 
 
 def escape_tags(text: str) -> str:
