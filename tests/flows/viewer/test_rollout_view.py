@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from flows.viewer.documents.rollout import rollout_document
+from flows.viewer.documents.rollouts.rollout import rollout_document
 from flows.viewer.documents.viewed import ViewedRun
 from flows.viewer.file import write_report
 from mopd.settings import parse_settings

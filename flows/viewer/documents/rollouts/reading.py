@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from flows.viewer.documents.group_rows import GroupRows
+from flows.viewer.documents.rollouts.group_rows import GroupRows
 from flows.viewer.documents.viewed import Json
 from mopd.contexts.spans import find_spans
 from mopd.measures.token_losses import token_losses
