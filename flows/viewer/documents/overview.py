@@ -42,7 +42,7 @@ def overview(run: ViewedRun) -> Json:
         "curves": [*curves, stage_times(run)],
         "guards": guards(run),
         "errors": [error_line(error) for error in run.status["errors"]] if run.status else [],
-        "settings": settings_document(run.own_settings) if run.own_settings else None,
+        "settings": settings_document(run.last_settings) if run.last_settings else None,
         "problems": run.problems,
     }
 
@@ -63,8 +63,8 @@ def facts(run: ViewedRun) -> list[tuple[str, str]]:
     """What was run, when, how long and where, by name."""
     document: dict[str, Any] = run.folder.document
     named: dict[str, Any] = {"config": document.get("config")}
-    if run.own_settings:
-        settings = run.own_settings
+    if run.last_settings:
+        settings = run.last_settings
         named |= {"model": settings.model.path, "objective": settings.train.objective.kind}
         named |= {"contexts": f"{settings.condition.variant.kind}, teacher {settings.train.teacher.kind}"}
         named |= {"rounds": f"{_rounds_done(run)} of {settings.rounds}"}

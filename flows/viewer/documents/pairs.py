@@ -15,11 +15,14 @@ from flows.viewer.documents.viewed import Json, ViewedRun
 from mopd.measures.comparison import paired_difference
 
 
-def pairs(runs: Sequence[ViewedRun]) -> Json:
-    """The runs in their order; differences are from the first. `apart`: why they can't be compared, or ""."""
+def pairs(runs: Sequence[ViewedRun]) -> Json | None:
+    """The runs in their order; differences are from the first. `apart`: why they can't be compared, or "". None of one
+    run alone."""
+    if len(runs) < 2:
+        return None
     asked = {run.id: heldout(run) for run in runs}
     prompts = {"heldout": shared_prompts(asked), "trained": shared_prompts({run.id: trained(run) for run in runs})}
-    settings = {run.id: run.own_settings for run in runs if run.own_settings}
+    settings = {run.id: run.last_settings for run in runs if run.last_settings}
     return {
         "runs": [{"id": run.id, "state": state(run), "facts": facts(run)} for run in runs],
         "apart": "" if any(part["num"] for part in prompts.values()) else _why_apart(runs),
@@ -50,15 +53,15 @@ def _differences(runs: Sequence[ViewedRun], asked: Mapping[str, Asked]) -> Itera
     first = runs[0]
     for run in runs[1:]:
         shared = asked[run.id].keys() & asked[first.id].keys()
-        if not shared or first.own_settings is None:
+        if not shared or first.last_settings is None:
             continue
         values, first_values = ({key[0]: asked[one.id][key]["rate"] for key in shared} for one in (run, first))
-        difference = paired_difference({0: values}, {0: first_values}, **first.own_settings.draws)
+        difference = paired_difference({0: values}, {0: first_values}, **first.last_settings.draws)
         told = difference.text("+.1f", 100, " points")
         yield f"{run.id} minus {first.id}: {told}, paired over the {difference.num} held-out prompts of both."
 
 
 def _why_apart(runs: Sequence[ViewedRun]) -> str:
-    tasks = {str(run.own_settings.tasks) for run in runs if run.own_settings}
+    tasks = {str(run.last_settings.tasks) for run in runs if run.last_settings}
     why = "they have other tasks" if len(tasks) > 1 else "none of their rounds asked the same, and no evaluation did"
     return f"These runs share no prompt: {why}. Their curves stand beside each other, but their numbers don't compare."

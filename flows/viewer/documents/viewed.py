@@ -48,7 +48,7 @@ class ViewedRun:
         return self.folder.document.keys() >= set(DIGESTS)
 
     @cached_property
-    def own_settings(self) -> Settings | None:
+    def last_settings(self) -> Settings | None:
         """Those that it follows now; None where they can't be read."""
         try:
             return settings_of(self.folder)

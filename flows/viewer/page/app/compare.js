@@ -12,13 +12,18 @@ view("compare", {
   },
 });
 
-/** What is asked for: a file has one answer. */
+const MOST_COMPARED = 4; // without a choice
+
+/** What is asked for: a file has one answer; a server those that were chosen, or all of a few. */
 function comparedRuns(query) {
-  return source.isLive ? { runs: JSON.stringify(query.getAll("with")) } : {};
+  if (!source.isLive) return {};
+  const chosen = query.getAll("with");
+  const few = source.directory.runs.slice(0, MOST_COMPARED).map(({ id }) => id);
+  return { runs: JSON.stringify(chosen.length ? chosen : few) };
 }
 
 function runsChoice(query) {
-  const chosen = query.getAll("with");
+  const chosen = JSON.parse(comparedRuns(query).runs);
   const boxes = source.directory.runs.map(({ id, name }) =>
     el("label", {}, el("input", { type: "checkbox", value: id, checked: chosen.includes(id) }), " ", el("bdi", {}, shownText(name))));
   const compare = (event) => {

@@ -13,7 +13,9 @@ from tests.flows.viewer.run_samples import make_run
 
 
 def document_of(*folders: RunFolder) -> dict[str, Any]:
-    return pairs(viewed_runs(list(folders)))
+    document = pairs(viewed_runs(list(folders)))
+    assert document is not None
+    return document
 
 
 def test_held_out_success_is_paired_by_prompt(tmp_path: Path) -> None:
@@ -30,6 +32,10 @@ def test_held_out_success_is_paired_by_prompt(tmp_path: Path) -> None:
         ("a", -1),
         ("b", -1),
     ]
+
+
+def test_a_run_alone_is_not_compared(tmp_path: Path) -> None:
+    assert pairs(viewed_runs([make_groups(tmp_path / "alone", {0: {"7 + 8": [True]}})])) is None
 
 
 def test_a_chart_has_both_runs(tmp_path: Path) -> None:
