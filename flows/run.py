@@ -28,6 +28,7 @@ from flows.runtime.server.slots import give_slots_back
 from flows.runtime.server.stale_runs import crash_stale_runs, run_tag, tag_this_run
 from flows.trackers.beside import Trackers, tracking
 from flows.trackers.installed import check_installed
+from flows.viewer.leave import leaving_report
 from mopd.settings import Settings
 from storage.runs import RunFolder
 from storage.shards import collect_garbage
@@ -59,9 +60,12 @@ def finish(folder: RunFolder) -> None:
     Where a guard asks for that, it goes on from the best policy. Raises RunStopped where one ends it.
     """
     console, is_whole = Console(), False
-    trackers = settings_of(folder).report.trackers
-    check_installed(trackers)
-    with tracking(folder, trackers, console.say) as tracked:
+    told = settings_of(folder).report
+    check_installed(told.trackers)
+    with (
+        leaving_report(folder, console.say, wanted=told.page),
+        tracking(folder, told.trackers, console.say) as tracked,
+    ):
         while not is_whole:
             folder = roll_back(folder, console.say) or folder
             is_whole = _go_on(folder, console, tracked)

@@ -3,7 +3,7 @@
     python tools/screenshots.py RUN                                  docs/report_light.png, docs/report_dark.png
     python tools/screenshots.py RUN --folder F '#/prompts' …         each place, wide and narrow, light and dark, whole
 
-The two are of the rollout on whose tokens teacher and student differ most. Chromium: the system's, or MOPD_CHROMIUM.
+The two are of the rollout over whose tokens teacher and student differ most. Chromium: the system's, or MOPD_CHROMIUM.
 """
 
 from __future__ import annotations
@@ -34,7 +34,8 @@ WITH tokens AS (
     SELECT round, prompt_id, sample, unnest(teacher_logprobs) AS teacher, unnest(proximal_logprobs) AS student
     FROM scores WHERE condition = ''
 )
-SELECT round, prompt_id, sample FROM tokens GROUP BY ALL ORDER BY avg(abs(teacher - student)) DESC, prompt_id, sample LIMIT 1
+SELECT round, prompt_id, sample FROM tokens GROUP BY ALL
+ORDER BY sum(abs(teacher - student)) DESC, prompt_id, sample LIMIT 1
 """
 
 

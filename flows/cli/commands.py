@@ -50,7 +50,7 @@ mopd = _app(
             replay.reverify,
         ),
         *(ANALYZE, measure.probe, measure.eval_),
-        *(look.status, look.sql, look.show, look.report, look.trace, look.digest, look.export, look.track),
+        *(look.status, look.sql, look.show, look.report, look.view, look.trace, look.digest, look.export, look.track),
         *(keep.verify, keep.repair, keep.gc),
         *(TASKS, look.doctor),
     ),

@@ -12,6 +12,7 @@ from typing import Any
 
 from flows.report.sql.rows import format_result
 from flows.report.status.state import run_status
+from flows.viewer.leave import REPORT_FILE, report_link
 from storage.runs import RunFolder
 from storage.sql.catalog import query
 from storage.stores.address import Address, in_bucket
@@ -51,6 +52,7 @@ def main(argv: list[str] | None = None) -> int:
         print(format_result(result.columns, result.rows, "table"))
     show = _command("show", folder, "--round", "0", "--prompt", _a_prompt(folder), "--sample", "0")
     print(f"\nOne rollout in the teacher's eyes:\n\n   {show}")
+    print(f"\nAll of it to look at, in one file for your browser:\n\n   {_page(folder)}")
     return 0
 
 
@@ -67,6 +69,13 @@ def verdict(status: dict[str, Any]) -> str:
         f"pass@{k}: {100 * first['pass_at_k']:.1f} % -> {100 * last['pass_at_k']:.1f} %, "
         f"after {last['policy']} rounds, on {first['num_prompts']} questions that were never trained on."
     )
+
+
+def _page(folder: RunFolder) -> str:
+    """The page that the run left; or how to have it."""
+    if folder.store.stat(REPORT_FILE) is None:
+        return _command("report", folder)
+    return report_link(folder)
 
 
 def _command(name: str, folder: RunFolder, *words: str) -> str:

@@ -132,6 +132,21 @@ def report(
     return 0 if report_command(runs, out, megabytes) else FAILURE
 
 
+def view(
+    runs: Annotated[list[str], Parameter(name="RUN…")], /, *, port: WholeNumber | None = None, open: bool = False
+) -> int:
+    """Serve the same page on loopback, of runs that may go on meanwhile; Ctrl-C ends it.
+
+    Args:
+        runs: the runs' folders, folders of runs, or patterns in quotes; and folders of what was measured
+        port: of 127.0.0.1 (default: 8707); 0: any that is free
+        open: show it in the browser of this host
+    """
+    from flows.viewer.server.serve import PORT, view_command
+
+    return view_command(runs, PORT if port is None else port, opens_browser=open)
+
+
 def trace(
     run: Run,
     /,

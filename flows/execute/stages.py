@@ -20,6 +20,7 @@ from flows.plan.stage import STAGES, Stage
 from flows.report.artifacts import write_artifact, write_guards
 from flows.runtime.console import Meter
 from flows.runtime.interrupts import raise_if_interrupted
+from flows.viewer.leave import report_link
 
 
 def untagged() -> Any:
@@ -147,7 +148,7 @@ def guard(run: Run, round: int, part: int) -> None:
     """What is there of policy `round` -> whether its bounds hold; `part`: the number of the shard."""
     shards = [shard for shard in run.guards(round) if shard.shard == part]
     wait(run, submit(run, shards, _meter(run, shards)))
-    write_guards(read_guards(run.folder, shards), _where(shards))
+    write_guards(read_guards(run.folder, shards), _about(run, shards))
     for row in breaches(run.folder, shards):
         run.console.say(f"{_where(shards):<10} {'guard':<10} {breach_line(row)}")
 
@@ -228,4 +229,10 @@ def wait(run: Session, futures: list[PrefectFuture[Any]]) -> None:
 
 def _publish(run: Run, shards: list[Shard]) -> None:
     made = [manifest for shard in shards if (manifest := run.find(shard)) is not None]
-    write_artifact(STAGES[shards[0].table], _where(shards), made)
+    write_artifact(STAGES[shards[0].table], _about(run, shards), made)
+
+
+def _about(run: Run, shards: list[Shard]) -> str:
+    """What stands beside an artifact: what it is of, and where the run's page will be."""
+    page = f" · when the run has ended: [its page]({report_link(run.folder)})" if run.settings.report.page else ""
+    return f"{_where(shards)}{page}"

@@ -73,7 +73,7 @@ class Sender:
     def begin(self) -> None:
         """Send what is new, or, where that is going on, once more behind it."""
         self.futures = [future for future in self.futures if not future.done()]
-        if not any(not future.running() for future in self.futures):
+        if all(future.running() for future in self.futures):
             self.futures.append(self._thread.submit(self._send))
 
     def kill(self) -> None:

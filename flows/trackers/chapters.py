@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
@@ -26,7 +26,11 @@ class Outline:
     name: str
     policy_key: str
     """Of the policy that it ends with, or is about; "" for the initial one. Where that is superseded, so is this."""
-    read: partial[Chapter]
+    read: Callable[[], Chapter]
+
+
+_ASKED = {TRAINED: "guards of policy", SAMPLED: "guards of round"}
+"""What the two chapters of a policy's guards are called."""
 
 
 def outlines(folder: RunFolder) -> Iterator[Outline]:
@@ -36,38 +40,33 @@ def outlines(folder: RunFolder) -> Iterator[Outline]:
     keys = ["", *(part.policy.key for part in plan.rounds)]
     for version, key in enumerate(keys):
         if version in evaluations:
-            read = partial(_evaluation, version, evaluations[version])
-            yield Outline(f"evaluation {version}", key, read)
+            name = f"evaluation {version}"
+            yield Outline(name, key, partial(_evaluation, name, evaluations[version]))
         for shard in needed_guards(plan, folder, version):
             if rows := read_guards(folder, [shard]):
-                yield Outline(f"{_ASKED[shard.shard]} {version}", key, partial(_guards, folder, shard, rows))
-        entry = status["rounds"][version] if version < len(plan.rounds) else None
-        if entry is not None and entry["finished"]:
-            read = partial(_round, folder, entry, plan.settings.report.completions)
-            yield Outline(f"round {version}", keys[version + 1], read)
+                name = f"{_ASKED[shard.shard]} {version}"
+                yield Outline(name, key, partial(_guards, name, folder, shard, rows))
+        if version < len(plan.rounds) and status["rounds"][version]["finished"]:
+            name, num_completions = f"round {version}", plan.settings.report.completions
+            read = partial(_round, name, folder, status["rounds"][version], num_completions)
+            yield Outline(name, keys[version + 1], read)
 
 
-_ASKED = {TRAINED: "guards of policy", SAMPLED: "guards of round"}
-"""Names of the two chapters of a policy's guards."""
+def _evaluation(name: str, entry: dict[str, Any]) -> Chapter:
+    version = entry["policy"]
+    return Chapter(name, version, _seconds(entry["ended"]), [Point(ROUND, version, evaluation_numbers(entry))])
 
 
-def _evaluation(version: int, entry: dict[str, Any]) -> Chapter:
-    points = [Point(ROUND, version, evaluation_numbers(entry))]
-    return Chapter(f"evaluation {version}", version, _seconds(entry["ended"]), points)
-
-
-def _guards(folder: RunFolder, shard: Shard, rows: list[Row]) -> Chapter:
+def _guards(name: str, folder: RunFolder, shard: Shard, rows: list[Row]) -> Chapter:
     manifest = shard.find(folder)
     assert manifest is not None, "its rows were read"
-    points = [Point(ROUND, shard.round, guard_numbers(rows))]
-    return Chapter(f"{_ASKED[shard.shard]} {shard.round}", shard.round, _seconds(manifest.created), points)
+    return Chapter(name, shard.round, _seconds(manifest.created), [Point(ROUND, shard.round, guard_numbers(rows))])
 
 
-def _round(folder: RunFolder, entry: dict[str, Any], num_completions: int) -> Chapter:
+def _round(name: str, folder: RunFolder, entry: dict[str, Any], num_completions: int) -> Chapter:
     number = entry["round"]
     points = [Point(ROUND, number, round_numbers(folder, entry)), *update_points(folder, number)]
-    completions = read_completions(folder, number, num_completions)
-    return Chapter(f"round {number}", number, _seconds(entry["ended"]), points, completions)
+    return Chapter(name, number, _seconds(entry["ended"]), points, read_completions(folder, number, num_completions))
 
 
 def _seconds(created: str) -> float:

@@ -12,7 +12,7 @@ import wandb
 from flows.trackers.completions import COLUMNS
 from flows.trackers.tracker import COMPLETIONS, Axis, Chapter, TrackedRun
 
-BEGIN_SECONDS, END_SECONDS = 30.0, 45.0
+BEGIN_SECONDS, END_SECONDS = 20.0, 45.0
 """How long it may take to begin, and to send what is left."""
 
 

@@ -11,7 +11,6 @@ from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
 
-from flows.report.report import read_reports
 from flows.report.sql.runs import open_runs
 from flows.viewer.contents import OF_RUN, document_key, kept_contents
 from flows.viewer.documents.measures import analyses, measures
@@ -19,10 +18,10 @@ from flows.viewer.documents.viewed import Json, ViewedRun, viewed_runs
 from flows.viewer.kept_groups import pack_groups
 from flows.viewer.packer import Packer
 from flows.viewer.page.html import MARK, page
+from flows.viewer.words import split_words
 from mopd.byte_text import byte_text
 from mopd.errors import InputError
 from storage.runs import RunFolder
-from storage.stores.address import in_bucket
 from storage.stores.files import write_files
 
 MAX_MEGABYTES = 30.0
@@ -47,12 +46,8 @@ class ReportFile:
 def report_command(words: Sequence[str], out: Path, max_megabytes: float) -> bool:
     """Write the page of what the words name, and say so; whether no shard had to be left out."""
     check_target(out)
-    reports = {word: read_reports(Path(word)) for word in words if not in_bucket(word) and Path(word).is_dir()}
-    names = [word for word in words if not reports.get(word)]
-    if not names:
-        raise InputError(f"{' '.join(words)}: holds what was measured; name a run, too")
-    given = [report for found in reports.values() for report in found]
-    report = make_report(open_runs(names), given, max_megabytes=max_megabytes, say=_say)
+    names, reports = split_words(words)
+    report = make_report(open_runs(names), reports, max_megabytes=max_megabytes, say=_say)
     save_report(report, out)
     print(f"{out}: {byte_text(len(report.html))}")
     for line in (*report.left_out, *report.damaged):

@@ -1,4 +1,4 @@
-"""Settings of where a run is told of beside its own folder."""
+"""Settings of how a run is shown, and where it is told of beside its own folder."""
 
 from __future__ import annotations
 
@@ -12,8 +12,10 @@ TrackerName = Literal["tensorboard", "wandb", "trackio", "mlflow"]
 
 
 class ReportSettings(Frozen):
-    """What the run tells elsewhere of how it goes (docs/trackers.md)."""
+    """The run's page, and what is told elsewhere of how it goes (docs/trackers.md)."""
 
+    page: bool = True
+    """Whether the run leaves its page, `report.html`, in its folder when it ends (docs/report.md)."""
     trackers: tuple[TrackerName, ...] = ()
     """Which are sent settings, curves and some completions after each round; each takes the extra of its name. Where
     its server is, and who may write there, each knows from its own environment variables."""

@@ -7,8 +7,11 @@ to them is switched off and no statement can write a shard.
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Mapping, Sequence
+from contextlib import closing
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Any
 
 import duckdb
@@ -33,6 +36,89 @@ class QueryResult:
     rows: list[tuple[Any, ...]]
     excluded: list[str]
     """One line for each damaged shard that was left out; the caller's exit status should tell."""
+    is_cut: bool = False
+    """Whether there are more rows than were asked for."""
+
+
+class Stop:
+    """Ends a query from another thread than asks it."""
+
+    def __init__(self) -> None:
+        self._cursor: duckdb.DuckDBPyConnection | None = None
+        self.was_called = False
+
+    def __call__(self) -> None:
+        """End the query, or have it end as soon as it begins."""
+        self.was_called = True
+        if self._cursor is not None:
+            self._cursor.interrupt()
+
+    def watch(self, cursor: duckdb.DuckDBPyConnection) -> None:
+        """What is to be ended. Raises StorageError where it was before it began."""
+        self._cursor = cursor
+        if self.was_called:
+            raise StorageError(STOPPED)
+
+
+NONE_KEPT: Mapping[str, str] = MappingProxyType({})
+STOPPED = "SQL: the query was stopped before its end"
+
+
+class Catalog:
+    """Runs as SQL sees them from the first question on, for many questions and from several threads at once.
+
+    A table stays as it was when a question first opened it: a new catalog shows what came since.
+    """
+
+    def __init__(self, runs: Sequence[RunFolder], knowledge: Knowledge = NOTHING) -> None:
+        self.runs = told_apart(runs)
+        self._knowledge = knowledge
+        self._database: Database | None = None
+        self._bad: Bad = frozenset()
+        self._opening = threading.Lock()
+
+    def ask(
+        self,
+        sql: str,
+        parameters: Mapping[str, Any] | None = None,
+        *,
+        kept: Mapping[str, str] = NONE_KEPT,
+        most_rows: int | None = None,
+        stop: Stop | None = None,
+    ) -> QueryResult:
+        """As `query_runs`; of more than `most_rows` the first ones.
+
+        `kept`: queries whose answers the statement reads as tables, `kept.NAME`. Each is asked once, as long as the
+        tables stay as they are.
+        """
+        if (open_one := self._database) is not None:
+            try:
+                return _answer(open_one, sql, parameters, kept, most_rows, stop)
+            except duckdb.Error as error:
+                if not _is_of_reading(error):
+                    raise _sql_error(error, open_one) from error
+        database = self._open()
+        try:
+            return _answer(database, sql, parameters, kept, most_rows, stop)
+        except duckdb.Error as error:
+            if not _is_of_reading(error) or database.error is not None or not database.opened():
+                raise _sql_error(error, database) from error
+            self._bad |= _find_bad(database)
+        database = self._open()
+        try:
+            return _answer(database, sql, parameters, kept, most_rows, stop)
+        except duckdb.Error as error:
+            raise _sql_error(error, database) from error
+
+    def close(self) -> None:
+        """Nothing more is asked; questions under way are answered."""
+        if self._database is not None:
+            self._database.connection.close()
+
+    def _open(self) -> Database:
+        with self._opening:
+            self._database = Database.open(self.runs, self._knowledge, self._bad)
+            return self._database
 
 
 def connect(run: RunFolder, knowledge: Knowledge = NOTHING) -> duckdb.DuckDBPyConnection:
@@ -63,23 +149,8 @@ def query_runs(
     knowledge: Knowledge = NOTHING,
 ) -> QueryResult:
     """The same over several runs: every table and view holds the rows of all, told apart by the column `run`."""
-    runs = told_apart(runs)
-    database = Database.open(runs, knowledge)
-    try:
-        return _answer(database, sql, parameters)
-    except (duckdb.InvalidInputException, duckdb.IOException) as error:
-        if database.error is not None:
-            raise database.error from error
-        if not database.opened():
-            raise _sql_error(error, database) from error
-        bad = _find_bad(database)
-    except duckdb.Error as error:
-        raise _sql_error(error, database) from error
-    database = Database.open(runs, knowledge, bad)
-    try:
-        return _answer(database, sql, parameters)
-    except duckdb.Error as error:
-        raise _sql_error(error, database) from error
+    with closing(Catalog(runs, knowledge)) as catalog:
+        return catalog.ask(sql, parameters)
 
 
 def _find_bad(database: Database) -> Bad:
@@ -87,13 +158,28 @@ def _find_bad(database: Database) -> Bad:
     return frozenset((run.address, bad.file) for run, table in database.opened() for bad in verify_table(run, table))
 
 
-def _answer(database: Database, sql: str, parameters: Mapping[str, Any] | None) -> QueryResult:
-    with database.connection as connection:
-        _check_reads(connection.extract_statements(sql))
-        cursor = connection.execute(sql, dict(parameters) if parameters else None)
+def _answer(
+    database: Database,
+    sql: str,
+    parameters: Mapping[str, Any] | None,
+    kept: Mapping[str, str],
+    most_rows: int | None,
+    stop: Stop | None,
+) -> QueryResult:
+    with database.connection.cursor() as cursor:
+        _check_reads(cursor.extract_statements(sql))
+        if stop is not None:
+            stop.watch(cursor)
+        database.keep(kept)
+        cursor.execute(sql, dict(parameters) if parameters else None)
         columns = [str(column[0]) for column in cursor.description]
-        rows = cursor.fetchall()
-        return QueryResult(columns, rows, database.problems)
+        rows = cursor.fetchall() if most_rows is None else cursor.fetchmany(most_rows + 1)
+        return QueryResult(columns, rows[:most_rows], database.problems, is_cut=len(rows) > len(rows[:most_rows]))
+
+
+def _is_of_reading(error: duckdb.Error) -> bool:
+    """Whether a shard could not be read."""
+    return isinstance(error, duckdb.InvalidInputException | duckdb.IOException) and _READING in str(error)
 
 
 def _check_reads(statements: list[Any]) -> None:
@@ -113,6 +199,8 @@ def _sql_error(error: duckdb.Error, database: Database) -> StorageError:
     """What a table couldn't be read for; else DuckDB's message without the drawing of the place, in one line."""
     if database.error is not None:
         return database.error
+    if isinstance(error, duckdb.InterruptException):
+        return StorageError(STOPPED)
     message = str(error).partition("\n\nLINE ")[0]
     if _READING in message:
         reason = message.partition(_READING)[2].partition(". Detail: ")[0]

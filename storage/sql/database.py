@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import os
 import tempfile
+import threading
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -33,6 +34,8 @@ from storage.sql.facts import (
 from storage.sql.views import VIEWS
 from storage.sql.views.base import PARTS
 
+KEPT = "kept"
+"""The schema of answers that are kept."""
 Bad = frozenset[tuple[str, str]]
 """Files that are known to be damaged: the address of their run, and their name."""
 
@@ -89,12 +92,15 @@ class Database:
 
     connection: duckdb.DuckDBPyConnection
     sources: list[Source] = field(default_factory=list)
+    _kept: set[str] = field(default_factory=set)
+    _keeping: threading.Lock = field(default_factory=threading.Lock)
 
     @classmethod
     def open(cls, runs: Sequence[RunFolder], knowledge: Knowledge, bad: Bad = frozenset()) -> Database:
         """All views over the runs; a table is opened when a statement reads it."""
         database = cls(duckdb.connect(), [Source.of(run, knowledge, bad) for run in runs])
-        database.connection.execute(f"CREATE SCHEMA {PARTS}")
+        for schema in (PARTS, KEPT):
+            database.connection.execute(f"CREATE SCHEMA {schema}")
         for name in (*database.sources[0].tables, *database.sources[0].facts):
             database._create(name)
         for view in VIEWS:
@@ -102,6 +108,14 @@ class Database:
         for statement in _LOCK:
             database.connection.execute(statement)
         return database
+
+    def keep(self, queries: Mapping[str, str]) -> None:
+        """Have a table of the answer to each query, by its name in the schema `kept`; each is asked once."""
+        with self._keeping:
+            for name in queries.keys() - self._kept:
+                with self.connection.cursor() as cursor:
+                    cursor.execute(f"CREATE TABLE {KEPT}.{name} AS {queries[name]}")
+                self._kept.add(name)
 
     @property
     def error(self) -> StorageError | None:

@@ -120,6 +120,10 @@ class TableView(LazyDataset):
     def _rounds(self) -> list[Round]:
         return self._open()
 
+    @cached_property
+    def _rounds_by_names(self) -> list[Round]:
+        return self._open(by_names=True)
+
     def _open(self, *, by_names: bool = False) -> list[Round]:
         self.is_open = True
         rounds, problems = open_rounds(self._run, self.table, self._bad_files, by_names=by_names)
@@ -139,7 +143,7 @@ class TableView(LazyDataset):
     def _choose(self, asked: list[str], condition: pc.Expression) -> list[Part]:
         """The shards that may have rows which meet a condition of small columns, and no others where an index tells."""
         schema = pa.schema([self.schema.field(name) for name in asked])
-        rounds = self._rounds if "_rounds" in self.__dict__ else self._open(by_names=True)
+        rounds = self._rounds if "_rounds" in self.__dict__ else self._rounds_by_names
         parts = _find_hits(rounds, schema, condition)
         shards = [shard for _, some in parts for shard in some]
         if any(round.wants_index for round in rounds) or not all(is_unchanged(self._run, shard) for shard in shards):

@@ -55,9 +55,14 @@ class Parameter:
         """Whether it has no default."""
         return self.default is _NEEDED
 
+    @property
+    def default_text(self) -> str | None:
+        """As lists and forms show it; None where it has none."""
+        return None if self.is_needed else _show(self.default)
+
     def __str__(self) -> str:
         """As lists show it."""
-        return f"{self.name} ({self.kind})" if self.is_needed else f"{self.name}={_show(self.default)}"
+        return f"{self.name} ({self.kind})" if self.is_needed else f"{self.name}={self.default_text}"
 
     def read(self, text: str, query: str) -> Any:
         """Its value; `null` is none. Raises StorageError for what is no value of its kind."""

@@ -11,15 +11,13 @@ from storage.index import ShardRows
 from storage.manifests import manifest_name
 from storage.runs import RunFolder
 from storage.schemas import LENGTHS, NAME_COLUMNS, SCHEMAS, Row
-from storage.sql.columns import TABLE_TEXTS, column_text
 from storage.sql.database import quote
+from storage.sql.described import describe_all
 from storage.sql.facts import (
     MANIFESTS,
     NOTHING,
     PLANNED,
     SETTINGS,
-    SETTINGS_TEXT,
-    SETTINGS_TEXTS,
     VOCABULARY,
     Knowledge,
     ManifestRows,
@@ -76,12 +74,9 @@ def _view(name: str, sql: str) -> str:
 
 def _comments() -> Iterator[str]:
     """What tables, views and their columns say, as `duckdb_views()` and `duckdb_columns()` show it."""
-    texts = {table: {column: column_text(table, column) for column in view_schema(table).names} for table in SCHEMAS}
-    texts |= {"settings": SETTINGS_TEXTS, **{view.name: view.columns for view in VIEWS}}
-    abouts = TABLE_TEXTS | {"settings": SETTINGS_TEXT} | {view.name: view.about for view in VIEWS}
-    for name, about in abouts.items():
-        yield f"COMMENT ON VIEW {name} IS {quote(about)};"
-        yield from (f"COMMENT ON COLUMN {name}.{column} IS {quote(text)};" for column, text in texts[name].items())
+    for one in describe_all():
+        yield f"COMMENT ON VIEW {one.name} IS {quote(one.about)};"
+        yield from (f"COMMENT ON COLUMN {one.name}.{column} IS {quote(text)};" for column, text in one.columns.items())
 
 
 def _list_shards(run: RunFolder, table: str) -> list[ShardRows]:

@@ -38,6 +38,6 @@ def one_engine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
 def finished_run(prefect: Prefect, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The tiny config with the fake engine, run to its end."""
     run = tmp_path_factory.mktemp("runs") / "finished"
-    done = prefect.mopd("run", TINY, "--run", run, *FAKE)
+    done = prefect.mopd("run", TINY, "--run", run, *FAKE, "--set", "report.page=true")
     assert done.returncode == 0, done.stdout + done.stderr
     return run

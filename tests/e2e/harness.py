@@ -17,6 +17,7 @@ from typing import Any
 
 import psutil
 
+from flows.viewer.leave import REPORT_FILE
 from storage.aside import DAMAGED
 from storage.failures import FAILURES
 from storage.index import INDEX
@@ -29,7 +30,8 @@ from storage.stores.files import LOCKS, TEMPORARY
 from storage.stores.local import LOCK_FILE
 from tests.e2e.commands import ROOT, Commands
 
-FAKE = ("--set", "generate.engine=fake")
+FAKE = ("--set", "generate.engine=fake", "--set", "report.page=false")
+"""Of runs that no real engine samples for, and that nobody looks at."""
 DATA = Path(os.environ.get("MOPD_DATA", ROOT / "../shared/data")).resolve()
 TINY = ROOT / "examples" / "tiny.yaml"
 
@@ -128,7 +130,7 @@ def unnamed_files(run: Path) -> set[str]:
     files = {path.relative_to(run).as_posix() for path in run.rglob("*") if path.is_file()}
     named = {file for table in TABLES for one in scan(folder, table, name=None)[0] for file, *_ in one.list_files()}
     named |= {name for table in TABLES for name in manifest_names(folder, table)}
-    kept = {RUN_FILE, LOCK_FILE, CATALOG_FILE, *(f"{TEMPORARY}/{lock}" for lock in LOCKS)}
+    kept = {RUN_FILE, LOCK_FILE, CATALOG_FILE, REPORT_FILE, *(f"{TEMPORARY}/{lock}" for lock in LOCKS)}
     return {file for file in files - named - kept if file.partition("/")[0] not in ("logs", INDEX, FAILURES, DAMAGED)}
 
 

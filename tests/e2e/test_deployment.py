@@ -71,7 +71,7 @@ def deployed(prefect: Prefect, deployment: Any, tmp_path_factory: pytest.TempPat
 
 
 def parameters_of(run: Path) -> dict[str, Any]:
-    settings = load_settings(TINY, [*FAKE[1:], "rounds=1"]).model_dump(mode="json")
+    settings = load_settings(TINY, [*FAKE[1::2], "rounds=1"]).model_dump(mode="json")
     return {"settings": settings, "run_dir": str(run)}
 
 

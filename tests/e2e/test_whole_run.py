@@ -89,6 +89,13 @@ def test_status_knows_stages_and_results(prefect: Prefect, finished_run: Path) -
     assert "mean@4" in text
 
 
+def test_it_leaves_its_page_and_a_link_to_it(prefect: Prefect, finished_run: Path) -> None:
+    page = finished_run / "report.html"
+    assert str(finished_run) in page.read_text()
+    (link,) = prefect.post("artifacts/latest/filter", {"artifacts": {"key": {"any_": ["mopd-report"]}}})
+    assert page.as_uri() in link["data"]
+
+
 def test_a_finished_run_starts_and_ends_at_once(prefect: Prefect, finished_run: Path) -> None:
     before = children_seconds()
     done = prefect.own_mopd("run", TINY, "--run", finished_run, *FAKE)

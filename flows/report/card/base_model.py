@@ -49,10 +49,8 @@ def base_model(folder: RunFolder, settings: Settings) -> BaseModel:
 
 def _made_model(path: str) -> BaseModel:
     made = BUILDERS[path]
-    origin = f"{code(made.origin)}: " if made.origin else ""
-    return BaseModel(
-        f"{origin}{code(path)}, {made.what}", made.origin, license=License(made.license) if made.license else None
-    )
+    what = f"{code(made.origin)} ({code(path)}: {made.what})" if made.origin else f"{code(path)} ({made.what})"
+    return BaseModel(what, made.origin, license=License(made.license) if made.license else None)
 
 
 def _hub_license(name: HubName) -> License | None:

@@ -29,9 +29,14 @@ name = {name}
 tokenizer = AutoTokenizer.from_pretrained(name)
 model = AutoModelForCausalLM.from_pretrained(name)
 question = {question}
-inputs = tokenizer.apply_chat_template(question, add_generation_prompt=True, return_dict=True, return_tensors="pt")
-outputs = model.generate(**inputs, {sampling})
-print(tokenizer.decode(outputs[0, inputs["input_ids"].shape[1] :], skip_special_tokens=True))"""
+inputs = tokenizer.apply_chat_template(
+    question, add_generation_prompt=True, return_dict=True, return_tensors="pt"
+)
+outputs = model.generate(
+    **inputs, {sampling}
+)
+reply = outputs[0, inputs["input_ids"].shape[1] :]
+print(tokenizer.decode(reply, skip_special_tokens=True))"""
 PEFT = """\
 from peft import PeftModel
 from transformers import AutoModelForCausalLM

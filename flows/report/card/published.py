@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 from flows.folder.commits import commits_of, pinned
@@ -11,6 +12,7 @@ from mopd.models.embedded import BUILDERS
 from mopd.settings import Settings, parse_settings
 from mopd.settings.tasks import FileTasks
 from mopd.settings.tree import set_value
+from mopd.tasks.generators import GENERATORS
 from storage.runs import RunFolder
 
 OF_THE_MACHINE = ("place", "store")
@@ -25,8 +27,8 @@ def published_settings(folder: RunFolder, settings: Settings) -> Settings:
         set_value(tree, name, _last_part(path) if _is_folder(path) else path)
     if isinstance(settings.tasks, FileTasks):
         for name, source in (("train", settings.tasks.train), ("heldout", settings.tasks.heldout)):
-            if source is not None and not source.startswith(DATASET_PREFIX):
-                set_value(tree, f"tasks.{name}", _last_part(source))
+            if source is not None:
+                set_value(tree, f"tasks.{name}", _published_source(source))
     return parse_settings(tree)
 
 
@@ -34,6 +36,13 @@ def _is_folder(path: str) -> bool:
     """Whether a model is neither made by its name nor pinned on the hub."""
     name = model_name(path)
     return path not in BUILDERS and (name is None or name.commit is None)
+
+
+def _published_source(source: str) -> str:
+    if source.startswith(DATASET_PREFIX) or re.split("[:?]", source)[0] in GENERATORS:
+        return source
+    folder, mark, split = source.rpartition("#")
+    return f"{_last_part(folder)}#{split}" if mark else _last_part(source)
 
 
 def _last_part(path: str) -> str:

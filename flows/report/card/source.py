@@ -29,6 +29,8 @@ class CardSource:
     policy: Manifest
     settings: Settings
     """Of the round, as others may read them."""
+    settings_since: int
+    """The first round that followed them: rounds before it, of a fork or of a run that was redone, had others."""
     base: BaseModel
     license: License | None
     """None where it is not known."""
@@ -50,6 +52,7 @@ class CardSource:
             round=round,
             policy=exported_policy(folder, round),
             settings=published_settings(folder, settings),
+            settings_since=max((below for below, _ in plan.earlier if below <= round), default=0),
             base=base,
             license=license or base.license,
             num_rollouts=sum(manifest.rows for manifest in find_manifests(folder, rollouts)),

@@ -22,10 +22,14 @@ from mopd.settings.tree import differences, flatten
 from storage.manifests import is_removable, is_weights
 
 DETAILS_FILE = "mopd.json"
-METHOD = (
+PEERS = (
     "Multi-Rollout On-Policy Distillation ([arXiv 2605.12652](https://arxiv.org/abs/2605.12652)): several replies to "
     "each prompt are sampled and verified, a teacher that is shown replies of the same group reads each of them again, "
     "and the policy is drawn towards what that teacher says, token by token"
+)
+NO_PEERS = (
+    "on-policy distillation: replies are sampled, a teacher reads each of them again, and the policy is drawn towards "
+    "what that teacher says, token by token"
 )
 
 
@@ -61,12 +65,17 @@ def adapter_text(source: CardSource) -> str:
 
 
 def _introduction(source: CardSource) -> str:
-    objective = source.settings.train.objective
-    how = METHOD if isinstance(objective, DistillObjective) else f"{code(objective.kind)}: {_meaning(objective)}"
     return (
-        f"A language model that mopd trained, from {source.base.what}, by {how}.\n\n"
+        f"A language model that mopd trained, from {source.base.what}, by {_method(source.settings)}.\n\n"
         f"It is policy {source.version} of the run {code(source.folder.run_id)}, after round {source.round}."
     )
+
+
+def _method(settings: Settings) -> str:
+    objective = settings.train.objective
+    if not isinstance(objective, DistillObjective):
+        return f"{code(objective.kind)}: {_meaning(objective).removesuffix('.')}"
+    return PEERS if settings.condition.variant.needs_peers else NO_PEERS
 
 
 def _results(source: CardSource) -> str:
@@ -79,10 +88,17 @@ def _results(source: CardSource) -> str:
     sampling = source.settings.evaluation_sampling
     absent = "" if source.own_evaluation else " This policy was not evaluated."
     return (
-        f"On prompts that no policy was trained on, with 95 % intervals over prompts, sampled with "
+        f"On {_heldout(source)}, with 95 % intervals over prompts, sampled with "
         f"{describe_sampling(sampling)}, {sampling.max_tokens:,} tokens at most.{absent}\n\n"
         f"{replace(table, columns=columns, rows=rows, title='').markdown()}"
     )
+
+
+def _heldout(source: CardSource) -> str:
+    tasks = source.settings.tasks
+    if isinstance(tasks, FileTasks) and tasks.overlap == "allow":
+        return "held-out tasks, of which some may have been trained on too (`tasks.overlap: allow`)"
+    return "tasks that no policy was trained on"
 
 
 def _training(source: CardSource) -> str:
@@ -101,6 +117,8 @@ def _training(source: CardSource) -> str:
             f"What it is shown: {_choice(condition.variant, 'condition.variant')}, rendered as {condition.rendering}. "
             f"{_meaning(condition.variant)}",
         ]
+    if source.settings_since:
+        lines.append(f"Rounds before {source.settings_since} followed other settings than those of this card.")
     if source.has_adapter:
         lines.append(
             f"Low-rank adapter: {_choice(settings.train.lora, 'train.lora')}; it lies in {code(f'{ADAPTER}/')} too."

@@ -13,7 +13,7 @@ from flows.report.text import finite, text_table
 
 def format_result(columns: Sequence[str], rows: Sequence[Sequence[Any]], form: Literal["table", "csv", "json"]) -> str:
     """Rows as text. Nulls are `NULL` in a table, empty in CSV, null in JSON, and so are NaN and infinities in JSON."""
-    columns = _distinct(columns)
+    columns = distinct(columns)
     if form == "json":
         records = [finite(dict(zip(columns, row, strict=True))) for row in rows]
         return json.dumps(records, indent=1, default=str, ensure_ascii=False)
@@ -21,14 +21,14 @@ def format_result(columns: Sequence[str], rows: Sequence[Sequence[Any]], form: L
         out = io.StringIO()
         writer = csv.writer(out, lineterminator="\n")
         writer.writerow(columns)
-        writer.writerows([[_plain(value) for value in row] for row in rows])
+        writer.writerows([[plain(value) for value in row] for row in rows])
         return out.getvalue().rstrip("\n")
     if not rows:
         return f"{'  '.join(columns)}\n(no rows)"
     return text_table([dict(zip(columns, map(_cell, row), strict=True)) for row in rows])
 
 
-def _distinct(columns: Sequence[str]) -> list[str]:
+def distinct(columns: Sequence[str]) -> list[str]:
     """Column names with `_1`, `_2`, … where an earlier column has the name already."""
     names: list[str] = []
     for column in columns:
@@ -40,7 +40,8 @@ def _distinct(columns: Sequence[str]) -> list[str]:
     return names
 
 
-def _plain(value: Any) -> Any:
+def plain(value: Any) -> Any:
+    """Lists and structs as JSON."""
     return json.dumps(finite(value), default=str, ensure_ascii=False) if isinstance(value, list | dict) else value
 
 
@@ -52,4 +53,4 @@ def _cell(value: Any) -> Any:
         return "true" if value else "false"
     if isinstance(value, int | float):
         return value
-    return " ".join(str(_plain(value)).split())
+    return " ".join(str(plain(value)).split())

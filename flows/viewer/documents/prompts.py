@@ -14,7 +14,6 @@ What a row has, in the file's document and in a server's pages alike:
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from typing import Any
 
 from flows.viewer.documents.paging import PageRequest
 from flows.viewer.documents.sql import one_of
@@ -29,7 +28,7 @@ ORDERED = (
 """Columns that rows can be put in order by."""
 COUNTED = (*ORDERED, "flipped", "rounds", "num_contexts")
 """Columns that small columns of the tables give, which are read at once."""
-MOST_SEARCHED = 10_000
+MOST_SEARCHED = 5_000
 """Questions that a search of a served run reads: of so many prompts of the newest rounds."""
 
 _COUNTED = """
@@ -54,25 +53,31 @@ WITH said AS (
 ), turned AS (
     SELECT *, (pass_rate >= 0.5) <> (lag(pass_rate IGNORE NULLS) OVER rounds >= 0.5) AS is_flip
     FROM asked WINDOW rounds AS (PARTITION BY prompt_id ORDER BY round)
-), counted AS (
-    SELECT
-        prompt_id, arg_max_null(dataset, round) AS dataset,
-        list([round, num_successes, num_judged, num_rollouts] ORDER BY round) AS rounds,
-        arg_max_null(kind, round) AS kind,
-        arg_max(pass_rate, round) AS pass_rate, arg_min(pass_rate, round) AS pass_rate_first,
-        count(*) FILTER (is_flip) AS flips, count(*) FILTER (is_flip) > 0 AS flipped,
-        sum(num_rollouts)::BIGINT AS num_rollouts, sum(num_tokens) / sum(num_rollouts) AS mean_tokens,
-        coalesce(sum(num_contexts), 0)::BIGINT AS num_contexts,
-        coalesce(sum(num_with_peers), 0)::BIGINT AS num_with_peers
-    FROM turned GROUP BY prompt_id
 )
+SELECT
+    prompt_id, arg_max_null(dataset, round) AS dataset,
+    list([round, num_successes, num_judged, num_rollouts] ORDER BY round) AS rounds,
+    arg_max_null(kind, round) AS kind,
+    arg_max(pass_rate, round) AS pass_rate, arg_min(pass_rate, round) AS pass_rate_first,
+    count(*) FILTER (is_flip) AS flips, count(*) FILTER (is_flip) > 0 AS flipped,
+    sum(num_rollouts)::BIGINT AS num_rollouts, sum(num_tokens) / sum(num_rollouts) AS mean_tokens,
+    coalesce(sum(num_contexts), 0)::BIGINT AS num_contexts,
+    coalesce(sum(num_with_peers), 0)::BIGINT AS num_with_peers
+FROM turned GROUP BY prompt_id
 """
+_KEPT = {"prompt_counts": _COUNTED}
+"""Counted once: a run of a million rollouts has a hundred thousand groups."""
 _QUESTION = "coalesce([m.content FOR m IN messages IF m.role = 'user'][-1], messages[-1].content)"
+_TEXTS = f"""
+SELECT prompt_id, lower(concat_ws(' ', prompt_id, dataset, answer, {_QUESTION})) AS text
+FROM prompts WHERE round >= {{first}}
+"""
+"""What a search looks through."""
 
 
 def prompts(run: ViewedRun) -> Json:
     """All rows, for a page that is a file."""
-    counted = run.ask(f"{_COUNTED} SELECT * FROM counted ORDER BY prompt_id")
+    counted = run.ask("SELECT * FROM kept.prompt_counts ORDER BY prompt_id", kept=_KEPT)
     asked = run.ask(
         f"SELECT prompt_id, answer, {_QUESTION} AS question FROM prompts "
         "QUALIFY row_number() OVER (PARTITION BY prompt_id ORDER BY round DESC) = 1"
@@ -87,12 +92,15 @@ def prompts_page(run: ViewedRun, request: PageRequest) -> Json:
     """
     order = request.order_sql(ORDERED, "prompt_id")
     filters, values = request.filter_sql(FILTERED)
-    search, words, note = _search(run, request.words)
+    words = {f"word{number}": word for number, word in enumerate(request.words)}
+    first, note = _first_searched(run) if words else (0, None)
     counted = run.ask(
-        f"{_COUNTED}, found AS (SELECT * FROM counted WHERE {filters} AND {search}), "
-        f"page AS (SELECT * FROM found {order} LIMIT $length OFFSET $start) "
-        "SELECT * FROM (SELECT (SELECT count(*) FROM counted) AS total, (SELECT count(*) FROM found) AS filtered) "
-        f"LEFT JOIN page ON true {order}",
+        f"WITH found AS (SELECT * FROM kept.prompt_counts WHERE {filters} AND {_search(words)}), "
+        f"page AS (SELECT * FROM found {order} LIMIT $length OFFSET $start), "
+        "total AS (SELECT count(*) AS total FROM kept.prompt_counts), "
+        "filtered AS (SELECT count(*) AS filtered FROM found) "
+        f"SELECT * FROM total CROSS JOIN filtered LEFT JOIN page ON true {order}",
+        kept={**_KEPT, **({"prompt_texts": _TEXTS.format(first=first)} if words else {})},
         **{**values, **words, "length": request.length, "start": request.start},
     )
     numbers = {"total": counted[0]["total"], "filtered": counted[0]["filtered"], "note": note}
@@ -102,7 +110,9 @@ def prompts_page(run: ViewedRun, request: PageRequest) -> Json:
 
 def prompt_filters(run: ViewedRun) -> Json:
     """The datasets that there are, and the rounds that have rollouts."""
-    asked = run.ask("SELECT DISTINCT round, dataset FROM prompts SEMI JOIN rollouts USING (round, prompt_id)")
+    asked = run.ask(
+        "SELECT DISTINCT dataset, unnest([one[1] FOR one IN rounds]) AS round FROM kept.prompt_counts", kept=_KEPT
+    )
     datasets = {row["dataset"] for row in asked} - {None}
     return {"datasets": sorted(datasets), "rounds": sorted({row["round"] for row in asked})}
 
@@ -133,23 +143,14 @@ def _ask_texts(run: ViewedRun, rows: Sequence[Json]) -> list[Json]:
     return [row for row in asked if row["round"] == last_rounds[row["prompt_id"]]]
 
 
-def _search(run: ViewedRun, words: Sequence[str]) -> tuple[str, dict[str, Any], str | None]:
-    """A condition on rows, that they hold all words, its parameters, and what it leaves out."""
-    if not words:
-        return "true", {}, None
-    first, note = _first_searched(run)
-    named = {f"word{number}": word for number, word in enumerate(words)}
-    asked = run.ask(
-        f"SELECT DISTINCT prompt_id FROM prompts WHERE round >= {first} "
-        f"AND {_holds(named, f'prompt_id, dataset, answer, {_QUESTION}')}",
-        **named,
-    )
-    condition = f"(list_contains($found, prompt_id) OR {_holds(named, 'prompt_id, dataset')})"
-    return condition, {**named, "found": [row["prompt_id"] for row in asked]}, note
-
-
-def _holds(names: Iterable[str], columns: str) -> str:
-    return " AND ".join(f"contains(lower(concat_ws(' ', {columns})), ${name})" for name in names)
+def _search(words: Iterable[str]) -> str:
+    """The condition that a row holds all words, which are bound to these names."""
+    held = {column: " AND ".join(f"contains({column}, ${word})" for word in words) for column in ("text", "name")}
+    if not held["text"]:
+        return "true"
+    texts = f"SELECT prompt_id FROM kept.prompt_texts WHERE {held['text']}"
+    names = "SELECT prompt_id, lower(concat_ws(' ', prompt_id, dataset)) AS name FROM kept.prompt_counts"
+    return f"prompt_id IN ({texts} UNION SELECT prompt_id FROM ({names}) WHERE {held['name']})"
 
 
 def _first_searched(run: ViewedRun) -> tuple[int, str | None]:

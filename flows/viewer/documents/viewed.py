@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
@@ -15,7 +16,7 @@ from mopd.settings import Settings, parse_settings
 from storage.errors import StorageError
 from storage.manifests import Manifest
 from storage.runs import RunFolder
-from storage.sql.catalog import query_runs
+from storage.sql.catalog import NONE_KEPT, Catalog
 from storage.sql.tables import find_current
 
 Json = dict[str, Any]
@@ -23,7 +24,7 @@ Json = dict[str, Any]
 
 @dataclass
 class ViewedRun:
-    """One run of a page."""
+    """One run of a page, at one moment; may be asked from several threads at once."""
 
     folder: RunFolder
     id: str
@@ -32,9 +33,12 @@ class ViewedRun:
     """A line for each damaged shard that an answer had to leave out."""
     _shards: dict[tuple[str, int], list[Manifest]] = field(default_factory=dict, repr=False)
 
-    def ask(self, sql: str, **parameters: Any) -> list[Json]:
-        """The rows of a query over the run's tables and views, by the names of their columns."""
-        result = query_runs([self.folder], sql, parameters, KNOWLEDGE)
+    def ask(self, sql: str, *, kept: Mapping[str, str] = NONE_KEPT, **parameters: Any) -> list[Json]:
+        """The rows of a query over the run's tables and views, by the names of their columns.
+
+        `kept`: queries that are asked once, and whose answers it reads as tables, `kept.NAME`.
+        """
+        result = self.catalog.ask(sql, parameters, kept=kept)
         self.problems += [line for line in result.excluded if line not in self.problems]
         return [dict(zip(result.columns, row)) for row in result.rows]
 
@@ -66,6 +70,11 @@ class ViewedRun:
     def status(self) -> Json | None:
         """What `mopd status --json` prints, where it can be read."""
         return self.look.status if self.look else None
+
+    @cached_property
+    def catalog(self) -> Catalog:
+        """The run's tables as of one moment: what comes later is in those of another ViewedRun."""
+        return Catalog([self.folder], KNOWLEDGE)
 
     @cached_property
     def vocabulary(self) -> list[str]:

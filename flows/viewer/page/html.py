@@ -12,16 +12,16 @@ from flows.viewer.page.libraries import libraries, notices
 
 APP = files("flows.viewer.page") / "app"
 SCRIPTS = (
-    *("dom", "text", "theme", "source", "router", "chart", "table", "keys", "numbers"),
-    "overview",
+    *("dom", "text", "theme", "source", "served", "router", "chart", "table", "keys", "numbers"),
+    *("runs", "overview"),
     *("pass_rates", "prompts", "heat", "group", "graph", "replies"),
     *("walk", "tokens", "token_panel", "teacher", "rollout", "rollouts"),
-    "measures",
+    *("measures", "sql"),
     "libraries",
     "app",
 )
 """Our scripts, in the order in which they are read: one module. The head of the page has the views in this order."""
-STYLES = ("style", "parts", "tables", "numbers", "prompts", "group", "rollout")
+STYLES = ("style", "parts", "tables", "served", "numbers", "prompts", "group", "rollout")
 """Our style: the frame, what views are made of, then what is of one view alone."""
 MARK = "mopd-report"
 """Of a file that is a report, and may be written again."""

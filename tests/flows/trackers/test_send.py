@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import replace
 from itertools import islice
 
 import pytest
 
-from flows.plan.run import RunPlan
 from flows.runtime.messages import silent
 from flows.trackers import send
 from flows.trackers.chapters import Outline, outlines
@@ -63,13 +61,6 @@ def send_all(run: RunFolder) -> int:
     return send_missing(None, silent, run.store, NAME)
 
 
-def superseded(run: RunFolder, *keys: str) -> RunFolder:
-    """The run as it is when it was redone without these."""
-    after = replace(run, document={**run.document, "superseded": list(keys)})
-    after.save(run)
-    return after
-
-
 def test_a_resumed_run_goes_on_in_the_same_tracked_run(
     run: RunFolder, fake: type[Fake], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -95,33 +86,6 @@ def test_what_was_not_sent_to_the_end_is_sent_again(run: RunFolder, fake: type[F
     assert send_all(run) == len(CHAPTERS)
     assert [name for _, name in fake.written[before:]] == CHAPTERS
     assert len({(opened.id, opened.num_rows) for opened in fake.opened}) == 1, "the same rows of the same run"
-
-
-def test_a_run_that_was_redone_is_another_one_and_its_first_rounds_are_sent_again(
-    run: RunFolder, fake: type[Fake]
-) -> None:
-    send_all(run)
-    plan = RunPlan.of(run)
-    gone = [plan.rounds[1].policy, *plan.evaluations[2].all(), *plan.guards[2].all()]
-    redone = superseded(run, *(shard.key for shard in gone))
-    send_all(redone)
-    earlier, later = fake.opened
-    assert (earlier.name, later.name) == (run.run_id, f"{run.run_id}-2")
-    assert [name for id, name in fake.written if id == later.id] == CHAPTERS[:6]
-    assert send_all(redone) == 0
-
-
-def test_where_redoing_is_undone_the_earlier_one_is_gone_on_with(run: RunFolder, fake: type[Fake]) -> None:
-    send_all(run)
-    key = Notes.read(run, NAME).runs[0].chapters["round 0"]
-    redone = superseded(run, key)
-    send_all(redone)
-    assert len(Notes.read(redone, NAME).runs) == 2
-    other = Notes.read(redone, NAME).runs[1]
-    Notes.read(redone, NAME).save(redone, other.with_chapter("round 0", "another policy", 1))
-    undone = superseded(redone, "another policy")
-    assert Notes.read(undone, NAME).current(undone).name == run.run_id
-    assert send_all(undone) == 0
 
 
 def test_a_note_that_is_damaged_is_one_line(run: RunFolder, fake: type[Fake]) -> None:

@@ -78,7 +78,7 @@ function ringNode(run, { x, y, label, outcome, mark, place, isForeign }, words, 
   return svg(place ? "a" : "g", {
     class: `node ${outcome}${isForeign ? " foreign" : ""}`, href: place && href(place, run), "aria-label": words,
     onpointerenter: enter, onpointerleave: leave, onfocusin: enter, onfocusout: leave,
-  }, shape, svg("text", { x, y }, label), svg("text", { class: "mark", x: x + NODE_SIZE + 5, y: y - NODE_SIZE }, mark));
+  }, isForeign && svg("circle", { class: "outer", cx: x, cy: y, r: NODE_SIZE + 4 }), shape, svg("text", { x, y }, label), svg("text", { class: "mark", x: x + NODE_SIZE + 5, y: y - NODE_SIZE }, mark));
 }
 
 function nodeWords(key, nodes, arrows) {

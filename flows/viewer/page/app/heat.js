@@ -12,14 +12,19 @@ function promptMap(run, rounds) {
     if (!node.open || !request) return;
     const asked = request;
     const { rows, filtered } = await source.page(run, "prompts", { ...asked, start: 0, length: MOST_MAPPED });
+    learnRounds(rounds, rows);
     if (asked === request) refill(frame, mapOf(run, rows, rounds, filtered));
   };
   const follow = (next) => {
-    const isSame = request && JSON.stringify({ ...request, start: 0 }) === JSON.stringify({ ...next, start: 0 });
+    const isOtherPage = request && request.start !== next.start && isSameTable(request, next);
     request = next;
-    if (!isSame) draw();
+    if (!isOtherPage) draw();
   };
   return { node, follow };
+}
+
+function isSameTable(before, after) {
+  return JSON.stringify({ ...before, start: 0 }) === JSON.stringify({ ...after, start: 0 });
 }
 
 function mapOf(run, rows, rounds, filtered) {

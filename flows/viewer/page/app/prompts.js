@@ -9,7 +9,12 @@ async function showPrompts({ run, query }) {
   if (!filters?.rounds.length) return el("article", {}, el("h1", {}, "Prompts"), el("p", { class: "missing" }, "No rollouts yet."));
   const wanted = readTable(query);
   const map = promptMap(run, filters.rounds);
-  const table = pagedTable(run, "prompts", promptColumns(filters), {
+  const ask = async (request) => {
+    const page = await source.page(run, "prompts", request);
+    learnRounds(filters.rounds, page.rows);
+    return page;
+  };
+  const table = askedTable(ask, promptColumns(filters), {
     label: "Prompts", order: wanted.order, search: { search: wanted.search }, displayStart: wanted.start,
     filters: () => ({ ...wanted.filters }),
     onrow: (element, row) => rowLink(element, ["round", row.rounds.at(-1)[0], "prompt", row.prompt_id]),
@@ -23,6 +28,14 @@ async function showPrompts({ run, query }) {
     el("p", { class: "legend" }, `A row opens the group of the last round that asked it. ${FLIP_WORDS}`),
     filterRow(filters, wanted.filters, () => table.reload()),
     table, map.node);
+}
+
+/** Rounds that came since the list of them was asked for. */
+function learnRounds(rounds, rows) {
+  const known = new Set(rounds);
+  const others = rows.flatMap((row) => row.rounds.map(([round]) => round)).filter((round) => !known.has(round));
+  rounds.push(...new Set(others));
+  rounds.sort((a, b) => a - b);
 }
 
 function promptColumns({ rounds, datasets }) {

@@ -1,6 +1,8 @@
-// Where documents come from: out of the page itself, or from `mopd view`. Views ask `source` and don't know which.
+// Where documents come from: out of the page itself, or from `mopd view` (served.js). Views ask `source` and don't know
+// which.
 //
 //   source.directory                        {runs: [{id, name, address}], made, version, left_out: [line]}
+//   source.isLive                           whether it is served, by `mopd view`
 //   await source.get(run, name, parameters) a document, as flows/viewer/documents/ has it; null where the page lacks it.
 //                                           `run`: null for what is of no run alone: measures, pairs
 //   await source.page(run, name, request)   some rows of a table: {rows, total, filtered, note};
@@ -33,36 +35,23 @@ class FileSource {
     return this.unpacked.get(number);
   }
 
-  async page(run, name, { start, length, search = "", order = [], filters = {} }) {
+  async page(run, name, request) {
     const { rows, note } = await this.get(run, name);
-    const words = search.toLowerCase().split(/\s+/).filter(Boolean);
-    const wanted = Object.entries(filters);
-    const found = rows.filter((row) => wanted.every(([column, value]) => row[column] === value) && has(row, words));
-    for (const [column, way] of [...order].reverse()) found.sort((a, b) => compare(a[column], b[column], way));
-    return { rows: found.slice(start, start + length), total: rows.length, filtered: found.length, note };
+    return { ...pageOf(rows, request), note };
   }
+}
+
+/** What `source.page` answers, of rows that are there; a length below 0: of all of them. */
+function pageOf(rows, { start, length, search = "", order = [], filters = {} }) {
+  const words = search.toLowerCase().split(/\s+/).filter(Boolean);
+  const wanted = Object.entries(filters);
+  const found = rows.filter((row) => wanted.every(([column, value]) => row[column] === value) && has(row, words));
+  for (const [column, way] of [...order].reverse()) found.sort((a, b) => compare(a[column], b[column], way));
+  return { rows: found.slice(start, length < 0 ? undefined : start + length), total: rows.length, filtered: found.length };
 }
 
 function documentKey(parts) {
   return parts.filter((part) => part !== null).join("/");
-}
-
-class ServerSource {
-  constructor(directory) {
-    this.directory = directory;
-  }
-
-  static async open() {
-    return new ServerSource(await ask("api/directory", {}));
-  }
-
-  get(run, name, parameters = {}) {
-    return ask(`api/run/${encodeURIComponent(run)}/${name}`, parameters);
-  }
-
-  page(run, name, request) {
-    return ask(`api/run/${encodeURIComponent(run)}/${name}`, { ...request, order: JSON.stringify(request.order) });
-  }
 }
 
 /** gzip in base64, of documents by their keys. */
@@ -70,14 +59,6 @@ async function unpack(base64) {
   const bytes = Uint8Array.from(atob(base64), (character) => character.charCodeAt(0));
   const stream = new Blob([bytes]).stream().pipeThrough(new DecompressionStream("gzip"));
   return new Map(Object.entries(JSON.parse(await new Response(stream).text())));
-}
-
-async function ask(path, parameters) {
-  const token = new URLSearchParams(location.search).get("token");
-  const answer = await fetch(`${path}?${new URLSearchParams(parameters)}`, { headers: { Authorization: `Bearer ${token}` } });
-  if (answer.status === 404) return null;
-  if (!answer.ok) throw new Error(await answer.text());
-  return answer.json();
 }
 
 function has(row, words) {

@@ -3,14 +3,19 @@
 /**
  * A table that asks `source` for the rows that it shows. `columns`: [{key, title, node: (row) => Node | text, sortable, className}].
  * `filters()`: {column: value}, asked for at each load; `onpage(page, request)` is told what came. The frame that is given
- * back has `reload()`: the first page again.
+ * back has `reload()`: the first page again, and `refresh()`: the same page again.
  */
-function pagedTable(run, name, columns, { filters = () => ({}), onpage = null, ...options }) {
+function pagedTable(run, name, columns, options) {
+  return askedTable((request) => source.page(run, name, request), columns, options);
+}
+
+/** The same of rows that `ask(request)` gives, or promises: a page as `source.page` has it. */
+function askedTable(ask, columns, { filters = () => ({}), onpage = null, ...options }) {
   const note = el("p", { class: "missing", hidden: true });
   const load = async (asked, answer) => {
     const order = asked.order.map((one) => [columns[one.column].key, one.dir]);
     const request = { start: asked.start, length: asked.length, search: asked.search.value, order, filters: filters() };
-    const page = await source.page(run, name, request);
+    const page = await ask(request);
     note.hidden = !page.note;
     note.textContent = page.note ?? "";
     answer({ draw: asked.draw, recordsTotal: page.total, recordsFiltered: page.filtered, data: page.rows });
@@ -23,7 +28,12 @@ function pagedTable(run, name, columns, { filters = () => ({}), onpage = null, .
 
 /** A table of rows that are there. */
 function plainTable(rows, columns, options) {
-  return dataTable(columns, { ...options, data: rows, searching: rows.length > 10, paging: rows.length > 25, info: rows.length > 25 });
+  return dataTable(columns, { ...options, data: rows, ...furniture(rows.length) });
+}
+
+/** What stands around a table, where it has so many rows that this is of use. */
+function furniture(length) {
+  return { searching: length > 10, paging: length > 25, info: length > 25 };
 }
 
 function dataTable(columns, { order = [], length = 25, onrow = null, label, ...options }) {
@@ -41,6 +51,7 @@ function dataTable(columns, { order = [], length = 25, onrow = null, label, ...o
       createdRow: (element, row) => onrow && onrow(element, row),
     });
     frame.reload = () => drawn.ajax.reload();
+    if (options.serverSide) frame.refresh = () => drawn.ajax.reload(null, false);
     for (const input of frame.querySelectorAll("input[type=search]")) input.setAttribute("aria-label", `Search ${label ?? ""}`.trim());
   });
   return frame;

@@ -7,6 +7,7 @@ import re
 import shutil
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -25,7 +26,7 @@ from storage.runs import RunFolder
 from tests.flows.report.card.test_markdown import render
 from tests.flows.rounds_by_jobs import TINY, inputs, make_run, make_whole
 
-EXPECTED = Path(__file__).parent / "tiny.md"
+EXPECTED = Path(__file__).parent / "tiny.txt"
 """The card of the tiny run's last policy; `{…}`: what differs from machine to machine."""
 
 
@@ -72,6 +73,27 @@ def test_all_settings_and_numbers_are_beside_it(run: RunFolder) -> None:
     assert [entry["policy"] for entry in details["evaluations"]] == [0, 2]
     assert details["evaluations"][1]["mean_at_k"] == source.own_evaluation["mean_at_k"]  # type: ignore[index]
     assert (details["key"], details["sha256"]) == (source.policy.key, source.policy.sha256)
+
+
+@pytest.mark.parametrize(
+    ("changes", "method", "tag"),
+    [
+        ([], "by Multi-Rollout On-Policy Distillation ([arXiv 2605.12652]", "on-policy-distillation"),
+        (["condition.variant=none"], "by on-policy distillation: replies are sampled", "on-policy-distillation"),
+        (
+            ["train.objective=grpo"],
+            "by `grpo`: Group-relative policy gradient, its ratio clipped (arXiv 2402.03300).\n",
+            "grpo",
+        ),
+    ],
+)
+def test_it_names_the_method(run: RunFolder, changes: list[str], method: str, tag: str) -> None:
+    settings = load_settings(TINY, ["generate.engine=fake", *changes])
+    source = replace(CardSource.of(run, 1, name="policy", license=None), settings=settings)
+    read = ModelCard(card_files(source)["README.md"].decode())
+    assert method in read.text
+    assert ("Teacher:" in read.text) == (tag == "on-policy-distillation")
+    assert read.data.tags == ["mopd", tag]
 
 
 def blocks(text: str) -> list[str]:
@@ -154,6 +176,7 @@ def test_an_adapter_on_a_policy_of_the_run_says_which(tmp_path: Path, monkeypatc
     assert adapter.data.base_model is None
     assert "Its base is policy 1 of the same run, which `mopd export` copies too." in adapter.text
     assert blocks(adapter.text) == []
+    assert "- Rounds before 1 followed other settings than those of this card.\n" in files["README.md"].decode()
 
 
 @pytest.mark.parametrize(

@@ -108,6 +108,7 @@ def test_a_search_in_many_rounds_reads_the_questions_of_the_newest(
     run: ViewedRun, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(module, "MOST_SEARCHED", 4)
+    run = ViewedRun(run.folder, "run")
     page = prompts_page(run, PageRequest(search="much"))
     assert (ids(page), page["note"]) == (
         ["a/1", "b"],

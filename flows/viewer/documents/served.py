@@ -1,0 +1,52 @@
+"""What a server makes when the page asks for it: a line a document."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from flows.viewer.documents.group import group_document
+from flows.viewer.documents.overview import overview
+from flows.viewer.documents.paging import PageRequest
+from flows.viewer.documents.prompts import prompt_filters, prompts_page
+from flows.viewer.documents.rollout import rollout_document
+from flows.viewer.documents.rollouts import rollouts, rounds
+from flows.viewer.documents.viewed import Json, ViewedRun
+from flows.viewer.documents.vocabulary import vocabulary
+from mopd.errors import InputError
+
+
+@dataclass(frozen=True)
+class Served:
+    """A document of a run."""
+
+    make: Callable[..., Json | None]
+    """Of the run and the parameters, by their names; None where there is none."""
+    parameters: Mapping[str, Callable[[str], Any]] = field(default_factory=dict)
+    """How each is read."""
+
+    def make_for(self, run: ViewedRun, given: Mapping[str, str]) -> Json | None:
+        """The document, by parameters as an address has them. Raises InputError for one that is missing or wrong."""
+        try:
+            values = {name: read(given[name]) for name, read in self.parameters.items()}
+        except (KeyError, ValueError) as error:
+            wanted = ", ".join(self.parameters)
+            raise InputError(f"what is asked of the run is not understood: {error}; it takes {wanted}") from error
+        return self.make(run, **values)
+
+
+SERVED: Mapping[str, Served] = {
+    "overview": Served(overview),
+    "prompt_filters": Served(prompt_filters),
+    "group": Served(group_document, {"round": int, "prompt": str}),
+    "rollout": Served(rollout_document, {"round": int, "prompt": str, "sample": int}),
+    "rollouts": Served(rollouts, {"round": int}),
+    "rounds": Served(rounds),
+    "vocabulary": Served(vocabulary),
+}
+"""Of one run."""
+PAGES: Mapping[str, Callable[[ViewedRun, PageRequest], Json]] = {"prompts": prompts_page}
+"""Tables of one run, of which some rows are asked for at a time."""
+OF_SEVERAL: Mapping[str, Callable[[Sequence[ViewedRun]], Json | None]] = {}
+"""Of several runs together."""

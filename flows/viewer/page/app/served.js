@@ -1,0 +1,125 @@
+// A page that `mopd view` serves: documents are asked for, and what comes to a run meanwhile is told of.
+
+const LOOK_MILLISECONDS = 1000;
+const HIDDEN_MILLISECONDS = 10_000; // between two looks of a tab that nobody sees
+
+class ServerSource {
+  constructor(directory) {
+    this.directory = directory;
+    this.isLive = true;
+    this.shown = new Map(); // by run, the first moment that what stands on the page is of
+    this.silent = 0; // looks one after the other that nobody answered
+  }
+
+  /** The token has become a cookie: it leaves the address, and with it the history. */
+  static async open() {
+    const directory = await ask("api/directory");
+    const place = location.hash || (directory.runs.length === 1 ? "#/overview" : "#/runs");
+    history.replaceState(null, "", `${location.pathname}${place}`);
+    addEventListener("hashchange", forgetShown);
+    Object.assign(EVERYWHERE, { l: ["the list of runs", () => go(["runs"])], s: ["SQL", () => go(["sql"])], u: ["what came since", () => showNews()] });
+    return new ServerSource(directory);
+  }
+
+  get(run, name, parameters = {}) {
+    return run === null ? ask(`api/${name}`, parameters) : this.askRun(run, name, parameters);
+  }
+
+  page(run, name, { order = [], filters = {}, ...request }) {
+    return this.askRun(run, name, { ...request, order: JSON.stringify(order), filters: JSON.stringify(filters) });
+  }
+
+  async askRun(run, name, parameters) {
+    const answer = await send(`api/run/${encodeURIComponent(run)}/${name}`, parameters);
+    const moment = Number(answer.headers.get("Mopd-Moment"));
+    this.shown.set(run, Math.min(moment, this.shown.get(run) ?? moment));
+    return answer.json();
+  }
+
+  /** Look again and again what came. */
+  async watch() {
+    for (;;) {
+      await new Promise((resolve) => setTimeout(resolve, document.hidden ? HIDDEN_MILLISECONDS : LOOK_MILLISECONDS));
+      await this.look();
+    }
+  }
+
+  async look() {
+    const run = current.run ?? null;
+    try {
+      const changes = await ask("api/changes", { run, since: this.shown.get(run) });
+      this.silent = 0;
+      await this.follow(changes);
+      const isNew = this.shown.has(run) && changes.moments[run] > this.shown.get(run);
+      tell(isNew ? changes.came : null);
+    } catch {
+      this.silent += 1;
+      if (this.silent > 1) tellSilence();
+    }
+  }
+
+  /** The head and the foot follow the list of runs; views that want to know listen to `changes`. */
+  async follow(changes) {
+    const { edition, left_out: lines } = changes;
+    if (edition !== this.directory.edition) this.directory = await ask("api/directory");
+    else if (lines.join() === this.directory.left_out.join()) return dispatchChanges(changes);
+    this.directory.left_out = lines;
+    drawHead();
+    drawFoot();
+    dispatchChanges(changes);
+  }
+}
+
+/** A view that a page which is a file doesn't have. */
+function onlyServed(show) {
+  return (place) => (source.isLive ? show(place) : messagePage("There is no such place in a page that is a file: mopd view has it.", "missing"));
+}
+
+function dispatchChanges(changes) {
+  dispatchEvent(new CustomEvent("changes", { detail: changes }));
+}
+
+async function ask(path, parameters = {}) {
+  return (await send(path, parameters)).json();
+}
+
+/** The answer to a question; raises what the server says against it. */
+async function send(path, parameters, options = {}) {
+  const given = Object.entries(parameters).filter(([, value]) => value !== null && value !== undefined);
+  const answer = await fetch(`${path}?${new URLSearchParams(given)}`, options);
+  if (!answer.ok) throw new Error(await answer.text());
+  return answer;
+}
+
+/** What came since the view was shown, by table, or null: a line above it, with a way to see it. */
+function tell(came) {
+  const line = document.getElementById("news");
+  const text = came && (cameText(came) || "the run has changed");
+  if (line.dataset.text === (text ?? "")) return; // said already: it isn't read out again
+  line.dataset.text = text ?? "";
+  refill(line, text && [el("span", {}, `${text} since this was shown `), el("button", { type: "button", onclick: showNews }, "show")]);
+}
+
+function cameText(came) {
+  const parts = Object.entries(came).map(([table, rows]) => `${number(rows, 9)} ${table}`);
+  return parts.length ? `${parts.join(", ")} came` : "";
+}
+
+function tellSilence() {
+  const line = document.getElementById("news");
+  line.dataset.text = "silence";
+  refill(line, el("span", { class: "problem" }, "mopd view does not answer: start it again, and open the address that it prints"));
+}
+
+function forgetShown() {
+  source.shown.clear();
+  tell(null);
+}
+
+/** Show the same place as it is now: its tables, where it has any that can be refreshed, else all of it. */
+async function showNews() {
+  forgetShown();
+  const tables = [...document.querySelectorAll("#view .table")].filter((frame) => frame.refresh);
+  if (tables.length) tables.forEach((frame) => frame.refresh());
+  else await showPlace({ keep: true });
+}

@@ -1,0 +1,159 @@
+"""What is answered under which address. Documents are made in threads; what takes long holds up nothing else.
+
+/                                   the page, without data
+/api/directory                      the runs, and what had to be left out
+/api/changes?run=ID&since=MOMENT    whether the list of runs, or one of them, is another one by now
+/api/run/ID/NAME?…                  a document of `documents.served`, or some rows of a table
+/api/NAME?runs=[ID, …]              a document of several runs
+/api/measures                       what was measured of runs
+    /api/measures                       what was measured of the runs
+/api/queries                        the queries that have a name, the tables that there are
+/api/sql                            the answer to one (POST)
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Awaitable, Callable
+
+import anyio
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import HTMLResponse, PlainTextResponse, Response
+from starlette.routing import Route
+
+from flows.viewer.documents.as_json import json_text
+from flows.viewer.documents.measures import measures
+from flows.viewer.documents.paging import PageRequest
+from flows.viewer.documents.served import OF_SEVERAL, PAGES, SERVED
+from flows.viewer.page.html import page
+from flows.viewer.server.guard import OPEN, Guard
+from flows.viewer.server.live import RunGone
+from flows.viewer.server.queries import Question, answer, query_list, table_list
+from flows.viewer.server.row import run_row
+from flows.viewer.server.runs import ServedRuns
+from mopd.errors import InputError
+from storage.errors import StorageError
+from storage.sql.catalog import Stop
+
+MOMENT = "Mopd-Moment"
+"""Of an answer: the number of the moment that it is of."""
+MOST_QUERIES = 2
+"""Of the query box, at once: others wait."""
+MOST_BYTES = 100_000
+"""Of a question."""
+POLL_SECONDS = 0.2
+"""Between two looks whether whoever asked still waits."""
+
+
+class Pages:
+    """Answers about the runs that are served."""
+
+    def __init__(self, runs: ServedRuns) -> None:
+        self._runs = runs
+        self._html = page(connect="'self'")
+        self._limit = anyio.CapacityLimiter(MOST_QUERIES)
+        self._stops: set[Stop] = set()
+
+    def routes(self) -> list[Route]:
+        """In the order in which addresses are compared."""
+        return [
+            Route("/", lambda request: HTMLResponse(self._html)),
+            Route(OPEN, lambda request: Response(status_code=204)),
+            Route("/api/directory", lambda request: _json(self._runs.directory())),
+            Route("/api/changes", self.changes),
+            Route("/api/measures", lambda request: _json(measures(self._runs.reports()))),
+            Route("/api/queries", lambda request: _json({"queries": query_list(), "tables": table_list()})),
+            Route("/api/sql", self.sql, methods=["POST"]),
+            Route("/api/run/{run:path}/{name}", self.document),
+            Route("/api/{name}", self.of_several),
+        ]
+
+    def stop(self) -> None:
+        """End the queries that are under way."""
+        for stop in tuple(self._stops):
+            stop()
+
+    def changes(self, request: Request) -> Response:
+        """Cheap: what the looks of the background found."""
+        since, id = request.query_params.get("since", ""), request.query_params.get("run")
+        moments = {live.id: live.moment for live in self._runs.all()}
+        came: dict[str, int] = {}
+        if id in moments:
+            live = self._runs.find(id)
+            live.view()
+            came = live.came_since(int(since)) if since.isdecimal() else {}
+        left_out = self._runs.left_out()
+        return _json({"edition": self._runs.edition, "moments": moments, "came": came, "left_out": left_out})
+
+    def document(self, request: Request) -> Response:
+        """null for one that the run doesn't have."""
+        live = self._runs.find(request.path_params["run"])
+        run, moment = live.view()
+        name = request.path_params["name"]
+        if name == "row":
+            return _json(run_row(run, is_held=live.is_held), moment)
+        if name in PAGES:
+            return _json(PAGES[name](run, PageRequest.of(request.query_params)), moment)
+        if name not in SERVED:
+            raise InputError(f"there is no document {name}")
+        return _json(SERVED[name].make_for(run, request.query_params), moment)
+
+    def of_several(self, request: Request) -> Response:
+        """Of those that are named, or of all."""
+        name = request.path_params["name"]
+        if name not in OF_SEVERAL:
+            raise InputError(f"there is no document {name}")
+        ids = json.loads(request.query_params.get("runs", "null"))
+        lives = self._runs.all() if ids is None else [self._runs.find(id) for id in ids]
+        return _json(OF_SEVERAL[name]([live.view()[0] for live in lives]))
+
+    async def sql(self, request: Request) -> Response:
+        """Ended when nobody waits for it any more."""
+        body = await request.body()
+        if len(body) > MOST_BYTES:
+            raise InputError(f"a question has at most {MOST_BYTES:,} bytes")
+        document = json.loads(body)
+        question = Question.of(document)
+        lives = self._runs.all() if document["run"] is None else [self._runs.find(document["run"])]
+        stop = Stop()
+        self._stops.add(stop)
+        try:
+            async with anyio.create_task_group() as tasks:
+                tasks.start_soon(_stop_when_gone, request, stop)
+                runs = [live.view()[0] for live in lives]
+                found = await anyio.to_thread.run_sync(answer, question, runs, stop, limiter=self._limit)
+                tasks.cancel_scope.cancel()
+        finally:
+            self._stops.discard(stop)
+        return _json(found)
+
+
+def make_app(runs: ServedRuns, token: str, cookie: str) -> tuple[Guard, Pages]:
+    """The application, which answers nobody without the token."""
+    pages = Pages(runs)
+    handlers = {
+        RunGone: _refusal(410),
+        InputError: _refusal(400),
+        StorageError: _refusal(409),
+        ValueError: _refusal(400),
+    }
+    return Guard(Starlette(routes=pages.routes(), exception_handlers=handlers), token, cookie), pages
+
+
+def _refusal(status: int) -> Callable[[Request, Exception], Awaitable[Response]]:
+    async def refuse(request: Request, error: Exception) -> Response:
+        return PlainTextResponse(" ".join(str(error).split()), status)
+
+    return refuse
+
+
+def _json(document: object, moment: int | None = None) -> Response:
+    headers = None if moment is None else {MOMENT: str(moment)}
+    return Response(json_text(document), media_type="application/json", headers=headers)
+
+
+async def _stop_when_gone(request: Request, stop: Stop) -> None:
+    while not await request.is_disconnected():
+        await anyio.sleep(POLL_SECONDS)
+    stop()

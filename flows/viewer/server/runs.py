@@ -1,0 +1,100 @@
+"""The runs that are served: those that the command's words name, now."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Sequence
+
+from flows.report.sql.runs import open_runs
+from flows.viewer.documents.measures import analyses
+from flows.viewer.documents.viewed import Json, ViewedRun, viewed_runs
+from flows.viewer.file import directory
+from flows.viewer.server.live import LiveRun, RunGone
+from flows.viewer.words import split_words
+from mopd.errors import InputError
+from storage.runs import RunFolder, is_run
+
+LIST_PAUSE = 2.0
+"""Seconds between two looks for runs that came or went, where these take little."""
+PAUSE_FACTOR = 20
+TICK_SECONDS = 0.2
+
+
+class ServedRuns:
+    """Runs by their ids, each live; they come and go as they do on disk."""
+
+    def __init__(self, words: Sequence[str]) -> None:
+        """Raises InputError for words that name no run."""
+        self._words, self._reports = split_words(words)
+        self._live: dict[tuple[str, str], LiveRun] = {}
+        """By address and id."""
+        self._problem: str | None = None
+        self.edition = 0
+        """Another number whenever the list of runs is another one."""
+        self._looked, self._took = 0.0, 0.0
+        self._list(open_runs(self._words))
+
+    def find(self, id: str) -> LiveRun:
+        """A run by its id. Raises RunGone."""
+        for live in self.all():
+            if live.id == id:
+                return live
+        raise RunGone(f"no run that is served is called {id}: it was removed, or is called otherwise now")
+
+    def all(self) -> list[LiveRun]:
+        """In the order of the words."""
+        return list(self._live.values())
+
+    def view_all(self) -> list[ViewedRun]:
+        """All that are still there, to be asked together."""
+        return [live.view()[0] for live in self.all()]
+
+    def directory(self) -> Json:
+        """What the page knows before it asks for anything."""
+        viewed = [live.viewed for live in self.all()]
+        known = {"made": None, "edition": self.edition, "measures": len(self.reports())}
+        return {**directory(viewed, self.left_out()), **known}
+
+    def reports(self) -> list[Json]:
+        """What was measured of the runs, and lies in them, then what the words name."""
+        return [*(report for live in self.all() for report in analyses(live.viewed)), *self._reports]
+
+    def left_out(self) -> list[str]:
+        """A line for each shard that answers had to leave out, and one where the runs can no longer be listed."""
+        lives = self.all()
+        lines = [f"{live.id}: {line}" if len(lives) > 1 else line for live in lives for line in live.viewed.problems]
+        return [*([self._problem] if self._problem else []), *lines]
+
+    def close(self) -> None:
+        """Nothing more is asked."""
+        for live in self.all():
+            live.viewed.catalog.close()
+        self._live = {}
+
+    def look_on(self, ended: threading.Event) -> None:
+        """Look at all of it, now and again, until it has ended."""
+        while not ended.wait(TICK_SECONDS):
+            if time.monotonic() - self._looked > max(LIST_PAUSE, PAUSE_FACTOR * self._took):
+                self.look()
+            for live in self.all():
+                if live.is_due():
+                    live.look()
+
+    def look(self) -> None:
+        """Look for runs that came or went."""
+        began = time.monotonic()
+        try:
+            folders, self._problem = open_runs(self._words), None
+        except InputError as error:
+            kept = [live.viewed.folder for live in self.all() if is_run(live.viewed.folder.store)]
+            folders, self._problem = kept, str(error)
+        self._list(folders)
+        self._looked = time.monotonic()
+        self._took = self._looked - began
+
+    def _list(self, folders: Sequence[RunFolder]) -> None:
+        named = {(run.folder.address, run.id): run.folder for run in viewed_runs(list(folders))}
+        if named.keys() != self._live.keys():
+            self._live = {key: self._live.get(key) or LiveRun(folder, key[1]) for key, folder in named.items()}
+            self.edition += 1

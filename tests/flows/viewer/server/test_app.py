@@ -1,0 +1,204 @@
+"""Promises: every address gives the run's document, null, or one line; SQL reads, and has an end."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from inspect import signature
+from pathlib import Path
+from typing import Any
+
+import pytest
+from starlette.testclient import TestClient
+
+from flows.report.report import Report
+from flows.report.table import Table
+from flows.viewer.documents.group import group_document
+from flows.viewer.documents.prompts import prompts
+from flows.viewer.documents.served import SERVED
+from flows.viewer.documents.viewed import ViewedRun
+from flows.viewer.server import queries
+from flows.viewer.server.app import make_app
+from flows.viewer.server.runs import ServedRuns
+from storage.runs import RunFolder
+from tests.flows.viewer.server.conftest import COOKIE, HOST, TOKEN, make_run
+
+ENDLESS = "SELECT count(*) FROM range(1000000000) a, range(1000000000) b WHERE a.range % 7 = b.range % 3"
+
+
+def ask_sql(client: TestClient, sql: str = "", run: str | None = "run", **question: Any) -> dict[str, Any]:
+    asked = {"run": run, "sql": sql, "named": None, "parameters": {}, **question}
+    answer: dict[str, Any] = client.post("/api/sql", json=asked).json()
+    return answer
+
+
+def test_the_page_has_no_data(client: TestClient) -> None:
+    assert client.get("/").text == "<p>page, connects to 'self'"
+
+
+def test_the_directory(client: TestClient, run: RunFolder) -> None:
+    directory = client.get("/api/directory").json()
+    assert directory["runs"] == [{"id": "run", "name": "run", "address": run.address}]
+    assert (directory["made"], directory["left_out"], directory["edition"]) == (None, [], 1)
+
+
+def test_documents_are_those_of_the_file(client: TestClient, run: RunFolder) -> None:
+    viewed = ViewedRun(run, "run")
+    assert client.get("/api/run/run/group?round=0&prompt=a").json() == group_document(viewed, 0, "a")
+    page = client.get("/api/run/run/prompts?start=1&length=1").json()
+    assert (page["rows"], page["total"]) == (prompts(viewed)["rows"][1:], 2)
+
+
+def test_what_the_run_lacks_is_null(client: TestClient) -> None:
+    answer = client.get("/api/run/run/group?round=0&prompt=none")
+    assert (answer.status_code, answer.json()) == (200, None)
+
+
+@pytest.mark.parametrize(
+    ("path", "status", "line"),
+    [
+        ("/api/run/run/nothing", 400, "there is no document nothing"),
+        (
+            "/api/run/other/overview",
+            410,
+            "no run that is served is called other: it was removed",
+        ),
+        ("/api/run/run/group?round=one&prompt=a", 400, "what is asked of the run is not understood"),
+        ("/api/run/run/group?round=0", 400, "it takes round, prompt"),
+        (
+            '/api/run/run/prompts?order=[["secret","asc"]]',
+            400,
+            "rows can't be put in order by secret asc",
+        ),
+        ("/api/nothing", 400, "there is no document nothing"),
+    ],
+)
+def test_what_can_not_be_answered_is_one_line(client: TestClient, path: str, status: int, line: str) -> None:
+    answer = client.get(path)
+    assert (answer.status_code, line in answer.text, "\n" in answer.text) == (status, True, False)
+
+
+def test_every_document_that_is_served_says_how_its_parameters_are_read() -> None:
+    for served in SERVED.values():
+        parameters = [*signature(served.make).parameters.values()][1:]
+        needed = {parameter.name for parameter in parameters if parameter.default is parameter.empty}
+        assert needed <= served.parameters.keys() <= {parameter.name for parameter in parameters}
+
+
+def test_what_was_measured_of_the_runs(client: TestClient, run: RunFolder) -> None:
+    assert client.get("/api/measures").json() == {"reports": []}
+    Report("Diversity", ["Of replies."], [], Table([], [])).write(run.path / "analysis" / "diversity")
+    (report,) = client.get("/api/measures").json()["reports"]
+    assert report["where"] == str(run.path / "analysis" / "diversity")
+    assert client.get("/api/directory").json()["measures"] == 1
+
+
+def test_runs_of_one_name_are_told_apart(tmp_path: Path, serve: Callable[[ServedRuns], TestClient]) -> None:
+    for folder in ("a", "b"):
+        make_run(tmp_path / folder / "run")
+    client = serve(ServedRuns([str(tmp_path / folder) for folder in ("a", "b")]))
+    ids = [entry["id"] for entry in client.get("/api/directory").json()["runs"]]
+    assert ids == [f"{tmp_path}/a/run", f"{tmp_path}/b/run"]
+    for id in ids:
+        assert client.get(f"/api/run/{id.replace('/', '%2F')}/row").json()["address"] == id
+
+
+def test_a_row_of_the_list(client: TestClient) -> None:
+    row = client.get("/api/run/run/row").json()
+    assert {name: row[name] for name in ("id", "state", "rounds", "rounds_done")} == {
+        "id": "run",
+        "state": "not finished",
+        "rounds": 4,
+        "rounds_done": 0,
+    }
+    assert (row["pass_rate_first"], row["pass_rate_last"], row["heldout_last"]) == (1.0, 1.0, 1.0)
+
+
+def test_sql_is_answered_with_its_columns(client: TestClient) -> None:
+    answer = ask_sql(client, "SELECT round, seed, text, token_ids, NULL AS none FROM rollouts LIMIT 1")
+    assert answer["columns"] == ["round", "seed", "text", "token_ids", "none"]
+    assert answer["rows"] == [[0, str(2**62), "15.", "[0, 1, 2]", None]]  # a browser has no such number
+    assert (answer["is_cut"], answer["left_out"], answer["seconds"] > 0) == (False, [], True)
+
+
+def test_columns_of_one_name_and_numbers_that_are_none(client: TestClient) -> None:
+    answer = ask_sql(client, "SELECT 1 AS a, 2 AS a, 'NaN'::DOUBLE AS b")
+    assert (answer["columns"], answer["rows"]) == (["a", "a_1", "b"], [[1, 2, None]])
+
+
+def test_a_named_query_takes_its_parameters_as_text(client: TestClient) -> None:
+    assert ask_sql(client, named="pass_rate")["rows"][0][:4] == ["run", 0, 4, 0]
+    assert ask_sql(client, named="disliked_tokens", parameters={"limit": "2"})["columns"][0] == "run"
+    wrong = ask_sql(client, named="disliked_tokens", parameters={"limit": "two"})
+    assert wrong == {"error": "disliked_tokens: parameter limit is of kind integer, and 'two' isn't"}
+
+
+def test_all_runs_are_asked_together(tmp_path: Path, serve: Callable[[ServedRuns], TestClient]) -> None:
+    for name in ("one", "two"):
+        make_run(tmp_path / "runs" / name)
+    client = serve(ServedRuns([str(tmp_path / "runs")]))
+    counted = "SELECT run, count(*) FROM rollouts GROUP BY run ORDER BY run"
+    assert ask_sql(client, counted, run=None)["rows"] == [["one", 4], ["two", 4]]
+    assert ask_sql(client, counted, run="two")["rows"] == [["two", 4]]
+
+
+@pytest.mark.parametrize(
+    ("sql", "error"),
+    [
+        ("", "the query is empty"),
+        ("SELECT 1; SELECT 2", "the query has 2 statements: give one"),
+        ("DROP VIEW episodes", "DROP is not a query"),
+        ("COPY rollouts TO '/tmp/mine.csv'", "COPY is not a query"),
+        ("SELECT * FROM read_text('/etc/passwd')", "Permission Error"),
+        ("SET memory_limit = '1GB'", "SET is not a query"),
+        ("SELECT rewar FROM episodes", "not found"),
+    ],
+)
+def test_sql_that_is_none_or_does_more_than_read_is_one_line(client: TestClient, sql: str, error: str) -> None:
+    answer = ask_sql(client, sql)
+    assert [*answer] == ["error"] and error in answer["error"] and "\n" not in answer["error"]
+
+
+def test_a_file_is_no_named_query(client: TestClient, tmp_path: Path) -> None:
+    """The command line takes one; whoever asks here need not be allowed to read it."""
+    (tmp_path / "mine.sql").write_text("SELECT 'read'")
+    answer = ask_sql(client, named=str(tmp_path / "mine.sql"))
+    assert answer == {"error": f"no query is named {tmp_path}/mine.sql"}
+
+
+def test_no_more_rows_and_characters_than_a_page_bears(client: TestClient) -> None:
+    answer = ask_sql(client, "SELECT repeat('x', 3000) FROM range(1001)")
+    assert (len(answer["rows"]), answer["is_cut"]) == (queries.MOST_ROWS, True)
+    assert answer["rows"][0] == ["x" * queries.MOST_CHARACTERS + "…"]
+
+
+@pytest.mark.parametrize("question", [b"", b"{}", b'{"run": 1}', b"x" * 100_001])
+def test_what_is_no_question_is_one_line(client: TestClient, question: bytes) -> None:
+    answer = client.post("/api/sql", content=question)
+    assert answer.status_code in (400, 410) and "\n" not in answer.text
+
+
+def test_a_query_has_an_end(client: TestClient, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(queries, "MOST_SECONDS", 0.5)
+    assert ask_sql(client, ENDLESS)["error"].startswith("stopped: a query may take 0.5 s here")
+
+
+def test_a_query_holds_up_nobody_and_ends_with_the_server(run: RunFolder) -> None:
+    app, pages = make_app(ServedRuns([run.address]), TOKEN, COOKIE)
+    client = TestClient(app, base_url=HOST, headers={"Authorization": f"Bearer {TOKEN}"})
+    with ThreadPoolExecutor() as threads:
+        asked = threads.submit(ask_sql, client, ENDLESS)
+        assert client.get("/api/run/run/group?round=0&prompt=a").json()["prompt_id"] == "a"
+        assert not asked.done()
+        while not asked.done():
+            pages.stop()
+            time.sleep(0.05)
+        assert asked.result()["error"].startswith("stopped")
+
+
+def test_what_can_be_asked(client: TestClient) -> None:
+    offered = client.get("/api/queries").json()
+    limit = next(one for one in offered["queries"] if one["name"] == "most_shown_peers")["parameters"][-1]
+    assert limit == {"name": "limit", "kind": "integer", "about": "at most so many", "default": "20"}
+    assert offered["tables"][0]["name"] == "episodes"

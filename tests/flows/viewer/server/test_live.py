@@ -1,0 +1,130 @@
+"""Promises: what comes to a run is seen by the next look and told of by table; runs come and go as they do on disk."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+from starlette.testclient import TestClient
+
+from flows.viewer.server.live import LiveRun, RunGone
+from flows.viewer.server.runs import ServedRuns
+from mopd.errors import InputError
+from storage.runs import RUN_FILE, RunFolder
+from tests.flows.viewer.server.conftest import make_run
+from tests.storage.storage_samples import commit, make_rows
+
+COUNTED = "SELECT count(*) AS rows FROM rollouts"
+
+
+def commit_more(run: RunFolder, shard: int, samples: int = 2) -> None:
+    rows = make_rows("rollouts", run.run_id, prompts=(f"prompt {shard}",), samples=samples)
+    commit(run, "rollouts", rows, shard=shard)
+
+
+def test_a_shard_that_comes_begins_another_moment(run: RunFolder) -> None:
+    live = LiveRun(run, "run")
+    viewed, moment = live.view()
+    assert viewed.ask(COUNTED) == [{"rows": 4}]
+    commit_more(run, 1)
+    commit_more(run, 2, samples=3)
+    live.look()
+    later, next_moment = live.view()
+    assert (next_moment, later.ask(COUNTED)) == (moment + 1, [{"rows": 9}])
+    assert live.came_since(moment) == {"rollouts": 5}
+    assert live.came_since(next_moment) == {}
+    assert viewed.ask(COUNTED) == [{"rows": 4}]  # of its moment
+
+
+def test_where_nothing_came_the_moment_goes_on(run: RunFolder) -> None:
+    live = LiveRun(run, "run")
+    viewed, moment = live.view()
+    live.look()
+    assert live.view() == (viewed, moment)
+
+
+def test_a_run_that_was_redone_is_opened_anew(run: RunFolder) -> None:
+    live = LiveRun(run, "run")
+    before = live.view()[1]
+    key = next((run.path / "rollouts/round=0000").glob("*.json"))
+    superseded = [json.loads(key.read_text())["key"]]
+    document = {**run.document, "superseded": superseded}
+    run.store.replace(RUN_FILE, json.dumps(document).encode())
+    live.look()
+    viewed, moment = live.view()
+    assert (moment, viewed.ask(COUNTED)) == (before + 1, [{"rows": 0}])
+
+
+def test_a_process_that_holds_the_run_is_seen(run: RunFolder) -> None:
+    live = LiveRun(run, "run")
+    before = live.view()[1]
+    with run.store.hold() as lease:
+        lease.write("host a")
+        live.look()
+        assert (live.is_held, live.moment) == (True, before + 1)
+    live.look()
+    assert live.is_held is False
+
+
+def test_a_run_that_was_removed_is_told_of(run: RunFolder) -> None:
+    live = LiveRun(run, "run")
+    live.view()
+    shutil.rmtree(run.path)
+    live.look()
+    with pytest.raises(RunGone, match="was removed, or moved, since it is served"):
+        live.view()
+
+
+def test_runs_come_and_go(tmp_path: Path) -> None:
+    one = make_run(tmp_path / "runs" / "one")
+    served = ServedRuns([str(tmp_path / "runs")])
+    kept = served.find("one")
+    make_run(tmp_path / "runs" / "two")
+    served.look()
+    assert ([live.id for live in served.all()], served.edition) == (["one", "two"], 2)
+    assert served.find("one") is kept
+    shutil.rmtree(one.path)
+    served.look()
+    assert ([live.id for live in served.all()], served.edition) == (["two"], 3)
+    with pytest.raises(RunGone, match="no run that is served is called one"):
+        served.find("one")
+
+
+def test_a_run_that_can_not_be_served_leaves_the_others(tmp_path: Path) -> None:
+    make_run(tmp_path / "runs" / "one")
+    served = ServedRuns([str(tmp_path / "runs")])
+    (tmp_path / "runs" / "old").mkdir()
+    (tmp_path / "runs" / "old" / RUN_FILE).write_text(json.dumps({"run_id": "old", "format": 1, "settings": {}}))
+    served.look()
+    assert [live.id for live in served.all()] == ["one"]
+    assert "old has run format 1" in served.left_out()[0]
+
+
+def test_where_all_are_gone_the_list_is_empty(tmp_path: Path) -> None:
+    run = make_run(tmp_path / "runs" / "one")
+    served = ServedRuns([str(tmp_path / "runs")])
+    shutil.rmtree(run.path)
+    served.look()
+    assert served.all() == [] and "holds none" in served.left_out()[0]
+
+
+def test_what_is_no_run_is_refused_at_once(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="is no run and holds none"):
+        ServedRuns([str(tmp_path)])
+
+
+def test_changes_tell_what_came_since_a_moment(client: TestClient, run: RunFolder) -> None:
+    moment = int(client.get("/api/run/run/overview").headers["mopd-moment"])
+    nothing = client.get(f"/api/changes?run=run&since={moment}").json()
+    assert nothing == {"edition": 1, "moments": {"run": moment}, "came": {}, "left_out": []}
+    assert client.get("/api/changes?run=none").json()["moments"] == {"run": moment}
+
+
+def test_damaged_shards_are_told_of(client: TestClient, run: RunFolder) -> None:
+    file = next((run.path / "rollouts/round=0000").glob("*.parquet"))
+    file.write_bytes(file.read_bytes()[:-8])
+    assert client.get("/api/run/run/prompts").json()["total"] == 0
+    assert file.name in client.get("/api/changes?run=run").json()["left_out"][0]
+    assert file.name in client.get("/api/directory").json()["left_out"][0]

@@ -1,0 +1,106 @@
+"""Promises of a catalog that is kept: a fresh one's answers, from several threads, and an end to each question."""
+
+from __future__ import annotations
+
+import threading
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+
+from storage.errors import StorageError
+from storage.manifests import manifest_name
+from storage.runs import RunFolder
+from storage.sql.catalog import Catalog, Stop, query
+from tests.storage.storage_samples import commit, fill, make_rows
+
+COUNTED = "SELECT prompt_id, count(text) FROM rollouts GROUP BY prompt_id ORDER BY prompt_id"
+ENDLESS = "SELECT count(*) FROM range(1000000000) a, range(1000000000) b WHERE a.range % 7 = b.range % 3"
+
+
+def test_a_table_stays_as_it_was_first_opened(run: RunFolder) -> None:
+    fill(run)
+    kept = Catalog([run])
+    assert kept.ask(COUNTED).rows == [("a", 2), ("b", 2)]
+    commit(run, "rollouts", make_rows("rollouts", run.run_id, prompts=("c",)), shard=1)
+    assert kept.ask(COUNTED).rows == [("a", 2), ("b", 2)]
+    assert Catalog([run]).ask(COUNTED).rows == [("a", 2), ("b", 2), ("c", 2)]
+
+
+def test_several_threads_get_the_answers_of_one(run: RunFolder) -> None:
+    fill(run)
+    kept, asked = Catalog([run]), "SELECT prompt_id, sample, text, prompt FROM episodes ORDER BY ALL"
+    with ThreadPoolExecutor(4) as threads:
+        answers = list(threads.map(lambda _: kept.ask(asked).rows, range(8)))
+    assert answers == [query(run, asked).rows] * 8
+
+
+def test_files_that_went_since_are_noticed(run: RunFolder) -> None:
+    fill(run)
+    gone = commit(run, "rollouts", make_rows("rollouts", run.run_id, prompts=("c",)), shard=1)
+    kept = Catalog([run])
+    assert len(kept.ask(COUNTED).rows) == 3
+    run.store.remove(manifest_name(run, gone.table, gone.round, gone.shard, gone.key))
+    run.store.remove(gone.file)
+    assert kept.ask(COUNTED).rows == [("a", 2), ("b", 2)]
+
+
+def test_a_shard_that_is_damaged_later_is_left_out(run: RunFolder) -> None:
+    fill(run)
+    damaged = commit(run, "rollouts", make_rows("rollouts", run.run_id, prompts=("c",)), shard=1)
+    kept, counted = Catalog([run]), "SELECT count(DISTINCT run || prompt_id) FROM rollouts"
+    assert (kept.ask(counted).rows, kept.ask(counted).excluded) == ([(3,)], [])
+    content = bytearray((run.path / damaged.file).read_bytes())
+    content[8] ^= 4
+    (run.path / damaged.file).write_bytes(content)
+    for _ in range(2):
+        result = kept.ask(counted)
+        assert (result.rows, len(result.excluded)) == ([(2,)], 1)
+
+
+def test_an_error_of_the_statement_is_none_of_the_shards(run: RunFolder) -> None:
+    """Else every shard of the table would be checked for it."""
+    fill(run)
+    kept = Catalog([run])
+    with pytest.raises(StorageError, match=r"SQL: .*mine"):
+        kept.ask("SELECT error('mine') FROM rollouts")
+    assert kept.ask(COUNTED).excluded == []
+
+
+def test_no_more_rows_than_asked_for(run: RunFolder) -> None:
+    some, all_of_them = (Catalog([run]).ask("FROM range(10)", most_rows=most) for most in (9, 10))
+    assert (len(some.rows), some.is_cut, len(all_of_them.rows), all_of_them.is_cut) == (9, True, 10, False)
+
+
+def test_a_query_is_stopped_from_another_thread(run: RunFolder) -> None:
+    kept, stop = Catalog([run]), Stop()
+    timer = threading.Timer(0.3, stop)
+    timer.start()
+    with pytest.raises(StorageError, match="stopped before its end"):
+        kept.ask(ENDLESS, stop=stop)
+    with pytest.raises(StorageError, match="stopped before its end"):
+        kept.ask("SELECT 1", stop=stop)
+    assert kept.ask("SELECT 1").rows == [(1,)]
+
+
+def test_an_answer_is_kept_and_asked_again_of_new_tables(run: RunFolder) -> None:
+    fill(run)
+    catalog, kept = Catalog([run]), {"counts": COUNTED, "first": "SELECT random() AS number"}
+    asked = "SELECT prompt_id, number FROM kept.counts, kept.first ORDER BY prompt_id"
+    before = catalog.ask(asked, kept=kept).rows
+    assert [row[0] for row in before] == ["a", "b"]
+    assert catalog.ask(asked, kept=kept).rows == before
+    assert catalog.ask("SELECT count(*) FROM rollouts").rows == [(4,)]
+    with pytest.raises(StorageError, match=r"SQL: .*nothing"):
+        catalog.ask("SELECT 1", kept={"other": "SELECT nothing"})
+
+
+def test_a_damaged_shard_is_left_out_of_what_is_kept(run: RunFolder) -> None:
+    fill(run)
+    damaged = commit(run, "rollouts", make_rows("rollouts", run.run_id, prompts=("c",)), shard=1)
+    content = bytearray((run.path / damaged.file).read_bytes())
+    content[8] ^= 4
+    (run.path / damaged.file).write_bytes(content)
+    result = Catalog([run]).ask(
+        "SELECT number FROM kept.counts", kept={"counts": "SELECT count(run || text) AS number FROM rollouts"}
+    )
+    assert (result.rows, len(result.excluded)) == ([(4,)], 1)
