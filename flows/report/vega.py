@@ -134,7 +134,7 @@ class _Axes:
         faint = {"type": "circle", "opacity": 0.5, "size": 18}
         yield self._layer(dots, faint, {"place": "place", "value": "value"}, by_color)
         point = {"type": "point", "filled": True, "opacity": 1, "size": 45 if len(every) <= FEW_POINTS else 16}
-        tips = {"tooltip": [{"field": field} for field in ("label", "at", "shown")]}
+        tips = {"tooltip": {"field": "tip", "type": "nominal"}}
         yield self._layer(every, point, {"place": "place", "value": "value"}, by_color | by_shape | tips)
 
     def _layer(self, rows: list[Spec], mark: Spec, fields: dict[str, str], looks: Spec | None = None) -> Spec:
@@ -166,7 +166,7 @@ def _whole_numbers(panel: Panel) -> list[int]:
 
 def _values(panel: Panel) -> Spec:
     scale: Spec = {"domain": list(panel.limits), "nice": False} if panel.limits else {"zero": False}
-    axis = {"grid": True, "tickCount": 6}
+    axis = {"grid": True, "tickCount": 6, "format": ".4~g"}
     return {"type": "quantitative", "title": panel.values_label or None, "scale": scale, "axis": axis}
 
 
@@ -211,10 +211,9 @@ def _rows(series: Series, shift: float, panel: Panel) -> list[Spec]:
         {
             "label": series.label,
             "place": place + shift,
-            "at": _at(place, panel),
             "value": panel.scale * estimate.value,
             **_ends(estimate, panel.scale),
-            "shown": estimate.text(panel.form, panel.scale),
+            "tip": f"{series.label}, {_at(place, panel)}: {estimate.text(panel.form, panel.scale)}",
         }
         for place, estimate in series.estimates
         if estimate.value is not None

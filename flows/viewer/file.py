@@ -12,11 +12,12 @@ from importlib.metadata import version
 from pathlib import Path
 
 from flows.report.sql.runs import open_runs
-from flows.viewer.contents import OF_RUN, document_key, kept_contents
 from flows.viewer.documents.measures import analyses, measures
+from flows.viewer.documents.pairs import pairs
 from flows.viewer.documents.viewed import Json, ViewedRun, viewed_runs
-from flows.viewer.kept_groups import pack_groups
-from flows.viewer.packer import Packer
+from flows.viewer.packing.contents import OF_RUN, document_key, kept_contents
+from flows.viewer.packing.kept_groups import pack_groups
+from flows.viewer.packing.packer import Packer
 from flows.viewer.page.html import MARK, page
 from flows.viewer.words import split_words
 from mopd.byte_text import byte_text
@@ -78,19 +79,26 @@ def make_report(
     """
     runs = viewed_runs(list(folders))
     packer = Packer(max_bytes=0)
-    for run in runs:
-        for name, make in OF_RUN.items():
-            packer.add(document_key(run, name), make(run))
     reports = [*(report for run in runs for report in analyses(run)), *reports]
-    packer.add("measures", measures(reports))
+    _pack_firsts(runs, reports, packer)
     left_out = []
     for number, run in enumerate(runs):
         room = max(max_megabytes * 1e6 - packer.size, 0) / (len(runs) - number)
         packer.max_bytes = packer.size + (1 - _RESERVED_SHARE) * room
         left_out += _pack_run(run, packer, say)
     damaged = [f"{run.id}: {line}" if len(runs) > 1 else line for run in runs for line in run.problems]
-    html = page(packer.scripts({**directory(runs, [*left_out, *damaged]), "measures": len(reports)}))
-    return ReportFile(html.encode(), left_out, damaged)
+    known = {**directory(runs, [*left_out, *damaged]), "measures": len(reports)}
+    return ReportFile(page(packer.scripts(known)).encode(), left_out, damaged)
+
+
+def _pack_firsts(runs: Sequence[ViewedRun], reports: Sequence[Json], packer: Packer) -> None:
+    """What a file has, however many groups there are."""
+    for run in runs:
+        for name, make in OF_RUN.items():
+            packer.add(document_key(run, name), make(run))
+    packer.add("measures", measures(reports))
+    if len(runs) > 1:
+        packer.add("pairs", pairs(runs))
 
 
 def directory(runs: Sequence[ViewedRun], left_out: Sequence[str]) -> Json:

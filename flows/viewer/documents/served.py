@@ -9,6 +9,7 @@ from typing import Any
 from flows.viewer.documents.group import group_document
 from flows.viewer.documents.overview import overview
 from flows.viewer.documents.paging import PageRequest
+from flows.viewer.documents.pairs import pairs
 from flows.viewer.documents.prompts import prompt_filters, prompts_page
 from flows.viewer.documents.rollout import rollout_document
 from flows.viewer.documents.rollouts import rollouts, rounds
@@ -48,5 +49,5 @@ SERVED: Mapping[str, Served] = {
 """Of one run."""
 PAGES: Mapping[str, Callable[[ViewedRun, PageRequest], Json]] = {"prompts": prompts_page}
 """Tables of one run, of which some rows are asked for at a time."""
-OF_SEVERAL: Mapping[str, Callable[[Sequence[ViewedRun]], Json | None]] = {}
+OF_SEVERAL: Mapping[str, Callable[[Sequence[ViewedRun]], Json | None]] = {"pairs": pairs}
 """Of several runs together."""

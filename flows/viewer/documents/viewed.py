@@ -12,7 +12,7 @@ from flows.plan.run import DIGESTS
 from flows.report.sql.knowledge import KNOWLEDGE, find_tokenizer, settings_by_round, token_texts
 from flows.report.watch.look import Look, Looker
 from mopd.errors import InputError
-from mopd.settings import Settings, parse_settings
+from mopd.settings import Settings
 from storage.errors import StorageError
 from storage.manifests import Manifest
 from storage.runs import RunFolder
@@ -51,8 +51,9 @@ class ViewedRun:
     def last_settings(self) -> Settings | None:
         """Those that it follows now; None where they can't be read."""
         try:
-            return parse_settings(self.folder.document["settings"])
-        except (InputError, KeyError):
+            return settings_of(self.folder)
+        except StorageError as error:
+            self.leave_out(str(error))
             return None
 
     @cached_property

@@ -16,7 +16,7 @@ SCRIPTS = (
     *("runs", "overview"),
     *("pass_rates", "prompts", "heat", "group", "graph", "replies"),
     *("walk", "tokens", "token_panel", "teacher", "rollout", "rollouts"),
-    *("measures", "sql"),
+    *("measures", "compare", "sql"),
     "libraries",
     "app",
 )

@@ -35,13 +35,12 @@ def test_what_is_known_has_a_point_and_what_has_an_interval_a_bar() -> None:
         {
             "label": "x",
             "place": 0.0,
-            "at": "policy before",
             "value": 50.0,
             "low": 25.0,
             "high": 75.0,
-            "shown": "50.0 [25.0, 75.0]",
+            "tip": "x, policy before: 50.0 [25.0, 75.0]",
         },
-        {"label": "x", "place": 1.0, "at": 'policy it\'s "after"', "value": 12.5, "shown": "12.5"},
+        {"label": "x", "place": 1.0, "value": 12.5, "tip": 'x, policy it\'s "after": 12.5'},
     ]
     assert [row["place"] for row in rows_of(drawn, "rule")] == [0.0]
 

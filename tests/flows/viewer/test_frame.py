@@ -101,6 +101,17 @@ def test_what_is_not_here_is_said(tmp_path: Path, tab: Any) -> None:
     assert "0 of 2 groups are in the file" in tab.get_by_role("list", name="What is not here").text_content()
 
 
+def test_a_group_that_is_not_here_says_why(url: str, tmp_path: Path, tab: Any) -> None:
+    run = make_run(tmp_path / "run")
+    save_report(make_report([run], max_megabytes=1e-4), tmp_path / "small.html")
+    for place in ("#/round/0/prompt/a", "#/round/0/prompt/a/sample/0"):
+        show(tab, (tmp_path / "small.html").as_uri() + place)
+        assert tab.get_by_role("heading", name="Left out of this file").is_visible()
+        assert tab.get_by_text(f"mopd view {run.address}", exact=True).is_visible()
+    show(tab, f"{url}#/round/0/prompt/a/sample/77")
+    assert tab.get_by_text("Round 0 has no such rollout of prompt a.").is_visible()
+
+
 def test_of_several_runs_one_is_chosen(tmp_path: Path, tab: Any) -> None:
     runs = [make_run(tmp_path / name) for name in ("one", "two")]
     show(tab, write_report(runs, tmp_path / "report.html").as_uri())

@@ -9,12 +9,15 @@ from pathlib import Path
 import pytest
 
 from flows.cli import main
+from flows.report.report import Report
+from flows.report.table import Table
 from flows.viewer.file import make_report, write_report
 from flows.viewer.page.html import APP, SCRIPTS, page
 from flows.viewer.page.libraries import libraries, notices
 from mopd.errors import InputError
 from mopd.settings import parse_settings
 from storage.runs import RunFolder
+from tests.object_servers import ENVIRONMENT, moto, new_bucket
 from tests.storage.storage_samples import fill
 
 
@@ -91,6 +94,25 @@ def test_damaged_shards_are_left_out_and_said(run: RunFolder, capsys: pytest.Cap
     (line,) = capsys.readouterr().err.splitlines()
     assert line.startswith("mopd: verdicts/")
     assert line.removeprefix("mopd: ") in Path("report.html").read_text()
+
+
+def test_a_run_in_a_bucket_is_read_there(run: RunFolder, monkeypatch: pytest.MonkeyPatch) -> None:
+    with moto() as endpoint:
+        for name, value in {**ENVIRONMENT, "AWS_ENDPOINT_URL": endpoint}.items():
+            monkeypatch.setenv(name, value)
+        far = RunFolder.create(f"s3://{new_bucket(endpoint)}/runs/far", {"settings": run.document["settings"]})
+        fill(far)
+        assert main(["report", far.address]) == 0
+    html = Path("report.html").read_text()
+    assert f'"address":"{far.address}"' in html and '"far/0/a":' in html
+
+
+def test_what_was_measured_is_told_from_runs(run: RunFolder, capsys: pytest.CaptureFixture[str]) -> None:
+    Report("Ratings", ["All is well."], [], Table([], [])).write(Path("measured"))
+    assert main(["report", "run", "measured"]) == 0
+    assert '"measures":1' in Path("report.html").read_text()
+    assert main(["report", "measured"]) == 2
+    assert capsys.readouterr().err == "mopd: measured: holds what was measured; name a run, too\n"
 
 
 def test_runs_of_one_name_are_told_apart(run: RunFolder, tmp_path: Path) -> None:

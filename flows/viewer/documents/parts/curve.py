@@ -64,25 +64,24 @@ def curve_document(curves: Mapping[str, Curve]) -> Json:
 
 def curve_figure(curves: Mapping[str, Curve]) -> Figure:
     """A colour a run, and a shape a number; of one run a colour a number."""
-    first = next(iter(curves.values()))
-    keys = list(dict.fromkeys(column.key for curve in curves.values() for column in curve.columns))
-    several = len(curves) > 1
+    first, several = next(iter(curves.values())), len(curves) > 1
+    most = max(len(curve.columns) for curve in curves.values())
     series = [
         Series(
-            _label(run if several else "", column.title if len(keys) > 1 or not several else ""),
+            ", ".join([*([run] if several else []), *([column.title] if most > 1 or not several else [])]),
             curve.points(column),
-            color=index if several else keys.index(column.key),
-            shape=SHAPES[keys.index(column.key) % len(SHAPES)] if several else "circle",
-            dashed=several and keys.index(column.key) > 0,
+            color=number if several else index,
+            shape=SHAPES[index % len(SHAPES)] if several else SHAPES[0],
+            dashed=several and index > 0,
         )
-        for index, (run, curve) in enumerate(curves.items())
-        for column in curve.columns
+        for number, (run, curve) in enumerate(curves.items())
+        for index, column in enumerate(curve.columns)
     ]
     looks = next((column for curve in curves.values() for column in curve.columns), Column(""))
     panel = Panel(
         series,
         places_label=first.table.columns[0].title,
-        values_label=looks.title if len(keys) == 1 else looks.unit.strip(),
+        values_label=looks.title if most == 1 else looks.unit.strip(),
         limits=first.limits,
         marks=first.marks,
         scale=looks.scale,
@@ -99,12 +98,8 @@ def curve_table(curves: Mapping[str, Curve]) -> Table:
     if len(curves) == 1:
         return first
     columns = list({column.key: column for curve in curves.values() for column in curve.table.columns}.values())
-    rows: list[Row] = [{"run": run, **row} for run, curve in curves.items() for row in curve.table.rows]
+    rows: list[Row] = [{**row, "run": run} for run, curve in curves.items() for row in curve.table.rows]
     return Table([Column("run"), *columns], rows)
-
-
-def _label(run: str, number: str) -> str:
-    return ", ".join(part for part in (run, number) if part)
 
 
 def _estimate(value: Value | None) -> Estimate:

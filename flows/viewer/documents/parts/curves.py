@@ -24,7 +24,7 @@ _STEPS = """
 SELECT
     step, round, loss, distill_loss, policy_loss, kl, grad_norm, learning_rate,
     importance_mean, importance_max, importance_clipped, tokens, seconds, skipped
-FROM updates ORDER BY step
+FROM updates ORDER BY round, step
 """
 
 

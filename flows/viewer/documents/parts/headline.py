@@ -10,7 +10,7 @@ from flows.report.status.text import evaluation_table
 from flows.runtime.console import clock
 from flows.viewer.documents.viewed import Json, ViewedRun
 from mopd.measures.comparison import outcome_of, paired_difference
-from mopd.measures.estimate import Estimate
+from mopd.measures.estimate import Estimate, Values
 
 
 def headline(run: ViewedRun) -> list[str]:
@@ -20,7 +20,7 @@ def headline(run: ViewedRun) -> list[str]:
         return []
     rounds = [entry for entry in status["rounds"] if entry["pass_rate"] is not None]
     return [
-        *_heldout(run, [entry for entry in status["evaluations"] if entry["mean_at_k"] is not None]),
+        *_heldout(run, evaluated_policies(run)),
         *_training(rounds),
         *_teacher([entry for entry in rounds if entry["signals"] and entry["signals"]["success_auc"] is not None]),
         *_guards(status),
@@ -28,12 +28,16 @@ def headline(run: ViewedRun) -> list[str]:
     ]
 
 
-def mean_difference(run: ViewedRun, first: int, last: int) -> Estimate:
-    """Held-out mean@k of one policy minus that of another, paired by prompt."""
-    plan = RunPlan.of(run.folder)
-    parts = plan.shown_evaluations(run.folder)
-    outcomes = [outcome_of(judged_rows(run.folder, parts[version]), 1).metrics["mean"] for version in (first, last)]
-    return paired_difference({0: outcomes[1]}, {0: outcomes[0]}, **plan.settings.draws)
+def heldout_means(run: ViewedRun, policy: int) -> Values:
+    """Of each prompt that a policy was asked, the share of its replies that were right; as `mopd status` reads them."""
+    part = RunPlan.of(run.folder).shown_evaluations(run.folder)[policy]
+    return outcome_of(judged_rows(run.folder, part), 1).metrics["mean"]
+
+
+def evaluated_policies(run: ViewedRun) -> list[Json]:
+    """What the status says of those that were evaluated to the end."""
+    evaluations = run.status["evaluations"] if run.status else []
+    return [entry for entry in evaluations if entry["mean_at_k"] is not None]
 
 
 def _heldout(run: ViewedRun, evaluated: list[Json]) -> Iterator[str]:
@@ -42,22 +46,23 @@ def _heldout(run: ViewedRun, evaluated: list[Json]) -> Iterator[str]:
     first, last = evaluated[0], evaluated[-1]
     name = f"Held-out mean@{first['k']}"
     if first is last:
-        yield f"{name} of policy {first['policy']} {_mean(first)}; no other policy has been evaluated."
+        yield f"{name} of policy {first['policy']} {mean_text(first)}; no other policy has been evaluated."
         return
     rounds = f"{last['policy'] - first['policy']} rounds" if last["policy"] - first["policy"] > 1 else "1 round"
-    difference = mean_difference(run, first["policy"], last["policy"])
+    before, after = ({0: heldout_means(run, entry["policy"])} for entry in (first, last))
+    difference = paired_difference(after, before, **RunPlan.of(run.folder).settings.draws)
     told = difference.text("+.1f", 100, " points")
     told_apart = "" if first["k"] == last["k"] else f" (mean@{last['k']})"
     yield (
-        f"{name} {_mean(first)} → {_mean(last)}{told_apart} over {rounds} of training: {told}, paired over "
+        f"{name} {mean_text(first)} → {mean_text(last)}{told_apart} over {rounds} of training: {told}, paired over "
         f"{difference.num} prompts."
     )
     best = best_evaluation(evaluated)
-    if best is not None and best is not last and len(evaluated) > 2:
-        yield f"The best policy is {best['policy']}: {_mean(best)}."
+    if best is not None and best["mean_at_k"] > last["mean_at_k"] and best is not first:
+        yield f"The best policy is {best['policy']}: {mean_text(best)}."
 
 
-def _mean(entry: Json) -> str:
+def mean_text(entry: Json) -> str:
     """12.5 % [7.3, 18.2], as the table of held-out results has it."""
     return str(evaluation_table([entry]).shown()[0][f"mean@{entry['k']}"])
 

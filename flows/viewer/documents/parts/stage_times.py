@@ -9,6 +9,7 @@ from flows.plan.stage import STAGES
 from flows.report.table import Column, Table
 from flows.report.vega import PALETTE, SCHEMA
 from flows.runtime.console import clock
+from flows.viewer.documents.parts.curve import FLEXIBLE
 from flows.viewer.documents.viewed import Json, ViewedRun
 
 _STAGES = """
@@ -60,34 +61,25 @@ def _specification(rows: list[Json]) -> Json:
     there = {row["stage"] for row in rows}
     stages = [name for name in dict.fromkeys(stage.name for stage in STAGES.values()) if name in there]
     bars = [
-        {"round": row["round"], "stage": row["stage"], "seconds": row["seconds"], "shown": clock(row["seconds"])}
-        | {"order": stages.index(row["stage"])}
+        {
+            **{name: row[name] for name in ("round", "stage", "seconds")},
+            "order": stages.index(row["stage"]),
+            "tip": f"{row['stage']}, round {row['round']}: {clock(row['seconds'])}",
+        }
         for row in rows
     ]
-    color = {
-        "field": "stage",
-        "type": "nominal",
-        "sort": stages,
-        "legend": {"orient": "bottom", "title": None, "columns": 5},
-    }
-    color |= {"scale": {"domain": stages, "range": [PALETTE[index % len(PALETTE)] for index in range(len(stages))]}}
-    tips = [{"field": name, "type": "nominal"} for name in ("stage", "round", "shown")]
-    return {
+    colors = {"domain": stages, "range": [PALETTE[index % len(PALETTE)] for index in range(len(stages))]}
+    legend = {"orient": "bottom", "title": None, "columns": 5}
+    rounds = {"type": "ordinal", "title": "round, or policy that was evaluated", "axis": {"labelAngle": 0}}
+    return FLEXIBLE | {
         "$schema": SCHEMA,
         "data": {"values": bars},
         "mark": {"type": "bar"},
-        "width": "container",
-        "height": 215,
         "encoding": {
-            "x": {
-                "field": "round",
-                "type": "ordinal",
-                "title": "round, or policy that was evaluated",
-                "axis": {"labelAngle": 0},
-            },
+            "x": {"field": "round", **rounds},
             "y": {"field": "seconds", "type": "quantitative", "title": "seconds", "axis": {"tickCount": 6}},
-            "color": color,
+            "color": {"field": "stage", "type": "nominal", "scale": colors, "legend": legend},
             "order": {"field": "order", "type": "quantitative"},
-            "tooltip": tips,
+            "tooltip": {"field": "tip", "type": "nominal"},
         },
     }

@@ -38,12 +38,12 @@ async function nodeOf({ route, place }) {
   try {
     return await route.show(place, source);
   } catch (error) {
-    return messagePage(String(error.message ?? error), "problem");
+    return messagePage(shownText(String(error.message ?? error)), "problem");
   }
 }
 
-function messagePage(text, kind) {
-  return el("article", {}, el("h1", {}, "Nothing to show"), el("p", { class: kind }, shownText(text)));
+function messagePage(parts, kind) {
+  return el("article", {}, el("h1", {}, "Nothing to show"), el("p", { class: kind }, parts));
 }
 
 /** Whether only the question behind the address differs: an order, a filter. */
@@ -87,12 +87,17 @@ function drawFoot() {
     el("p", {}, made ? `written by mopd ${version}, ${made} · ` : `served by mopd ${version} · `, el("a", { href: "#/libraries" }, "libraries and licences")));
 }
 
-/** What stands in the place of a document that the file was too small for. */
+/** What stands in the place of a group that isn't here, be it that the file was too small for it, or that there is none. */
 function leftOut({ run, round, prompt }) {
+  const name = el("bdi", {}, shownText(prompt));
+  if (source.isLive || source.directory.left_out.length === 0) {
+    return messagePage(["Round ", round, " has no such rollout of prompt ", name, "."], "missing");
+  }
   const address = source.directory.runs.find((one) => one.id === run)?.address ?? "RUN";
   return el("article", {},
     el("h1", {}, "Left out of this file"),
-    el("p", { class: "missing" }, `Round ${round} of prompt `, el("bdi", {}, shownText(prompt ?? "")), " is not in this file, which holds as many groups as fit. To see it: ", el("code", {}, shownText(`mopd view ${address}`))));
+    el("p", { class: "missing" }, `Round ${round} of prompt `, name, " is not in this file, which holds as many groups as fit. To see it:"),
+    el("p", {}, el("code", {}, shownText(`mopd view ${address}`))));
 }
 
 addEventListener("DOMContentLoaded", start);

@@ -61,7 +61,7 @@ function groupWays(run, group, asked) {
   const chips = asked.map((one, index) => el("a", {
     class: "chip", href: href(["round", one[0], "prompt", group.prompt_id], run),
     "aria-current": index === here ? "page" : null, "data-key": { [here - 1]: "[", [here + 1]: "]" }[index] ?? null,
-  }, svg("svg", { class: "strip", width: 8, height: 16, "aria-hidden": "true" }, passBar(one, 0, 8, 16)), ` round ${one[0]}: ${passWords(one)}`));
+  }, svg("svg", { class: "pass-strip", width: 8, height: 16, "aria-hidden": "true" }, passBar(one, 0, 8, 16)), ` round ${one[0]}: ${passWords(one)}`));
   return el("nav", { class: "row", "aria-label": "Other groups" },
     way(group.previous, "p", "← prompt before"), way(group.next, "n", "next prompt →"), el("span", { class: "row chips" }, chips));
 }
@@ -73,8 +73,7 @@ function groupFacts(group) {
 
 function messagesPanel(messages) {
   if (messages.length === 0) return el("p", { class: "missing" }, "The prompt's row is not there.");
-  return el("section", { class: "panel messages", "aria-label": "The prompt" },
-    messages.map(({ role, content }) => el("div", { class: "message" }, el("p", { class: "role" }, shownText(role)), longText(content))));
+  return el("section", { "aria-label": "The prompt" }, messageList(messages));
 }
 
 /** One group, or two beside each other. */

@@ -31,7 +31,7 @@ function mapOf(run, rows, rounds, filtered) {
   if (rows.length === 0) return el("p", { class: "missing" }, "No prompt is left.");
   const line = el("p", { class: "map-line", role: "status" }, MAP_HELP);
   const isWide = innerWidth > 600;
-  const about = `${isWide ? "Prompts from left to right, rounds from top to bottom" : "Prompts from top to bottom, rounds from left to right"}`;
+  const about = isWide ? "Prompts from left to right, rounds from top to bottom" : "Prompts from top to bottom, rounds from left to right";
   const which = filtered > rows.length ? `the first ${rows.length} of ${filtered} prompts` : `${rows.length} prompts`;
   return [
     el("p", { class: "legend" }, `${about}: ${which}, in the table's order.`),
@@ -51,25 +51,20 @@ function mapLegend() {
 function drawMap(run, rows, rounds, { isWide, say }) {
   const cells = mapCells(rows, rounds);
   const size = mapSize(rows.length, rounds.length, isWide);
-  const at = (cell) => (isWide ? [cell.column, cell.line] : [cell.line, cell.column]);
   const cursor = svg("rect", { class: "cursor", visibility: "hidden", width: size.width, height: size.height });
-  const boxes = cells.map((cell, index) => mapBox(cell, index, at(cell), size));
-  const [across, down] = isWide ? [rows.length, rounds.length] : [rounds.length, rows.length];
-  const [width, height] = [size.left + across * size.width + 1, size.top + down * size.height + 1];
-  const drawing = svg("svg", { class: "map-cells", width, height, viewBox: `0 0 ${width} ${height}`, "aria-hidden": "true" }, mapHatch(), roundLabels(rounds, size, isWide), boxes, cursor);
   let chosen = -1;
   const choose = (index) => {
     chosen = index;
-    const [x, y] = at(cells[index]);
-    fill(cursor, { visibility: "visible", x: size.left + x * size.width, y: size.top + y * size.height }, []);
+    const [x, y] = cornerOf(cells[index], size);
+    fill(cursor, { visibility: "visible", x, y }, []);
     say(cellWords(cells[index]));
   };
-  const open = (cell) => go(["round", cell.asked[0], "prompt", cell.row.prompt_id], run);
-  const indexOf = (event) => event.target.dataset?.cell;
+  const open = ({ row, asked }) => go(["round", asked[0], "prompt", row.prompt_id], run);
+  const pointed = (event, act) => event.target.dataset?.cell !== undefined && act(Number(event.target.dataset.cell));
   return el("div", {
     class: "map-frame", tabindex: "0", role: "application", "aria-label": "Map of prompts and rounds; arrow keys go from group to group, Enter opens one",
-    onpointermove: (event) => indexOf(event) !== undefined && choose(Number(indexOf(event))),
-    onclick: (event) => indexOf(event) !== undefined && open(cells[indexOf(event)]),
+    onpointermove: (event) => pointed(event, choose),
+    onclick: (event) => pointed(event, (index) => open(cells[index])),
     onkeydown: (event) => {
       if (event.key === "Enter" && chosen >= 0) open(cells[chosen]);
       const next = event.key.startsWith("Arrow") ? nextCell(cells, chosen, event.key, isWide) : null;
@@ -77,7 +72,14 @@ function drawMap(run, rows, rounds, { isWide, say }) {
       event.preventDefault();
       choose(next);
     },
-  }, drawing);
+  }, mapDrawing(cells, rounds, size, cursor));
+}
+
+function mapDrawing(cells, rounds, size, cursor) {
+  const { across, down, left, top, width, height } = size;
+  const [wide, high] = [left + across * width + 1, top + down * height + 1];
+  return svg("svg", { class: "map-cells", width: wide, height: high, viewBox: `0 0 ${wide} ${high}`, "aria-hidden": "true" },
+    mapHatch(), roundLabels(rounds, size), cells.map((cell, index) => mapBox(cell, index, size)), cursor);
 }
 
 /** What fills cells of groups that nobody judged. */
@@ -91,27 +93,34 @@ function mapCells(rows, rounds) {
   return rows.flatMap((row, column) => row.rounds.map((asked) => ({ row, asked, column, line: lines.get(asked[0]) })));
 }
 
+/** Cells across and down, and their measures; prompts stand from left to right where that `isWide` enough. */
 function mapSize(numPrompts, numRounds, isWide) {
   const [left, top] = isWide ? [56, 1] : [1, 16];
+  const [across, down] = isWide ? [numPrompts, numRounds] : [numRounds, numPrompts];
   const room = isWide ? 1120 : innerWidth - 60;
-  const width = Math.max(5, Math.min(36, Math.floor((room - left) / (isWide ? numPrompts : numRounds))));
-  return { left, top, width, height: isWide ? Math.max(14, Math.min(28, width)) : 14 };
+  const width = Math.max(5, Math.min(36, Math.floor((room - left) / across)));
+  return { isWide, left, top, across, down, width, height: isWide ? Math.max(14, Math.min(28, width)) : 14 };
 }
 
-function mapBox(cell, index, [x, y], { left, top, width, height }) {
+function cornerOf({ column, line }, { isWide, left, top, width, height }) {
+  const [x, y] = isWide ? [column, line] : [line, column];
+  return [left + x * width, top + y * height];
+}
+
+function mapBox(cell, index, size) {
   const rate = passRate(cell.asked);
-  const [startX, startY] = [left + x * width, top + y * height];
+  const [x, y] = cornerOf(cell, size);
+  const { width, height } = size;
   const box = svg("rect", {
-    class: rate === null ? "unjudged" : "rate", style: rate === null ? {} : passStyle(rate),
-    x: startX + 0.5, y: startY + 0.5, width: width - 1, height: height - 1, "data-cell": String(index),
+    class: `${rate === null ? "unjudged" : "rate"}${width < 10 ? " thin" : ""}`, style: rate === null ? {} : passStyle(rate),
+    x: x + 0.5, y: y + 0.5, width: width - 1, height: height - 1, "data-cell": String(index),
   });
   if (width < 22 || rate === null) return box;
-  const place = { x: startX + width / 2, y: startY + height / 2 };
-  return [box, svg("text", { class: rate >= 0.8 ? "on-full" : "on-empty", ...place }, String(cell.asked[1]))];
+  return [box, svg("text", { class: rate >= 0.8 ? "on-full" : "on-empty", x: x + width / 2, y: y + height / 2 }, String(cell.asked[1]))];
 }
 
 /** The rounds' numbers, as many as have room. */
-function roundLabels(rounds, { left, top, width, height }, isWide) {
+function roundLabels(rounds, { isWide, left, top, width, height }) {
   const every = isWide ? 1 : Math.ceil(28 / width);
   return rounds.map((round, index) => {
     if (index % every) return null;

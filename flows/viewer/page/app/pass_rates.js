@@ -13,7 +13,7 @@ function passStrip(asked, rounds) {
   const step = Math.max(2, Math.min(12, Math.floor(132 / rounds.length)));
   const [width, height] = [rounds.length * step, 22];
   const place = new Map(rounds.map((round, index) => [round, index * step]));
-  return svg("svg", { class: "strip", role: "img", "aria-label": stripWords(asked), width, height, viewBox: `0 0 ${width} ${height}` },
+  return svg("svg", { class: "pass-strip", role: "img", "aria-label": stripWords(asked), width, height, viewBox: `0 0 ${width} ${height}` },
     asked.map((one) => passBar(one, place.get(one[0]), step > 3 ? step - 1 : step, height)));
 }
 

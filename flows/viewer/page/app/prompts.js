@@ -53,7 +53,7 @@ function promptColumns({ rounds, datasets }) {
 }
 
 function promptName({ prompt_id, question }) {
-  return el("span", { class: "prompt-name" }, question && oneLine(question, 120), el("bdi", { class: "faint" }, shownText(prompt_id)));
+  return el("span", { class: "prompt-name" }, question && oneLine(question, 120), el("span", { class: "faint" }, oneLine(prompt_id)));
 }
 
 /** The pass rate of the last round that was judged, behind that of the first. */

@@ -84,7 +84,7 @@ const roleName = (role) => role.replaceAll("_", " ");
 /** A peer by its role, linked to its reply; where it is from, if not from this group. */
 function peerLink(run, group, peer) {
   const remarks = peerRemarks(group, peer);
-  const text = [`${roleName(peer.role)}${peer.sample === null ? "" : ` ${peer.sample}`}`, remarks.length > 0 && ` (${remarks.join(", ")})`];
+  const text = [`${roleName(peer.role)}${peer.sample === null ? "" : ` ${peer.sample}`}`, remarks.length > 0 && [" (", el("bdi", {}, shownText(remarks.join(", "))), ")"]];
   if (peer.sample === null) return el("span", {}, text); // the task's own solution is no rollout
   return el("a", { href: href(replyPlace(peer, peer.sample), run) }, text);
 }

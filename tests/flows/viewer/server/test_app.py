@@ -202,3 +202,13 @@ def test_what_can_be_asked(client: TestClient) -> None:
     limit = next(one for one in offered["queries"] if one["name"] == "most_shown_peers")["parameters"][-1]
     assert limit == {"name": "limit", "kind": "integer", "about": "at most so many", "default": "20"}
     assert offered["tables"][0]["name"] == "episodes"
+
+
+def test_runs_are_compared_that_are_named(tmp_path: Path, serve: Callable[[ServedRuns], TestClient]) -> None:
+    for name in ("a", "b", "c"):
+        make_run(tmp_path / name)
+    client = serve(ServedRuns([str(tmp_path)]))
+    document = client.get("/api/pairs", params={"runs": '["c", "a"]'}).json()
+    assert [run["id"] for run in document["runs"]] == ["c", "a"]
+    assert document["prompts"]["trained"]["num"] == 2
+    assert client.get("/api/pairs", params={"runs": '["c"]'}).json() is None

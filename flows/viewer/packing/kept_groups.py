@@ -9,9 +9,9 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from typing import NamedTuple
 
-from flows.viewer.contents import Kept, document_key, group_contents
 from flows.viewer.documents.viewed import ViewedRun
-from flows.viewer.packer import Packer
+from flows.viewer.packing.contents import Kept, document_key, group_contents
+from flows.viewer.packing.packer import Packer
 
 FIRST_TURN = 8
 """Groups of each round that are packed to see how many bytes a group takes."""

@@ -9,7 +9,7 @@ import math
 import random
 from typing import Any
 
-from flows.viewer.packer import BLOCK_BYTES, Packer
+from flows.viewer.packing.packer import BLOCK_BYTES, Packer
 
 
 def unpacked(packer: Packer, number: int) -> Any:

@@ -8,12 +8,12 @@ from typing import Any
 
 import pytest
 
-from flows.viewer import contents
 from flows.viewer.documents.viewed import ViewedRun
-from flows.viewer.kept_groups import FIRST_TURN, pack_groups
-from flows.viewer.packer import Packer
+from flows.viewer.packing import contents
+from flows.viewer.packing.kept_groups import FIRST_TURN, pack_groups
+from flows.viewer.packing.packer import Packer
 from storage.runs import RunFolder
-from tests.flows.viewer.test_packer import noise
+from tests.flows.viewer.packing.test_packer import noise
 from tests.storage.storage_samples import commit, make_rows
 
 PROMPTS = tuple(f"p{number:02d}" for number in range(20))
@@ -41,7 +41,7 @@ def kilobytes(run: ViewedRun, round: int, prompts: Sequence[str]) -> Iterator[tu
 @pytest.mark.parametrize("max_bytes", [20e3, 60e3])
 def test_each_round_keeps_its_share(run: ViewedRun, max_bytes: float, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(contents, "OF_GROUPS", {"group": kilobytes})
-    monkeypatch.setattr("flows.viewer.packer.BLOCK_BYTES", 3000)
+    monkeypatch.setattr("flows.viewer.packing.packer.BLOCK_BYTES", 3000)
     packer = Packer(max_bytes)
     said: list[tuple[int, int]] = []
     kept = pack_groups(run, packer, lambda done, of: said.append((done, of)))

@@ -1,0 +1,144 @@
+"""The run's first screen: its numbers are those of `mopd status` and of SQL, and what is missing says why."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+import vl_convert
+
+from flows.report.status.state import run_status
+from flows.viewer.documents.overview import overview
+from flows.viewer.documents.viewed import ViewedRun
+from mopd.settings import parse_settings
+from storage.lookup import manifests
+from storage.runs import RunFolder
+from tests.flows.plan.test_plan import run_of
+from tests.flows.viewer.run_samples import make_run
+from tests.storage.storage_samples import commit, fill, make_rows
+
+
+@pytest.fixture
+def run(tmp_path: Path) -> ViewedRun:
+    return ViewedRun(make_run(tmp_path / "run"), "run")
+
+
+def curves_of(document: dict[str, Any]) -> dict[str, dict[str, Any]]:
+    return {curve["name"]: curve for curve in document["curves"]}
+
+
+def column(curve: dict[str, Any], title: str) -> list[Any]:
+    place = curve["table"]["columns"].index(title)
+    cells = [row[place] for row in curve["table"]["rows"]]
+    return [cell["value"] if isinstance(cell, dict) else cell for cell in cells]
+
+
+def drawn(curve: dict[str, Any], label: str) -> list[float]:
+    """What the points of a line say, as they are shown."""
+    points = [layer for layer in curve["figure"]["layer"] if layer["mark"]["type"] == "point"]
+    return [row["value"] for layer in points for row in layer["data"]["values"] if row["label"] == label]
+
+
+def test_the_headline_has_intervals_and_says_of_how_many_prompts(run: ViewedRun) -> None:
+    assert overview(run)["headline"][:2] == [
+        "Held-out mean@2 0.0 % [0.0, 0.0] → 100.0 % [100.0, 100.0] over 2 rounds of training: "
+        "+100.0 points [+100.0, +100.0], paired over 2 prompts.",
+        "On training prompts, from round 0 to 1: 100.0 % → 100.0 % of replies right; 0 of 2 → 0 of 2 groups with both "
+        "outcomes.",
+    ]
+
+
+def test_curves_are_what_status_and_sql_say(run: ViewedRun) -> None:
+    curves, status = curves_of(overview(run)), run_status(run.folder)
+    assert column(curves["heldout"], "mean@2") == [entry["mean_at_k"] for entry in status["evaluations"]] == [0, 1, 1]
+    assert drawn(curves["heldout"], "mean@2") == [0.0, 100.0, 100.0]
+    assert column(curves["success"], "pass rate") == [entry["pass_rate"] for entry in status["rounds"]]
+    updates = run.ask("SELECT loss, grad_norm, importance_max FROM updates ORDER BY round, step")
+    assert drawn(curves["loss"], "loss") == [row["loss"] for row in updates]
+    assert drawn(curves["gradient"], "gradient norm") == [row["grad_norm"] for row in updates]
+    assert drawn(curves["importance"], "largest") == [row["importance_max"] for row in updates]
+    lengths = run.ask("SELECT round, avg(num_tokens) AS length FROM rollouts GROUP BY round ORDER BY round")
+    assert drawn(curves["length"], "mean length") == [row["length"] for row in lengths] == [3.0, 3.0]
+
+
+def test_all_that_is_drawn_is_drawn_without_a_browser(run: ViewedRun) -> None:
+    for name, curve in curves_of(overview(run)).items():
+        if curve["figure"]:
+            svg = vl_convert.vegalite_to_svg({**curve["figure"], "width": 300}, allowed_base_urls=[])
+            assert 'role="graphics-symbol"' in svg, name
+
+
+def test_parts_of_the_loss_are_drawn_where_they_say_more_than_it_does(run: ViewedRun) -> None:
+    assert {row["label"] for row in _points(curves_of(overview(run))["loss"])} == {
+        "loss",
+        "distillation",
+        "policy gradient",
+    }
+
+
+def _points(curve: dict[str, Any]) -> list[dict[str, Any]]:
+    return [
+        row for layer in curve["figure"]["layer"] if layer["mark"]["type"] == "point" for row in layer["data"]["values"]
+    ]
+
+
+def test_settings_tell_what_differs_from_the_defaults(run: ViewedRun) -> None:
+    settings = overview(run)["settings"]
+    assert settings["changed"]["columns"] == ["setting", "value", "default"]
+    assert ["rounds", "2", "4"] in settings["changed"]["rows"]
+    assert ["seed", "0"] in settings["all"]["rows"]
+
+
+def test_guards_say_what_they_measured(run: ViewedRun) -> None:
+    guards = overview(run)["guards"]
+    row = dict(zip(guards["columns"], guards["rows"][0]))
+    assert (row["policy"], row["guard"], row["breached"], row["action"]) == (0, "entropy", "breached", "warn")
+
+
+def test_how_it_ended(tmp_path: Path, run: ViewedRun) -> None:
+    assert overview(run)["state"] == {"kind": "finished", "text": "finished"}
+    empty = overview(ViewedRun(run_of(tmp_path / "empty")[0], "empty"))
+    assert empty["state"] == {"kind": "unfinished", "text": "not finished, and nobody runs it"}
+    assert {curve["missing"] for curve in empty["curves"]} == {
+        "The run evaluates no policy.",
+        "No round has been judged yet.",
+        "No optimizer step has been made yet.",
+        "Nothing has been sampled yet.",
+        "No round has measured it yet.",
+        "No stage has noted its time.",
+    }
+
+
+def test_a_run_that_is_worked_on_is_going_on(tmp_path: Path) -> None:
+    folder, _ = run_of(tmp_path / "run")
+    with folder.store.hold():
+        state = overview(ViewedRun(folder, "run"))["state"]
+    assert state["kind"] == "running"
+    assert state["text"].startswith("run by ")
+
+
+def test_rows_that_mopd_run_did_not_make_are_shown(tmp_path: Path) -> None:
+    folder = RunFolder.create(tmp_path / "rows", {"settings": parse_settings({}).model_dump(mode="json")})
+    fill(folder)
+    document = overview(ViewedRun(folder, "rows"))
+    assert document["state"]["text"] == "not made by mopd run: it has no plan"
+    assert drawn(curves_of(document)["loss"], "loss") == [0.7, 0.7]
+    assert document["headline"] == []
+
+
+def test_of_a_damaged_shard_the_rest_is_shown(run: ViewedRun) -> None:
+    damaged = manifests(run.folder, "updates")[0]
+    (run.folder.path / damaged.file).write_bytes(b"no parquet")
+    document = overview(run)
+    assert len(drawn(curves_of(document)["loss"], "loss")) == 2
+    assert any("updates" in line for line in document["problems"])
+
+
+def test_what_is_no_number_is_missing(tmp_path: Path) -> None:
+    folder = RunFolder.create(tmp_path / "nan", {"settings": {}})
+    commit(folder, "updates", [{**row, "loss": float("nan")} for row in make_rows("updates", folder.run_id)])
+    document = overview(ViewedRun(folder, "nan"))
+    assert column(curves_of(document)["loss"], "loss") == [None, None]
+    json.dumps(document, allow_nan=False)
