@@ -11,10 +11,10 @@ from flows.viewer.documents.overview import overview
 from flows.viewer.documents.paging import PageRequest
 from flows.viewer.documents.pairs import pairs
 from flows.viewer.documents.prompts import prompt_filters, prompts_page
-from flows.viewer.documents.rollout import rollout_document
-from flows.viewer.documents.rollouts import rollouts, rounds
+from flows.viewer.documents.rollouts.rollout import rollout_document
+from flows.viewer.documents.rollouts.table import rollouts, rounds
+from flows.viewer.documents.rollouts.vocabulary import vocabulary
 from flows.viewer.documents.viewed import Json, ViewedRun
-from flows.viewer.documents.vocabulary import vocabulary
 from mopd.errors import InputError
 
 
