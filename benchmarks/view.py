@@ -6,8 +6,8 @@ The run is made up, as by `sql_scale.py`, with the index that `mopd run` leaves.
 first answer that it gives to a question of a kind, and takes in what is kept from then on; `again` is the best of
 `--repeats` of others of the same kind: another page, group, rollout or round. Seconds are by the clock, and, as `cpu`,
 of the server's CPU (first, again), which other work on the machine changes less. Before it is asked, the server makes
-what it keeps of a big run: `ready` says what that took. Views are gone to from another one; seconds until what they show
-stands there. Memory is the server's peak.
+what it keeps of a big run: `ready` says what that took. Views are gone to from another one; seconds until what they
+show stands there. Memory is the server's peak.
 """
 
 from __future__ import annotations
