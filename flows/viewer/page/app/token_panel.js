@@ -13,7 +13,7 @@ function tokenHead(reply, position) {
   const part = count > 1 && [" · part ", position - first + 1, " of ", tokenName(text)];
   return el("div", {},
     el("p", { class: "token-head", role: "status" }, tokenName(tokenText(id, reply.words)), " ", el("span", { class: `opinion ${shade(reply.shiftAt(position))}` }, opinion(reply.shiftAt(position)))),
-    el("p", { class: "faint" }, `token ${position + 1} of ${number(reply.length, 9)} · id ${id}`, part, reply.words.special.has(id) && " · special"));
+    el("p", { class: "faint" }, `token ${number(position + 1, 9)} of ${number(reply.length, 9)} · id ${id}`, part, reply.words.special.has(id) && " · special"));
 }
 
 /** Log-probability and probability by each model. */
