@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from flows.viewer.documents import rollout as documents
+from flows.viewer.documents.rollouts import rollout as documents
 from flows.viewer.documents.rollouts.reading import top_tokens
 from flows.viewer.documents.rollouts.rollout import rollout_document, rollout_documents
 from flows.viewer.documents.viewed import ViewedRun
