@@ -8,15 +8,14 @@ from datetime import datetime
 from functools import partial
 from typing import Any
 
-from flows.folder.guards import read_guards
 from flows.plan.guards import SAMPLED, TRAINED, needed_guards
 from flows.plan.run import RunPlan
-from flows.plan.shard import Shard
 from flows.report.status.state import run_status
 from flows.trackers.completions import read_completions
 from flows.trackers.numbers import evaluation_numbers, guard_numbers, round_numbers, update_points
-from flows.trackers.tracker import ROUND, Chapter, Point, Row
+from flows.trackers.tracker import ROUND, Chapter, Point
 from storage.runs import RunFolder
+from storage.shards import Manifest, read_rows
 
 
 @dataclass(frozen=True)
@@ -43,9 +42,9 @@ def outlines(folder: RunFolder) -> Iterator[Outline]:
             name = f"evaluation {version}"
             yield Outline(name, key, partial(_evaluation, name, evaluations[version]))
         for shard in needed_guards(plan, folder, version):
-            if rows := read_guards(folder, [shard]):
+            if (manifest := shard.find(folder)) is not None:
                 name = f"{_ASKED[shard.shard]} {version}"
-                yield Outline(name, key, partial(_guards, name, folder, shard, rows))
+                yield Outline(name, key, partial(_guards, name, folder, manifest))
         if version < len(plan.rounds) and status["rounds"][version]["finished"]:
             name, num_completions = f"round {version}", plan.settings.report.completions
             read = partial(_round, name, folder, status["rounds"][version], num_completions)
@@ -57,10 +56,10 @@ def _evaluation(name: str, entry: dict[str, Any]) -> Chapter:
     return Chapter(name, version, _seconds(entry["ended"]), [Point(ROUND, version, evaluation_numbers(entry))])
 
 
-def _guards(name: str, folder: RunFolder, shard: Shard, rows: list[Row]) -> Chapter:
-    manifest = shard.find(folder)
-    assert manifest is not None, "its rows were read"
-    return Chapter(name, shard.round, _seconds(manifest.created), [Point(ROUND, shard.round, guard_numbers(rows))])
+def _guards(name: str, folder: RunFolder, manifest: Manifest) -> Chapter:
+    version = manifest.round
+    points = [Point(ROUND, version, guard_numbers(read_rows(folder, manifest)))]
+    return Chapter(name, version, _seconds(manifest.created), points)
 
 
 def _round(name: str, folder: RunFolder, entry: dict[str, Any], num_completions: int) -> Chapter:

@@ -21,7 +21,8 @@ class TensorBoard:
 
     def __init__(self, run: TrackedRun) -> None:
         self._run, self._num_chapters = run, run.num_chapters
-        self._put(0, "settings", lambda writer: writer.add_text("settings", settings_text(run.settings), 0))
+        if not run.num_chapters:  # later, TensorBoard has read that file
+            self._put(0, "settings", lambda writer: writer.add_text("settings", settings_text(run.settings), 0))
 
     def write(self, chapter: Chapter) -> None:
         """Its event file."""

@@ -17,7 +17,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from itertools import groupby
 from operator import itemgetter
 
-from flows.viewer.documents.sql import one_of
+from flows.viewer.documents.paging import one_of
 from flows.viewer.documents.viewed import Json, ViewedRun
 from mopd.models.chat_template import with_system_prompt
 

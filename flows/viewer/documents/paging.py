@@ -1,9 +1,9 @@
-"""Which rows of a table a page asks for."""
+"""Which rows of a table are asked for: as a page asks, and as SQL is asked, values bound."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -59,3 +59,12 @@ class PageRequest:
                 raise InputError(f"rows can't be filtered by {column}; columns: {', '.join(columns)}")
         conditions = [f"{column} IS NOT DISTINCT FROM $is_{column}" for column in self.filters]
         return " AND ".join(conditions) or "true", {f"is_{column}": value for column, value in self.filters.items()}
+
+
+def one_of(column: str, values: Iterable[Any]) -> tuple[str, dict[str, Any]]:
+    """The condition that a column has one of some values, and its parameters: only shards with such rows are opened.
+
+    A list that is bound as one parameter would be compared after every shard was read.
+    """
+    named = {f"{column}_{number}": value for number, value in enumerate(values)}
+    return f"{column} IN ({', '.join(f'${name}' for name in named)})" if named else "false", named

@@ -2,7 +2,8 @@
 
 What a row has, in the file's document and in a server's pages alike:
 
-- `prompt_id`, `dataset`, `question` (the last message of the user), `answer`, as of the last round that asked it
+- `prompt_id`, `dataset`, `question` (the beginning of the user's last message) and that of the `answer`, as of the last
+  round that asked it
 - `rounds`: [[round, successes, judged, rollouts], ...], of the rounds that asked it
 - `kind` of the last of them: `none`, `mixed` or `all`, by the successes among those judged; null where none is
 - `pass_rate` of the last of them that was judged, `pass_rate_first` of the first
@@ -15,8 +16,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
-from flows.viewer.documents.paging import PageRequest
-from flows.viewer.documents.sql import one_of
+from flows.viewer.documents.paging import PageRequest, one_of
 from flows.viewer.documents.viewed import Json, ViewedRun
 
 FILTERED = ("prompt_id", "dataset", "kind", "flipped")
@@ -28,6 +28,8 @@ ORDERED = (
 """Columns that rows can be put in order by."""
 COUNTED = (*ORDERED, "flipped", "rounds", "num_contexts")
 """Columns that small columns of the tables give, which are read at once."""
+SHOWN_CHARACTERS = 2_000
+"""Of a question or an answer in a row; the group has all of it, and a search of a served run looks through all."""
 MOST_SEARCHED = 5_000
 """Questions that a search of a served run reads: of so many prompts of the newest rounds."""
 
@@ -68,6 +70,7 @@ FROM turned GROUP BY prompt_id
 _KEPT = {"prompt_counts": _COUNTED}
 """Counted once: a run of a million rollouts has a hundred thousand groups."""
 _QUESTION = "coalesce([m.content FOR m IN messages IF m.role = 'user'][-1], messages[-1].content)"
+_SHOWN = f"left(answer, {SHOWN_CHARACTERS}) AS answer, left({_QUESTION}, {SHOWN_CHARACTERS}) AS question"
 _TEXTS = f"""
 SELECT prompt_id, lower(concat_ws(' ', prompt_id, dataset, answer, {_QUESTION})) AS text
 FROM prompts WHERE round >= {{first}}
@@ -79,7 +82,7 @@ def prompts(run: ViewedRun) -> Json:
     """All rows, for a page that is a file."""
     counted = run.ask("SELECT * FROM kept.prompt_counts ORDER BY prompt_id", kept=_KEPT)
     asked = run.ask(
-        f"SELECT prompt_id, answer, {_QUESTION} AS question FROM prompts "
+        f"SELECT prompt_id, {_SHOWN} FROM prompts "
         "QUALIFY row_number() OVER (PARTITION BY prompt_id ORDER BY round DESC) = 1"
     )
     return {"rows": prompt_rows(counted, asked)}
@@ -136,7 +139,7 @@ def _ask_texts(run: ViewedRun, rows: Sequence[Json]) -> list[Json]:
         one_of("round", set(last_rounds.values())),
     )
     asked = run.ask(
-        f"SELECT round, prompt_id, answer, {_QUESTION} AS question FROM prompts WHERE {ids} AND {rounds}",
+        f"SELECT round, prompt_id, {_SHOWN} FROM prompts WHERE {ids} AND {rounds}",
         **id_values,
         **round_values,
     )

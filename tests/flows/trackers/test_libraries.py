@@ -144,3 +144,18 @@ def test_what_was_sent_and_not_noted_is_there_once(
     assert Notes.read(run, name).runs == ()
     send_missing(None, silent, run.store, name)
     check(run, offline, name)
+
+
+def test_a_tensorboard_that_looks_on_sees_what_comes(run: RunFolder, monkeypatch: pytest.MonkeyPatch) -> None:
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+    accumulator = EventAccumulator(str(run.path / "trackers" / "tensorboard" / run.run_id))
+    with monkeypatch.context() as patch:
+        first(4, patch)
+        send_missing(None, silent, run.store, "tensorboard")
+    accumulator.Reload()
+    assert [event.step for event in accumulator.Scalars("round/pass_rate")] == [0]
+    send_missing(None, silent, run.store, "tensorboard")
+    accumulator.Reload()
+    assert [event.step for event in accumulator.Scalars("round/pass_rate")] == [0, 1]
+    assert len(accumulator.Tensors("settings/text_summary")) == 1

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from flows.viewer.documents.paging import MOST_ROWS, PageRequest
+from flows.viewer.documents.paging import MOST_ROWS, PageRequest, one_of
 from mopd.errors import InputError
 
 
@@ -42,3 +42,8 @@ def test_only_columns_that_there_are_become_sql() -> None:
         PageRequest(order=(("a", "down"),)).order_sql(["a"], "id")
     with pytest.raises(InputError, match="rows can't be filtered by b; columns: a"):
         request.filter_sql(["a"])
+
+
+def test_a_value_of_several_is_bound() -> None:
+    assert one_of("id", ["a", "'"]) == ("id IN ($id_0, $id_1)", {"id_0": "a", "id_1": "'"})
+    assert one_of("id", []) == ("false", {})

@@ -117,6 +117,13 @@ def test_a_search_in_many_rounds_reads_the_questions_of_the_newest(
     assert ids(prompts_page(run, PageRequest(search="lost"))) == ["lost"]
 
 
+def test_of_a_long_question_a_row_has_the_beginning(tmp_path: Path) -> None:
+    folder = make_groups(tmp_path / "run", {0: {"x" * 3000 + "end": [True]}})
+    run = ViewedRun(folder, "run")
+    assert prompts(run)["rows"][0]["question"] == f"How much is {'x' * 1988}"
+    assert prompts_page(run, PageRequest(search="xend?"))["filtered"] == 1
+
+
 def test_only_columns_that_there_are(run: ViewedRun) -> None:
     with pytest.raises(InputError, match="rows can't be put in order by question asc"):
         prompts_page(run, PageRequest(order=(("question", "asc"),)))
