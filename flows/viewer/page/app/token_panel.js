@@ -35,7 +35,7 @@ function tokenNumbers(reply, readings, position) {
 /** What the token carries of the reply's loss. */
 function tokenLoss(reply, position) {
   if (!reply.losses) return null;
-  return el("p", { class: "faint" }, `${percent(reply.shareAt(position))} of the reply's loss: ${lossName(reply.score)} ${number(reply.losses[position])} nats`);
+  return el("p", { class: "faint" }, `${percent(reply.shareAt(position))} of the reply's ${lossName(reply.score)}: ${number(reply.losses[position])} nats`);
 }
 
 const LOSS_NAMES = { divergence: "divergence", pull: "pull", likelihood: "minus log-likelihood" };
