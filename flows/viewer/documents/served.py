@@ -26,6 +26,8 @@ class Served:
     """Of the run and the parameters, by their names; None where there is none."""
     parameters: Mapping[str, Callable[[str], Any]] = field(default_factory=dict)
     """How each is read."""
+    is_kept: bool = False
+    """Whether it takes long of a big run: the last one is shown while a newer one is made. It has no parameters."""
 
     def make_for(self, run: ViewedRun, given: Mapping[str, str]) -> Json | None:
         """The document, by parameters as an address has them. Raises InputError for one that is missing or wrong."""
@@ -38,7 +40,7 @@ class Served:
 
 
 SERVED: Mapping[str, Served] = {
-    "overview": Served(overview),
+    "overview": Served(overview, is_kept=True),
     "prompt_filters": Served(prompt_filters),
     "group": Served(group_document, {"round": int, "prompt": str}),
     "rollout": Served(rollout_document, {"round": int, "prompt": str, "sample": int}),
