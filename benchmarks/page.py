@@ -128,6 +128,7 @@ def open_page(url: str, places: list[str]) -> dict[str, dict[str, float]]:
     with sync_playwright() as play:
         browser = play.chromium.launch(executable_path=chromium, args=FLAGS)
         tab = browser.new_page()
+        tab.set_default_timeout(120_000)
         opened, gone = {}, {}
         for place in places:
             tab.goto("about:blank")

@@ -160,4 +160,5 @@ def test_a_prompt_of_both_runs_leads_to_the_group_of_each(both: str, tab: Any) -
     assert [link.get_attribute("href") for link in row.get_by_role("link").all()] == [
         "#/run/first/round/1/prompt/a",
         "#/run/second/round/1/prompt/a",
+        "#/run/first/round/1/prompt/a?with=1&in=second",
     ]

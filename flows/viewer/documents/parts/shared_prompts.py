@@ -10,6 +10,9 @@ from flows.viewer.documents.viewed import Json, ViewedRun
 MOST_PROMPTS = 1000
 """In a table: those whose numbers differ most."""
 
+SOLVED = 0.5
+"""A pass rate of at least this: as the named query `flipped_prompts` has it."""
+
 _QUESTIONS = """
 SELECT prompt_id, [message.content FOR message IN messages IF message.role = 'user'][-1] AS prompt
 FROM prompts WHERE split = 'heldout' AND round = $policy
@@ -46,7 +49,8 @@ def trained(run: ViewedRun) -> Asked:
 def shared_prompts(asked: Mapping[str, Asked]) -> Json:
     """Rows of the prompts that all runs were asked; `difference`: of the last run from the first.
 
-    `num`: how many there are; rows that differ most come first, and there may be fewer of them.
+    `num`: how many there are; rows that differ most come first, and there may be fewer of them. `learnt`, `lost`: how
+    many crossed SOLVED on the way.
     """
     first, *others = asked.values()
     last = others[-1] if others else first
@@ -61,4 +65,6 @@ def shared_prompts(asked: Mapping[str, Asked]) -> Json:
         for prompt, question in shared
     ]
     rows.sort(key=lambda row: (-abs(row["difference"]), row["prompt"]))
-    return {"num": len(rows), "rows": rows[:MOST_PROMPTS]}
+    solved = [(first[key]["rate"] >= SOLVED, last[key]["rate"] >= SOLVED) for key in shared]
+    flips = {"learnt": solved.count((False, True)), "lost": solved.count((True, False))}
+    return {"num": len(rows), **flips, "rows": rows[:MOST_PROMPTS]}

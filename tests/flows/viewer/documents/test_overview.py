@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -153,3 +154,14 @@ def test_entropy_is_what_guards_noted_and_else_what_tokens_say(tmp_path: Path, m
     assert drawn(curves_of(overview(run))["entropy"], "entropy") == [0.5, 0.5]
     monkeypatch.setattr("flows.viewer.documents.parts.curves.MOST_TOKENS", 3)
     assert drawn(curves_of(overview(run))["entropy"], "entropy") == [0.5]
+
+
+def test_forks_and_reruns_say_where_they_come_from(run: ViewedRun) -> None:
+    assert run.look is not None
+    lineage = {"path": "runs/first", "run_id": "first", "round": 1, "set": ["seed=1"]}
+    redone = {"round": 1, "from": "score", "set": [], "when": "2026-11-29", "why": ""}
+    run.look = replace(run.look, status={**run.look.status, "lineage": lineage, "redone": [redone]})
+    assert overview(run)["notes"] == [
+        "forked from runs/first at round 1 with seed=1",
+        "redone from score of round 1 with the same settings, 2026-11-29",
+    ]

@@ -55,6 +55,8 @@ def test_training_prompts_are_those_of_the_last_round_that_asked(tmp_path: Path)
     trained = document_of(first, second)["prompts"]["trained"]
     assert trained == {
         "num": 1,
+        "learnt": 1,
+        "lost": 0,
         "rows": [
             {
                 "prompt": "7 + 8",
