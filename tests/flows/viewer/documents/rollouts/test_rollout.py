@@ -159,16 +159,29 @@ def test_what_the_run_has_not_come_to(tmp_path: Path) -> None:
 
 def test_a_damaged_shard_is_missing_and_told_of(tmp_path: Path) -> None:
     run = made_run(tmp_path / "run")
-    [file] = (tmp_path / "run" / "scores" / "round=0000").glob("*.parquet")
-    content = bytearray(file.read_bytes())
-    content[len(content) // 2] ^= 1
-    file.write_bytes(content)
+    damage(run, "scores")
     document = rollout_document(run, 0, "a", 0)
     assert document is not None
     [reading] = document["readings"]
     assert reading["score"] is None and reading["context"] is not None
     [line] = run.problems
     assert "scores/round=0000" in line and "damaged" in line
+
+
+def test_of_damaged_rollouts_the_others_are_there(tmp_path: Path) -> None:
+    run = made_run(tmp_path / "run")
+    damage(run, "rollouts")
+    commit(run.folder, "rollouts", make_rows("rollouts", "run", prompts=("c",)), shard=1)
+    assert [key[:2] for key in rollout_documents(run, 0, ["a", "c"])] == [("c", 0), ("c", 1)]
+    assert len(run.problems) == 1
+
+
+def damage(run: ViewedRun, table: str) -> None:
+    """Flip a bit in the middle of a table's only shard."""
+    [file] = (run.folder.path / table / "round=0000").glob("*.parquet")
+    content = bytearray(file.read_bytes())
+    content[len(content) // 2] ^= 1
+    file.write_bytes(content)
 
 
 def test_an_empty_reply(tmp_path: Path) -> None:
