@@ -8,9 +8,11 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from contextlib import contextmanager
+from contextvars import copy_context
 
 from flows.runtime.exit_code import RunStopped
 from flows.runtime.places.base import log_of
+from flows.runtime.shell import shell_command
 from flows.runtime.worker import Worker, WorkerDied, WorkerStopped, load_nothing
 from flows.trackers.send import send_missing
 from mopd.settings.report import TrackerName
@@ -51,7 +53,10 @@ class Trackers:
     def close(self) -> None:
         """Send the last of it, and wait for that, not for long."""
         self.send()
-        wait([future for sender in self._senders for future in sender.futures], END_SECONDS)
+        late = wait([future for sender in self._senders for future in sender.futures], END_SECONDS).not_done
+        for sender in self._senders:
+            if not late.isdisjoint(sender.futures):
+                sender.say(f"the run has ended, and it has not all after {END_SECONDS:.0f} s")
         self.kill()
 
     def kill(self) -> None:
@@ -74,12 +79,17 @@ class Sender:
         """Send what is new, or, where that is going on, once more behind it."""
         self.futures = [future for future in self.futures if not future.done()]
         if all(future.running() for future in self.futures):
-            self.futures.append(self._thread.submit(self._send))
+            self.futures.append(self._thread.submit(copy_context().run, self._send))  # whose log is the flow's
 
     def kill(self) -> None:
         """End the process; nothing more is sent."""
         self._thread.shutdown(wait=False, cancel_futures=True)
         self._worker.kill()
+
+    def say(self, problem: str) -> None:
+        """A line: what went wrong, and how it is sent yet."""
+        again = shell_command("track", self._folder.address, to=self._name)
+        self._say(f"tracker {self._name}: {problem}; what it lacks is sent after the next round, or by {again}")
 
     def _send(self) -> None:
         try:
@@ -87,7 +97,7 @@ class Sender:
         except WorkerStopped:
             return
         except Exception as error:  # whatever a library raises, the run goes on
-            self._say(f"tracker {self._name}: {failure_text(error)}; tried again after the next round")
+            self.say(failure_text(error))
             self._worker.kill()
             self._worker = self._new_worker()
 

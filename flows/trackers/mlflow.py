@@ -10,7 +10,7 @@ import json
 from mlflow import MlflowClient
 from mlflow.entities import Metric, Param, Run
 
-from flows.trackers.completions import COLUMNS
+from flows.trackers.content.completions import COLUMNS
 from flows.trackers.tracker import COMPLETIONS, Chapter, Row, TrackedRun
 
 ID_TAG = "mopd_id"

@@ -6,7 +6,7 @@ from typing import Any
 
 from flows.plan.conditions import settings_of
 from flows.runtime.messages import Report
-from flows.trackers.chapters import Outline, outlines
+from flows.trackers.content.chapters import Outline, outlines
 from flows.trackers.installed import tracker_class
 from flows.trackers.notes import Notes, Sent
 from flows.trackers.tracker import Row, TrackedRun

@@ -11,9 +11,9 @@ from tempfile import TemporaryDirectory
 
 from torch.utils.tensorboard import SummaryWriter
 
+from flows.trackers.content.words import completion_text, settings_text
 from flows.trackers.notes import FOLDER
 from flows.trackers.tracker import COMPLETIONS, Chapter, Row, TrackedRun
-from flows.trackers.words import completion_text, settings_text
 
 
 class TensorBoard:

@@ -13,7 +13,7 @@ import trackio
 from trackio import SQLiteStorage
 from trackio.utils import get_storage_mode
 
-from flows.trackers.completions import COLUMNS
+from flows.trackers.content.completions import COLUMNS
 from flows.trackers.tracker import COMPLETIONS, Chapter, TrackedRun
 
 Place = tuple[int, frozenset[str]]

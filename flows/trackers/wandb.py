@@ -9,7 +9,7 @@ from typing import get_args
 
 import wandb
 
-from flows.trackers.completions import COLUMNS
+from flows.trackers.content.completions import COLUMNS
 from flows.trackers.tracker import COMPLETIONS, Axis, Chapter, TrackedRun
 
 BEGIN_SECONDS, END_SECONDS = 20.0, 45.0

@@ -11,10 +11,10 @@ from flows.viewer.documents.overview import overview
 from flows.viewer.documents.paging import PageRequest
 from flows.viewer.documents.pairs import pairs
 from flows.viewer.documents.prompts import prompt_filters, prompts_page
-from flows.viewer.documents.rollout import rollout_document
-from flows.viewer.documents.rollouts import rollouts, rounds
+from flows.viewer.documents.rollouts.rollout import rollout_document
+from flows.viewer.documents.rollouts.table import rollouts, rounds
+from flows.viewer.documents.rollouts.vocabulary import vocabulary
 from flows.viewer.documents.viewed import Json, ViewedRun
-from flows.viewer.documents.vocabulary import vocabulary
 from mopd.errors import InputError
 
 
@@ -26,6 +26,8 @@ class Served:
     """Of the run and the parameters, by their names; None where there is none."""
     parameters: Mapping[str, Callable[[str], Any]] = field(default_factory=dict)
     """How each is read."""
+    is_kept: bool = False
+    """Whether it takes long of a big run: the last one is shown while a newer one is made. It has no parameters."""
 
     def make_for(self, run: ViewedRun, given: Mapping[str, str]) -> Json | None:
         """The document, by parameters as an address has them. Raises InputError for one that is missing or wrong."""
@@ -38,7 +40,7 @@ class Served:
 
 
 SERVED: Mapping[str, Served] = {
-    "overview": Served(overview),
+    "overview": Served(overview, is_kept=True),
     "prompt_filters": Served(prompt_filters),
     "group": Served(group_document, {"round": int, "prompt": str}),
     "rollout": Served(rollout_document, {"round": int, "prompt": str, "sample": int}),

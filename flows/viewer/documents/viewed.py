@@ -42,6 +42,12 @@ class ViewedRun:
         self.problems += [line for line in result.excluded if line not in self.problems]
         return [dict(zip(result.columns, row)) for row in result.rows]
 
+    def later(self, folder: RunFolder) -> ViewedRun:
+        """The run as it is now, which has the tokenizer that it had."""
+        run = ViewedRun(folder, self.id)
+        run.__dict__ |= {name: value for name, value in self.__dict__.items() if name in ("vocabulary", "tokenizer")}
+        return run
+
     @property
     def is_planned(self) -> bool:
         """Whether `mopd run` made it, so that it has a state and settings."""

@@ -9,10 +9,10 @@ from typing import Any
 from flows.viewer.documents.group import group_documents
 from flows.viewer.documents.overview import overview
 from flows.viewer.documents.prompts import prompt_filters, prompts
-from flows.viewer.documents.rollout import rollout_documents
-from flows.viewer.documents.rollouts import rollouts, rounds
+from flows.viewer.documents.rollouts.rollout import rollout_documents
+from flows.viewer.documents.rollouts.table import rollouts, rounds
+from flows.viewer.documents.rollouts.vocabulary import token_ids, vocabulary
 from flows.viewer.documents.viewed import Json, ViewedRun
-from flows.viewer.documents.vocabulary import token_ids, vocabulary
 
 OF_RUN: Mapping[str, Callable[[ViewedRun], Json]] = {
     "overview": overview,

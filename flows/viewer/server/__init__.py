@@ -4,4 +4,5 @@ serve       the command: a port, a token, an end         app         what is ans
 guard       who is answered at all                       queries     SQL of the page's query box
 runs        the runs that are served                     live        one of them, from moment to moment
 arrivals    what came to a run, by listings              row         a run as the list of runs shows it
+kept        a document that takes long
 """

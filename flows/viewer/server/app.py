@@ -93,6 +93,8 @@ class Pages:
         name = request.path_params["name"]
         if name == "row":
             return _json(run_row(run, is_held=live.is_held), moment)
+        if name in live.kept:
+            return _json(*live.kept[name].ask(run, moment))
         if name in PAGES:
             return _json(PAGES[name](run, PageRequest.of(request.query_params)), moment)
         if name not in SERVED:

@@ -7,8 +7,10 @@ import time
 from collections import Counter
 from contextlib import suppress
 
+from flows.viewer.documents.served import SERVED
 from flows.viewer.documents.viewed import ViewedRun
 from flows.viewer.server.arrivals import Sight, Watch
+from flows.viewer.server.kept import KeptDocument
 from mopd.errors import InputError
 from storage.errors import StorageError
 from storage.runs import RunFolder
@@ -21,6 +23,8 @@ PAUSE_FACTOR = 20
 """A pause is at least so many times as long as the look before it: big runs, and those in buckets, take longer."""
 QUICK_SECONDS = 0.5
 """A look that somebody who comes back may wait for."""
+BIG = 2000
+"""Shards of a run whose documents are made before anybody asks, where they are kept."""
 
 
 class RunGone(InputError):
@@ -39,6 +43,7 @@ class LiveRun:
         self._sight: Sight | None = None
         self._looking = threading.Lock()
         self._asked, self._looked, self._took = -WATCHED_SECONDS, 0.0, 0.0
+        self.kept = {name: KeptDocument(served.make) for name, served in SERVED.items() if served.is_kept}
 
     @property
     def viewed(self) -> ViewedRun:
@@ -91,7 +96,10 @@ class LiveRun:
             return
         if sight.document is not None:
             came = Counter[str]() if before is None else self._watch.count(before, sight)
-            viewed = ViewedRun(RunFolder.open(self.viewed.folder.store), self.id)
+            viewed = self.viewed.later(RunFolder.open(self.viewed.folder.store))
             self._came.append(self._came[-1] + came)
             self._now = (viewed, len(self._came) - 1)
+            if before is None and len(sight.manifests) > BIG:
+                for document in self.kept.values():
+                    document.begin(*self._now)
         self._sight = sight

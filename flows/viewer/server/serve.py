@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 import uvicorn
 
 from flows.runtime.exit_code import INTERRUPTED
-from flows.viewer.documents.rollout import warm
+from flows.viewer.documents.rollouts.rollout import warm
 from flows.viewer.server.app import make_app
 from flows.viewer.server.runs import ServedRuns
 from mopd.errors import InputError

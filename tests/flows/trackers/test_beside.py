@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from contextvars import ContextVar
 from pathlib import Path
 from typing import Any
 
@@ -62,7 +63,8 @@ def test_what_goes_wrong_is_one_line_and_tried_again(
     with tracking(run, ["wandb", "mlflow"], said.append) as trackers:
         trackers.send()
         wait_for(lambda: len(said) == 2)
-        assert sorted(said) == [f"tracker {name}: {line}; tried again after the next round" for name in TRACKED]
+        again = f"what it lacks is sent after the next round, or by mopd track {run.address} --to"
+        assert sorted(said) == [f"tracker {name}: {line}; {again} {name}" for name in TRACKED]
         monkeypatch.setattr(beside, "send_missing", jobs.send)
     assert [times_sent(run, name) for name in TRACKED] == [2, 2]
     assert len(said) == 2
@@ -77,7 +79,10 @@ def test_nobody_waits_while_a_round_goes_on(run: RunFolder, said: list[str], mon
         trackers.send()
     wait_for(lambda: times_sent(run) == 1)
     trackers.close()
-    assert (times_sent(run), said) == (1, []), "what waits behind it is given up with it"
+    assert times_sent(run) == 1, "what waits behind it is given up with it"
+    assert [line.partition("; ")[0] for line in said] == [
+        "tracker wandb: the run has ended, and it has not all after 0 s"
+    ]
 
 
 def test_what_came_while_it_was_sent_is_sent_too(
@@ -97,6 +102,17 @@ def test_a_run_that_a_guard_ended_is_told_to_its_end(
     with pytest.raises(type(error)), tracking(run, ["wandb"], said.append):
         raise error
     assert times_sent(run) == sent
+
+
+def test_its_line_stands_in_the_log_of_the_flow(run: RunFolder, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Which is found by a variable of the context that a thread of its own would not have."""
+    flow_run: ContextVar[str] = ContextVar("flow_run", default="none")
+    flow_run.set("mine")
+    said: list[str] = []
+    monkeypatch.setattr(beside, "send_missing", jobs.fail)
+    with tracking(run, ["wandb"], lambda line: said.append(flow_run.get())):
+        pass
+    assert said == ["mine"]
 
 
 def test_no_tracker_costs_nothing(run: RunFolder, said: list[str], monkeypatch: pytest.MonkeyPatch) -> None:

@@ -11,7 +11,7 @@ from typing import Any, get_args
 import pytest
 
 from flows.runtime.messages import silent
-from flows.trackers.chapters import outlines
+from flows.trackers.content.chapters import outlines
 from flows.trackers.notes import Notes
 from flows.trackers.send import send_missing
 from flows.trackers.tracker import Chapter

@@ -10,7 +10,7 @@ import pytest
 from flows.folder.replay.fork import fork_run
 from flows.folder.replay.rerun import plan_undo, redo
 from flows.runtime.messages import silent
-from flows.trackers.chapters import outlines
+from flows.trackers.content.chapters import outlines
 from flows.trackers.notes import Notes
 from flows.trackers.send import send_missing
 from storage.runs import RunFolder

@@ -9,13 +9,13 @@ import pytest
 
 from flows.runtime.messages import silent
 from flows.trackers import send
-from flows.trackers.chapters import Outline, outlines
+from flows.trackers.content.chapters import Outline, outlines
 from flows.trackers.notes import Notes
 from flows.trackers.send import send_missing
 from flows.trackers.tracker import Chapter, TrackedRun
 from storage.errors import StorageError
 from storage.runs import RunFolder
-from tests.flows.trackers.test_numbers import CHAPTERS
+from tests.flows.trackers.content.test_numbers import CHAPTERS
 
 NAME = "wandb"
 

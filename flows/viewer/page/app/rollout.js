@@ -1,5 +1,7 @@
 // One rollout through its teacher's eyes.
 
+const MANY_TOKENS = 150; // more than fit on a phone beside what is known of one
+
 let shownReply = null; // that keys move in
 
 view("round/:round/prompt/:prompt/sample/:sample", {
@@ -42,7 +44,7 @@ function rolloutHead(rollout, { round, prompt, sample }) {
   const question = rollout.messages.findLast((message) => message.role === "user")?.content;
   return el("div", {},
     el("h1", {}, `Sample ${sample} of `, el("a", { href: href(["round", round, "prompt", prompt]) }, el("bdi", {}, shownText(prompt))), ", ", el("a", { href: href(["rollouts"], current.run, { round }) }, `round ${round}`)),
-    question && el("p", { class: "question" }, oneLine(question, 300)));
+    question && el("p", { class: "asked-first" }, oneLine(question, 300)));
 }
 
 /** The way to the rollouts before and after, in the order that the address names. */
@@ -89,7 +91,7 @@ function verdictStrip(rollout, reading, row) {
       row?.turned && el("span", { class: "badge" }, shownText(`verdict turned: ${row.turned}`)),
       row?.flip && el("span", { class: "badge" }, `its prompt was ${row.flip} in this round`),
       el("span", { class: "faint" }, trainingText(reading))),
-    el("dl", { class: "strip" }, verdictFacts(rollout, reading).map(([name, value]) => el("div", {}, el("dt", {}, name), el("dd", {}, value)))),
+    el("dl", { class: "verdict-facts" }, verdictFacts(rollout, reading).map(([name, value]) => el("div", {}, el("dt", {}, name), el("dd", {}, value)))),
     el("p", {}, el("span", { class: "faint" }, "the teacher was shown "), shownPeers(rollout, reading)),
     verdict.feedback && el("details", {}, el("summary", {}, "feedback of the verifier"), longText(verdict.feedback)));
 }
@@ -104,7 +106,7 @@ function verdictFacts(rollout, reading) {
     ["tokens", oneLine(`${number(rollout.token_ids.length, 9)}, ${end === "length" ? "cut" : end}`, 40)],
     ["advantage", signed(reading?.score?.advantage ?? null)],
     ["teacher − student", shifts ? `${signed(meanOf(shifts))} nats a token` : MISSING],
-    ["apart", shifts ? `${number(meanOf(magnitudes(shifts)))} nats a token` : MISSING],
+    ["disagreement", shifts ? `${number(meanOf(magnitudes(shifts)))} nats a token` : MISSING],
   ];
 }
 
@@ -130,8 +132,8 @@ function replySection(rollout, reading, words, query) {
   const draw = (marked) => rest.replaceChildren(...[reply.draw({ marked })].filter(Boolean));
   draw(false);
   const unknown = Object.keys(words.texts).length === 0 && el("p", { class: "missing" }, "The model's tokenizer isn't at hand: tokens are shown by their ids. Its text: ", longText(rollout.text));
-  return el("section", { class: "reading" },
-    el("div", { class: "reply" },
+  return el("section", { class: reply.length > MANY_TOKENS ? "reading long" : "reading" },
+    el("div", { class: "said-reply" },
       el("h2", {}, "The reply, token by token"),
       el("div", { class: "row" }, reply.score ? shadeLegend() : el("p", { class: "missing" }, "Not scored: the run has not come so far, or leaves this group out (generate.groups)."),
         el("label", { class: "legend" }, el("input", { type: "checkbox", id: "white-space", onchange: (event) => draw(event.target.checked) }), " white space")),
@@ -161,7 +163,7 @@ function contextChoice(rollout, reading, place) {
     el("p", { class: "row" }, el("label", {}, "context ", el("select", { id: "context", onchange: (event) => { location.hash = placeWith(place, { context: event.target.value }); } },
       rollout.readings.map((one) => el("option", { value: one.condition, selected: one === reading }, contextName(one)))))),
     el("div", { class: "table" }, el("table", { class: "plain" },
-      el("thead", {}, el("tr", {}, ["context", "peer policy"].map((name) => el("th", { scope: "col" }, name)), ["peers", "teacher − student", "apart"].map((name) => el("th", { scope: "col", class: "num" }, name)))),
+      el("thead", {}, el("tr", {}, ["context", "peer policy"].map((name) => el("th", { scope: "col" }, name)), ["peers", "teacher − student", "disagreement"].map((name) => el("th", { scope: "col", class: "num" }, name)))),
       el("tbody", {}, rows))));
 }
 

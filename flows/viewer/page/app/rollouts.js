@@ -29,7 +29,7 @@ async function showRollouts({ run, query }) {
       choose("outcome", [["", "any"], ...OUTCOMES.map((name) => [name, name])], query.get("outcome") ?? "", query),
       choose("only", [["", "all"], ...Object.entries(TRAITS).map(([name, { title }]) => [name, title])], query.get("only") ?? "", query),
       el("span", { class: "faint" }, `${number(shown.length, 9)} of ${number(rows?.length ?? 0, 9)}`)),
-    el("p", { class: "legend" }, "Apart: mean over a reply's tokens of the distance of teacher and student, in nats; teacher − student: the mean with its sign. A prompt flips where its pass rate crosses one half since the round that asked it before."),
+    el("p", { class: "legend" }, "Disagreement: mean over a reply's tokens of the distance of teacher and student, in nats; teacher − student: the mean with its sign. A prompt flips where its pass rate crosses one half since the round that asked it before."),
     rows ? rolloutTable(round, shown) : el("p", { class: "missing" }, "This round is not here."));
 }
 
@@ -52,13 +52,13 @@ async function turnRound({ run, query }, by) {
 
 function rolloutTable(round, rows) {
   const columns = [
-    { key: "prompt_id", title: "prompt", node: (row) => el("span", {}, el("bdi", {}, shownText(row.prompt_id)), row.question && [el("br"), el("span", { class: "faint" }, oneLine(row.question, 80))]) },
+    { key: "prompt_id", title: "prompt", node: (row) => el("span", {}, el("bdi", {}, shownText(row.prompt_id)), row.question && el("span", { class: "asked" }, oneLine(row.question, 120))) },
     { key: "sample", title: "sample", className: "num" },
     { key: "outcome", title: "outcome", node: (row) => el("span", {}, el("span", { class: `badge ${outcomeClass(row.outcome)}` }, row.outcome), row.why && [" ", oneLine(row.why, 40)]) },
     { key: "prediction", title: "prediction", node: (row) => (row.prediction === null ? MISSING : oneLine(row.prediction, 40)) },
     { key: "reward", title: "reward", className: "num", node: (row) => number(row.reward) },
     { key: "num_tokens", title: "tokens", className: "num", node: (row) => `${number(row.num_tokens, 9)}${row.is_cut ? ", cut" : ""}` },
-    { key: "disagreement", title: "apart", className: "num", node: (row) => number(row.disagreement) },
+    { key: "disagreement", title: "disagreement", className: "num", node: (row) => number(row.disagreement) },
     { key: "shift", title: "teacher − student", className: "num", node: (row) => signed(row.shift) },
     { key: "flip", title: "flip", node: (row) => [row.turned, row.flip && `prompt ${row.flip}`].filter(Boolean).join("; ") },
   ];

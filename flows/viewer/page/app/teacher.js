@@ -44,10 +44,10 @@ function teacherContext(rollout, reading) {
 
 /** Messages with their roles; parts that are a peer's are set apart, under a line that says whose. */
 function messageList(messages, spans = [], head = null, peers = []) {
-  return el("ol", { class: "messages" }, messages.map((message, place) => el("li", { class: `message ${message.role}` },
-    el("div", { class: "role" }, message.role),
+  return el("ol", { class: "turns" }, messages.map((message, place) => el("li", { class: `turn ${message.role}` },
+    el("div", { class: "turn-role" }, message.role),
     messageParts(message.content, spans.filter((span) => span.message === place)).map(([text, span]) => (span
-      ? el("div", { class: `shown ${successClass(peers[span.peer].success)}` }, head(span), longText(text))
+      ? el("div", { class: `peer ${successClass(peers[span.peer].success)}` }, head(span), longText(text))
       : text.trim() && longText(text.replace(/^\n+|\n+$/g, "")))))));
 }
 

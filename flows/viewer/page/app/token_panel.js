@@ -73,7 +73,7 @@ function topRow(text, teacher, student, isSampled) {
 function bar(logp, whose) {
   if (logp === null || logp === undefined) return el("span", { class: "missing" }, "not kept");
   const share = `${(100 * Math.exp(logp)).toFixed(2)}%`;
-  return el("div", { class: `bar ${whose}` }, el("span", { class: "fill", style: { "inline-size": share } }), el("span", { class: "num" }, shortPercent(logp)));
+  return el("div", { class: `likelihood ${whose}` }, el("span", { class: "fill", style: { "inline-size": share } }), el("span", { class: "num" }, shortPercent(logp)));
 }
 
 function shortPercent(logp) {

@@ -12,8 +12,10 @@ from starlette.testclient import TestClient
 from flows.viewer.server.live import LiveRun, RunGone
 from flows.viewer.server.runs import ServedRuns
 from mopd.errors import InputError
+from mopd.settings import parse_settings
 from storage.runs import RUN_FILE, RunFolder
 from tests.flows.viewer.server.conftest import make_run
+from tests.object_servers import CACHE, ENDPOINT, ENVIRONMENT, moto, new_bucket
 from tests.storage.storage_samples import commit, make_rows
 
 COUNTED = "SELECT count(*) AS rows FROM rollouts"
@@ -128,3 +130,23 @@ def test_damaged_shards_are_told_of(client: TestClient, run: RunFolder) -> None:
     assert client.get("/api/run/run/prompts").json()["total"] == 0
     assert file.name in client.get("/api/changes?run=run").json()["left_out"][0]
     assert file.name in client.get("/api/directory").json()["left_out"][0]
+
+
+def test_a_run_in_a_bucket_is_followed_too(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    with moto() as endpoint:
+        for name, value in {**ENVIRONMENT, ENDPOINT: endpoint, CACHE: str(tmp_path)}.items():
+            monkeypatch.setenv(name, value)
+        place = f"s3://{new_bucket(endpoint)}/runs"
+        settings = {"settings": parse_settings({}).model_dump(mode="json")}
+        run = RunFolder.create(f"{place}/one", settings)
+        commit_more(run, 0)
+        served = ServedRuns([place])
+        live = served.find("one")
+        viewed, moment = live.view()
+        assert viewed.ask(COUNTED) == [{"rows": 2}]
+        commit_more(run, 1, samples=3)
+        live.look()
+        assert (live.view()[0].ask(COUNTED), live.came_since(moment)) == ([{"rows": 5}], {"rollouts": 3})
+        RunFolder.create(f"{place}/two", settings)
+        served.look()
+        assert [one.id for one in served.all()] == ["one", "two"]

@@ -40,10 +40,10 @@ def test_from_the_address_to_ctrl_c(run: RunFolder, tab: Any) -> None:
         tab.reload()
         tab.get_by_role("heading", level=1).wait_for()
         ask_the_query_box(tab)
+        tab.goto("about:blank")  # the page would tell of the server's end
         process.send_signal(signal.SIGINT)
         assert process.wait(timeout=60) == 130
         assert process.stderr is not None and process.stderr.read() == ""
-        tab.close()
 
 
 def ask_the_query_box(tab: Any) -> None:
@@ -76,6 +76,7 @@ def test_what_is_committed_meanwhile_is_told_of_and_shown(run: RunFolder, tab: A
         tab.locator("#news:empty").wait_for(state="attached")
         commit_rollouts(run, 2)
         news.wait_for(timeout=NEWS_MILLISECONDS)  # of the second shard alone
+        tab.goto("about:blank")
 
 
 @pytest.mark.browser
@@ -93,6 +94,7 @@ def test_the_list_of_runs_follows_the_folder(run: RunFolder, tab: Any) -> None:
         assert names.all_inner_texts() == ["other", "run", "third"]
         tab.get_by_role("link", name="third").click()
         tab.wait_for_url("**/#/run/third/overview")
+        tab.goto("about:blank")
 
 
 def test_a_port_that_is_taken(run: RunFolder) -> None:

@@ -5,9 +5,10 @@ Shards hold whole groups, under one number in all tables of a round.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
-from itertools import groupby
+from itertools import groupby, islice
 from typing import Any
 
 from flows.viewer.documents.viewed import ViewedRun
@@ -82,9 +83,11 @@ def read_groups(run: ViewedRun, round: int, prompts: Collection[str]) -> Iterato
     What is damaged is missing, and told of in the run's problems.
     """
     places = find_places(run, round)
+    sizes = Counter(shard for shard, _ in places.values())
     wanted = sorted((places[prompt_id], prompt_id) for prompt_id in set(prompts) if prompt_id in places)
-    for (shard, _), pairs in groupby(wanted, key=lambda pair: pair[0]):
-        yield from _read_shard(run, round, shard, [prompt_id for _, prompt_id in pairs])
+    for shard, pairs in groupby(wanted, key=lambda pair: pair[0][0]):
+        some = [prompt_id for _, prompt_id in pairs]
+        yield from _read_shard(run, round, shard, some, is_whole=len(some) == sizes[shard])
 
 
 def find_places(run: ViewedRun, round: int) -> dict[str, tuple[int, int]]:
@@ -107,34 +110,41 @@ def _list_prompts(run: ViewedRun, manifests: Sequence[Manifest]) -> Iterator[tup
         run.leave_out(str(error))
         return
     for manifest in manifests:
-        yield from ((manifest.shard, row["prompt_id"]) for row, _ in zip(rows, range(manifest.rows)))
+        yield from ((manifest.shard, row["prompt_id"]) for row in islice(rows, manifest.rows))
 
 
-def _read_shard(run: ViewedRun, round: int, shard: int, prompts: list[str]) -> Iterator[GroupRows]:
+def _read_shard(
+    run: ViewedRun, round: int, shard: int, prompts: Sequence[str], *, is_whole: bool
+) -> Iterator[GroupRows]:
+    """The groups of a shard that are asked for; `is_whole`: all of them are."""
     streams: dict[str, Streams] = {table: {} for table in COLUMNS}
     keys: dict[str, dict[str, str]] = {table: {} for table in COLUMNS}
     for table, columns in COLUMNS.items():
         for manifest in run.shards(table, round):
             if manifest.shard == shard:
                 name = run.folder.renamed.get(manifest.key, manifest.name)
-                streams[table][name] = Stream(_stream(run, manifest, columns, prompts))
+                streams[table][name] = Stream(_stream(run, manifest, columns, None if is_whole else prompts))
                 keys[table][name] = manifest.key
     for prompt_id in prompts:
         rows = {table: {name: stream.take(prompt_id) for name, stream in one.items()} for table, one in streams.items()}
         yield GroupRows(round, prompt_id, rows, keys)
 
 
-def _stream(run: ViewedRun, manifest: Manifest, columns: Sequence[str], prompts: Sequence[str]) -> Iterator[Row]:
-    """The rows of some prompts, nothing after what can't be read."""
+def _stream(run: ViewedRun, manifest: Manifest, columns: Sequence[str], prompts: Sequence[str] | None) -> Iterator[Row]:
+    """The rows of some prompts, or of all; nothing after what can't be read."""
     try:
         file = ShardFile(run.folder, manifest)
-        ids = [prompt_id for (prompt_id,) in file.plain(["prompt_id"])]
-        wanted = [number for number, prompt_id in enumerate(ids) if prompt_id in prompts]
+        wanted = None if prompts is None else _find_rows(file, prompts)
         for first, part in file.parts(columns, wanted):
-            inside = [number - first for number in wanted if first <= number < first + len(part["prompt_id"])]
-            yield from ({name: _value(column, number) for name, column in part.items()} for number in inside)
+            for number in range(len(part["prompt_id"])):
+                if wanted is None or first + number in wanted:
+                    yield {name: _value(column, number) for name, column in part.items()}
     except StorageError as error:
         run.leave_out(str(error))
+
+
+def _find_rows(file: ShardFile, prompts: Sequence[str]) -> set[int]:
+    return {number for number, (prompt_id,) in enumerate(file.plain(["prompt_id"])) if prompt_id in prompts}
 
 
 def _value(column: Lists | list[Any], number: int) -> Any:

@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from flows.viewer.documents import rollout as documents
-from flows.viewer.documents.reading import top_tokens
-from flows.viewer.documents.rollout import rollout_document, rollout_documents
+from flows.viewer.documents.rollouts import rollout as documents
+from flows.viewer.documents.rollouts.reading import top_tokens
+from flows.viewer.documents.rollouts.rollout import rollout_document, rollout_documents
 from flows.viewer.documents.viewed import ViewedRun
 from mopd.settings import parse_settings
 from storage.runs import RunFolder
@@ -195,11 +195,12 @@ def test_groups_of_several_shards_and_conditions(tmp_path: Path) -> None:
     run = made_run(tmp_path / "run")
     for table in ("prompts", "rollouts", "contexts", "scores"):
         commit(run.folder, table, make_rows(table, "run", prompts=("c", "d")), shard=1)
+        commit(run.folder, table, make_rows(table, "run", prompts=("e", "f")), shard=2)
     for table in ("contexts", "scores"):
         other = make_rows(table, "run", prompts=("d",), samples=1)
         commit(run.folder, table, other, shard=1, name="control")
     documents = {key: [one["condition"] for one in made["readings"]] for key, made in all_of(run, 0).items()}
-    assert list(documents) == [(prompt, sample) for prompt in "abcd" for sample in range(2)]
+    assert list(documents) == [(prompt, sample) for prompt in "abcdef" for sample in range(2)]
     assert [key for key, conditions in documents.items() if conditions == ["", "control"]] == [("d", 0)]
     made = rollout_document(run, 0, "d", 0)
     assert made is not None

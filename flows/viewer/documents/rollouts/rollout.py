@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from flows.runtime.shell import shell_command
-from flows.viewer.documents.group_rows import GroupRows, read_groups
-from flows.viewer.documents.reading import DIGITS, reading, rounded
+from flows.viewer.documents.rollouts.group_rows import GroupRows, read_groups
+from flows.viewer.documents.rollouts.reading import DIGITS, reading, rounded
+from flows.viewer.documents.rollouts.vocabulary import join_tokens
 from flows.viewer.documents.viewed import Json, ViewedRun
-from flows.viewer.documents.vocabulary import join_tokens
 from mopd.contexts.summaries import instruction_of, with_instruction
 from mopd.models.chat_template import with_system_prompt
 from mopd.settings import Settings

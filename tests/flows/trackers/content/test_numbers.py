@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 
 from flows.report.status.state import run_status
-from flows.trackers.chapters import outlines
-from flows.trackers.completions import COLUMNS, LONGEST, _cell
-from flows.trackers.numbers import evaluation_numbers, guard_numbers, round_numbers
+from flows.trackers.content.chapters import outlines
+from flows.trackers.content.completions import COLUMNS, LONGEST, _cell
+from flows.trackers.content.numbers import evaluation_numbers, guard_numbers, round_numbers
 from flows.trackers.tracker import Chapter
 from storage.runs import RunFolder
 from storage.sql.catalog import query

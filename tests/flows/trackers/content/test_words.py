@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from flows.trackers.words import completion_text, fenced, settings_text
+from flows.trackers.content.words import completion_text, fenced, settings_text
 
 ROW = {
     "prompt_id": "p",

@@ -11,8 +11,8 @@ from typing import Any
 from flows.plan.guards import SAMPLED, TRAINED, needed_guards
 from flows.plan.run import RunPlan
 from flows.report.status.state import run_status
-from flows.trackers.completions import read_completions
-from flows.trackers.numbers import evaluation_numbers, guard_numbers, round_numbers, update_points
+from flows.trackers.content.completions import read_completions
+from flows.trackers.content.numbers import evaluation_numbers, guard_numbers, round_numbers, update_points
 from flows.trackers.tracker import ROUND, Chapter, Point
 from storage.runs import RunFolder
 from storage.shards import Manifest, read_rows

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from flows.viewer.documents.rollouts import COLUMNS, rollouts, rounds
+from flows.viewer.documents.rollouts.table import COLUMNS, rollouts, rounds
 from flows.viewer.documents.viewed import ViewedRun
 from mopd.settings import parse_settings
 from storage.runs import RunFolder

@@ -8,8 +8,8 @@ from typing import Any, cast
 
 import pytest
 
+from flows.viewer.documents.rollouts.vocabulary import join_tokens, vocabulary
 from flows.viewer.documents.viewed import ViewedRun
-from flows.viewer.documents.vocabulary import join_tokens, vocabulary
 from storage.runs import RunFolder
 
 PARTS = [b"a", b" ", "\ufffd".encode(), b"b"]

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from flows.viewer.documents.group_rows import GroupRows
+from flows.viewer.documents.rollouts.group_rows import GroupRows
 from flows.viewer.documents.viewed import Json
 from mopd.contexts.spans import find_spans
 from mopd.measures.token_losses import token_losses
@@ -19,6 +19,8 @@ from storage.schemas import Row
 
 DIGITS, TOP_DIGITS = 3, 2
 """Of numbers of the sampled tokens; of the likeliest ones, of which there are many."""
+LEAST_LOGP = np.log(1e-3)
+"""Of an id that is worth a line: one of the likeliest that neither model gives 0.1 % is left out, but for the first."""
 OTHER_CONTEXT = "another context: it was only looked at"
 
 
@@ -52,7 +54,7 @@ def _score(score: Row, settings: Settings) -> Json:
     return {
         **{name: score[name] for name in names},
         **{name: rounded(score[column], DIGITS) for name, column in logps.items()},
-        "loss": {"kind": losses.kind, "values": rounded(losses.values_T, DIGITS + 1), "why_none": losses.why_none},
+        "loss": {"kind": losses.kind, "values": significant(losses.values_T, DIGITS), "why_none": losses.why_none},
     }
 
 
@@ -110,10 +112,12 @@ def _student(kept_TK: np.ndarray | None, shape: tuple[int, ...]) -> np.ndarray |
 
 
 def _is_top(logps_TK: np.ndarray, num: int) -> np.ndarray:
-    """Which are among the `num` largest of their position."""
+    """Which are among the `num` largest of their position, and not all but impossible; the largest in any case."""
     top_TK = np.argsort(-logps_TK, axis=1, kind="stable")[:, :num]
     is_top_TK = np.zeros(logps_TK.shape, bool)
     np.put_along_axis(is_top_TK, top_TK, True, axis=1)
+    is_top_TK &= logps_TK >= LEAST_LOGP
+    np.put_along_axis(is_top_TK, top_TK[:, :1], True, axis=1)
     return is_top_TK
 
 
@@ -138,6 +142,16 @@ def rounded(values: np.ndarray | None, digits: int) -> list[Any] | None:
         return values.tolist()  # type: ignore[no-any-return]
     exact = np.round(values.astype(np.float64), digits) + 0.0  # without -0.0
     return (exact if np.isfinite(exact).all() else _with_nulls(exact)).tolist()  # type: ignore[no-any-return]
+
+
+def significant(values: np.ndarray | None, digits: int) -> list[Any] | None:
+    """The same with so many significant digits: for numbers of any size."""
+    if values is None:
+        return None
+    exact = values.astype(np.float64)
+    size = np.floor(np.log10(np.abs(exact), where=exact != 0, out=np.zeros_like(exact)))
+    factor = 10.0 ** (digits - 1 - size)
+    return rounded(np.round(exact * factor) / factor, 15)
 
 
 def _with_nulls(values: np.ndarray) -> np.ndarray:

@@ -1,0 +1,185 @@
+"""What `mopd view` answers of a big run, and how soon: each document, and each view in a headless Chromium.
+
+    python benchmarks/view.py --rounds 100 --shards 160 --run FOLDER --out benchmarks/results/view.json
+
+The run is made up, as by `sql_scale.py`, with the index that `mopd run` leaves. One server answers all: `first` is the
+first answer that it gives to a question of a kind, and takes in what is kept from then on; `again` is the best of
+`--repeats` of others of the same kind: another page, group, rollout or round.
+Views are gone to from another one; seconds until what they show stands there. Memory is the server's peak.
+"""
+
+from __future__ import annotations
+
+import argparse
+import itertools
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+import time
+import urllib.request
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote, urlencode
+
+from results_file import add_result
+from sql_scale import PROMPTS, SAMPLES, make_index, make_run
+
+from storage.index import INDEX
+
+FLAGS = ["--no-sandbox", "--disable-gpu", "--no-first-run", "--disable-background-networking", "--disable-sync"]
+Ask = Callable[[str, dict[str, Any]], float]
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--rounds", type=int, default=10)
+    parser.add_argument("--shards", type=int, default=100, help="of a table, in a round")
+    parser.add_argument("--run", type=Path, required=True, help="the run, made where it isn't there")
+    parser.add_argument("--repeats", type=int, default=3)
+    parser.add_argument("--out", type=Path)
+    options = parser.parse_args()
+    if not options.run.exists():
+        make_run(options.run, options.rounds, options.shards)
+    if not (options.run / INDEX).exists():
+        make_index(options.run, options.rounds)
+    load = os.getloadavg()[0]
+    with serve(options.run) as (address, server):
+        results = []
+        for result in itertools.chain(measure_answers(address, options), measure_views(address, options)):
+            print(result, flush=True)
+            results.append(result)
+        memory = peak_memory(server)
+    if options.out is not None:
+        size = {"rounds": options.rounds, "rollouts": options.rounds * options.shards * PROMPTS * SAMPLES}
+        add_result(options.out, results, **size, load=round(load, 2), **{"MiB of the server": memory})
+
+
+@contextmanager
+def serve(run: Path) -> Iterator[tuple[str, subprocess.Popen[str]]]:
+    """The address, once it answers."""
+    command = [sys.executable, "-m", "flows.cli", "view", str(run), "--port", "0"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as server:
+        assert server.stdout is not None
+        found = re.search(r"http\S+", server.stdout.readline())
+        assert found is not None
+        try:
+            yield found[0], server
+        finally:
+            server.terminate()
+
+
+def measure_answers(address: str, options: argparse.Namespace) -> Iterator[dict[str, Any]]:
+    """Seconds and bytes of each kind of answer."""
+    place, _, token = address.partition("?token=")
+    (entry,) = ask(place, token, "api/directory", {})["runs"]
+    run = f"api/run/{quote(entry['id'], safe='')}"
+    prompts = iter(list_prompts(place, token, run, options))
+    rounds = itertools.cycle(range(options.rounds))
+    kinds: dict[str, Callable[[], tuple[str, dict[str, Any]]]] = {
+        "directory": lambda: ("api/directory", {}),
+        "row of the list": lambda: (f"{run}/row", {}),
+        "overview": lambda: (f"{run}/overview", {}),
+        "prompt filters": lambda: (f"{run}/prompt_filters", {}),
+        "prompts": lambda: (f"{run}/prompts", {"start": 25 * next(rounds)}),
+        "prompts by pass rate": lambda: (f"{run}/prompts", {"order": '[["pass_rate", "desc"]]', "start": next(rounds)}),
+        "prompts, searched": lambda: (f"{run}/prompts", {"search": f"task-00{next(rounds):02d}"}),
+        "group": lambda: (f"{run}/group", next(prompts)),
+        "rollout": lambda: (f"{run}/rollout", {**next(prompts), "sample": 0}),
+        "rounds": lambda: (f"{run}/rounds", {}),
+        "rollouts of a round": lambda: (f"{run}/rollouts", {"round": next(rounds)}),
+        "changes": lambda: ("api/changes", {"run": entry["id"], "since": 1}),
+        "SQL, a named query": lambda: (
+            "api/sql",
+            {"run": entry["id"], "named": "pass_rate", "sql": "", "parameters": {}},
+        ),
+    }
+    for kind, question in kinds.items():
+        seconds = []
+        for _ in range(1 + options.repeats):
+            began = time.perf_counter()
+            answer = ask(place, token, *question())
+            seconds.append(round(time.perf_counter() - began, 3))
+        yield {"asked": kind, "first": seconds[0], "again": min(seconds[1:]), "kB": len(json.dumps(answer)) // 1000}
+
+
+def list_prompts(place: str, token: str, run: str, options: argparse.Namespace) -> Iterator[dict[str, Any]]:
+    """Groups of several rounds."""
+    rows = ask(
+        place, token, f"{run}/prompts", {"length": 4 * (options.repeats + 1), "order": '[["prompt_id", "desc"]]'}
+    )["rows"]
+    return (
+        {"round": row["rounds"][number % len(row["rounds"])][0], "prompt": row["prompt_id"]}
+        for number, row in enumerate(rows)
+    )
+
+
+def ask(place: str, token: str, path: str, parameters: dict[str, Any]) -> Any:
+    """An answer; of SQL, a question that is posted."""
+    body = json.dumps(parameters).encode() if path == "api/sql" else None
+    url = f"{place}{path}" if body else f"{place}{path}?{urlencode(parameters)}"
+    request = urllib.request.Request(url, body, {"Authorization": f"Bearer {token}"})
+    with urllib.request.urlopen(request, timeout=600) as answer:
+        return json.load(answer)
+
+
+def measure_views(address: str, options: argparse.Namespace) -> Iterator[dict[str, Any]]:
+    """Seconds until each view stands there: gone to from the licences, and, `again`, once more."""
+    from playwright.sync_api import sync_playwright
+
+    place, _, token = address.partition("?token=")
+    (entry,) = ask(place, token, "api/directory", {})["runs"]
+    group = next(list_prompts(place, token, f"api/run/{quote(entry['id'], safe='')}", options))
+    there = f"#/round/{group['round']}/prompt/{quote(group['prompt'], safe='')}"
+    shown = {
+        "#/runs": "tbody .badge",
+        "#/overview": "h1",
+        "#/prompts": "tbody tr td",
+        there: ".card",
+        f"{there}/sample/0": "h1",
+        "#/rollouts": "tbody tr td",
+        "#/sql": "textarea",
+    }
+    with sync_playwright() as play:
+        chromium = os.environ.get("MOPD_CHROMIUM") or shutil.which("chromium")
+        browser = play.chromium.launch(executable_path=chromium, args=FLAGS)
+        tab = browser.new_page()
+        began = time.perf_counter()
+        tab.goto(f"{address}#/libraries")
+        leave(tab)
+        yield {"opened": "the page", "seconds": round(time.perf_counter() - began, 2)}
+        for view, what in shown.items():
+            seconds = [go(tab, view, what) for _ in range(1 + options.repeats)]
+            yield {"view": view, "first": seconds[0], "again": min(seconds[1:])}
+        browser.close()
+
+
+def go(tab: Any, view: str, what: str) -> float:
+    """Seconds from the licences to a view."""
+    leave(tab)
+    began = time.perf_counter()
+    tab.evaluate("view => { location.hash = view }", view)
+    tab.locator(f"main:not([aria-busy]) {what}").first.wait_for(timeout=120_000)
+    tab.get_by_role("heading", name="Libraries and licences").wait_for(state="detached")
+    return round(time.perf_counter() - began, 2)
+
+
+def leave(tab: Any) -> None:
+    tab.evaluate("location.hash = '#/libraries'")
+    tab.get_by_role("heading", name="Libraries and licences").wait_for()
+
+
+def peak_memory(server: subprocess.Popen[str]) -> int:
+    """MiB."""
+    status = Path(f"/proc/{server.pid}/status").read_text()
+    found = re.search(r"VmHWM:\s+(\d+) kB", status)
+    assert found is not None
+    return int(found[1]) // 1024
+
+
+if __name__ == "__main__":
+    main()

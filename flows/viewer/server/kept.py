@@ -1,0 +1,54 @@
+"""A document that takes long to make: the last one is the answer while a newer one is made in the background."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from concurrent.futures import Future
+from contextlib import suppress
+
+from flows.viewer.documents.viewed import Json, ViewedRun
+
+PATIENCE_SECONDS = 0.5
+"""So long a newer one is waited for where there is an older one."""
+
+Made = tuple[Json | None, int]
+"""A document and the number of the moment that it is of."""
+
+
+class KeptDocument:
+    """One document of one run."""
+
+    def __init__(self, make: Callable[[ViewedRun], Json | None]) -> None:
+        self._make = make
+        self._made: Made | None = None
+        self._making: Future[Made] | None = None
+        self._lock = threading.Lock()
+
+    def ask(self, run: ViewedRun, moment: int) -> Made:
+        """That of the moment, where it is made soon, or of an earlier one. Raises what making the first one does."""
+        made, making = self._made, self.begin(run, moment)
+        if made is None:
+            return making.result()
+        with suppress(TimeoutError):
+            return making.result(timeout=PATIENCE_SECONDS)
+        return made
+
+    def begin(self, run: ViewedRun, moment: int) -> Future[Made]:
+        """Make that of the moment, unless it is there or another one is being made; what will be there."""
+        with self._lock:
+            if self._making is None or (self._making.done() and not self._is_of(moment)):
+                self._making = Future()
+                work = (self._making, run, moment)
+                threading.Thread(target=self._renew, args=work, daemon=True, name="make a document").start()
+            return self._making
+
+    def _is_of(self, moment: int) -> bool:
+        return self._made is not None and self._made[1] == moment
+
+    def _renew(self, making: Future[Made], run: ViewedRun, moment: int) -> None:
+        try:
+            self._made = (self._make(run), moment)
+            making.set_result(self._made)
+        except BaseException as error:  # told to whoever waits
+            making.set_exception(error)
