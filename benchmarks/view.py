@@ -4,8 +4,10 @@
 
 The run is made up, as by `sql_scale.py`, with the index that `mopd run` leaves. One server answers all: `first` is the
 first answer that it gives to a question of a kind, and takes in what is kept from then on; `again` is the best of
-`--repeats` of others of the same kind: another page, group, rollout or round.
-Views are gone to from another one; seconds until what they show stands there. Memory is the server's peak.
+`--repeats` of others of the same kind: another page, group, rollout or round. Seconds are by the clock, and, as `cpu`,
+of the server's CPU (first, again), which other work on the machine changes less. Before it is asked, the server makes
+what it keeps of a big run: `ready` says what that took. Views are gone to from another one; seconds until what they
+show stands there. Memory is the server's peak.
 """
 
 from __future__ import annotations
@@ -26,13 +28,16 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote, urlencode
 
+import psutil
 from results_file import add_result
 from sql_scale import PROMPTS, SAMPLES, make_index, make_run
 
 from storage.index import INDEX
 
+Server = subprocess.Popen[str]
+IDLE_SECONDS, IDLE_CPU = 10.0, 0.1
+"""A server that takes less of the CPU in so many seconds has nothing to do."""
 FLAGS = ["--no-sandbox", "--disable-gpu", "--no-first-run", "--disable-background-networking", "--disable-sync"]
-Ask = Callable[[str, dict[str, Any]], float]
 
 
 def main() -> None:
@@ -50,7 +55,9 @@ def main() -> None:
     load = os.getloadavg()[0]
     with serve(options.run) as (address, server):
         results = []
-        for result in itertools.chain(measure_answers(address, options), measure_views(address, options)):
+        for result in itertools.chain(
+            [wait_until_idle(server)], measure_answers(address, server, options), measure_views(address, options)
+        ):
             print(result, flush=True)
             results.append(result)
         memory = peak_memory(server)
@@ -60,7 +67,7 @@ def main() -> None:
 
 
 @contextmanager
-def serve(run: Path) -> Iterator[tuple[str, subprocess.Popen[str]]]:
+def serve(run: Path) -> Iterator[tuple[str, Server]]:
     """The address, once it answers."""
     command = [sys.executable, "-m", "flows.cli", "view", str(run), "--port", "0"]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as server:
@@ -73,7 +80,26 @@ def serve(run: Path) -> Iterator[tuple[str, subprocess.Popen[str]]]:
             server.terminate()
 
 
-def measure_answers(address: str, options: argparse.Namespace) -> Iterator[dict[str, Any]]:
+def wait_until_idle(server: Server) -> dict[str, Any]:
+    """What the server does by itself, before anybody asks."""
+    began = time.perf_counter()
+    before = -1.0
+    while cpu_of(server) - before > IDLE_CPU:
+        before = cpu_of(server)
+        time.sleep(IDLE_SECONDS)
+    seconds = round(time.perf_counter() - began - IDLE_SECONDS, 1)
+    return {"ready": "what is kept of a big run", "seconds": seconds, "cpu": round(cpu_of(server), 1)}
+
+
+def cpu_of(server: Server) -> float:
+    """Seconds of the CPU by now."""
+    times = psutil.Process(server.pid).cpu_times()
+    return float(times.user + times.system)
+
+
+def measure_answers(
+    address: str, server: subprocess.Popen[str], options: argparse.Namespace
+) -> Iterator[dict[str, Any]]:
     """Seconds and bytes of each kind of answer."""
     place, _, token = address.partition("?token=")
     (entry,) = ask(place, token, "api/directory", {})["runs"]
@@ -99,23 +125,26 @@ def measure_answers(address: str, options: argparse.Namespace) -> Iterator[dict[
         ),
     }
     for kind, question in kinds.items():
-        seconds = []
+        seconds, cpu = [], []
         for _ in range(1 + options.repeats):
-            began = time.perf_counter()
+            began, cpu_began = time.perf_counter(), cpu_of(server)
             answer = ask(place, token, *question())
             seconds.append(round(time.perf_counter() - began, 3))
-        yield {"asked": kind, "first": seconds[0], "again": min(seconds[1:]), "kB": len(json.dumps(answer)) // 1000}
+            cpu.append(round(cpu_of(server) - cpu_began, 2))
+        clock = {"first": seconds[0], "again": min(seconds[1:])}
+        yield {"asked": kind, **clock, "cpu": [cpu[0], min(cpu[1:])], "kB": len(json.dumps(answer)) // 1000}
+
+
+def question_of(run: str) -> dict[str, Any]:
+    """A question of the query box."""
+    return {"run": run, "named": None, "sql": "", "parameters": {}}
 
 
 def list_prompts(place: str, token: str, run: str, options: argparse.Namespace) -> Iterator[dict[str, Any]]:
     """Groups of several rounds."""
-    rows = ask(
-        place, token, f"{run}/prompts", {"length": 4 * (options.repeats + 1), "order": '[["prompt_id", "desc"]]'}
-    )["rows"]
-    return (
-        {"round": row["rounds"][number % len(row["rounds"])][0], "prompt": row["prompt_id"]}
-        for number, row in enumerate(rows)
-    )
+    request = {"length": 4 * (options.repeats + 1), "order": '[["prompt_id", "desc"]]'}
+    for number, row in enumerate(ask(place, token, f"{run}/prompts", request)["rows"]):
+        yield {"round": row["rounds"][number % len(row["rounds"])][0], "prompt": row["prompt_id"]}
 
 
 def ask(place: str, token: str, path: str, parameters: dict[str, Any]) -> Any:
@@ -173,7 +202,7 @@ def leave(tab: Any) -> None:
     tab.get_by_role("heading", name="Libraries and licences").wait_for()
 
 
-def peak_memory(server: subprocess.Popen[str]) -> int:
+def peak_memory(server: Server) -> int:
     """MiB."""
     status = Path(f"/proc/{server.pid}/status").read_text()
     found = re.search(r"VmHWM:\s+(\d+) kB", status)

@@ -32,17 +32,17 @@ def run_row(run: ViewedRun, *, is_held: bool) -> Json:
         "created": run.folder.document.get("created"),
         "rounds": settings.rounds,
         "rounds_done": rounds_done,
-        "state": _state(run, is_held, is_done=rounds_done >= settings.rounds),
+        "state": _state(run, is_held, is_finished=rounds_done >= settings.rounds),
         **_first_and_last("pass_rate", run.ask(_PASS_RATES)),
         **_first_and_last("heldout", run.ask(_HELDOUT)),
     }
 
 
-def _state(run: ViewedRun, is_held: bool, is_done: bool) -> str:
+def _state(run: ViewedRun, is_held: bool, is_finished: bool) -> str:
     if is_held:
-        return "at work"
-    if is_done:
-        return "done"
+        return "running"
+    if is_finished:
+        return "finished"
     stopped = run.ask(_STOPPED)
     return f"ended by its guard {stopped[0]['guard']}" if stopped else "not finished"
 

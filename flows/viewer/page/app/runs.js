@@ -10,8 +10,8 @@ const RUN_COLUMNS = [
   { key: "rounds_done", title: "rounds", className: "num", node: ({ rounds_done: done, rounds }) => (rounds === undefined ? "" : `${done} of ${rounds}`) },
   { key: "pass_rate_last", title: "pass rate", className: "num", node: (row) => firstToLast(row, "pass_rate") },
   { key: "heldout_last", title: "held out", className: "num", node: (row) => firstToLast(row, "heldout") },
-  { key: "model", title: "model" },
-  { key: "variant", title: "contexts" },
+  { key: "model", title: "model", className: "wide" },
+  { key: "variant", title: "contexts", className: "wide" },
   { key: "created", title: "started", className: "num", node: ({ created }) => agoNode(created) },
 ];
 
@@ -27,7 +27,7 @@ async function showRuns() {
   };
   addEventListener("changes", listen);
   const none = source.directory.runs.length === 0 && el("p", { class: "missing" }, "None is there now; one that comes appears here.");
-  return el("article", {}, el("h1", {}, "Runs"), none || el("p", { class: "faint" }, "From the first round, or policy, to the last that has a number. The list follows the runs."), table);
+  return el("article", { class: "runs" }, el("h1", {}, "Runs"), none || el("p", { class: "faint" }, "From the first round, or policy, to the last that has a number. The list follows the runs."), table);
 }
 
 /** The rows of the table, by run; those of a run that changed are asked for again. */
@@ -80,7 +80,7 @@ class RunRows {
 
 function stateNode(state, problem) {
   if (state === null || state === undefined) return el("span", { class: "faint" }, "…");
-  const kind = { done: "success", "at work": "accent", "not finished": "faint" }[state] ?? "failure";
+  const kind = { finished: "success", running: "accent", "not finished": "faint" }[state] ?? "failure";
   return el("div", {}, el("span", { class: `badge ${kind}` }, state), problem && el("p", { class: "problem" }, shownText(problem)));
 }
 
