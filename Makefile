@@ -42,6 +42,7 @@ screenshots: environment ## docs/report_light.png and report_dark.png, of the pa
 	@$(BIN)/python tools/screenshots.py $(RUN)
 
 site: environment ## docs/ as a site, in build/site, with the report of RUN (default: of examples/tiny.yaml's, made first)
+	@mkdir -p build
 	@$(if $(RUN),,$(BIN)/mopd run examples/tiny.yaml --run build/tiny)
 	@$(BIN)/mopd report $(or $(RUN),build/tiny) --out build/report.html
 	@NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --quiet -f tools/site/mkdocs.yml

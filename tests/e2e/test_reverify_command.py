@@ -44,6 +44,7 @@ def judged(prefect: Prefect, made: Path) -> Path:
     done = prefect.mopd("reverify", made, *EVEN)
     assert done.returncode == 0, done.stdout + done.stderr
     assert f"{NAME}: 14 of 32 verdicts flipped\n" in done.stdout
+    assert "reverify.md, reverify.csv, reverify.json\n" in done.stdout
     assert {path: time for path, time in written(made).items() if path in kept} == kept
     assert digest_tables(RunFolder.open(made)) == before
     assert verify_run(RunFolder.open(made)) == []

@@ -27,7 +27,7 @@ SHOWN = (
 """Files of the repository that are pages, or that pages link to."""
 PACKAGES = ("mopd", "storage")
 """Each of their packages has a page."""
-PUBLIC_MODULES = ("flows.run", "flows.plan.stage", "flows.runtime.places.base")
+PUBLIC_MODULES = ("flows.run", "flows.plan.stage", "flows.runtime.places.base", "flows.trackers.tracker")
 """What somebody who adds to mopd calls of flows/; its commands have a page of their own."""
 
 

@@ -6,7 +6,7 @@ import json
 import sys
 
 from flows.measure.reverify.plan import Redo, begun_redo, open_reverification
-from flows.measure.reverify.report import reverify_report
+from flows.measure.reverify.report import results_folder, reverify_report
 from flows.measure.reverify.request import ReverifyRequest
 from flows.measure.reverify.results import ReverifyResults, read_results
 from flows.runtime.console import Console
@@ -48,10 +48,13 @@ def reverify_command(run_dir: Address, request: ReverifyRequest, *, as_json: boo
 
 
 def _text(folder: RunFolder, request: ReverifyRequest, results: ReverifyResults) -> str:
+    """What a terminal shows of the results, which are written beside the others of the run."""
     command = request.command(folder.address)
     query = shell_command("sql", folder.address, f"FROM flips WHERE condition = '{results.name}'")
     steps = [f"to look at them: {query}"]
     if not (request.again or request.apply or results.changes_nothing):
         steps.append(f"to make it the run's: {command} --apply")
     report = reverify_report(results, command=command, next_steps="\n".join(steps))
-    return f"\n{report.terminal()}"
+    target = results_folder(folder, results.name)
+    files = report.write(target)
+    return f"\n{report.terminal()}\n\nresults: {target}: {files}"

@@ -7,7 +7,7 @@ from prefect import flow
 from flows.execute.session import Run
 from flows.execute.stages import condition, rejudge, verify
 from flows.measure.reverify.plan import Redo, begun_redo, open_reverification
-from flows.measure.reverify.report import reverify_report
+from flows.measure.reverify.report import results_folder, reverify_report
 from flows.measure.reverify.request import ReverifyRequest
 from flows.measure.reverify.results import read_results
 from flows.redo import rerun_flow
@@ -54,6 +54,7 @@ def _judge(folder: RunFolder, request: ReverifyRequest) -> Redo:
         leave_catalog(folder)
     results = read_results(folder, made)
     report = reverify_report(results, command=request.command(folder.address))
+    report.write(results_folder(folder, made.name))
     report.publish(KEY, f"{folder.run_id}, {made.name}")
     if request.apply:
         results.check_applies()

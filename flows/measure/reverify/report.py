@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 from flows.measure.reverify.results import ReverifyResults
 from flows.report.report import Report
 from flows.report.table import Column, Row, Table
 from mopd.groups import KINDS
+from storage.runs import RunFolder
 
 MOST_CHARACTERS = 40
 """Of a prediction."""
@@ -43,6 +45,11 @@ def reverify_report(results: ReverifyResults, *, command: str, next_steps: str =
         numbers=Table.of(rows),
         name="reverify",
     )
+
+
+def results_folder(run: RunFolder, name: str) -> Path:
+    """Where the report on a reverification lies: in the run, by the name of its rows."""
+    return run.path / "analysis" / f"reverify-{name}"
 
 
 def _words(results: ReverifyResults) -> str:

@@ -12,9 +12,9 @@ from flows.report.watch.bars import state_of
 from flows.runtime.console import clock
 from flows.viewer.documents.parts.curve import curve_document
 from flows.viewer.documents.parts.curves import run_curves
-from flows.viewer.documents.parts.headline import headline, stage_seconds
+from flows.viewer.documents.parts.headline import headline
 from flows.viewer.documents.parts.settings import settings_document
-from flows.viewer.documents.parts.stage_times import stage_times
+from flows.viewer.documents.parts.stage_times import stage_seconds, stage_times
 from flows.viewer.documents.viewed import Json, ViewedRun
 from storage.sql.named import find_query
 
@@ -100,18 +100,23 @@ def _rounds_done(run: ViewedRun) -> int | str:
 
 def _times(run: ViewedRun) -> dict[str, str]:
     """When work began and ended, and how long all jobs took together."""
-    began, ended = run.ask("SELECT min(created), max(created) FROM shards WHERE current")[0].values()
-    if began is None:
+    if run.status is None:
         return {}
-    created = run.folder.document.get("created") or began
-    work = {"work": f"{clock(sum(stage_seconds(run.status).values()))} of all jobs"} if run.status else {}
-    until = _minute(ended).removeprefix(created[:10]).strip()
-    return {"when": f"{_minute(created)} to {until} UTC", **work}
+    entries = [*run.status["rounds"], *run.status["evaluations"]]
+    ends = sorted(entry["ended"] for entry in entries if entry["ended"])
+    if not ends:
+        return {}
+    began = min(entry["began"] for entry in entries if entry["began"])
+    until = _minute(ends[-1]).removeprefix(began[:10]).strip()
+    work = sum(stage_seconds(run.status).values())
+    return {"when": f"{_minute(began)} to {until} UTC", "work": f"{clock(work)} of all jobs"}
 
 
 def _hosts(run: ViewedRun) -> list[str]:
-    rows = run.ask("SELECT DISTINCT host FROM shards WHERE current AND host IS NOT NULL ORDER BY host")
-    return [row["host"] for row in rows]
+    """Those that worked on the last round that has begun."""
+    begun = [entry["round"] for entry in run.status["rounds"] if entry["began"]] if run.status else []
+    made = [shard for table in ("rollouts", "scores") for shard in run.shards(table, begun[-1])] if begun else []
+    return sorted({str(shard.info["host"]) for shard in made if "host" in shard.info})
 
 
 def _minute(created: str) -> str:

@@ -17,25 +17,29 @@ Outcomes = Mapping[int, Mapping[str, Sequence[bool | None]]]
 
 
 def make_groups(path: Path, outcomes: Outcomes) -> RunFolder:
-    """A run with prompts, rollouts, verdicts, contexts and scores: the teacher of each rollout but the first was shown
-    that one."""
+    """A run of some groups."""
     settings = parse_settings({"model": {"system_prompt": "Be kind."}})
     run = RunFolder.create(path, {"settings": settings.model_dump(mode="json")})
+    add_groups(run, outcomes)
+    return run
+
+
+def add_groups(run: RunFolder, outcomes: Outcomes) -> None:
+    """Prompts, rollouts, verdicts, contexts and scores: the teacher of each rollout but the first was shown that one.
+
+    A prompt is of the dataset `sums`, or of `hard` where its id begins so.
+    """
     for round, groups in outcomes.items():
         for table in ("prompts", "rollouts", "verdicts", "contexts", "scores"):
-            commit(
-                run,
-                table,
-                [row for prompt in groups for row in _rows(run, table, round, prompt, groups[prompt])],
-                round=round,
-            )
-    return run
+            rows = [row for prompt in groups for row in _rows(run, table, round, prompt, groups[prompt])]
+            commit(run, table, rows, round=round)
 
 
 def _rows(run: RunFolder, table: str, round: int, prompt: str, successes: Sequence[bool | None]) -> Rows:
     columns = {"run": run.run_id, "round": round, "prompt_id": prompt, **columns_of(table)}
     if table == "prompts":
-        return [columns | {"messages": [{"role": "user", "content": f"How much is {prompt}?"}]}]
+        messages = [{"role": "user", "content": f"How much is {prompt}?"}]
+        return [columns | {"messages": messages, "dataset": "hard" if prompt.startswith("hard") else "sums"}]
     return [
         columns | {"sample": sample} | _own(table, round, prompt, sample, success)
         for sample, success in enumerate(successes)

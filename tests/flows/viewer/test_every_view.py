@@ -3,12 +3,15 @@ kept out, and a phone is wide enough."""
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import pytest
 from axe_playwright_python.sync_playwright import Axe
 
-from flows.viewer.file import write_report
+from flows.report.report import Report, read_reports
+from flows.report.table import Column, Table
+from flows.viewer.file import make_report, save_report, write_report
 from mopd.settings import parse_settings
 from storage.runs import RunFolder
 from storage.schemas import SCHEMAS
@@ -40,16 +43,25 @@ def made_hostile(table: str, rows: Rows) -> Rows:
     return [{**row, **changes} for row in rows]
 
 
-@pytest.fixture(scope="module")
-def url(tmp_path_factory: pytest.TempPathFactory) -> str:
-    """A page of a run of which every text is hostile."""
-    folder = tmp_path_factory.mktemp("hostile")
-    run = RunFolder.create(folder / NAME, {"settings": parse_settings({}).model_dump(mode="json")})
+def make_hostile_run(path: Path) -> RunFolder:
+    """A run of which every text is hostile."""
+    run = RunFolder.create(path, {"settings": parse_settings({}).model_dump(mode="json")})
     for round in range(2):
         for table in SCHEMAS:
             rows = make_rows(table, run.run_id, round=round, prompts=(PROMPT, "b"))
             commit(run, table, made_hostile(table, rows), round=round)
-    return write_report([run], folder / "report.html").as_uri()
+    return run
+
+
+@pytest.fixture(scope="module")
+def url(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """A page of two such runs, and of a measure."""
+    folder = tmp_path_factory.mktemp("hostile")
+    table = Table([Column("name", HOSTILE)], [{"name": HOSTILE}])
+    Report(HOSTILE, [HOSTILE, table], [], table).write(folder / "measured")
+    runs = [make_hostile_run(folder / name) for name in (NAME, "other")]
+    save_report(make_report(runs, read_reports(folder / "measured")), folder / "report.html")
+    return (folder / "report.html").as_uri()
 
 
 @pytest.mark.parametrize("view", VIEWS)
@@ -60,12 +72,14 @@ def test_hostile_text_is_shown_and_not_run(view: str, url: str, tab: Any) -> Non
     assert tab.evaluate("window.hacked") is None
     assert tab.locator(".hostile").count() == 0
     assert [one for one in asked if not one.startswith((url, "data:"))] == []
-    shown = tab.get_by_role("banner").inner_text()
-    assert '<b class="hostile">run"\' &amp; U+202E' in shown
+    chosen = tab.get_by_role("combobox", name="Run").first.locator("option:checked")
+    assert chosen.inner_text() == '<b class="hostile">run"\' &amp; U+202E'
     tab.evaluate("document.querySelectorAll('pre.text button').forEach((button) => button.click())")  # the whole text
     if "prompt/" in view:
-        text = tab.get_by_role("main").inner_text()
-        assert '<img class="hostile" src="x" onerror="window.hacked = 1"><!-- U+202Egnp.exe' in text
+        is_shown = '<img class="hostile" src="x" onerror="window.hacked = 1"><!-- U+202Egnp.exe' in tab.inner_text(
+            "main"
+        )
+        assert is_shown  # without pytest's comparison of megabytes
     assert tab.evaluate("window.hacked") is None
 
 
@@ -84,3 +98,14 @@ def test_a_phone_is_wide_enough(view: str, url: str, tab: Any) -> None:
     tab.set_viewport_size({"width": 390, "height": 800})
     show(tab, url + address(view, round=1, prompt=PROMPT, sample=0))
     assert tab.evaluate("document.documentElement.scrollWidth") <= 390
+
+
+@pytest.mark.parametrize("tables", [(), ("prompts",), ("prompts", "rollouts"), ("prompts", "rollouts", "verdicts")])
+def test_a_run_that_has_begun_shows_what_there_is(tables: tuple[str, ...], tmp_path: Path, tab: Any) -> None:
+    run = RunFolder.create(tmp_path / "run", {"settings": parse_settings({}).model_dump(mode="json")})
+    for table in tables:
+        commit(run, table, make_rows(table, run.run_id))
+    begun = write_report([run], tmp_path / "report.html").as_uri()
+    for view in VIEWS:
+        show(tab, begun + address(view, round=0, prompt="a", sample=0))
+        assert tab.get_by_role("main").locator(".problem").all_inner_texts() == [], view

@@ -105,6 +105,14 @@ def test_filters(table: Any, label: str, option: str, wanted: list[str]) -> None
     expect(table.locator(".prompt-name")).to_have_count(4)
 
 
+def test_several_datasets(tab: Any, tmp_path: Path) -> None:
+    folder = make_groups(tmp_path / "run", {0: {"easy": [True], "hard one": [False]}})
+    tab.goto(f"{write_report([folder], tmp_path / 'report.html').as_uri()}#/prompts")
+    tab.get_by_role("combobox", name="dataset").select_option("hard")
+    expect(tab.locator(".prompt-name")).to_have_count(1)
+    assert cells(tab, "hard one")[1] == "hard"
+
+
 def test_who_comes_back_finds_the_table_as_it_was(table: Any) -> None:
     table.get_by_role("combobox", name="flips").select_option("none")
     table.wait_for_url(lambda url: "filters" in url)

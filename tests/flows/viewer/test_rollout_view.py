@@ -7,6 +7,7 @@ import math
 import re
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -116,7 +117,7 @@ def test_the_list_of_tokens_that_carry_most_leads_to_them(opened: dict[str, Any]
     assert f"token {order[0] + 1} of" in panel(tab).inner_text()  # where one begins
     rows[3].get_by_role("button").click()
     assert f"token {order[2] + 1} of" in panel(tab).inner_text()
-    tab.keyboard.press("l")
+    tab.keyboard.press("m")
     assert f"token {order[3] + 1} of" in panel(tab).inner_text()
 
 
@@ -210,6 +211,68 @@ def test_what_is_not_scored_is_shown_and_said(tmp_path: Path, tab: Any) -> None:
     assert panel(tab).get_by_role("row", name="as sampled").inner_text().split("\t")[1] == "−0.5"
 
 
+class Words:
+    """A tokenizer whose tokens are bytes, and one that ends a reply."""
+
+    parts = (*(bytes([byte]) for byte in "日".encode()), "שלום ".encode(), b"a\n", b" b", "\u202ec".encode(), b"<end>")
+    texts = tuple(part.decode(errors="replace") for part in parts)
+
+    def decode(self, ids: list[int]) -> str:
+        return b"".join(self.parts[number] for number in ids).decode(errors="replace")
+
+    def get_added_tokens_decoder(self) -> dict[int, Any]:
+        return {len(self.parts) - 1: SimpleNamespace(special=True)}
+
+
+@pytest.fixture
+def words(monkeypatch: pytest.MonkeyPatch) -> Words:
+    """What every run's tokenizer is."""
+    words = Words()
+    monkeypatch.setattr("flows.viewer.documents.viewed.token_texts", lambda folder: list(words.texts))
+    monkeypatch.setattr("flows.viewer.documents.viewed.find_tokenizer", lambda folder: words)
+    return words
+
+
+def reply_of(ids: list[int]) -> Changes:
+    """Rollouts and scores of a reply; the teacher makes its tokens likelier and less likely by turns."""
+    student = np.full(len(ids), -2.0, np.float32)
+    teacher = student + np.where(np.arange(len(ids)) % 2, 1.5, -1.5).astype(np.float32)
+    said = {"token_ids": np.array(ids, np.int32), "behavior_logprobs": student}
+    none = dict.fromkeys(("support_ids", "support_teacher_logprobs", "support_student_logprobs"))
+    scored = {**said, **none, "proximal_logprobs": student, "teacher_logprobs": teacher}
+    return {"rollouts": lambda row: row | said, "scores": lambda row: row | scored}
+
+
+def test_parts_of_a_character_are_one_piece_and_what_would_hide_is_seen(words: Words, tmp_path: Path, tab: Any) -> None:
+    changes = reply_of(list(range(len(words.parts))))
+    url = page_of(tmp_path, ("prompts", "rollouts", "verdicts", "contexts", "scores"), changes)
+    show(tab, url + address(ROLLOUT, round=0, prompt="a", sample=0))
+    assert options(tab).all_inner_texts() == ["日", "שלום ", "a\n", " b", "U+202Ec", "<end>"]
+    options(tab).first.click()
+    tab.keyboard.press("ArrowRight")
+    assert "part 2 of 日" in panel(tab).inner_text()
+    assert tab.locator("#token-0").get_attribute("class") == "token down-2"  # -1.5 + 1.5 - 1.5
+    assert tab.locator("#token-3").get_attribute("class") == "token up-2"
+    assert tab.locator("#token-7").get_attribute("class") == "token up-2 special"
+    tab.keyboard.press("w")
+    assert options(tab).all_inner_texts()[1:4] == ["שלום·", "a⏎\n", "·b"]
+    assert "No distributions: distill needs no distributions here" in panel(tab).inner_text()
+
+
+def test_a_long_reply_is_shown_in_part_at_first(words: Words, tmp_path: Path, tab: Any) -> None:
+    url = page_of(tmp_path, ("prompts", "rollouts", "verdicts", "contexts", "scores"), reply_of([4, 5] * 2500))
+    show(tab, url + address(ROLLOUT, round=0, prompt="a", sample=0))
+    assert options(tab).count() == 3000
+    tab.get_by_role("button", name="show all 5,000 tokens").click()
+    assert options(tab).count() == 5000
+    assert tab.get_by_role("button", name="show all").count() == 0
+    show(tab, f"{url}{address(ROLLOUT, round=0, prompt='a', sample=1)}?token=4000")
+    assert "token 4,001 of 5,000" in panel(tab).inner_text()
+    assert options(tab).count() == 4001
+    tab.keyboard.press("ArrowRight")
+    assert options(tab).count() == 5000
+
+
 def test_an_empty_reply_is_said_to_be_one(tmp_path: Path, tab: Any) -> None:
     none = np.zeros(0, np.float32)
     empty = {"token_ids": none.astype(np.int32), "behavior_logprobs": none, "text": ""}
@@ -217,12 +280,12 @@ def test_an_empty_reply_is_said_to_be_one(tmp_path: Path, tab: Any) -> None:
     show(tab, url + address(ROLLOUT, round=0, prompt="a", sample=0))
     assert tab.get_by_text("It is empty: it has no tokens.").count() == 1
     tab.keyboard.press("ArrowRight")
-    tab.keyboard.press("l")
+    tab.keyboard.press("m")
 
 
 def test_a_rollout_that_is_not_there_is_said_to_be_missing(url: str, tab: Any) -> None:
     show(tab, url + address(ROLLOUT, round=1, prompt="nobody", sample=0))
-    assert tab.get_by_text("is not in this file").count() == 1
+    assert tab.get_by_text("has no such rollout of prompt nobody").count() == 1
 
 
 def test_a_phone_has_tokens_and_what_is_known_of_them_together(url: str, opened: dict[str, Any], tab: Any) -> None:

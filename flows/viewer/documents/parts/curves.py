@@ -19,6 +19,11 @@ from storage.sql.named import find_query
 PERCENT: dict[str, Any] = {"form": ".1f", "scale": 100, "unit": " %"}
 CHANCE = Mark(0.5, "chance", dash=(4, 3))
 NOT_TRAINED = "No optimizer step has been made yet."
+NOT_SAMPLED = "Nothing has been sampled yet."
+MOST_TOKENS = 500_000
+"""Whose log-probabilities are read for the entropy: a fraction of a second."""
+
+_TOKENS = "SELECT round, sum(num_tokens)::BIGINT AS tokens FROM rollouts GROUP BY round"
 
 _STEPS = """
 SELECT
@@ -33,12 +38,12 @@ def run_curves(run: ViewedRun) -> list[Curve]:
     status = run.status
     rounds, evaluations = (status["rounds"], status["evaluations"]) if status else ([], [])
     steps: list[Json] = finite(run.ask(_STEPS))
-    said: list[Json] = run.ask(find_query("entropy_and_length").sql)
     return [
         _heldout(evaluations),
         _success(rounds),
         *_of_steps(steps),
-        *_of_replies(said),
+        _entropy(run),
+        _length(run),
         _teacher([entry for entry in rounds if entry["signals"]]),
     ]
 
@@ -135,22 +140,43 @@ def _unlike_loss(steps: Sequence[Json], **named: str) -> dict[str, str]:
     return {key: label for key, label in named.items() if any(row[key] and row[key] != row["loss"] for row in steps)}
 
 
-def _of_replies(said: Sequence[Json]) -> list[Curve]:
+def _entropy(run: ViewedRun) -> Curve:
+    rows, missing = _entropies(run)
+    columns = [Column("round"), Column("entropy", form=".3f", unit=" nats a token")]
+    about = (
+        "Of the replies that training sampled: minus the mean log-probability of their tokens. It falls to 0 where a "
+    )
+    return Curve("entropy", "Entropy", f"{about}policy collapses.", Table(columns, rows), ("entropy",), missing)
+
+
+def _entropies(run: ViewedRun) -> tuple[list[Json], str]:
+    """By round, as the guards noted it; of rounds that they didn't ask, by all their tokens, where these are few. Then
+    why there is none."""
+    noted = run.ask("SELECT round, value AS entropy FROM guards WHERE guard = 'entropy' AND value IS NOT NULL")
+    sizes = {row["round"]: row["tokens"] for row in run.ask(_TOKENS)}
+    open = [round for round in sizes if round not in {row["round"] for row in noted}]
+    if sum(sizes[round] for round in open) > MOST_TOKENS:
+        return noted, "The guards didn't measure it. It takes a while: mopd sql RUN --named entropy_and_length"
+    asked = run.ask(f"SELECT round, entropy FROM ({_replies()}) WHERE round IN (FROM unnest($open))", open=open)
+    return sorted([*noted, *asked], key=lambda row: row["round"]), NOT_SAMPLED
+
+
+def _length(run: ViewedRun) -> Curve:
     columns = [
         Column("round"),
-        Column("entropy", form=".3f", unit=" nats a token"),
         Column("mean_tokens", "mean length", ".1f", unit=" tokens"),
         Column("max_tokens", "longest"),
         Column("cut_share", "cut", **PERCENT),
         Column("replies"),
     ]
-    missing = "Nothing has been sampled yet."
-    about = "Of the replies that training sampled: minus the mean log-probability of their tokens. It falls to 0 where "
-    length = "Mean length of the replies that training sampled."
-    return [
-        Curve("entropy", "Entropy", f"{about}a policy collapses.", Table(columns, said), ("entropy",), missing),
-        Curve("length", "Length of replies", length, Table(columns, said), ("mean_tokens",), missing),
-    ]
+    rows = run.ask(f"SELECT {', '.join(column.key for column in columns)} FROM ({_replies()}) ORDER BY round")
+    about = "Mean length of the replies that training sampled."
+    return Curve("length", "Length of replies", about, Table(columns, rows), ("mean_tokens",), NOT_SAMPLED)
+
+
+def _replies() -> str:
+    """Of it only those columns are computed that are asked for."""
+    return find_query("entropy_and_length").sql
 
 
 def _teacher(entries: Sequence[Json]) -> Curve:

@@ -8,6 +8,7 @@ from flows.plan.run import RunPlan
 from flows.report.status.state import best_evaluation, judged_rows
 from flows.report.status.text import evaluation_table
 from flows.runtime.console import clock
+from flows.viewer.documents.parts.stage_times import stage_seconds
 from flows.viewer.documents.viewed import Json, ViewedRun
 from mopd.measures.comparison import outcome_of, paired_difference
 from mopd.measures.estimate import Estimate, Values
@@ -115,13 +116,3 @@ def _time(status: Json) -> Iterator[str]:
     if total := sum(seconds.values()):
         name, most = max(seconds.items(), key=lambda item: item[1])
         yield f"{clock(total)} of work, {100 * most / total:.0f} % of it {name}."
-
-
-def stage_seconds(status: Json) -> dict[str, float]:
-    """Of all rounds and evaluations, what the jobs of each stage took."""
-    entries = [*status["rounds"], *({"stages": {"evaluate": entry}} for entry in status["evaluations"])]
-    seconds: dict[str, float] = {}
-    for entry in entries:
-        for name, stage in entry["stages"].items():
-            seconds[name] = seconds.get(name, 0.0) + stage["seconds"]
-    return seconds

@@ -1,65 +1,62 @@
-"""Where the time of a run went: seconds and tokens by stage and round.
-
-`updates` are the same job's as the policy.
-"""
+"""Where the time of a run went: seconds and tokens by stage and round, as `mopd status` has them."""
 
 from __future__ import annotations
 
-from flows.plan.stage import STAGES
+from collections.abc import Iterator
+
+from flows.report.status.state import STAGE_NAMES
 from flows.report.table import Column, Table
 from flows.report.vega import PALETTE, SCHEMA
 from flows.runtime.console import clock
 from flows.viewer.documents.parts.curve import FLEXIBLE
 from flows.viewer.documents.viewed import Json, ViewedRun
 
-_STAGES = """
-SELECT
-    round, stage, sum(seconds) AS seconds, sum(tokens)::BIGINT AS tokens, sum(rows)::BIGINT AS rows,
-    sum(shards_done)::BIGINT AS shards, sum(attempts)::BIGINT AS attempts, max(replicas) AS replicas,
-    list_sort(list_distinct(flatten(list(hosts)))) AS hosts
-FROM stages WHERE shards_done > 0 AND stage IS NOT NULL AND table_name <> 'updates' GROUP BY round, stage
-ORDER BY round, min(first_created)
-"""
+EVALUATE = "evaluate"
+ORDER = (*STAGE_NAMES.values(), EVALUATE)
 COLUMNS = [
     Column("round"),
     Column("stage"),
     Column("seconds", "time", form=clock),
     Column("tokens", optional=True),
-    Column("rate", "tokens/s", ",.0f", optional=True),
-    Column("rows"),
-    Column("shards"),
-    Column("failed", "failed attempts", optional=True),
-    Column("where"),
+    Column("tokens_per_second", "tokens/s", ",.0f", optional=True),
+    Column("shards_done", "shards"),
+    Column("replicas", optional=True),
+    Column("hosts", optional=True),
 ]
 
 
 def stage_times(run: ViewedRun) -> Json:
     """As the document of a curve."""
-    rows = [_row(row) for row in run.ask(_STAGES)]
-    timed = [row for row in rows if row["seconds"]]
+    rows = [row for row in _rows(run.status) if row["shards_done"]] if run.status else []
     return {
         "name": "time",
         "title": "Time by stage",
-        "about": "What the jobs of each stage took, one after the other, and the tokens that they made or read; of "
-        "evaluations by the policy that was asked, of shards under other contexts with those of the run.",
-        "figure": _specification(timed) if timed else None,
+        "about": "What the jobs of each stage took together; of an evaluation by the policy that was asked.",
+        "figure": _specification(rows) if any(row["seconds"] for row in rows) else None,
         "table": Table(COLUMNS, rows).document() if rows else None,
-        "missing": "" if timed else "No stage has noted its time.",
+        "missing": "No stage has noted its time." if run.status else "Nobody noted it.",
     }
 
 
-def _row(row: Json) -> Json:
-    seconds, tokens, attempts = row["seconds"], row["tokens"], row["attempts"]
-    rate = tokens / seconds if tokens and seconds else None
-    failed = max(int(attempts) - int(row["shards"]), 0) if attempts else 0
-    hosts = ", ".join(row["hosts"] or ())
-    return {**row, "rate": rate, "failed": failed, "where": hosts or None}
+def stage_seconds(status: Json) -> dict[str, float]:
+    """Of all rounds and evaluations, what the jobs of each stage took."""
+    seconds = dict.fromkeys(ORDER, 0.0)
+    for row in _rows(status):
+        seconds[row["stage"]] += row["seconds"]
+    return seconds
+
+
+def _rows(status: Json) -> Iterator[Json]:
+    """One a stage of each round, and one an evaluation."""
+    for entry in status["rounds"]:
+        yield from ({"round": entry["round"], "stage": name, **stage} for name, stage in entry["stages"].items())
+    yield from ({"round": entry["policy"], "stage": EVALUATE, **entry} for entry in status["evaluations"])
 
 
 def _specification(rows: list[Json]) -> Json:
     """A bar a round, stacked by stage in the order of the work."""
     there = {row["stage"] for row in rows}
-    stages = [name for name in dict.fromkeys(stage.name for stage in STAGES.values()) if name in there]
+    stages = [stage for stage in ORDER if stage in there]
     bars = [
         {
             **{name: row[name] for name in ("round", "stage", "seconds")},
@@ -68,8 +65,8 @@ def _specification(rows: list[Json]) -> Json:
         }
         for row in rows
     ]
-    colors = {"domain": stages, "range": [PALETTE[index % len(PALETTE)] for index in range(len(stages))]}
-    legend = {"orient": "bottom", "title": None, "columns": 5}
+    colors = {"domain": stages, "range": [PALETTE[ORDER.index(stage) % len(PALETTE)] for stage in stages]}
+    legend = {"orient": "bottom", "title": None, "columns": 4}
     rounds = {"type": "ordinal", "title": "round, or policy that was evaluated", "axis": {"labelAngle": 0}}
     return FLEXIBLE | {
         "$schema": SCHEMA,

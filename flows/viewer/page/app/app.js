@@ -25,7 +25,7 @@ async function showPlace({ keep = false } = {}) {
   content.setAttribute("aria-busy", "true");
   const node = await nodeOf(asked);
   if (asked !== current) return; // somebody went on meanwhile
-  document.title = asked.route ? `${asked.route.title(asked.place)} · mopd` : "mopd";
+  document.title = asked.route ? `${plainText(asked.route.title(asked.place))} · mopd` : "mopd";
   const height = scrollY;
   content.replaceChildren(node);
   if (keep) scrollTo(0, height);
@@ -63,7 +63,7 @@ function drawHead() {
   const runs = source.directory.runs;
   const choice = runs.length > 1
     ? el("select", { "aria-label": "Run", onchange: (event) => go(["overview"], event.target.value) },
-        runs.map((run) => el("option", { value: run.id, selected: run.id === current.run }, run.name)))
+        runs.map((run) => el("option", { value: run.id, selected: run.id === current.run }, plainText(run.name))))
     : el("bdi", { class: "name" }, shownText(runs[0]?.name ?? ""));
   refill(document.getElementById("head"),
     el("strong", {}, "mopd"), choice,

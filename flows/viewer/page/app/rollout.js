@@ -13,7 +13,7 @@ view("round/:round/prompt/:prompt/sample/:sample", {
     o: ["another order of rollouts", (place) => turnQuery(place, "by", Object.keys(WALKS))],
     ArrowRight: ["next token", () => shownReply?.step(1)],
     ArrowLeft: ["previous token", () => shownReply?.step(-1)],
-    l: ["next of the tokens that matter most", () => shownReply?.jump()],
+    m: ["next of the tokens that matter most", () => shownReply?.jump()],
     c: ["another context", (place) => turnQuery(place, "context", [...document.querySelectorAll("#context option")].map((option) => option.value))],
     w: ["white space", () => document.getElementById("white-space")?.click()],
     g: ["its group", ({ round, prompt }) => go(["round", round, "prompt", prompt])],
@@ -128,16 +128,14 @@ function replySection(rollout, reading, words, query) {
   const reply = (shownReply = new Reply(rollout, reading, words, rememberToken));
   const asked = Number(query.get("token"));
   if (query.has("token") && asked >= 0 && asked < reply.length) reply.active = asked;
-  const rest = el("div", {});
-  const draw = (marked) => rest.replaceChildren(...[reply.draw({ marked })].filter(Boolean));
-  draw(false);
+  reply.draw({});
   const unknown = Object.keys(words.texts).length === 0 && el("p", { class: "missing" }, "The model's tokenizer isn't at hand: tokens are shown by their ids. Its text: ", longText(rollout.text));
   return el("section", { class: reply.length > MANY_TOKENS ? "reading long" : "reading" },
     el("div", { class: "said-reply" },
       el("h2", {}, "The reply, token by token"),
       el("div", { class: "row" }, reply.score ? shadeLegend() : el("p", { class: "missing" }, "Not scored: the run has not come so far, or leaves this group out (generate.groups)."),
-        el("label", { class: "legend" }, el("input", { type: "checkbox", id: "white-space", onchange: (event) => draw(event.target.checked) }), " white space")),
-      reply.list, rest, unknown,
+        el("label", { class: "legend" }, el("input", { type: "checkbox", id: "white-space", onchange: (event) => reply.draw({ marked: event.target.checked }) }), " white space")),
+      reply.list, reply.rest, unknown,
       shiftChart(reply),
       jumpList(reply, reading?.untrained ?? null)),
     tokenPanel(reply, rollout.readings));

@@ -3,13 +3,21 @@
 /** Control characters but for line ends and tabs; those that turn the direction of a line; ends of lines of Unicode. */
 const HIDDEN = /[\u0000-\u0008\u000b-\u001f\u007f-\u009f\u200e\u200f\u2028\u2029\u202a-\u202e\u2066-\u2069\ufeff]/gu;
 
+function nameHidden(character) {
+  return `U+${character.codePointAt(0).toString(16).toUpperCase().padStart(4, "0")}`;
+}
+
+/** The text for where no node may stand: a choice, the window's title. */
+function plainText(text) {
+  return text.replace(HIDDEN, nameHidden);
+}
+
 /** The text as nodes; a hidden character stands there by its number, and does nothing. */
 function shownText(text) {
   const nodes = [];
   let end = 0;
   for (const match of text.matchAll(HIDDEN)) {
-    const code = match[0].codePointAt(0).toString(16).toUpperCase().padStart(4, "0");
-    nodes.push(text.slice(end, match.index), el("span", { class: "hidden-character" }, `U+${code}`));
+    nodes.push(text.slice(end, match.index), el("span", { class: "hidden-character" }, nameHidden(match[0])));
     end = match.index + match[0].length;
   }
   return [...nodes, text.slice(end)].filter((part) => part !== "");

@@ -13,7 +13,7 @@ function tokenHead(reply, position) {
   const part = count > 1 && [" · part ", position - first + 1, " of ", tokenName(text)];
   return el("div", {},
     el("p", { class: "token-head", role: "status" }, tokenName(tokenText(id, reply.words)), " ", el("span", { class: `opinion ${shade(reply.shiftAt(position))}` }, opinion(reply.shiftAt(position)))),
-    el("p", { class: "faint" }, `token ${position + 1} of ${number(reply.length, 9)} · id ${id}`, part, reply.words.special.has(id) && " · special"));
+    el("p", { class: "faint" }, `token ${number(position + 1, 9)} of ${number(reply.length, 9)} · id ${id}`, part, reply.words.special.has(id) && " · special"));
 }
 
 /** Log-probability and probability by each model. */
@@ -35,7 +35,7 @@ function tokenNumbers(reply, readings, position) {
 /** What the token carries of the reply's loss. */
 function tokenLoss(reply, position) {
   if (!reply.losses) return null;
-  return el("p", { class: "faint" }, `${percent(reply.shareAt(position))} of the reply's loss: ${lossName(reply.score)} ${number(reply.losses[position])} nats`);
+  return el("p", { class: "faint" }, `${percent(reply.shareAt(position))} of the reply's ${lossName(reply.score)}: ${number(reply.losses[position])} nats`);
 }
 
 const LOSS_NAMES = { divergence: "divergence", pull: "pull", likelihood: "minus log-likelihood" };

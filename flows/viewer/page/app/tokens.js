@@ -64,9 +64,14 @@ class Reply {
     this.score = reading?.score ?? null;
     this.shifts = shiftsOf(this.score);
     this.pieces = piecesOf(rollout, words);
+    this.pieceOf = this.pieces.flatMap((piece) => Array(piece.count).fill(piece));
     this.losses = this.score?.loss.values ?? null;
+    this.total = (this.losses ?? []).reduce((sum, loss) => sum + (loss ?? 0), 0);
     this.active = this.jumps()[0] ?? 0;
     this.follows = [];
+    this.selected = null;
+    this.marked = this.all = false;
+    this.rest = el("p", {});
     this.list = el("div", { class: "tokens text", role: "listbox", tabindex: "0", dir: "auto", "aria-label": "Tokens of the reply",
       onmouseover: (event) => this.look(event, (position) => this.tell(position)),
       onmouseleave: () => this.tell(this.active),
@@ -96,10 +101,11 @@ class Reply {
   go(position) {
     if (position < 0 || position >= this.length) return;
     this.active = position;
+    if (!this.options.has(this.pieceAt(position).first)) this.draw({ all: true });
     this.mark();
     this.tell(position);
     this.onmove(position);
-    this.options.get(this.pieceAt(position).first)?.scrollIntoView({ block: "nearest" });
+    this.selected.scrollIntoView({ block: "nearest" });
   }
 
   step(by) {
@@ -119,7 +125,7 @@ class Reply {
   }
 
   pieceAt(position) {
-    return this.pieces.find(({ first, count }) => first <= position && position < first + count);
+    return this.pieceOf[position];
   }
 
   shiftAt(position) {
@@ -128,34 +134,32 @@ class Reply {
 
   /** The share of the reply's loss that a token has. */
   shareAt(position) {
-    const total = this.losses?.reduce((sum, loss) => sum + (loss ?? 0), 0);
-    return total ? (this.losses[position] ?? 0) / total : null;
+    return this.total ? (this.losses[position] ?? 0) / this.total : null;
   }
 
   /** Draw the tokens: all, or so many that a long reply opens fast. `marked`: white space is shown. */
-  draw({ marked, all = false }) {
+  draw({ marked = this.marked, all = this.all }) {
+    Object.assign(this, { marked, all });
     const isCut = !all && this.length > MOST_TOKENS;
     const shown = isCut ? this.pieces.filter(({ first }) => first < Math.max(MOST_TOKENS, this.active + 1)) : this.pieces;
     this.options = new Map(shown.map((piece) => [piece.first, this.option(piece, marked)]));
     this.list.replaceChildren(...this.options.values());
     this.mark();
-    const rest = el("button", { type: "button", onclick: () => { rest.remove(); this.draw({ marked, all: true }); } }, `show all ${number(this.length, 9)} tokens`);
-    return isCut ? rest : null;
+    refill(this.rest, isCut && el("button", { type: "button", onclick: () => this.draw({ all: true }) }, `show all ${number(this.length, 9)} tokens`));
   }
 
   option({ first, count, text }, marked) {
     const shift = this.shifts && this.shifts.slice(first, first + count).reduce((sum, one) => sum + (one ?? 0), 0);
     const isSpecial = this.words.special.has(this.rollout.token_ids[first]);
     const classes = ["token", shift === null ? "" : shade(shift), isSpecial ? "special" : ""].filter(Boolean).join(" ");
-    return el("span", { class: classes, role: "option", id: `token-${first}`, "data-position": first }, tokenNodes(text, marked || (shift !== null && shade(shift) && !text.trim())));
+    return el("span", { class: classes, role: "option", id: `token-${first}`, "data-position": first, "aria-selected": "false" }, tokenNodes(text, marked || (shift !== null && shade(shift) && !text.trim())));
   }
 
   mark() {
-    const first = this.pieceAt(this.active)?.first;
-    for (const [position, option] of this.options) {
-      option.setAttribute("aria-selected", String(position === first));
-    }
-    if (first !== undefined) this.list.setAttribute("aria-activedescendant", `token-${first}`);
+    this.selected?.setAttribute("aria-selected", "false");
+    this.selected = this.options.get(this.pieceAt(this.active).first);
+    this.selected.setAttribute("aria-selected", "true");
+    this.list.setAttribute("aria-activedescendant", this.selected.id);
   }
 }
 

@@ -10,10 +10,13 @@ const WALKS = {
 };
 
 let lastRound = { key: null, rows: null };
+let moments = {}; // of which the runs of a served page are
 
-/** The rows of a round, which stay until those of another round are asked for; null where the round isn't there. */
+addEventListener("changes", ({ detail }) => { moments = detail.moments ?? {}; });
+
+/** The rows of a round, asked for anew where another one was, or the run changed; null where the round isn't there. */
 function rowsOfRound(run, round) {
-  const key = JSON.stringify([run, round, source.stamp ?? null]);
+  const key = JSON.stringify([run, round, moments[run] ?? null]);
   if (lastRound.key !== key) lastRound = { key, rows: source.get(run, "rollouts", { round }).then((page) => page && rowsOf(page)) };
   return lastRound.rows;
 }

@@ -12,10 +12,11 @@ import pytest
 from flows.folder.replay.fork import fork_run
 from flows.folder.replay.rerun import plan_undo, redo
 from flows.measure.reverify.plan import Reverification, begun_redo, open_reverification
-from flows.measure.reverify.report import reverify_report
+from flows.measure.reverify.report import results_folder, reverify_report
 from flows.measure.reverify.request import ReverifyRequest
 from flows.measure.reverify.results import ReverifyResults, read_results
 from flows.plan.run import RunPlan
+from flows.report.report import read_reports
 from flows.runtime.messages import silent
 from mopd.errors import InputError
 from mopd.settings import load_settings
@@ -99,6 +100,15 @@ def test_the_report_says_who_judged_and_what_changed(run: RunFolder) -> None:
     flipped = reverify_report(reverify(run, verifier=EVEN), command="mopd reverify").terminal()
     assert "the first 5 flips" in flipped
     assert "1 -> 0" in flipped
+
+
+def test_the_report_lies_in_the_run(run: RunFolder) -> None:
+    results = reverify(run, verifier=EVEN)
+    folder = results_folder(run, results.name)
+    assert folder == run.path / "analysis" / "reverify-even_verifier-judge"
+    report = reverify_report(results, command="mopd reverify")
+    report.write(folder)
+    assert read_reports(folder) == [report.document()]
 
 
 def test_advantages_are_those_that_scoring_gives(run: RunFolder) -> None:

@@ -142,3 +142,14 @@ def test_what_is_no_number_is_missing(tmp_path: Path) -> None:
     document = overview(ViewedRun(folder, "nan"))
     assert column(curves_of(document)["loss"], "loss") == [None, None]
     json.dumps(document, allow_nan=False)
+
+
+def test_entropy_is_what_guards_noted_and_else_what_tokens_say(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder = RunFolder.create(tmp_path / "rows", {"settings": {}})
+    for round in range(2):
+        commit(folder, "rollouts", make_rows("rollouts", folder.run_id, round=round), round=round)
+    commit(folder, "guards", make_rows("guards", folder.run_id))
+    run = ViewedRun(folder, "rows")
+    assert drawn(curves_of(overview(run))["entropy"], "entropy") == [0.5, 0.5]
+    monkeypatch.setattr("flows.viewer.documents.parts.curves.MOST_TOKENS", 3)
+    assert drawn(curves_of(overview(run))["entropy"], "entropy") == [0.5]
