@@ -188,7 +188,8 @@ def test_a_query_has_an_end(client: TestClient, monkeypatch: pytest.MonkeyPatch)
     assert ask_sql(client, ENDLESS)["error"].startswith("stopped: a query may take 0.5 s here")
 
 
-def test_a_query_holds_up_nobody_and_ends_with_the_server(run: RunFolder) -> None:
+def test_a_query_holds_up_nobody_and_ends_with_the_server(run: RunFolder, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(queries, "MOST_SECONDS", 3600.0)
     app, pages = make_app(ServedRuns([run.address]), TOKEN, COOKIE)
     client = TestClient(app, base_url=HOST, headers={"Authorization": f"Bearer {TOKEN}"})
     with ThreadPoolExecutor() as threads:
