@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Mapping, Sequence
-from contextlib import closing
+from contextlib import closing, suppress
 from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any
@@ -48,10 +48,11 @@ class Stop:
         self.was_called = False
 
     def __call__(self) -> None:
-        """End the query, or have it end as soon as it begins."""
+        """End the query, or have it end as soon as it begins; nothing, where it has ended."""
         self.was_called = True
         if self._cursor is not None:
-            self._cursor.interrupt()
+            with suppress(duckdb.ConnectionException):  # it was closed
+                self._cursor.interrupt()
 
     def watch(self, cursor: duckdb.DuckDBPyConnection) -> None:
         """What is to be ended. Raises StorageError where it was before it began."""

@@ -15,6 +15,8 @@ from mopd.errors import InputError
 REACH_SECONDS = 5.0
 ANSWER_SECONDS = 60.0
 """Of a host whose port is open: it may be busy. Ray itself asks for two minutes, and then ends the process."""
+JOIN_SECONDS = 120.0
+"""A cluster that answers may never take a driver, where this host doesn't reach its outer address."""
 AUTO_CONNECT = "RAY_ENABLE_AUTO_CONNECT"
 """Off: else Ray starts a cluster of its own where a thread asks it for something after the end."""
 _lock = threading.Lock()
@@ -74,7 +76,9 @@ def _initialize(ray: Any, address: str) -> None:
 
     thread = threading.Thread(target=initialize, daemon=True, name="ray.init")
     thread.start()
-    thread.join()
+    thread.join(JOIN_SECONDS)
+    if thread.is_alive():
+        raise InputError(_no_answer(address, f"it answers, and takes no driver within {JOIN_SECONDS:.0f} s"))
     if errors:
         raise InputError(f"place.address: {address}: {_last_line(str(errors[0]))}") from errors[0]
 

@@ -106,8 +106,7 @@ class Pages:
         name = request.path_params["name"]
         if name not in OF_SEVERAL:
             raise InputError(f"there is no document {name}")
-        ids = json.loads(request.query_params.get("runs", "null"))
-        lives = self._runs.all() if ids is None else [self._runs.find(id) for id in ids]
+        lives = self._runs.some(json.loads(request.query_params.get("runs", "null")))
         return _json(OF_SEVERAL[name]([live.view()[0] for live in lives]))
 
     async def sql(self, request: Request) -> Response:
@@ -115,9 +114,8 @@ class Pages:
         body = await request.body()
         if len(body) > MOST_BYTES:
             raise InputError(f"a question has at most {MOST_BYTES:,} bytes")
-        document = json.loads(body)
-        question = Question.of(document)
-        lives = self._runs.all() if document["run"] is None else [self._runs.find(document["run"])]
+        question = Question.of(json.loads(body))
+        lives = self._runs.some(None if question.run is None else [question.run])
         stop = Stop()
         self._stops.add(stop)
         try:

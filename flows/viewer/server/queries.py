@@ -30,6 +30,8 @@ _LARGEST_INTEGER = 2**53
 class Question:
     """What the page asks: a statement, or the name of a query and its parameters as text."""
 
+    run: str | None
+    """Its id; None for all together."""
     sql: str
     named: str | None
     parameters: Mapping[str, str]
@@ -38,8 +40,10 @@ class Question:
     def of(cls, document: Any) -> Question:
         """Raises InputError for what is none."""
         try:
-            return cls(str(document["sql"]), document["named"], {**document["parameters"]})
-        except (KeyError, TypeError) as error:
+            run, named = (None if document[key] is None else str(document[key]) for key in ("run", "named"))
+            parameters = {str(name): str(value) for name, value in document["parameters"].items()}
+            return cls(run, str(document["sql"]), named, parameters)
+        except (KeyError, TypeError, AttributeError) as error:
             raise InputError(f"not a question: {error}") from error
 
     def bind(self, runs: Sequence[str]) -> tuple[str, dict[str, Any]]:

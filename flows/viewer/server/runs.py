@@ -13,6 +13,7 @@ from flows.viewer.file import directory
 from flows.viewer.server.live import LiveRun, RunGone
 from flows.viewer.words import split_words
 from mopd.errors import InputError
+from storage.errors import StorageError
 from storage.runs import RunFolder, is_run
 
 LIST_PAUSE = 2.0
@@ -42,23 +43,25 @@ class ServedRuns:
                 return live
         raise RunGone(f"no run that is served is called {id}: it was removed, or is called otherwise now")
 
+    def some(self, ids: object) -> list[LiveRun]:
+        """Those of a list of ids, all for None. Raises RunGone, also where there is none at all."""
+        lives = [self.find(str(id)) for id in ids] if isinstance(ids, list) else self.all()
+        if not lives:
+            raise RunGone("no run is served now: those that were are gone")
+        return lives
+
     def all(self) -> list[LiveRun]:
         """In the order of the words."""
         return list(self._live.values())
 
-    def view_all(self) -> list[ViewedRun]:
-        """All that are still there, to be asked together."""
-        return [live.view()[0] for live in self.all()]
-
     def directory(self) -> Json:
         """What the page knows before it asks for anything."""
-        viewed = [live.viewed for live in self.all()]
         known = {"made": None, "edition": self.edition, "measures": len(self.reports())}
-        return {**directory(viewed, self.left_out()), **known}
+        return {**directory([live.viewed for live in self.all()], self.left_out()), **known}
 
     def reports(self) -> list[Json]:
         """What was measured of the runs, and lies in them, then what the words name."""
-        return [*(report for live in self.all() for report in analyses(live.viewed)), *self._reports]
+        return [*(report for live in self.all() for report in _analyses(live.viewed)), *self._reports]
 
     def left_out(self) -> list[str]:
         """A line for each shard that answers had to leave out, and one where the runs can no longer be listed."""
@@ -86,9 +89,9 @@ class ServedRuns:
         began = time.monotonic()
         try:
             folders, self._problem = open_runs(self._words), None
-        except InputError as error:
-            kept = [live.viewed.folder for live in self.all() if is_run(live.viewed.folder.store)]
-            folders, self._problem = kept, str(error)
+        except (InputError, StorageError, OSError) as error:
+            kept = [live.viewed.folder for live in self.all() if not _is_gone(live.viewed.folder)]
+            folders, self._problem = kept, " ".join(str(error).split())
         self._list(folders)
         self._looked = time.monotonic()
         self._took = self._looked - began
@@ -98,3 +101,20 @@ class ServedRuns:
         if named.keys() != self._live.keys():
             self._live = {key: self._live.get(key) or LiveRun(folder, key[1]) for key, folder in named.items()}
             self.edition += 1
+
+
+def _is_gone(folder: RunFolder) -> bool:
+    """Whether nothing is there any more; what can't be reached may be."""
+    try:
+        return not is_run(folder.store)
+    except (StorageError, OSError):
+        return False
+
+
+def _analyses(run: ViewedRun) -> list[Json]:
+    """Those that can be read: of others, the run's problems say why."""
+    try:
+        return analyses(run)
+    except (InputError, OSError) as error:
+        run.leave_out(str(error))
+        return []

@@ -82,6 +82,12 @@ def test_a_query_is_stopped_from_another_thread(run: RunFolder) -> None:
     assert kept.ask("SELECT 1").rows == [(1,)]
 
 
+def test_a_query_that_has_ended_can_be_stopped(run: RunFolder) -> None:
+    stop = Stop()
+    Catalog([run]).ask("SELECT 1", stop=stop)
+    stop()
+
+
 def test_an_answer_is_kept_and_asked_again_of_new_tables(run: RunFolder) -> None:
     fill(run)
     catalog, kept = Catalog([run]), {"counts": COUNTED, "first": "SELECT random() AS number"}

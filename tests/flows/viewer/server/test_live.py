@@ -110,6 +110,8 @@ def test_where_all_are_gone_the_list_is_empty(tmp_path: Path) -> None:
     shutil.rmtree(run.path)
     served.look()
     assert served.all() == [] and "holds none" in served.left_out()[0]
+    with pytest.raises(RunGone, match="no run is served now"):
+        served.some(None)
 
 
 def test_what_is_no_run_is_refused_at_once(tmp_path: Path) -> None:
