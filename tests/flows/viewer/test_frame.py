@@ -118,3 +118,12 @@ def test_of_several_runs_one_is_chosen(tmp_path: Path, tab: Any) -> None:
     tab.get_by_role("combobox", name="Run").select_option("two")
     tab.wait_for_url("**#/run/two/overview")
     assert tab.get_by_role("combobox", name="Run").input_value() == "two"
+
+
+def test_who_goes_on_at_once_is_not_called_back(url: str, tab: Any) -> None:
+    """The table of prompts writes into the address what it shows, a moment after it stands there."""
+    tab.goto(f"{url}#/prompts")
+    tab.locator("main:not([aria-busy]) h1").wait_for()
+    tab.evaluate("location.hash = '#/libraries'; history.replaceState = () => { throw new Error('called back') }; 0")
+    tab.get_by_role("heading", name="Libraries and licences").wait_for()
+    assert tab.url.endswith("#/libraries")

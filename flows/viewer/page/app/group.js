@@ -21,7 +21,7 @@ async function showGroup(place) {
   const choices = readChoices(place.query);
   const body = el("div", {});
   const draw = async () => {
-    history.replaceState(null, "", href(groupPlace(group), run, choices));
+    keepAddress(href(groupPlace(group), run, choices));
     refill(body, await groupBody(run, group, choices));
   };
   refill(body, await groupBody(run, group, choices));

@@ -98,5 +98,5 @@ function keepTable(run, { start, search, order, filters }) {
   const query = { ...(start && { start }), ...(search && { search }) };
   if (JSON.stringify(order) !== JSON.stringify(FIRST_ORDER)) query.order = JSON.stringify(order);
   if (Object.keys(filters).length) query.filters = JSON.stringify(filters);
-  history.replaceState(null, "", href(["prompts"], run, query));
+  keepAddress(href(["prompts"], run, query));
 }

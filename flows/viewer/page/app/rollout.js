@@ -145,7 +145,7 @@ function replySection(rollout, reading, words, query) {
 function rememberToken(position) {
   const query = new URLSearchParams(current.place.query);
   query.set("token", position);
-  history.replaceState(null, "", `${location.hash.split("?")[0]}?${query}`);
+  keepAddress(`${location.hash.split("?")[0]}?${query}`);
 }
 
 /** Which of the rollout's contexts is looked at, and what the teacher thought in each. */

@@ -24,6 +24,12 @@ function go(parts, run = current.run, query = {}) {
   location.hash = href(parts, run, query);
 }
 
+/** Say in the address how what is shown is asked, without a step back; nothing where somebody is on the way elsewhere. */
+function keepAddress(address) {
+  const isStillHere = [address, location.hash || "#/overview"].every((one) => isSamePlace(readAddress(one), current));
+  if (isStillHere) history.replaceState(null, "", address);
+}
+
 /** {run, route, place} of an address; the first run where it names none. */
 function readAddress(hash) {
   const [path, query = ""] = hash.replace(/^#\/?/, "").split("?");

@@ -62,7 +62,7 @@ class QueryBox {
 
   async ask() {
     const question = this.question();
-    history.replaceState(null, "", href(["sql"], current.run, question.named ? { named: question.named } : { sql: question.sql }));
+    keepAddress(href(["sql"], current.run, question.named ? { named: question.named } : { sql: question.sql }));
     this.waiting = new AbortController();
     refill(this.button, "Cancel");
     refill(this.result, el("p", { class: "faint" }, "asked …"));
