@@ -97,7 +97,7 @@ def _find(run: RunFolder, name: str, key: str, listing: Listing | None = None) -
 def _tell_once(place: str, problem: str) -> None:
     """Warn of what is wrong with a manifest: one that many ask for is told of once, until it is whole again."""
     if problem and _WARNED.get(place) != problem:
-        LOGGER.warning("%s: it will be made again", problem)
+        LOGGER.warning("%s: it will be made again, if what it is made from is still there", problem)
         _WARNED[place] = problem
     elif not problem:
         _WARNED.pop(place, None)
