@@ -6,6 +6,7 @@ import ast
 import importlib
 import subprocess
 import sys
+from collections import Counter
 from collections.abc import Iterator
 from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
@@ -228,3 +229,9 @@ def test_no_room_of_flows_is_crowded() -> None:
     } == {}
     top = {path.stem for path in (ROOT / "flows").glob("*.py")}
     assert top == {"__init__", "run", "redo", "command"}
+
+
+def test_no_two_test_files_have_one_name() -> None:
+    """pytest would refuse the second of them, where its folder is no package."""
+    names = Counter(path.name for path in (ROOT / "tests").rglob("test_*.py"))
+    assert [name for name, count in names.items() if count > 1] == []

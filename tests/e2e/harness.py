@@ -30,7 +30,8 @@ from storage.stores.files import LOCKS, TEMPORARY
 from storage.stores.local import LOCK_FILE
 from tests.e2e.commands import ROOT, Commands
 
-FAKE = ("--set", "generate.engine=fake", "--set", "report.page=false")
+FAKE_ENGINE = ("--set", "generate.engine=fake")
+FAKE = (*FAKE_ENGINE, "--set", "report.page=false")
 """Of runs that no real engine samples for, and that nobody looks at."""
 DATA = Path(os.environ.get("MOPD_DATA", ROOT / "../shared/data")).resolve()
 TINY = ROOT / "examples" / "tiny.yaml"

@@ -14,10 +14,10 @@ import pytest
 from storage.runs import RunFolder
 from storage.shards import manifests
 from storage.sql.catalog import query
-from tests.e2e.harness import FAKE, Prefect, is_alive, wait_for
+from tests.e2e.harness import FAKE_ENGINE, Prefect, is_alive, wait_for
 
 FEW = ("--tasks", "numbers:larger?size=8", "-k", "2", "--set", "generate.max_tokens=32")
-SHARDS = ("--set", "prompts_per_shard=1", *FAKE)
+SHARDS = ("--set", "prompts_per_shard=1", *FAKE_ENGINE)
 
 
 def shards(out: Path, name: str) -> int:
@@ -76,7 +76,10 @@ def test_what_can_not_be_evaluated_is_one_line_and_nothing_is_written(prefect: P
     out = tmp_path / "out"
     for arguments, message in (
         (["nowhere", *FEW], "nowhere: no such model or run"),
-        (["tiny:llama", *FEW, *FAKE, "--set", "generate.max_prompt_tokens=3"], "more than generate.max_prompt_tokens"),
+        (
+            ["tiny:llama", *FEW, *FAKE_ENGINE, "--set", "generate.max_prompt_tokens=3"],
+            "more than generate.max_prompt_tokens",
+        ),
     ):
         done = prefect.mopd("eval", *arguments, "--out", out)
         assert (done.returncode, done.stdout, done.stderr.count("\n")) == (2, "", 1), done.stderr

@@ -16,7 +16,7 @@ from huggingface_hub import ModelCard
 
 from mopd.models.folders import resolve_model
 from tests.e2e.commands import ROOT
-from tests.e2e.harness import FAKE, TINY, Prefect
+from tests.e2e.harness import FAKE, FAKE_ENGINE, TINY, Prefect
 from tests.mopd.hub.client import hub_environment
 from tests.mopd.hub.hub_server import Hub, serve_hub
 from tests.mopd.hub.hub_uploads import TOKEN, UploadHandler
@@ -119,7 +119,7 @@ def test_a_run_goes_on_with_the_commits_that_it_began_with(hub: Hub, user: User,
 @pytest.mark.timeout(600)
 def test_an_evaluation_goes_on_with_the_commits_that_it_began_with(hub: Hub, user: User, tmp_path: Path) -> None:
     out, commits = tmp_path / "eval", push_all(hub)
-    few = ("-k", 2, *FAKE, "--set", "generate.max_tokens=16", "--out", out)
+    few = ("-k", 2, *FAKE_ENGINE, "--set", "generate.max_tokens=16", "--out", out)
     done = user.mopd("eval", STUDENT, "--tasks", f"{SUMS}#test", *few)
     assert done.returncode == 0, done.stdout + done.stderr
     assert document(out)["hub"] == {STUDENT: commits[STUDENT], SUMS: commits[SUMS]}

@@ -12,7 +12,7 @@ import pytest
 
 from storage.runs import RunFolder
 from storage.shards import manifests
-from tests.e2e.harness import FAKE, TINY, Prefect, wait_for
+from tests.e2e.harness import FAKE, FAKE_ENGINE, TINY, Prefect, wait_for
 
 pytestmark = [
     pytest.mark.timeout(600),
@@ -36,7 +36,7 @@ def test_two_devices_make_what_one_makes(prefect: Prefect, finished_run: Path, t
 def test_an_evaluation_has_replicas_too(prefect: Prefect, tmp_path: Path) -> None:
     arguments = ("eval", "tiny:llama", "--tasks", "numbers:larger?size=4", "-k", "2", "--set", "prompts_per_shard=1")
     for name, place in (("one", ()), ("two", TWO)):
-        done = prefect.mopd(*arguments, *FAKE, *place, "--out", tmp_path / name)
+        done = prefect.mopd(*arguments, *FAKE_ENGINE, *place, "--out", tmp_path / name)
         assert done.returncode == 0, done.stdout + done.stderr
     assert prefect.mopd("digest", tmp_path / "two").stdout == prefect.mopd("digest", tmp_path / "one").stdout
     assert makers(tmp_path / "two", "evaluations") == {"engine-0", "engine-1"}

@@ -13,8 +13,8 @@ from safetensors.torch import load_file
 
 from flows.folder.policies import base_folder
 from mopd.errors import InputError
-from mopd.models.folders import load_model, resolve_model
-from mopd.models.lora import ADAPTER, CONFIG, check_targets, linear_layers, load_student, merged, save_model
+from mopd.models.folders import ADAPTER, ADAPTER_CONFIG, load_model, resolve_model
+from mopd.models.lora import check_targets, linear_layers, load_student, merged, save_model
 from mopd.objectives import OBJECTIVES
 from mopd.settings import Settings, parse_settings
 from mopd.train import take_step, train_round
@@ -150,7 +150,7 @@ def test_a_policy_folder_holds_merged_weights_and_the_adapter(folder: Path, trai
 
 def test_equal_adapters_are_equal_files(folder: Path, trained: Path, tmp_path: Path) -> None:
     """peft writes target modules in an order that changes from process to process; digests must not."""
-    config = json.loads((trained / ADAPTER / CONFIG).read_text())
+    config = json.loads((trained / ADAPTER / ADAPTER_CONFIG).read_text())
     assert config["target_modules"] == sorted(config["target_modules"])
     save_model(load_student(trained, folder, settings().train.lora, device=CPU, seed=9), tmp_path)
     for path in sorted((trained / ADAPTER).iterdir()):
@@ -246,7 +246,7 @@ def whole(out: Path) -> None:
 def adapted(out: Path) -> None:
     whole(out)
     (out / ADAPTER).mkdir()
-    (out / ADAPTER / CONFIG).write_text("{}")
+    (out / ADAPTER / ADAPTER_CONFIG).write_text("{}")
 
 
 def test_the_output_layer_gets_no_adapter(folder: Path) -> None:
