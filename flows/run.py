@@ -20,6 +20,7 @@ from flows.folder.policies import remove_old_states
 from flows.folder.replay.other_contexts import open_contexts
 from flows.plan.conditions import settings_of
 from flows.plan.guards import SAMPLED, TRAINED
+from flows.plan.run import RunPlan
 from flows.report.sql.knowledge import leave_catalog
 from flows.runtime.console import Console
 from flows.runtime.exit_code import RunStopped
@@ -28,7 +29,7 @@ from flows.runtime.server.slots import give_slots_back
 from flows.runtime.server.stale_runs import crash_stale_runs, run_tag, tag_this_run
 from flows.trackers.beside import Trackers, tracking
 from flows.trackers.installed import check_installed
-from flows.viewer.leave import leaving_report
+from flows.viewer.leave import REPORT_FILE, leaving_report
 from mopd.settings import Settings
 from storage.runs import RunFolder
 from storage.shards import collect_garbage
@@ -63,12 +64,17 @@ def finish(folder: RunFolder) -> None:
     told = settings_of(folder).report
     check_installed(told.trackers)
     with (
-        leaving_report(folder, console.say, wanted=told.page),
+        leaving_report(folder, console.say, wanted=told.page and not has_all(folder)),
         tracking(folder, told.trackers, console.say) as tracked,
     ):
         while not is_whole:
             folder = roll_back(folder, console.say) or folder
             is_whole = _go_on(folder, console, tracked)
+
+
+def has_all(folder: RunFolder) -> bool:
+    """Whether the run is finished and has its page."""
+    return folder.store.stat(REPORT_FILE) is not None and not RunPlan.of(folder).missing(folder)
 
 
 def _go_on(folder: RunFolder, console: Console, tracked: Trackers) -> bool:

@@ -234,5 +234,8 @@ def _publish(run: Run, shards: list[Shard]) -> None:
 
 def _about(run: Run, shards: list[Shard]) -> str:
     """What stands beside an artifact: what it is of, and where the run's page will be."""
-    page = f" · when the run has ended: [its page]({report_link(run.folder)})" if run.settings.report.page else ""
-    return f"{_where(shards)}{page}"
+    if not run.settings.report.page:
+        return _where(shards)
+    return (
+        f"{_where(shards)} · when the run has ended: [report.html]({report_link(run.folder)}) in {run.folder.address}"
+    )

@@ -106,11 +106,12 @@ class _Axes:
         """What is read against first, then what is there."""
         columns, lines = len(self.figure.panels[0]), len(self.figure.panels)
         width, height = (PIXELS_PER_INCH * inches for inches in self.figure.size)
+        layers = [*self._layers()]
         return {
             **({"title": self.panel.title} if self.panel.title else {}),
             "width": round(width / columns - AROUND),
             "height": round(height / lines - AROUND),
-            "layer": [layer for layer in self._layers() if layer["data"]["values"]],
+            "layer": [layer for layer in layers if layer["data"]["values"]] or layers[-1:],  # Vega wants one
         }
 
     def _layers(self) -> Iterator[Spec]:

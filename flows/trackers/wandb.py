@@ -62,5 +62,9 @@ def _settings() -> wandb.Settings:
         disable_git=True,
         disable_code=True,
         save_code=False,
+        host="",
         x_disable_stats=True,
+        x_disable_meta=True,
+        x_disable_machine_info=True,
+        x_save_requirements=False,
     )

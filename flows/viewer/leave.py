@@ -33,20 +33,30 @@ def leaving_report(folder: RunFolder, say: Say, *, wanted: bool = True) -> Itera
 
 
 def leave_report(folder: RunFolder, say: Say) -> None:
-    """Write the run's page into its folder, over the last one, and link to it in the Prefect UI.
+    """Write the run's page into its folder, over the last one, and tell of it in the Prefect UI.
 
     Whatever goes wrong with it costs a line: what the run has made is there without it.
     """
-    from prefect.artifacts import create_link_artifact
-
     try:
         report = make_report([RunFolder.open(folder.store)])
         folder.store.replace(REPORT_FILE, report.html)
-        about = "; ".join((f"{folder.run_id}; live: mopd view {folder.address}", *report.left_out, *report.damaged))
-        create_link_artifact(key=KEY, link=report_link(folder), link_text=REPORT_FILE, description=about)
     except Exception as error:
         again = shell_command("report", folder.address)
         say(f"{folder.address}: its page could not be written ({error}); {again} tries again")
+        return
+    try:
+        _publish(folder, [*report.left_out, *report.damaged])
+    except Exception as error:
+        say(f"{folder.address}/{REPORT_FILE}: is written; Prefect could not be told of it ({error})")
+
+
+def _publish(folder: RunFolder, problems: list[str]) -> None:
+    """A link in the Prefect UI, with the path beside it: browsers open no file from a page of a server."""
+    from prefect.artifacts import create_link_artifact
+
+    place = f"{folder.address}/{REPORT_FILE}, or live: {shell_command('view', folder.address)}"
+    about = "; ".join((place, *problems))
+    create_link_artifact(key=KEY, link=report_link(folder), link_text=REPORT_FILE, description=about)
 
 
 def report_link(folder: RunFolder) -> str:

@@ -61,7 +61,11 @@ def test_prefect_shows_names_tags_and_states(prefect: Prefect, finished_run: Pat
 def test_prefect_has_a_table_for_each_stage(prefect: Prefect, finished_run: Path) -> None:
     mine = {run["id"]: run["name"] for run in prefect.flow_runs(finished_run)}
     artifacts = prefect.post("artifacts/filter", {"artifacts": {"flow_run_id": {"any_": list(mine)}}})
-    tables = {(one["key"], mine[one["flow_run_id"]]): json.loads(one["data"])[-1] for one in artifacts}
+    tables = {
+        (one["key"], mine[one["flow_run_id"]]): json.loads(one["data"])[-1]
+        for one in artifacts
+        if one["type"] == "table"
+    }
     verdicts = tables["mopd-verify", "generate-r0000"]
     assert verdicts["rows"] == PROMPTS * SAMPLES
     assert verdicts["groups"] == PROMPTS
@@ -92,8 +96,8 @@ def test_status_knows_stages_and_results(prefect: Prefect, finished_run: Path) -
 def test_it_leaves_its_page_and_a_link_to_it(prefect: Prefect, finished_run: Path) -> None:
     page = finished_run / "report.html"
     assert str(finished_run) in page.read_text()
-    (link,) = prefect.post("artifacts/latest/filter", {"artifacts": {"key": {"any_": ["mopd-report"]}}})
-    assert page.as_uri() in link["data"]
+    links = prefect.post("artifacts/filter", {"artifacts": {"key": {"any_": ["mopd-report"]}}})
+    assert [page.as_uri() in link["data"] for link in links].count(True) == 1
 
 
 def test_a_finished_run_starts_and_ends_at_once(prefect: Prefect, finished_run: Path) -> None:

@@ -15,8 +15,8 @@ from mopd.settings.tree import set_value
 from mopd.tasks.generators import GENERATORS
 from storage.runs import RunFolder
 
-OF_THE_MACHINE = ("place", "store")
-"""Groups of settings that say where a run is, and decide nothing of it."""
+OF_THE_MACHINE = ("place", "store", "report")
+"""Groups of settings that say where a run is and where it is told of, and decide nothing of it."""
 
 
 def published_settings(folder: RunFolder, settings: Settings) -> Settings:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
@@ -159,3 +160,12 @@ def test_a_tensorboard_that_looks_on_sees_what_comes(run: RunFolder, monkeypatch
     accumulator.Reload()
     assert [event.step for event in accumulator.Scalars("round/pass_rate")] == [0, 1]
     assert len(accumulator.Tensors("settings/text_summary")) == 1
+
+
+def test_wandb_is_told_nothing_of_the_process_that_sends(run: RunFolder, offline: Path) -> None:
+    send_missing(None, silent, run.store, "wandb")
+    files = [path for path in offline.glob("wandb/offline-run-*/**/*") if path.is_file()]
+    assert [path.name for path in files if path.name in ("requirements.txt", "wandb-metadata.json")] == []
+    records = [path.read_bytes() for path in files if path.suffix == ".wandb"]
+    assert records
+    assert not any(sys.executable.encode() in record for record in records)
