@@ -54,7 +54,7 @@ def replies(tab: Any, place: str = "main") -> list[str]:
 
 
 def test_the_prompt_and_its_replies(group: Any) -> None:
-    messages = group.get_by_role("region", name="The prompt").locator(".message")
+    messages = group.get_by_role("region", name="The prompt").locator(".turn")
     messages.nth(1).wait_for()
     assert messages.all_text_contents() == ["systemBe kind.", f"userHow much is {ODD}?"]
     assert group.get_by_text("1 of 2 judged replies succeed, 1 without a verdict.").is_visible()
