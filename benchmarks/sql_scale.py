@@ -50,8 +50,9 @@ QUERIES = {
 }
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+def read_options(about: str | None) -> argparse.Namespace:
+    """Of a benchmark on a run that is made up; the run is made where it isn't there."""
+    parser = argparse.ArgumentParser(description=about, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rounds", type=int, default=10)
     parser.add_argument("--shards", type=int, default=100, help="of a table, in a round")
     parser.add_argument("--run", type=Path, required=True, help="the run, made where it isn't there")
@@ -60,6 +61,11 @@ def main() -> None:
     options = parser.parse_args()
     if not options.run.exists():
         make_run(options.run, options.rounds, options.shards)
+    return options
+
+
+def main() -> None:
+    options = read_options(__doc__)
     load = os.getloadavg()[0]
     commands = {name: ["sql", str(options.run), query, "--format", "csv"] for name, query in QUERIES.items()}
     commands["status"] = ["status", str(options.run)]

@@ -30,7 +30,7 @@ from urllib.parse import quote, urlencode
 
 import psutil
 from results_file import add_result
-from sql_scale import PROMPTS, SAMPLES, make_index, make_run
+from sql_scale import PROMPTS, SAMPLES, make_index, read_options
 
 from storage.index import INDEX
 
@@ -41,15 +41,7 @@ FLAGS = ["--no-sandbox", "--disable-gpu", "--no-first-run", "--disable-backgroun
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--rounds", type=int, default=10)
-    parser.add_argument("--shards", type=int, default=100, help="of a table, in a round")
-    parser.add_argument("--run", type=Path, required=True, help="the run, made where it isn't there")
-    parser.add_argument("--repeats", type=int, default=3)
-    parser.add_argument("--out", type=Path)
-    options = parser.parse_args()
-    if not options.run.exists():
-        make_run(options.run, options.rounds, options.shards)
+    options = read_options(__doc__)
     if not (options.run / INDEX).exists():
         make_index(options.run, options.rounds)
     load = os.getloadavg()[0]
@@ -133,11 +125,6 @@ def measure_answers(
             cpu.append(round(cpu_of(server) - cpu_began, 2))
         clock = {"first": seconds[0], "again": min(seconds[1:])}
         yield {"asked": kind, **clock, "cpu": [cpu[0], min(cpu[1:])], "kB": len(json.dumps(answer)) // 1000}
-
-
-def question_of(run: str) -> dict[str, Any]:
-    """A question of the query box."""
-    return {"run": run, "named": None, "sql": "", "parameters": {}}
 
 
 def list_prompts(place: str, token: str, run: str, options: argparse.Namespace) -> Iterator[dict[str, Any]]:

@@ -20,8 +20,8 @@ from flows.folder.policies import remove_old_states
 from flows.folder.replay.other_contexts import open_contexts
 from flows.plan.conditions import settings_of
 from flows.plan.guards import SAMPLED, TRAINED
-from flows.plan.run import RunPlan
 from flows.report.sql.knowledge import leave_catalog
+from flows.report.status.state import is_unfinished
 from flows.runtime.console import Console
 from flows.runtime.exit_code import RunStopped
 from flows.runtime.server.patience import be_patient
@@ -64,7 +64,7 @@ def finish(folder: RunFolder) -> None:
     told = settings_of(folder).report
     check_installed(told.trackers)
     with (
-        leaving_report(folder, console.say, wanted=told.page and not has_all(folder)),
+        leaving_report(folder, console.say, wanted=told.page and lacks_page(folder)),
         tracking(folder, told.trackers, console.say) as tracked,
     ):
         while not is_whole:
@@ -72,9 +72,9 @@ def finish(folder: RunFolder) -> None:
             is_whole = _go_on(folder, console, tracked)
 
 
-def has_all(folder: RunFolder) -> bool:
-    """Whether the run is finished and has its page."""
-    return folder.store.stat(REPORT_FILE) is not None and not RunPlan.of(folder).missing(folder)
+def lacks_page(folder: RunFolder) -> bool:
+    """Whether the run has no page of what it will be when it ends."""
+    return folder.store.stat(REPORT_FILE) is None or is_unfinished(folder)
 
 
 def _go_on(folder: RunFolder, console: Console, tracked: Trackers) -> bool:

@@ -13,7 +13,7 @@ import trackio
 from trackio import SQLiteStorage
 from trackio.utils import get_storage_mode
 
-from flows.trackers.content.completions import COLUMNS
+from flows.trackers.content.completions import COLUMNS, in_columns
 from flows.trackers.tracker import COMPLETIONS, Chapter, TrackedRun
 
 Place = tuple[int, frozenset[str]]
@@ -45,7 +45,7 @@ class Trackio:
         for point in chapter.points:
             self._log(point.step, dict(point.values))
         if chapter.completions:
-            data = [[row[name] for name in COLUMNS] for row in chapter.completions]
+            data = in_columns(chapter.completions)
             self._log(chapter.round, {COMPLETIONS: trackio.Table(columns=list(COLUMNS), data=data)})
 
     def close(self) -> None:

@@ -9,7 +9,7 @@ from typing import get_args
 
 import wandb
 
-from flows.trackers.content.completions import COLUMNS
+from flows.trackers.content.completions import COLUMNS, in_columns
 from flows.trackers.tracker import COMPLETIONS, Axis, Chapter, TrackedRun
 
 BEGIN_SECONDS, END_SECONDS = 20.0, 45.0
@@ -40,7 +40,7 @@ class Wandb:
                 self._run.define_metric(f"{group}/*", step_metric=point.axis)
             self._log({point.axis: point.step, **point.values})
         if chapter.completions:
-            data = [[row[name] for name in COLUMNS] for row in chapter.completions]
+            data = in_columns(chapter.completions)
             self._log({"round": chapter.round, COMPLETIONS: wandb.Table(columns=list(COLUMNS), data=data)})
 
     def close(self) -> None:

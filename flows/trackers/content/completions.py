@@ -22,6 +22,11 @@ LIMIT $limit
 """
 
 
+def in_columns(completions: list[Row]) -> list[list[Any]]:
+    """The values of each row, in the order of COLUMNS."""
+    return [[row[name] for name in COLUMNS] for row in completions]
+
+
 def read_completions(folder: RunFolder, round: int, limit: int) -> list[Row]:
     """At most so many rollouts of a round: the first of each group, then the second. Their number is no merit."""
     if not limit:

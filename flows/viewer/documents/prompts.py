@@ -7,8 +7,8 @@ What a row has, in the file's document and in a server's pages alike:
 - `rounds`: [[round, successes, judged, rollouts], ...], of the rounds that asked it
 - `kind` of the last of them: `none`, `mixed` or `all`, by the successes among those judged; null where none is
 - `pass_rate` of the last of them that was judged, `pass_rate_first` of the first
-- `flips`: how often it was solved (a pass rate of at least 0.5) in one round and not in the next that asked it, or the
-  other way round; rounds without verdicts are passed over. `flipped`: whether ever
+- `flips`: how often it was solved (a pass rate of at least `SOLVED`) in one round and not in the next that asked it, or
+  the other way round; rounds without verdicts are passed over. `flipped`: whether ever
 - `num_rollouts`, `mean_tokens` (of a reply), `num_contexts`, `num_with_peers` (contexts that show any)
 """
 
@@ -17,7 +17,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 
 from flows.viewer.documents.paging import PageRequest, one_of
-from flows.viewer.documents.viewed import Json, ViewedRun
+from flows.viewer.documents.viewed import SOLVED, Json, ViewedRun
 
 FILTERED = ("prompt_id", "dataset", "kind", "flipped")
 """Columns of which a value can be asked for."""
@@ -33,7 +33,7 @@ SHOWN_CHARACTERS = 2_000
 MOST_SEARCHED = 5_000
 """Questions that a search of a served run reads: of so many prompts of the newest rounds."""
 
-_COUNTED = """
+_COUNTED = f"""
 WITH said AS (
     SELECT round, prompt_id, count(*) AS num_rollouts, sum(num_tokens) AS num_tokens
     FROM rollouts GROUP BY round, prompt_id
@@ -53,7 +53,7 @@ WITH said AS (
     LEFT JOIN judged AS v USING (round, prompt_id)
     LEFT JOIN shown AS c USING (round, prompt_id)
 ), turned AS (
-    SELECT *, (pass_rate >= 0.5) <> (lag(pass_rate IGNORE NULLS) OVER rounds >= 0.5) AS is_flip
+    SELECT *, (pass_rate >= {SOLVED}) <> (lag(pass_rate IGNORE NULLS) OVER rounds >= {SOLVED}) AS is_flip
     FROM asked WINDOW rounds AS (PARTITION BY prompt_id ORDER BY round)
 )
 SELECT

@@ -20,6 +20,9 @@ from storage.sql.catalog import NONE_KEPT, Catalog
 from storage.sql.tables import find_current
 
 Json = dict[str, Any]
+SOLVED = 0.5
+"""A pass rate from which on a prompt counts as solved, as the named query `flipped_prompts` has it; a prompt whose pass
+rate crosses it between two rounds flipped."""
 
 
 @dataclass

@@ -5,13 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from flows.viewer.documents.parts.headline import evaluated_policies, heldout_means
-from flows.viewer.documents.viewed import Json, ViewedRun
+from flows.viewer.documents.viewed import SOLVED, Json, ViewedRun
 
 MOST_PROMPTS = 1000
 """In a table: those whose numbers differ most."""
-
-SOLVED = 0.5
-"""A pass rate of at least this: as the named query `flipped_prompts` has it."""
 
 _QUESTIONS = """
 SELECT prompt_id, [message.content FOR message IN messages IF message.role = 'user'][-1] AS prompt

@@ -5,10 +5,8 @@ from __future__ import annotations
 from collections.abc import Collection
 from typing import Any
 
-from flows.viewer.documents.viewed import Json, ViewedRun
+from flows.viewer.documents.viewed import SOLVED, Json, ViewedRun
 
-SOLVED = 0.5
-"""A pass rate from which on a prompt counts as solved: where it crosses this between two rounds, the prompt flipped."""
 MOST_SHOWN = 120
 """Characters of a text in a line."""
 COLUMNS = (

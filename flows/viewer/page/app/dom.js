@@ -43,19 +43,3 @@ function signed(value, digits = 3) {
 function percent(value) {
   return value === null || value === undefined ? MISSING : `${(100 * value).toFixed(1)} %`;
 }
-
-/** An estimate {value, low, high} with its interval, where it has one. */
-function interval(estimate, form = number) {
-  if (!estimate || estimate.value === null) return MISSING;
-  const { value, low, high } = estimate;
-  return low === null || low === undefined ? form(value) : `${form(value)} [${form(low)}, ${form(high)}]`;
-}
-
-/** Seconds as 1 h 02 min, 3 min 05 s or 4.2 s. */
-function duration(seconds) {
-  if (seconds === null || seconds === undefined) return MISSING;
-  if (seconds < 60) return `${number(seconds, 2)} s`;
-  const [whole, parts] = seconds < 3600 ? [seconds, ["min", "s"]] : [seconds / 60, ["h", "min"]];
-  const rest = String(Math.floor(whole) % 60).padStart(2, "0");
-  return `${Math.floor(whole / 60)} ${parts[0]} ${rest} ${parts[1]}`;
-}
