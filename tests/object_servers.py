@@ -87,8 +87,8 @@ def store_environment() -> dict[str, str]:
 
 
 @contextmanager
-def seaweed(folder: Path) -> Iterator[str]:
-    """SeaweedFS with all its files in `folder`; its endpoint."""
+def seaweed(folder: Path, *, volumes: int = 50) -> Iterator[str]:
+    """SeaweedFS with all its files in `folder`, `volumes` of 64 MiB at most; its endpoint."""
     ports = dict(zip(("master", "volume", "filer", "s3"), _free_ports(4), strict=True))
     (folder / "s3.json").write_text(json.dumps(_identities()))
     command = [str(Path(sys.executable).with_name("weed")), "server", "-s3", "-filer", "-ip=127.0.0.1"]
@@ -97,7 +97,7 @@ def seaweed(folder: Path) -> Iterator[str]:
     command += [
         "-s3.port.iceberg=0",
         "-s3.port.lance=0",
-        "-volume.max=50",
+        f"-volume.max={volumes}",
         "-master.volumeSizeLimitMB=64",
         "-master.volumePreallocate=false",
     ]

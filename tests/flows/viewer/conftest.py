@@ -19,9 +19,13 @@ FLAGS = (
 )
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def chromium() -> Iterator[Any]:
-    """The system's browser; without one the tests are skipped, saying so."""
+    """The system's browser; without one the tests are skipped, saying so.
+
+    A module's own: as long as Playwright is open an event loop counts as running in this thread, and then nothing
+    else here, tests of other modules neither, can call `asyncio.run`.
+    """
     if CHROMIUM is None:
         pytest.skip("no Chromium: apt-get install chromium, or name one in MOPD_CHROMIUM")
     from playwright.sync_api import sync_playwright
