@@ -24,14 +24,16 @@ from flows.plan.shard import ContextShards, RoundPlan, Shard
 from flows.plan.stage import Stage
 from flows.runtime.console import Console
 from flows.runtime.interrupts import raise_if_interrupted
-from flows.runtime.messages import Report
+from flows.runtime.messages import Report, silent
 from flows.runtime.out_of_memory import OutOfMemory
 from flows.runtime.places.base import Pool
 from flows.runtime.places.open import check_place, open_place
+from flows.runtime.profile import collecting
 from flows.runtime.server.slots import device_slots
 from flows.runtime.worker import in_own_process, load_nothing
 from mopd.errors import InputError
 from mopd.settings import Settings
+from mopd.timeline import span
 from storage.runs import RunFolder
 from storage.shards import Manifest
 
@@ -204,9 +206,10 @@ class Workers:
                 raise InputError(in_own_process(explain_out_of_memory, stage.name, shard, error)) from error
 
     def _make(self, stage: Stage, shard: Shard, report: Report) -> Manifest:
+        report = collecting(report)
         if stage.judge:
             sampled = self.device.run(sample_shard, stage.job, self._folder, shard, report=report)
-            made = self.cpu.run(judge_shard, stage.judge, self._folder, shard, sampled)
+            made = self.cpu.run(judge_shard, stage.judge, self._folder, shard, sampled, report=collecting(silent))
         else:
             pool = self.device if stage.load else self.cpu
             made = pool.run(make_shard, stage.job, self._folder, shard, report=report)
@@ -243,7 +246,8 @@ class Workers:
     def release(self) -> None:
         """Free the devices."""
         if self._device is not None:
-            self._device.close()
+            with span(f"end {self._device.name.split()[0]}", "start"):
+                self._device.close()
             self._device = None
         self._slots.close()
 

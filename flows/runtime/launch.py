@@ -14,6 +14,7 @@ from flows.runtime.interrupts import orderly_end
 from flows.runtime.server import prefect_server as server
 from flows.runtime.server.patience import CLIENT_SETTINGS
 from flows.runtime.worker import warm_up
+from mopd.timeline import span
 
 QUIET = {
     **CLIENT_SETTINGS,
@@ -48,7 +49,7 @@ def launch(flow: str, /, prepare: Callable[[], object] | None = None, **paramete
     the server starts; what they raise is raised here, and the flow not run. Raises InputError without a server.
     """
     warm_up()
-    with prefect_server():
+    with span("Prefect and its server", "start"), prefect_server():
         if prepare is not None:
             prepare()
         module, _, name = flow.partition(":")

@@ -24,6 +24,7 @@ from mopd.models.folders import ADAPTER, autocast_dtype, model_window
 from mopd.models.lora import adapter_rank
 from mopd.pulse import beat
 from mopd.settings import GenerateSettings, ModelSettings
+from mopd.timeline import span
 
 ENVIRONMENT = {
     "VLLM_NO_USAGE_STATS": "1",
@@ -97,7 +98,9 @@ class VllmEngine:
 
         def step() -> None:
             beat()
-            for output in self._llm.llm_engine.step():
+            with span("sample", "device"):
+                outputs = self._llm.llm_engine.step()
+            for output in outputs:
                 if output.finished:
                     number = int(output.request_id.split("-")[0])
                     samples[number] = _sample(output.outputs[0], requests[number].sampling)
@@ -130,6 +133,7 @@ class VllmEngine:
         del self._llm
 
 
+@span("start vLLM", "load")
 def _make_llm(model: str, arguments: dict[str, Any], given: dict[str, Any]) -> Any:
     """vLLM's `LLM`, with the user's arguments in place of ours. InputError where it can't be made with those."""
     from vllm import LLM
