@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 from starlette.testclient import TestClient
 
+from flows.viewer.documents import viewed as viewed_module
 from flows.viewer.server.live import LiveRun, RunGone
 from flows.viewer.server.runs import ServedRuns
 from mopd.errors import InputError
@@ -38,6 +39,17 @@ def test_a_shard_that_comes_begins_another_moment(run: RunFolder) -> None:
     assert live.came_since(moment) == {"rollouts": 5}
     assert live.came_since(next_moment) == {}
     assert viewed.ask(COUNTED) == [{"rows": 4}]  # of its moment
+
+
+def test_words_of_a_model_that_is_loaded_meanwhile(run: RunFolder, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[RunFolder] = []
+    monkeypatch.setattr(viewed_module, "token_texts", lambda folder: asked.append(folder) or ["the"][: len(asked) - 1])
+    live = LiveRun(run, "run")
+    for shard, words in enumerate(([], ["the"], ["the"])):
+        assert live.view()[0].vocabulary == words
+        commit_more(run, shard + 1)
+        live.look()
+    assert len(asked) == 2  # what is there stays
 
 
 def test_where_nothing_came_the_moment_goes_on(run: RunFolder) -> None:
