@@ -1,4 +1,4 @@
-"""What this process spends its time on, span by span. Nothing is kept, and next to nothing spent, unless it is asked."""
+"""What this process spends its time on, span by span: kept where somebody asks, next to free where nobody does."""
 
 from __future__ import annotations
 

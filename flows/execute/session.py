@@ -69,7 +69,10 @@ class Session(BaseModel):
 
     def _describe(self) -> dict[str, Any]:
         """What is worked on, and with which devices, for `mopd status --watch`."""
-        return {"holds": self._workers.held(), "stages": [meter.state() for meter in list(self._console.meters)]}
+        return {
+            "holds": self._workers.devices.held(),
+            "stages": [meter.state() for meter in list(self._console.meters)],
+        }
 
     def __exit__(self, kind: Any, value: Any, trace: Any) -> None:
         try:

@@ -54,7 +54,7 @@ def make_shard(loaded: Any, report: Report, job: str, folder: RunFolder, shard: 
     """
     began = time.monotonic()
     with span(STAGES[shard.table].name, "job"):
-        result = load_function(job)(loaded, Work(folder, shard, report))
+        result = load_function(job)(_of_shard(loaded, shard), Work(folder, shard, report))
         return result if isinstance(result, Manifest | None) else commit(folder, shard, result, began)
 
 
@@ -70,7 +70,7 @@ def sample_shard(loaded: Any, report: Report, job: str, folder: RunFolder, shard
     """Samples, not judged yet."""
     began = time.monotonic()
     with span(STAGES[shard.table].name, "job"):
-        rows = load_function(job)(loaded, Work(folder, shard, report))
+        rows = load_function(job)(_of_shard(loaded, shard), Work(folder, shard, report))
     return Sampled(rows, time.monotonic() - began, maker())
 
 
@@ -82,9 +82,46 @@ def judge_shard(_: None, report: Report, judge: str, folder: RunFolder, shard: S
         return commit(folder, shard, rows, began, sampled.maker)
 
 
-def load_device(load: str, folder: RunFolder, settings: Settings, version: int) -> Any:
+class Loaded:
+    """What a replica has on its device for the jobs of a stage: one policy as an engine, or as a scorer, then the next.
+
+    What was loaded may have `renew(folder, settings, version)`: whether it took that policy in place of its own.
+    """
+
+    def __init__(self, load: str, folder: RunFolder, settings: Settings, version: int) -> None:
+        self._load, self._folder = load_function(load), folder
+        self._loaded: Any = self._load(folder, settings, version)
+        self._version: int | None = version
+
+    def of_policy(self, settings: Settings, version: int) -> Any:
+        """With policy `version`; a failure leaves the one before, which the next job replaces."""
+        if version != self._version:
+            with span("load the next policy", "load"):
+                self._renew(settings, version)
+            self._version = version
+        return self._loaded
+
+    def _renew(self, settings: Settings, version: int) -> None:
+        renew = getattr(self._loaded, "renew", None)
+        if renew is None or not renew(self._folder, settings, version):
+            self.close()
+            self._loaded, self._version = None, None  # gone before the next one takes its memory
+            self._loaded = self._load(self._folder, settings, version)
+
+    def close(self) -> None:
+        """Free the device."""
+        if hasattr(self._loaded, "close"):
+            self._loaded.close()
+
+
+def load_device(load: str, folder: RunFolder, settings: Settings, version: int) -> Loaded:
     """What the jobs of a stage need on the device: policy `version` as an engine, or as a scorer."""
-    return load_function(load)(folder, settings, version)
+    return Loaded(load, folder, settings, version)
+
+
+def _of_shard(loaded: Any, shard: Shard) -> Any:
+    """What is loaded, with the shard's policy."""
+    return loaded.of_policy(shard.settings, shard.round) if isinstance(loaded, Loaded) else loaded
 
 
 def load_function(name: str) -> Callable[..., Any]:

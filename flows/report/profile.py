@@ -82,7 +82,7 @@ def wall_costs(spans: Iterable[Span]) -> list[Cost]:
     """The wall time, each moment of it put down to the deepest kind of span that was open then, the last one begun;
     largest first, their sum the time between the first begin and the last end."""
     kept = sorted(spans, key=lambda span: span.start)
-    edges = sorted([(span.start, 1, n) for n, span in enumerate(kept)] + [(_end(s), 0, n) for n, s in enumerate(kept)])
+    edges = sorted(edge for number, span in enumerate(kept) for edge in _edges(span, number))
     seconds: Counter[str] = Counter()
     counts = Counter(_label(span) for span in kept)
     open_spans: set[int] = set()
@@ -95,8 +95,9 @@ def wall_costs(spans: Iterable[Span]) -> list[Cost]:
     return [Cost(name, took, counts[name]) for name, took in seconds.most_common() if took > 0]
 
 
-def _end(span: Span) -> float:
-    return span.start + span.seconds
+def _edges(span: Span, number: int) -> tuple[tuple[float, bool, int], tuple[float, bool, int]]:
+    """Its begin and its end: when, whether it begins, and its number."""
+    return (span.start, True, number), (span.start + span.seconds, False, number)
 
 
 def _label(span: Span) -> str:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from mopd.errors import InputError
 from mopd.memory.advice import TENSOR_PARALLEL, Change, advise
-from mopd.memory.available import total_memory
+from mopd.memory.available import available_memory, total_memory
 from mopd.memory.footprint import BFLOAT16, FLOAT32, read_shape
 from mopd.memory.host import FIXES, host_memory
 from mopd.memory.sizes import GIGABYTE, Device, Models, Parts, num_processes
@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 
 ERROR = 0.15
 """How far the arithmetic may be off (docs/plan.md): only what is further above the device's memory is refused."""
+VLLM_SHARE = 0.92
+"""Of a GPU, which vLLM takes for itself without `gpu_memory_utilization`."""
 SPARE = 0.75
 """The share of what was not enough that a stage should take when it is tried again."""
 SIZE = re.compile(r"(?:(cpu:)|([1-9]\d*)x)?(\d+(?:\.\d+)?) ?GB", re.IGNORECASE)
@@ -104,6 +106,21 @@ def check_memory(settings: Settings) -> None:
                 f"{stage}: needs {in_gigabytes(needed)} of the host's memory beside its GPUs "
                 f"({plan.processes[stage]} at once) and there are {in_gigabytes(there)}; {FIXES[stage]} {hint}"
             )
+
+
+def fits_together(settings: Settings) -> bool:
+    """Whether processes of all stages have room beside each other, on the device that is here.
+
+    A GPU is vLLM's own up to the share that it takes of it.
+    """
+    plan = plan_memory(settings)
+    needed = {stage: plan.total(stage) for stage in plan.stages}
+    capacity = min(plan.device.capacity, available_memory())
+    if plan.device.kind == "cuda" and settings.generate.engine == "vllm":
+        needed["generate"], capacity = int(VLLM_SHARE * plan.device.capacity), plan.device.capacity
+    if settings.condition.variant.kind == "auto":  # its candidates are answered by another engine
+        needed["answer"] = needed["generate"]
+    return (1 + ERROR) * sum(needed.values()) <= capacity
 
 
 def who_needs(plan: MemoryPlan, settings: Settings, stage: str) -> str:
