@@ -15,6 +15,7 @@ from flows.runtime.places.base import Pool
 from flows.runtime.server.slots import device_slots
 from flows.runtime.worker import in_own_process
 from mopd.errors import InputError
+from mopd.memory.available import available_memory
 from mopd.settings import Settings
 from mopd.timeline import span
 
@@ -124,9 +125,12 @@ class DevicePools:
 
 def fit_together(_: None, report: Report, settings: Settings) -> bool:
     """Whether what every stage of a run takes fits beside each other; no where nobody can tell."""
-    from mopd.memory.plan import fits_together
+    from mopd.memory.plan import fits_together, plan_memory
 
+    if not settings.model.check_memory:
+        return False
     try:
-        return settings.model.check_memory and fits_together(settings)
+        plan = plan_memory(settings)
     except InputError:
         return False
+    return fits_together(plan, settings, plan.device.capacity if plan.device.kind == "cuda" else available_memory())

@@ -6,11 +6,11 @@ RUN/profile.json     spans of the run's process and its workers, in the Trace Ev
 from __future__ import annotations
 
 import json
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
 from typing import Any, NamedTuple, get_args
 
-from flows.report.table import Column, Table
+from flows.report.table import Column, Row, Table
 from flows.runtime.profile import Process
 from mopd.timeline import Kind, Span
 from storage.runs import RunFolder
@@ -65,7 +65,7 @@ def costs_table(spans: Spans) -> Table:
     shown, rest = costs[:MOST_COSTS], costs[MOST_COSTS:]
     if rest:
         shown = [*shown, Cost(f"{len(rest)} more", sum(cost.seconds for cost in rest), sum(cost.num for cost in rest))]
-    rows = [
+    rows: list[Row] = [
         {"what": cost.name, "seconds": cost.seconds, "share": 100 * cost.seconds / whole, "times": cost.num}
         for cost in shown
     ]
@@ -83,16 +83,18 @@ def wall_costs(spans: Iterable[Span]) -> list[Cost]:
     largest first, their sum the time between the first begin and the last end."""
     kept = sorted(spans, key=lambda span: span.start)
     edges = sorted(edge for number, span in enumerate(kept) for edge in _edges(span, number))
-    seconds: Counter[str] = Counter()
+    seconds: dict[str, float] = defaultdict(float)
     counts = Counter(_label(span) for span in kept)
     open_spans: set[int] = set()
     last = edges[0][0] if edges else 0.0
     for moment, begins, number in edges:
         deepest = max(open_spans, key=lambda n: (DEPTHS[kept[n].kind], n), default=None)
-        seconds[OUTSIDE if deepest is None else _label(kept[deepest])] += moment - last
+        if moment > last:
+            seconds[OUTSIDE if deepest is None else _label(kept[deepest])] += moment - last
         last = moment
         (open_spans.add if begins else open_spans.discard)(number)
-    return [Cost(name, took, counts[name]) for name, took in seconds.most_common() if took > 0]
+    largest = sorted(seconds.items(), key=lambda item: -item[1])
+    return [Cost(name, took, counts[name]) for name, took in largest]
 
 
 def _edges(span: Span, number: int) -> tuple[tuple[float, bool, int], tuple[float, bool, int]]:

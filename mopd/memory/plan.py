@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from mopd.errors import InputError
 from mopd.memory.advice import TENSOR_PARALLEL, Change, advise
-from mopd.memory.available import available_memory, total_memory
+from mopd.memory.available import total_memory
 from mopd.memory.footprint import BFLOAT16, FLOAT32, read_shape
 from mopd.memory.host import FIXES, host_memory
 from mopd.memory.sizes import GIGABYTE, Device, Models, Parts, num_processes
@@ -108,19 +108,19 @@ def check_memory(settings: Settings) -> None:
             )
 
 
-def fits_together(settings: Settings) -> bool:
-    """Whether processes of all stages have room beside each other, on the device that is here.
-
-    A GPU is vLLM's own up to the share that it takes of it.
-    """
-    plan = plan_memory(settings)
+def memory_together(plan: MemoryPlan, settings: Settings) -> int:
+    """Bytes of all stages beside each other. A GPU is vLLM's own up to the share that it takes of it."""
     needed = {stage: plan.total(stage) for stage in plan.stages}
-    capacity = min(plan.device.capacity, available_memory())
     if plan.device.kind == "cuda" and settings.generate.engine == "vllm":
-        needed["generate"], capacity = int(VLLM_SHARE * plan.device.capacity), plan.device.capacity
+        needed["generate"] = int(VLLM_SHARE * plan.device.capacity)
     if settings.condition.variant.kind == "auto":  # its candidates are answered by another engine
         needed["answer"] = needed["generate"]
-    return (1 + ERROR) * sum(needed.values()) <= capacity
+    return sum(needed.values())
+
+
+def fits_together(plan: MemoryPlan, settings: Settings, available: int) -> bool:
+    """Whether processes of all stages have room beside each other in the bytes that are free there."""
+    return (1 + ERROR) * memory_together(plan, settings) <= min(plan.device.capacity, available)
 
 
 def who_needs(plan: MemoryPlan, settings: Settings, stage: str) -> str:
