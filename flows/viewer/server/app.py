@@ -25,12 +25,12 @@ from starlette.routing import Route
 from flows.viewer.documents.as_json import json_text
 from flows.viewer.documents.measures import measures
 from flows.viewer.documents.paging import PageRequest
+from flows.viewer.documents.row import run_row
 from flows.viewer.documents.served import OF_SEVERAL, PAGES, SERVED
 from flows.viewer.page.html import page
 from flows.viewer.server.guard import OPEN, Guard
 from flows.viewer.server.live import RunGone
 from flows.viewer.server.queries import Question, answer, query_list, table_list
-from flows.viewer.server.row import run_row
 from flows.viewer.server.runs import ServedRuns
 from mopd.errors import InputError
 from storage.errors import StorageError
