@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any
 
@@ -18,6 +18,7 @@ from storage.manifests import Manifest
 from storage.runs import RunFolder
 from storage.sql.catalog import NONE_KEPT, Catalog
 from storage.sql.tables import find_current
+from storage.stores.base import Holder
 
 Json = dict[str, Any]
 SOLVED = 0.5
@@ -34,6 +35,8 @@ class ViewedRun:
     """In addresses: unlike any other run's of the page."""
     problems: list[str] = field(default_factory=list)
     """A line for each damaged shard that an answer had to leave out."""
+    holder: Holder | None = None
+    """Who holds it, where somebody has watched that; None: one look has to do."""
     _shards: dict[tuple[str, int], list[Manifest]] = field(default_factory=dict, repr=False)
 
     def ask(self, sql: str, *, kept: Mapping[str, str] = NONE_KEPT, **parameters: Any) -> list[Json]:
@@ -45,9 +48,9 @@ class ViewedRun:
         self.problems += [line for line in result.excluded if line not in self.problems]
         return [dict(zip(result.columns, row)) for row in result.rows]
 
-    def later(self, folder: RunFolder) -> ViewedRun:
+    def later(self, folder: RunFolder, holder: Holder) -> ViewedRun:
         """The run as it is now, which has the tokenizer that it had."""
-        run = ViewedRun(folder, self.id)
+        run = ViewedRun(folder, self.id, holder=holder)
         run.__dict__ |= {name: value for name, value in self.__dict__.items() if name in ("vocabulary", "tokenizer")}
         return run
 
@@ -71,10 +74,11 @@ class ViewedRun:
         if not self.is_planned:
             return None
         try:
-            return Looker(self.folder).look()
+            look = Looker(self.folder).look()
         except (InputError, StorageError) as error:
             self.leave_out(str(error))
             return None
+        return look if self.holder is None else replace(look, holder=self.holder)
 
     @property
     def status(self) -> Json | None:

@@ -25,7 +25,6 @@ from starlette.routing import Route
 from flows.viewer.documents.as_json import json_text
 from flows.viewer.documents.measures import measures
 from flows.viewer.documents.paging import PageRequest
-from flows.viewer.documents.row import run_row
 from flows.viewer.documents.served import OF_SEVERAL, PAGES, SERVED
 from flows.viewer.page.html import page
 from flows.viewer.server.guard import OPEN, Guard
@@ -91,8 +90,6 @@ class Pages:
         live = self._runs.find(request.path_params["run"])
         run, moment = live.view()
         name = request.path_params["name"]
-        if name == "row":
-            return _json(run_row(run, is_held=live.is_held), moment)
         if name in live.kept:
             return _json(*live.kept[name].ask(run, moment))
         if name in PAGES:
