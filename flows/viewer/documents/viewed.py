@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import os
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
+from pathlib import Path
 from typing import Any
 
 from flows.plan.conditions import settings_of
 from flows.plan.run import DIGESTS
+from flows.report.card.published import published_settings
 from flows.report.sql.knowledge import KNOWLEDGE, find_tokenizer, settings_by_round, token_texts
 from flows.report.watch.look import Look, Looker
 from mopd.errors import InputError
@@ -34,7 +37,9 @@ class ViewedRun:
     id: str
     """In addresses: unlike any other run's of the page."""
     problems: list[str] = field(default_factory=list)
-    """A line for each damaged shard that an answer had to leave out."""
+    """A line for whatever an answer had to leave out."""
+    in_file: bool = False
+    """Whether it is shown in a file, which may be sent on: then nothing names a place of this machine."""
     holder: Holder | None = None
     """Who holds it, where somebody has watched that; None: one look has to do."""
     _shards: dict[tuple[str, int], list[Manifest]] = field(default_factory=dict, repr=False)
@@ -45,7 +50,7 @@ class ViewedRun:
         `kept`: queries that are asked once, and whose answers it reads as tables, `kept.NAME`.
         """
         result = self.catalog.ask(sql, parameters, kept=kept)
-        self.problems += [line for line in result.excluded if line not in self.problems]
+        self.leave_out(*result.excluded)
         return [dict(zip(result.columns, row)) for row in result.rows]
 
     def later(self, folder: RunFolder, holder: Holder) -> ViewedRun:
@@ -53,6 +58,25 @@ class ViewedRun:
         run = ViewedRun(folder, self.id, holder=holder)
         run.__dict__ |= {name: value for name, value in self.__dict__.items() if name in ("vocabulary", "tokenizer")}
         return run
+
+    @property
+    def place(self) -> str:
+        """What commands call it by."""
+        return self.id if self.in_file else self.folder.address
+
+    def without_places(self, text: str) -> str:
+        """A text; in a file with the run, and those that it was forked from, by their names."""
+        for address, name in self._names.items() if self.in_file else ():
+            text = text.replace(address, name)
+        return text
+
+    @cached_property
+    def _names(self) -> dict[str, str]:
+        """By address, longer ones first; what else lies beside the run is called by its own name there."""
+        lineage, around = self.folder.lineage, self.folder.address.removesuffix(self.folder.name)
+        forked_from = [lineage, *lineage["homes"].values()] if lineage else []
+        names = {self.folder.address: self.id, **{run["path"]: run["run_id"] for run in forked_from}}
+        return {**dict(sorted(names.items(), key=lambda item: -len(item[0]))), around: ""}
 
     @property
     def is_planned(self) -> bool:
@@ -67,6 +91,12 @@ class ViewedRun:
         except StorageError as error:
             self.leave_out(str(error))
             return None
+
+    @cached_property
+    def shown_settings(self) -> Settings | None:
+        """The same as a reader may see them."""
+        settings = self.last_settings
+        return published_settings(self.folder, settings) if settings and self.in_file else settings
 
     @cached_property
     def look(self) -> Look | None:
@@ -117,12 +147,22 @@ class ViewedRun:
         return self._shards[table, round]
 
     def leave_out(self, *lines: str) -> None:
-        """Tell of shards that can't be read."""
-        self.problems += [line for line in lines if line not in self.problems]
+        """Tell of what can't be read."""
+        shown = map(self.without_places, lines)
+        self.problems += [line for line in shown if line not in self.problems]
 
 
-def viewed_runs(folders: list[RunFolder]) -> list[ViewedRun]:
+def viewed_runs(folders: Sequence[RunFolder], *, in_file: bool = False) -> list[ViewedRun]:
     """The runs under names that tell them apart."""
     from storage.sql.database import told_apart
 
-    return [ViewedRun(folder, told.run_id) for folder, told in zip(folders, told_apart(folders))]
+    names = [told.run_id for told in told_apart(folders)]
+    shown = _without_common_folders(names) if in_file else names
+    return [ViewedRun(folder, name, in_file=in_file) for folder, name in zip(folders, shown)]
+
+
+def _without_common_folders(names: Sequence[str]) -> list[str]:
+    """Of those that are paths what they don't have in common: `a/run` and `b/run` of `/home/me/a/run` and `…/b/run`."""
+    paths = [name for name in names if Path(name).is_absolute()]
+    common = os.path.commonpath(map(os.path.dirname, paths)) if paths else ""
+    return [os.path.relpath(name, common) if name in paths else name for name in names]
