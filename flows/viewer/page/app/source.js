@@ -28,17 +28,24 @@ class FileSource {
 
   /** The documents that are packed together, by their keys. */
   block(number) {
-    if (!this.unpacked.has(number)) {
-      if (this.unpacked.size >= MOST_BLOCKS) this.unpacked.delete(this.unpacked.keys().next().value);
-      this.unpacked.set(number, unpack(document.getElementById(`block-${number}`).textContent));
-    }
-    return this.unpacked.get(number);
+    if (!this.unpacked.has(number) && this.unpacked.size >= MOST_BLOCKS) this.unpacked.delete(this.unpacked.keys().next().value);
+    return keepPromise(this.unpacked, number, () => unpack(document.getElementById(`block-${number}`).textContent));
   }
 
   async page(run, name, request) {
     const { rows, note } = await this.get(run, name);
     return { ...pageOf(rows, request), note };
   }
+}
+
+/** What is promised under a key, asked for once; a promise that fails isn't kept: the next to ask asks again. */
+function keepPromise(promises, key, make) {
+  if (!promises.has(key)) {
+    const promise = make();
+    promises.set(key, promise);
+    promise.catch(() => promises.get(key) === promise && promises.delete(key));
+  }
+  return promises.get(key);
 }
 
 /** What `source.page` answers, of rows that are there; a length below 0: of all of them. */

@@ -11,19 +11,31 @@ function pagedTable(run, name, columns, options) {
 
 /** The same of rows that `ask(request)` gives, or promises: a page as `source.page` has it. */
 function askedTable(ask, columns, { filters = () => ({}), onpage = null, ...options }) {
-  const note = el("p", { class: "missing", hidden: true });
+  const note = el("p", { hidden: true });
   const load = async (asked, answer) => {
-    const order = asked.order.map((one) => [columns[one.column].key, one.dir]);
+    const order = asked.order.map((by) => [columns[by.column].key, by.dir]);
     const request = { start: asked.start, length: asked.length, search: asked.search.value, order, filters: filters() };
-    const page = await ask(request);
-    note.hidden = !page.note;
-    note.textContent = page.note ?? "";
-    answer({ draw: asked.draw, recordsTotal: page.total, recordsFiltered: page.filtered, data: page.rows });
-    onpage?.(page, request);
+    try {
+      const page = await ask(request);
+      frame.classList.remove("unanswered");
+      tellNote(note, "missing", page.note);
+      answer({ draw: asked.draw, recordsTotal: page.total, recordsFiltered: page.filtered, data: page.rows });
+      onpage?.(page, request);
+    } catch (error) {
+      tellNote(note, "problem", shownText(failureText(error)), " ", el("button", { type: "button", onclick: () => frame.refresh() }, "ask again"));
+    }
   };
   const frame = dataTable(columns, { ...options, serverSide: true, ajax: load });
+  frame.classList.add("unanswered"); // until the first page came
   frame.append(note);
   return frame;
+}
+
+/** A line below a table, or none. */
+function tellNote(note, kind, ...parts) {
+  note.className = kind;
+  note.hidden = !parts.some(Boolean);
+  refill(note, parts);
 }
 
 /** A table of rows that are there. */
