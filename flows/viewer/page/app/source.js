@@ -8,6 +8,8 @@
 //   await source.page(run, name, request)   some rows of a table: {rows, total, filtered, note};
 //                                           request: {start, length, search, order: [[column, "asc" | "desc"]], filters: {column: value}}
 
+/** What a search looks through, by the name of the table; of others in all that is text. */
+const SEARCHED = { prompts: ["prompt_id", "dataset", "question", "answer"] };
 const MOST_BLOCKS = 24; // unpacked at a time
 
 class FileSource {
@@ -34,7 +36,7 @@ class FileSource {
 
   async page(run, name, request) {
     const { rows, note } = await this.get(run, name);
-    return { ...pageOf(rows, request), note };
+    return { ...pageOf(rows, request, SEARCHED[name]), note };
   }
 }
 
@@ -48,11 +50,11 @@ function keepPromise(promises, key, make) {
   return promises.get(key);
 }
 
-/** What `source.page` answers, of rows that are there; a length below 0: of all of them. */
-function pageOf(rows, { start, length, search = "", order = [], filters = {} }) {
+/** What `source.page` answers, of rows that are there; a length below 0: of all of them; `searched`: these columns alone. */
+function pageOf(rows, { start, length, search = "", order = [], filters = {} }, searched = null) {
   const words = search.toLowerCase().split(/\s+/).filter(Boolean);
   const wanted = Object.entries(filters);
-  const found = rows.filter((row) => wanted.every(([column, value]) => row[column] === value) && has(row, words));
+  const found = rows.filter((row) => wanted.every(([column, value]) => row[column] === value) && has(row, words, searched));
   for (const [column, way] of [...order].reverse()) found.sort((a, b) => compare(a[column], b[column], way));
   return { rows: found.slice(start, length < 0 ? undefined : start + length), total: rows.length, filtered: found.length };
 }
@@ -68,8 +70,8 @@ async function unpack(base64) {
   return new Map(Object.entries(JSON.parse(await new Response(stream).text())));
 }
 
-function has(row, words) {
-  const text = Object.values(row).filter((value) => typeof value === "string").join(" ").toLowerCase();
+function has(row, words, searched) {
+  const text = (searched?.map((column) => row[column]) ?? Object.values(row)).filter((value) => typeof value === "string").join(" ").toLowerCase();
   return words.every((word) => text.includes(word));
 }
 
