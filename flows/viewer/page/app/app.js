@@ -5,7 +5,11 @@ let current = { run: null, route: null, place: null };
 
 async function start() {
   addEventListener("unhandledrejection", ({ reason }) => tellFailure(reason));
-  source = document.getElementById("directory") ? new FileSource() : await ServerSource.open();
+  try {
+    source = document.getElementById("directory") ? new FileSource() : await ServerSource.open();
+  } catch (error) {
+    return refill(document.getElementById("view"), messagePage(shownText(failureText(error)), "problem")); // e.g. no token
+  }
   addEventListener("hashchange", () => showPlace());
   listenToKeys();
   drawFoot();
