@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import socket
 import sys
 from collections import Counter
 from collections.abc import Iterator
@@ -180,11 +179,17 @@ def test_a_tensorboard_that_looks_on_sees_what_comes(run: RunFolder, monkeypatch
     assert len(accumulator.Tensors("settings/text_summary")) == 1
 
 
-def test_wandb_is_told_nothing_of_the_process_that_sends(run: RunFolder, offline: Path) -> None:
+def test_wandb_is_told_nothing_of_the_process_that_sends(
+    run: RunFolder, offline: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    from tests.flows.trackers.wandb_files import read_records
+
+    monkeypatch.chdir(tmp_path)
     send_missing(None, silent, run.store, "wandb")
     files = [path for folder in wandb_folders(run, offline) for path in folder.rglob("*") if path.is_file()]
     assert [path.name for path in files if path.name in ("requirements.txt", "wandb-metadata.json")] == []
-    (record,) = [path.read_bytes() for path in files if path.suffix == ".wandb"]
-    assert b"round/pass_rate" in record
-    of_the_process = (sys.executable, socket.gethostname(), str(Path.cwd()), str(run.path))
-    assert [text for text in of_the_process if text.encode() in record] == []
+    (history,) = [path for path in files if path.suffix == ".wandb"]
+    assert [record.run.host for record in read_records(history) if record.WhichOneof("record_type") == "run"] == [""]
+    content = history.read_bytes()
+    assert b"round/pass_rate" in content
+    assert [path for path in (sys.executable, str(tmp_path)) if path.encode() in content] == []
