@@ -86,7 +86,7 @@ def dataset_names(source: CardSource) -> list[HubName]:
 
 def eval_results(source: CardSource) -> list[EvalResult]:
     """The policy's own held-out numbers, in percent; none where it was not evaluated."""
-    entry, tasks = source.own_evaluation, source.settings.tasks
+    entry, tasks = source.own_evaluation, source.evaluated_by.tasks
     if entry is None:
         return []
     heldout = tasks.heldout or "" if isinstance(tasks, FileTasks) else "numbers"
