@@ -71,9 +71,12 @@ class Catalog:
     A table stays as it was when a question first opened it: a new catalog shows what came since.
     """
 
-    def __init__(self, runs: Sequence[RunFolder], knowledge: Knowledge = NOTHING) -> None:
+    def __init__(
+        self, runs: Sequence[RunFolder], knowledge: Knowledge = NOTHING, memory_gigabytes: float | None = None
+    ) -> None:
+        """`memory_gigabytes`: that all its questions together may take; None: as DuckDB has it, most of the host's."""
         self.runs = told_apart(runs)
-        self._knowledge = knowledge
+        self._knowledge, self._memory_gigabytes = knowledge, memory_gigabytes
         self._database: Database | None = None
         self._bad: Bad = frozenset()
         self._opening = threading.Lock()
@@ -92,34 +95,72 @@ class Catalog:
         `kept`: queries whose answers the statement reads as tables, `kept.NAME`. Each is asked once, as long as the
         tables stay as they are.
         """
-        if (open_one := self._database) is not None:
+        question = _Question(sql, parameters, kept, most_rows, stop)
+        before = self._database
+        if before is not None:
             try:
-                return _answer(open_one, sql, parameters, kept, most_rows, stop)
+                return question.answer(before)
             except duckdb.Error as error:
                 if not _is_of_reading(error):
-                    raise _sql_error(error, open_one) from error
-        database = self._open()
+                    raise self._error(error, before) from error
+        database = self._open(before)
         try:
-            return _answer(database, sql, parameters, kept, most_rows, stop)
+            return question.answer(database)
         except duckdb.Error as error:
             if not _is_of_reading(error) or database.error is not None or not database.opened():
-                raise _sql_error(error, database) from error
-            self._bad |= _find_bad(database)
-        database = self._open()
+                raise self._error(error, database) from error
+        database = self._open(database, _find_bad(database))
         try:
-            return _answer(database, sql, parameters, kept, most_rows, stop)
+            return question.answer(database)
         except duckdb.Error as error:
-            raise _sql_error(error, database) from error
+            raise self._error(error, database) from error
 
     def close(self) -> None:
         """Nothing more is asked; questions under way are answered."""
         if self._database is not None:
             self._database.connection.close()
 
-    def _open(self) -> Database:
+    def _open(self, failed: Database | None, bad: Bad = frozenset()) -> Database:
+        """Another database than one that `failed`; `bad`: what is left out from now on.
+
+        One that another question has opened meanwhile is taken: what it keeps is asked once.
+        """
         with self._opening:
-            self._database = Database.open(self.runs, self._knowledge, self._bad)
+            self._bad |= bad
+            if self._database is None or self._database is failed or self._database.bad != self._bad:
+                self._database = Database.open(self.runs, self._knowledge, self._bad, self._memory_gigabytes)
             return self._database
+
+    def _error(self, error: duckdb.Error, database: Database) -> StorageError:
+        if isinstance(error, duckdb.OutOfMemoryException) and self._memory_gigabytes is not None:
+            may_take = f"{self._memory_gigabytes:g} GB"
+            return StorageError(f"SQL: the query needs more memory than it may take ({may_take}): ask for fewer rows")
+        return _sql_error(error, database)
+
+
+@dataclass(frozen=True)
+class _Question:
+    """As `Catalog.ask` has it."""
+
+    sql: str
+    parameters: Mapping[str, Any] | None
+    kept: Mapping[str, str]
+    most_rows: int | None
+    stop: Stop | None
+
+    def answer(self, database: Database) -> QueryResult:
+        """Its rows. Raises StorageError for a statement that doesn't read, or was stopped; duckdb.Error."""
+        with database.connection.cursor() as cursor:
+            _check_reads(cursor.extract_statements(self.sql))
+            if self.stop is not None:
+                self.stop.watch(cursor)
+            database.keep(self.kept)
+            cursor.execute("BEGIN TRANSACTION READ ONLY")  # EXPLAIN ANALYZE runs a statement of any kind
+            cursor.execute(self.sql, dict(self.parameters) if self.parameters else None)
+            columns = [str(column[0]) for column in cursor.description]
+            rows = cursor.fetchall() if self.most_rows is None else cursor.fetchmany(self.most_rows + 1)
+            some = rows[: self.most_rows]
+            return QueryResult(columns, some, database.problems, is_cut=len(rows) > len(some))
 
 
 def connect(run: RunFolder, knowledge: Knowledge = NOTHING) -> duckdb.DuckDBPyConnection:
@@ -157,25 +198,6 @@ def query_runs(
 def _find_bad(database: Database) -> Bad:
     """The damaged files of the tables that were read."""
     return frozenset((run.address, bad.file) for run, table in database.opened() for bad in verify_table(run, table))
-
-
-def _answer(
-    database: Database,
-    sql: str,
-    parameters: Mapping[str, Any] | None,
-    kept: Mapping[str, str],
-    most_rows: int | None,
-    stop: Stop | None,
-) -> QueryResult:
-    with database.connection.cursor() as cursor:
-        _check_reads(cursor.extract_statements(sql))
-        if stop is not None:
-            stop.watch(cursor)
-        database.keep(kept)
-        cursor.execute(sql, dict(parameters) if parameters else None)
-        columns = [str(column[0]) for column in cursor.description]
-        rows = cursor.fetchall() if most_rows is None else cursor.fetchmany(most_rows + 1)
-        return QueryResult(columns, rows[:most_rows], database.problems, is_cut=len(rows) > len(rows[:most_rows]))
 
 
 def _is_of_reading(error: duckdb.Error) -> bool:

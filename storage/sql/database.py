@@ -51,6 +51,8 @@ _LOCK = (
     "SET enable_external_access = false",
     "SET lock_configuration = true",
 )
+SPILL_FACTOR = 4
+"""So many times the memory that questions may take, they may put into the temporary folder."""
 
 
 @dataclass(frozen=True)
@@ -91,26 +93,36 @@ class Database:
     """An open connection, and what it scans."""
 
     connection: duckdb.DuckDBPyConnection
-    sources: list[Source] = field(default_factory=list)
+    sources: list[Source]
+    bad: Bad
+    """Files that are left out."""
     _kept: set[str] = field(default_factory=set)
     _keeping: threading.Lock = field(default_factory=threading.Lock)
 
     @classmethod
-    def open(cls, runs: Sequence[RunFolder], knowledge: Knowledge, bad: Bad = frozenset()) -> Database:
+    def open(
+        cls,
+        runs: Sequence[RunFolder],
+        knowledge: Knowledge,
+        bad: Bad = frozenset(),
+        memory_gigabytes: float | None = None,
+    ) -> Database:
         """All views over the runs; a table is opened when a statement reads it."""
-        database = cls(duckdb.connect(), [Source.of(run, knowledge, bad) for run in runs])
+        database = cls(duckdb.connect(), [Source.of(run, knowledge, bad) for run in runs], bad)
         for schema in (PARTS, KEPT):
             database.connection.execute(f"CREATE SCHEMA {schema}")
         for name in (*database.sources[0].tables, *database.sources[0].facts):
             database._create(name)
         for view in VIEWS:
             database.connection.execute(f"CREATE VIEW {view.name} AS {view.sql}")
-        for statement in _LOCK:
+        for statement in (*_limits(memory_gigabytes), *_LOCK):
             database.connection.execute(statement)
         return database
 
     def keep(self, queries: Mapping[str, str]) -> None:
         """Have a table of the answer to each query, by its name in the schema `kept`; each is asked once."""
+        if queries.keys() <= self._kept:
+            return  # nobody waits for what others have kept
         with self._keeping:
             for name in queries.keys() - self._kept:
                 with self.connection.cursor() as cursor:
@@ -151,6 +163,16 @@ class Database:
         self.connection.execute(f"SET schema = {quote(schema)}")
         self.connection.from_arrow({**source.tables, **source.facts}[name]).create_view(own)
         self.connection.execute("SET schema = 'main'")
+
+
+def _limits(memory_gigabytes: float | None) -> list[str]:
+    """Statements that bound what all questions together take."""
+    if memory_gigabytes is None:
+        return []
+    return [
+        f"SET memory_limit = '{memory_gigabytes} GB'",
+        f"SET max_temp_directory_size = '{SPILL_FACTOR * memory_gigabytes} GB'",
+    ]
 
 
 def told_apart(runs: Sequence[RunFolder]) -> list[RunFolder]:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import threading
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from typing import Any
 
 import pytest
 
@@ -11,6 +13,7 @@ from storage.errors import StorageError
 from storage.manifests import manifest_name
 from storage.runs import RunFolder
 from storage.sql.catalog import Catalog, Stop, query
+from storage.sql.database import Database
 from tests.storage.storage_samples import commit, fill, make_rows
 
 COUNTED = "SELECT prompt_id, count(text) FROM rollouts GROUP BY prompt_id ORDER BY prompt_id"
@@ -110,3 +113,52 @@ def test_a_damaged_shard_is_left_out_of_what_is_kept(run: RunFolder) -> None:
         "SELECT number FROM kept.counts", kept={"counts": "SELECT count(run || text) AS number FROM rollouts"}
     )
     assert (result.rows, len(result.excluded)) == ([(4,)], 1)
+
+
+@pytest.mark.parametrize(
+    "sql",
+    [
+        "EXPLAIN ANALYZE DELETE FROM kept.counts",
+        "EXPLAIN ANALYZE INSERT INTO kept.counts FROM kept.counts",
+        "EXPLAIN ANALYZE CREATE TABLE kept.mine AS FROM range(10)",
+    ],
+)
+def test_a_statement_that_is_explained_writes_nothing_either(run: RunFolder, sql: str) -> None:
+    """DuckDB runs what it is to analyze, and all questions share what is kept."""
+    fill(run)
+    catalog, kept = Catalog([run]), {"counts": COUNTED}
+    before = catalog.ask("FROM kept.counts", kept=kept).rows
+    with pytest.raises(StorageError, match="read-only"):
+        catalog.ask(sql, kept=kept)
+    assert catalog.ask("FROM kept.counts", kept=kept).rows == before
+    assert catalog.ask("SELECT table_name FROM duckdb_tables()").rows == [("counts",)]
+    assert catalog.ask("EXPLAIN ANALYZE FROM kept.counts", kept=kept).rows
+
+
+def test_questions_that_come_first_together_share_what_is_kept(run: RunFolder, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each would else open a database of its own, of which the last one is kept."""
+    fill(run)
+    together = threading.Barrier(2)
+    open_database = Database.open
+
+    def open_slowly(*arguments: Any) -> Database:
+        with suppress(threading.BrokenBarrierError):
+            together.wait(0.5)
+        return open_database(*arguments)
+
+    monkeypatch.setattr(Database, "open", open_slowly)
+    catalog, kept = Catalog([run]), {"number": "SELECT random() AS number"}
+    with ThreadPoolExecutor(2) as threads:
+        asked = [threads.submit(catalog.ask, "FROM kept.number", kept=kept) for _ in range(2)]
+    numbers = {number for answer in asked for (number,) in answer.result().rows}
+    assert numbers == {number for (number,) in catalog.ask("FROM kept.number", kept=kept).rows}
+
+
+def test_a_question_takes_no_more_memory_than_it_may(run: RunFolder) -> None:
+    """Of the temporary folder a few times as much: the run beside it writes too."""
+    catalog = Catalog([run], memory_gigabytes=0.05)
+    settings = "SELECT name, value FROM duckdb_settings() WHERE name IN ('memory_limit', 'max_temp_directory_size')"
+    assert dict(catalog.ask(settings).rows) == {"memory_limit": "47.6 MiB", "max_temp_directory_size": "190.7 MiB"}
+    with pytest.raises(StorageError, match=r"^SQL: the query needs more memory than it may take \(0.05 GB\)"):
+        catalog.ask("SELECT list(range || repeat('x', 100)) FROM range(10000000)")
+    assert catalog.ask("SELECT 1").rows == [(1,)]
