@@ -81,7 +81,7 @@ class DevicePools:
         others = [name for name in self._pools if name != self._at_work]
         for name in others:
             self._end(name)
-        vars(self)["keeps"] = False
+        self._keep_nothing()
         return bool(others)
 
     def held(self) -> dict[str, Any] | None:
@@ -103,6 +103,9 @@ class DevicePools:
             held.pool.kill()
         self._slots.close()
 
+    def _keep_nothing(self) -> None:
+        vars(self)["keeps"] = False  # in place of what was found
+
     def _end(self, name: str) -> None:
         held = self._pools.pop(name, None)
         if held is not None:
@@ -110,12 +113,17 @@ class DevicePools:
                 held.pool.close()
 
     def _take_slots(self, pool: Pool) -> None:
-        """Those of the server's limit for what the pool holds; pools that wait for each other share them."""
+        """Those of the server's limit for what the pool holds; pools that are kept share them.
+
+        Where there is such a limit other runs wait for devices: unless it is asked for, nothing is kept then.
+        """
         if pool.devices <= self._num_slots:
             return
         self.close()
-        self._slots.enter_context(device_slots(pool.devices, self._folder))
+        is_limited = self._slots.enter_context(device_slots(pool.devices, self._folder))
         self._num_slots = pool.devices
+        if is_limited and self._settings.place.kind == "local" and self._settings.place.keep_resident == "auto":
+            self._keep_nothing()
 
     def _give_slots_back(self) -> None:
         if not self._pools:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, cast
 
 import pytest
 
+from flows.execute import device_pools
 from flows.execute.device_pools import DevicePools
 from mopd.settings import parse_settings
 
@@ -94,6 +96,18 @@ def test_who_needs_more_devices_has_them_alone(tmp_path: Path) -> None:
     hold(pools, "engine", devices=4)
     assert scorer.ended == ["closed"]
     assert hold(pools, "scorer") is not scorer and pools.held() == {"pool": "scorer", "devices": 1}
+
+
+def test_where_runs_share_devices_nothing_is_kept_unless_that_is_asked_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(device_pools, "device_slots", lambda number, folder: nullcontext(True))
+    monkeypatch.setattr(device_pools, "in_own_process", lambda check, settings: True)
+    for keep, is_kept in (("auto", False), ("always", True)):
+        pools = pools_of(tmp_path, keep)
+        engine = hold(pools, "engine")
+        pools.release()
+        assert (not engine.ended) == is_kept
 
 
 def test_a_run_that_fails_ends_all_of_them_now(tmp_path: Path) -> None:
