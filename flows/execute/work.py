@@ -88,35 +88,36 @@ class Loaded:
     What was loaded may have `renew(folder, settings, version)`: whether it took that policy in place of its own.
     """
 
-    def __init__(self, load: str, folder: RunFolder, settings: Settings, version: int) -> None:
+    def __init__(self, load: str, folder: RunFolder) -> None:
         self._load, self._folder = load_function(load), folder
-        self._loaded: Any = self._load(folder, settings, version)
-        self._version: int | None = version
+        self._loaded: Any = None
+        self._version: int | None = None
 
     def of_policy(self, settings: Settings, version: int) -> Any:
-        """With policy `version`; a failure leaves the one before, which the next job replaces."""
+        """With policy `version`, which is loaded where it is not there."""
         if version != self._version:
-            with span("load the next policy", "load"):
-                self._renew(settings, version)
+            self._version = None  # until it is there
+            with span("load a policy", "load"):
+                self._take(settings, version)
             self._version = version
         return self._loaded
 
-    def _renew(self, settings: Settings, version: int) -> None:
+    def _take(self, settings: Settings, version: int) -> None:
         renew = getattr(self._loaded, "renew", None)
         if renew is None or not renew(self._folder, settings, version):
             self.close()
-            self._loaded, self._version = None, None  # gone before the next one takes its memory
             self._loaded = self._load(self._folder, settings, version)
 
     def close(self) -> None:
         """Free the device."""
-        if hasattr(self._loaded, "close"):
-            self._loaded.close()
+        loaded, self._loaded = self._loaded, None  # gone before the next one takes its memory
+        if hasattr(loaded, "close"):
+            loaded.close()
 
 
-def load_device(load: str, folder: RunFolder, settings: Settings, version: int) -> Loaded:
-    """What the jobs of a stage need on the device: policy `version` as an engine, or as a scorer."""
-    return Loaded(load, folder, settings, version)
+def load_device(load: str, folder: RunFolder) -> Loaded:
+    """For what the jobs of a stage need on the device: a policy as an engine, or as a scorer, which the first loads."""
+    return Loaded(load, folder)
 
 
 def _of_shard(loaded: Any, shard: Shard) -> Any:

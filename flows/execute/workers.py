@@ -82,7 +82,7 @@ class Workers:
         if ranks:
             name = f"{kind} of policy {version}"
             return self.devices.hold(name, ranks, lambda: self._place.group(name, ranks), is_kept=False)
-        load = (load_device, stage.load, self._folder, shard.settings, version)
+        load = (load_device, stage.load, self._folder)
         if not (self.devices.keeps and takes_policies(stage, shard.settings)):
             return self.hold(stage, f"{kind} of policy {version}", num_shards, *load)
         adapters = " of adapters" if base_version(self._folder, version) < version else ""

@@ -44,8 +44,7 @@ def serve(connection: Connection, log: Path | None, share: Share) -> None:
 def _load(log: Path | None, load: Callable[..., Any], args: tuple[Any, ...]) -> Any:
     """What is loaded; a log that can't be written to is told of like everything that goes wrong while it is."""
     _redirect(log)
-    with timeline.span("load", "load"):
-        return load(*args)
+    return load(*args)
 
 
 def _sender(connection: Connection) -> Send:

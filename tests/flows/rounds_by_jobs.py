@@ -90,7 +90,7 @@ def make_shards(folder: RunFolder, shards: list[Shard]) -> None:
     if not missing:
         return
     stage, first = STAGES[missing[0].table], missing[0]
-    loaded = load_device(stage.load, folder, first.settings, first.round) if stage.load else None
+    loaded = load_device(stage.load, folder) if stage.load else None
     for shard in missing:
         make(stage, folder, shard, loaded)
     if hasattr(loaded, "close"):
