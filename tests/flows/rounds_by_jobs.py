@@ -89,7 +89,7 @@ def make_shards(folder: RunFolder, shards: list[Shard]) -> None:
     missing = [shard for shard in shards if shard.find(folder) is None]
     if not missing:
         return
-    stage, first = STAGES[missing[0].table], missing[0]
+    stage = STAGES[missing[0].table]
     loaded = load_device(stage.load, folder) if stage.load else None
     for shard in missing:
         make(stage, folder, shard, loaded)
