@@ -93,7 +93,7 @@ def measure_answers(
     address: str, server: subprocess.Popen[str], options: argparse.Namespace
 ) -> Iterator[dict[str, Any]]:
     """Seconds and bytes of each kind of answer."""
-    place, _, token = address.partition("?token=")
+    place, _, token = address.partition("#token=")
     (entry,) = ask(place, token, "api/directory", {})["runs"]
     run = f"api/run/{quote(entry['id'], safe='')}"
     prompts = iter(list_prompts(place, token, run, options))
@@ -147,7 +147,7 @@ def measure_views(address: str, options: argparse.Namespace) -> Iterator[dict[st
     """Seconds until each view stands there: gone to from the licences, and, `again`, once more."""
     from playwright.sync_api import sync_playwright
 
-    place, _, token = address.partition("?token=")
+    place, _, token = address.partition("#token=")
     (entry,) = ask(place, token, "api/directory", {})["runs"]
     group = next(list_prompts(place, token, f"api/run/{quote(entry['id'], safe='')}", options))
     there = f"#/round/{group['round']}/prompt/{quote(group['prompt'], safe='')}"

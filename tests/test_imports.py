@@ -13,6 +13,9 @@ from pathlib import Path
 
 import pytest
 
+from storage.runs import RunFolder
+from tests.storage.storage_samples import commit, make_rows
+
 ROOT = Path(__file__).resolve().parents[1]
 ROOMS = ("mopd", "storage", "flows")
 MAY_IMPORT = {"mopd": {"mopd"}, "storage": {"storage"}, "flows": set(ROOMS)}
@@ -101,6 +104,21 @@ def test_scoring_and_training_need_torch_transformers_numpy_and_pyarrow_alone() 
 )
 def test_cheap_imports(name: str) -> None:
     assert loaded_after(f"import {name}", HEAVY) == set()
+
+
+def test_reading_a_shard_brings_no_pandas_along(tmp_path: Path) -> None:
+    """Arrow imports it, a third of a second, for what else converts between its values and Python's."""
+    run = RunFolder.create(tmp_path / "run", {"settings": {"seed": 1}})
+    commit(run, "scores", make_rows("scores", "run", prompts=("a", "b")))
+    code = f"""
+from storage.runs import RunFolder
+from storage.shards import manifests, read_rows
+run = RunFolder.open({str(run.path)!r})
+(manifest,) = manifests(run, "scores")
+for where in (None, {{"prompt_id": "a"}}, {{"prompt_id": "absent"}}):
+    print(len(read_rows(run, manifest, None, where)))
+"""
+    assert loaded_after(code, ("pandas",)) == {"4", "2", "0"}
 
 
 WRONG_COMMANDS = [

@@ -133,18 +133,27 @@ def report(
 
 
 def view(
-    runs: Annotated[list[str], Parameter(name="RUN…")], /, *, port: WholeNumber | None = None, open: bool = False
+    runs: Annotated[list[str], Parameter(name="RUN…")],
+    /,
+    *,
+    port: WholeNumber | None = None,
+    memory: Annotated[float | None, Parameter(metavar="GIGABYTES")] = None,
+    open: bool = False,
 ) -> int:
     """Serve the same page on loopback, of runs that may go on meanwhile; Ctrl-C ends it.
 
     Args:
         runs: the runs' folders, folders of runs, or patterns in quotes; and folders of what was measured
         port: of 127.0.0.1 (default: 8707); 0: any that is free
+        memory: that what is asked of a run by SQL may take; larger answers fail (default: 4)
         open: show it in the browser of this host
     """
-    from flows.viewer.server.serve import PORT, view_command
+    from flows.viewer.server.serve import MEMORY_GIGABYTES, PORT, view_command
 
-    return view_command(runs, PORT if port is None else port, opens_browser=open)
+    gigabytes = MEMORY_GIGABYTES if memory is None else memory
+    if not (math.isfinite(gigabytes) and gigabytes > 0):
+        raise InputError(f"--memory {gigabytes:g}: give more than 0")
+    return view_command(runs, PORT if port is None else port, gigabytes, opens_browser=open)
 
 
 def trace(

@@ -34,6 +34,8 @@ class ViewedRun:
     """In addresses: unlike any other run's of the page."""
     problems: list[str] = field(default_factory=list)
     """A line for each damaged shard that an answer had to leave out."""
+    memory_gigabytes: float | None = None
+    """That what it is asked may take together; None: as DuckDB has it."""
     _shards: dict[tuple[str, int], list[Manifest]] = field(default_factory=dict, repr=False)
 
     def ask(self, sql: str, *, kept: Mapping[str, str] = NONE_KEPT, **parameters: Any) -> list[Json]:
@@ -47,7 +49,7 @@ class ViewedRun:
 
     def later(self, folder: RunFolder) -> ViewedRun:
         """The run as it is now, which has the tokenizer that it had."""
-        run = ViewedRun(folder, self.id)
+        run = ViewedRun(folder, self.id, memory_gigabytes=self.memory_gigabytes)
         run.__dict__ |= {name: value for name, value in self.__dict__.items() if name in ("vocabulary", "tokenizer")}
         return run
 
@@ -84,7 +86,7 @@ class ViewedRun:
     @cached_property
     def catalog(self) -> Catalog:
         """The run's tables as of one moment: what comes later is in those of another ViewedRun."""
-        return Catalog([self.folder], KNOWLEDGE)
+        return Catalog([self.folder], KNOWLEDGE, self.memory_gigabytes)
 
     @cached_property
     def vocabulary(self) -> list[str]:

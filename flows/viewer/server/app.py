@@ -6,14 +6,15 @@
 /api/run/ID/NAME?…                  a document of `documents.served`, or some rows of a table
 /api/NAME?runs=[ID, …]              a document of several runs
 /api/measures                       what was measured of runs
-    /api/measures                       what was measured of the runs
 /api/queries                        the queries that have a name, the tables that there are
 /api/sql                            the answer to one (POST)
 """
 
 from __future__ import annotations
 
+import asyncio
 import json
+import traceback
 from collections.abc import Awaitable, Callable
 
 import anyio
@@ -27,7 +28,7 @@ from flows.viewer.documents.measures import measures
 from flows.viewer.documents.paging import PageRequest
 from flows.viewer.documents.served import OF_SEVERAL, PAGES, SERVED
 from flows.viewer.page.html import page
-from flows.viewer.server.guard import OPEN, Guard
+from flows.viewer.server.guard import ICON, PAGE, Guard
 from flows.viewer.server.live import RunGone
 from flows.viewer.server.queries import Question, answer, query_list, table_list
 from flows.viewer.server.row import run_row
@@ -58,8 +59,8 @@ class Pages:
     def routes(self) -> list[Route]:
         """In the order in which addresses are compared."""
         return [
-            Route("/", lambda request: HTMLResponse(self._html)),
-            Route(OPEN, lambda request: Response(status_code=204)),
+            Route(PAGE, lambda request: HTMLResponse(self._html)),
+            Route(ICON, lambda request: Response(status_code=204)),
             Route("/api/directory", lambda request: _json(self._runs.directory())),
             Route("/api/changes", self.changes),
             Route("/api/measures", lambda request: _json(measures(self._runs.reports()))),
@@ -115,21 +116,21 @@ class Pages:
         if len(body) > MOST_BYTES:
             raise InputError(f"a question has at most {MOST_BYTES:,} bytes")
         question = Question.of(json.loads(body))
-        lives = self._runs.some(None if question.run is None else [question.run])
         stop = Stop()
         self._stops.add(stop)
+        watching = asyncio.create_task(_stop_when_gone(request, stop))
         try:
-            async with anyio.create_task_group() as tasks:
-                tasks.start_soon(_stop_when_gone, request, stop)
-                runs = [live.view()[0] for live in lives]
-                found = await anyio.to_thread.run_sync(answer, question, runs, stop, limiter=self._limit)
-                tasks.cancel_scope.cancel()
+            return await anyio.to_thread.run_sync(self._answer, question, stop, limiter=self._limit)
         finally:
+            watching.cancel()
             self._stops.discard(stop)
-        return _json(found)
+
+    def _answer(self, question: Question, stop: Stop) -> Response:
+        lives = self._runs.some(None if question.run is None else [question.run])
+        return _json(answer(question, [live.view()[0] for live in lives], stop))
 
 
-def make_app(runs: ServedRuns, token: str, cookie: str) -> tuple[Guard, Pages]:
+def make_app(runs: ServedRuns, token: str) -> tuple[Guard, Pages]:
     """The application, which answers nobody without the token."""
     pages = Pages(runs)
     handlers = {
@@ -137,8 +138,10 @@ def make_app(runs: ServedRuns, token: str, cookie: str) -> tuple[Guard, Pages]:
         InputError: _refusal(400),
         StorageError: _refusal(409),
         ValueError: _refusal(400),
+        OSError: _refusal(503),
+        Exception: _tell_fault,
     }
-    return Guard(Starlette(routes=pages.routes(), exception_handlers=handlers), token, cookie), pages
+    return Guard(Starlette(routes=pages.routes(), exception_handlers=handlers), token), pages
 
 
 def _refusal(status: int) -> Callable[[Request, Exception], Awaitable[Response]]:
@@ -146,6 +149,12 @@ def _refusal(status: int) -> Callable[[Request, Exception], Awaitable[Response]]
         return PlainTextResponse(" ".join(str(error).split()), status)
 
     return refuse
+
+
+async def _tell_fault(request: Request, error: Exception) -> Response:
+    """One of ours: the page says which, the terminal where."""
+    traceback.print_exception(error)
+    return PlainTextResponse(f"mopd has a fault: {' '.join(repr(error).split())}; its terminal says more", 500)
 
 
 def _json(document: object, moment: int | None = None) -> Response:

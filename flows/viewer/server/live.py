@@ -34,10 +34,10 @@ class RunGone(InputError):
 class LiveRun:
     """One run: what is asked of it is answered as of its last moment, of which each look may begin another one."""
 
-    def __init__(self, folder: RunFolder, id: str) -> None:
+    def __init__(self, folder: RunFolder, id: str, memory_gigabytes: float | None = None) -> None:
         self.id, self.address = id, folder.address
         self._watch = Watch(folder.store)
-        self._now = (ViewedRun(folder, id), 0)
+        self._now = (ViewedRun(folder, id, memory_gigabytes=memory_gigabytes), 0)
         self._came: list[Counter[str]] = [Counter()]
         """At each moment, the rows of each table that came since the first."""
         self._sight: Sight | None = None

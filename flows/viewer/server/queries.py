@@ -81,7 +81,7 @@ def answer(question: Question, runs: Sequence[ViewedRun], stop: Stop) -> Json:
     timer = threading.Timer(MOST_SECONDS, stop)
     timer.start()
     try:
-        catalog = runs[0].catalog if len(runs) == 1 else Catalog([run.folder for run in runs], KNOWLEDGE)
+        catalog = _catalog(runs)
         sql, values = question.bind([run.id for run in runs])
         result = catalog.ask(sql, values, most_rows=MOST_ROWS, stop=stop)
     except StorageError as error:
@@ -95,6 +95,12 @@ def answer(question: Question, runs: Sequence[ViewedRun], stop: Stop) -> Json:
         "left_out": result.excluded,
         "seconds": time.perf_counter() - began,
     }
+
+
+def _catalog(runs: Sequence[ViewedRun]) -> Catalog:
+    if len(runs) == 1:
+        return runs[0].catalog
+    return Catalog([run.folder for run in runs], KNOWLEDGE, runs[0].memory_gigabytes)
 
 
 def _stopped_text() -> str:

@@ -25,9 +25,10 @@ TICK_SECONDS = 0.2
 class ServedRuns:
     """Runs by their ids, each live; they come and go as they do on disk."""
 
-    def __init__(self, words: Sequence[str]) -> None:
-        """Raises InputError for words that name no run."""
+    def __init__(self, words: Sequence[str], memory_gigabytes: float | None = None) -> None:
+        """`memory_gigabytes`: that questions of one run may take. Raises InputError for words that name no run."""
         self._words, self._reports = split_words(words)
+        self._memory_gigabytes = memory_gigabytes
         self._live: dict[tuple[str, str], LiveRun] = {}
         """By address and id."""
         self._problem: str | None = None
@@ -99,7 +100,10 @@ class ServedRuns:
     def _list(self, folders: Sequence[RunFolder]) -> None:
         named = {(run.folder.address, run.id): run.folder for run in viewed_runs(list(folders))}
         if named.keys() != self._live.keys():
-            self._live = {key: self._live.get(key) or LiveRun(folder, key[1]) for key, folder in named.items()}
+            self._live = {
+                key: self._live.get(key) or LiveRun(folder, key[1], self._memory_gigabytes)
+                for key, folder in named.items()
+            }
             self.edition += 1
 
 

@@ -3,44 +3,47 @@
 from __future__ import annotations
 
 import errno
+import os
 import secrets
 import socket
 import threading
 from collections.abc import Callable, Sequence
+from contextlib import nullcontext
 
 import uvicorn
 
 from flows.runtime.exit_code import INTERRUPTED
-from flows.viewer.documents.rollouts.rollout import warm
 from flows.viewer.server.app import make_app
+from flows.viewer.server.browser import shown_in_browser
 from flows.viewer.server.runs import ServedRuns
 from mopd.errors import InputError
 
 HOST = "127.0.0.1"
 PORT = 8707
+MEMORY_GIGABYTES = 4.0
+"""That what is asked of a run may take: beside a run, most of the host's is the run's."""
 END_SECONDS = 1
-"""What is still asked then is cut off."""
+"""What is still asked then is cut off, and what can't be is left to itself so much later."""
 
 
-def view_command(words: Sequence[str], port: int, *, opens_browser: bool) -> int:
+def view_command(words: Sequence[str], port: int, memory_gigabytes: float, *, opens_browser: bool) -> int:
     """Serve the runs that the words name; the exit code, when Ctrl-C ends it. Raises InputError."""
-    runs = ServedRuns(words)
+    runs = ServedRuns(words, memory_gigabytes)
     with _bind(port) as bound:
         port, token = bound.getsockname()[1], secrets.token_urlsafe(32)
-        app, pages = make_app(runs, token, f"mopd-view-{port}")
-        address = f"http://{HOST}:{port}/?token={token}"
+        app, pages = make_app(runs, token)
+        address = f"http://{HOST}:{port}/#token={token}"
         _say(address, port, len(runs.all()))
         ended = threading.Event()
         looking = threading.Thread(target=runs.look_on, args=(ended,), daemon=True, name="look at runs")
         looking.start()
-        threading.Thread(target=warm, daemon=True, name="warm").start()
-        if opens_browser:
-            _open(address)
+        threading.Thread(target=_warm, daemon=True, name="warm").start()
         config = uvicorn.Config(
             app, log_level="critical", lifespan="off", server_header=False, timeout_graceful_shutdown=END_SECONDS
         )
         try:
-            _Server(config, pages.stop).run(sockets=[bound])
+            with shown_in_browser(address) if opens_browser else nullcontext():
+                _Server(config, pages.stop).run(sockets=[bound])
         except KeyboardInterrupt:
             return INTERRUPTED
         finally:
@@ -51,15 +54,18 @@ def view_command(words: Sequence[str], port: int, *, opens_browser: bool) -> int
 
 
 class _Server(uvicorn.Server):
-    """One that ends its queries before it waits for them."""
+    """One that ends its queries before it waits for them, and waits for nothing else."""
 
     def __init__(self, config: uvicorn.Config, stop_queries: Callable[[], None]) -> None:
         super().__init__(config)
         self._stop_queries = stop_queries
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
-        """As uvicorn's."""
+        """As uvicorn's. Python would then wait for each thread that still makes a document, which nothing can end."""
         self._stop_queries()
+        last = threading.Timer(2 * END_SECONDS, os._exit, [INTERRUPTED])
+        last.daemon = True
+        last.start()
         await super().shutdown(sockets)
 
 
@@ -86,7 +92,6 @@ def _say(address: str, port: int, num_runs: int) -> None:
     )
 
 
-def _open(address: str) -> None:
-    import webbrowser
-
-    webbrowser.open(address)
+def _warm() -> None:
+    """Import what the first document would wait for."""
+    import mopd.objectives.distill  # noqa: F401

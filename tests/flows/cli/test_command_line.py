@@ -59,7 +59,7 @@ COMMANDS: dict[str, dict[str, Any]] = {
     },
     "show": {"RUN": NEEDED, "--round": NEEDED, "--prompt": NEEDED, "--sample": None},
     "report": {"RUN…": NEEDED, "--out": Path("report.html"), "--max-megabytes": None},
-    "view": {"RUN…": NEEDED, "--port": None, "--open": False},
+    "view": {"RUN…": NEEDED, "--port": None, "--memory": None, "--open": False},
     "trace": {
         "RUN": NEEDED,
         "--round": NEEDED,

@@ -33,11 +33,6 @@ def rollout_documents(run: ViewedRun, round: int, prompts: Sequence[str]) -> Ite
             yield group.prompt_id, sample, make_document(run, group, sample, TOP_IN_FILE)
 
 
-def warm() -> None:
-    """Import what the first document would wait for."""
-    import mopd.objectives.distill  # noqa: F401
-
-
 def make_document(run: ViewedRun, group: GroupRows, sample: int, num_top: int) -> Json:
     """A rollout out of its group's rows."""
     rollout, settings = group.of("rollouts")[sample], run.settings(group.round)

@@ -4,7 +4,11 @@ let source;
 let current = { run: null, route: null, place: null };
 
 async function start() {
-  source = document.getElementById("directory") ? new FileSource() : await ServerSource.open();
+  try {
+    source = document.getElementById("directory") ? new FileSource() : await ServerSource.open();
+  } catch (error) {
+    return refill(document.getElementById("view"), messagePage(shownText(error.message), "problem")); // e.g. no token
+  }
   addEventListener("hashchange", () => showPlace());
   listenToKeys();
   drawFoot();

@@ -2,6 +2,7 @@
 
 const LOOK_MILLISECONDS = 1000;
 const HIDDEN_MILLISECONDS = 10_000; // between two looks of a tab that nobody sees
+const TOKEN_KEY = "mopd-token";
 
 class ServerSource {
   constructor(directory) {
@@ -11,8 +12,9 @@ class ServerSource {
     this.silent = 0; // looks one after the other that nobody answered
   }
 
-  /** The token has become a cookie: it leaves the address, and with it the history. */
   static async open() {
+    takeToken();
+    addEventListener("hashchange", () => takeToken() && location.reload()); // of another start, in the same tab
     const directory = await ask("api/directory");
     const place = location.hash || (directory.runs.length === 1 ? "#/overview" : "#/runs");
     history.replaceState(null, "", `${location.pathname}${place}`);
@@ -86,9 +88,41 @@ async function ask(path, parameters = {}) {
 /** The answer to a question; raises what the server says against it. */
 async function send(path, parameters, options = {}) {
   const given = Object.entries(parameters).filter(([, value]) => value !== null && value !== undefined);
-  const answer = await fetch(`${path}?${new URLSearchParams(given)}`, options);
+  const headers = { Authorization: `Bearer ${keptToken()}` };
+  const answer = await fetch(`${path}?${new URLSearchParams(given)}`, { ...options, headers });
   if (!answer.ok) throw new Error(await answer.text());
   return answer;
+}
+
+/**
+ * Keep the token of an address, `#token=…`, which it leaves, and with it the history; false where it has none. What is
+ * kept is for the pages of this server alone, in every tab: a cookie would be sent to all ports of its host.
+ */
+function takeToken() {
+  const [, token, place] = location.hash.match(/^#token=([\w-]+)(.*)$/) ?? [];
+  if (!token) return false;
+  keepToken(token);
+  history.replaceState(null, "", `${location.pathname}${place}`);
+  return true;
+}
+
+let tabToken = ""; // where the browser lets a page keep nothing, until the page is closed
+
+function keepToken(token) {
+  tabToken = token;
+  try {
+    localStorage.setItem(TOKEN_KEY, token);
+  } catch {
+    // it holds for this tab
+  }
+}
+
+function keptToken() {
+  try {
+    return localStorage.getItem(TOKEN_KEY) ?? tabToken;
+  } catch {
+    return tabToken;
+  }
 }
 
 /** What came since the view was shown, by table, or null: a line above it, with a way to see it. */

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -16,7 +17,7 @@ from storage.runs import RunFolder
 from tests.storage.storage_samples import fill
 
 HOST = "http://127.0.0.1:8707"
-TOKEN, COOKIE = "the-token", "mopd-view-8707"
+TOKEN = "the-token"
 
 
 def make_run(folder: Path) -> RunFolder:
@@ -31,13 +32,17 @@ def run(tmp_path: Path) -> RunFolder:
     return make_run(tmp_path / "runs" / "run")
 
 
+page = cache(app_module.page)
+"""It takes its time, and is the same for all runs."""
+
+
 @pytest.fixture
 def serve(monkeypatch: pytest.MonkeyPatch) -> Callable[[ServedRuns], TestClient]:
-    """A client of an application that serves these runs; its page is a short one, but its answers are real."""
-    monkeypatch.setattr(app_module, "page", lambda connect: f"<p>page, connects to {connect}")
+    """A client of an application that serves these runs."""
+    monkeypatch.setattr(app_module, "page", page)
 
     def make_client(runs: ServedRuns) -> TestClient:
-        app, _ = make_app(runs, TOKEN, COOKIE)
+        app, _ = make_app(runs, TOKEN)
         return TestClient(app, base_url=HOST, headers={"Authorization": f"Bearer {TOKEN}"})
 
     return make_client

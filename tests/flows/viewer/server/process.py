@@ -5,14 +5,16 @@ from __future__ import annotations
 import re
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+
+MOPD = ("-m", "flows.cli")
 
 
 @contextmanager
-def view(*words: str) -> Iterator[tuple[str, subprocess.Popen[str]]]:
-    """The command, and the address that it printed."""
-    command = [sys.executable, "-m", "flows.cli", "view", *words, "--port", "0"]
+def view(*words: str, mopd: Sequence[str] = MOPD) -> Iterator[tuple[str, subprocess.Popen[str]]]:
+    """The command, and the address that it printed. `mopd`: what Python is told to run."""
+    command = [sys.executable, *mopd, "view", *words, "--port", "0"]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
         try:
             assert process.stdout is not None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -20,9 +21,11 @@ from flows.viewer.documents.served import SERVED
 from flows.viewer.documents.viewed import ViewedRun
 from flows.viewer.server import queries
 from flows.viewer.server.app import make_app
+from flows.viewer.server.live import LiveRun
 from flows.viewer.server.runs import ServedRuns
+from storage.errors import StorageError
 from storage.runs import RunFolder
-from tests.flows.viewer.server.conftest import COOKIE, HOST, TOKEN, make_run
+from tests.flows.viewer.server.conftest import HOST, TOKEN, make_run
 
 ENDLESS = "SELECT count(*) FROM range(1000000000) a, range(1000000000) b WHERE a.range % 7 = b.range % 3"
 
@@ -33,8 +36,12 @@ def ask_sql(client: TestClient, sql: str = "", run: str | None = "run", **questi
     return answer
 
 
-def test_the_page_has_no_data(client: TestClient) -> None:
-    assert client.get("/").text == "<p>page, connects to 'self'"
+def test_the_page_has_no_data_and_is_for_everybody(client: TestClient, run: RunFolder) -> None:
+    client.headers.pop("Authorization")
+    shown = client.get("/").text
+    assert "connect-src 'self';" in shown and 'id="view"' in shown
+    assert [mark for mark in (run.address, 'id="directory"', 'id="block-', TOKEN) if mark in shown] == []
+    assert client.get("/api/directory").status_code == 403
 
 
 def test_the_directory(client: TestClient, run: RunFolder) -> None:
@@ -190,7 +197,7 @@ def test_a_query_has_an_end(client: TestClient, monkeypatch: pytest.MonkeyPatch)
 
 def test_a_query_holds_up_nobody_and_ends_with_the_server(run: RunFolder, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(queries, "MOST_SECONDS", 3600.0)
-    app, pages = make_app(ServedRuns([run.address]), TOKEN, COOKIE)
+    app, pages = make_app(ServedRuns([run.address]), TOKEN)
     client = TestClient(app, base_url=HOST, headers={"Authorization": f"Bearer {TOKEN}"})
     with ThreadPoolExecutor() as threads:
         asked = threads.submit(ask_sql, client, ENDLESS)
@@ -200,6 +207,52 @@ def test_a_query_holds_up_nobody_and_ends_with_the_server(run: RunFolder, monkey
             pages.stop()
             time.sleep(0.05)
         assert asked.result()["error"].startswith("stopped")
+
+
+def test_sql_of_a_run_that_was_removed_is_one_line(run: RunFolder, serve: Callable[[ServedRuns], TestClient]) -> None:
+    runs = ServedRuns([run.address])
+    client = serve(runs)
+    assert ask_sql(client, "SELECT 1")["rows"] == [[1]]
+    shutil.rmtree(run.path)
+    runs.find("run").look()
+    answer = client.post("/api/sql", json={"run": "run", "sql": "SELECT 1", "named": None, "parameters": {}})
+    assert (answer.status_code, "was removed, or moved" in answer.text) == (410, True)
+
+
+@pytest.mark.parametrize(
+    ("error", "status", "line"),
+    [
+        (OSError("the store is away"), 503, "the store is away"),
+        (StorageError("is damaged"), 409, "is damaged"),
+        (
+            ZeroDivisionError("a mistake"),
+            500,
+            "mopd has a fault: ZeroDivisionError('a mistake'); its terminal says more",
+        ),
+    ],
+)
+@pytest.mark.parametrize("asked", ["document", "sql"])
+def test_what_goes_wrong_is_one_line(
+    asked: str,
+    error: Exception,
+    status: int,
+    line: str,
+    run: RunFolder,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    def fail(*_: object) -> None:
+        raise error
+
+    app, _ = make_app(ServedRuns([run.address]), TOKEN)
+    client = TestClient(app, HOST, raise_server_exceptions=False, headers={"Authorization": f"Bearer {TOKEN}"})
+    monkeypatch.setattr(LiveRun, "view", fail)
+    if asked == "sql":
+        answer = client.post("/api/sql", json={"run": "run", "sql": "SELECT 1", "named": None, "parameters": {}})
+    else:
+        answer = client.get("/api/run/run/rounds")
+    assert (answer.status_code, answer.text) == (status, line)
+    assert ("a mistake" in capsys.readouterr().err) == (status == 500)
 
 
 def test_what_can_be_asked(client: TestClient) -> None:

@@ -4,12 +4,19 @@ from __future__ import annotations
 
 import signal
 import socket
+import stat
 import subprocess
 import sys
+import threading
+import webbrowser
+from pathlib import Path
 from typing import Any
+from urllib.parse import unquote, urlparse
+from urllib.request import Request, urlopen
 
 import pytest
 
+from flows.viewer.server.browser import shown_in_browser
 from storage.runs import RunFolder
 from tests.flows.viewer.server.conftest import make_run
 from tests.flows.viewer.server.process import view
@@ -44,6 +51,70 @@ def test_from_the_address_to_ctrl_c(run: RunFolder, tab: Any) -> None:
         process.send_signal(signal.SIGINT)
         assert process.wait(timeout=60) == 130
         assert process.stderr is not None and process.stderr.read() == ""
+
+
+@pytest.mark.browser
+def test_who_opens_another_tab_is_let_in_and_who_has_no_token_is_told(run: RunFolder, tab: Any, chromium: Any) -> None:
+    with view(run.address) as (address, _):
+        tab.goto(address)
+        tab.get_by_role("heading", level=1).wait_for()
+        assert tab.context.cookies() == []
+        place = f"{address.partition('#')[0]}#/prompts"
+        other = tab.context.new_page()
+        other.goto(place)
+        other.get_by_role("heading", name="Prompts").wait_for()
+        other.goto(f"{place.partition('#')[0]}#token=of-another-start")  # no other document for a browser
+        told = "open the address that mopd view has printed"
+        other.get_by_text(told).wait_for()
+        other.goto(f"{address}#/prompts")
+        other.get_by_role("heading", name="Prompts").wait_for()
+        other.close()
+        stranger = chromium.new_context().new_page()
+        stranger.goto(place.replace("#", f"?{address.partition('#')[2]}#"))
+        stranger.get_by_text(told).wait_for()
+        stranger.context.close()
+        tab.goto("about:blank")
+
+
+SLOW = """
+import sys, time
+from flows.viewer.documents.served import SERVED, Served
+
+def make(run):
+    print("making it", file=sys.stderr, flush=True)
+    time.sleep(3600)
+
+SERVED["rounds"] = Served(make)
+from flows.cli import entry
+entry()
+"""
+
+
+def test_ctrl_c_ends_it_at_once_while_a_document_is_made(run: RunFolder) -> None:
+    with view(run.address, mopd=("-c", SLOW)) as (address, process):
+        place, _, token = address.partition("#token=")
+        request = Request(f"{place}api/run/run/rounds", headers={"Authorization": f"Bearer {token}"})
+        threading.Thread(target=ask_in_vain, args=(request,), daemon=True).start()
+        assert process.stderr is not None and process.stderr.readline() == "making it\n"
+        process.send_signal(signal.SIGINT)
+        assert process.wait(timeout=60) == 130
+        assert process.stderr.read() == ""
+
+
+def ask_in_vain(request: Request) -> None:
+    with pytest.raises(OSError):
+        urlopen(request, timeout=120)
+
+
+def test_a_browser_is_started_without_the_secret(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Every user of the host can read the words of a command."""
+    opened: list[str] = []
+    monkeypatch.setattr(webbrowser, "open", opened.append)
+    with shown_in_browser("http://127.0.0.1:8707/#token=the-token"):
+        file = Path(unquote(urlparse(opened[0]).path))
+        assert "the-token" not in opened[0] and "url=http://127.0.0.1:8707/#token=the-token" in file.read_text()
+        assert stat.S_IMODE(file.parent.stat().st_mode) == 0o700
+    assert not file.parent.exists()
 
 
 def ask_the_query_box(tab: Any) -> None:
