@@ -25,8 +25,7 @@ from starlette.routing import Route
 
 from flows.viewer.documents.as_json import json_text
 from flows.viewer.documents.measures import measures
-from flows.viewer.documents.paging import PageRequest
-from flows.viewer.documents.served import OF_SEVERAL, PAGES, SERVED
+from flows.viewer.documents.served import OF_SEVERAL, SERVED
 from flows.viewer.page.html import page
 from flows.viewer.server.guard import ICON, PAGE, Guard
 from flows.viewer.server.live import RunGone
@@ -96,8 +95,6 @@ class Pages:
             return _json(run_row(run, is_held=live.is_held), moment)
         if name in live.kept:
             return _json(*live.kept[name].ask(run, moment))
-        if name in PAGES:
-            return _json(PAGES[name](run, PageRequest.of(request.query_params)), moment)
         if name not in SERVED:
             raise InputError(f"there is no document {name}")
         return _json(SERVED[name].make_for(run, request.query_params), moment)
