@@ -14,6 +14,7 @@ from flows.viewer.documents.prompts import prompt_filters, prompt_rounds, prompt
 from flows.viewer.documents.rollouts.rollout import rollout_document
 from flows.viewer.documents.rollouts.table import neighbours, rollouts_page, rounds
 from flows.viewer.documents.rollouts.vocabulary import vocabulary
+from flows.viewer.documents.row import run_row
 from flows.viewer.documents.viewed import Json, ViewedRun
 from mopd.errors import InputError
 
@@ -43,6 +44,7 @@ class Served:
 
 SERVED: Mapping[str, Served] = {
     "overview": Served(overview, is_kept=True),
+    "row": Served(run_row, is_kept=True),
     "prompt_filters": Served(prompt_filters, is_kept=True),
     "prompts": Served(prompts_page, is_table=True),
     "prompt_rounds": Served(prompt_rounds, {"prompt": str}),

@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any
 
@@ -23,6 +23,7 @@ from storage.manifests import Manifest
 from storage.runs import RunFolder
 from storage.sql.catalog import NONE_GIVEN, Catalog
 from storage.sql.tables import find_current
+from storage.stores.base import Holder
 
 Json = dict[str, Any]
 SOLVED = 0.5
@@ -39,10 +40,15 @@ class ViewedRun:
     """In addresses: unlike any other run's of the page."""
     problems: list[str] = field(default_factory=list)
     """A line for each damaged shard that an answer had to leave out."""
+<<<<<<< HEAD
     memory_gigabytes: float | None = None
     """That what it is asked may take together; None: as DuckDB has it."""
     answers: RoundAnswers = field(default_factory=RoundAnswers, repr=False)
     """About its rounds, which later moments may know already."""
+=======
+    holder: Holder | None = None
+    """Who holds it, where somebody has watched that; None: one look has to do."""
+>>>>>>> C
     _shards: dict[tuple[str, int], list[Manifest]] = field(default_factory=dict, repr=False)
     _made: dict[str, pa.Table] = field(default_factory=dict, repr=False)
     _making: defaultdict[str, threading.Lock] = field(default_factory=lambda: defaultdict(threading.Lock), repr=False)
@@ -56,6 +62,7 @@ class ViewedRun:
         self.leave_out(*result.excluded)
         return [dict(zip(result.columns, row)) for row in result.rows]
 
+<<<<<<< HEAD
     def ask_table(self, sql: str, *, given: Mapping[str, pa.Table] = NONE_GIVEN, **parameters: Any) -> pa.Table:
         """The same as Arrow has it, for other queries to read."""
         result = self.catalog.ask(sql, parameters, given=given, as_table=True)
@@ -78,6 +85,11 @@ class ViewedRun:
     def later(self, folder: RunFolder) -> ViewedRun:
         """The run as it is now, which has the tokenizer that it had, and what is known of its rounds."""
         run = ViewedRun(folder, self.id, memory_gigabytes=self.memory_gigabytes, answers=self.answers)
+=======
+    def later(self, folder: RunFolder, holder: Holder) -> ViewedRun:
+        """The run as it is now, which has the tokenizer that it had."""
+        run = ViewedRun(folder, self.id, holder=holder)
+>>>>>>> C
         run.__dict__ |= {name: value for name, value in self.__dict__.items() if name in ("vocabulary", "tokenizer")}
         return run
 
@@ -101,10 +113,11 @@ class ViewedRun:
         if not self.is_planned:
             return None
         try:
-            return Looker(self.folder).look()
+            look = Looker(self.folder).look()
         except (InputError, StorageError) as error:
             self.leave_out(str(error))
             return None
+        return look if self.holder is None else replace(look, holder=self.holder)
 
     @property
     def status(self) -> Json | None:
