@@ -40,15 +40,12 @@ class ViewedRun:
     """In addresses: unlike any other run's of the page."""
     problems: list[str] = field(default_factory=list)
     """A line for each damaged shard that an answer had to leave out."""
-<<<<<<< HEAD
     memory_gigabytes: float | None = None
     """That what it is asked may take together; None: as DuckDB has it."""
-    answers: RoundAnswers = field(default_factory=RoundAnswers, repr=False)
-    """About its rounds, which later moments may know already."""
-=======
     holder: Holder | None = None
     """Who holds it, where somebody has watched that; None: one look has to do."""
->>>>>>> C
+    answers: RoundAnswers = field(default_factory=RoundAnswers, repr=False)
+    """About its rounds, which later moments may know already."""
     _shards: dict[tuple[str, int], list[Manifest]] = field(default_factory=dict, repr=False)
     _made: dict[str, pa.Table] = field(default_factory=dict, repr=False)
     _making: defaultdict[str, threading.Lock] = field(default_factory=lambda: defaultdict(threading.Lock), repr=False)
@@ -62,7 +59,6 @@ class ViewedRun:
         self.leave_out(*result.excluded)
         return [dict(zip(result.columns, row)) for row in result.rows]
 
-<<<<<<< HEAD
     def ask_table(self, sql: str, *, given: Mapping[str, pa.Table] = NONE_GIVEN, **parameters: Any) -> pa.Table:
         """The same as Arrow has it, for other queries to read."""
         result = self.catalog.ask(sql, parameters, given=given, as_table=True)
@@ -82,14 +78,9 @@ class ViewedRun:
                 self._made[make.__name__] = make(self)
             return self._made[make.__name__]
 
-    def later(self, folder: RunFolder) -> ViewedRun:
+    def later(self, folder: RunFolder, holder: Holder | None = None) -> ViewedRun:
         """The run as it is now, which has the tokenizer that it had, and what is known of its rounds."""
-        run = ViewedRun(folder, self.id, memory_gigabytes=self.memory_gigabytes, answers=self.answers)
-=======
-    def later(self, folder: RunFolder, holder: Holder) -> ViewedRun:
-        """The run as it is now, which has the tokenizer that it had."""
-        run = ViewedRun(folder, self.id, holder=holder)
->>>>>>> C
+        run = ViewedRun(folder, self.id, memory_gigabytes=self.memory_gigabytes, holder=holder, answers=self.answers)
         run.__dict__ |= {name: value for name, value in self.__dict__.items() if name in ("vocabulary", "tokenizer")}
         return run
 

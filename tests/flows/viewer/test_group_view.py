@@ -135,7 +135,10 @@ def test_the_graph(group: Any) -> None:
 def test_peers_from_elsewhere_under_another_condition(group: Any) -> None:
     group.get_by_role("combobox", name="shown under").select_option("control")
     assert group.locator(".node.foreign").evaluate_all("nodes => nodes.map(node => node.tagName)") == ["g", "a"]
-    assert "its teacher was shown: the task's own solution; a correct reply to another question, reply 0 to z" in group.locator(".reply").first.inner_text()
+    assert (
+        "its teacher was shown: the task's own solution; a correct reply to another question, reply 0 to z"
+        in group.locator(".reply").first.inner_text()
+    )
     assert group.get_by_text("No scores: the run has not come so far, or has none under this condition.").is_visible()
     group.get_by_role("link", name="reply 0 to z").click()
     group.wait_for_url(lambda url: url.endswith("#/round/0/prompt/z/sample/0"))
