@@ -2,7 +2,7 @@
 
     python benchmarks/view.py --rounds 100 --shards 160 --run FOLDER --out benchmarks/results/view.json
 
-The run is made up, as by `sql_scale.py`, with the index that `mopd run` leaves. One server answers all: `first` is the
+The run is made up (`made_up_run.py`), with the index that `mopd run` leaves. One server answers all: `first` is the
 first answer that it gives to a question of a kind, and takes in what is kept from then on; `again` is the best of
 `--repeats` of others of the same kind: another page, group, rollout or round. Seconds are by the clock, and, as `cpu`,
 of the server's CPU (first, again), which other work on the machine changes less. Before it is asked, the server makes
@@ -29,8 +29,8 @@ from typing import Any
 from urllib.parse import quote, urlencode
 
 import psutil
+from made_up_run import PROMPTS, SAMPLES, make_index, read_options
 from results_file import add_result
-from sql_scale import PROMPTS, SAMPLES, make_index, read_options
 
 from storage.index import INDEX
 

@@ -14,7 +14,6 @@ from flows.plan.run import RunPlan
 from flows.runtime.exit_code import RunStopped
 from flows.runtime.launch import command_session, launch
 from flows.runtime.server.patience import PATIENCE
-from flows.trackers.installed import check_installed
 from mopd.errors import InputError
 from mopd.settings import Settings, load_settings
 from storage.runs import RunFolder, is_run
@@ -29,7 +28,6 @@ def run_command(config: Address, run_dir: Address | None, overrides: list[str], 
     """
     with command_session(verbose=verbose):
         settings, run_dir = what_to_run(config, run_dir, overrides)
-        check_installed(settings.report.trackers)
         if is_run(_store(settings, run_dir)) and _nothing_to_do(settings, run_dir, config):
             print(f"{run_dir}: finished already, nothing to do", flush=True)
         else:

@@ -27,8 +27,7 @@ from flows.runtime.exit_code import RunStopped
 from flows.runtime.server.patience import be_patient
 from flows.runtime.server.slots import give_slots_back
 from flows.runtime.server.stale_runs import crash_stale_runs, run_tag, tag_this_run
-from flows.trackers.beside import Trackers, tracking
-from flows.trackers.installed import check_installed
+from flows.trackers.beside import Senders, tracking
 from flows.viewer.leave import REPORT_FILE, leaving_report
 from mopd.settings import Settings
 from storage.runs import RunFolder
@@ -48,7 +47,6 @@ def run_flow(settings: Settings, run_dir: str | None = None) -> str:
     `run_dir`: the run's folder or `s3://bucket/prefix`, continued if it is there; null makes a new folder under
     `runs/`. Returns where it lies.
     """
-    check_installed(settings.report.trackers)
     folder = open_run(settings, run_dir or default_dir(), config=f"flow run {flow_run.name}")
     with in_charge(folder):
         finish(folder)
@@ -61,15 +59,14 @@ def finish(folder: RunFolder) -> None:
     Where a guard asks for that, it goes on from the best policy. Raises RunStopped where one ends it.
     """
     console, is_whole = Console(), False
-    told = settings_of(folder).report
-    check_installed(told.trackers)
+    report = settings_of(folder).report
     with (
-        leaving_report(folder, console.say, wanted=told.page and lacks_page(folder)),
-        tracking(folder, told.trackers, console.say) as tracked,
+        leaving_report(folder, console.say, wanted=report.page and lacks_page(folder)),
+        tracking(folder, report.trackers, console.say) as senders,
     ):
         while not is_whole:
             folder = roll_back(folder, console.say) or folder
-            is_whole = _go_on(folder, console, tracked)
+            is_whole = _go_on(folder, console, senders)
 
 
 def lacks_page(folder: RunFolder) -> bool:
@@ -77,7 +74,7 @@ def lacks_page(folder: RunFolder) -> bool:
     return folder.store.stat(REPORT_FILE) is None or is_unfinished(folder)
 
 
-def _go_on(folder: RunFolder, console: Console, tracked: Trackers) -> bool:
+def _go_on(folder: RunFolder, console: Console, senders: Senders) -> bool:
     """Whether the run came to its end; else it goes on from another policy."""
     with Run.open(folder, console) as run:
         if run.finished():
@@ -85,7 +82,7 @@ def _go_on(folder: RunFolder, console: Console, tracked: Trackers) -> bool:
         else:
             leave_catalog(folder)  # for whoever asks meanwhile
             try:
-                is_whole = _work(run, tracked)
+                is_whole = _work(run, senders)
             except RunStopped:
                 leave_catalog(folder)  # for whoever asks why
                 raise
@@ -97,19 +94,19 @@ def _go_on(folder: RunFolder, console: Console, tracked: Trackers) -> bool:
     return True
 
 
-def _work(run: Run, tracked: Trackers) -> bool:
+def _work(run: Run, senders: Senders) -> bool:
     """All rounds; the first and the last policy, or each, are evaluated before they are trained on."""
     for number in range(run.settings.rounds + 1):
         plan = run.plan.evaluations.get(number)
         if plan and run.missing(plan.all()):
             evaluate(run, number)
-            tracked.send()
+            senders.send()
         if not goes_on(run, number, TRAINED):
             return False
         if number < run.settings.rounds:
             if run.pending(number):
                 round_flow(run, number)
-                tracked.send()
+                senders.send()
             if not goes_on(run, number, SAMPLED):
                 return False
         index_round(run.folder, number)

@@ -21,6 +21,7 @@ from flows.folder.inputs import check_device, check_inputs
 from flows.folder.named_models import make_models, model_paths
 from flows.folder.replay.lines import follow
 from flows.folder.replay.rollbacks import with_lowered_rate
+from flows.folder.tracker_libraries import check_trackers
 from flows.plan.conditions import changed_settings
 from flows.plan.run import RunPlan
 from flows.plan.stage import free_settings, is_free
@@ -49,6 +50,7 @@ def open_run(settings: Settings, run_dir: Address, *, config: str) -> RunFolder:
     folder that was made by other settings. More rounds than before, and other settings that change no result, continue
     the run.
     """
+    check_trackers(settings)
     store = open_store(run_dir, endpoint=settings.store.endpoint)
     if store.stat(RUN_FILE) is not None:
         return _reopen(store, settings)

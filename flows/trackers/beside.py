@@ -25,22 +25,22 @@ END_SECONDS = 60.0
 
 
 @contextmanager
-def tracking(folder: RunFolder, names: Iterable[TrackerName], say: Callable[[str], None]) -> Iterator[Trackers]:
+def tracking(folder: RunFolder, names: Iterable[TrackerName], say: Callable[[str], None]) -> Iterator[Senders]:
     """The trackers of a run. They are told of its end, be it that a guard ended it; an error ends them at once."""
-    trackers = Trackers(folder, names, say)
+    senders = Senders(folder, names, say)
     try:
-        yield trackers
+        yield senders
     except RunStopped:
-        trackers.close()
+        senders.close()
         raise
     except BaseException:
-        trackers.kill()
+        senders.kill()
         raise
-    trackers.close()
+    senders.close()
 
 
-class Trackers:
-    """Those that a run's settings name. The caller holds the run."""
+class Senders:
+    """What sends to the trackers that a run's settings name. The caller holds the run."""
 
     def __init__(self, folder: RunFolder, names: Iterable[TrackerName], say: Callable[[str], None]) -> None:
         self._senders = [Sender(folder, name, say) for name in dict.fromkeys(names)]
@@ -51,13 +51,15 @@ class Trackers:
             sender.begin()
 
     def close(self) -> None:
-        """Send the last of it, and wait for that, not for long."""
-        self.send()
-        late = wait([future for sender in self._senders for future in sender.futures], END_SECONDS).not_done
-        for sender in self._senders:
-            if not late.isdisjoint(sender.futures):
-                sender.say(f"the run has ended, and it has not all after {END_SECONDS:.0f} s")
-        self.kill()
+        """Send the last of it, and wait for that, not for long; a signal ends that too."""
+        try:
+            self.send()
+            late = wait([future for sender in self._senders for future in sender.futures], END_SECONDS).not_done
+            for sender in self._senders:
+                if not late.isdisjoint(sender.futures):
+                    sender.say(f"the run has ended, and it has not all after {END_SECONDS:.0f} s")
+        finally:
+            self.kill()
 
     def kill(self) -> None:
         """End their processes. What was not sent is sent when the run goes on, or by `mopd track`."""
@@ -79,7 +81,7 @@ class Sender:
         """Send what is new, or, where that is going on, once more behind it."""
         self.futures = [future for future in self.futures if not future.done()]
         if all(future.running() for future in self.futures):
-            self.futures.append(self._thread.submit(copy_context().run, self._send))  # whose log is the flow's
+            self.futures.append(self._thread.submit(copy_context().run, self._send_missing))  # whose log is the flow's
 
     def kill(self) -> None:
         """End the process; nothing more is sent."""
@@ -91,7 +93,7 @@ class Sender:
         again = shell_command("track", self._folder.address, to=self._name)
         self._say(f"tracker {self._name}: {problem}; what it lacks is sent after the next round, or by {again}")
 
-    def _send(self) -> None:
+    def _send_missing(self) -> None:
         try:
             self._worker.run(send_missing, self._folder.store, self._name)
         except WorkerStopped:

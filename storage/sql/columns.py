@@ -22,7 +22,7 @@ _COMMON = {
     "round": "from 0 on",
     "prompt_id": "the task's id",
     "sample": "the rollout of its group, from 0 on",
-    "step": "the optimizer step of the round, from 0 on",
+    "step": "the optimizer step of the run, from 0 on",
     "condition": "name of the context; empty for what the run trains on",
     "model": "name of the model; empty for the run's own policies",
     "policy_version": "of the policy that sampled: 0 is the initial model, round R trains version R + 1",

@@ -21,8 +21,8 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from flows.folder.tracker_libraries import LIBRARIES, tracker_version
 from flows.runtime.server.prefect_server import check_api
-from flows.trackers.installed import TRACKERS, tracker_version
 from mopd.errors import InputError
 from mopd.models.embedded import EMBEDDED_MODEL, cache_folder, embedded_weights
 from mopd.models.folders import FAST_BFLOAT16_FLAGS, cpu_flags
@@ -218,7 +218,7 @@ def check_ray() -> Check:
 
 def check_trackers() -> Check:
     """What `report.trackers` can name here."""
-    found = {name: tracker_version(name) for name in TRACKERS}
+    found = {name: tracker_version(name) for name in LIBRARIES}
     there = [f"{name} {version}" for name, version in found.items() if version]
     extras = ",".join(name for name, version in found.items() if not version)
     return Check("ok", "; ".join([", ".join(there) or "none", *([f"pip install 'mopd[{extras}]'"] if extras else [])]))

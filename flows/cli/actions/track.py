@@ -7,11 +7,11 @@ from collections.abc import Sequence
 from typing import TypeGuard
 
 from flows.folder.open import hold_run
+from flows.folder.tracker_libraries import LIBRARIES, require_installed
 from flows.plan.conditions import settings_of
 from flows.runtime.exit_code import FAILURE
 from flows.runtime.worker import in_own_process
 from flows.trackers.beside import failure_text
-from flows.trackers.installed import TRACKERS, check_installed
 from flows.trackers.send import send_missing
 from mopd.errors import InputError
 from mopd.settings.report import TrackerName
@@ -27,15 +27,15 @@ def track_command(address: Address, to: Sequence[str]) -> int:
     """
     folder = RunFolder.open(address)
     names = named_trackers(folder, to)
-    check_installed(names)
+    require_installed(names, "--to" if to else "report.trackers")
     with hold_run(folder):
-        went_well = [_send(folder, name) for name in names]
+        went_well = [_track(folder, name) for name in names]
     return 0 if all(went_well) else FAILURE
 
 
 def named_trackers(folder: RunFolder, to: Sequence[str]) -> list[TrackerName]:
     """Those of the command, or those of the run. Raises InputError."""
-    choice = ", ".join(TRACKERS)
+    choice = ", ".join(LIBRARIES)
     names: Sequence[str] = to or settings_of(folder).report.trackers
     if not names:
         raise InputError(f"{folder.address}: report.trackers names none; say --to with some of {choice}")
@@ -46,10 +46,10 @@ def named_trackers(folder: RunFolder, to: Sequence[str]) -> list[TrackerName]:
 
 
 def _is_tracker(name: str) -> TypeGuard[TrackerName]:
-    return name in TRACKERS
+    return name in LIBRARIES
 
 
-def _send(folder: RunFolder, name: TrackerName) -> bool:
+def _track(folder: RunFolder, name: TrackerName) -> bool:
     """Whether that went well; says so."""
     try:
         count = in_own_process(send_missing, folder.store, name)

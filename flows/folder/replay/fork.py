@@ -9,6 +9,7 @@ from typing import Any
 from flows.folder.inputs import check_adapter
 from flows.folder.open import check_inputs_unchanged, run_document
 from flows.folder.policies import keeps_trainer_state, policy_folder
+from flows.folder.tracker_libraries import check_trackers
 from flows.plan.conditions import changed_settings
 from flows.plan.run import DIGESTS, RunPlan
 from flows.plan.stage import free_settings, is_free
@@ -35,6 +36,7 @@ def fork_run(parent: Address, round: int, overrides: list[str], new: Address) ->
     folder = RunFolder.open(parent)
     parent_plan = RunPlan.of(folder)
     settings = overridden(folder, parent_plan.settings, overrides)
+    check_trackers(settings)
     store = _new_store(folder, new)
     _check_round(folder, parent_plan, round, settings)
     with looking_once():

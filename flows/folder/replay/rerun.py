@@ -16,6 +16,7 @@ from flows.folder.open import check_inputs_unchanged
 from flows.folder.replay.fork import check_finished, check_policy, check_training, describe_earlier, overridden
 from flows.folder.replay.lines import Document, follow, read_committed
 from flows.folder.replay.rollbacks import ROLLED_BACK
+from flows.folder.tracker_libraries import check_trackers
 from flows.plan.run import DIGESTS, RunPlan
 from flows.plan.shard import Shard
 from flows.plan.stage import STAGES, Stage
@@ -99,6 +100,7 @@ def plan_rerun(folder: RunFolder, round: int, stage: str, overrides: Sequence[st
     inputs = check_inputs_unchanged(folder, old, settings)
     check_policy(old, round, settings, GO_ON)
     check_place(settings, folder.store)
+    check_trackers(settings)
     plan = old.forked(round, RunPlan(settings, **{name: inputs[name] for name in DIGESTS}))
     _check_earlier_stages(folder, old, plan, round, chosen, overrides)
     document = {**folder.document, **inputs, "settings": settings.model_dump(mode="json")}

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+import hashlib
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
@@ -10,6 +11,7 @@ from typing import Any
 
 from flows.plan.guards import SAMPLED, TRAINED, needed_guards
 from flows.plan.run import RunPlan
+from flows.plan.shard import Shard
 from flows.report.status.state import run_status
 from flows.trackers.content.completions import read_completions
 from flows.trackers.content.numbers import evaluation_numbers, guard_numbers, round_numbers, update_points
@@ -23,8 +25,6 @@ class Outline:
     """A chapter that can be read."""
 
     name: str
-    policy_key: str
-    """Of the policy that it ends with, or is about; "" for the initial one. Where that is superseded, so is this."""
     read: Callable[[], Chapter]
 
 
@@ -32,23 +32,41 @@ _ASKED = {TRAINED: "guards of policy", SAMPLED: "guards of round"}
 """What the two chapters of a policy's guards are called."""
 
 
+def planned_sources(plan: RunPlan) -> dict[str, str]:
+    """By the name of each chapter that a run may have, a hash of the keys of what it is read from.
+
+    Where that is another one than it was, the chapter that was sent is of a line that the run doesn't follow any more.
+    Guards stand with what they were asked about: they are asked again where bounds change, or where a run goes on.
+    """
+    evaluations = [*plan.evaluations.values(), *plan.unasked_evaluations()]
+    sources = {f"evaluation {part.evaluations[0].round}": _hash_keys(part.all()) for part in evaluations}
+    sources[f"{_ASKED[TRAINED]} 0"] = _hash_keys([])
+    for number, part in enumerate(plan.rounds):
+        sources[f"{_ASKED[SAMPLED]} {number}"] = _hash_keys(part.contexts)
+        sources[f"round {number}"] = _hash_keys(part.all())
+        sources[f"{_ASKED[TRAINED]} {number + 1}"] = _hash_keys([part.policy])
+    return sources
+
+
+def _hash_keys(shards: Iterable[Shard]) -> str:
+    return hashlib.sha256(" ".join(shard.key for shard in shards).encode()).hexdigest()
+
+
 def outlines(folder: RunFolder) -> Iterator[Outline]:
     """The chapters of which all is there."""
     plan, status = RunPlan.of(folder), run_status(folder)
     evaluations = {entry["policy"]: entry for entry in status["evaluations"] if entry["mean_at_k"] is not None}
-    keys = ["", *(part.policy.key for part in plan.rounds)]
-    for version, key in enumerate(keys):
+    for version in range(plan.settings.rounds + 1):
         if version in evaluations:
             name = f"evaluation {version}"
-            yield Outline(name, key, partial(_evaluation, name, evaluations[version]))
+            yield Outline(name, partial(_evaluation, name, evaluations[version]))
         for shard in needed_guards(plan, folder, version):
             if (manifest := shard.find(folder)) is not None:
                 name = f"{_ASKED[shard.shard]} {version}"
-                yield Outline(name, key, partial(_guards, name, folder, manifest))
+                yield Outline(name, partial(_guards, name, folder, manifest))
         if version < len(plan.rounds) and status["rounds"][version]["finished"]:
             name, num_completions = f"round {version}", plan.settings.report.completions
-            read = partial(_round, name, folder, status["rounds"][version], num_completions)
-            yield Outline(name, keys[version + 1], read)
+            yield Outline(name, partial(_round, name, folder, status["rounds"][version], num_completions))
 
 
 def _evaluation(name: str, entry: dict[str, Any]) -> Chapter:

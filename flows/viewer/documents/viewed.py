@@ -6,7 +6,6 @@ import threading
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
-from functools import cached_property
 from typing import Any
 
 import pyarrow as pa
@@ -15,6 +14,7 @@ from flows.plan.conditions import settings_of
 from flows.plan.run import DIGESTS
 from flows.report.sql.knowledge import KNOWLEDGE, find_tokenizer, settings_by_round, token_texts
 from flows.report.watch.look import Look, Looker
+from flows.viewer.documents.made_once import MadeOnce
 from flows.viewer.documents.round_answers import RoundAnswers, RoundQuery
 from mopd.errors import InputError
 from mopd.settings import Settings
@@ -26,6 +26,7 @@ from storage.sql.tables import find_current
 from storage.stores.base import Holder
 
 Json = dict[str, Any]
+_OF_THE_MODEL = ("vocabulary", "tokenizer")
 SOLVED = 0.5
 """A pass rate from which on a prompt counts as solved, as the named query `flipped_prompts` has it; a prompt whose pass
 rate crosses it between two rounds flipped."""
@@ -79,9 +80,10 @@ class ViewedRun:
             return self._made[make.__name__]
 
     def later(self, folder: RunFolder, holder: Holder | None = None) -> ViewedRun:
-        """The run as it is now, which has the tokenizer that it had, and what is known of its rounds."""
+        """The run as it is now, which has what is known of its rounds, and the tokenizer that it had, if any: a model may
+        be loaded meanwhile."""
         run = ViewedRun(folder, self.id, memory_gigabytes=self.memory_gigabytes, holder=holder, answers=self.answers)
-        run.__dict__ |= {name: value for name, value in self.__dict__.items() if name in ("vocabulary", "tokenizer")}
+        run.__dict__ |= {name: self.__dict__[name] for name in _OF_THE_MODEL if self.__dict__.get(name)}
         return run
 
     @property
@@ -89,7 +91,7 @@ class ViewedRun:
         """Whether `mopd run` made it, so that it has a state and settings."""
         return self.folder.document.keys() >= set(DIGESTS)
 
-    @cached_property
+    @MadeOnce
     def last_settings(self) -> Settings | None:
         """Those that it follows now; None where they can't be read."""
         try:
@@ -98,7 +100,7 @@ class ViewedRun:
             self.leave_out(str(error))
             return None
 
-    @cached_property
+    @MadeOnce
     def look(self) -> Look | None:
         """What `mopd status` says of it now, and who holds it; None where that can't be read, which is a problem."""
         if not self.is_planned:
@@ -115,17 +117,17 @@ class ViewedRun:
         """What `mopd status --json` prints, where it can be read."""
         return self.look.status if self.look else None
 
-    @cached_property
+    @MadeOnce
     def catalog(self) -> Catalog:
         """The run's tables as of one moment: what comes later is in those of another ViewedRun."""
         return Catalog([self.folder], KNOWLEDGE, self.memory_gigabytes)
 
-    @cached_property
+    @MadeOnce
     def vocabulary(self) -> list[str]:
         """The text of each token id; empty where the model's tokenizer isn't at hand."""
         return token_texts(self.folder)
 
-    @cached_property
+    @MadeOnce
     def tokenizer(self) -> Any | None:
         """That of the run's model, of the library tokenizers; None where it isn't at hand."""
         return find_tokenizer(self.folder)
@@ -135,7 +137,7 @@ class ViewedRun:
         followed = (settings for first, last, settings in self._spans if first <= round <= last)
         return next(followed, None) or settings_of(self.folder)
 
-    @cached_property
+    @MadeOnce
     def _spans(self) -> list[tuple[int, int, Settings]]:
         return [(first, last, settings_of(self.folder, tree)) for first, last, tree in settings_by_round(self.folder)]
 

@@ -5,9 +5,10 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable
 from concurrent.futures import Future
-from contextlib import suppress
 
 from flows.viewer.documents.viewed import Json, ViewedRun
+from mopd.errors import InputError
+from storage.errors import StorageError
 
 PATIENCE_SECONDS = 0.5
 """So long a newer one is waited for where there is an older one."""
@@ -26,25 +27,32 @@ class KeptDocument:
         self._lock = threading.Lock()
 
     def ask(self, run: ViewedRun, moment: int) -> Made:
-        """That of the moment, where it is made soon, or of an earlier one. Raises what making the first one does."""
+        """That of the moment or of a later one, where it is made soon, else of an earlier one.
+
+        Raises what making the first one does; of others the run's problems say why there is none.
+        """
         made, making = self._made, self.begin(run, moment)
         if made is None:
             return making.result()
-        with suppress(TimeoutError):
+        try:
             return making.result(timeout=PATIENCE_SECONDS)
-        return made
+        except TimeoutError:
+            return made
+        except (InputError, StorageError, OSError) as error:
+            run.leave_out(f"what is shown is of an earlier moment: {error}")
+            return made
 
     def begin(self, run: ViewedRun, moment: int) -> Future[Made]:
-        """Make that of the moment, unless it is there or another one is being made; what will be there."""
+        """Make that of the moment, unless it or a later one is there, or one is being made; what will be there."""
         with self._lock:
-            if self._making is None or (self._making.done() and not self._is_of(moment)):
+            if self._making is None or (self._making.done() and not self._is_there(moment)):
                 self._making = Future()
                 work = (self._making, run, moment)
                 threading.Thread(target=self._renew, args=work, daemon=True, name="make a document").start()
             return self._making
 
-    def _is_of(self, moment: int) -> bool:
-        return self._made is not None and self._made[1] == moment
+    def _is_there(self, moment: int) -> bool:
+        return self._made is not None and self._made[1] >= moment
 
     def _renew(self, making: Future[Made], run: ViewedRun, moment: int) -> None:
         try:

@@ -80,10 +80,12 @@ class LiveRun:
         """Look at it, and begin another moment where it changed. What can't be reached is looked at another time."""
         with self._looking:
             began = time.monotonic()
-            with suppress(StorageError, OSError):
-                self._compare(self._watch.look())
-            self._looked = time.monotonic()
-            self._took = self._looked - began
+            try:
+                with suppress(StorageError, OSError):
+                    self._compare(self._watch.look())
+            finally:
+                self._looked = time.monotonic()
+                self._took = self._looked - began
 
     def _compare(self, sight: Sight) -> None:
         before = self._sight

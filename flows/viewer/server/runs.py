@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Sequence
+import traceback
+from collections.abc import Callable, Sequence
 
 from flows.report.sql.runs import open_runs
 from flows.viewer.documents.measures import analyses
@@ -32,6 +33,7 @@ class ServedRuns:
         self._live: dict[tuple[str, str], LiveRun] = {}
         """By address and id."""
         self._problem: str | None = None
+        self._faults: set[str] = set()
         self.edition = 0
         """Another number whenever the list of runs is another one."""
         self._looked, self._took = 0.0, 0.0
@@ -80,22 +82,36 @@ class ServedRuns:
         """Look at all of it, now and again, until it has ended."""
         while not ended.wait(TICK_SECONDS):
             if time.monotonic() - self._looked > max(LIST_PAUSE, PAUSE_FACTOR * self._took):
-                self.look()
+                self._try(self.look)
             for live in self.all():
                 if live.is_due():
-                    live.look()
+                    self._try(live.look)
 
     def look(self) -> None:
         """Look for runs that came or went."""
         began = time.monotonic()
         try:
+            self._list(self._open())
+        finally:
+            self._looked = time.monotonic()
+            self._took = self._looked - began
+
+    def _open(self) -> list[RunFolder]:
+        try:
             folders, self._problem = open_runs(self._words), None
         except (InputError, StorageError, OSError) as error:
-            kept = [live.viewed.folder for live in self.all() if not _is_gone(live.viewed.folder)]
-            folders, self._problem = kept, " ".join(str(error).split())
-        self._list(folders)
-        self._looked = time.monotonic()
-        self._took = self._looked - began
+            self._problem = " ".join(str(error).split())
+            return [live.viewed.folder for live in self.all() if not _is_gone(live.viewed.folder)]
+        return folders
+
+    def _try(self, look: Callable[[], None]) -> None:
+        """A fault of ours, said once in the terminal, ends no other look, nor the next one."""
+        try:
+            look()
+        except Exception as error:
+            if repr(error) not in self._faults:
+                self._faults.add(repr(error))
+                traceback.print_exception(error)
 
     def _list(self, folders: Sequence[RunFolder]) -> None:
         named = {(run.folder.address, run.id): run.folder for run in viewed_runs(list(folders))}

@@ -1,4 +1,4 @@
-"""What a tracker's process may come to, in place of `send_missing`; each leaves a line in the run first."""
+"""What a tracker's process may come to, in place of `send_missing`; each leaves a line in the run: its process."""
 
 from __future__ import annotations
 
@@ -35,5 +35,5 @@ def _note(store: Store, name: str) -> int:
     """How often that tracker was sent to."""
     file = store.host_folder / f"sent-{name}"
     with file.open("a") as notes:
-        notes.write("sent\n")
+        notes.write(f"{os.getpid()}\n")
     return len(file.read_text().splitlines())

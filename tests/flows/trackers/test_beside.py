@@ -12,7 +12,7 @@ import pytest
 
 from flows.runtime.exit_code import RunStopped
 from flows.trackers import beside
-from flows.trackers.beside import Trackers, failure_text, tracking
+from flows.trackers.beside import Senders, failure_text, tracking
 from storage.runs import RunFolder
 from tests.flows.trackers import sending_jobs as jobs
 
@@ -60,8 +60,8 @@ def test_what_goes_wrong_is_one_line_and_tried_again(
     run: RunFolder, said: list[str], monkeypatch: pytest.MonkeyPatch, job: Any, line: str
 ) -> None:
     monkeypatch.setattr(beside, "send_missing", job)
-    with tracking(run, ["wandb", "mlflow"], said.append) as trackers:
-        trackers.send()
+    with tracking(run, ["wandb", "mlflow"], said.append) as senders:
+        senders.send()
         wait_for(lambda: len(said) == 2)
         again = f"what it lacks is sent after the next round, or by mopd track {run.address} --to"
         assert sorted(said) == [f"tracker {name}: {line}; {again} {name}" for name in TRACKED]
@@ -74,15 +74,32 @@ def test_nobody_waits_while_a_round_goes_on(run: RunFolder, said: list[str], mon
     monkeypatch.setattr(beside, "SILENCE_SECONDS", 600.0)
     monkeypatch.setattr(beside, "END_SECONDS", 0.2)
     monkeypatch.setattr(beside, "send_missing", jobs.hang)
-    trackers = Trackers(run, ["wandb"], said.append)
+    senders = Senders(run, ["wandb"], said.append)
     for _ in range(3):
-        trackers.send()
+        senders.send()
     wait_for(lambda: times_sent(run) == 1)
-    trackers.close()
+    senders.close()
     assert times_sent(run) == 1, "what waits behind it is given up with it"
     assert [line.partition("; ")[0] for line in said] == [
         "tracker wandb: the run has ended, and it has not all after 0 s"
     ]
+
+
+def test_a_signal_while_a_run_that_has_ended_waits_ends_the_trackers_process(
+    run: RunFolder, said: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def interrupt(*_: object) -> None:
+        wait_for(lambda: times_sent(run) == 1)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(beside, "SILENCE_SECONDS", 600.0)
+    monkeypatch.setattr(beside, "send_missing", jobs.hang)
+    monkeypatch.setattr(beside, "wait", interrupt)
+    with pytest.raises(KeyboardInterrupt), tracking(run, ["wandb"], said.append):
+        pass
+    process = Path("/proc", (run.path / "sent-wandb").read_text().strip())
+    wait_for(lambda: not process.exists())
+    assert said == []
 
 
 def test_what_came_while_it_was_sent_is_sent_too(
@@ -117,8 +134,8 @@ def test_its_line_stands_in_the_log_of_the_flow(run: RunFolder, monkeypatch: pyt
 
 def test_no_tracker_costs_nothing(run: RunFolder, said: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(beside, "Worker", None)
-    with tracking(run, [], said.append) as trackers:
-        trackers.send()
+    with tracking(run, [], said.append) as senders:
+        senders.send()
     assert said == []
 
 

@@ -44,7 +44,7 @@ class Fake:
 @pytest.fixture
 def fake(monkeypatch: pytest.MonkeyPatch) -> type[Fake]:
     tracker = type("Tracker", (Fake,), {"opened": [], "written": []})
-    monkeypatch.setattr(send, "tracker_class", lambda name: tracker)
+    monkeypatch.setattr(send, "load_tracker", lambda name: tracker)
     return tracker
 
 
@@ -97,5 +97,5 @@ def test_a_note_that_is_damaged_is_one_line(run: RunFolder, fake: type[Fake]) ->
 def test_settings_are_told_by_their_dotted_names(run: RunFolder, fake: type[Fake]) -> None:
     send_all(run)
     told = fake.opened[0].settings
-    assert (told["generate.num_samples"], told["train.teacher.kind"], told["run"]) == (4, "ema", run.address)
+    assert (told["generate.num_samples"], told["train.teacher.kind"], told["run"]) == (4, "ema", run.run_id)
     assert fake.opened[0].project == "mopd"

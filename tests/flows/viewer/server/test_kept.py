@@ -45,6 +45,24 @@ def test_while_a_newer_one_is_made_the_last_one_is_the_answer(
     assert len(made) == 2
 
 
+def test_where_a_newer_one_fails_the_last_one_is_the_answer_and_why_is_told(viewed: ViewedRun) -> None:
+    def make(run: ViewedRun) -> Json:
+        if run is not viewed:
+            raise StorageError("the store is away")
+        return {}
+
+    document, later = KeptDocument(make), ViewedRun(viewed.folder, "run")
+    document.ask(viewed, 0)
+    assert document.ask(later, 1) == ({}, 0)
+    assert later.problems == ["what is shown is of an earlier moment: the store is away"]
+
+
+def test_who_asks_late_gets_the_newer_one(viewed: ViewedRun) -> None:
+    made: list[int] = []
+    document = KeptDocument(lambda run: made.append(1) or {"made": len(made)})
+    assert [document.ask(viewed, moment) for moment in (2, 1, 2)] == [({"made": 1}, 2)] * 3
+
+
 def test_what_goes_wrong_is_told_and_tried_again(viewed: ViewedRun) -> None:
     tries: list[int] = []
 

@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import json
 import shutil
+import threading
+import time
 from pathlib import Path
 
 import pytest
 from starlette.testclient import TestClient
 
+from flows.viewer.documents import viewed as viewed_module
+from flows.viewer.server import runs as runs_module
 from flows.viewer.server.live import LiveRun, RunGone
 from flows.viewer.server.runs import ServedRuns
 from mopd.errors import InputError
@@ -39,6 +43,17 @@ def test_a_shard_that_comes_begins_another_moment(run: RunFolder) -> None:
     assert live.came_since(moment) == {"rollouts": 5}
     assert live.came_since(next_moment) == {}
     assert viewed.ask(COUNTED) == [{"rows": 4}]  # of its moment
+
+
+def test_words_of_a_model_that_is_loaded_meanwhile(run: RunFolder, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[RunFolder] = []
+    monkeypatch.setattr(viewed_module, "token_texts", lambda folder: asked.append(folder) or ["the"][: len(asked) - 1])
+    live = LiveRun(run, "run")
+    for shard, words in enumerate(([], ["the"], ["the"])):
+        assert live.view()[0].vocabulary == words
+        commit_more(run, shard + 1)
+        live.look()
+    assert len(asked) == 2  # what is there stays
 
 
 def test_where_nothing_came_the_moment_goes_on(run: RunFolder) -> None:
@@ -113,6 +128,31 @@ def test_where_all_are_gone_the_list_is_empty(tmp_path: Path) -> None:
     assert served.all() == [] and "holds none" in served.left_out()[0]
     with pytest.raises(RunGone, match="no run is served now"):
         served.some(None)
+
+
+def test_a_fault_ends_no_other_look(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    runs = [make_run(tmp_path / "runs" / name) for name in ("one", "two")]
+    served, ended = ServedRuns([str(tmp_path / "runs")]), threading.Event()
+    failed: list[str] = []
+
+    def fail() -> None:
+        failed.append("one")
+        raise ZeroDivisionError("a mistake")
+
+    monkeypatch.setattr(runs_module, "TICK_SECONDS", 0.01)
+    monkeypatch.setattr(served.find("one"), "look", fail)
+    monkeypatch.setattr(served.find("two"), "is_due", lambda: True)
+    looking = threading.Thread(target=served.look_on, args=(ended,))
+    looking.start()
+    commit_more(runs[1], 1)
+    while served.find("two").moment == 0 or len(failed) < 2:
+        assert looking.is_alive()
+        time.sleep(0.01)
+    ended.set()
+    looking.join()
+    assert capsys.readouterr().err.count("ZeroDivisionError: a mistake") == 1
 
 
 def test_what_is_no_run_is_refused_at_once(tmp_path: Path) -> None:

@@ -1,25 +1,22 @@
-"""Which trackers there are, and which of them are installed. Imports none of them."""
+"""Which libraries send to trackers, and which of them are installed. Imports none of them."""
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterable
 from dataclasses import dataclass, field
-from importlib import import_module
 from importlib.metadata import PackageNotFoundError, version
-from typing import cast
 
-from flows.trackers.tracker import OpenTracker
 from mopd.errors import InputError
+from mopd.settings import Settings
 from mopd.settings.report import TrackerName
 
 
 @dataclass(frozen=True)
 class Library:
-    """What a tracker is made with; its extra has the tracker's name."""
+    """What sends to a tracker; its extra has the tracker's name."""
 
     opens: str
-    """`module:class` of ours."""
+    """`module:class` of ours (`flows.trackers`)."""
     packages: tuple[str, ...]
     """Any one of them brings it."""
     environment: dict[str, str] = field(default_factory=dict)
@@ -27,7 +24,7 @@ class Library:
     away is given up after seconds."""
 
 
-TRACKERS: dict[TrackerName, Library] = {
+LIBRARIES: dict[TrackerName, Library] = {
     "tensorboard": Library("flows.trackers.tensorboard:TensorBoard", ("tensorboard",)),
     "wandb": Library("flows.trackers.wandb:Wandb", ("wandb",), {"WANDB_ERROR_REPORTING": "false"}),
     "trackio": Library("flows.trackers.trackio:Trackio", ("trackio",)),
@@ -45,7 +42,7 @@ TRACKERS: dict[TrackerName, Library] = {
 
 def tracker_version(name: TrackerName) -> str | None:
     """The version of the library that is installed; None where none is."""
-    for package in TRACKERS[name].packages:
+    for package in LIBRARIES[name].packages:
         try:
             return version(package)
         except PackageNotFoundError:
@@ -53,18 +50,13 @@ def tracker_version(name: TrackerName) -> str | None:
     return None
 
 
-def check_installed(names: Iterable[TrackerName]) -> None:
-    """Raises InputError for a tracker that isn't installed."""
+def check_trackers(settings: Settings) -> None:
+    """Raises InputError where the settings name a tracker that isn't installed."""
+    require_installed(settings.report.trackers, "report.trackers")
+
+
+def require_installed(names: Iterable[TrackerName], named_by: str) -> None:
+    """Raises InputError for the first that isn't. `named_by`: the setting, or the option, that has the names."""
     for name in names:
         if tracker_version(name) is None:
-            raise InputError(
-                f"report.trackers: {name} is not installed; pip install 'mopd[{name}]', or leave {name} out"
-            )
-
-
-def tracker_class(name: TrackerName) -> OpenTracker:
-    """What opens a run in that tracker. Imports its library, in a process that does nothing else."""
-    library = TRACKERS[name]
-    os.environ.update({key: value for key, value in library.environment.items() if key not in os.environ})
-    module, _, opens = library.opens.partition(":")
-    return cast(OpenTracker, getattr(import_module(module), opens))
+            raise InputError(f"{named_by}: {name} is not installed; pip install 'mopd[{name}]', or leave {name} out")
