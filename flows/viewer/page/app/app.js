@@ -4,6 +4,7 @@ let source;
 let current = { run: null, route: null, place: null };
 
 async function start() {
+  addEventListener("unhandledrejection", ({ reason }) => tellFailure(reason));
   try {
     source = document.getElementById("directory") ? new FileSource() : await ServerSource.open();
   } catch (error) {
@@ -42,8 +43,19 @@ async function nodeOf({ route, place }) {
   try {
     return await route.show(place, source);
   } catch (error) {
-    return messagePage(shownText(String(error.message ?? error)), "problem");
+    return messagePage(shownText(failureText(error)), "problem");
   }
+}
+
+/** Of what was asked for by a key or a choice, and did not come, a line above the view: it goes with the view. */
+function tellFailure(error) {
+  const view = document.getElementById("view");
+  view.querySelector(":scope > [role=alert]")?.remove();
+  view.prepend(el("p", { class: "problem", role: "alert" }, shownText(failureText(error))));
+}
+
+function failureText(error) {
+  return String(error?.message ?? error);
 }
 
 function messagePage(parts, kind) {

@@ -5,7 +5,7 @@ const MANY_TOKENS = 150; // more than fit on a phone beside what is known of one
 let shownReply = null; // that keys move in
 
 view("round/:round/prompt/:prompt/sample/:sample", {
-  title: ({ round, prompt, sample }) => `Sample ${sample} of ${prompt}, round ${round}`,
+  title: ({ round, prompt, sample }) => `Reply ${sample} to ${prompt}, round ${round}`,
   show: showRollout,
   keys: {
     j: ["next rollout", (place) => walkOn(place, "next")],
@@ -22,14 +22,13 @@ view("round/:round/prompt/:prompt/sample/:sample", {
 
 async function showRollout({ run, round, prompt, sample, query }) {
   shownReply = null;
-  const [rollout, words, rows] = await Promise.all([source.get(run, "rollout", { round, prompt, sample }), vocabularyOf(run), rowsOfRound(run, round)]);
+  const [rollout, words, walk] = await Promise.all([source.get(run, "rollout", { round, prompt, sample }), vocabularyOf(run), neighboursOf({ run, round, prompt, sample, query })]);
   if (!rollout) return leftOut({ run, round, prompt });
   const reading = rollout.readings.find((one) => one.condition === (query.get("context") ?? "")) ?? rollout.readings[0] ?? null;
-  const row = rows?.find((one) => one.prompt_id === prompt && one.sample === rollout.sample) ?? null;
   return el("article", { class: "rollout" },
     rolloutHead(rollout, { round, prompt, sample }),
-    walkRow(rows ?? [], { round, prompt, sample, query }),
-    verdictStrip(rollout, reading, row),
+    walkRow(walk, { round, prompt, sample, query }),
+    verdictStrip(rollout, reading, walk),
     replySection(rollout, reading, words, query),
     el("h2", {}, "What the teacher was shown"),
     contextChoice(rollout, reading, { round, prompt, sample, query }),
@@ -43,14 +42,13 @@ async function showRollout({ run, round, prompt, sample, query }) {
 function rolloutHead(rollout, { round, prompt, sample }) {
   const question = rollout.messages.findLast((message) => message.role === "user")?.content;
   return el("div", {},
-    el("h1", {}, `Sample ${sample} of `, el("a", { href: href(["round", round, "prompt", prompt]) }, el("bdi", {}, shownText(prompt))), ", ", el("a", { href: href(["rollouts"], current.run, { round }) }, `round ${round}`)),
+    el("h1", {}, `Reply ${sample} to `, el("a", { href: href(["round", round, "prompt", prompt]) }, el("bdi", {}, shownText(prompt))), ", ", el("a", { href: href(["rollouts"], current.run, { round }) }, `round ${round}`)),
     question && el("p", { class: "asked-first" }, oneLine(question, 300)));
 }
 
 /** The way to the rollouts before and after, in the order that the address names. */
-function walkRow(rows, place) {
+function walkRow({ previous, next, number: which, total }, place) {
   const by = walkName(place.query);
-  const { previous, next, number: which, total } = neighbours(rows, place, by);
   const step = (row, text, key) => (row
     ? el("a", { class: "step", href: placeWith(place, {}, row), rel: key === "j" ? "next" : "prev" }, text, " ", el("kbd", {}, key))
     : el("span", { class: "step faint", "aria-disabled": "true" }, text, " ", el("kbd", {}, key)));
@@ -61,10 +59,6 @@ function walkRow(rows, place) {
     el("span", { class: "faint" }, which === null ? `not one of ${number(total, 9)}` : `${number(which, 9)} of ${number(total, 9)}`));
 }
 
-function walkName(query) {
-  return query.get("by") in WALKS ? query.get("by") : "key";
-}
-
 /** The address of a place with another question behind it, or of another rollout of the round. */
 function placeWith({ round, prompt, sample, query }, changes, row = { prompt_id: prompt, sample }) {
   const kept = Object.fromEntries(["by", "context"].map((name) => [name, changes[name] ?? query.get(name)]).filter(([, value]) => value !== null && value !== ""));
@@ -72,7 +66,7 @@ function placeWith({ round, prompt, sample, query }, changes, row = { prompt_id:
 }
 
 async function walkOn(place, way) {
-  const row = neighbours((await rowsOfRound(place.run, place.round)) ?? [], place, walkName(place.query))[way];
+  const { [way]: row } = await neighboursOf(place);
   if (row) location.hash = placeWith(place, {}, row);
 }
 
@@ -83,13 +77,12 @@ function turnQuery(place, name, values) {
 }
 
 /** How it was judged, and what the teacher made of it, in a few numbers. */
-function verdictStrip(rollout, reading, row) {
+function verdictStrip(rollout, reading, { turned, flip }) {
   const { verdict } = rollout;
   return el("section", { class: "panel verdict", "aria-label": "Verdict" },
-    el("p", { class: "row" }, el("span", { class: `badge ${outcomeClass(verdict.outcome)}` }, verdict.outcome),
-      verdict.kind && oneLine(verdict.kind, 60), verdict.error && el("span", { class: "problem" }, oneLine(verdict.error)),
-      row?.turned && el("span", { class: "badge" }, shownText(`verdict turned: ${row.turned}`)),
-      row?.flip && el("span", { class: "badge" }, `its prompt was ${row.flip} in this round`),
+    el("p", { class: "row" }, outcomeBadge(verdict.outcome, verdict.kind), verdict.error && el("span", { class: "problem" }, oneLine(verdict.error)),
+      turned && el("span", { class: "badge" }, shownText(`verdict turned: ${turned}`)),
+      flip && el("span", { class: "badge" }, `its prompt was ${flip} in this round`),
       el("span", { class: "faint" }, trainingText(reading))),
     el("dl", { class: "verdict-facts" }, verdictFacts(rollout, reading).map(([name, value]) => el("div", {}, el("dt", {}, name), el("dd", {}, value)))),
     el("p", {}, el("span", { class: "faint" }, "the teacher was shown "), shownPeers(rollout, reading)),
@@ -119,7 +112,7 @@ function shownPeers(rollout, reading) {
   const { context } = reading ?? {};
   if (!context) return "nothing yet: no context was made";
   if (!context.peers.length) return `the prompt alone: ${context.no_section_reason ?? "no peers"}`;
-  return context.peers.map((peer, place) => [place > 0 && "; ", ROLE_NAMES[peer.role], peer.sample !== null && peer.role !== "feedback" && [", ", peerReplyLink(peer, rollout)]]);
+  return peersInLine(current.run, rollout, context.peers);
 }
 
 /** The reply, its tokens coloured, beside what is known of the one that is looked at. */
@@ -174,7 +167,7 @@ function lineage(rollout, reading) {
     ["policy", `version ${rollout.policy_version}${rollout.policy_version === 0 ? ", the initial model" : ""}, at temperature ${number(rollout.temperature)}, seed ${rollout.seed}`],
     reading?.score && ["teacher", `${reading.score.teacher}, version ${reading.score.teacher_version}`],
     rollout.dataset && ["dataset", el("bdi", {}, shownText(rollout.dataset))],
-    ["shown to", rollout.shown_to.length ? rollout.shown_to.map(({ sample, role }, place) => [place > 0 && ", ", el("a", { href: href(rolloutParts(rollout.round, { prompt_id: rollout.prompt_id, sample })) }, `sample ${sample}`), ` as ${ROLE_NAMES[role] ?? role}`]) : "nobody of its group"],
+    ["shown to", rollout.shown_to.length ? rollout.shown_to.map(({ sample, role }, place) => [place > 0 && ", ", el("a", { href: href(replyPlace(rollout, sample)) }, `reply ${sample}`), ` as ${roleName(role)}`]) : "nobody of its group"],
     ...shards.map(([table, key]) => [`shard of ${table}`, el("code", {}, key)]),
     ...rollout.commands.map((command) => [command.split(" ", 2).join(" "), copyable(command)]),
   ].filter(Boolean);
