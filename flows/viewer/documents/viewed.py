@@ -80,8 +80,8 @@ class ViewedRun:
             return self._made[make.__name__]
 
     def later(self, folder: RunFolder, holder: Holder | None = None) -> ViewedRun:
-        """The run as it is now, which has what is known of its rounds, and the tokenizer that it had, if any: a model may
-        be loaded meanwhile."""
+        """The run as it is now. It has the tokenizer that it had, if any (a model may be loaded meanwhile), and what is
+        known of its rounds."""
         run = ViewedRun(folder, self.id, memory_gigabytes=self.memory_gigabytes, holder=holder, answers=self.answers)
         run.__dict__ |= {name: self.__dict__[name] for name in _OF_THE_MODEL if self.__dict__.get(name)}
         return run
