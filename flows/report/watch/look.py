@@ -38,7 +38,7 @@ class Look:
 
     @property
     def state(self) -> State:
-        """How it ended comes before who holds it: what ended is held for a while yet, also by who only looks into it."""
+        """Its end comes before who holds it: what ended is held for a while yet, also by who only looks into it."""
         if self.finished:
             return State("finished", "finished")
         if stopped := stopped_text(self.status["guards"]):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from flows.report.card.published import OF_THE_MACHINE
 from flows.report.last_errors import error_line
 from flows.report.redone import redone_text
 from flows.report.table import Column, Table
@@ -34,30 +35,35 @@ def overview(run: ViewedRun) -> Json:
     curves = [curve_document({run.id: curve}) for curve in run_curves(run)]
     return {
         "title": run.id,
-        "state": state(run)._asdict(),
+        "state": state(run),
         "headline": headline(run),
         "facts": facts(run),
         "notes": notes(run),
         "curves": [*curves, stage_times(run)],
         "guards": guards(run),
-        "errors": [error_line(error) for error in run.status["errors"]] if run.status else [],
-        "settings": settings_document(run.last_settings) if run.last_settings else None,
+        "errors": [run.without_places(error_line(error)) for error in run.status["errors"]] if run.status else [],
+        "settings": _settings(run),
         "problems": run.problems,
     }
+
+
+def _settings(run: ViewedRun) -> Json | None:
+    if run.shown_settings is None:
+        return None
+    return settings_document(run.shown_settings, without=OF_THE_MACHINE if run.in_file else ())
 
 
 def facts(run: ViewedRun) -> list[tuple[str, str]]:
     """What was run, when, how long and where, by name."""
     document: dict[str, Any] = run.folder.document
     named: dict[str, Any] = {"config": document.get("config")}
-    if run.last_settings:
-        settings = run.last_settings
+    if settings := run.shown_settings:
         named |= {"model": settings.model.path, "objective": settings.train.objective.kind}
         named |= {"contexts": f"{settings.condition.variant.kind}, teacher {settings.train.teacher.kind}"}
         named |= {"rounds": f"{_rounds_done(run)} of {settings.rounds}"}
         named |= {"a round": f"{settings.generate.num_prompts} prompts × {settings.generate.num_samples} replies"}
         named |= {"seed": settings.seed}
-    named |= _times(run) | {"where": run.folder.address, "hosts": ", ".join(_hosts(run))}
+    named |= _times(run) | {"where": None if run.in_file else run.folder.address, "hosts": ", ".join(_hosts(run))}
     named |= {"made by": ", ".join(f"{name} {version}" for name, version in document.get("versions", {}).items())}
     return [(name, str(value)) for name, value in named.items() if value not in (None, "")]
 
@@ -69,7 +75,7 @@ def notes(run: ViewedRun) -> list[str]:
     lines = [redone_text(entry) for entry in run.status["redone"]]
     if lineage := run.status["lineage"]:
         origin = f"forked from {lineage['path']} at round {lineage['round']} with {', '.join(lineage['set'])}"
-        return [origin, *lines]
+        return [run.without_places(origin), *lines]
     return lines
 
 

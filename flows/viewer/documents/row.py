@@ -31,7 +31,7 @@ def run_row(run: ViewedRun) -> Json:
 
 def _state_text(run: ViewedRun) -> str:
     """In a word or two."""
-    kind = state(run).kind
+    kind = str(state(run)["kind"])
     stopped = stopped_text(run.status["guards"]) if run.status and kind == "stopped" else ""
     return stopped or _WORDS.get(kind, kind)
 

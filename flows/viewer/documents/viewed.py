@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import os
 import threading
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
 
 from flows.plan.conditions import settings_of
 from flows.plan.run import DIGESTS
+from flows.report.card.published import published_settings
 from flows.report.sql.knowledge import KNOWLEDGE, find_tokenizer, settings_by_round, token_texts
 from flows.report.watch.look import Look, Looker
 from flows.viewer.documents.made_once import MadeOnce
@@ -40,7 +43,9 @@ class ViewedRun:
     id: str
     """In addresses: unlike any other run's of the page."""
     problems: list[str] = field(default_factory=list)
-    """A line for each damaged shard that an answer had to leave out."""
+    """A line for whatever an answer had to leave out."""
+    in_file: bool = False
+    """Whether it is shown in a file, which may be sent on: then nothing names a place of this machine."""
     memory_gigabytes: float | None = None
     """That what it is asked may take together; None: as DuckDB has it."""
     holder: Holder | None = None
@@ -87,6 +92,25 @@ class ViewedRun:
         return run
 
     @property
+    def place(self) -> str:
+        """What commands call it by."""
+        return self.id if self.in_file else self.folder.address
+
+    def without_places(self, text: str) -> str:
+        """A text; in a file with the run, and those that it was forked from, by their names."""
+        for address, name in self._names.items() if self.in_file else ():
+            text = text.replace(address, name)
+        return text
+
+    @MadeOnce
+    def _names(self) -> dict[str, str]:
+        """By address, longer ones first; what else lies beside the run is called by its own name there."""
+        lineage, around = self.folder.lineage, self.folder.address.removesuffix(self.folder.name)
+        forked_from = [lineage, *lineage["homes"].values()] if lineage else []
+        names = {self.folder.address: self.id, **{run["path"]: run["run_id"] for run in forked_from}}
+        return {**dict(sorted(names.items(), key=lambda item: -len(item[0]))), around: ""}
+
+    @property
     def is_planned(self) -> bool:
         """Whether `mopd run` made it, so that it has a state and settings."""
         return self.folder.document.keys() >= set(DIGESTS)
@@ -99,6 +123,12 @@ class ViewedRun:
         except StorageError as error:
             self.leave_out(str(error))
             return None
+
+    @MadeOnce
+    def shown_settings(self) -> Settings | None:
+        """The same as a reader may see them."""
+        settings = self.last_settings
+        return published_settings(self.folder, settings) if settings and self.in_file else settings
 
     @MadeOnce
     def look(self) -> Look | None:
@@ -149,12 +179,22 @@ class ViewedRun:
         return self._shards[table, round]
 
     def leave_out(self, *lines: str) -> None:
-        """Tell of shards that can't be read."""
-        self.problems += [line for line in lines if line not in self.problems]
+        """Tell of what can't be read."""
+        shown = map(self.without_places, lines)
+        self.problems += [line for line in shown if line not in self.problems]
 
 
-def viewed_runs(folders: list[RunFolder]) -> list[ViewedRun]:
+def viewed_runs(folders: Sequence[RunFolder], *, in_file: bool = False) -> list[ViewedRun]:
     """The runs under names that tell them apart."""
     from storage.sql.database import told_apart
 
-    return [ViewedRun(folder, told.run_id) for folder, told in zip(folders, told_apart(folders))]
+    names = [told.run_id for told in told_apart(folders)]
+    shown = _without_common_folders(names) if in_file else names
+    return [ViewedRun(folder, name, in_file=in_file) for folder, name in zip(folders, shown)]
+
+
+def _without_common_folders(names: Sequence[str]) -> list[str]:
+    """Of those that are paths what they don't have in common: `a/run` and `b/run` of `/home/me/a/run` and `…/b/run`."""
+    paths = [name for name in names if Path(name).is_absolute()]
+    common = os.path.commonpath(map(os.path.dirname, paths)) if paths else ""
+    return [os.path.relpath(name, common) if name in paths else name for name in names]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from flows.runtime.shell import shell_command
 from flows.viewer.documents.prompts import prompts
 from flows.viewer.documents.viewed import Json, ViewedRun
 from flows.viewer.packing.contents import Kept, document_key, kept_contents
@@ -36,7 +37,7 @@ def pack_run(run: ViewedRun, packer: Packer, room: float, say: Callable[[int, in
     if kept.num_kept < kept.num_groups:
         share = f"{kept.num_kept:,} of {kept.num_groups:,} groups are in the file"
         left_out.append(f"{share}, of each round about as many, those with both outcomes first")
-    return [f"{run.id}: {line}; all: mopd view {run.folder.address}, or a higher --max-megabytes" for line in left_out]
+    return [f"{run.id}: {line}; all: {shell_command('view', run.place)}, or a higher --max-megabytes" for line in left_out]
 
 
 def _pack_prompts(run: ViewedRun, rows: list[Json], kept: Kept, packer: Packer, room: float) -> list[str]:

@@ -2,25 +2,18 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
-
-from flows.viewer.documents.viewed import ViewedRun
+from flows.viewer.documents.viewed import Json, ViewedRun
 
 
-class ShownState(NamedTuple):
-    """In words, and as one word for its colour."""
+def state(run: ViewedRun) -> Json:
+    """In words (`text`), and as one word for its colour: a `kind` of `flows.report.watch.look.State`, or `unknown`.
 
-    kind: str
-    """As `flows.report.watch.look.State` has it, or `unknown`."""
-    text: str
-
-
-def state(run: ViewedRun) -> ShownState:
-    """What is known of it. Where a process only may be at work on it, that is said, too."""
+    Where a process only may be at work on it, the words say so.
+    """
     if run.look is None:
         why = "its state can't be read" if run.is_planned else "not made by mopd run: it has no plan"
-        return ShownState("unknown", why)
+        return {"kind": "unknown", "text": why}
     kind, text = run.look.state
     if kind == "running" and run.holder is None and run.look.holder.beat:
-        return ShownState(kind, f"{text}, unless that process died: of a run in a bucket one look can't tell")
-    return ShownState(kind, text)
+        text += ", unless that process died: of a run in a bucket one look can't tell"
+    return {"kind": kind, "text": text}

@@ -49,7 +49,7 @@ def make_document(run: ViewedRun, group: GroupRows, sample: int, num_top: int) -
         "readings": [one for one in readings if one is not None],
         "shown_to": _shown_to(group, sample),
         "keys": group.keys,
-        "commands": [shell_command(name, run.folder.address, **place) for name in ("show", "trace")],
+        "commands": [shell_command(name, run.place, **place) for name in ("show", "trace")],
     }
 
 
