@@ -6,15 +6,14 @@ from typing import Any
 
 from flows.report.last_errors import error_line
 from flows.report.redone import redone_text
-from flows.report.status.guards import stopped_text
 from flows.report.table import Column, Table
-from flows.report.watch.bars import state_of
 from flows.runtime.console import clock
 from flows.viewer.documents.parts.curve import curve_document
 from flows.viewer.documents.parts.curves import run_curves
 from flows.viewer.documents.parts.headline import headline
 from flows.viewer.documents.parts.settings import settings_document
 from flows.viewer.documents.parts.stage_times import stage_seconds, stage_times
+from flows.viewer.documents.parts.state import state
 from flows.viewer.documents.viewed import Json, ViewedRun
 from storage.sql.named import find_query
 
@@ -35,7 +34,7 @@ def overview(run: ViewedRun) -> Json:
     curves = [curve_document({run.id: curve}) for curve in run_curves(run)]
     return {
         "title": run.id,
-        "state": state(run),
+        "state": state(run)._asdict(),
         "headline": headline(run),
         "facts": facts(run),
         "notes": notes(run),
@@ -45,18 +44,6 @@ def overview(run: ViewedRun) -> Json:
         "settings": settings_document(run.last_settings) if run.last_settings else None,
         "problems": run.problems,
     }
-
-
-def state(run: ViewedRun) -> Json:
-    """How it ended, or that it goes on; in words, and as one word for its colour."""
-    if run.look is None:
-        why = "its state can't be read" if run.is_planned else "not made by mopd run: it has no plan"
-        return {"kind": "unknown", "text": why}
-    if run.look.finished:
-        return {"kind": "finished", "text": "finished"}
-    stopped = stopped_text(run.look.status["guards"])
-    kind = "running" if run.look.holder.held else "stopped" if stopped else "unfinished"
-    return {"kind": kind, "text": state_of(run.look)}
 
 
 def facts(run: ViewedRun) -> list[tuple[str, str]]:

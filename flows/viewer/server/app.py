@@ -25,13 +25,11 @@ from starlette.routing import Route
 
 from flows.viewer.documents.as_json import json_text
 from flows.viewer.documents.measures import measures
-from flows.viewer.documents.paging import PageRequest
-from flows.viewer.documents.served import OF_SEVERAL, PAGES, SERVED
+from flows.viewer.documents.served import OF_SEVERAL, SERVED
 from flows.viewer.page.html import page
 from flows.viewer.server.guard import ICON, PAGE, Guard
 from flows.viewer.server.live import RunGone
 from flows.viewer.server.queries import Question, answer, query_list, table_list
-from flows.viewer.server.row import run_row
 from flows.viewer.server.runs import ServedRuns
 from mopd.errors import InputError
 from storage.errors import StorageError
@@ -92,12 +90,8 @@ class Pages:
         live = self._runs.find(request.path_params["run"])
         run, moment = live.view()
         name = request.path_params["name"]
-        if name == "row":
-            return _json(run_row(run, is_held=live.is_held), moment)
         if name in live.kept:
             return _json(*live.kept[name].ask(run, moment))
-        if name in PAGES:
-            return _json(PAGES[name](run, PageRequest.of(request.query_params)), moment)
         if name not in SERVED:
             raise InputError(f"there is no document {name}")
         return _json(SERVED[name].make_for(run, request.query_params), moment)

@@ -119,14 +119,6 @@ def test_how_it_ended(tmp_path: Path, run: ViewedRun) -> None:
     }
 
 
-def test_a_run_that_is_worked_on_is_going_on(tmp_path: Path) -> None:
-    folder, _ = run_of(tmp_path / "run")
-    with folder.store.hold():
-        state = overview(ViewedRun(folder, "run"))["state"]
-    assert state["kind"] == "running"
-    assert state["text"].startswith("run by ")
-
-
 def test_rows_that_mopd_run_did_not_make_are_shown(tmp_path: Path) -> None:
     folder = RunFolder.create(tmp_path / "rows", {"settings": parse_settings({}).model_dump(mode="json")})
     fill(folder)
