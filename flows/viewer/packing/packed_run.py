@@ -37,7 +37,8 @@ def pack_run(run: ViewedRun, packer: Packer, room: float, say: Callable[[int, in
     if kept.num_kept < kept.num_groups:
         share = f"{kept.num_kept:,} of {kept.num_groups:,} groups are in the file"
         left_out.append(f"{share}, of each round about as many, those with both outcomes first")
-    return [f"{run.id}: {line}; all: {shell_command('view', run.place)}, or a higher --max-megabytes" for line in left_out]
+    ways = f"all: {shell_command('view', run.place)}, or a higher --max-megabytes"
+    return [f"{run.id}: {line}; {ways}" for line in left_out]
 
 
 def _pack_prompts(run: ViewedRun, rows: list[Json], kept: Kept, packer: Packer, room: float) -> list[str]:

@@ -64,7 +64,7 @@ def test_the_prompt_and_its_replies(group: Any) -> None:
     for line in (
         "prediction\n15",
         "length\n2 tokens, stop",
-        "teacher − student\n+0.25 nats a token",
+        "teacher − student\n+0.250 nats a token",
         "advantage\n+0.5",
     ):
         assert line in cards[1]
@@ -135,10 +135,8 @@ def test_the_graph(group: Any) -> None:
 def test_peers_from_elsewhere_under_another_condition(group: Any) -> None:
     group.get_by_role("combobox", name="shown under").select_option("control")
     assert group.locator(".node.foreign").evaluate_all("nodes => nodes.map(node => node.tagName)") == ["g", "a"]
-    assert (
-        "its teacher was shown: the task's own solution; a correct reply to another question, reply 0 to z"
-        in group.locator(".reply").first.inner_text()
-    )
+    shown = "the task's own solution; a correct reply to another question, reply 0 to z"
+    assert f"its teacher was shown: {shown}" in group.locator(".reply").first.inner_text()
     assert group.get_by_text("No scores: the run has not come so far, or has none under this condition.").is_visible()
     group.get_by_role("link", name="reply 0 to z").click()
     group.wait_for_url(lambda url: url.endswith("#/round/0/prompt/z/sample/0"))

@@ -133,7 +133,7 @@ def test_peers_are_marked_in_what_the_teacher_was_shown(opened: dict[str, Any], 
     link = tab.locator(".turn .peer").first.get_by_role("link")
     name = link.inner_text().capitalize()
     link.click()
-    tab.get_by_role("heading", level=1, name=re.compile(f"^{name} of")).wait_for()
+    tab.get_by_role("heading", level=1, name=re.compile(f"^{name} to")).wait_for()
 
 
 def test_another_context_shows_what_the_teacher_thought_then(opened: dict[str, Any], tab: Any) -> None:

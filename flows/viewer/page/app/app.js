@@ -8,7 +8,7 @@ async function start() {
   try {
     source = document.getElementById("directory") ? new FileSource() : await ServerSource.open();
   } catch (error) {
-    return refill(document.getElementById("view"), messagePage(shownText(error.message), "problem")); // e.g. no token
+    return refill(document.getElementById("view"), messagePage(shownText(failureText(error)), "problem")); // e.g. no token
   }
   addEventListener("hashchange", () => showPlace());
   listenToKeys();
@@ -109,7 +109,7 @@ function leftOut({ run, round, prompt }) {
   if (source.isLive || source.directory.left_out.length === 0) {
     return messagePage(["Round ", round, " has no such rollout of prompt ", name, "."], "missing");
   }
-  const address = source.directory.runs.find((one) => one.id === run)?.address ?? "RUN";
+  const address = source.directory.runs.find(({ id }) => id === run)?.address ?? run;
   return el("article", {},
     el("h1", {}, "Left out of this file"),
     el("p", { class: "missing" }, `Round ${round} of prompt `, name, " is not in this file, which holds as many groups as fit. To see it:"),

@@ -45,9 +45,9 @@ function replyFacts({ verdict, num_tokens: tokens, finish_reason: finish }, scor
   const facts = [
     ["reward", verdict?.reward !== null && number(verdict?.reward)],
     ["prediction", verdict?.prediction && oneLine(verdict.prediction)],
-    ["length", `${number(tokens, 9)} ${tokens === 1 ? "token" : "tokens"}, ${finish === "length" ? "cut" : finish}`],
+    ["length", `${number(tokens, 9)} ${tokens === 1 ? "token" : "tokens"}, ${finish === "length" ? "cut at the limit" : finish}`],
     ["advantage", score && score.advantage !== null && signed(score.advantage)],
-    ["teacher − student", score && score.gain !== null && `${signed(score.gain)} nats a token`],
+    ["teacher − student", score && score.gain !== null && `${signedNats(score.gain)} nats a token`],
     ["feedback", verdict?.feedback && longText(verdict.feedback, SHOWN_OF_REPLY)],
     ["no verdict", verdict?.error && longText(verdict.error, SHOWN_OF_REPLY)],
   ];

@@ -96,10 +96,10 @@ function verdictFacts(rollout, reading) {
     ["reward", number(verdict.reward ?? null)],
     ["prediction", verdict.prediction ? oneLine(verdict.prediction, 60) : MISSING],
     ["right answer", rollout.answer ? oneLine(rollout.answer, 60) : MISSING],
-    ["tokens", oneLine(`${number(rollout.token_ids.length, 9)}, ${end === "length" ? "cut" : end}`, 40)],
+    ["tokens", oneLine(`${number(rollout.token_ids.length, 9)}, ${end === "length" ? "cut at the limit" : end}`, 40)],
     ["advantage", signed(reading?.score?.advantage ?? null)],
-    ["teacher − student", shifts ? `${signed(meanOf(shifts))} nats a token` : MISSING],
-    ["disagreement", shifts ? `${number(meanOf(magnitudes(shifts)))} nats a token` : MISSING],
+    ["teacher − student", shifts ? `${signedNats(meanOf(shifts))} nats a token` : MISSING],
+    ["disagreement", shifts ? `${nats(meanOf(magnitudes(shifts)))} nats a token` : MISSING],
   ];
 }
 
@@ -148,7 +148,7 @@ function contextChoice(rollout, reading, place) {
     const shifts = shiftsOf(one.score);
     const apart = meanOf(magnitudes(shifts));
     return el("tr", { class: one === reading ? "chosen" : null }, el("th", { scope: "row" }, one === reading ? [contextName(one), el("span", { class: "faint" }, " (shown)")] : el("a", { href: placeWith(place, { context: one.condition }) }, contextName(one))),
-      el("td", {}, one.context ? oneLine(one.context.variant, 40) : MISSING), el("td", { class: "num" }, one.context ? one.context.peers.length : MISSING), el("td", { class: "num" }, signed(meanOf(shifts))), el("td", { class: "num" }, number(apart)));
+      el("td", {}, one.context ? oneLine(one.context.variant, 40) : MISSING), el("td", { class: "num" }, one.context ? one.context.peers.length : MISSING), el("td", { class: "num" }, signedNats(meanOf(shifts))), el("td", { class: "num" }, nats(apart)));
   });
   return el("div", {},
     el("p", { class: "row" }, el("label", {}, "context ", el("select", { id: "context", onchange: (event) => { location.hash = placeWith(place, { context: event.target.value }); } },

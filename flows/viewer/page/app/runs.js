@@ -86,7 +86,7 @@ class RunRows {
 
 function stateNode(state, problem) {
   if (state === null || state === undefined) return el("span", { class: "faint" }, "…");
-  const kind = { finished: "success", running: "accent", "not finished": "faint" }[state] ?? "failure";
+  const kind = { finished: "success", running: "accent", "not finished": "faint", unknown: "faint" }[state] ?? "failure";
   return el("div", {}, el("span", { class: `badge ${kind}` }, state), problem && el("p", { class: "problem" }, shownText(problem)));
 }
 
