@@ -6,7 +6,7 @@ Of a run that goes on only its last round is asked about again at each moment; t
 from __future__ import annotations
 
 import threading
-from collections import OrderedDict, defaultdict
+from collections import OrderedDict
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
@@ -42,7 +42,7 @@ class RoundAnswers:
 
     def __init__(self) -> None:
         self._kept: OrderedDict[tuple[str, int], tuple[Shards, pa.Table]] = OrderedDict()
-        self._asking: defaultdict[str, threading.Lock] = defaultdict(threading.Lock)
+        self._asking: dict[str, threading.Lock] = {}
         self._keeping = threading.Lock()
 
     def ask(
@@ -52,7 +52,7 @@ class RoundAnswers:
 
         `catalog`: of the run as it is now; `ask`: what of it answers a query.
         """
-        with self._asking[query.name]:
+        with self._asking.setdefault(query.name, threading.Lock()):
             there = _describe(query, catalog)
             wanted = sorted(there if rounds is None else there.keys() & set(rounds))
             answers = {round: self._find(query, round, there[round]) for round in wanted}

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import threading
-from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -54,7 +53,7 @@ class ViewedRun:
     """About its rounds, which later moments may know already."""
     _shards: dict[tuple[str, int], list[Manifest]] = field(default_factory=dict, repr=False)
     _made: dict[str, pa.Table] = field(default_factory=dict, repr=False)
-    _making: defaultdict[str, threading.Lock] = field(default_factory=lambda: defaultdict(threading.Lock), repr=False)
+    _making: dict[str, threading.Lock] = field(default_factory=dict, repr=False)
 
     def ask(self, sql: str, *, given: Mapping[str, pa.Table] = NONE_GIVEN, **parameters: Any) -> list[Json]:
         """The rows of a query over the run's tables and views, by the names of their columns.
@@ -79,7 +78,7 @@ class ViewedRun:
 
     def make_once(self, make: Callable[[ViewedRun], pa.Table]) -> pa.Table:
         """What a function makes of the run: once, for this moment."""
-        with self._making[make.__name__]:
+        with self._making.setdefault(make.__name__, threading.Lock()):
             if make.__name__ not in self._made:
                 self._made[make.__name__] = make(self)
             return self._made[make.__name__]
