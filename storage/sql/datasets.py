@@ -148,8 +148,8 @@ class TableView(LazyDataset):
     def _choose(self, asked: list[str], condition: pc.Expression) -> list[Part]:
         """The shards that may have rows which meet a condition of small columns, and no others where an index tells."""
         schema = pa.schema([self.schema.field(name) for name in asked])
-        rounds = self._rounds if "_rounds" in self.__dict__ else self._rounds_by_names
-        rounds = _meet_number(rounds, schema, condition)
+        known = self._rounds if "_rounds" in self.__dict__ else self._rounds_by_names
+        rounds = _meet_number(known, schema, condition)
         parts = _find_hits(rounds, schema, condition)
         shards = [shard for _, some in parts for shard in some]
         if any(round.wants_index for round in rounds) or not all(is_unchanged(self._run, shard) for shard in shards):
