@@ -15,7 +15,7 @@ SCRIPTS = (
     *("dom", "text", "theme", "source", "served", "router", "chart", "table", "keys", "numbers", "outcomes", "peers"),
     *("runs", "overview"),
     *("pass_rates", "prompts", "heat", "group", "graph", "replies"),
-    *("walk", "tokens", "token_panel", "teacher", "rollout", "rollouts"),
+    *("walk", "tokens", "token_panel", "teacher", "rollout", "example", "rollouts"),
     *("measures", "compare", "sql"),
     "libraries",
     "app",

@@ -148,6 +148,17 @@ def test_another_context_shows_what_the_teacher_thought_then(opened: dict[str, A
     tab.get_by_text("trained on", exact=True).wait_for()
 
 
+def test_the_run_leads_to_where_teacher_and_student_differ_most(run: ViewedRun, url: str, tab: Any) -> None:
+    first = run.ask(f"SELECT * {ROWS} {ORDERS['disagreement']} LIMIT 1")[0]
+    show(tab, f"{url}#/overview")
+    tab.get_by_role("link", name="the reply over which teacher and student differ most").click()
+    name = f"Reply {first['sample']} to {first['prompt_id']}"
+    tab.get_by_role("heading", level=1, name=name).wait_for()
+    assert tab.url.endswith("?by=disagreement")
+    tab.go_back()
+    tab.get_by_role("heading", level=1, name="small").wait_for()
+
+
 @pytest.mark.parametrize("by", ORDERS)
 def test_the_next_one_in_each_order_is_that_of_sql(by: str, run: ViewedRun, url: str, tab: Any) -> None:
     rows = [(row["prompt_id"], row["sample"]) for row in run.ask(f"SELECT * {ROWS} {ORDERS[by]}")]

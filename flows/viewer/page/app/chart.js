@@ -4,10 +4,17 @@
 function chart(specification, alt, { onclick = null } = {}) {
   const drawing = el("div", { class: "drawing" });
   whenShown(drawing, async () => {
-    const { view: drawn } = await vegaEmbed(drawing, { ...specification, config: CHART_CONFIG }, CHART_OPTIONS);
+    const { view: drawn } = await vegaEmbed(drawing, { ...fittedLegends(specification), config: CHART_CONFIG }, CHART_OPTIONS);
     if (onclick) drawn.addEventListener("click", (_, item) => item?.datum && onclick(item.datum));
   });
   return el("figure", { class: "chart", role: "img", "aria-label": alt }, drawing);
+}
+
+/** On a phone two names fit beside each other. */
+function fittedLegends(specification) {
+  if (innerWidth > 600) return specification;
+  const fit = (key, value) => (key === "legend" && value ? { ...value, columns: 2 } : value);
+  return JSON.parse(JSON.stringify(specification, fit));
 }
 
 /** Do something once a node is in the page and has a size. */
