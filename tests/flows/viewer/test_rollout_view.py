@@ -121,6 +121,14 @@ def test_the_list_of_tokens_that_carry_most_leads_to_them(opened: dict[str, Any]
     assert f"token {order[3] + 1} of" in panel(tab).inner_text()
 
 
+def test_the_next_token_is_read_out(opened: dict[str, Any], tab: Any) -> None:
+    status = panel(tab).get_by_role("status").element_handle()
+    before = status.inner_text()
+    tab.keyboard.press("ArrowRight")
+    assert status.evaluate("status => status.isConnected")
+    assert status.inner_text() != before
+
+
 def test_peers_are_marked_in_what_the_teacher_was_shown(opened: dict[str, Any], tab: Any) -> None:
     context = opened["readings"][0]["context"]
     for span in context["spans"]:
