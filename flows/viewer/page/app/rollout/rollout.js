@@ -62,7 +62,7 @@ function walkRow({ previous, next, number: which, total }, place) {
 /** The address of a place with another question behind it, or of another rollout of the round. */
 function placeWith({ round, prompt, sample, query }, changes, row = { prompt_id: prompt, sample }) {
   const kept = Object.fromEntries(["by", "context"].map((name) => [name, changes[name] ?? query.get(name)]).filter(([, value]) => value !== null && value !== ""));
-  return href(rolloutParts(round, row), current.run, kept);
+  return href(replyPlace({ round, ...row }, row.sample), current.run, kept);
 }
 
 async function walkOn(place, way) {

@@ -1,8 +1,8 @@
 // The way from one rollout of a round to the next, in some order.
 
-/** What is passed by and in which order, as a table's request has it: without an order by prompt and sample. */
+/** What is passed by and in which order, as a table's request has it: without an order by prompt and reply. */
 const WALKS = {
-  key: { title: "prompt and sample" },
+  key: { title: "prompt and reply" },
   disagreement: { title: "largest disagreement", order: [["disagreement", "desc"]] },
   flip: { title: "what flipped", filters: { is_flipped: true } },
   success: { title: "successes", filters: { outcome: "success" } },
@@ -19,8 +19,4 @@ async function neighboursOf({ run, round, prompt, sample, query }) {
 
 function walkName(query) {
   return query.get("by") in WALKS ? query.get("by") : "key";
-}
-
-function rolloutParts(round, row) {
-  return ["round", round, "prompt", row.prompt_id, "sample", row.sample];
 }
