@@ -71,13 +71,14 @@ def make_report(
     reports: Sequence[Json] = (),
     *,
     max_megabytes: float = MAX_MEGABYTES,
+    memory_gigabytes: float | None = None,
     say: Say = lambda line: None,
 ) -> ReportFile:
     """The page of some runs and of what was measured, with at most so many megabytes of data.
 
-    `say` is told how far it is, now and then.
+    `memory_gigabytes`: that SQL may take. `say` is told how far it is, now and then.
     """
-    runs = viewed_runs(list(folders), in_file=True)
+    runs = viewed_runs(list(folders), in_file=True, memory_gigabytes=memory_gigabytes)
     packer = Packer(max_bytes=0)
     reports = [*(report for run in runs for report in analyses(run)), *reports]
     _pack_firsts(runs, reports, packer)

@@ -21,10 +21,11 @@ DIGITS, TOP_DIGITS = 3, 2
 """Of numbers of the sampled tokens; of the likeliest ones, of which there are many."""
 LEAST_LOGP = np.log(1e-3)
 """Of an id that is worth a line: one of the likeliest that neither model gives 0.1 % is left out, but for the first."""
+UNREADABLE = "the run's settings can't be read"
 OTHER_CONTEXT = "another context: it was only looked at"
 
 
-def reading(group: GroupRows, sample: int, condition: str, settings: Settings, num_top: int) -> Json | None:
+def reading(group: GroupRows, sample: int, condition: str, settings: Settings | None, num_top: int) -> Json | None:
     """The reading of one rollout under a condition, None without one; `num_top`: likeliest tokens of each model."""
     context, score = (group.of(table, condition).get(sample) for table in ("contexts", "scores"))
     if context is None and score is None:
@@ -46,22 +47,30 @@ def _context(context: Row) -> Json:
     return {**{name: context[name] for name in names}, "spans": [span._asdict() for span in spans]}
 
 
-def _score(score: Row, settings: Settings) -> Json:
+def _score(score: Row, settings: Settings | None) -> Json:
     """Token by token, in nats."""
-    losses = token_losses(score, settings.train)
     names = ("teacher", "teacher_version", "policy_version", "advantage", "distill")
     logps = {"student": "proximal_logprobs", "teacher_logps": "teacher_logprobs", "reference": "reference_logprobs"}
     return {
         **{name: score[name] for name in names},
         **{name: rounded(score[column], DIGITS) for name, column in logps.items()},
-        "loss": {"kind": losses.kind, "values": significant(losses.values_T, DIGITS), "why_none": losses.why_none},
+        "loss": _loss(score, settings),
     }
 
 
-def _why_untrained(group: GroupRows, sample: int, condition: str, settings: Settings) -> str | None:
+def _loss(score: Row, settings: Settings | None) -> Json:
+    if settings is None:
+        return {"kind": None, "values": None, "why_none": UNREADABLE}
+    losses = token_losses(score, settings.train)
+    return {"kind": losses.kind, "values": significant(losses.values_T, DIGITS), "why_none": losses.why_none}
+
+
+def _why_untrained(group: GroupRows, sample: int, condition: str, settings: Settings | None) -> str | None:
     """Why the objective gives the rollout's tokens no loss; None where it does."""
     if condition:
         return OTHER_CONTEXT
+    if settings is None:
+        return UNREADABLE
     rows = {number: _training_row(group, number) for number in group.of("rollouts")}
     if rows[sample] is None:
         return "not scored"
@@ -121,11 +130,13 @@ def _is_top(logps_TK: np.ndarray, num: int) -> np.ndarray:
     return is_top_TK
 
 
-def _why_no_top(score: Row | None, settings: Settings) -> str | None:
+def _why_no_top(score: Row | None, settings: Settings | None) -> str | None:
     """What is missing of the models' distributions, and which setting keeps it; None where nothing is."""
     if score is None:
         return "not scored"
     if score["support_ids"] is None:
+        if settings is None:
+            return UNREADABLE
         if settings.train.objective.kind == "distill" and settings.score.support == "full":
             return "score.support is full: no distribution is kept beside the sampled tokens"
         return f"{settings.train.objective.kind} needs no distributions here: only the sampled tokens' are kept"
