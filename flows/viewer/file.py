@@ -9,7 +9,6 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from flows.report.sql.runs import open_runs
 from flows.runtime.shell import shell_command
 from flows.viewer.documents.directory import directory
 from flows.viewer.documents.measures import analyses, measures
@@ -19,7 +18,7 @@ from flows.viewer.packing.contents import OF_RUN, document_key, kept_contents
 from flows.viewer.packing.kept_groups import pack_groups
 from flows.viewer.packing.packer import Packer
 from flows.viewer.page.html import MARK, page
-from flows.viewer.words import split_words
+from flows.viewer.words import find_runs, split_words
 from mopd.byte_text import byte_text
 from mopd.errors import InputError
 from storage.runs import RunFolder
@@ -48,7 +47,8 @@ def report_command(words: Sequence[str], out: Path, max_megabytes: float) -> boo
     """Write the page of what the words name, and say so; whether no shard had to be left out."""
     check_target(out)
     names, reports = split_words(words)
-    report = make_report(open_runs(names), reports, max_megabytes=max_megabytes, say=_say)
+    runs, measured = find_runs(names)
+    report = make_report(runs, [*measured, *reports], max_megabytes=max_megabytes, say=_say)
     save_report(report, out)
     print(f"{out}: {byte_text(len(report.html))}")
     for line in (*report.left_out, *report.damaged):
