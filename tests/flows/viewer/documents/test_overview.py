@@ -42,6 +42,13 @@ def drawn(curve: dict[str, Any], label: str) -> list[float]:
     return [row["value"] for layer in points for row in layer["data"]["values"] if row["label"] == label]
 
 
+def test_what_an_evaluation_took_is_of_a_policy_and_of_no_round(run: ViewedRun) -> None:
+    time = curves_of(overview(run))["time"]
+    rows = [row for row in time["table"]["rows"] if row[time["table"]["columns"].index("stage")] == "evaluate"]
+    assert time["table"]["columns"][:3] == ["round", "policy evaluated", "stage"]
+    assert [row[:2] for row in rows] == [[None, 0], [None, 1], [None, 2]]
+
+
 def test_the_headline_has_intervals_and_says_of_how_many_prompts(run: ViewedRun) -> None:
     assert overview(run)["headline"][:2] == [
         "Held-out mean@2 0.0 % [0.0, 0.0] → 100.0 % [100.0, 100.0] over 2 rounds of training: "
