@@ -43,7 +43,6 @@ def be_killed(*_: Any) -> None:
     os.kill(os.getpid(), signal.SIGKILL)
 
 
-@pytest.mark.slow  # a process that imports all that a page is made of
 def test_a_run_that_a_guard_ends_leaves_a_page_that_says_so(tmp_path: Path, links: list[dict[str, Any]]) -> None:
     folder, _ = run_of(tmp_path / "a run", {"rounds": 2, "guards.on_breach": "stop"})
     until(folder, 1, SAMPLED, **breach("stop"))
