@@ -9,7 +9,6 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from flows.report.sql.runs import open_runs
 from flows.viewer.documents.directory import directory
 from flows.viewer.documents.measures import analyses, measures
 from flows.viewer.documents.pairs import pairs
@@ -18,7 +17,7 @@ from flows.viewer.packing.contents import OF_RUN, document_key
 from flows.viewer.packing.packed_run import pack_run
 from flows.viewer.packing.packer import Packer
 from flows.viewer.page.html import MARK, page
-from flows.viewer.words import split_words
+from flows.viewer.words import find_runs, split_words
 from mopd.byte_text import byte_text
 from mopd.errors import InputError
 from storage.runs import RunFolder
@@ -45,7 +44,8 @@ def report_command(words: Sequence[str], out: Path, max_megabytes: float) -> boo
     """Write the page of what the words name, and say so; whether no shard had to be left out."""
     check_target(out)
     names, reports = split_words(words)
-    report = make_report(open_runs(names), reports, max_megabytes=max_megabytes, say=_say)
+    runs, measured = find_runs(names)
+    report = make_report(runs, [*measured, *reports], max_megabytes=max_megabytes, say=_say)
     save_report(report, out)
     print(f"{out}: {byte_text(len(report.html))}")
     for line in (*report.left_out, *report.damaged):
@@ -68,13 +68,14 @@ def make_report(
     reports: Sequence[Json] = (),
     *,
     max_megabytes: float = MAX_MEGABYTES,
+    memory_gigabytes: float | None = None,
     say: Say = lambda line: None,
 ) -> ReportFile:
     """The page of some runs and of what was measured, with at most so many megabytes of data.
 
-    `say` is told how far it is, now and then.
+    `memory_gigabytes`: that SQL may take. `say` is told how far it is, now and then.
     """
-    runs = viewed_runs(list(folders), in_file=True)
+    runs = viewed_runs(list(folders), in_file=True, memory_gigabytes=memory_gigabytes)
     packer = Packer(max_bytes=0)
     reports = [*(report for run in runs for report in analyses(run)), *reports]
     _pack_firsts(runs, reports, packer)

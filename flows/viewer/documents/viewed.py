@@ -154,21 +154,32 @@ class ViewedRun:
     @MadeOnce
     def vocabulary(self) -> list[str]:
         """The text of each token id; empty where the model's tokenizer isn't at hand."""
-        return token_texts(self.folder)
+        return token_texts(self.folder) if self.tokenizer is not None else []
 
     @MadeOnce
     def tokenizer(self) -> Any | None:
         """That of the run's model, of the library tokenizers; None where it isn't at hand."""
-        return find_tokenizer(self.folder)
+        try:
+            return find_tokenizer(self.folder)
+        except StorageError as error:  # of settings that can't be read
+            self.leave_out(str(error))
+            return None
 
-    def settings(self, round: int) -> Settings:
-        """The settings that a round follows; the run's own for one that nobody planned."""
+    def settings(self, round: int) -> Settings | None:
+        """The settings that a round follows; the run's own for one that nobody planned. None where they can't be read,
+        which is a problem."""
         followed = (settings for first, last, settings in self._spans if first <= round <= last)
-        return next(followed, None) or settings_of(self.folder)
+        return next(followed, None) or self.last_settings
 
     @MadeOnce
     def _spans(self) -> list[tuple[int, int, Settings]]:
-        return [(first, last, settings_of(self.folder, tree)) for first, last, tree in settings_by_round(self.folder)]
+        try:
+            return [
+                (first, last, settings_of(self.folder, tree)) for first, last, tree in settings_by_round(self.folder)
+            ]
+        except StorageError as error:
+            self.leave_out(str(error))
+            return []
 
     def shards(self, table: str, round: int) -> list[Manifest]:
         """The shards of a table's round that can be read, for rows that are wanted as arrays."""
@@ -183,13 +194,18 @@ class ViewedRun:
         self.problems += [line for line in shown if line not in self.problems]
 
 
-def viewed_runs(folders: Sequence[RunFolder], *, in_file: bool = False) -> list[ViewedRun]:
+def viewed_runs(
+    folders: Sequence[RunFolder], *, in_file: bool = False, memory_gigabytes: float | None = None
+) -> list[ViewedRun]:
     """The runs under names that tell them apart."""
     from storage.sql.database import told_apart
 
     names = [told.run_id for told in told_apart(folders)]
     shown = _without_common_folders(names) if in_file else names
-    return [ViewedRun(folder, name, in_file=in_file) for folder, name in zip(folders, shown)]
+    return [
+        ViewedRun(folder, name, in_file=in_file, memory_gigabytes=memory_gigabytes)
+        for folder, name in zip(folders, shown)
+    ]
 
 
 def _without_common_folders(names: Sequence[str]) -> list[str]:

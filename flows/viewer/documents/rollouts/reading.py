@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from flows.viewer.documents.rollouts.group_rows import GroupRows
-from flows.viewer.documents.rollouts.token_numbers import DIGITS, rounded, token_numbers
+from flows.viewer.documents.rollouts.token_numbers import DIGITS, UNREADABLE, rounded, token_numbers
 from flows.viewer.documents.viewed import Json
 from mopd.contexts.spans import find_spans
 from mopd.objectives.carried import why_no_loss
@@ -15,11 +15,14 @@ from storage.schemas import Row
 OTHER_CONTEXT = "another context: it was only looked at"
 
 
-def readings(group: GroupRows, samples: Sequence[int], settings: Settings, num_top: int) -> dict[int, list[Json]]:
+def readings(
+    group: GroupRows, samples: Sequence[int], settings: Settings | None, num_top: int
+) -> dict[int, list[Json]]:
     """The readings of some rollouts, by condition; `num_top`: likeliest tokens of each model."""
     places = [(sample, condition) for sample in samples for condition in group.conditions]
     scores = {place: score for place in places if (score := group.of("scores", place[1]).get(place[0]))}
-    numbers = dict(zip(scores, token_numbers([*scores.values()], settings.train, num_top), strict=True))
+    train = None if settings is None else settings.train
+    numbers = dict(zip(scores, token_numbers([*scores.values()], train, num_top), strict=True))
     trained = {sample: _training_row(group, sample) for sample in group.of("rollouts")}
     found: dict[int, list[Json]] = {sample: [] for sample in samples}
     for sample, condition in places:
@@ -56,9 +59,11 @@ def _score(score: Row) -> Json:
     }
 
 
-def _why_untrained(trained: dict[int, Row | None], sample: int, settings: Settings) -> str | None:
+def _why_untrained(trained: dict[int, Row | None], sample: int, settings: Settings | None) -> str | None:
     """Why the objective gives the rollout's tokens no loss; None where it does. `trained`: what training has of each
     rollout of the group."""
+    if settings is None:
+        return UNREADABLE
     row = trained[sample]
     if row is None:
         return "not scored"
@@ -75,11 +80,13 @@ def _training_row(group: GroupRows, sample: int) -> Row | None:
     return {"num_tokens": len(rollout["token_ids"]), "finish_reason": rollout["finish_reason"], **judged, **scored}
 
 
-def _why_no_top(score: Row | None, settings: Settings) -> str | None:
+def _why_no_top(score: Row | None, settings: Settings | None) -> str | None:
     """What is missing of the models' distributions, and which setting keeps it; None where nothing is."""
     if score is None:
         return "not scored"
     if score["support_ids"] is None:
+        if settings is None:
+            return UNREADABLE
         if settings.train.objective.kind == "distill" and settings.score.support == "full":
             return "score.support is full: no distribution is kept beside the sampled tokens"
         return f"{settings.train.objective.kind} needs no distributions here: only the sampled tokens' are kept"

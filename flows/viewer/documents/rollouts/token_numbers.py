@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from flows.viewer.documents.viewed import Json
-from mopd.measures.token_losses import token_losses
+from mopd.measures.token_losses import TokenLosses, token_losses
 from mopd.settings import TrainSettings
 from storage.schemas import Row
 
@@ -20,6 +20,8 @@ DIGITS, TOP_DIGITS = 3, 2
 """Of numbers of the sampled tokens; of the likeliest ones, of which there are many."""
 LEAST_LOGP = np.log(1e-3)
 """Of an id that is worth a line: one of the likeliest that neither model gives 0.1 % is left out, but for the first."""
+UNREADABLE = "the run's settings can't be read"
+NO_LOSSES = TokenLosses("", None, UNREADABLE)
 _READ = (
     *("proximal_logprobs", "behavior_logprobs", "teacher_logprobs"),
     *("support_ids", "support_teacher_logprobs", "support_student_logprobs"),
@@ -27,26 +29,23 @@ _READ = (
 """Columns of `scores` that it is computed from."""
 
 
-def token_numbers(scores: Sequence[Row], train: TrainSettings, num_top: int) -> list[Json]:
+def token_numbers(scores: Sequence[Row], train: TrainSettings | None, num_top: int) -> list[Json]:
     """Of each row of `scores`, `loss` (kind, values, why_none) and `top`, as `top_tokens` has it with `num_top` ids of
-    each model. All are computed together: one by one they take ten times as long."""
+    each model. All are computed together: one by one they take ten times as long. Without settings no loss is known."""
     numbers: dict[int, Json] = {}
     for places in _alike(scores):
         some = [scores[place] for place in places]
         joined = {
             name: None if some[0][name] is None else np.concatenate([row[name] for row in some]) for name in _READ
         }
-        losses, top = token_losses(joined, train), top_tokens(joined, num_top)
+        top = top_tokens(joined, num_top)
+        losses = NO_LOSSES if train is None else token_losses(joined, train)
         values = significant(losses.values_T, DIGITS)
         ends = np.cumsum([0, *(len(row["proximal_logprobs"]) for row in some)]).tolist()
         for place, (first, end) in zip(places, pairwise(ends), strict=True):
             loss = {"kind": losses.kind, "values": values and values[first:end], "why_none": losses.why_none}
             numbers[place] = {"loss": loss, "top": top and _cut(top, first, end)}
     return [numbers[place] for place in range(len(scores))]
-
-
-def _join(columns: Sequence[np.ndarray | None]) -> np.ndarray | None:
-    return None if columns[0] is None else np.concatenate(columns)
 
 
 def _alike(scores: Sequence[Row]) -> Iterator[list[int]]:
