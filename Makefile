@@ -16,8 +16,8 @@ environment: ## build .venv from the pinned lock; does nothing when it is up to 
 
 demo: RUN := $(or $(RUN),runs/demo-$(shell date +%Y%m%d-%H%M%S))
 demo: environment ## multi-rollout distillation of a real model, end to end (RUN=folder, at most 12 minutes)
-	@$(BIN)/mopd run examples/demo.yaml --run $(RUN)
-	@$(BIN)/python -m flows.cli.demo $(RUN)
+	@$(BIN)/mopd run examples/demo.yaml --run "$(RUN)"
+	@$(BIN)/python -m flows.cli.demo "$(RUN)"
 
 test: environment ## the test suite, but for test-cluster and test-faults
 	@$(BIN)/python -m pytest -m "not cluster and not faults" --durations=25
@@ -39,18 +39,19 @@ docs: environment ## write the generated pages of docs/ again
 	@$(BIN)/python benchmarks/scale_on_paper.py --write
 
 screenshots: environment ## docs/report_light.png and report_dark.png, of the page of RUN=folder, by Chromium
-	@$(BIN)/python tools/screenshots.py $(RUN)
+	@$(if $(RUN),,$(error give the run that is shown: make screenshots RUN=folder))
+	@$(BIN)/python tools/screenshots.py "$(RUN)"
 
 site: environment ## docs/ as a site, in build/site, with the report of RUN (default: of examples/tiny.yaml's, made first)
 	@mkdir -p build
-	@$(if $(RUN),,$(BIN)/mopd run examples/tiny.yaml --run build/tiny)
-	@$(BIN)/mopd report $(or $(RUN),build/tiny) --out build/report.html
+	@$(if $(RUN),,rm -rf build/tiny && $(BIN)/mopd run examples/tiny.yaml --run build/tiny)
+	@$(BIN)/mopd report "$(or $(RUN),build/tiny)" --out build/report.html
 	@NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --quiet -f tools/site/mkdocs.yml
 	@echo "build/site/index.html; with search: python3 -m http.server -d build/site"
 
 release: environment ## sdist and wheel of VERSION in dist/, and what CHANGELOG.md says of it in build/release_notes.md
-	@mkdir -p build
-	@$(BIN)/python tools/release_notes.py $(VERSION) > build/release_notes.md
+	@mkdir -p build && rm -rf dist
+	@$(BIN)/python tools/release_notes.py "$$VERSION" > build/release_notes.md
 	@$(BIN)/uv build --quiet --no-build-isolation --offline --python $(BIN)/python --out-dir dist .
 
 lock: environment ## resolve requirements/*.lock again

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from bootstrap import ROOT, BootstrapError, _last_lines, _output, pip_sources, uv_command, uv_environment
 
-EXTRAS = ("memory", "ray", "s3", "tensorboard", "trackio", "wandb", "mlflow", "site", "dev")
+EXTRAS = ("tasks", "memory", "ray", "s3", "tensorboard", "trackio", "wandb", "mlflow", "site", "dev")
 HEADER = """\
 # Every package of the {kind} environment, pinned. Made by `make lock` from pyproject.toml (all extras),
 # requirements/embedded.in and requirements/overrides-{kind}.txt; not edited by hand.
@@ -46,9 +46,7 @@ def resolve(kind: str, *, upgrade: bool) -> str:
     requirements = ROOT / "requirements"
     command = [install[0], "--no-progress", "--no-config", "pip", "compile", "--no-annotate", "--no-header"]
     command += ["--index-strategy", "unsafe-best-match", "--python-version", "3.11"]
-    command += ["--python-platform", "x86_64-unknown-linux-gnu", "--extra", kind, "--extra", "tasks"]
-    for extra in EXTRAS:
-        command += ["--extra", extra]
+    command += ["--python-platform", "x86_64-unknown-linux-gnu", *_options(kind, *EXTRAS)]
     command += ["--override", str(requirements / f"overrides-{kind}.txt"), *source_options]
     command += [str(ROOT / "pyproject.toml"), str(requirements / "embedded.in")]
     with tempfile.NamedTemporaryFile("w+", suffix=".lock") as pins:
@@ -59,6 +57,10 @@ def resolve(kind: str, *, upgrade: bool) -> str:
     if ended.returncode != 0:
         raise BootstrapError(f"{kind}: {_last_lines(ended.stderr, 12)}")
     return HEADER.format(kind=kind) + ended.stdout
+
+
+def _options(*extras: str) -> list[str]:
+    return [word for extra in extras for word in ("--extra", extra)]
 
 
 if __name__ == "__main__":

@@ -34,7 +34,7 @@ LIBRARIES: dict[TrackerName, Library] = {
         {
             "MLFLOW_DISABLE_TELEMETRY": "true",
             "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "2",
-            "MLFLOW_HTTP_REQUEST_TIMEOUT": "20",
+            "MLFLOW_HTTP_REQUEST_TIMEOUT": "10",
         },
     ),
 }

@@ -12,10 +12,11 @@ from rich.text import Text
 
 from flows.folder.policies import policy_folder
 from flows.plan.conditions import settings_of
+from flows.report.asked import asked_messages
 from flows.report.text import text_table
 from flows.runtime.shell import shell_command
 from mopd.errors import InputError
-from mopd.models.chat_template import with_system_prompt
+from mopd.settings import Settings
 from storage.errors import StorageError
 from storage.lookup import scan
 from storage.manifests import POLICIES
@@ -53,7 +54,7 @@ def show_group(folder: RunFolder, round: int, prompt_id: str) -> None:
         raise InputError(f"prompt {prompt_id}: round {round} has no row of it in prompts; `mopd run` makes it again")
     answer = f", answer {prompt['answer']}" if prompt["answer"] else ""
     console.print(Rule(f"round {round}, prompt {prompt_id}{answer}"))
-    _print_messages(console, with_system_prompt(prompt["messages"], _system_prompt(folder, round)))
+    _print_messages(console, asked_messages(prompt["messages"], _settings(folder, round)))
     for rollout in rollouts:
         sample = rollout["sample"]
         console.print(Rule(_verdict_line(rollout, verdicts.get(sample)), align="left"))
@@ -186,10 +187,10 @@ def _rows(folder: RunFolder, table: str, round: int, **where: Any) -> list[Row]:
     return rows
 
 
-def _system_prompt(folder: RunFolder, round: int) -> str | None:
-    """What the prompts of a round are asked under."""
-    settings = next((part["settings"] for part in folder.earlier if round < part["below"]), None)
-    return settings_of(folder, settings).model.system_prompt
+def _settings(folder: RunFolder, round: int) -> Settings:
+    """Those that a round follows."""
+    tree = next((part["settings"] for part in folder.earlier if round < part["below"]), None)
+    return settings_of(folder, tree)
 
 
 def _tokenizer_folder(folder: RunFolder) -> Path:

@@ -194,7 +194,7 @@ def _between(panel: Panel) -> list[Spec]:
 
 
 def _mark_rows(mark: Mark, panel: Panel) -> list[Spec]:
-    values = [(0.0, mark.values)] if isinstance(mark.values, float) else mark.values
+    values = [(0.0, mark.values)] if isinstance(mark.values, float | int) else mark.values
     return [
         {"label": mark.label, "from": place - 0.5, "to": place + 0.5, "value": panel.scale * value}
         for place, value in values
@@ -202,7 +202,7 @@ def _mark_rows(mark: Mark, panel: Panel) -> list[Spec]:
 
 
 def _mark_ends(mark: Mark) -> dict[str, str]:
-    ends = {} if isinstance(mark.values, float) else {"place": "from", "place2": "to"}
+    ends = {} if isinstance(mark.values, float | int) else {"place": "from", "place2": "to"}
     return {"value": "value", **ends}
 
 

@@ -195,14 +195,19 @@ class Worker:
         return process.exitcode or 0
 
 
-def in_own_process(check: Callable[..., Any], *args: Any, report: Report = silent) -> Any:
-    """What a check that needs torch, a tokenizer or the hub returns or raises; `report` is told what it says."""
+def in_own_process(
+    check: Callable[..., Any], *args: Any, report: Report = silent, silence_seconds: float = math.inf
+) -> Any:
+    """What a check that needs torch, a tokenizer or the hub returns or raises; `report` is told what it says.
+
+    Silent for `silence_seconds`, it is ended: a WorkerDied.
+    """
 
     def unless_silent(message: dict[str, Any]) -> None:
         if message:
             report(message)
 
-    worker = Worker("check", load_nothing)
+    worker = Worker("check", load_nothing, silence_seconds=silence_seconds)
     try:
         return worker.run(check, *args, report=unless_silent)
     except BaseException:

@@ -19,7 +19,7 @@ from mopd.settings.report import TrackerName
 from storage.runs import RunFolder
 
 SILENCE_SECONDS = 60.0
-"""After which a tracker's process is ended: for a chapter, or for what is left to be sent when it closes."""
+"""After which a tracker's process is ended: for a chapter, to begin, or for what is left to be sent when it closes."""
 END_SECONDS = 60.0
 """How long a run that has ended waits for its trackers, all together."""
 

@@ -10,8 +10,7 @@ import json
 from mlflow import MlflowClient
 from mlflow.entities import Metric, Param, Run
 
-from flows.trackers.content.completions import COLUMNS, in_columns
-from flows.trackers.tracker import COMPLETIONS, Chapter, Row, TrackedRun
+from flows.trackers.tracker import COLUMNS, COMPLETIONS, Chapter, Row, TrackedRun
 
 ID_TAG = "mopd_id"
 """Of a run: the one in MLflow gets its id there."""
@@ -37,7 +36,7 @@ class MLflow:
         for first in range(0, len(metrics), MOST_METRICS):
             self._client.log_batch(self._id, metrics[first : first + MOST_METRICS])
         if chapter.completions:
-            table = {"columns": COLUMNS, "data": in_columns(chapter.completions)}
+            table = {"columns": COLUMNS, "data": chapter.table}
             self._client.log_dict(self._id, table, f"{COMPLETIONS}/round-{chapter.round:04d}.json")
 
     def close(self) -> None:

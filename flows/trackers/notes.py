@@ -26,11 +26,18 @@ class SentRun:
     """By name what each was read from, as `planned_sources` has it."""
     num_rows: int = 0
     """Points and tables of these."""
+    begun: dict[str, str] = field(default_factory=dict)
+    """The same as `chapters` of those that are being sent, in order: what was cut off may be there in part, and is sent
+    again before anything that came since, so that each row has the number that it had."""
 
     def with_chapter(self, name: str, source: str, num_rows: int) -> SentRun:
         """The same with a chapter more."""
         chapters = {**self.chapters, name: source}
         return replace(self, chapters=chapters, num_rows=self.num_rows + num_rows)
+
+    def is_of(self, sources: dict[str, str]) -> bool:
+        """Whether all that it was sent is still made from `sources`."""
+        return {**self.chapters, **self.begun}.items() <= sources.items()
 
 
 @dataclass(frozen=True)
@@ -53,9 +60,9 @@ class Notes:
             raise StorageError(f"{file} is damaged ({error}): remove it, and all is sent to a new run there") from error
 
     def current(self, folder: RunFolder, sources: dict[str, str]) -> SentRun:
-        """The run in the tracker that is gone on with: of those whose chapters are still made from `sources`, the one
-        that has the most; or a new one."""
-        valid = [run for run in self.runs if run.chapters.items() <= sources.items()]
+        """The run in the tracker that is gone on with: of those that are of `sources` the one that has most; or a new
+        one."""
+        valid = [run for run in self.runs if run.is_of(sources)]
         return max(valid, key=lambda run: len(run.chapters), default=_new_run(folder, len(self.runs) + 1))
 
     def save(self, folder: RunFolder, run: SentRun) -> None:

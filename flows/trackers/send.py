@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from flows.plan.conditions import settings_of
 from flows.plan.run import RunPlan
 from flows.report.card.published import OF_THE_MACHINE, published_settings
@@ -9,11 +11,14 @@ from flows.runtime.messages import Report
 from flows.trackers.content.chapters import Outline, outlines, planned_sources
 from flows.trackers.load import load_tracker
 from flows.trackers.notes import Notes, SentRun
-from flows.trackers.tracker import Row, TrackedRun
+from flows.trackers.tracker import OpenTracker, Row, TrackedRun
 from mopd.settings.report import TrackerName
 from storage.lookup import looking_once
 from storage.runs import RunFolder, flatten_settings
 from storage.stores.base import Store
+
+CHAPTERS_AT_ONCE = 20
+"""That are sent before they are noted: what is cut off at its hundredth round is not begun anew."""
 
 
 def send_missing(_: None, report: Report, store: Store, name: TrackerName) -> int:
@@ -22,28 +27,38 @@ def send_missing(_: None, report: Report, store: Store, name: TrackerName) -> in
     A job of a worker process. The caller holds the run, and sends to that tracker from nowhere else meanwhile.
     """
     folder = RunFolder.open(store)
-    sources = planned_sources(RunPlan.of(folder))
     notes = Notes.read(folder, name)
-    sent = notes.current(folder, sources)
-    with looking_once():
-        missing = [outline for outline in outlines(folder) if outline.name not in sent.chapters]
-    if missing:
-        notes.save(folder, _send(folder, sent, missing, sources, report, name))
+    sent = notes.current(folder, planned_sources(RunPlan.of(folder)))
+    missing = _missing(folder, sent)
+    report({})  # it goes on, as below
+    for first in range(0, len(missing), CHAPTERS_AT_ONCE):
+        part = missing[first : first + CHAPTERS_AT_ONCE]
+        notes.save(folder, replace(sent, begun={outline.name: outline.source for outline in part}))
+        sent = _send(load_tracker(name), folder, sent, part, report)
+        notes.save(folder, sent)
     return len(missing)
 
 
-def _send(
-    folder: RunFolder, sent: SentRun, missing: list[Outline], sources: dict[str, str], report: Report, name: TrackerName
-) -> SentRun:
-    """How the run in the tracker is with these chapters; noted when the tracker has them safely, not before."""
-    tracker = load_tracker(name)(tracked_run(folder, sent))
-    for outline in missing:
+def _missing(folder: RunFolder, sent: SentRun) -> list[Outline]:
+    """What it lacks; first what was begun, as it was begun."""
+    with looking_once():
+        there = {outline.name: outline for outline in outlines(folder) if outline.name not in sent.chapters}
+    begun = [there.pop(name) for name in sent.begun if name in there]
+    return [*begun, *there.values()]
+
+
+def _send(open_tracker: OpenTracker, folder: RunFolder, sent: SentRun, part: list[Outline], report: Report) -> SentRun:
+    """How the run in the tracker is with these chapters, once it has them safely."""
+    report({})
+    tracker = open_tracker(tracked_run(folder, sent))
+    report({})
+    for outline in part:
         chapter = outline.read()
         tracker.write(chapter)
-        sent = sent.with_chapter(outline.name, sources[outline.name], chapter.num_rows)
-        report({})  # it goes on
+        sent = sent.with_chapter(outline.name, outline.source, chapter.num_rows)
+        report({})
     tracker.close()
-    return sent
+    return replace(sent, begun={})
 
 
 def tracked_run(folder: RunFolder, sent: SentRun) -> TrackedRun:

@@ -15,6 +15,8 @@ UPDATE: Axis = "update"
 ROUND: Axis = "round"
 COMPLETIONS = "completions"
 """The name of the table of a round's completions."""
+COLUMNS = ("round", "prompt_id", "sample", "prompt", "reply", "context", "success", "reward", "feedback", "error")
+"""Of that table, in this order."""
 Row = dict[str, Any]
 
 
@@ -43,6 +45,11 @@ class Chapter:
     def num_rows(self) -> int:
         """Points and tables."""
         return len(self.points) + bool(self.completions)
+
+    @property
+    def table(self) -> list[list[Any]]:
+        """Its completions, the values of each in the order of COLUMNS."""
+        return [[row[name] for name in COLUMNS] for row in self.completions]
 
 
 @dataclass(frozen=True)

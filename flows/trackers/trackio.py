@@ -13,8 +13,7 @@ import trackio
 from trackio import SQLiteStorage
 from trackio.utils import get_storage_mode
 
-from flows.trackers.content.completions import COLUMNS, in_columns
-from flows.trackers.tracker import COMPLETIONS, Chapter, TrackedRun
+from flows.trackers.tracker import COLUMNS, COMPLETIONS, Chapter, TrackedRun
 
 Place = tuple[int, frozenset[str]]
 """Of an entry of its log: the step, and the names in it."""
@@ -45,8 +44,7 @@ class Trackio:
         for point in chapter.points:
             self._log(point.step, dict(point.values))
         if chapter.completions:
-            data = in_columns(chapter.completions)
-            self._log(chapter.round, {COMPLETIONS: trackio.Table(columns=list(COLUMNS), data=data)})
+            self._log(chapter.round, {COMPLETIONS: trackio.Table(columns=list(COLUMNS), data=chapter.table)})
 
     def close(self) -> None:
         """Wait until all is written. Raises OSError where it is not."""

@@ -5,15 +5,18 @@ Each point is a row of the history under a number of its own, counted over the r
 
 from __future__ import annotations
 
+import time
 from typing import get_args
 
 import wandb
 
-from flows.trackers.content.completions import COLUMNS, in_columns
-from flows.trackers.tracker import COMPLETIONS, Axis, Chapter, TrackedRun
+from flows.trackers.tracker import COLUMNS, COMPLETIONS, Axis, Chapter, TrackedRun
 
 BEGIN_SECONDS, END_SECONDS = 20.0, 45.0
 """How long it may take to begin, and to send what is left."""
+
+FOLDER_SECONDS = 1.0
+"""Its folder is named after the second in which it began: the next one of that second would write over it."""
 
 
 class Wandb:
@@ -30,6 +33,7 @@ class Wandb:
             allow_val_change=True,
             settings=_settings(),
         )
+        self._begun = time.monotonic()
         for axis in get_args(Axis):
             self._run.define_metric(axis, hidden=True)
 
@@ -40,12 +44,13 @@ class Wandb:
                 self._run.define_metric(f"{group}/*", step_metric=point.axis)
             self._log({point.axis: point.step, **point.values})
         if chapter.completions:
-            data = in_columns(chapter.completions)
-            self._log({"round": chapter.round, COMPLETIONS: wandb.Table(columns=list(COLUMNS), data=data)})
+            table = wandb.Table(columns=list(COLUMNS), data=chapter.table)
+            self._log({"round": chapter.round, COMPLETIONS: table})
 
     def close(self) -> None:
         """Wait until all is there. Raises TimeoutError."""
         self._run.finish()
+        time.sleep(max(self._begun + FOLDER_SECONDS - time.monotonic(), 0.0))
 
     def _log(self, row: dict[str, object]) -> None:
         self._run.log(row, step=self._rows)

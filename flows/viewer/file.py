@@ -7,11 +7,11 @@ import sys
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
-from importlib.metadata import version
 from pathlib import Path
 
 from flows.report.sql.runs import open_runs
+from flows.runtime.shell import shell_command
+from flows.viewer.documents.directory import directory
 from flows.viewer.documents.measures import analyses, measures
 from flows.viewer.documents.pairs import pairs
 from flows.viewer.documents.viewed import Json, ViewedRun, viewed_runs
@@ -77,7 +77,7 @@ def make_report(
 
     `say` is told how far it is, now and then.
     """
-    runs = viewed_runs(list(folders))
+    runs = viewed_runs(list(folders), in_file=True)
     packer = Packer(max_bytes=0)
     reports = [*(report for run in runs for report in analyses(run)), *reports]
     _pack_firsts(runs, reports, packer)
@@ -99,16 +99,6 @@ def _pack_firsts(runs: Sequence[ViewedRun], reports: Sequence[Json], packer: Pac
     packer.add("measures", measures(reports))
     if len(runs) > 1:
         packer.add("pairs", pairs(runs))
-
-
-def directory(runs: Sequence[ViewedRun], left_out: Sequence[str]) -> Json:
-    """What the page knows before it asks for anything."""
-    return {
-        "version": version("mopd"),
-        "made": f"{datetime.now(UTC):%Y-%m-%d %H:%M} UTC",
-        "runs": [{"id": run.id, "name": run.id, "address": run.folder.address} for run in runs],
-        "left_out": list(left_out),
-    }
 
 
 def check_target(out: Path) -> None:
@@ -138,7 +128,7 @@ def _pack_run(run: ViewedRun, packer: Packer, say: Say) -> list[str]:
         return []
     share = f"{kept.num_kept:,} of {kept.num_groups:,} groups are in the file"
     order = "of each round about as many, those with both outcomes first"
-    return [f"{run.id}: {share}, {order}; all: mopd view {run.folder.address}, or a higher --max-megabytes"]
+    return [f"{run.id}: {share}, {order}; all: {shell_command('view', run.place)}, or a higher --max-megabytes"]
 
 
 class _Progress:

@@ -50,16 +50,17 @@ def cache() -> str:
 def _problem(name: HubName, error: BaseException) -> str:
     from huggingface_hub import errors
 
-    chain = list(causes(error))
-    for cause in chain:
-        if isinstance(cause, OSError) and cause.errno in (errno.ENOSPC, errno.EDQUOT):
-            return f"no room is left in {cache()}; free some and start again, or set HF_HUB_CACHE to a roomier folder"
-    for cause in chain:
-        if isinstance(cause, errors.OfflineModeIsEnabled):
-            return f"is not (wholly) in {cache()}, and HF_HUB_OFFLINE forbids to load it; unset it once"
-        if isinstance(cause, errors.HfHubHTTPError):
-            return _answer(name, cause)
-    return _connection(chain)
+    cause = telling_cause(error)
+    if _is_full_disk(cause):
+        return f"no room is left in {cache()}; free some and start again, or set HF_HUB_CACHE to a roomier folder"
+    if isinstance(cause, errors.OfflineModeIsEnabled):
+        return f"is not (wholly) in {cache()}, and HF_HUB_OFFLINE forbids to load it; unset it once"
+    if isinstance(cause, errors.HfHubHTTPError):
+        return _answer(name, cause)
+    return (
+        f"could not be loaded from {endpoint()} ({reason(cause)}); mind the network (HF_ENDPOINT, proxies) and "
+        f"start again, it goes on with what is in {cache()}"
+    )
 
 
 def _answer(name: HubName, error: BaseException) -> str:
@@ -67,8 +68,7 @@ def _answer(name: HubName, error: BaseException) -> str:
     from huggingface_hub import errors, get_token
 
     page = f"{endpoint()}/{'datasets/' if name.kind == 'dataset' else ''}{name.repo}"
-    response = getattr(error, "response", None)
-    status = getattr(response, "status_code", None)
+    status = answered_status(error)
     if isinstance(error, errors.GatedRepoError):
         how = "with that account's token (HF_TOKEN)" if get_token() is None else "with the account of your token"
         return f"is gated: accept its terms at {page} {how}"
@@ -81,7 +81,7 @@ def _answer(name: HubName, error: BaseException) -> str:
         return f"the hub refuses your token; {TOKEN}"
     if status == 403:
         return f"your token may not read {page}; {TOKEN}"
-    return f"{endpoint()} answers {answered(response)}; try again later, what was loaded stays"
+    return f"{endpoint()} answers {answered(error)}; try again later, what was loaded stays"
 
 
 def _private() -> str:
@@ -90,16 +90,29 @@ def _private() -> str:
     return "give a token (HF_TOKEN, or `hf auth login`)" if get_token() is None else "give another token (HF_TOKEN)"
 
 
-def _connection(chain: list[BaseException]) -> str:
-    return (
-        f"could not be loaded from {endpoint()} ({reason(chain[-1])}); mind the network (HF_ENDPOINT, proxies) and "
-        f"start again, it goes on with what is in {cache()}"
-    )
+def answered(error: BaseException) -> str:
+    """The status that the hub answered, with its name."""
+    return f"{answered_status(error)} {getattr(getattr(error, 'response', None), 'reason_phrase', '')}".strip()
 
 
-def answered(response: object) -> str:
-    """The status of an answer, with its name."""
-    return f"{getattr(response, 'status_code', '')} {getattr(response, 'reason_phrase', '')}".strip()
+def answered_status(error: BaseException) -> int | None:
+    """Of an error that is an answer of the hub; None of another."""
+    status: int | None = getattr(getattr(error, "response", None), "status_code", None)
+    return status
+
+
+def telling_cause(error: BaseException) -> BaseException:
+    """Of an error and what it came from: a full disk, what forbids or answers, else the first cause of all."""
+    from huggingface_hub import errors
+
+    chain = list(causes(error))
+    full = [cause for cause in chain if _is_full_disk(cause)]
+    said = [cause for cause in chain if isinstance(cause, errors.OfflineModeIsEnabled | errors.HfHubHTTPError)]
+    return [*full, *said, chain[-1]][0]
+
+
+def _is_full_disk(error: BaseException) -> bool:
+    return isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT)
 
 
 def reason(error: BaseException) -> str:

@@ -27,6 +27,8 @@ StopStrings = Annotated[
 
 SHAPING = ("top_p", "top_k", "min_p", "repetition_penalty", "presence_penalty")
 """Settings that make what is sampled from another distribution than the model's at its temperature."""
+SAMPLING = ("temperature", *SHAPING, "stop", "stop_token_ids", "max_tokens")
+"""Settings that decide which replies an engine gives."""
 IMPORTANCE, RECOMPUTED = "train.importance", "recomputed"
 
 

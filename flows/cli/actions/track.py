@@ -11,7 +11,7 @@ from flows.folder.tracker_libraries import LIBRARIES, require_installed
 from flows.plan.conditions import settings_of
 from flows.runtime.exit_code import FAILURE
 from flows.runtime.worker import in_own_process
-from flows.trackers.beside import failure_text
+from flows.trackers.beside import SILENCE_SECONDS, failure_text
 from flows.trackers.send import send_missing
 from mopd.errors import InputError
 from mopd.settings.report import TrackerName
@@ -52,7 +52,7 @@ def _is_tracker(name: str) -> TypeGuard[TrackerName]:
 def _track(folder: RunFolder, name: TrackerName) -> bool:
     """Whether that went well; says so."""
     try:
-        count = in_own_process(send_missing, folder.store, name)
+        count = in_own_process(send_missing, folder.store, name, silence_seconds=SILENCE_SECONDS)
     except (InputError, StorageError):
         raise
     except Exception as error:  # of a library, which may raise anything

@@ -8,14 +8,12 @@ from typing import Any
 from flows.plan.conditions import settings_of
 from mopd.errors import InputError
 from mopd.settings import Settings, override_tree, parse_settings
-from mopd.settings.sampling import SHAPING
+from mopd.settings.sampling import SAMPLING
 from mopd.settings.tree import get_value, set_value
 from storage.runs import RunFolder
 
 K, GREEDY = "evaluate.num_samples", "evaluate.temperature"
-SAMPLING = ("temperature", *SHAPING, "stop", "stop_token_ids", "max_tokens")
-"""Of `generate`; but temperature 0, which generation does not know, is kept as evaluation's."""
-KEPT = (
+KEPT = (  # temperature 0, which generation does not know, is kept as evaluation's
     *("seed", "prompts_per_shard", "shard_retries", "model.precision", "model.allow_pickled_weights"),
     *("model.chat_template", "model.chat_template_kwargs", "model.system_prompt"),
     *(f"generate.{name}" for name in SAMPLING),

@@ -48,9 +48,10 @@ def base_model(folder: RunFolder, settings: Settings) -> BaseModel:
 
 
 def _made_model(path: str) -> BaseModel:
-    made = BUILDERS[path]
-    what = f"{code(made.origin)} ({code(path)}: {made.what})" if made.origin else f"{code(path)} ({made.what})"
-    return BaseModel(what, made.origin, license=License(made.license) if made.license else None)
+    builder = BUILDERS[path]
+    origin, license = builder.origin, builder.license
+    what = f"{code(origin)} ({code(path)}: {builder.what})" if origin else f"{code(path)} ({builder.what})"
+    return BaseModel(what, origin, license=License(license) if license else None)
 
 
 def _hub_license(name: HubName) -> License | None:

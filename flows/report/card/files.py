@@ -8,7 +8,6 @@ from typing import Any
 from huggingface_hub import EvalResult, ModelCard, ModelCardData
 
 from flows.folder.commits import commits_of
-from flows.plan.run import DIGESTS
 from flows.report.card.base_model import CARD_FILE
 from flows.report.card.license import UNKNOWN
 from flows.report.card.markdown import one_line
@@ -87,7 +86,7 @@ def dataset_names(source: CardSource) -> list[HubName]:
 
 def eval_results(source: CardSource) -> list[EvalResult]:
     """The policy's own held-out numbers, in percent; none where it was not evaluated."""
-    entry, tasks = source.own_evaluation, source.settings.tasks
+    entry, tasks = source.own_evaluation, source.evaluated_by.tasks
     if entry is None:
         return []
     heldout = tasks.heldout or "" if isinstance(tasks, FileTasks) else "numbers"
@@ -113,7 +112,6 @@ def _card(data: ModelCardData, text: str) -> str:
 
 def _details(source: CardSource) -> str:
     document = source.folder.document
-    digests = {name: document.get(name) for name in DIGESTS}
     details: dict[str, Any] = {
         "run": source.folder.run_id,
         "policy": source.version,
@@ -123,7 +121,7 @@ def _details(source: CardSource) -> str:
         "rollouts": source.num_rollouts,
         "evaluations": [{name: entry[name] for name in MEASURED} for entry in source.evaluations],
         "guards": source.breaches,
-        **digests,
+        **source.digests,
         "hub": dict(commits_of(source.folder)),
         "versions": document["versions"],
         "code_revision": document["code_revision"],

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
+from typing import Any
 
 from flows.folder.commits import commits_of, pinned
 from flows.folder.named_models import models_by_setting
@@ -18,11 +19,18 @@ from storage.runs import RunFolder
 OF_THE_MACHINE = ("place", "store", "report")
 """Groups of settings that say where a run is and where it is told of, and decide nothing of it."""
 
+WORD = re.compile(r"[A-Za-z]\w*")
+LEFT_OUT = "…"
+
 
 def published_settings(folder: RunFolder, settings: Settings) -> Settings:
-    """The settings with the last part of each path alone, and without those of the machine."""
+    """The settings with the last part of each path alone, and without those of the machine.
+
+    Texts among the arguments of an engine are told where they are words.
+    """
     settings = pinned(settings, commits_of(folder))
     tree = settings.model_dump(mode="json", exclude=set(OF_THE_MACHINE))
+    set_value(tree, "generate.engine_arguments", _without_places(settings.generate.engine_arguments))
     for name, path in models_by_setting(settings).items():
         set_value(tree, name, _last_part(path) if _is_folder(path) else path)
     if isinstance(settings.tasks, FileTasks):
@@ -43,6 +51,15 @@ def _published_source(source: str) -> str:
         return source
     folder, mark, split = source.rpartition("#")
     return f"{_last_part(folder)}#{split}" if mark else _last_part(source)
+
+
+def _without_places(value: Any) -> Any:
+    """Arguments of an engine whose texts may be paths and addresses, under whatever name: of these, words alone."""
+    if isinstance(value, dict):
+        return {name: _without_places(part) for name, part in value.items()}
+    if isinstance(value, list):
+        return [_without_places(part) for part in value]
+    return LEFT_OUT if isinstance(value, str) and not WORD.fullmatch(value) else value
 
 
 def _last_part(path: str) -> str:

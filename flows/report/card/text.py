@@ -80,34 +80,40 @@ def _method(settings: Settings) -> str:
 
 def _results(source: CardSource) -> str:
     if not source.evaluations:
-        return "None: no policy of the run was evaluated."
+        return "None: this policy was not evaluated."
     table = evaluation_table(source.evaluations)
     columns = [column for column in table.columns if column.key not in ("seconds", "best")]
     names: dict[Value, str] = {0: "0, the base model", source.version: f"{source.version}, this model"}
     rows: list[Row] = [{**row, "policy": names.get(row["policy"]) or row["policy"]} for row in table.rows]
-    sampling = source.settings.evaluation_sampling
-    absent = "" if source.own_evaluation else " This policy was not evaluated."
+    sampling = source.evaluated_by.evaluation_sampling
+    notes = "" if source.own_evaluation else " This policy was not evaluated."
+    if source.num_other_evaluations:
+        notes += " Policies that were evaluated under other settings, or on other tasks, are left out."
     return (
         f"On {_heldout(source)}, with 95 % intervals over prompts, sampled with "
-        f"{describe_sampling(sampling)}, {sampling.max_tokens:,} tokens at most.{absent}\n\n"
+        f"{code(describe_sampling(sampling))}, {sampling.max_tokens:,} tokens at most.{notes}\n\n"
         f"{replace(table, columns=columns, rows=rows, title='').markdown()}"
     )
 
 
 def _heldout(source: CardSource) -> str:
-    tasks = source.settings.tasks
+    tasks = source.evaluated_by.tasks
     if isinstance(tasks, FileTasks) and tasks.overlap == "allow":
         return "held-out tasks, of which some may have been trained on too (`tasks.overlap: allow`)"
+    if not source.is_heldout:
+        return "held-out tasks, of which some may be among the other tasks that earlier rounds were trained on"
     return "tasks that no policy was trained on"
 
 
 def _training(source: CardSource) -> str:
     settings = source.settings
+    since = f", those from {source.settings_since} on" if source.settings_since else ""
     lines = [
         f"Base model: {source.base.what}.",
         f"Tasks: {_tasks(source)}.",
-        f"Rounds: {source.version}, of {settings.generate.num_prompts} prompts with {settings.generate.num_samples} "
-        f"rollouts each; {source.num_rollouts:,} rollouts were sampled for this policy and those before it.",
+        f"Rounds: {source.version}{since}, of {settings.generate.num_prompts} prompts with "
+        f"{settings.generate.num_samples} rollouts each; "
+        f"{source.num_rollouts:,} rollouts were sampled for this policy and those before it.",
         f"Objective: {code(settings.train.objective.kind)}. {_meaning(settings.train.objective)}",
     ]
     if isinstance(settings.train.objective, DistillObjective):
@@ -117,6 +123,8 @@ def _training(source: CardSource) -> str:
             f"What it is shown: {_choice(condition.variant, 'condition.variant')}, rendered as {condition.rendering}. "
             f"{_meaning(condition.variant)}",
         ]
+        if source.chosen_context:
+            lines.append(f"What was chosen for the last round: {code(source.chosen_context)}.")
     if source.settings_since:
         lines.append(f"Rounds before {source.settings_since} followed other settings than those of this card.")
     if source.has_adapter:
@@ -129,8 +137,9 @@ def _training(source: CardSource) -> str:
 
 
 def _tasks(source: CardSource) -> str:
-    tasks, document = source.settings.tasks, source.folder.document
-    counts = f"{document['num_train']} to train on, {document['num_heldout']} held out"
+    tasks, counts = source.settings.tasks, f"{source.digests['num_heldout']} held out"
+    if source.num_train is not None:
+        counts = f"{source.num_train} to train on, {counts}"
     if not isinstance(tasks, FileTasks):
         return f"generated questions about numbers ({', '.join(map(code, tasks.questions))}), {counts}"
     sources = [code(source.removeprefix(DATASET_PREFIX)) for source in (tasks.train, tasks.heldout) if source]
@@ -149,7 +158,7 @@ def _settings(source: CardSource) -> str:
 
 
 def _provenance(source: CardSource) -> str:
-    document, policy = source.folder.document, source.policy
+    document, policy, digests = source.folder.document, source.policy, source.digests
     weights = {
         name: entry["sha256"] for name, entry in policy.files.items() if is_weights(name) and not is_removable(name)
     }
@@ -157,7 +166,7 @@ def _provenance(source: CardSource) -> str:
     lines = [
         f"Policy: key {code(policy.key)}, which hashes all that decides its content; sha256 {code(policy.sha256)}.",
         *(f"{code(name)}: sha256 {code(sha256)}." for name, sha256 in weights.items()),
-        f"Base model: digest {code(document['model_digest'])}; tasks: digest {code(document['tasks_digest'])}.",
+        f"Base model: digest {code(digests['model_digest'])}; tasks: digest {code(digests['tasks_digest'])}.",
         f"Code: {code(document['code_revision'])}; {code(versions)}.",
     ]
     return bullets(lines)

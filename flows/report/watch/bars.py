@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import Any
 
 from flows.report.last_errors import errors_text
-from flows.report.status.guards import stopped_text
 from flows.report.status.text import rounds_text
 from flows.report.text import Cell, text_table
 from flows.report.watch.look import Look
@@ -28,16 +27,7 @@ def screen(look: Look) -> str:
 def head_line(look: Look) -> str:
     """The run and who holds it."""
     status = look.status
-    return f"{status['run']}: {state_of(look)}; {status['model']}, {status['variant']} contexts"
-
-
-def state_of(look: Look) -> str:
-    """In words."""
-    if look.finished:
-        return "finished"
-    if look.holder.held:
-        return f"run by {look.holder.text}"
-    return f"not finished, {stopped_text(look.status['guards']) or 'and nobody runs it'}"
+    return f"{status['run']}: {look.state.text}; {status['model']}, {status['variant']} contexts"
 
 
 def parts_of(look: Look) -> dict[tuple[int, str], float]:

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from flows.report.last_errors import error_line
-from flows.report.watch.bars import head_line, parts_of, state_of
+from flows.report.watch.bars import head_line, parts_of
 from flows.report.watch.look import Look
 from flows.report.watch.time_left import time_left
 from flows.runtime.console import clock
@@ -22,8 +22,8 @@ def changes(before: Look | None, now: Look) -> Iterator[str]:
     for error in reversed(now.status["errors"]):
         if error not in known:
             yield error_line(error)
-    if before is not None and state_of(before) != state_of(now):
-        yield f"{now.status['run']}: {state_of(now)}"
+    if before is not None and before.state != now.state:
+        yield f"{now.status['run']}: {now.state.text}"
 
 
 def _stages(before: Look, now: Look) -> Iterator[str]:

@@ -4,13 +4,21 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal, NamedTuple
 
 from flows.folder.progress_file import read_progress
+from flows.report.status.guards import stopped_text
 from flows.report.status.state import StatusReader
 from storage.runs import RunFolder
 from storage.stores import lease
 from storage.stores.base import Holder, Store
+
+
+class State(NamedTuple):
+    """How a run ended, or that it goes on."""
+
+    kind: Literal["finished", "stopped", "running", "unfinished"]
+    text: str
 
 
 @dataclass(frozen=True)
@@ -27,6 +35,17 @@ class Look:
     def finished(self) -> bool:
         """Whether nothing is left to do."""
         return bool(self.status["finished"])
+
+    @property
+    def state(self) -> State:
+        """Its end comes before who holds it: what ended is held for a while yet, also by who only looks into it."""
+        if self.finished:
+            return State("finished", "finished")
+        if stopped := stopped_text(self.status["guards"]):
+            return State("stopped", f"not finished, {stopped}")
+        if self.holder.held:
+            return State("running", f"run by {self.holder.text}")
+        return State("unfinished", "not finished, and nobody runs it")
 
 
 class Looker:

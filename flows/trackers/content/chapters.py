@@ -25,6 +25,8 @@ class Outline:
     """A chapter that can be read."""
 
     name: str
+    source: str
+    """What it is read from, as `planned_sources` has it."""
     read: Callable[[], Chapter]
 
 
@@ -55,18 +57,20 @@ def _hash_keys(shards: Iterable[Shard]) -> str:
 def outlines(folder: RunFolder) -> Iterator[Outline]:
     """The chapters of which all is there."""
     plan, status = RunPlan.of(folder), run_status(folder)
+    sources = planned_sources(plan)
     evaluations = {entry["policy"]: entry for entry in status["evaluations"] if entry["mean_at_k"] is not None}
     for version in range(plan.settings.rounds + 1):
         if version in evaluations:
             name = f"evaluation {version}"
-            yield Outline(name, partial(_evaluation, name, evaluations[version]))
+            yield Outline(name, sources[name], partial(_evaluation, name, evaluations[version]))
         for shard in needed_guards(plan, folder, version):
             if (manifest := shard.find(folder)) is not None:
                 name = f"{_ASKED[shard.shard]} {version}"
-                yield Outline(name, partial(_guards, name, folder, manifest))
+                yield Outline(name, sources[name], partial(_guards, name, folder, manifest))
         if version < len(plan.rounds) and status["rounds"][version]["finished"]:
-            name, num_completions = f"round {version}", plan.settings.report.completions
-            yield Outline(name, partial(_round, name, folder, status["rounds"][version], num_completions))
+            name, entry = f"round {version}", status["rounds"][version]
+            read = partial(_round, name, folder, entry, plan.settings.report.completions)
+            yield Outline(name, sources[name], read)
 
 
 def _evaluation(name: str, entry: dict[str, Any]) -> Chapter:

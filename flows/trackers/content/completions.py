@@ -8,23 +8,19 @@ from flows.trackers.tracker import Row
 from storage.runs import RunFolder
 from storage.sql.catalog import query
 
-COLUMNS = ("round", "prompt_id", "sample", "prompt", "reply", "context", "success", "reward", "feedback", "error")
-"""Of the table, in this order."""
 LONGEST = 10_000
 """Characters of a text; the run has the rest."""
 _SQL = """
+WITH chosen AS (
+    SELECT round, prompt_id, sample FROM rollouts WHERE round = $round ORDER BY sample, prompt_id LIMIT $limit
+)
 SELECT
     round, prompt_id, sample, prompt, text AS reply, teacher_messages AS context, success, reward, feedback, error
 FROM episodes
+SEMI JOIN chosen USING (round, prompt_id, sample)
 WHERE round = $round
 ORDER BY sample, prompt_id
-LIMIT $limit
 """
-
-
-def in_columns(completions: list[Row]) -> list[list[Any]]:
-    """The values of each row, in the order of COLUMNS."""
-    return [[row[name] for name in COLUMNS] for row in completions]
 
 
 def read_completions(folder: RunFolder, round: int, limit: int) -> list[Row]:

@@ -17,9 +17,10 @@ from collections.abc import Iterator, Mapping, Sequence
 from itertools import groupby
 from operator import itemgetter
 
+from flows.report.asked import asked_messages
 from flows.viewer.documents.paging import one_of
 from flows.viewer.documents.viewed import Json, ViewedRun
-from mopd.models.chat_template import with_system_prompt
+from mopd.settings import Settings
 
 _QUERIES = {
     "prompts": "SELECT prompt_id, dataset, verifier, answer, messages FROM prompts WHERE {where}",
@@ -53,15 +54,15 @@ def group_documents(run: ViewedRun, round: int, prompts: Sequence[str]) -> Itera
     where = {"where": f"round = $round AND {condition}", "prompts": condition}
     asked = {name: run.ask(sql.format_map(where), round=round, **values) for name, sql in _QUERIES.items()}
     groups = {name: _by_prompt(rows) for name, rows in asked.items()}
-    system = run.settings(round).model.system_prompt
+    settings = run.settings(round)
     for prompt in prompts:
         if prompt in groups["rollouts"]:
             rows = {name: by_prompt.get(prompt, []) for name, by_prompt in groups.items()}
-            yield prompt, make_group(round, prompt, rows, system)
+            yield prompt, make_group(round, prompt, rows, settings)
 
 
-def make_group(round: int, prompt_id: str, rows: Rows, system: str | None) -> Json:
-    """A group of its rows; `system`: the system prompt of the round. A prompt whose row is lost has no messages."""
+def make_group(round: int, prompt_id: str, rows: Rows, settings: Settings) -> Json:
+    """A group of its rows; `settings`: those of the round. A prompt whose row is lost has no messages."""
     prompt: Json = next(iter(rows["prompts"]), {"dataset": None, "verifier": None, "answer": None, "messages": []})
     neighbours: Json = next(iter(rows["neighbours"]), {"previous": None, "next": None})
     verdicts = {row["sample"]: _without(row, "prompt_id", "sample") for row in rows["verdicts"]}
@@ -70,7 +71,7 @@ def make_group(round: int, prompt_id: str, rows: Rows, system: str | None) -> Js
         "prompt_id": prompt_id,
         **{name: neighbours[name] for name in ("previous", "next")},
         **{name: prompt[name] for name in ("dataset", "verifier", "answer")},
-        "messages": with_system_prompt(prompt["messages"], system),
+        "messages": asked_messages(prompt["messages"], settings),
         "rollouts": [
             {**_without(row, "prompt_id"), "verdict": verdicts.get(row["sample"])} for row in rows["rollouts"]
         ],

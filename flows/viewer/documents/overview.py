@@ -4,17 +4,17 @@ from __future__ import annotations
 
 from typing import Any
 
+from flows.report.card.published import OF_THE_MACHINE
 from flows.report.last_errors import error_line
 from flows.report.redone import redone_text
-from flows.report.status.guards import stopped_text
 from flows.report.table import Column, Table
-from flows.report.watch.bars import state_of
 from flows.runtime.console import clock
 from flows.viewer.documents.parts.curve import curve_document
 from flows.viewer.documents.parts.curves import run_curves
 from flows.viewer.documents.parts.headline import headline
 from flows.viewer.documents.parts.settings import settings_document
 from flows.viewer.documents.parts.stage_times import stage_seconds, stage_times
+from flows.viewer.documents.parts.state import state
 from flows.viewer.documents.viewed import Json, ViewedRun
 from storage.sql.named import find_query
 
@@ -41,36 +41,29 @@ def overview(run: ViewedRun) -> Json:
         "notes": notes(run),
         "curves": [*curves, stage_times(run)],
         "guards": guards(run),
-        "errors": [error_line(error) for error in run.status["errors"]] if run.status else [],
-        "settings": settings_document(run.last_settings) if run.last_settings else None,
+        "errors": [run.without_places(error_line(error)) for error in run.status["errors"]] if run.status else [],
+        "settings": _settings(run),
         "problems": run.problems,
     }
 
 
-def state(run: ViewedRun) -> Json:
-    """How it ended, or that it goes on; in words, and as one word for its colour."""
-    if run.look is None:
-        why = "its state can't be read" if run.is_planned else "not made by mopd run: it has no plan"
-        return {"kind": "unknown", "text": why}
-    if run.look.finished:
-        return {"kind": "finished", "text": "finished"}
-    stopped = stopped_text(run.look.status["guards"])
-    kind = "running" if run.look.holder.held else "stopped" if stopped else "unfinished"
-    return {"kind": kind, "text": state_of(run.look)}
+def _settings(run: ViewedRun) -> Json | None:
+    if run.shown_settings is None:
+        return None
+    return settings_document(run.shown_settings, without=OF_THE_MACHINE if run.in_file else ())
 
 
 def facts(run: ViewedRun) -> list[tuple[str, str]]:
     """What was run, when, how long and where, by name."""
     document: dict[str, Any] = run.folder.document
     named: dict[str, Any] = {"config": document.get("config")}
-    if run.last_settings:
-        settings = run.last_settings
+    if settings := run.shown_settings:
         named |= {"model": settings.model.path, "objective": settings.train.objective.kind}
         named |= {"contexts": f"{settings.condition.variant.kind}, teacher {settings.train.teacher.kind}"}
         named |= {"rounds": f"{_rounds_done(run)} of {settings.rounds}"}
         named |= {"a round": f"{settings.generate.num_prompts} prompts × {settings.generate.num_samples} replies"}
         named |= {"seed": settings.seed}
-    named |= _times(run) | {"where": run.folder.address, "hosts": ", ".join(_hosts(run))}
+    named |= _times(run) | {"where": None if run.in_file else run.folder.address, "hosts": ", ".join(_hosts(run))}
     named |= {"made by": ", ".join(f"{name} {version}" for name, version in document.get("versions", {}).items())}
     return [(name, str(value)) for name, value in named.items() if value not in (None, "")]
 
@@ -82,7 +75,7 @@ def notes(run: ViewedRun) -> list[str]:
     lines = [redone_text(entry) for entry in run.status["redone"]]
     if lineage := run.status["lineage"]:
         origin = f"forked from {lineage['path']} at round {lineage['round']} with {', '.join(lineage['set'])}"
-        return [origin, *lines]
+        return [run.without_places(origin), *lines]
     return lines
 
 

@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 
 from flows.report.table import Table
-from flows.viewer.documents.overview import facts, state
+from flows.viewer.documents.overview import facts
 from flows.viewer.documents.parts.curve import Curve, curve_document
 from flows.viewer.documents.parts.curves import run_curves
 from flows.viewer.documents.parts.headline import evaluated_policies, mean_text
 from flows.viewer.documents.parts.settings import settings_that_differ
 from flows.viewer.documents.parts.shared_prompts import Asked, heldout, shared_prompts, trained
+from flows.viewer.documents.parts.state import state
 from flows.viewer.documents.viewed import Json, ViewedRun
 from mopd.measures.comparison import paired_difference
 
@@ -22,7 +23,7 @@ def pairs(runs: Sequence[ViewedRun]) -> Json | None:
         return None
     asked = {run.id: heldout(run) for run in runs}
     prompts = {"heldout": shared_prompts(asked), "trained": shared_prompts({run.id: trained(run) for run in runs})}
-    settings = {run.id: run.last_settings for run in runs if run.last_settings}
+    settings = {run.id: run.shown_settings for run in runs if run.shown_settings}
     return {
         "runs": [{"id": run.id, "state": state(run), "facts": facts(run)} for run in runs],
         "apart": "" if any(part["num"] for part in prompts.values()) else _why_apart(runs),

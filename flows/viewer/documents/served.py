@@ -14,6 +14,7 @@ from flows.viewer.documents.prompts import prompt_filters, prompts_page
 from flows.viewer.documents.rollouts.rollout import rollout_document
 from flows.viewer.documents.rollouts.table import rollouts, rounds
 from flows.viewer.documents.rollouts.vocabulary import vocabulary
+from flows.viewer.documents.row import run_row
 from flows.viewer.documents.viewed import Json, ViewedRun
 from mopd.errors import InputError
 
@@ -41,6 +42,7 @@ class Served:
 
 SERVED: Mapping[str, Served] = {
     "overview": Served(overview, is_kept=True),
+    "row": Served(run_row, is_kept=True),
     "prompt_filters": Served(prompt_filters),
     "group": Served(group_document, {"round": int, "prompt": str}),
     "rollout": Served(rollout_document, {"round": int, "prompt": str, "sample": int}),

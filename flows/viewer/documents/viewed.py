@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import Any
 
 from flows.plan.conditions import settings_of
 from flows.plan.run import DIGESTS
+from flows.report.card.published import published_settings
 from flows.report.sql.knowledge import KNOWLEDGE, find_tokenizer, settings_by_round, token_texts
 from flows.report.watch.look import Look, Looker
 from flows.viewer.documents.made_once import MadeOnce
@@ -18,6 +21,7 @@ from storage.manifests import Manifest
 from storage.runs import RunFolder
 from storage.sql.catalog import NONE_KEPT, Catalog
 from storage.sql.tables import find_current
+from storage.stores.base import Holder
 
 Json = dict[str, Any]
 _OF_THE_MODEL = ("vocabulary", "tokenizer")
@@ -34,9 +38,13 @@ class ViewedRun:
     id: str
     """In addresses: unlike any other run's of the page."""
     problems: list[str] = field(default_factory=list)
-    """A line for each damaged shard that an answer had to leave out."""
+    """A line for whatever an answer had to leave out."""
     memory_gigabytes: float | None = None
     """That what it is asked may take together; None: as DuckDB has it."""
+    in_file: bool = False
+    """Whether it is shown in a file, which may be sent on: then nothing names a place of this machine."""
+    holder: Holder | None = None
+    """Who holds it, where somebody has watched that; None: one look has to do."""
     _shards: dict[tuple[str, int], list[Manifest]] = field(default_factory=dict, repr=False)
 
     def ask(self, sql: str, *, kept: Mapping[str, str] = NONE_KEPT, **parameters: Any) -> list[Json]:
@@ -45,14 +53,33 @@ class ViewedRun:
         `kept`: queries that are asked once, and whose answers it reads as tables, `kept.NAME`.
         """
         result = self.catalog.ask(sql, parameters, kept=kept)
-        self.problems += [line for line in result.excluded if line not in self.problems]
+        self.leave_out(*result.excluded)
         return [dict(zip(result.columns, row)) for row in result.rows]
 
-    def later(self, folder: RunFolder) -> ViewedRun:
+    def later(self, folder: RunFolder, holder: Holder) -> ViewedRun:
         """The run as it is now, which has the tokenizer that it had, if any: a model may be loaded meanwhile."""
-        run = ViewedRun(folder, self.id, memory_gigabytes=self.memory_gigabytes)
+        run = ViewedRun(folder, self.id, memory_gigabytes=self.memory_gigabytes, holder=holder)
         run.__dict__ |= {name: self.__dict__[name] for name in _OF_THE_MODEL if self.__dict__.get(name)}
         return run
+
+    @property
+    def place(self) -> str:
+        """What commands call it by."""
+        return self.id if self.in_file else self.folder.address
+
+    def without_places(self, text: str) -> str:
+        """A text; in a file with the run, and those that it was forked from, by their names."""
+        for address, name in self._names.items() if self.in_file else ():
+            text = text.replace(address, name)
+        return text
+
+    @MadeOnce
+    def _names(self) -> dict[str, str]:
+        """By address, longer ones first; what else lies beside the run is called by its own name there."""
+        lineage, around = self.folder.lineage, self.folder.address.removesuffix(self.folder.name)
+        forked_from = [lineage, *lineage["homes"].values()] if lineage else []
+        names = {self.folder.address: self.id, **{run["path"]: run["run_id"] for run in forked_from}}
+        return {**dict(sorted(names.items(), key=lambda item: -len(item[0]))), around: ""}
 
     @property
     def is_planned(self) -> bool:
@@ -69,15 +96,22 @@ class ViewedRun:
             return None
 
     @MadeOnce
+    def shown_settings(self) -> Settings | None:
+        """The same as a reader may see them."""
+        settings = self.last_settings
+        return published_settings(self.folder, settings) if settings and self.in_file else settings
+
+    @MadeOnce
     def look(self) -> Look | None:
         """What `mopd status` says of it now, and who holds it; None where that can't be read, which is a problem."""
         if not self.is_planned:
             return None
         try:
-            return Looker(self.folder).look()
+            look = Looker(self.folder).look()
         except (InputError, StorageError) as error:
             self.leave_out(str(error))
             return None
+        return look if self.holder is None else replace(look, holder=self.holder)
 
     @property
     def status(self) -> Json | None:
@@ -116,12 +150,22 @@ class ViewedRun:
         return self._shards[table, round]
 
     def leave_out(self, *lines: str) -> None:
-        """Tell of shards that can't be read."""
-        self.problems += [line for line in lines if line not in self.problems]
+        """Tell of what can't be read."""
+        shown = map(self.without_places, lines)
+        self.problems += [line for line in shown if line not in self.problems]
 
 
-def viewed_runs(folders: list[RunFolder]) -> list[ViewedRun]:
+def viewed_runs(folders: Sequence[RunFolder], *, in_file: bool = False) -> list[ViewedRun]:
     """The runs under names that tell them apart."""
     from storage.sql.database import told_apart
 
-    return [ViewedRun(folder, told.run_id) for folder, told in zip(folders, told_apart(folders))]
+    names = [told.run_id for told in told_apart(folders)]
+    shown = _without_common_folders(names) if in_file else names
+    return [ViewedRun(folder, name, in_file=in_file) for folder, name in zip(folders, shown)]
+
+
+def _without_common_folders(names: Sequence[str]) -> list[str]:
+    """Of those that are paths what they don't have in common: `a/run` and `b/run` of `/home/me/a/run` and `…/b/run`."""
+    paths = [name for name in names if Path(name).is_absolute()]
+    common = os.path.commonpath(map(os.path.dirname, paths)) if paths else ""
+    return [os.path.relpath(name, common) if name in paths else name for name in names]

@@ -12,7 +12,7 @@ from flows.viewer.page.libraries import libraries, notices
 
 APP = files("flows.viewer.page") / "app"
 SCRIPTS = (
-    *("dom", "text", "theme", "source", "served", "router", "chart", "table", "keys", "numbers"),
+    *("dom", "text", "theme", "source", "served", "router", "chart", "table", "keys", "numbers", "outcomes", "peers"),
     *("runs", "overview"),
     *("pass_rates", "prompts", "heat", "group", "graph", "replies"),
     *("walk", "tokens", "token_panel", "teacher", "rollout", "rollouts"),

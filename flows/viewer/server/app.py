@@ -31,7 +31,6 @@ from flows.viewer.page.html import page
 from flows.viewer.server.guard import ICON, PAGE, Guard
 from flows.viewer.server.live import RunGone
 from flows.viewer.server.queries import Question, answer, query_list, table_list
-from flows.viewer.server.row import run_row
 from flows.viewer.server.runs import ServedRuns
 from mopd.errors import InputError
 from storage.errors import StorageError
@@ -92,8 +91,6 @@ class Pages:
         live = self._runs.find(request.path_params["run"])
         run, moment = live.view()
         name = request.path_params["name"]
-        if name == "row":
-            return _json(run_row(run, is_held=live.is_held), moment)
         if name in live.kept:
             return _json(*live.kept[name].ask(run, moment))
         if name in PAGES:

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from flows.report.watch.look import HolderWatch
 from storage.manifests import TABLES, Manifest, round_of
 from storage.runs import RUN_FILE
-from storage.stores.base import Entry, Store
+from storage.stores.base import Entry, Holder, Store
 
 
 @dataclass(frozen=True)
@@ -20,8 +20,8 @@ class Sight:
     """Its `run.json`; None where the run is gone."""
     manifests: Mapping[str, str]
     """Their names, with what tells that a name has got another file."""
-    is_held: bool
-    """Whether a process is at work on it."""
+    holder: Holder
+    """Who is at work on it, without the beats that say so."""
 
 
 class Watch:
@@ -37,7 +37,7 @@ class Watch:
         for table in TABLES:
             listed = self._store.list_names(f"{table}/")
             names |= {name: said for name, said in listed.items() if round_of(name) is not None}
-        return Sight(self._store.stat(RUN_FILE), names, self._holding.look().held)
+        return Sight(self._store.stat(RUN_FILE), names, replace(self._holding.look(), beat=""))
 
     def count(self, before: Sight, now: Sight) -> Counter[str]:
         """Rows of each table that came between two looks."""

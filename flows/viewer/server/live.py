@@ -55,11 +55,6 @@ class LiveRun:
         """The number of the last one, from 0 on."""
         return self._now[1]
 
-    @property
-    def is_held(self) -> bool:
-        """Whether a process is at work on it."""
-        return self._sight is not None and self._sight.is_held
-
     def view(self) -> tuple[ViewedRun, int]:
         """The run to ask, and the moment's number. Raises RunGone."""
         now = time.monotonic()
@@ -98,7 +93,7 @@ class LiveRun:
             return
         if sight.document is not None:
             came = Counter[str]() if before is None else self._watch.count(before, sight)
-            viewed = self.viewed.later(RunFolder.open(self.viewed.folder.store))
+            viewed = self.viewed.later(RunFolder.open(self.viewed.folder.store), sight.holder)
             self._came.append(self._came[-1] + came)
             self._now = (viewed, len(self._came) - 1)
             if before is None and len(sight.manifests) > BIG:

@@ -8,9 +8,9 @@ import traceback
 from collections.abc import Callable, Sequence
 
 from flows.report.sql.runs import open_runs
+from flows.viewer.documents.directory import directory
 from flows.viewer.documents.measures import analyses
-from flows.viewer.documents.viewed import Json, ViewedRun, viewed_runs
-from flows.viewer.file import directory
+from flows.viewer.documents.viewed import Json, viewed_runs
 from flows.viewer.server.live import LiveRun, RunGone
 from flows.viewer.words import split_words
 from mopd.errors import InputError
@@ -64,7 +64,7 @@ class ServedRuns:
 
     def reports(self) -> list[Json]:
         """What was measured of the runs, and lies in them, then what the words name."""
-        return [*(report for live in self.all() for report in _analyses(live.viewed)), *self._reports]
+        return [*(report for live in self.all() for report in analyses(live.viewed)), *self._reports]
 
     def left_out(self) -> list[str]:
         """A line for each shard that answers had to leave out, and one where the runs can no longer be listed."""
@@ -129,12 +129,3 @@ def _is_gone(folder: RunFolder) -> bool:
         return not is_run(folder.store)
     except (StorageError, OSError):
         return False
-
-
-def _analyses(run: ViewedRun) -> list[Json]:
-    """Those that can be read: of others, the run's problems say why."""
-    try:
-        return analyses(run)
-    except (InputError, OSError) as error:
-        run.leave_out(str(error))
-        return []

@@ -12,6 +12,7 @@ from flows.folder.open import hold_run
 from storage.errors import StorageError
 from storage.runs import RunFolder
 from tests.flows.plan.test_plan import run_of
+from tests.flows.trackers import sending_jobs as jobs
 
 
 @pytest.fixture
@@ -23,7 +24,7 @@ def answers(monkeypatch: pytest.MonkeyPatch, *results: int | Exception) -> list[
     """What the trackers say, one after the other; the list gets their names."""
     asked: list[str] = []
 
-    def send(job: object, store: object, name: str) -> int:
+    def send(job: object, store: object, name: str, *, silence_seconds: float) -> int:
         result = results[len(asked)]
         asked.append(name)
         if isinstance(result, Exception):
@@ -58,6 +59,15 @@ def test_one_that_is_away_does_not_keep_the_others_from_it(
     assert asked == ["wandb", "mlflow"]
     shown = capsys.readouterr()
     assert (shown.out, shown.err) == ("mlflow: 3 parts sent\n", "mopd: tracker wandb: ConnectionError: refused\n")
+
+
+def test_one_that_hangs_is_given_up(
+    run: RunFolder, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(track, "send_missing", jobs.hang)
+    monkeypatch.setattr(track, "SILENCE_SECONDS", 1.0)
+    assert main(["track", run.address, "--to", "tensorboard"]) == 1
+    assert capsys.readouterr().err == "mopd: tracker tensorboard: its process ended, or did nothing for 60 s\n"
 
 
 def test_bad_input_is_one_line(

@@ -7,7 +7,19 @@ import signal
 import time
 from typing import Any
 
+from flows.runtime.messages import Report
+from flows.trackers.send import send_missing
+from mopd.settings.report import TrackerName
 from storage.stores.base import Store
+
+URL = "http://127.0.0.1:9"
+NOBODY = {
+    "WANDB_BASE_URL": URL,
+    "WANDB_API_KEY": f"local-{'0' * 40}",
+    "WANDB_MODE": "online",
+    "TRACKIO_SERVER_URL": f"{URL}?write_token=none",
+    "MLFLOW_TRACKING_URI": URL,
+}
 
 
 def send(_: None, report: Any, store: Store, name: str) -> int:
@@ -29,6 +41,12 @@ def die(_: None, report: Any, store: Store, name: str) -> int:
     _note(store, name)
     os.kill(os.getpid(), signal.SIGKILL)
     return 0
+
+
+def send_to_nobody(_: None, report: Report, store: Store, name: TrackerName) -> int:
+    """By the tracker's own library, to a port where nobody listens."""
+    os.environ |= NOBODY
+    return send_missing(None, report, store, name)
 
 
 def _note(store: Store, name: str) -> int:

@@ -12,6 +12,7 @@ from typing import Any, get_args
 import pytest
 
 from flows.runtime.messages import silent
+from flows.trackers import send
 from flows.trackers.content.chapters import outlines
 from flows.trackers.notes import Notes
 from flows.trackers.send import send_missing
@@ -47,16 +48,28 @@ def read_tensorboard(run: RunFolder, offline: Path) -> tuple[Curves, list[str]]:
     return curves, texts
 
 
-def read_wandb(run: RunFolder, offline: Path) -> tuple[Curves, list[str]]:
-    """As the server would: of rows with the same number the first alone."""
+def wandb_folders(run: RunFolder, offline: Path) -> list[Path]:
+    """One for each time that something was sent."""
+    return sorted(offline.glob(f"wandb/offline-run-*-{Notes.read(run, 'wandb').runs[0].id}"))
+
+
+def wandb_rows(folders: list[Path]) -> list[dict[str, Any]]:
+    """Of the history, as they were sent."""
     from tests.flows.trackers.wandb_files import read_history
 
-    id = Notes.read(run, "wandb").runs[0].id
-    folders = sorted(offline.glob(f"wandb/offline-run-*-{id}"))
-    rows: dict[int, dict[str, Any]] = {}
-    for folder in folders:
-        for row in read_history(folder / f"run-{id}.wandb"):
-            rows.setdefault(row["_step"], row)
+    return [row for folder in folders for file in folder.glob("run-*.wandb") for row in read_history(file)]
+
+
+def numbers(row: dict[str, Any]) -> dict[str, Any]:
+    """Its values that are no columns of W&B's own."""
+    return {name: value for name, value in row.items() if "/" in name}
+
+
+def read_wandb(run: RunFolder, offline: Path) -> tuple[Curves, list[str]]:
+    """As its makers say of the server: of rows with the same number it keeps one. They are equal here."""
+    folders, rows = wandb_folders(run, offline), dict[int, dict[str, Any]]()
+    for row in wandb_rows(folders):
+        assert numbers(rows.setdefault(row["_step"], row)) == numbers(row)
     assert list(rows) == list(range(Notes.read(run, "wandb").runs[0].num_rows))
     curves: Curves = {}
     for row in rows.values():
@@ -128,11 +141,15 @@ def check(run: RunFolder, offline: Path, name: TrackerName) -> None:
 def test_a_tracked_run_is_gone_on_with(
     run: RunFolder, offline: Path, name: TrackerName, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(send, "CHAPTERS_AT_ONCE", 2)  # each part within the second of the one before it
     with monkeypatch.context() as patch:
         first(4, patch)
         send_missing(None, silent, run.store, name)
     send_missing(None, silent, run.store, name)
     check(run, offline, name)
+    if name == "wandb":
+        steps = [row["_step"] for row in wandb_rows(wandb_folders(run, offline))]
+        assert steps == list(range(len(steps))), "no row twice"
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -162,10 +179,17 @@ def test_a_tensorboard_that_looks_on_sees_what_comes(run: RunFolder, monkeypatch
     assert len(accumulator.Tensors("settings/text_summary")) == 1
 
 
-def test_wandb_is_told_nothing_of_the_process_that_sends(run: RunFolder, offline: Path) -> None:
+def test_wandb_is_told_nothing_of_the_process_that_sends(
+    run: RunFolder, offline: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    from tests.flows.trackers.wandb_files import read_records
+
+    monkeypatch.chdir(tmp_path)
     send_missing(None, silent, run.store, "wandb")
-    files = [path for path in offline.glob("wandb/offline-run-*/**/*") if path.is_file()]
+    files = [path for folder in wandb_folders(run, offline) for path in folder.rglob("*") if path.is_file()]
     assert [path.name for path in files if path.name in ("requirements.txt", "wandb-metadata.json")] == []
-    records = [path.read_bytes() for path in files if path.suffix == ".wandb"]
-    assert records
-    assert not any(sys.executable.encode() in record for record in records)
+    (history,) = [path for path in files if path.suffix == ".wandb"]
+    assert [record.run.host for record in read_records(history) if record.WhichOneof("record_type") == "run"] == [""]
+    content = history.read_bytes()
+    assert b"round/pass_rate" in content
+    assert [path for path in (sys.executable, str(tmp_path)) if path.encode() in content] == []

@@ -15,7 +15,7 @@ from flows.folder.replay.rerun import plan_undo, redo
 from flows.plan.run import RunPlan
 from flows.runtime.messages import silent
 from flows.trackers.content.chapters import outlines, planned_sources
-from flows.trackers.notes import Notes
+from flows.trackers.notes import Notes, SentRun
 from flows.trackers.send import send_missing
 from mopd.settings import load_settings, parse_settings
 from storage.runs import RunFolder
@@ -90,6 +90,15 @@ def test_what_leaves_the_policies_as_they_are_is_another_run_too(
     assert current_name(redone) == "made-2"
     assert send(make_run(redone.address)) == num_chapters
     assert current_name(redone) == "made-2"
+
+
+def test_what_was_cut_off_and_then_redone_is_another_run(run: RunFolder, monkeypatch: pytest.MonkeyPatch) -> None:
+    with monkeypatch.context() as patch:
+        patch.setattr(SentRun, "with_chapter", lambda *_: 1 / 0)  # the first is written, and nothing is noted
+        with pytest.raises(ZeroDivisionError):
+            send(run)
+    assert current_name(run) == "made"
+    assert current_name(redo(run, 1, "train", FASTER)) == "made-2"
 
 
 def test_of_two_runs_that_are_right_that_which_has_more_is_gone_on_with(run: RunFolder) -> None:

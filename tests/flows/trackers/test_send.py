@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from itertools import islice
 
@@ -10,11 +11,11 @@ import pytest
 from flows.runtime.messages import silent
 from flows.trackers import send
 from flows.trackers.content.chapters import Outline, outlines
-from flows.trackers.notes import Notes
-from flows.trackers.send import send_missing
+from flows.trackers.notes import Notes, SentRun
+from flows.trackers.send import send_missing, tracked_run
 from flows.trackers.tracker import Chapter, TrackedRun
 from storage.errors import StorageError
-from storage.runs import RunFolder
+from storage.runs import RUN_FILE, RunFolder
 from tests.flows.trackers.content.test_numbers import CHAPTERS
 
 NAME = "wandb"
@@ -81,11 +82,45 @@ def test_what_was_not_sent_to_the_end_is_sent_again(run: RunFolder, fake: type[F
     fake.fails_at = fails_at
     with pytest.raises(ConnectionError):
         send_all(run)
-    assert Notes.read(run, NAME).runs == ()
+    assert Notes.read(run, NAME).runs[0].chapters == {}
     fake.fails_at, before = "", len(fake.written)
     assert send_all(run) == len(CHAPTERS)
     assert [name for _, name in fake.written[before:]] == CHAPTERS
     assert len({(opened.id, opened.num_rows) for opened in fake.opened}) == 1, "the same rows of the same run"
+
+
+def test_what_came_since_is_sent_behind_what_was_cut_off(
+    run: RunFolder, fake: type[Fake], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """W&B goes by the numbers of the rows, TensorBoard by those of the chapters."""
+    with monkeypatch.context() as patch:
+        patch.setattr(send, "outlines", lambda folder: [one for one in outlines(folder) if one.name != CHAPTERS[0]])
+        fake.fails_at = "close"
+        with pytest.raises(ConnectionError):
+            send_all(run)
+    fake.fails_at = ""
+    fake.written.clear()
+    send_all(run)
+    assert [name for _, name in fake.written] == [*CHAPTERS[1:], CHAPTERS[0]]
+
+
+def test_a_long_run_is_noted_part_by_part(run: RunFolder, fake: type[Fake], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(send, "CHAPTERS_AT_ONCE", 4)
+    fake.fails_at = CHAPTERS[6]
+    with pytest.raises(ConnectionError):
+        send_all(run)
+    assert list(Notes.read(run, NAME).runs[0].chapters) == CHAPTERS[:4]
+    fake.fails_at, before = "", len(fake.written)
+    assert send_all(run) == 5
+    assert [name for _, name in fake.written[before:]] == CHAPTERS[4:]
+    assert [opened.num_chapters for opened in fake.opened] == [0, 4, 4, 8]
+
+
+def test_each_step_is_a_sign_of_life(run: RunFolder, fake: type[Fake]) -> None:
+    """After what was looked for, before and after the run there is opened, after each chapter."""
+    reports: list[object] = []
+    send_missing(None, reports.append, run.store, NAME)
+    assert len(reports) == 3 + len(CHAPTERS)
 
 
 def test_a_note_that_is_damaged_is_one_line(run: RunFolder, fake: type[Fake]) -> None:
@@ -99,3 +134,17 @@ def test_settings_are_told_by_their_dotted_names(run: RunFolder, fake: type[Fake
     told = fake.opened[0].settings
     assert (told["generate.num_samples"], told["train.teacher.kind"], told["run"]) == (4, "ema", run.run_id)
     assert fake.opened[0].project == "mopd"
+
+
+def test_nothing_of_the_machine_is_told(run: RunFolder, fake: type[Fake]) -> None:
+    """Neither paths nor addresses, as on a card."""
+    document = json.loads((run.path / RUN_FILE).read_text())
+    document["settings"]["model"]["path"] = "/home/me/secret/base"
+    document["settings"]["store"]["endpoint"] = "http://10.0.0.1:9000"
+    document["lineage"] = {"path": "/home/me/secret/runs/parent", "run_id": "parent", "round": 1, "set": []}
+    document["lineage"] |= {"earlier": [], "homes": {}}
+    settings = tracked_run(RunFolder(run.store, document), SentRun("id", "name")).settings
+    assert settings["model.path"] == "base"
+    assert (settings["run"], settings["forked_from"], settings["forked_at_round"]) == (run.run_id, "parent", 1)
+    assert not any(name.partition(".")[0] in ("place", "store", "report") for name in settings)
+    assert not any(word in json.dumps(settings) for word in ("secret", "10.0.0.1", str(run.path)))

@@ -16,9 +16,9 @@ Outcomes = Mapping[int, Mapping[str, Sequence[bool | None]]]
 """Of each round and prompt the successes of its rollouts; None: the verifier failed."""
 
 
-def make_groups(path: Path, outcomes: Outcomes) -> RunFolder:
+def make_groups(path: Path, outcomes: Outcomes, **settings_tree: Any) -> RunFolder:
     """A run of some groups."""
-    settings = parse_settings({"model": {"system_prompt": "Be kind."}})
+    settings = parse_settings({"model": {"system_prompt": "Be kind."}, **settings_tree})
     run = RunFolder.create(path, {"settings": settings.model_dump(mode="json")})
     add_groups(run, outcomes)
     return run

@@ -64,13 +64,13 @@ def test_the_prompt_and_its_replies(group: Any) -> None:
     for line in (
         "prediction\n15",
         "length\n2 tokens, stop",
-        "teacher − student\n+0.25 nats a token",
+        "teacher − student\n+0.250 nats a token",
         "advantage\n+0.5",
     ):
         assert line in cards[1]
     assert "it hung" in cards[2]
     assert "its teacher was shown: the prompt alone, no peer" in cards[0]
-    assert "its teacher was shown: first success 0" in cards[1]
+    assert "its teacher was shown: a correct reply, reply 0" in cards[1]
 
 
 def test_order_and_filter(group: Any) -> None:
@@ -108,10 +108,10 @@ def test_a_reply_is_opened_by_keys(group: Any) -> None:
 def test_the_graph(group: Any) -> None:
     nodes = group.locator(".ring a.node")
     assert sorted(node.get_attribute("aria-label") for node in nodes.all()) == [
-        "reply 0, failure · shown to the teachers of reply 1, success as first success; "
-        "reply 2, no verdict as first success",
-        "reply 1, success · its teacher was shown reply 0, failure as first success",
-        "reply 2, no verdict · its teacher was shown reply 0, failure as first success",
+        "reply 0, failure · shown to the teachers of reply 1, success as a correct reply; "
+        "reply 2, no verdict as a correct reply",
+        "reply 1, success · its teacher was shown reply 0, failure as a correct reply",
+        "reply 2, no verdict · its teacher was shown reply 0, failure as a correct reply",
     ]
     assert group.locator(".ring[role=group] .arrow").count() == 2
     group.get_by_role("link", name="reply 1, success ·").focus()
@@ -125,8 +125,8 @@ def test_the_graph(group: Any) -> None:
     table = [row.inner_text().split("\t") for row in group.locator(".peer-graph tbody tr").all()]
     assert table == [
         ["reply 0", "failure", "no peer"],
-        ["reply 1", "success", "first success 0"],
-        ["reply 2", "no verdict", "first success 0"],
+        ["reply 1", "success", "a correct reply, reply 0"],
+        ["reply 2", "no verdict", "a correct reply, reply 0"],
     ]
     group.get_by_role("link", name="reply 1, success ·").press("Enter")
     group.wait_for_url(lambda url: url.endswith("/sample/1"))
@@ -135,9 +135,10 @@ def test_the_graph(group: Any) -> None:
 def test_peers_from_elsewhere_under_another_condition(group: Any) -> None:
     group.get_by_role("combobox", name="shown under").select_option("control")
     assert group.locator(".node.foreign").evaluate_all("nodes => nodes.map(node => node.tagName)") == ["g", "a"]
-    assert "its teacher was shown: reference, unrelated 0 (prompt z)" in group.locator(".reply").first.inner_text()
+    shown = "the task's own solution; a correct reply to another question, reply 0 to z"
+    assert f"its teacher was shown: {shown}" in group.locator(".reply").first.inner_text()
     assert group.get_by_text("No scores: the run has not come so far, or has none under this condition.").is_visible()
-    group.get_by_role("link", name="unrelated 0 (prompt z)").click()
+    group.get_by_role("link", name="reply 0 to z").click()
     group.wait_for_url(lambda url: url.endswith("#/round/0/prompt/z/sample/0"))
 
 
@@ -177,7 +178,7 @@ def test_stages_that_did_not_come_yet(tmp_path: Path, tab: Any) -> None:
     url = write_report([folder], tmp_path / "report.html").as_uri()
     tab.goto(url + address(0, "a"))
     tab.get_by_text("No verdicts: the run has not come so far").wait_for()
-    assert tab.locator(".reply .badge").inner_text() == "· not judged yet"
+    assert tab.locator(".reply .badge").inner_text() == "· not judged"
 
 
 def test_on_a_phone_nothing_hangs_over(group: Any) -> None:

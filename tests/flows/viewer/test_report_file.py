@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import base64
+import gzip
+import json
 import re
 from collections import Counter
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -17,8 +21,9 @@ from flows.viewer.page.libraries import libraries, notices
 from mopd.errors import InputError
 from mopd.settings import parse_settings
 from storage.runs import RunFolder
+from tests.flows.plan.test_plan import run_of
 from tests.object_servers import ENVIRONMENT, moto, new_bucket
-from tests.storage.storage_samples import fill
+from tests.storage.storage_samples import commit, fill, make_rows
 
 
 @pytest.fixture
@@ -83,7 +88,7 @@ def test_bad_input_is_one_line(run: RunFolder, words: list[str], line: str, caps
 def test_what_does_not_fit_is_said(run: RunFolder, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["report", "run", "--max-megabytes", "0.0001"]) == 0
     assert "0 of 2 groups are in the file" in (line := capsys.readouterr().err)
-    assert f"all: mopd view {run.address}, or a higher --max-megabytes" in line
+    assert "all: mopd view run, or a higher --max-megabytes" in line
     assert "0 of 2 groups are in the file" in Path("report.html").read_text()
 
 
@@ -104,7 +109,7 @@ def test_a_run_in_a_bucket_is_read_there(run: RunFolder, monkeypatch: pytest.Mon
         fill(far)
         assert main(["report", far.address]) == 0
     html = Path("report.html").read_text()
-    assert f'"address":"{far.address}"' in html and '"far/0/a":' in html
+    assert '"id":"far"' in html and '"far/0/a":' in html
 
 
 def test_what_was_measured_is_told_from_runs(run: RunFolder, capsys: pytest.CaptureFixture[str]) -> None:
@@ -118,7 +123,39 @@ def test_what_was_measured_is_told_from_runs(run: RunFolder, capsys: pytest.Capt
 def test_runs_of_one_name_are_told_apart(run: RunFolder, tmp_path: Path) -> None:
     other = RunFolder.create(tmp_path / "more" / "run", {"settings": {}})
     html = make_report([run, other]).html.decode()
-    assert f'"id":"{run.address}"' in html and f'"id":"{other.address}"' in html
+    assert [entry["id"] for entry in data_of(html)["directory"]["runs"]] == ["run", "more/run"]
+
+
+def test_no_place_of_the_machine_is_in_the_file(tmp_path: Path) -> None:
+    """Settings, commands, ancestors, measures and what is left out name none: a file is made to be sent."""
+    parent, _ = run_of(tmp_path / "parent")
+    document = {**parent.document, "run_id": "fork", "lineage": lineage_of(parent)}
+    settings = {**document["settings"], "model": {"path": str(tmp_path / "models" / "mine")}}
+    fork = RunFolder.create(tmp_path / "fork", {**document, "settings": settings})
+    for table in ("prompts", "rollouts", "verdicts", "contexts", "scores"):
+        commit(fork, table, make_rows(table, "fork"))
+    next((fork.path / "verdicts").rglob("*.parquet")).write_bytes(b"damaged")
+    Report("Ratings", ["All is well."], [], Table([], [])).write(fork.path / "analysis" / "ratings")
+    report = make_report([fork], max_megabytes=10)
+    data = data_of(report.html.decode())
+    assert data["fork/overview"]["notes"] == ["forked from parent at round 1 with seed=1"]
+    assert data["measures"]["reports"][0]["where"] == "fork/analysis/ratings"
+    assert ["model.path", "mine"] in data["fork/overview"]["settings"]["all"]["rows"]
+    assert [place for place, document in data.items() if str(tmp_path) in json.dumps(document)] == []
+    assert str(tmp_path) not in report.html.decode()
+
+
+def lineage_of(parent: RunFolder) -> dict[str, Any]:
+    origin = {"path": parent.address, "run_id": parent.run_id, "relative": "../parent", "created": "2026"}
+    return {**origin, "round": 1, "set": ["seed=1"], "earlier": [], "homes": {"parent": origin}}
+
+
+def data_of(html: str) -> dict[str, Any]:
+    """All that a file holds, by the names of its documents."""
+    scripts = dict(re.findall(r'<script type="[^"]+" id="([^"]+)">(.*?)</script>', html, re.DOTALL))
+    blocks = [script for name, script in scripts.items() if name.startswith("block-")]
+    documents = [json.loads(gzip.decompress(base64.b64decode(block))) for block in blocks]
+    return {"directory": json.loads(scripts["directory"]), **{key: one[key] for one in documents for key in one}}
 
 
 def test_no_two_scripts_share_a_name() -> None:

@@ -126,14 +126,14 @@ def test_peers_are_marked_in_what_the_teacher_was_shown(opened: dict[str, Any], 
     for span in context["spans"]:
         peer = context["peers"][span["peer"]]
         text = context["messages"][span["message"]]["content"][span["start"] : span["end"]]
-        link = tab.get_by_role("link", name=f"sample {peer['sample']}").last
+        link = tab.get_by_role("link", name=f"reply {peer['sample']}").last
         part = tab.locator(".turn .peer").filter(has_text=text).filter(has=link)
         assert part.count() >= 1
         assert ("success" if peer["success"] else "failure") in part.first.inner_text()
     link = tab.locator(".turn .peer").first.get_by_role("link")
     name = link.inner_text().capitalize()
     link.click()
-    tab.get_by_role("heading", level=1, name=re.compile(f"^{name} of")).wait_for()
+    tab.get_by_role("heading", level=1, name=re.compile(f"^{name} to")).wait_for()
 
 
 def test_another_context_shows_what_the_teacher_thought_then(opened: dict[str, Any], tab: Any) -> None:
@@ -177,7 +177,7 @@ def test_the_table_leads_to_a_rollout(run: ViewedRun, url: str, tab: Any) -> Non
     told = [line.split("\t") for line in tab.locator("tbody tr").all_inner_texts()]
     assert [float(cells[6]) for cells in told] == [pytest.approx(row["disagreement"], rel=5e-3) for row in rows]
     tab.locator("tbody tr").first.get_by_role("link").press("Enter")
-    tab.get_by_role("heading", level=1, name=f"Sample {told[0][1]} of {rows[0]['prompt_id']}").wait_for()
+    tab.get_by_role("heading", level=1, name=f"Reply {told[0][1]} to {rows[0]['prompt_id']}").wait_for()
 
 
 def test_the_table_is_searched_and_goes_by_round(run: ViewedRun, url: str, tab: Any) -> None:

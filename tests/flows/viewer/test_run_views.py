@@ -99,6 +99,15 @@ def test_a_round_leads_to_its_rollouts(page: str, tab: Any) -> None:
     assert tab.url.endswith("#/rollouts?round=1")
 
 
+def test_a_point_leads_to_its_round_where_rounds_are_drawn(page: str, tab: Any) -> None:
+    show(tab, page)
+    point = "svg path[aria-roledescription=point]"
+    tab.locator("section.curve", has_text="Gradient norm").locator(point).last.click(force=True)  # a step
+    assert tab.url == page
+    tab.locator("section.curve", has_text="Success in training").locator(point).last.click(force=True)
+    tab.wait_for_url("**#/rollouts?round=1")
+
+
 def test_settings_are_searched(page: str, tab: Any) -> None:
     show(tab, page)
     tab.get_by_text("settings", exact=False).filter(has_text="all ").click()

@@ -46,6 +46,8 @@ class Hub:
     """What it answers to everything."""
     faults: dict[str, int] = field(default_factory=dict)
     """By part of a path: what it answers to the next request that writes there."""
+    silent: set[str] = field(default_factory=set)
+    """Parts of paths: the next request that writes there is done, and the connection closed without an answer."""
     uploads: dict[str, bytes] = field(default_factory=dict)
     """Large files that were sent, by their sha256."""
     port: int = 0

@@ -85,6 +85,11 @@ class UploadHandler(Handler):
         part = next((part for part in self.hub.faults if part in path), None)
         return None if part is None else self.hub.faults.pop(part)
 
+    def _falls_silent(self) -> bool:
+        parts = {part for part in self.hub.silent if part in self.path}
+        self.hub.silent -= parts
+        return bool(parts)
+
     def _create(self) -> None:
         asked = json.loads(self.body)
         repo = f"{asked['organization']}/{asked['name']}"
@@ -145,6 +150,9 @@ class UploadHandler(Handler):
             elif key == "deletedFile":
                 del files[value["path"]]
         commit = self.hub.push(repo, files)
+        if self._falls_silent():
+            self.close_connection = True
+            return
         self.send_json({"commitUrl": f"{self.hub.url}/{repo}/commit/{commit}", "commitOid": commit, "success": True})
 
     def _files(self, repo: str) -> dict[str, bytes] | None:

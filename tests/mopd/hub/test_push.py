@@ -69,7 +69,8 @@ def test_another_policy_replaces_the_model_and_leaves_the_rest(hub: Hub, tmp_pat
 
 def test_the_same_files_again_change_nothing(hub: Hub, tmp_path: Path) -> None:
     first = push(tmp_path)
-    assert push(tmp_path).url == first.url
+    again = push(tmp_path)
+    assert again.text == f"{first.url}: has these 3 files already; nothing was changed"
     assert len([path for _, path, _ in hub.requests if "/upload/" in path]) == 1
 
 
@@ -79,7 +80,6 @@ def test_the_same_files_again_change_nothing(hub: Hub, tmp_path: Path) -> None:
         ("/upload/", 403, "--push acme/policy: your token may not write to acme; give one that may write there"),
         ("/preupload/", 400, "answers 400 Bad Request"),
         ("/commit/", 412, "--push acme/policy: somebody changed it meanwhile"),
-        ("/commit/", 500, "answers 500 Internal Server Error"),
     ],
 )
 def test_what_breaks_off_leaves_nothing_and_goes_on(
@@ -97,6 +97,39 @@ def test_what_breaks_off_leaves_nothing_and_goes_on(
         push(tmp_path)
     push(tmp_path)
     assert newest_files(hub, REPO) == ATTRIBUTES | content(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("repo", "state"), [(REPO, "either it has all files, or none"), ("acme/old", "either all of it is there by now")]
+)
+def test_an_answer_that_is_lost_leaves_open_whether_it_was_done(
+    hub: Hub, tmp_path: Path, repo: str, state: str
+) -> None:
+    hub.push("acme/old", {"README.md": b"old"})
+    hub.silent.add("/commit/")
+    with pytest.raises(InputError, match=f"could not be reached .*; {state}.*; start again, what was sent is not sent"):
+        push(tmp_path, repo)
+    assert content(tmp_path).items() <= newest_files(hub, repo).items()
+    assert push(tmp_path, repo).text.endswith(": has these 3 files already; nothing was changed")
+
+
+def test_an_error_of_the_server_leaves_it_open_too(hub: Hub, tmp_path: Path) -> None:
+    hub.push(REPO, {"README.md": b"old"})
+    hub.faults["/commit/"] = 504
+    with pytest.raises(InputError, match=r"answers 504 Gateway Time.*; either all of it is there by now, or nothing"):
+        push(tmp_path)
+    assert newest_files(hub, REPO) == {"README.md": b"old"}
+
+
+def test_a_file_that_cannot_be_read_is_no_matter_of_the_network(hub: Hub, tmp_path: Path) -> None:
+    repository = find_repository(repository_name(REPO, "--push"), "--push", private=False)
+    broken = {"model.safetensors": Path("/proc/self/mem")}  # can be opened, and not be read
+    with pytest.raises(
+        InputError,
+        match=r"^--push acme/policy: a file of this host .*Input/output error.*; nothing was changed there$",
+    ):
+        push_files(repository, broken, private=False, owned=OWNED, message="Policy 2")
+    assert ("model", REPO) not in hub.repositories
 
 
 def test_what_others_pushed_meanwhile_is_not_replaced(hub: Hub, tmp_path: Path) -> None:

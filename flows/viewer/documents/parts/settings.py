@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any
 
 from flows.report.table import Row, Table
@@ -14,14 +14,15 @@ from mopd.settings.tree import differences, flatten
 ABSENT = "absent"
 
 
-def settings_document(settings: Settings) -> Json:
-    """What differs from the defaults first, then all of them."""
+def settings_document(settings: Settings, *, without: Collection[str] = ()) -> Json:
+    """What differs from the defaults first, then all of them, but for some groups."""
     changed = differences(Settings(), settings)
     rows: list[Row] = [
         {"setting": name, "value": _text(value), "default": _text(default)}
         for name, (default, value) in changed.items()
     ]
     every: list[Row] = [{"setting": name, "value": _text(value)} for name, value in flatten(settings).items()]
+    every = [row for row in every if str(row["setting"]).partition(".")[0] not in without]
     return {"changed": Table.of(rows).document(), "all": Table.of(every).document()}
 
 

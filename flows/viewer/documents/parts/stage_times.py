@@ -15,6 +15,7 @@ EVALUATE = "evaluate"
 ORDER = (*STAGE_NAMES.values(), EVALUATE)
 COLUMNS = [
     Column("round"),
+    Column("policy", "policy evaluated", optional=True),
     Column("stage"),
     Column("seconds", "time", form=clock),
     Column("tokens", optional=True),
@@ -50,7 +51,11 @@ def _rows(status: Json) -> Iterator[Json]:
     """One a stage of each round, and one an evaluation."""
     for entry in status["rounds"]:
         yield from ({"round": entry["round"], "stage": name, **stage} for name, stage in entry["stages"].items())
-    yield from ({"round": entry["policy"], "stage": EVALUATE, **entry} for entry in status["evaluations"])
+    yield from ({"round": None, "stage": EVALUATE, **entry} for entry in status["evaluations"])
+
+
+def _whose(row: Json) -> str:
+    return f"policy {row['policy']}" if row["round"] is None else f"round {row['round']}"
 
 
 def _specification(rows: list[Json]) -> Json:
@@ -59,9 +64,10 @@ def _specification(rows: list[Json]) -> Json:
     stages = [stage for stage in ORDER if stage in there]
     bars = [
         {
-            **{name: row[name] for name in ("round", "stage", "seconds")},
+            "place": row["policy"] if row["round"] is None else row["round"],
+            **{name: row[name] for name in ("stage", "seconds")},
             "order": stages.index(row["stage"]),
-            "tip": f"{row['stage']}, round {row['round']}: {clock(row['seconds'])}",
+            "tip": f"{row['stage']}, {_whose(row)}: {clock(row['seconds'])}",
         }
         for row in rows
     ]
@@ -73,7 +79,7 @@ def _specification(rows: list[Json]) -> Json:
         "data": {"values": bars},
         "mark": {"type": "bar"},
         "encoding": {
-            "x": {"field": "round", **rounds},
+            "x": {"field": "place", **rounds},
             "y": {"field": "seconds", "type": "quantitative", "title": "seconds", "axis": {"tickCount": 6}},
             "color": {"field": "stage", "type": "nominal", "scale": colors, "legend": legend},
             "order": {"field": "order", "type": "quantitative"},

@@ -1,12 +1,13 @@
 """The rows of whole groups, read from the shards that have them: token by token they are arrays, which SQL hasn't.
 
-Shards hold whole groups, under one number in all tables of a round.
+Shards hold whole groups, under one number in all tables of a round but `prompts`, where held-out ones may stand before
+further ones.
 """
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import groupby, islice
 from typing import Any
@@ -82,24 +83,27 @@ def read_groups(run: ViewedRun, round: int, prompts: Collection[str]) -> Iterato
 
     What is damaged is missing, and told of in the run's problems.
     """
-    places = find_places(run, round)
+    places = find_places(run, "rollouts", round)
+    prompt_places = find_places(run, "prompts", round)
     sizes = Counter(shard for shard, _ in places.values())
     wanted = sorted((places[prompt_id], prompt_id) for prompt_id in set(prompts) if prompt_id in places)
     for shard, pairs in groupby(wanted, key=lambda pair: pair[0][0]):
         some = [prompt_id for _, prompt_id in pairs]
-        yield from _read_shard(run, round, shard, some, is_whole=len(some) == sizes[shard])
+        asked_by, _ = prompt_places.get(some[0], (None, 0))
+        numbers = dict.fromkeys(COLUMNS, shard) | {"prompts": asked_by}
+        yield from _read_shards(run, round, numbers, some, is_whole=len(some) == sizes[shard])
 
 
-def find_places(run: ViewedRun, round: int) -> dict[str, tuple[int, int]]:
-    """By prompt the number of its shard in the round, and its place in it."""
+def find_places(run: ViewedRun, table: str, round: int) -> dict[str, tuple[int, int]]:
+    """By prompt the number of its shard in a table's round, and its place in it."""
     places: dict[str, tuple[int, int]] = {}
-    for shard, prompt_id in _list_prompts(run, run.shards("rollouts", round)):
+    for shard, prompt_id in _list_prompts(run, run.shards(table, round)):
         places.setdefault(prompt_id, (shard, len(places)))
     return places
 
 
 def _list_prompts(run: ViewedRun, manifests: Sequence[Manifest]) -> Iterator[tuple[int, str]]:
-    """The number of the shard and the prompt of each rollout."""
+    """The number of the shard and the prompt of each row."""
     try:
         rows = iter(read_small_rows(run.folder, manifests, ["prompt_id"]) if manifests else [])
     except StorageError as error:
@@ -113,15 +117,15 @@ def _list_prompts(run: ViewedRun, manifests: Sequence[Manifest]) -> Iterator[tup
         yield from ((manifest.shard, row["prompt_id"]) for row in islice(rows, manifest.rows))
 
 
-def _read_shard(
-    run: ViewedRun, round: int, shard: int, prompts: Sequence[str], *, is_whole: bool
+def _read_shards(
+    run: ViewedRun, round: int, numbers: Mapping[str, int | None], prompts: Sequence[str], *, is_whole: bool
 ) -> Iterator[GroupRows]:
-    """The groups of a shard that are asked for; `is_whole`: all of them are."""
+    """The groups of one shard of each table, by its number, that are asked for; `is_whole`: all of them are."""
     streams: dict[str, Streams] = {table: {} for table in COLUMNS}
     keys: dict[str, dict[str, str]] = {table: {} for table in COLUMNS}
     for table, columns in COLUMNS.items():
         for manifest in run.shards(table, round):
-            if manifest.shard == shard:
+            if manifest.shard == numbers[table]:
                 name = run.folder.renamed.get(manifest.key, manifest.name)
                 streams[table][name] = Stream(_stream(run, manifest, columns, None if is_whole else prompts))
                 keys[table][name] = manifest.key

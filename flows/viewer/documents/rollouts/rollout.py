@@ -4,14 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
+from flows.report.asked import asked_messages
 from flows.runtime.shell import shell_command
 from flows.viewer.documents.rollouts.group_rows import GroupRows, read_groups
 from flows.viewer.documents.rollouts.reading import DIGITS, reading, rounded
 from flows.viewer.documents.rollouts.vocabulary import join_tokens
 from flows.viewer.documents.viewed import Json, ViewedRun
-from mopd.contexts.summaries import instruction_of, with_instruction
-from mopd.models.chat_template import with_system_prompt
-from mopd.settings import Settings
 from storage.schemas import Row
 
 TOP_SERVED, TOP_IN_FILE = 8, 5
@@ -45,21 +43,14 @@ def make_document(run: ViewedRun, group: GroupRows, sample: int, num_top: int) -
         "sample": sample,
         "dataset": prompt["dataset"],
         "answer": prompt["answer"],
-        "messages": student_messages(prompt["messages"], settings),
+        "messages": asked_messages(prompt["messages"], settings),
         **_reply(run, rollout),
         "verdict": _verdict(group.of("verdicts").get(sample)),
         "readings": [one for one in readings if one is not None],
         "shown_to": _shown_to(group, sample),
         "keys": group.keys,
-        "commands": [shell_command(name, run.folder.address, **place) for name in ("show", "trace")],
+        "commands": [shell_command(name, run.place, **place) for name in ("show", "trace")],
     }
-
-
-def student_messages(messages: Sequence[dict[str, str]], settings: Settings) -> list[dict[str, str]]:
-    """The prompt as the student was asked it."""
-    users = any(message["role"] == "user" for message in messages)
-    asked = with_instruction(list(messages), instruction_of(settings)) if users else messages
-    return with_system_prompt(asked, settings.model.system_prompt)
 
 
 def _reply(run: ViewedRun, rollout: Row) -> Json:

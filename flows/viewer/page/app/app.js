@@ -4,10 +4,11 @@ let source;
 let current = { run: null, route: null, place: null };
 
 async function start() {
+  addEventListener("unhandledrejection", ({ reason }) => tellFailure(reason));
   try {
     source = document.getElementById("directory") ? new FileSource() : await ServerSource.open();
   } catch (error) {
-    return refill(document.getElementById("view"), messagePage(shownText(error.message), "problem")); // e.g. no token
+    return refill(document.getElementById("view"), messagePage(shownText(failureText(error)), "problem")); // e.g. no token
   }
   addEventListener("hashchange", () => showPlace());
   listenToKeys();
@@ -42,8 +43,19 @@ async function nodeOf({ route, place }) {
   try {
     return await route.show(place, source);
   } catch (error) {
-    return messagePage(shownText(String(error.message ?? error)), "problem");
+    return messagePage(shownText(failureText(error)), "problem");
   }
+}
+
+/** Of what was asked for by a key or a choice, and did not come, a line above the view: it goes with the view. */
+function tellFailure(error) {
+  const view = document.getElementById("view");
+  view.querySelector(":scope > [role=alert]")?.remove();
+  view.prepend(el("p", { class: "problem", role: "alert" }, shownText(failureText(error))));
+}
+
+function failureText(error) {
+  return String(error?.message ?? error);
 }
 
 function messagePage(parts, kind) {
@@ -97,7 +109,7 @@ function leftOut({ run, round, prompt }) {
   if (source.isLive || source.directory.left_out.length === 0) {
     return messagePage(["Round ", round, " has no such rollout of prompt ", name, "."], "missing");
   }
-  const address = source.directory.runs.find((one) => one.id === run)?.address ?? "RUN";
+  const address = source.directory.runs.find(({ id }) => id === run)?.address ?? run;
   return el("article", {},
     el("h1", {}, "Left out of this file"),
     el("p", { class: "missing" }, `Round ${round} of prompt `, name, " is not in this file, which holds as many groups as fit. To see it:"),

@@ -39,6 +39,16 @@ function signed(value, digits = 3) {
   return value === null || value === undefined || value === 0 ? number(value) : `${value < 0 ? "−" : "+"}${number(Math.abs(value), digits)}`;
 }
 
+/** Nats, with as many decimals in each line of a column. */
+function nats(value) {
+  return value === null || value === undefined ? MISSING : value.toFixed(3).replace("-", "−");
+}
+
+/** A difference of nats. */
+function signedNats(value) {
+  return value > 0 ? `+${nats(value)}` : nats(value);
+}
+
 /** 0.125 as 12.5 %. */
 function percent(value) {
   return value === null || value === undefined ? MISSING : `${(100 * value).toFixed(1)} %`;

@@ -1,13 +1,11 @@
 // Who was shown to whom: replies in a ring, an arrow from each peer to the reply whose teacher was shown it.
 
-const PEER_ROLES = ["reference", "first_success", "summary", "second_success", "third_success", "failure", "peer", "unrelated"];
-
 /** The graph with its legend and table; null where nobody was shown anything. */
 function peerGraph(run, group, condition) {
   const arrows = peerArrows(group, condition);
   if (arrows.length === 0) return null;
   const nodes = ringNodes(group, arrows);
-  const roles = [...new Set(arrows.map(({ peer }) => peer.role))].sort((a, b) => PEER_ROLES.indexOf(a) - PEER_ROLES.indexOf(b));
+  const roles = [...new Set(arrows.map(({ peer }) => peer.role))].sort(byFirst(Object.keys(ROLE_NAMES)));
   const line = el("p", { class: "map-line", role: "status" }, "Point at a reply, or go to it by Tab, to see its arrows alone.");
   return el("figure", { class: "peer-graph" },
     drawRing(run, nodes, arrows, roles, (text) => refill(line, shownText(text))),
@@ -15,6 +13,11 @@ function peerGraph(run, group, condition) {
       el("p", { class: "legend" }, "Who was shown to whom: an arrow goes from a reply to the one whose teacher was shown it."),
       graphLegend(roles, nodes), line,
       el("details", {}, el("summary", {}, "As a table"), peerTable(run, group, condition))));
+}
+
+/** An order of names: that of a list. */
+function byFirst(names) {
+  return (a, b) => names.indexOf(a) - names.indexOf(b);
 }
 
 /** {from, to, peer}: nodes by their keys. A reply's own feedback leads nowhere. */
@@ -43,15 +46,14 @@ function ringNodes(group, arrows) {
 }
 
 function ownNode(group, reply) {
-  const { name, word, mark } = outcomeOf(reply);
-  return { label: String(reply.sample), outcome: name, mark, title: `reply ${reply.sample}, ${word}`, place: replyPlace(group, reply.sample), isForeign: false };
+  const outcome = outcomeOf(reply.verdict);
+  return { label: String(reply.sample), outcome, title: `reply ${reply.sample}, ${outcome}`, place: replyPlace(group, reply.sample), isForeign: false };
 }
 
 function foreignNode(peer) {
-  const outcome = peer.success === null ? "unjudged" : peer.success ? "success" : "failure";
-  const title = peer.sample === null ? "the task's own solution" : `reply ${peer.sample} of round ${peer.round}, prompt ${peer.prompt_id}`;
-  const place = peer.sample === null ? null : replyPlace(peer, peer.sample);
-  return { label: peer.sample === null ? "S" : String(peer.sample), outcome, mark: { success: "✓", failure: "✗" }[outcome] ?? "", title, place, isForeign: true };
+  if (!isReply(peer)) return { label: "S", outcome: outcomeOf(peer), title: roleName(peer.role), place: null, isForeign: true };
+  const title = `reply ${peer.sample} of round ${peer.round}, prompt ${peer.prompt_id}`;
+  return { label: String(peer.sample), outcome: outcomeOf(peer), title, place: replyPlace(peer, peer.sample), isForeign: true };
 }
 
 const NODE_SIZE = 14;
@@ -70,15 +72,15 @@ function drawRing(run, nodes, arrows, roles, say) {
 }
 
 /** A node, a link to its reply: successes are round, failures square, others dashed. */
-function ringNode(run, { x, y, label, outcome, mark, place, isForeign }, words, { enter, leave }) {
+function ringNode(run, { x, y, label, outcome, place, isForeign }, words, { enter, leave }) {
   const half = NODE_SIZE - 2;
   const shape = outcome === "failure"
     ? svg("rect", { x: x - half, y: y - half, width: 2 * half, height: 2 * half, rx: 2 })
     : svg("circle", { cx: x, cy: y, r: NODE_SIZE });
   return svg(place ? "a" : "g", {
-    class: `node ${outcome}${isForeign ? " foreign" : ""}`, href: place && href(place, run), "aria-label": words,
+    class: `node ${outcomeClass(outcome)}${isForeign ? " foreign" : ""}`, href: place && href(place, run), "aria-label": words,
     onpointerenter: enter, onpointerleave: leave, onfocusin: enter, onfocusout: leave,
-  }, isForeign && svg("circle", { class: "outer", cx: x, cy: y, r: NODE_SIZE + 4 }), shape, svg("text", { x, y }, label), svg("text", { class: "mark", x: x + NODE_SIZE + 5, y: y - NODE_SIZE }, mark));
+  }, isForeign && svg("circle", { class: "outer", cx: x, cy: y, r: NODE_SIZE + 4 }), shape, svg("text", { x, y }, label), svg("text", { class: "mark", x: x + NODE_SIZE + 5, y: y - NODE_SIZE }, OUTCOME_MARKS[outcome]));
 }
 
 function nodeWords(key, nodes, arrows) {
@@ -116,7 +118,7 @@ function graphLegend(roles, nodes) {
   const all = [...nodes.values()];
   return el("p", { class: "legend row" },
     roles.map((role, index) => el("span", {}, line(index), ` ${roleName(role)}`)),
-    outcomes.filter(([name]) => all.some(({ outcome }) => outcome === name)).map(([, text]) => el("span", {}, text)),
+    outcomes.filter(([name]) => all.some(({ outcome }) => outcomeClass(outcome) === name)).map(([, text]) => el("span", {}, text)),
     all.some(({ isForeign }) => isForeign) && el("span", {}, "double outline: of another prompt or round"));
 }
 
@@ -124,8 +126,8 @@ function peerTable(run, group, condition) {
   const replies = new Map(group.rollouts.map((reply) => [reply.sample, reply]));
   const rows = condition.contexts.map((context) => el("tr", {},
     el("td", {}, el("a", { href: href(replyPlace(group, context.sample), run) }, `reply ${context.sample}`)),
-    el("td", {}, replies.has(context.sample) ? outcomeOf(replies.get(context.sample)).word : MISSING),
-    el("td", {}, context.peers.length ? context.peers.map((peer, index) => [index > 0 && ", ", peerLink(run, group, peer)]) : context.no_section_reason ?? "nothing")));
+    el("td", {}, replies.has(context.sample) ? outcomeOf(replies.get(context.sample).verdict) : MISSING),
+    el("td", {}, context.peers.length ? peersInLine(run, group, context.peers) : context.no_section_reason ?? "nothing")));
   const head = ["reply", "verdict", "its teacher was shown"].map((title) => el("th", { scope: "col" }, title));
   return el("table", { class: "plain" }, el("thead", {}, el("tr", {}, head)), el("tbody", {}, rows));
 }

@@ -104,7 +104,7 @@ function groupColumn(run, group, choices) {
 }
 
 function outcomeLine({ rollouts }) {
-  const count = (name) => rollouts.filter((reply) => outcomeOf(reply).name === name).length;
+  const count = (name) => rollouts.filter((reply) => outcomeClass(outcomeOf(reply.verdict)) === name).length;
   const unjudged = count("unjudged");
   return `${count("success")} of ${rollouts.length - unjudged} judged replies succeed${unjudged ? `, ${unjudged} without a verdict` : ""}.`;
 }

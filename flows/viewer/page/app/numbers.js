@@ -37,9 +37,10 @@ function numberCell(value, link, run) {
 function curveCard({ title, about, figure, table, missing }, { runs = [current.run] } = {}) {
   const open = (datum) => Number.isFinite(datum.place) && go(["rollouts"], runs[0], { round: Math.round(datum.place) });
   const byRound = runs.length === 1 && table?.columns[0] === "round";
+  const isDrawnByRound = byRound && figure?.layer?.some(({ encoding }) => encoding.x?.title === "round"); // else by step
   return el("section", { class: "curve" },
     el("h2", {}, title),
-    figure ? chart(figure, `${title}: ${about}`, { onclick: byRound ? open : null }) : el("p", { class: "missing" }, missing),
+    figure ? chart(figure, `${title}: ${about}`, { onclick: isDrawnByRound ? open : null }) : el("p", { class: "missing" }, missing),
     el("p", { class: "about" }, about),
     table && el("details", {}, el("summary", {}, "numbers"),
       numbersTable(table, { label: title, links: byRound ? { round: roundLink } : {}, run: runs[0] })));

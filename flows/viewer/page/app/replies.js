@@ -2,22 +2,9 @@
 
 const SHOWN_OF_REPLY = 600; // characters, before the fold
 
-/** {name, word, mark}: how a reply was judged. The mark stands beside the colour. */
-function outcomeOf({ verdict }) {
-  if (verdict === null) return { name: "unjudged", word: "not judged yet", mark: "·" };
-  if (verdict.success === null) return { name: "unjudged", word: "no verdict", mark: "?" };
-  return verdict.success ? { name: "success", word: "success", mark: "✓" } : { name: "failure", word: "failure", mark: "✗" };
-}
-
-function outcomeBadge(reply) {
-  const { name, word, mark } = outcomeOf(reply);
-  const kind = reply.verdict?.success === false && reply.verdict.kind;
-  return el("span", { class: `badge ${name}` }, `${mark} ${word}`, kind && `: ${kind}`);
-}
-
 const REPLY_ORDERS = {
   sample: ["sample", (reply) => [reply.sample]],
-  outcome: ["outcome", (reply) => [["success", "failure", "unjudged"].indexOf(outcomeOf(reply).name), -(reply.verdict?.reward ?? 0), reply.sample]],
+  outcome: ["outcome", (reply) => [Object.keys(OUTCOME_MARKS).indexOf(outcomeOf(reply.verdict)), -(reply.verdict?.reward ?? 0), reply.sample]],
   teacher: ["teacher's liking", (reply, score) => [-(score?.gain ?? -Infinity), reply.sample]],
 };
 
@@ -27,7 +14,7 @@ const REPLY_FILTERS = { "": "all", success: "successes", failure: "failures", un
 function chosenReplies(group, condition, { order, only }) {
   const scores = new Map(condition.scores.map((score) => [score.sample, score]));
   const [, rank] = REPLY_ORDERS[order] ?? REPLY_ORDERS.sample;
-  const kept = group.rollouts.filter((reply) => !only || outcomeOf(reply).name === only);
+  const kept = group.rollouts.filter((reply) => !only || outcomeClass(outcomeOf(reply.verdict)) === only);
   const ranks = new Map(kept.map((reply) => [reply, rank(reply, scores.get(reply.sample))]));
   return kept.sort((a, b) => firstDifference(ranks.get(a), ranks.get(b)));
 }
@@ -48,21 +35,19 @@ function replyCard(run, group, condition, reply) {
   return el("section", { class: "card reply", "aria-label": `Reply ${reply.sample}` },
     el("header", { class: "row" },
       el("h3", {}, el("a", { class: "reply-link", href: href(replyPlace(group, reply.sample), run) }, `reply ${reply.sample}`)),
-      outcomeBadge(reply)),
+      outcomeBadge(outcomeOf(reply.verdict), reply.verdict?.success === false && reply.verdict.kind)),
     reply.text === "" ? el("p", { class: "missing" }, "The reply is empty.") : longText(reply.text, SHOWN_OF_REPLY),
     replyFacts(reply, of(condition.scores)),
     shownLine(run, group, of(condition.contexts)));
 }
 
-const replyPlace = (group, sample) => ["round", group.round, "prompt", group.prompt_id, "sample", sample];
-
 function replyFacts({ verdict, num_tokens: tokens, finish_reason: finish }, score) {
   const facts = [
     ["reward", verdict?.reward !== null && number(verdict?.reward)],
     ["prediction", verdict?.prediction && oneLine(verdict.prediction)],
-    ["length", `${number(tokens, 9)} ${tokens === 1 ? "token" : "tokens"}, ${finish === "length" ? "cut" : finish}`],
+    ["length", `${number(tokens, 9)} ${tokens === 1 ? "token" : "tokens"}, ${finish === "length" ? "cut at the limit" : finish}`],
     ["advantage", score && score.advantage !== null && signed(score.advantage)],
-    ["teacher − student", score && score.gain !== null && `${signed(score.gain)} nats a token`],
+    ["teacher − student", score && score.gain !== null && `${signedNats(score.gain)} nats a token`],
     ["feedback", verdict?.feedback && longText(verdict.feedback, SHOWN_OF_REPLY)],
     ["no verdict", verdict?.error && longText(verdict.error, SHOWN_OF_REPLY)],
   ];
@@ -72,28 +57,8 @@ function replyFacts({ verdict, num_tokens: tokens, finish_reason: finish }, scor
 /** What its teacher was shown, in a line of links. */
 function shownLine(run, group, context) {
   if (!context) return null;
-  const shown = context.peers.map((peer, index) => [index > 0 && ", ", peerLink(run, group, peer)]);
   const why = context.no_section_reason ? `, ${context.no_section_reason}` : "";
   return el("p", { class: "shown" }, el("span", { class: "faint" }, "its teacher was shown: "),
-    shown.length ? shown : `the prompt alone${why}`,
+    context.peers.length ? peersInLine(run, group, context.peers) : `the prompt alone${why}`,
     context.dropped.length > 0 && el("span", { class: "faint" }, `; dropped for the budget: ${context.dropped.map(roleName).join(", ")}`));
-}
-
-const roleName = (role) => role.replaceAll("_", " ");
-
-/** A peer by its role, linked to its reply; where it is from, if not from this group. */
-function peerLink(run, group, peer) {
-  const remarks = peerRemarks(group, peer);
-  const text = [`${roleName(peer.role)}${peer.sample === null ? "" : ` ${peer.sample}`}`, remarks.length > 0 && [" (", el("bdi", {}, shownText(remarks.join(", "))), ")"]];
-  if (peer.sample === null) return el("span", {}, text); // the task's own solution is no rollout
-  return el("a", { href: href(replyPlace(peer, peer.sample), run) }, text);
-}
-
-function peerRemarks(group, peer) {
-  return [
-    peer.round !== group.round && `round ${peer.round}`,
-    peer.prompt_id !== group.prompt_id && `prompt ${peer.prompt_id}`,
-    peer.fallback && "excerpt",
-    peer.cut && "cut",
-  ].filter(Boolean);
 }

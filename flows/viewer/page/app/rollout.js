@@ -5,7 +5,7 @@ const MANY_TOKENS = 150; // more than fit on a phone beside what is known of one
 let shownReply = null; // that keys move in
 
 view("round/:round/prompt/:prompt/sample/:sample", {
-  title: ({ round, prompt, sample }) => `Sample ${sample} of ${prompt}, round ${round}`,
+  title: ({ round, prompt, sample }) => `Reply ${sample} to ${prompt}, round ${round}`,
   show: showRollout,
   keys: {
     j: ["next rollout", (place) => walkOn(place, "next")],
@@ -43,7 +43,7 @@ async function showRollout({ run, round, prompt, sample, query }) {
 function rolloutHead(rollout, { round, prompt, sample }) {
   const question = rollout.messages.findLast((message) => message.role === "user")?.content;
   return el("div", {},
-    el("h1", {}, `Sample ${sample} of `, el("a", { href: href(["round", round, "prompt", prompt]) }, el("bdi", {}, shownText(prompt))), ", ", el("a", { href: href(["rollouts"], current.run, { round }) }, `round ${round}`)),
+    el("h1", {}, `Reply ${sample} to `, el("a", { href: href(["round", round, "prompt", prompt]) }, el("bdi", {}, shownText(prompt))), ", ", el("a", { href: href(["rollouts"], current.run, { round }) }, `round ${round}`)),
     question && el("p", { class: "asked-first" }, oneLine(question, 300)));
 }
 
@@ -86,8 +86,7 @@ function turnQuery(place, name, values) {
 function verdictStrip(rollout, reading, row) {
   const { verdict } = rollout;
   return el("section", { class: "panel verdict", "aria-label": "Verdict" },
-    el("p", { class: "row" }, el("span", { class: `badge ${outcomeClass(verdict.outcome)}` }, verdict.outcome),
-      verdict.kind && oneLine(verdict.kind, 60), verdict.error && el("span", { class: "problem" }, oneLine(verdict.error)),
+    el("p", { class: "row" }, outcomeBadge(verdict.outcome, verdict.kind), verdict.error && el("span", { class: "problem" }, oneLine(verdict.error)),
       row?.turned && el("span", { class: "badge" }, shownText(`verdict turned: ${row.turned}`)),
       row?.flip && el("span", { class: "badge" }, `its prompt was ${row.flip} in this round`),
       el("span", { class: "faint" }, trainingText(reading))),
@@ -103,10 +102,10 @@ function verdictFacts(rollout, reading) {
     ["reward", number(verdict.reward ?? null)],
     ["prediction", verdict.prediction ? oneLine(verdict.prediction, 60) : MISSING],
     ["right answer", rollout.answer ? oneLine(rollout.answer, 60) : MISSING],
-    ["tokens", oneLine(`${number(rollout.token_ids.length, 9)}, ${end === "length" ? "cut" : end}`, 40)],
+    ["tokens", oneLine(`${number(rollout.token_ids.length, 9)}, ${end === "length" ? "cut at the limit" : end}`, 40)],
     ["advantage", signed(reading?.score?.advantage ?? null)],
-    ["teacher − student", shifts ? `${signed(meanOf(shifts))} nats a token` : MISSING],
-    ["disagreement", shifts ? `${number(meanOf(magnitudes(shifts)))} nats a token` : MISSING],
+    ["teacher − student", shifts ? `${signedNats(meanOf(shifts))} nats a token` : MISSING],
+    ["disagreement", shifts ? `${nats(meanOf(magnitudes(shifts)))} nats a token` : MISSING],
   ];
 }
 
@@ -119,7 +118,7 @@ function shownPeers(rollout, reading) {
   const { context } = reading ?? {};
   if (!context) return "nothing yet: no context was made";
   if (!context.peers.length) return `the prompt alone: ${context.no_section_reason ?? "no peers"}`;
-  return context.peers.map((peer, place) => [place > 0 && "; ", ROLE_NAMES[peer.role], peer.sample !== null && peer.role !== "feedback" && [", ", peerReplyLink(peer, rollout)]]);
+  return peersInLine(current.run, rollout, context.peers);
 }
 
 /** The reply, its tokens coloured, beside what is known of the one that is looked at. */
@@ -155,7 +154,7 @@ function contextChoice(rollout, reading, place) {
     const shifts = shiftsOf(one.score);
     const apart = meanOf(magnitudes(shifts));
     return el("tr", { class: one === reading ? "chosen" : null }, el("th", { scope: "row" }, one === reading ? [contextName(one), el("span", { class: "faint" }, " (shown)")] : el("a", { href: placeWith(place, { context: one.condition }) }, contextName(one))),
-      el("td", {}, one.context ? oneLine(one.context.variant, 40) : MISSING), el("td", { class: "num" }, one.context ? one.context.peers.length : MISSING), el("td", { class: "num" }, signed(meanOf(shifts))), el("td", { class: "num" }, number(apart)));
+      el("td", {}, one.context ? oneLine(one.context.variant, 40) : MISSING), el("td", { class: "num" }, one.context ? one.context.peers.length : MISSING), el("td", { class: "num" }, signedNats(meanOf(shifts))), el("td", { class: "num" }, nats(apart)));
   });
   return el("div", {},
     el("p", { class: "row" }, el("label", {}, "context ", el("select", { id: "context", onchange: (event) => { location.hash = placeWith(place, { context: event.target.value }); } },
@@ -174,7 +173,7 @@ function lineage(rollout, reading) {
     ["policy", `version ${rollout.policy_version}${rollout.policy_version === 0 ? ", the initial model" : ""}, at temperature ${number(rollout.temperature)}, seed ${rollout.seed}`],
     reading?.score && ["teacher", `${reading.score.teacher}, version ${reading.score.teacher_version}`],
     rollout.dataset && ["dataset", el("bdi", {}, shownText(rollout.dataset))],
-    ["shown to", rollout.shown_to.length ? rollout.shown_to.map(({ sample, role }, place) => [place > 0 && ", ", el("a", { href: href(rolloutParts(rollout.round, { prompt_id: rollout.prompt_id, sample })) }, `sample ${sample}`), ` as ${ROLE_NAMES[role] ?? role}`]) : "nobody of its group"],
+    ["shown to", rollout.shown_to.length ? rollout.shown_to.map(({ sample, role }, place) => [place > 0 && ", ", el("a", { href: href(replyPlace(rollout, sample)) }, `reply ${sample}`), ` as ${roleName(role)}`]) : "nobody of its group"],
     ...shards.map(([table, key]) => [`shard of ${table}`, el("code", {}, key)]),
     ...rollout.commands.map((command) => [command.split(" ", 2).join(" "), copyable(command)]),
   ].filter(Boolean);

@@ -54,7 +54,7 @@ function rolloutTable(round, rows) {
   const columns = [
     { key: "prompt_id", title: "prompt", node: (row) => el("span", {}, el("bdi", {}, shownText(row.prompt_id)), row.question && el("span", { class: "asked" }, oneLine(row.question, 120))) },
     { key: "sample", title: "sample", className: "num" },
-    { key: "outcome", title: "outcome", node: (row) => el("span", {}, el("span", { class: `badge ${outcomeClass(row.outcome)}` }, row.outcome), row.why && [" ", oneLine(row.why, 40)]) },
+    { key: "outcome", title: "outcome", node: (row) => outcomeBadge(row.outcome, row.why) },
     { key: "prediction", title: "prediction", node: (row) => (row.prediction === null ? MISSING : oneLine(row.prediction, 40)) },
     { key: "reward", title: "reward", className: "num", node: (row) => number(row.reward) },
     { key: "num_tokens", title: "tokens", className: "num", node: (row) => `${number(row.num_tokens, 9)}${row.is_cut ? ", cut" : ""}` },

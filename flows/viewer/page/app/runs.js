@@ -30,11 +30,12 @@ async function showRuns() {
   return el("article", { class: "runs" }, el("h1", {}, "Runs"), none || el("p", { class: "faint" }, "From the first round, or policy, to the last that has a number. The list follows the runs."), table);
 }
 
-/** The rows of the table, by run; those of a run that changed are asked for again. */
+/** The rows of the table, by run; those of a run that changed are asked for again, and stay as they are until the answer. */
 class RunRows {
   constructor() {
     this.rows = new Map();
-    this.moments = {};
+    this.moments = {}; // of which the rows are
+    this.latest = {}; // that the server tells of
     this.isFilling = false;
   }
 
@@ -43,21 +44,25 @@ class RunRows {
     return source.directory.runs.map(({ id }) => this.rows.get(id) ?? { id, state: null, created: null });
   }
 
-  async follow(moments, redraw) {
-    for (const [id, moment] of Object.entries(moments)) if (this.moments[id] !== moment) this.rows.delete(id);
-    const isNew = source.directory.runs.some(({ id }) => !this.rows.has(id));
-    const isGone = [...this.rows.keys()].some((id) => !(id in moments));
-    for (const id of this.rows.keys()) if (!(id in moments)) this.rows.delete(id);
-    if (isNew || isGone) await this.fill(redraw);
+  async follow(latest, redraw) {
+    this.latest = latest;
+    const gone = [...this.rows.keys()].filter((id) => !(id in latest));
+    for (const id of gone) this.rows.delete(id);
+    if (gone.length || this.wanting().length) await this.fill(redraw);
   }
 
-  /** Ask for the rows that are missing, some at once; `redraw` after each. */
+  /** Runs without a row, and those that changed since. */
+  wanting() {
+    return source.directory.runs.map(({ id }) => id).filter((id) => !this.rows.has(id) || this.moments[id] < this.latest[id]);
+  }
+
+  /** Ask for the rows that are wanting, some at once; `redraw` after each. */
   async fill(redraw) {
     if (this.isFilling) return;
     this.isFilling = true;
-    const missing = source.directory.runs.map(({ id }) => id).filter((id) => !this.rows.has(id));
+    const wanting = this.wanting();
     const askNext = async () => {
-      for (let id = missing.shift(); id !== undefined; id = missing.shift()) {
+      for (let id = wanting.shift(); id !== undefined; id = wanting.shift()) {
         await this.askRow(id);
         redraw();
       }
@@ -73,14 +78,15 @@ class RunRows {
       this.moments[id] = Number(answer.headers.get("Mopd-Moment"));
       this.rows.set(id, await answer.json());
     } catch (error) {
-      this.rows.set(id, { id, state: "can't be read", problem: error.message, created: null });
+      this.moments[id] = -1; // it is asked for again
+      this.rows.set(id, { created: null, ...this.rows.get(id), id, state: "can't be read", problem: failureText(error) });
     }
   }
 }
 
 function stateNode(state, problem) {
   if (state === null || state === undefined) return el("span", { class: "faint" }, "…");
-  const kind = { finished: "success", running: "accent", "not finished": "faint" }[state] ?? "failure";
+  const kind = { finished: "success", running: "accent", "not finished": "faint", unknown: "faint" }[state] ?? "failure";
   return el("div", {}, el("span", { class: `badge ${kind}` }, state), problem && el("p", { class: "problem" }, shownText(problem)));
 }
 

@@ -8,6 +8,8 @@
 //   await source.page(run, name, request)   some rows of a table: {rows, total, filtered, note};
 //                                           request: {start, length, search, order: [[column, "asc" | "desc"]], filters: {column: value}}
 
+/** What a search looks through, by the name of the table; of others in all that is text. */
+const SEARCHED = { prompts: ["prompt_id", "dataset", "question", "answer"] };
 const MOST_BLOCKS = 24; // unpacked at a time
 
 class FileSource {
@@ -28,24 +30,31 @@ class FileSource {
 
   /** The documents that are packed together, by their keys. */
   block(number) {
-    if (!this.unpacked.has(number)) {
-      if (this.unpacked.size >= MOST_BLOCKS) this.unpacked.delete(this.unpacked.keys().next().value);
-      this.unpacked.set(number, unpack(document.getElementById(`block-${number}`).textContent));
-    }
-    return this.unpacked.get(number);
+    if (!this.unpacked.has(number) && this.unpacked.size >= MOST_BLOCKS) this.unpacked.delete(this.unpacked.keys().next().value);
+    return keepPromise(this.unpacked, number, () => unpack(document.getElementById(`block-${number}`).textContent));
   }
 
   async page(run, name, request) {
     const { rows, note } = await this.get(run, name);
-    return { ...pageOf(rows, request), note };
+    return { ...pageOf(rows, request, SEARCHED[name]), note };
   }
 }
 
-/** What `source.page` answers, of rows that are there; a length below 0: of all of them. */
-function pageOf(rows, { start, length, search = "", order = [], filters = {} }) {
+/** What is promised under a key, asked for once; a promise that fails isn't kept: the next to ask asks again. */
+function keepPromise(promises, key, make) {
+  if (!promises.has(key)) {
+    const promise = make();
+    promises.set(key, promise);
+    promise.catch(() => promises.get(key) === promise && promises.delete(key));
+  }
+  return promises.get(key);
+}
+
+/** What `source.page` answers, of rows that are there; a length below 0: of all of them; `searched`: these columns alone. */
+function pageOf(rows, { start, length, search = "", order = [], filters = {} }, searched = null) {
   const words = search.toLowerCase().split(/\s+/).filter(Boolean);
   const wanted = Object.entries(filters);
-  const found = rows.filter((row) => wanted.every(([column, value]) => row[column] === value) && has(row, words));
+  const found = rows.filter((row) => wanted.every(([column, value]) => row[column] === value) && has(row, words, searched));
   for (const [column, way] of [...order].reverse()) found.sort((a, b) => compare(a[column], b[column], way));
   return { rows: found.slice(start, length < 0 ? undefined : start + length), total: rows.length, filtered: found.length };
 }
@@ -61,8 +70,8 @@ async function unpack(base64) {
   return new Map(Object.entries(JSON.parse(await new Response(stream).text())));
 }
 
-function has(row, words) {
-  const text = Object.values(row).filter((value) => typeof value === "string").join(" ").toLowerCase();
+function has(row, words, searched) {
+  const text = (searched?.map((column) => row[column]) ?? Object.values(row)).filter((value) => typeof value === "string").join(" ").toLowerCase();
   return words.every((word) => text.includes(word));
 }
 

@@ -1,29 +1,37 @@
 // Tables by DataTables, whose cells are text or nodes of ours.
 
 /**
- * A table that asks `source` for the rows that it shows. `columns`: [{key, title, node: (row) => Node | text, sortable, className}].
- * `filters()`: {column: value}, asked for at each load; `onpage(page, request)` is told what came. The frame that is given
- * back has `reload()`: the first page again, and `refresh()`: the same page again.
+ * A table that asks for the rows that it shows: `ask(request)` gives, or promises, a page as `source.page` has it. `columns`:
+ * [{key, title, node: (row) => Node | text, sortable, className}]. `filters()`: {column: value}, asked for at each load;
+ * `onpage(page, request)` is told what came. The frame that is given back has `reload()`: the first page again, and
+ * `refresh()`: the same page again.
  */
-function pagedTable(run, name, columns, options) {
-  return askedTable((request) => source.page(run, name, request), columns, options);
-}
-
-/** The same of rows that `ask(request)` gives, or promises: a page as `source.page` has it. */
 function askedTable(ask, columns, { filters = () => ({}), onpage = null, ...options }) {
-  const note = el("p", { class: "missing", hidden: true });
+  const note = el("p", { hidden: true });
   const load = async (asked, answer) => {
-    const order = asked.order.map((one) => [columns[one.column].key, one.dir]);
+    const order = asked.order.map((by) => [columns[by.column].key, by.dir]);
     const request = { start: asked.start, length: asked.length, search: asked.search.value, order, filters: filters() };
-    const page = await ask(request);
-    note.hidden = !page.note;
-    note.textContent = page.note ?? "";
-    answer({ draw: asked.draw, recordsTotal: page.total, recordsFiltered: page.filtered, data: page.rows });
-    onpage?.(page, request);
+    try {
+      const page = await ask(request);
+      frame.classList.remove("unanswered");
+      tellNote(note, "missing", page.note);
+      answer({ draw: asked.draw, recordsTotal: page.total, recordsFiltered: page.filtered, data: page.rows });
+      onpage?.(page, request);
+    } catch (error) {
+      tellNote(note, "problem", shownText(failureText(error)), " ", el("button", { type: "button", onclick: () => frame.refresh() }, "ask again"));
+    }
   };
   const frame = dataTable(columns, { ...options, serverSide: true, ajax: load });
+  frame.classList.add("unanswered"); // until the first page came
   frame.append(note);
   return frame;
+}
+
+/** A line below a table, or none. */
+function tellNote(note, kind, ...parts) {
+  note.className = kind;
+  note.hidden = !parts.some(Boolean);
+  refill(note, parts);
 }
 
 /** A table of rows that are there. */
@@ -51,10 +59,16 @@ function dataTable(columns, { order = [], length = 25, onrow = null, label, ...o
       createdRow: (element, row) => onrow && onrow(element, row),
     });
     frame.reload = () => drawn.ajax.reload();
-    if (options.serverSide) frame.refresh = () => drawn.ajax.reload(null, false);
+    if (options.serverSide) frame.refresh = () => keepFocus(frame, (done) => drawn.ajax.reload(done, false));
     for (const input of frame.querySelectorAll("input[type=search]")) input.setAttribute("aria-label", `Search ${label ?? ""}`.trim());
   });
   return frame;
+}
+
+/** Draw rows anew; the focus goes to the link that leads where the one led that had it. */
+function keepFocus(frame, draw) {
+  const had = frame.contains(document.activeElement) ? document.activeElement.getAttribute("href") : null;
+  draw(() => had !== null && document.activeElement === document.body && frame.querySelector(`a[href="${CSS.escape(had)}"]`)?.focus({ preventScroll: true }));
 }
 
 const TABLE_WORDS = {

@@ -23,12 +23,11 @@ function isDark() {
   return document.documentElement.classList.contains("dark");
 }
 
-/** DataTables and our style go by the class; who draws with colours listens for `colours`. */
+/** DataTables and our style go by the class. */
 function applyTheme(theme) {
   const dark = theme === null ? systemIsDark.matches : theme === "dark";
   document.documentElement.classList.toggle("dark", dark);
   document.documentElement.classList.toggle("light", theme === "light");
-  document.dispatchEvent(new Event("colours"));
 }
 
 function toggleTheme() {
@@ -39,17 +38,3 @@ function toggleTheme() {
 
 systemIsDark.addEventListener("change", () => applyTheme(chosenTheme()));
 applyTheme(chosenTheme());
-
-/** A colour of the style as rgb(…), for what can't read a variable: a scale between two. */
-function colour(name) {
-  const probe = document.body.appendChild(el("span", { hidden: true, style: { color: `var(${name})` } }));
-  const value = getComputedStyle(probe).color;
-  probe.remove();
-  return value;
-}
-
-/** Do something whenever the colours change, as long as a node is in the page. */
-function onColours(node, act) {
-  const listen = () => (node.isConnected ? act() : document.removeEventListener("colours", listen));
-  document.addEventListener("colours", listen);
-}

@@ -89,8 +89,8 @@ function jumpList(reply, untrained) {
   const rows = places.map((position) => el("tr", {},
     el("th", { scope: "row" }, el("button", { type: "button", class: "jump", onclick: () => { reply.go(position); reply.list.focus({ preventScroll: true }); } }, tokenName(reply.pieceAt(position).text))),
     el("td", { class: "num" }, position + 1),
-    el("td", { class: "num" }, signed(reply.shiftAt(position))),
-    byLoss && el("td", { class: "num" }, number(reply.losses[position])),
+    el("td", { class: "num" }, signedNats(reply.shiftAt(position))),
+    byLoss && el("td", { class: "num" }, nats(reply.losses[position])),
     byLoss && el("td", { class: "num" }, percent(reply.shareAt(position)))));
   const head = ["token", "position", "teacher − student", byLoss && lossName(reply.score), byLoss && "of all"].filter(Boolean);
   return el("section", { class: "jumps" },
@@ -126,7 +126,7 @@ function shiftChart(reply) {
   reply.follow((position) => mark.setAttribute("x", position));
   return el("figure", { class: "shifts", role: "img", "aria-label": `Teacher minus student log-probability by position: from ${signed(Math.min(...known))} to ${signed(Math.max(...known))} nats` },
     el("figcaption", { class: "legend" }, "teacher − student by position, in nats, on a square-root scale"),
-    el("span", { class: "legend scale" }, el("span", {}, `+${number(most, 2)}`), el("span", {}, `−${number(most, 2)}`)), drawing);
+    el("span", { class: "legend scale" }, [most, 0, -most].map((shift) => el("span", {}, signed(shift, 2)))), drawing);
 }
 
 /** What the colours mean, in nats. */

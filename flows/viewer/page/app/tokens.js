@@ -9,10 +9,10 @@ const vocabularies = new Map();
 
 /** The text of each token id, asked for once: {texts: {id: text}, special: Set}. */
 function vocabularyOf(run) {
-  if (!vocabularies.has(run)) {
-    vocabularies.set(run, source.get(run, "vocabulary").then((words) => ({ texts: words?.texts ?? {}, special: new Set(words?.special) })));
-  }
-  return vocabularies.get(run);
+  return keepPromise(vocabularies, run, async () => {
+    const words = await source.get(run, "vocabulary");
+    return { texts: words?.texts ?? {}, special: new Set(words?.special) };
+  });
 }
 
 /** A token alone, as text; by its id where nobody knows its text. */

@@ -18,6 +18,7 @@ addEventListener("changes", ({ detail }) => { moments = detail.moments ?? {}; })
 function rowsOfRound(run, round) {
   const key = JSON.stringify([run, round, moments[run] ?? null]);
   if (lastRound.key !== key) lastRound = { key, rows: source.get(run, "rollouts", { round }).then((page) => page && rowsOf(page)) };
+  lastRound.rows.catch(() => { lastRound = { key: null, rows: null }; });
   return lastRound.rows;
 }
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import json
 import re
 import shutil
@@ -9,6 +10,7 @@ import subprocess
 import sys
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 import yaml
@@ -20,6 +22,7 @@ from flows.plan.conditions import settings_of
 from flows.report.card.files import card_files
 from flows.report.card.license import License, card_license
 from flows.report.card.source import CardSource
+from flows.report.card.text import card_text
 from mopd.models.folders import resolve_model
 from mopd.settings import load_settings
 from storage.runs import RunFolder
@@ -101,14 +104,115 @@ def blocks(text: str) -> list[str]:
     return re.findall(r"```python\n(.*?)\n```", text, re.DOTALL)
 
 
+def program(run: RunFolder, marker: str, *changes: str) -> str:
+    """The block of the card that holds `marker`, of the tiny run under other settings of sampling."""
+    source = CardSource.of(run, 1, name="policy", license=None)
+    settings = load_settings(TINY, ["generate.engine=fake", *changes])
+    text = card_files(replace(source, settings=settings, evaluated_by=settings))["README.md"].decode()
+    (block,) = (block for block in blocks(text) if marker in block)
+    return block
+
+
+def arguments(text: str, called: str) -> dict[str, Any]:
+    """Keywords, with their literals, of the one call of that name in a program."""
+    (call,) = (node for node in ast.walk(ast.parse(text)) if isinstance(node, ast.Call) and _name(node) == called)
+    return {
+        str(keyword.arg): ast.literal_eval(keyword.value)
+        for keyword in call.keywords
+        if keyword.arg and not isinstance(keyword.value, ast.Name)
+    }
+
+
+def _name(call: ast.Call) -> str:
+    return call.func.attr if isinstance(call.func, ast.Attribute) else call.func.id  # type: ignore[attr-defined]
+
+
+SHAPED = ("evaluate.top_k=5", "evaluate.min_p=0.1", "evaluate.repetition_penalty=1.2", "evaluate.presence_penalty=0.5")
+STOPPED = ("evaluate.stop=['</answer>', \"it's\"]", "evaluate.stop_token_ids=[7, 9]")
+
+
+@pytest.mark.parametrize(
+    ("changes", "vllm", "transformers"),
+    [
+        ((), {}, {}),
+        (
+            SHAPED,
+            {"top_k": 5, "min_p": 0.1, "repetition_penalty": 1.2, "presence_penalty": 0.5},
+            {"top_k": 5, "min_p": 0.1, "repetition_penalty": 1.2},
+        ),
+        (
+            STOPPED,
+            {"stop": ["</answer>", "it's"], "stop_token_ids": [7, 9]},
+            {"stop_strings": ["</answer>", "it's"]},
+        ),
+    ],
+    ids=["plain", "shaped", "stopped"],
+)
+def test_its_code_samples_as_the_held_out_replies_were(
+    run: RunFolder, changes: tuple[str, ...], vllm: dict[str, Any], transformers: dict[str, Any]
+) -> None:
+    plain = {"temperature": 1.0, "top_p": 1.0, "top_k": 0}
+    own = {**plain, "max_tokens": 16, **vllm}
+    assert arguments(program(run, "vllm", *changes), "SamplingParams") == own
+    own = {**plain, "min_p": 0.0, "repetition_penalty": 1.0, "do_sample": True, "max_new_tokens": 16, **transformers}
+    assert arguments(program(run, "generate(", *changes), "generate") == own
+
+
+def test_greedy_replies_keep_what_shapes_them(run: RunFolder) -> None:
+    changes = ("evaluate.temperature=0", "evaluate.num_samples=1", "evaluate.repetition_penalty=1.2")
+    vllm = arguments(program(run, "vllm", *changes), "SamplingParams")
+    assert (vllm["temperature"], vllm["repetition_penalty"]) == (0.0, 1.2)
+    own = {"do_sample": False, "repetition_penalty": 1.2, "max_new_tokens": 16}
+    assert arguments(program(run, "generate(", *changes), "generate") == own
+
+
+def test_what_transformers_has_not_is_said(run: RunFolder) -> None:
+    source = CardSource.of(run, 1, name="policy", license=None)
+    penalized = replace(source, evaluated_by=load_settings(TINY, ["evaluate.presence_penalty=0.5"]))
+    assert "With transformers, which has no presence penalty:" in card_text(penalized)
+    assert "presence penalty" not in card_text(source)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("changes", [(), SHAPED, STOPPED], ids=["plain", "shaped", "stopped"])
+def test_vllm_takes_its_sampling(run: RunFolder, changes: tuple[str, ...]) -> None:
+    """vLLM refuses what it does not know; the engine itself is started by nobody here."""
+    from vllm import SamplingParams
+
+    compile(program(run, "vllm", *changes), "README.md", "exec")
+    sampling = arguments(program(run, "vllm", *changes), "SamplingParams")
+    made = SamplingParams(**sampling)
+    assert {name: getattr(made, name) for name in sampling} == sampling
+
+
+def run_program(text: str, folder: Path) -> str:
+    done = subprocess.run([sys.executable, "-c", text], cwd=folder, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
 @pytest.mark.slow
 def test_its_code_for_transformers_works(run: RunFolder, tmp_path: Path) -> None:
     files = {**policy_files(run, 1), **card_files(CardSource.of(run, 1, name="policy", license=None))}
     readme = (export_files(files, tmp_path / "policy") / "README.md").read_text()
-    (program,) = (block for block in blocks(readme) if "generate(" in block)
-    done = subprocess.run([sys.executable, "-c", program], cwd=tmp_path, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stderr
-    assert done.stdout
+    (text,) = (block for block in blocks(readme) if "generate(" in block)
+    assert run_program(text, tmp_path)
+
+
+@pytest.mark.slow
+def test_its_code_for_transformers_ends_a_reply_where_ours_end(run: RunFolder, tmp_path: Path) -> None:
+    export_files(policy_files(run, 1), tmp_path / "policy")
+    greedy = ("evaluate.temperature=0", "evaluate.num_samples=1")
+
+    def reply(*changes: str) -> list[int]:
+        text = program(run, "generate(", *greedy, *changes) + "\nprint(reply.tolist())"
+        ids: list[int] = json.loads(run_program(text, tmp_path).splitlines()[-1])
+        return ids
+
+    whole = reply()
+    assert len(whole) == 16
+    last = next(place for place, token in enumerate(whole) if place and token not in whole[:place])
+    assert reply(f"evaluate.stop_token_ids=[{whole[last]}]") == whole[: last + 1]
 
 
 @pytest.fixture
@@ -177,6 +281,49 @@ def test_an_adapter_on_a_policy_of_the_run_says_which(tmp_path: Path, monkeypatc
     assert "Its base is policy 1 of the same run, which `mopd export` copies too." in adapter.text
     assert blocks(adapter.text) == []
     assert "- Rounds before 1 followed other settings than those of this card.\n" in files["README.md"].decode()
+
+
+@pytest.fixture(scope="module")
+def fork(tmp_path_factory: pytest.TempPathFactory) -> RunFolder:
+    """Its second round has other tasks, and its policies 1 and 2 other samples, than the parent's round and policy."""
+    folder = tmp_path_factory.mktemp("forks")
+    changes = ["generate.engine=fake", "rounds=1", "evaluate.when=every_round", "evaluate.num_samples=2"]
+    parent = make_whole(folder / "parent", load_settings(TINY, changes))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("flows.folder.open.inputs_of", inputs)
+        forked = fork_run(parent.path, 1, ["rounds=2", "evaluate.num_samples=4", "tasks.num_train=20"], folder / "fork")
+    return make_whole(forked.path, settings_of(forked))
+
+
+def rows_of(text: str) -> list[str]:
+    """First cells of the table of held-out numbers."""
+    return re.findall(r"^\| (\d[^|]*) \|", text, re.MULTILINE)
+
+
+def test_a_fork_s_numbers_are_of_one_kind(fork: RunFolder) -> None:
+    text = card(fork, 1)
+    assert rows_of(text) == ["1", "2, this model"]
+    assert (
+        "On held-out tasks, of which some may be among the other tasks that earlier rounds were trained on, with 95 % "
+        "intervals over prompts, sampled with `temperature 1`, 16 tokens at most. Policies that were evaluated under "
+        "other settings, or on other tasks, are left out.\n"
+    ) in text
+    assert "- Rounds: 2, those from 1 on, of 4 prompts with 4 rollouts each; 32 rollouts" in text
+    assert "20 to train on, 4 held out" in text
+
+
+def test_a_round_before_the_fork_says_what_it_was_trained_by(fork: RunFolder) -> None:
+    text = card(fork, 0)
+    assert "(`larger`), 4 held out.\n" in text, "run.json counts the tasks of the last rounds"
+    assert "- Rounds: 1, of 4 prompts" in text
+
+
+def test_what_a_probe_chose(run: RunFolder) -> None:
+    source = CardSource.of(run, 1, name="policy", license=None)
+    settings = load_settings(TINY, ["condition.variant=auto"])
+    rounds = [{"choice": {"candidate": "success", "why": ""}}, {"choice": None}]
+    probed = replace(source, settings=settings, status={**source.status, "rounds": rounds})
+    assert "- What was chosen for the last round: `success`.\n" in card_text(probed)
 
 
 @pytest.mark.parametrize(

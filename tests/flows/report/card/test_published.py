@@ -55,5 +55,24 @@ def test_models(tmp_path: Path, path: str, published: str) -> None:
 
 
 def test_nothing_of_the_machine(tmp_path: Path) -> None:
-    settings = publish(tmp_path / "run", "store.endpoint=http://10.0.0.1:9000", "place.devices=2", "seed=5")
-    assert (settings.store, settings.place, settings.seed) == (Settings().store, Settings().place, 5)
+    told = ["report.project=secret", "report.trackers=[wandb]", "report.page=false"]
+    settings = publish(tmp_path / "run", "store.endpoint=http://10.0.0.1:9000", "place.devices=2", *told, "seed=5")
+    defaults = Settings()
+    assert (settings.store, settings.place, settings.report) == (defaults.store, defaults.place, defaults.report)
+    assert settings.seed == 5
+
+
+def test_an_engine_s_arguments_are_told_without_paths_and_addresses(tmp_path: Path) -> None:
+    arguments = (
+        "{kv_cache_dtype: fp8, gpu_memory_utilization: 0.8, enforce_eager: true, download_dir: ~/secret, "
+        "data_parallel_address: 10.0.0.1, compilation_config: {mode: 3, cache_dir: models/secret, passes: [a, ./b]}}"
+    )
+    settings = publish(tmp_path / "run", "generate.engine=vllm", f"generate.engine_arguments={arguments}")
+    assert settings.generate.engine_arguments == {
+        "kv_cache_dtype": "fp8",
+        "gpu_memory_utilization": 0.8,
+        "enforce_eager": True,
+        "download_dir": "…",
+        "data_parallel_address": "…",
+        "compilation_config": {"mode": 3, "cache_dir": "…", "passes": ["a", "…"]},
+    }

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from flows.viewer.documents.group import group_document, group_documents
+from flows.viewer.documents.rollouts.rollout import rollout_document
 from flows.viewer.documents.viewed import ViewedRun
 from storage.runs import RunFolder
 from tests.flows.viewer.group_samples import make_groups
@@ -94,3 +95,12 @@ def test_other_conditions_come_after_the_run_s_own(folder: RunFolder) -> None:
     assert (own["condition"], len(own["contexts"])) == ("", 2)
     assert (control["condition"], control["scores"]) == ("control", [])
     assert [peer["sample"] for peer in control["contexts"][0]["peers"]] == [1]
+
+
+def test_the_question_is_the_one_of_a_rollout_s_page(tmp_path: Path) -> None:
+    folder = make_groups(tmp_path / "run", {0: {"a": [True]}}, condition={"variant": "summary"})
+    run = ViewedRun(folder, "run")
+    group, rollout = group_document(run, 0, "a"), rollout_document(run, 0, "a", 0)
+    assert group is not None and rollout is not None
+    assert group["messages"] == rollout["messages"]
+    assert "End your reply with a summary" in group["messages"][1]["content"]

@@ -42,6 +42,13 @@ def drawn(curve: dict[str, Any], label: str) -> list[float]:
     return [row["value"] for layer in points for row in layer["data"]["values"] if row["label"] == label]
 
 
+def test_what_an_evaluation_took_is_of_a_policy_and_of_no_round(run: ViewedRun) -> None:
+    time = curves_of(overview(run))["time"]
+    rows = [row for row in time["table"]["rows"] if row[time["table"]["columns"].index("stage")] == "evaluate"]
+    assert time["table"]["columns"][:3] == ["round", "policy evaluated", "stage"]
+    assert [row[:2] for row in rows] == [[None, 0], [None, 1], [None, 2]]
+
+
 def test_the_headline_has_intervals_and_says_of_how_many_prompts(run: ViewedRun) -> None:
     assert overview(run)["headline"][:2] == [
         "Held-out mean@2 0.0 % [0.0, 0.0] → 100.0 % [100.0, 100.0] over 2 rounds of training: "
@@ -110,14 +117,6 @@ def test_how_it_ended(tmp_path: Path, run: ViewedRun) -> None:
         "No round has measured it yet.",
         "No stage has noted its time.",
     }
-
-
-def test_a_run_that_is_worked_on_is_going_on(tmp_path: Path) -> None:
-    folder, _ = run_of(tmp_path / "run")
-    with folder.store.hold():
-        state = overview(ViewedRun(folder, "run"))["state"]
-    assert state["kind"] == "running"
-    assert state["text"].startswith("run by ")
 
 
 def test_rows_that_mopd_run_did_not_make_are_shown(tmp_path: Path) -> None:

@@ -18,6 +18,7 @@ from flows.viewer.server.runs import ServedRuns
 from mopd.errors import InputError
 from mopd.settings import parse_settings
 from storage.runs import RUN_FILE, RunFolder
+from storage.stores.base import Holder
 from tests.flows.viewer.server.conftest import make_run
 from tests.object_servers import CACHE, ENDPOINT, ENVIRONMENT, moto, new_bucket
 from tests.storage.storage_samples import commit, make_rows
@@ -80,9 +81,9 @@ def test_a_process_that_holds_the_run_is_seen(run: RunFolder) -> None:
     with run.store.hold() as lease:
         lease.write("host a")
         live.look()
-        assert (live.is_held, live.moment) == (True, before + 1)
+        assert (live.viewed.holder, live.moment) == (Holder("host a", held=True), before + 1)
     live.look()
-    assert live.is_held is False
+    assert live.viewed.holder is not None and not live.viewed.holder.held
 
 
 def test_a_run_that_was_removed_is_told_of(run: RunFolder) -> None:

@@ -15,6 +15,7 @@ from flows.viewer.documents.rollouts.rollout import rollout_document, rollout_do
 from flows.viewer.documents.viewed import ViewedRun
 from mopd.settings import parse_settings
 from storage.runs import RunFolder
+from tests.flows.plan.test_plan import run_of
 from tests.storage.storage_samples import commit, make_rows
 
 Json = dict[str, Any]
@@ -182,6 +183,24 @@ def damage(run: ViewedRun, table: str) -> None:
     content = bytearray(file.read_bytes())
     content[len(content) // 2] ^= 1
     file.write_bytes(content)
+
+
+def test_the_prompt_of_a_further_group_is_its_own_behind_the_held_out_ones(tmp_path: Path) -> None:
+    folder, plan = run_of(tmp_path / "run", {"generate.groups": "mixed", "evaluate.when": "every_round"})
+    asked, held_out = plan.rounds[0].prompts, plan.evaluations[0].prompts
+    own = {shard.shard: (f"p{number}",) for number, shard in enumerate(asked)}
+    for shard in (*asked, *held_out):
+        prompts = own.get(shard.shard, (f"held out {shard.shard}",))
+        rows = [row | {"answer": prompts[0]} for row in make_rows("prompts", "run", prompts=prompts)]
+        commit(folder, "prompts", rows, shard=shard.shard, key=shard.key)
+    for rollouts, prompts in zip(plan.rounds[0].rollouts, own.values(), strict=True):
+        commit(folder, "rollouts", make_rows("rollouts", "run", prompts=prompts), shard=rollouts.shard)
+    run = ViewedRun(folder, "run")
+    assert [shard.shard for shard in asked] != [shard.shard for shard in plan.rounds[0].rollouts]
+    for number, shard in enumerate(asked):
+        document = rollout_document(run, 0, f"p{number}", 0)
+        assert document is not None
+        assert (document["answer"], document["keys"]["prompts"]) == (f"p{number}", {"": shard.key})
 
 
 def test_an_empty_reply(tmp_path: Path) -> None:
