@@ -68,7 +68,9 @@ def _run_flow(settings: Settings, run_dir: Address, config: Address) -> None:
         folder = open_run(settings, run_dir, config=_stem(config))
         print(f"{folder.address}: {_sizes(settings)}", flush=True)
 
-    launch_to_end("flows.run:run_flow", _store(settings, run_dir), prepare, is_finished, settings=settings)
+    uses_vllm = settings.generate.engine == "vllm"
+    store = _store(settings, run_dir)
+    launch_to_end("flows.run:run_flow", store, prepare, is_finished, engine=uses_vllm, settings=settings)
 
 
 def launch_to_end(
