@@ -33,6 +33,7 @@ from gpu_training import forward_flops
 from results_file import add_result
 from torch.nn.functional import linear
 
+from mopd.memory.reuse import returned_memory
 from mopd.models.folders import resolve_model
 from mopd.models.teachers import load_teacher
 from mopd.objectives import objective_class
@@ -83,6 +84,7 @@ def patched(owner: Any, name: str, value: Any) -> Iterator[None]:
 
 WAYS: dict[str, Callable[[], Any]] = {
     "now": lambda: patched(attention, "NAME", attention.NAME),
+    "returned": returned_memory,
     "dense": lambda: patched(attention, "CPU_DENSE_TOKENS", attention.DENSE_TOKENS),
 }
 """How it is done; all but `now` are what it is held against."""
@@ -102,7 +104,9 @@ def main() -> None:
         seconds = bench.take_turns(options)
         if options.profile:
             bench.profile()
-    results = [row for way in options.ways for row in bench.table(way, seconds[way])]
+    alone = [median_of(seconds[way]["matmuls"]) for way in options.ways]
+    fastest = Took(*(min(values) for values in zip(*alone, strict=True)))
+    results = [row for way in options.ways for row in bench.table(way, seconds[way], fastest)]
     for row in results:
         print("  ".join(f"{name} {value}" for name, value in row.items()))
     if options.out:
@@ -158,7 +162,12 @@ class Bench:
         layers = [module.weight for module in student.model.modules() if isinstance(module, torch.nn.Linear)]
         inputs = {size: torch.randn(self.pass_tokens, size).to(dtype) for size in {w.shape[1] for w in layers}}
         self.flops["matmuls"] = sum(2 * self.pass_tokens * weight.numel() for weight in layers)
-        return {"matmuls": took(lambda: [linear(inputs[weight.shape[1]], weight) for weight in layers])}
+
+        def multiply() -> None:
+            for weight in layers:
+                linear(inputs[weight.shape[1]], weight)
+
+        return {"matmuls": took(multiply)}
 
     def score(self) -> dict[str, Took]:
         """Both models read the shard."""
@@ -187,19 +196,20 @@ class Bench:
         parts = {"gradients": gradients, "clipping": clipping, "optimizer and EMA": moving}
         return {**parts, "update": gradients + clipping + moving, "save": saving}
 
-    def table(self, way: str, seconds: dict[str, list[Took]]) -> Rows:
-        """A row a part: medians, and its share of the rate of the linear layers alone, by the clock and by CPU time."""
+    def table(self, way: str, seconds: dict[str, list[Took]], alone: Took) -> Rows:
+        """A row a part: medians, and its share of the rate of the linear layers `alone`, by either clock."""
         rows = []
         for part, values in seconds.items():
             row: dict[str, Any] = {"way": way, "part": part}
+            median, flops = median_of(values), self.flops.get(part)
             for clock in Took._fields:
                 numbers = [getattr(value, clock) for value in values]
-                median = statistics.median(numbers)
-                row |= {clock: round(median, 3), f"{clock}_from_to": [round(min(numbers), 3), round(max(numbers), 3)]}
-                if part in self.flops:
-                    alone = self.flops["matmuls"] / statistics.median(getattr(v, clock) for v in seconds["matmuls"])
-                    row[f"share_of_matmuls_by_{clock}"] = round(self.flops[part] / median / alone, 3)
-            rows.append(row | ({"gflop": round(self.flops[part] / 1e9)} if part in self.flops else {}))
+                row[clock] = round(getattr(median, clock), 3)
+                row[f"{clock}_from_to"] = [round(min(numbers), 3), round(max(numbers), 3)]
+                if flops is not None:
+                    rate = self.flops["matmuls"] / getattr(alone, clock)
+                    row[f"share_of_matmuls_by_{clock}"] = round(flops / getattr(median, clock) / rate, 3)
+            rows.append(row | ({} if flops is None else {"gflop": round(flops / 1e9)}))
         return rows
 
     def profile(self) -> None:
@@ -224,6 +234,10 @@ def took(work: Callable[[], Any]) -> Took:
     began, cpu = time.perf_counter(), time.process_time()
     work()
     return Took(time.perf_counter() - began, time.process_time() - cpu)
+
+
+def median_of(values: list[Took]) -> Took:
+    return Took(*(statistics.median(numbers) for numbers in zip(*values, strict=True)))
 
 
 def config_of(model: Any) -> dict[str, Any]:
