@@ -11,13 +11,10 @@ import sys
 from pathlib import Path
 from typing import Any
 
-import matplotlib
+from flows.report.vega import DASHED, PALETTE, SCHEMA, SOLID, draw_png
 
-matplotlib.use("Agg")
-from matplotlib import pyplot
-
-COLOURS = {"student": "tab:blue", "teacher": "tab:orange", "union": "tab:green"}
-LINES = {"bucket": "-", "renormalize": "--"}
+SUPPORTS = ("student", "teacher", "union")
+LINES = {"bucket": SOLID, "renormalize": DASHED}
 MEASURES = {"relative_error": "loss", "grad_relative_error": "gradient"}
 NAMES = {0.0: "forward KL (α = 0)", 0.5: "Jensen-Shannon (α = 0.5)", 1.0: "reverse KL (α = 1)"}
 DETAILED = ("round 0", 0.5)
@@ -35,28 +32,43 @@ def main() -> None:
 
 
 def draw(cases: list[Report], target: Path) -> None:
-    """Error by k: a column an alpha, losses above, gradients below."""
-    figure, panels = pyplot.subplots(2, len(NAMES), figsize=(10.5, 6.2), sharex=True, sharey="row")
-    for row, (measure, what) in zip(panels, MEASURES.items(), strict=True):
-        for panel, (alpha, title) in zip(row, NAMES.items(), strict=True):
-            for support, colour in COLOURS.items():
-                for tail, style in LINES.items():
-                    key = {"alpha": alpha, "support": support, "tail": tail}
-                    points = [case for case in cases if key.items() <= case.items()]
-                    label = f"{support}, {tail}"
-                    values = [100 * case[measure] for case in points]
-                    panel.loglog([case["k"] for case in points], values, style, color=colour, marker="o", label=label)
-            panel.grid(alpha=0.3)
-            panel.set_xticks([20, 100, 500], ["20", "100", "500"], minor=False)
-            panel.minorticks_off()
-            if measure == "relative_error":
-                panel.set_title(title, fontsize=10)
-            else:
-                panel.set_xlabel("k")
-        row[0].set_ylabel(f"relative error of the {what}, %")
-    panels[0][-1].legend(fontsize=7)
-    figure.tight_layout()
-    figure.savefig(target, dpi=110)
+    """Error by k, both axes logarithmic: a column an alpha, losses above, gradients below."""
+    rows = [
+        {**case, "error": 100 * case[measure], "of": what, "divergence": NAMES[case["alpha"]]}
+        for measure, what in MEASURES.items()
+        for case in cases
+    ]
+    panels = [panel(rows, what, title) for what in MEASURES.values() for title in NAMES.values()]
+    target.write_bytes(draw_png({"$schema": SCHEMA, "columns": len(NAMES), "concat": panels}))
+
+
+def panel(rows: list[Report], what: str, title: str) -> Report:
+    """The errors of one divergence's loss, or of its gradient."""
+    values = [row for row in rows if (row["of"], row["divergence"]) == (what, title)]
+    ends = [end([row["error"] for row in rows if row["of"] == what]) for end in (min, max)]
+    ks = sorted({row["k"] for row in rows})
+    return {
+        "data": {"values": values},
+        "title": title if what == "loss" else "",
+        "width": 240,
+        "height": 200,
+        "mark": {"type": "line", "point": True},
+        "encoding": {
+            "x": {"field": "k", "type": "quantitative", "scale": {"type": "log"}, "axis": {"values": ks}},
+            "y": {
+                "field": "error",
+                "type": "quantitative",
+                "scale": {"type": "log", "domain": ends},
+                "title": f"relative error of the {what}, %",
+            },
+            "color": {"field": "support", "scale": {"domain": [*SUPPORTS], "range": [*PALETTE[:3]]}},
+            "strokeDash": {
+                "field": "tail",
+                "scale": {"domain": [*LINES], "range": [*LINES.values()]},
+                "legend": {"symbolType": "stroke", "symbolStrokeColor": "black", "symbolSize": 400},
+            },
+        },
+    }
 
 
 def tables(report: Report) -> dict[str, str]:

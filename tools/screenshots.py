@@ -45,10 +45,12 @@ def main() -> None:
     parser.add_argument("places", nargs="*", help="addresses in the page: '#/prompts'")
     parser.add_argument("--folder", type=Path, default=DOCS)
     options = parser.parse_args()
+    chromium = os.environ.get("MOPD_CHROMIUM") or shutil.which("chromium") or shutil.which("chromium-browser")
+    if chromium is None:
+        parser.error("no Chromium: apt-get install chromium, or name one in MOPD_CHROMIUM")
     run = RunFolder.open(options.run)
     with tempfile.TemporaryDirectory() as folder, sync_playwright() as play:
         url = write_report([run], Path(folder) / "report.html").as_uri()
-        chromium = os.environ.get("MOPD_CHROMIUM") or shutil.which("chromium")
         browser = play.chromium.launch(executable_path=chromium, args=FLAGS)
         if options.places:
             every_picture(browser, url, options.places, options.folder)
