@@ -33,7 +33,7 @@ from gpu_training import forward_flops
 from results_file import add_result
 from torch.nn.functional import linear
 
-from mopd.memory.reuse import returned_memory
+from mopd.memory.freed import returned_memory
 from mopd.models.folders import resolve_model
 from mopd.models.teachers import load_teacher
 from mopd.objectives import objective_class

@@ -16,7 +16,7 @@ import torch
 
 from mopd.errors import InputError
 from mopd.groups import group_advantages
-from mopd.memory.reuse import keep_freed_memory
+from mopd.memory.freed import keep_freed_memory
 from mopd.models.device import autocast, default_device
 from mopd.models.folders import model_window
 from mopd.models.teachers import EXTERNAL_PATH, load_teacher, teacher_sources, teacher_version

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from mopd.errors import InputError
-from mopd.memory.reuse import keep_freed_memory
+from mopd.memory.freed import keep_freed_memory
 from mopd.models.device import default_device
 from mopd.models.folders import load_tokenizer, num_output_ids
 from mopd.models.teachers import load_teacher, teacher_sources

@@ -8,7 +8,7 @@ import sys
 PROGRAM = """
 import resource, sys
 import numpy as np
-from mopd.memory.reuse import give_memory_back, keep_freed_memory
+from mopd.memory.freed import give_memory_back, keep_freed_memory
 
 def new_pages():
     before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
