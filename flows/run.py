@@ -24,6 +24,7 @@ from flows.report.sql.knowledge import leave_catalog
 from flows.report.status.state import is_unfinished
 from flows.runtime.console import Console
 from flows.runtime.exit_code import RunStopped
+from flows.runtime.server.heartbeats import without_heartbeats
 from flows.runtime.server.patience import be_patient
 from flows.runtime.server.slots import give_slots_back
 from flows.runtime.server.stale_runs import crash_stale_runs, run_tag, tag_this_run
@@ -174,7 +175,7 @@ def in_charge(folder: RunFolder) -> Iterator[None]:
     Twice: first there may be no room for anything else, and at the end the last of their workers has ended too.
     """
     be_patient()  # a deployment comes here without a command
-    with run_lock(folder), tags("mopd", run_tag(folder)):
+    with run_lock(folder), tags("mopd", run_tag(folder)), without_heartbeats():  # the flow that called sends its own
         collect_garbage(folder)
         tag_this_run(folder)
         crash_stale_runs(folder)

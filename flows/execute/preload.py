@@ -8,6 +8,10 @@ import signal
 signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the run's own process, which ends this one
 
 # ruff: noqa: E402
+import transformers.utils
+
+transformers.utils.is_sklearn_available = lambda: False  # it is for assisted decoding, and takes pandas and scipy along
+
 import transformers.models.llama.modeling_llama
 from transformers import AutoModelForCausalLM, AutoTokenizer
 

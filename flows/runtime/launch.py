@@ -6,14 +6,16 @@ import importlib
 import os
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from typing import Any
 
 from flows.runtime.console import Console
 from flows.runtime.interrupts import orderly_end
 from flows.runtime.server import prefect_server as server
-from flows.runtime.server.patience import CLIENT_SETTINGS
+from flows.runtime.server.heartbeats import without_heartbeats
+from flows.runtime.server.patience import CLIENT_SETTINGS, is_temporary
 from flows.runtime.worker import warm_up
+from mopd.timeline import span
 
 QUIET = {
     **CLIENT_SETTINGS,
@@ -40,20 +42,24 @@ def command_session(*, verbose: bool = False) -> Iterator[None]:
             Console.terminal = None
 
 
-def launch(flow: str, /, prepare: Callable[[], object] | None = None, **parameters: Any) -> None:
+def launch(
+    flow: str, /, prepare: Callable[[], object] | None = None, *, engine: bool = False, **parameters: Any
+) -> None:
     """Run a flow to its end, on the user's Prefect server or on one of its own.
 
     `flow`: `module:function`. It is imported when the server has begun to start, and Prefect with it; and so a module
     of a command need not import its flow, which may itself import what the command knows. `prepare`: checks, done while
-    the server starts; what they raise is raised here, and the flow not run. Raises InputError without a server.
+    the server starts, by workers that may be still importing what they need; what they raise is raised here, and the
+    flow not run. `engine`: vLLM will be wanted soon. Raises InputError without a server.
     """
-    warm_up()
-    with prefect_server():
-        if prepare is not None:
-            prepare()
+    warm_up(engine=engine)
+    with span("Prefect and its server", "start"), prefect_server():
         module, _, name = flow.partition(":")
         function = getattr(importlib.import_module(module), name)
-    function(**parameters)
+        if prepare is not None:
+            prepare()
+    with without_heartbeats() if is_temporary() else nullcontext():  # nobody else's server listens to them
+        function(**parameters)
 
 
 @contextmanager

@@ -27,7 +27,8 @@ from flows.runtime.places.share import Share
 from flows.runtime.worker_process import serve
 
 CONTEXT = multiprocessing.get_context("forkserver")
-CONTEXT.set_forkserver_preload(["flows.execute.preload"])
+PRELOAD, PRELOAD_ENGINE = "flows.execute.preload", "flows.execute.preload_vllm"
+CONTEXT.set_forkserver_preload([PRELOAD])
 EVERYTHING = Share()
 PATIENCE_SECONDS = 20.0
 POLL_SECONDS = 0.2
@@ -43,8 +44,9 @@ class WorkerStopped(RuntimeError):
     """The run is ending and took its worker down on purpose: the job must not be tried again."""
 
 
-def warm_up() -> None:
-    """Begin to import what workers need, ahead of the first one."""
+def warm_up(*, engine: bool = False) -> None:
+    """Begin to import what workers need, ahead of the first one; with `engine`, vLLM too."""
+    CONTEXT.set_forkserver_preload([PRELOAD, *([PRELOAD_ENGINE] if engine else [])])
     forkserver.ensure_running()
 
 

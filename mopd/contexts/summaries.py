@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Literal, NamedTuple
 
 from mopd.settings.condition import ConditionSettings
 from mopd.tasks.task import Message
-from mopd.verifiers.reply import without_thinking
 
 if TYPE_CHECKING:
     from mopd.settings import Settings
@@ -55,6 +54,8 @@ def summarize(reply: str) -> Summary:
 
     Empty for a reply that is nothing but thoughts.
     """
+    from mopd.verifiers.reply import without_thinking  # all verifiers come along, and who plans a run judges nothing
+
     visible = without_thinking(reply)
     tagged = [line for text in _TAGGED.findall(visible) if (line := _line(text))]
     if tagged:

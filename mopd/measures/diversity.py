@@ -20,7 +20,6 @@ from typing import Any
 
 from mopd.measures.estimate import Estimate, estimate_mean
 from mopd.measures.text_matching import Matcher
-from mopd.verifiers.code.blocks import find_program
 
 Row = dict[str, Any]
 Tokens = list[str]
@@ -59,6 +58,8 @@ def prompt_diversity(rows: Iterable[Row], *, is_code: bool, function: str | None
     """
     replies = sorted(rows, key=lambda row: int(row["sample"]))
     texts = [str(row["text"]) for row in replies]
+    from mopd.verifiers.code.blocks import find_program  # all verifiers come along, for whoever counts n-grams
+
     group = Group(texts, [find_program(text, function) for text in texts] if is_code else None)
     return {
         "all": group.diversity(range(len(replies))),

@@ -17,7 +17,6 @@ from mopd.registry import Registry
 from mopd.seeds import derive_seed
 from mopd.tasks.fields import Record
 from mopd.tasks.questions import NUMBER_QUESTIONS, draw_questions
-from mopd.verifiers.puzzles.verifier import FORMAT
 
 Options = dict[str, Any]
 Generator = Callable[[str, str, Options], tuple[str, Iterable[Record]]]
@@ -97,6 +96,8 @@ def reasoning_gym(source: str, argument: str, options: Options) -> tuple[str, It
 
 def _entry_records(name: str, entries: Iterable[Record]) -> Iterator[Record]:
     """Entries in our own row format: the verifier asks reasoning-gym about the whole entry."""
+    from mopd.verifiers.puzzles.verifier import FORMAT  # all verifiers come along, for whoever looks at a source's name
+
     for entry in entries:
         answer = entry["answer"]
         yield {

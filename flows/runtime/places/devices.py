@@ -51,11 +51,16 @@ def share_of(devices: Sequence[Device], environment: dict[str, str]) -> Share:
 @cache
 def visible_gpus() -> tuple[str, ...]:
     """GPUs that torch sees, named as the environment names them where it does."""
-    if version("torch").endswith("+cpu"):
+    if is_cpu_build():
         return ()
     count = in_own_process(count_gpus)
     named = tuple(name.strip() for name in os.environ.get(GPUS, "").split(",") if name.strip())
     return named[:count] or tuple(str(number) for number in range(count))
+
+
+def is_cpu_build() -> bool:
+    """Whether the torch that is installed knows no GPUs."""
+    return version("torch").endswith("+cpu")
 
 
 def count_gpus(_: None, report: Report) -> int:

@@ -7,9 +7,11 @@ from collections.abc import Callable
 from types import ModuleType
 
 import pytest
+from prefect.settings import PREFECT_FLOWS_HEARTBEAT_FREQUENCY, get_current_settings, temporary_settings
 
 from flows.runtime.console import Console
 from flows.runtime.launch import command_session, launch
+from flows.runtime.server.patience import TEMPORARY
 from mopd.errors import InputError
 
 
@@ -37,7 +39,7 @@ def log(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     module.run = lambda **given: events.append(f"runs {given}")  # type: ignore[attr-defined]
     monkeypatch.setitem(sys.modules, "a_flow", module)
     monkeypatch.setattr("flows.runtime.server.prefect_server.start_prefect_server", start)
-    monkeypatch.setattr("flows.runtime.launch.warm_up", lambda: events.append("warms up"))
+    monkeypatch.setattr("flows.runtime.launch.warm_up", lambda *, engine: events.append(f"warms up {engine}"))
     return events
 
 
@@ -52,18 +54,18 @@ def raises(error: Exception) -> Callable[[], None]:
 
 def test_checks_overlap_with_the_start_of_the_server(log: list[str]) -> None:
     launch("a_flow:run", lambda: log.append("checks"), settings=1, run_dir="there")
-    assert log == ["warms up", "starts", "checks", "answers", "runs {'settings': 1, 'run_dir': 'there'}"]
+    assert log == ["warms up False", "starts", "checks", "answers", "runs {'settings': 1, 'run_dir': 'there'}"]
 
 
 def test_without_checks(log: list[str]) -> None:
     launch("a_flow:run")
-    assert log == ["warms up", "starts", "answers", "runs {}"]
+    assert log == ["warms up False", "starts", "answers", "runs {}"]
 
 
 def test_a_failed_check_waits_for_no_server_and_runs_nothing(log: list[str]) -> None:
     with pytest.raises(InputError, match="no such model"):
         launch("a_flow:run", raises(InputError("no such model")))
-    assert log == ["warms up", "starts"]
+    assert log == ["warms up False", "starts"]
 
 
 def test_the_terminal_is_for_one_command() -> None:
@@ -71,3 +73,18 @@ def test_the_terminal_is_for_one_command() -> None:
         assert Console.terminal is sys.stdout
         raise InputError("bad")
     assert Console.terminal is None
+
+
+def test_workers_are_told_when_an_engine_will_be_wanted(log: list[str]) -> None:
+    launch("a_flow:run", engine=True)
+    assert log[0] == "warms up True"
+
+
+def test_heartbeats_are_for_a_server_that_others_watch(log: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    sys.modules["a_flow"].run = lambda: log.append(f"every {get_current_settings().flows.heartbeat_frequency}")  # type: ignore[attr-defined]
+    monkeypatch.delenv(TEMPORARY, raising=False)
+    with temporary_settings({PREFECT_FLOWS_HEARTBEAT_FREQUENCY: 30}):
+        launch("a_flow:run")
+        monkeypatch.setenv(TEMPORARY, "1")
+        launch("a_flow:run")
+    assert [line for line in log if line.startswith("every")] == ["every 30", "every None"]
