@@ -15,13 +15,14 @@ attention to what a token sees, backward twice forward; what is padded, masked o
 from __future__ import annotations
 
 import argparse
+import ctypes
 import os
 import statistics
 import tempfile
 import time
 from collections import defaultdict
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -33,7 +34,7 @@ from gpu_training import forward_flops
 from results_file import add_result
 from torch.nn.functional import linear
 
-from mopd.memory.freed import returned_memory
+from mopd.memory.freed import MMAP_MAX, TRIM_THRESHOLD, keep_freed_memory
 from mopd.models.folders import resolve_model
 from mopd.models.teachers import load_teacher
 from mopd.objectives import objective_class
@@ -82,12 +83,27 @@ def patched(owner: Any, name: str, value: Any) -> Iterator[None]:
         setattr(owner, name, before)
 
 
+@contextmanager
+def returned_memory() -> Iterator[None]:
+    """Freed memory goes back to the system as glibc does it, once large blocks were freed."""
+    libc = ctypes.CDLL(None)
+    libc.mallopt(MMAP_MAX, 65_536)
+    libc.mallopt(TRIM_THRESHOLD, 64 << 20)
+    try:
+        yield
+    finally:
+        keep_freed_memory()
+
+
 WAYS: dict[str, Callable[[], Any]] = {
-    "now": lambda: patched(attention, "NAME", attention.NAME),
+    "now": nullcontext,
     "returned": returned_memory,
     "dense": lambda: patched(attention, "CPU_DENSE_TOKENS", attention.DENSE_TOKENS),
+    "branches": lambda: patched(attention, "CPU_DENSE_TOKENS", 0),
 }
-"""How it is done; all but `now` are what it is held against."""
+"""How it is done, and otherwise: freed memory goes back to the system; trees of up to 4,096 tokens are attended to by
+masks; none is, which
+would round what short ones are scored in another way."""
 
 
 def main() -> None:
@@ -118,6 +134,7 @@ class Bench:
     """Models, a shard and its work."""
 
     def __init__(self, shape: Shape, folder: Path) -> None:
+        keep_freed_memory()  # as training does
         self.settings = load_settings(
             str(EXAMPLE),
             [f"score.max_tokens_per_pass={shape.max_tokens}", f"train.max_tokens_per_pass={shape.max_tokens}"],
@@ -137,7 +154,7 @@ class Bench:
         ]
         self.flops = {"student": flops[0], "teacher": flops[1], "scoring": sum(flops), "gradients": 3 * flops[0]}
         self.flops["update"] = self.flops["gradients"]
-        self.pass_tokens = min(shape.max_tokens, sum(len(item.tokens) for item in self.reads[1]))
+        self.pass_tokens = shape.max_tokens
 
     def _open_state(self) -> TrainerState:
         choice = self.settings.train

@@ -16,7 +16,6 @@ import torch
 
 from mopd.errors import InputError
 from mopd.groups import group_advantages
-from mopd.memory.freed import keep_freed_memory
 from mopd.models.device import autocast, default_device
 from mopd.models.folders import model_window
 from mopd.models.teachers import EXTERNAL_PATH, load_teacher, teacher_sources, teacher_version
@@ -78,8 +77,6 @@ class Scorer:
         `reference_folder` the run's initial policy, None where `policy_folder` is that one."""
         self.settings = settings
         self.device = device or default_device()
-        if self.device.type == "cpu":
-            keep_freed_memory()
         self.reference_folder = reference_folder or policy_folder
         self.sources = teacher_sources(
             settings.train.teacher,
