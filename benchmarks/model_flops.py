@@ -67,6 +67,7 @@ class Shape(NamedTuple):
 
 
 SHAPES = {
+    "group": Shape(1, 8, 55, 230, (10, 20), 1024),
     "demo": Shape(3, 8, 55, 230, (10, 20), 1024),
     "demo64": Shape(3, 8, 55, 250, (40, 64), 1024),
     "long": Shape(1, 8, 64, 700, (512, 512), 4096),
