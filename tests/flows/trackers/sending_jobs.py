@@ -45,7 +45,7 @@ def die(_: None, report: Any, store: Store, name: str) -> int:
 
 def send_to_nobody(_: None, report: Report, store: Store, name: TrackerName) -> int:
     """By the tracker's own library, to a port where nobody listens."""
-    os.environ |= NOBODY
+    os.environ |= {**NOBODY, "WANDB_DIR": str(store.host_folder)}
     return send_missing(None, report, store, name)
 
 
