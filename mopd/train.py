@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from mopd.errors import InputError
+from mopd.memory.freed import keep_freed_memory
 from mopd.models.device import default_device
 from mopd.models.folders import load_tokenizer, num_output_ids
 from mopd.models.teachers import load_teacher, teacher_sources
@@ -74,6 +75,8 @@ def train_round(
     """
     check_staleness(scores, settings.train.max_staleness, round=round)
     device = device or default_device()
+    if device.type == "cpu":
+        keep_freed_memory()
     last = find_checkpoint(checkpoints, ranks)
     state = open_state(
         *(last or policy_folder, last or state_folder, settings.train, device),

@@ -1,9 +1,9 @@
 """How trees are attended to: a prefix shared by branches, each of which sees the prefix and itself.
 
-Up to DENSE_TOKENS a mask says so, as transformers takes it. Longer trees would want masks of gigabytes: models get an
-attention function of ours instead, which reads the shape of the trees where the mask would be. On a CPU it attends from
-each branch by itself; on a GPU FlexAttention skips the blocks that no branch sees. Sliding windows are windows of
-positions: a branch goes on where its prefix ends.
+Up to some length a mask says so, as transformers takes it. Longer trees would want masks of gigabytes, and time for
+what no branch sees: models get an attention function of ours instead, which reads the shape of the trees where the mask
+would be. On a CPU it attends from each branch by itself; on a GPU FlexAttention skips the blocks that no branch sees.
+Sliding windows are windows of positions: a branch goes on where its prefix ends.
 
 Axes: B trees, L tokens of a tree, T of a branch.
 """
@@ -24,6 +24,8 @@ NAME = "mopd_trees"
 """Of our attention function, in the registry of transformers."""
 DENSE_TOKENS = 4096
 """Longest tree that gets a mask of L x L."""
+CPU_DENSE_TOKENS = 512
+"""The same on a CPU, for models that can do without: a branch at a time takes a third of the time there."""
 BLOCK_ROWS = 512
 """Queries of a branch that attend at a time on a CPU."""
 PREFIX, PADDING = -1, -2
@@ -130,7 +132,8 @@ def attention_mask(model: Any, branch_BL: Tensor | None, longest: int) -> Tensor
     if branch_BL is None:
         return None
     window = sliding_window(model)
-    if branch_BL.shape[1] > DENSE_TOKENS or (window is not None and longest > window):
+    most = min(CPU_DENSE_TOKENS, DENSE_TOKENS) if reads_shapes and branch_BL.device.type == "cpu" else DENSE_TOKENS
+    if branch_BL.shape[1] > most or (window is not None and longest > window):
         assert reads_shapes, "plan_batches keeps such trees from other models"
         return branch_BL[:, None, None, :]
     mask = dense_mask(branch_BL)

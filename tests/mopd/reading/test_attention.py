@@ -78,6 +78,16 @@ def assert_close(first: dict[int, torch.Tensor], second: dict[int, torch.Tensor]
         torch.testing.assert_close(value, second[row], atol=tolerance, rtol=0)
 
 
+def test_on_a_cpu_masks_end_sooner_but_for_models_that_need_one() -> None:
+    """Models with our attention get the branches' numbers in place of a mask from some length on."""
+    for length, kind in ((attention.CPU_DENSE_TOKENS, torch.bool), (attention.CPU_DENSE_TOKENS + 1, torch.int64)):
+        branch_BL = torch.zeros(1, length, dtype=torch.int64)
+        ours, own = (make_model(CONFIGS["llama"], attention_kind) for attention_kind in ("sdpa", "eager"))
+        masks = [attention.attention_mask(model, branch_BL, longest=length) for model in (ours, own)]
+        assert masks[0] is not None and masks[0].dtype == kind
+        assert masks[1] is not None and masks[1].shape == (1, 1, length, length)
+
+
 @pytest.fixture
 def short(monkeypatch: pytest.MonkeyPatch) -> None:
     """Trees and blocks are long from few tokens on."""
