@@ -4,7 +4,8 @@
 
 The copies are of another run: the same shards, whose groups are there so often under prompts of other names. `write` is
 the command `mopd report`, by the clock and of the CPU. Then a headless Chromium opens the file at each view's address:
-seconds until its heading stands there, and, with the page open, seconds to go to it from another; best of `--repeats`.
+seconds until what it shows stands there (a chart, rows, replies, tokens), and, with the page open, seconds to go to it
+from another; best of `--repeats`.
 """
 
 from __future__ import annotations
@@ -32,8 +33,8 @@ from storage.shards import commit_shard
 NOT_COPIED = ("evaluations",)
 """Tables with prompts that don't grow."""
 FLAGS = ["--no-sandbox", "--disable-gpu", "--no-first-run", "--disable-background-networking", "--disable-sync"]
-DRAWN = "main:not([aria-busy]) h1"
-LEFT = f"![null, undefined, 'Libraries and licences'].includes(document.querySelector('{DRAWN}')?.textContent)"
+LEFT = "Libraries and licences"
+"""The heading of the place from which a view is gone to."""
 
 
 def main() -> None:
@@ -98,7 +99,14 @@ def measure(run: Path, folder: Path, repeats: int) -> dict[str, Any]:
     opened_run = RunFolder.open(run)
     (rollout, *_) = pq.read_table(run / manifests(opened_run, "rollouts")[0].file).slice(0, 1).to_pylist()
     group = f"#/round/{rollout['round']}/prompt/{quote(rollout['prompt_id'], safe='')}"
-    places = ["#/overview", "#/prompts", group, "#/rollouts", f"{group}/sample/{rollout['sample']}", "#/measures"]
+    places = {
+        "#/overview": "figure.chart svg, figure.chart canvas",
+        "#/prompts": ".prompt-name",
+        group: ".card.reply",
+        "#/rollouts": "tbody tr.way",
+        f"{group}/sample/{rollout['sample']}": ".reading [role=option]",
+        "#/measures": "h1",
+    }
     opened = [open_page(file.resolve().as_uri(), places) for _ in range(repeats)]
     best = {kind: {place: min(one[kind][place] for one in opened) for place in places} for kind in ("open", "go")}
     return {
@@ -120,8 +128,8 @@ def write(run: Path, file: Path) -> dict[str, Any]:
     return {"write": seconds, "MiB": usage.ru_maxrss // 1024, "MB of the file": round(file.stat().st_size / 1e6, 2)}
 
 
-def open_page(url: str, places: list[str]) -> dict[str, dict[str, float]]:
-    """Seconds until each place stands there: opened by its address, and reached from the first one."""
+def open_page(url: str, places: dict[str, str]) -> dict[str, dict[str, float]]:
+    """Seconds until each place shows what is to be seen there: opened by its address, and gone to from another one."""
     from playwright.sync_api import sync_playwright
 
     chromium = os.environ.get("MOPD_CHROMIUM") or shutil.which("chromium")
@@ -130,20 +138,19 @@ def open_page(url: str, places: list[str]) -> dict[str, dict[str, float]]:
         tab = browser.new_page()
         tab.set_default_timeout(120_000)
         opened, gone = {}, {}
-        for place in places:
+        for place, what in places.items():
             tab.goto("about:blank")
             began = time.perf_counter()
             tab.goto(url + place, wait_until="commit")
-            tab.wait_for_selector(DRAWN)
+            tab.locator(f"main:not([aria-busy]) :is({what})").first.wait_for()
             opened[place] = round(time.perf_counter() - began, 2)
-        for place in places:
+        for place, what in places.items():
             tab.evaluate("location.hash = '#/libraries'")
-            tab.get_by_role("heading", name="Libraries and licences").wait_for()
+            tab.get_by_role("heading", name=LEFT).wait_for()
             began = time.perf_counter()
             tab.evaluate("place => { location.hash = place }", place)
-            tab.wait_for_function(
-                "document.querySelector('main:not([aria-busy]) h1')?.textContent !== 'Libraries and licences'"
-            )
+            tab.get_by_role("heading", name=LEFT).wait_for(state="detached")
+            tab.locator(f"main:not([aria-busy]) :is({what})").first.wait_for()
             gone[place] = round(time.perf_counter() - began, 2)
         browser.close()
     return {"open": opened, "go": gone}

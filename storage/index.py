@@ -12,7 +12,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from functools import cached_property
 from typing import Any
@@ -128,6 +128,11 @@ def fingerprint(entry: Entry) -> str:
 def describe(files: Mapping[str, str]) -> str:
     """One hash for files and what is said of each, by name."""
     return hashlib.sha256("\n".join(f"{name} {said}" for name, said in files.items()).encode()).hexdigest()
+
+
+def describe_shards(shards: Iterable[ShardRows]) -> str:
+    """One hash for the rows of some shards: their files' names have a hash of their content."""
+    return describe({f"{shard.home} {shard.file}": shard.name for shard in shards})
 
 
 Texts = dict[tuple[str, str], str | bytes]

@@ -226,11 +226,11 @@ def export(
         push: a repository of the hub, made where there is none: one commit
         private: make the repository a private one
     """
-    from flows.cli.actions.export import export
+    from flows.cli.actions.export import export_policy
     from storage.runs import RunFolder
 
     opened = RunFolder.open(run)
-    for line in export(opened, round, target=folder, license=license, push=push, private=private):
+    for line in export_policy(opened, round, target=folder, license=license, push=push, private=private):
         print(line, flush=True)
     return 0
 

@@ -10,8 +10,11 @@ from mopd.settings import Settings
 from mopd.tasks.task import Message
 
 
-def asked_messages(messages: Sequence[Message], settings: Settings) -> list[Message]:
-    """The messages of a training prompt with what the settings of its round put around and behind them."""
+def asked_messages(messages: Sequence[Message], settings: Settings | None) -> list[Message]:
+    """The messages of a training prompt with what the settings of its round put around and behind them; alone, where
+    these can't be read."""
+    if settings is None:
+        return [*messages]
     users = any(message["role"] == "user" for message in messages)
     asked = with_instruction(list(messages), instruction_of(settings)) if users else messages
     return with_system_prompt(asked, settings.model.system_prompt)

@@ -23,16 +23,16 @@ class MLflow:
 
     def __init__(self, run: TrackedRun) -> None:
         self._client = MlflowClient()
-        found = self._find(run)
-        self._id = found.info.run_id
+        existing = self._find_or_create(run)
+        self._id = existing.info.run_id
         self._client.update_run(self._id, status="RUNNING")
-        self._add_settings(run.settings, found.data.params)
+        self._add_settings(run.settings, existing.data.params)
 
     def write(self, chapter: Chapter) -> None:
         """Its points as metrics, its completions as an artifact of its own."""
-        made = round(1000 * chapter.seconds)
+        milliseconds = round(1000 * chapter.seconds)
         pairs = [(point.step, name, value) for point in chapter.points for name, value in point.values.items()]
-        metrics = [Metric(name, value, made, step) for step, name, value in pairs]
+        metrics = [Metric(name, value, milliseconds, step) for step, name, value in pairs]
         for first in range(0, len(metrics), MOST_METRICS):
             self._client.log_batch(self._id, metrics[first : first + MOST_METRICS])
         if chapter.completions:
@@ -43,11 +43,11 @@ class MLflow:
         """Until there is more."""
         self._client.set_terminated(self._id)
 
-    def _find(self, run: TrackedRun) -> Run:
+    def _find_or_create(self, run: TrackedRun) -> Run:
         experiment = self._client.get_experiment_by_name(run.project)
-        number = experiment.experiment_id if experiment else self._client.create_experiment(run.project)
-        found = self._client.search_runs([number], f"tags.{ID_TAG} = '{run.id}'")
-        return found[0] if found else self._client.create_run(number, run_name=run.name, tags={ID_TAG: run.id})
+        experiment_id = experiment.experiment_id if experiment else self._client.create_experiment(run.project)
+        tagged = self._client.search_runs([experiment_id], f"tags.{ID_TAG} = '{run.id}'")
+        return tagged[0] if tagged else self._client.create_run(experiment_id, run_name=run.name, tags={ID_TAG: run.id})
 
     def _add_settings(self, settings: Row, known: dict[str, str]) -> None:
         """As parameters, which stay what they were first; `settings.json` has what they are now."""

@@ -78,6 +78,6 @@ def _file(tracker: str) -> str:
 
 def _new_run(folder: RunFolder, number: int) -> SentRun:
     """The same ones in every process: one that was killed before it noted this leaves no second run."""
-    made = hashlib.sha256(json.dumps([folder.run_id, folder.document.get("created")]).encode()).hexdigest()
+    digest = hashlib.sha256(json.dumps([folder.run_id, folder.document.get("created")]).encode()).hexdigest()
     later = f"-{number}" if number > 1 else ""
-    return SentRun(id=f"{made[:12]}{later}", name=f"{folder.run_id}{later}")
+    return SentRun(id=f"{digest[:12]}{later}", name=f"{folder.run_id}{later}")

@@ -27,7 +27,7 @@ class Trackio:
     def __init__(self, run: TrackedRun) -> None:
         self._project, self._name = run.project, f"{run.name}-{run.id[:6]}"
         self._readable = is_readable()
-        self._there = self._read()
+        self._known = self._read()
         self._written: set[Place] = set()
         self._run = trackio.init(
             run.project,
@@ -54,7 +54,7 @@ class Trackio:
 
     def _log(self, step: int, values: dict[str, Any]) -> None:
         place = (step, frozenset(values))
-        if values and place not in self._there:
+        if values and place not in self._known:
             self._run.log(values, step=step)
             self._written.add(place)
 

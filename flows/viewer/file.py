@@ -9,17 +9,15 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from flows.report.sql.runs import open_runs
-from flows.runtime.shell import shell_command
 from flows.viewer.documents.directory import directory
 from flows.viewer.documents.measures import analyses, measures
 from flows.viewer.documents.pairs import pairs
 from flows.viewer.documents.viewed import Json, ViewedRun, viewed_runs
-from flows.viewer.packing.contents import OF_RUN, document_key, kept_contents
-from flows.viewer.packing.kept_groups import pack_groups
+from flows.viewer.packing.contents import OF_RUN, document_key
+from flows.viewer.packing.packed_run import pack_run
 from flows.viewer.packing.packer import Packer
 from flows.viewer.page.html import MARK, page
-from flows.viewer.words import split_words
+from flows.viewer.words import find_runs, split_words
 from mopd.byte_text import byte_text
 from mopd.errors import InputError
 from storage.runs import RunFolder
@@ -29,8 +27,6 @@ MAX_MEGABYTES = 30.0
 """Of data, by default: 10,000 short rollouts."""
 QUIET_SECONDS = 5.0
 """Between two lines that say how far it is."""
-_RESERVED_SHARE = 0.05
-"""Of what groups may take, for the tables and words of the rollouts that were kept."""
 
 Say = Callable[[str], None]
 
@@ -48,7 +44,8 @@ def report_command(words: Sequence[str], out: Path, max_megabytes: float) -> boo
     """Write the page of what the words name, and say so; whether no shard had to be left out."""
     check_target(out)
     names, reports = split_words(words)
-    report = make_report(open_runs(names), reports, max_megabytes=max_megabytes, say=_say)
+    runs, measured = find_runs(names)
+    report = make_report(runs, [*measured, *reports], max_megabytes=max_megabytes, say=_say)
     save_report(report, out)
     print(f"{out}: {byte_text(len(report.html))}")
     for line in (*report.left_out, *report.damaged):
@@ -71,21 +68,23 @@ def make_report(
     reports: Sequence[Json] = (),
     *,
     max_megabytes: float = MAX_MEGABYTES,
+    memory_gigabytes: float | None = None,
     say: Say = lambda line: None,
 ) -> ReportFile:
     """The page of some runs and of what was measured, with at most so many megabytes of data.
 
-    `say` is told how far it is, now and then.
+    `memory_gigabytes`: that SQL may take. `say` is told how far it is, now and then.
     """
-    runs = viewed_runs(list(folders), in_file=True)
+    runs = viewed_runs(list(folders), in_file=True, memory_gigabytes=memory_gigabytes)
     packer = Packer(max_bytes=0)
     reports = [*(report for run in runs for report in analyses(run)), *reports]
     _pack_firsts(runs, reports, packer)
     left_out = []
     for number, run in enumerate(runs):
         room = max(max_megabytes * 1e6 - packer.size, 0) / (len(runs) - number)
-        packer.max_bytes = packer.size + (1 - _RESERVED_SHARE) * room
-        left_out += _pack_run(run, packer, say)
+        left_out += pack_run(run, packer, room, _Progress(run, say).tell)
+    if packer.size > max_megabytes * 1e6:
+        left_out.append(f"--max-megabytes {max_megabytes:g}: what a page must have takes {packer.size / 1e6:.2g} MB")
     damaged = [f"{run.id}: {line}" if len(runs) > 1 else line for run in runs for line in run.problems]
     known = {**directory(runs, [*left_out, *damaged]), "measures": len(reports)}
     return ReportFile(page(packer.scripts(known)).encode(), left_out, damaged)
@@ -116,19 +115,6 @@ def check_target(out: Path) -> None:
 def save_report(report: ReportFile, out: Path) -> None:
     """Write the file, over the report that is there."""
     write_files(out.parent, {out.name: report.html})
-
-
-def _pack_run(run: ViewedRun, packer: Packer, say: Say) -> list[str]:
-    """The groups of a run, as many as fit; a line that says what was left out."""
-    progress = _Progress(run, say)
-    kept = pack_groups(run, packer, progress.tell)
-    for key, document in kept_contents(run, kept):
-        packer.add(key, document)
-    if kept.num_kept == kept.num_groups:
-        return []
-    share = f"{kept.num_kept:,} of {kept.num_groups:,} groups are in the file"
-    order = "of each round about as many, those with both outcomes first"
-    return [f"{run.id}: {share}, {order}; all: {shell_command('view', run.place)}, or a higher --max-megabytes"]
 
 
 class _Progress:

@@ -118,8 +118,8 @@ def push_files(
 
 
 def _list_stale(repository: Repository, files: Mapping[str, object], owned: Collection[str]) -> list[str]:
-    left = repository.files - files.keys()
-    return sorted(file for file in left if any(_matches(file, pattern) for pattern in owned))
+    others = repository.files - files.keys()
+    return sorted(file for file in others if any(_matches(file, pattern) for pattern in owned))
 
 
 def _matches(file: str, pattern: str) -> bool:
@@ -150,8 +150,8 @@ def _push_errors(name: HubName, setting: str, state: str, unknown: str | None = 
         raise
     except (OSError, errors.HTTPError, ValueError, RuntimeError) as error:
         cause = telling_cause(error)
-        left = unknown if unknown and _may_be_done(cause) else state
-        raise InputError(f"{setting} {name}: {_problem(name, error, cause)}; {left}") from error
+        outcome = unknown if unknown and _may_be_done(cause) else state
+        raise InputError(f"{setting} {name}: {_problem(name, error, cause)}; {outcome}") from error
 
 
 def _may_be_done(cause: BaseException) -> bool:

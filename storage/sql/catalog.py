@@ -15,6 +15,7 @@ from types import MappingProxyType
 from typing import Any
 
 import duckdb
+import pyarrow as pa
 
 from storage.errors import StorageError
 from storage.integrity import verify_table
@@ -38,6 +39,8 @@ class QueryResult:
     """One line for each damaged shard that was left out; the caller's exit status should tell."""
     is_cut: bool = False
     """Whether there are more rows than were asked for."""
+    table: pa.Table | None = None
+    """The rows as Arrow has them, where they were asked for so; `rows` is empty then."""
 
 
 class Stop:
@@ -61,7 +64,7 @@ class Stop:
             raise StorageError(STOPPED)
 
 
-NONE_KEPT: Mapping[str, str] = MappingProxyType({})
+NONE_GIVEN: Mapping[str, pa.Table] = MappingProxyType({})
 STOPPED = "SQL: the query was stopped before its end"
 
 
@@ -86,16 +89,16 @@ class Catalog:
         sql: str,
         parameters: Mapping[str, Any] | None = None,
         *,
-        kept: Mapping[str, str] = NONE_KEPT,
+        given: Mapping[str, pa.Table] = NONE_GIVEN,
+        as_table: bool = False,
         most_rows: int | None = None,
         stop: Stop | None = None,
     ) -> QueryResult:
-        """As `query_runs`; of more than `most_rows` the first ones.
+        """As `query_runs`; of more than `most_rows` the first ones, but for an answer `as_table`.
 
-        `kept`: queries whose answers the statement reads as tables, `kept.NAME`. Each is asked once, as long as the
-        tables stay as they are.
+        `given`: tables that the statement reads beside the runs', by their names in it; no other question sees them.
         """
-        question = _Question(sql, parameters, kept, most_rows, stop)
+        question = _Question(sql, parameters, given, as_table, most_rows, stop)
         before = self._database
         if before is not None:
             try:
@@ -115,6 +118,10 @@ class Catalog:
         except duckdb.Error as error:
             raise self._error(error, database) from error
 
+    def describe_rounds(self, table: str) -> dict[int, str]:
+        """The rounds of the first run's table that have rows, each with what is another text for other shards."""
+        return (self._database or self._open(None)).sources[0].tables[table].describe_rounds()
+
     def close(self) -> None:
         """Nothing more is asked; questions under way are answered."""
         if self._database is not None:
@@ -123,7 +130,7 @@ class Catalog:
     def _open(self, failed: Database | None, bad: Bad = frozenset()) -> Database:
         """Another database than one that `failed`; `bad`: what is left out from now on.
 
-        One that another question has opened meanwhile is taken: what it keeps is asked once.
+        One that another question has opened meanwhile is taken.
         """
         with self._opening:
             self._bad |= bad
@@ -144,7 +151,8 @@ class _Question:
 
     sql: str
     parameters: Mapping[str, Any] | None
-    kept: Mapping[str, str]
+    given: Mapping[str, pa.Table]
+    as_table: bool
     most_rows: int | None
     stop: Stop | None
 
@@ -154,13 +162,25 @@ class _Question:
             _check_reads(cursor.extract_statements(self.sql))
             if self.stop is not None:
                 self.stop.watch(cursor)
-            database.keep(self.kept)
+            for name, table in self.given.items():
+                cursor.register(name, table)  # a temporary view, of this cursor alone
             cursor.execute("BEGIN TRANSACTION READ ONLY")  # EXPLAIN ANALYZE runs a statement of any kind
-            cursor.execute(self.sql, dict(self.parameters) if self.parameters else None)
-            columns = [str(column[0]) for column in cursor.description]
-            rows = cursor.fetchall() if self.most_rows is None else cursor.fetchmany(self.most_rows + 1)
-            some = rows[: self.most_rows]
-            return QueryResult(columns, some, database.problems, is_cut=len(rows) > len(some))
+            return self._read_table(cursor, database) if self.as_table else self._read_rows(cursor, database)
+
+    def _read_rows(self, cursor: duckdb.DuckDBPyConnection, database: Database) -> QueryResult:
+        cursor.execute(self.sql, self._bound)
+        columns = [str(column[0]) for column in cursor.description]
+        rows = cursor.fetchall() if self.most_rows is None else cursor.fetchmany(self.most_rows + 1)
+        some = rows[: self.most_rows]
+        return QueryResult(columns, some, database.problems, is_cut=len(rows) > len(some))
+
+    def _read_table(self, cursor: duckdb.DuckDBPyConnection, database: Database) -> QueryResult:
+        table = cursor.sql(self.sql, params=self._bound).to_arrow_table()
+        return QueryResult(table.column_names, [], database.problems, table=table)
+
+    @property
+    def _bound(self) -> dict[str, Any] | None:
+        return dict(self.parameters) if self.parameters else None
 
 
 def connect(run: RunFolder, knowledge: Knowledge = NOTHING) -> duckdb.DuckDBPyConnection:

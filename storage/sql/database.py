@@ -8,10 +8,9 @@ from __future__ import annotations
 
 import os
 import tempfile
-import threading
 from collections import Counter
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import duckdb
@@ -34,8 +33,6 @@ from storage.sql.facts import (
 from storage.sql.views import VIEWS
 from storage.sql.views.base import PARTS
 
-KEPT = "kept"
-"""The schema of answers that are kept."""
 Bad = frozenset[tuple[str, str]]
 """Files that are known to be damaged: the address of their run, and their name."""
 
@@ -96,8 +93,6 @@ class Database:
     sources: list[Source]
     bad: Bad
     """Files that are left out."""
-    _kept: set[str] = field(default_factory=set)
-    _keeping: threading.Lock = field(default_factory=threading.Lock)
 
     @classmethod
     def open(
@@ -109,8 +104,7 @@ class Database:
     ) -> Database:
         """All views over the runs; a table is opened when a statement reads it."""
         database = cls(duckdb.connect(), [Source.of(run, knowledge, bad) for run in runs], bad)
-        for schema in (PARTS, KEPT):
-            database.connection.execute(f"CREATE SCHEMA {schema}")
+        database.connection.execute(f"CREATE SCHEMA {PARTS}")
         for name in (*database.sources[0].tables, *database.sources[0].facts):
             database._create(name)
         for view in VIEWS:
@@ -118,16 +112,6 @@ class Database:
         for statement in (*_limits(memory_gigabytes), *_LOCK):
             database.connection.execute(statement)
         return database
-
-    def keep(self, queries: Mapping[str, str]) -> None:
-        """Have a table of the answer to each query, by its name in the schema `kept`; each is asked once."""
-        if queries.keys() <= self._kept:
-            return  # nobody waits for what others have kept
-        with self._keeping:
-            for name in queries.keys() - self._kept:
-                with self.connection.cursor() as cursor:
-                    cursor.execute(f"CREATE TABLE {KEPT}.{name} AS {queries[name]}")
-                self._kept.add(name)
 
     @property
     def error(self) -> StorageError | None:

@@ -16,9 +16,10 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.dataset as ds
+from pyarrow.fs import LocalFileSystem
 
 from storage.errors import StorageError
-from storage.index import IndexFile, ShardRows
+from storage.index import IndexFile, ShardRows, describe_shards
 from storage.logger import LOGGER
 from storage.runs import RunFolder
 from storage.schemas import LENGTHS, NAME_COLUMNS, key_columns
@@ -116,6 +117,10 @@ class TableView(LazyDataset):
         pushed = None if LENGTHS.get(self.table, {}).keys() & asked else condition  # no file has such a column
         yield from read_shards(self._run, self.table, [one for _, some in parts for one in some], needed, pushed)
 
+    def describe_rounds(self) -> dict[int, str]:
+        """The rounds that have rows, each with what is another text for other shards."""
+        return {round.number: describe_shards(round.shards) for round in self._rounds if round.shards}
+
     @cached_property
     def _rounds(self) -> list[Round]:
         return self._open()
@@ -143,12 +148,26 @@ class TableView(LazyDataset):
     def _choose(self, asked: list[str], condition: pc.Expression) -> list[Part]:
         """The shards that may have rows which meet a condition of small columns, and no others where an index tells."""
         schema = pa.schema([self.schema.field(name) for name in asked])
-        rounds = self._rounds if "_rounds" in self.__dict__ else self._rounds_by_names
+        known = self._rounds if "_rounds" in self.__dict__ else self._rounds_by_names
+        rounds = _meet_number(known, schema, condition)
         parts = _find_hits(rounds, schema, condition)
         shards = [shard for _, some in parts for shard in some]
         if any(round.wants_index for round in rounds) or not all(is_unchanged(self._run, shard) for shard in shards):
-            parts = _find_hits(self._with_indexes(), schema, condition)
+            parts = _find_hits(_meet_number([*self._with_indexes()], schema, condition), schema, condition)
         return parts
+
+
+def _meet_number(rounds: Sequence[Round], schema: pa.Schema, condition: pc.Expression) -> Sequence[Round]:
+    """The rounds whose number a condition allows, which names the columns of `schema`."""
+    if "round" not in schema.names:
+        return rounds
+    form, system = ds.ParquetFileFormat(), LocalFileSystem()  # no file is opened
+    fragments = [
+        form.make_fragment(str(place), system, partition_expression=pc.field("round") == round.number)
+        for place, round in enumerate(rounds)
+    ]
+    numbers = ds.FileSystemDataset(fragments, schema, form, system)
+    return [rounds[int(fragment.path)] for fragment in numbers.get_fragments(filter=condition)]
 
 
 def _find_hits(rounds: Iterable[Round], schema: pa.Schema, condition: pc.Expression) -> list[Part]:

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from flows.viewer.leave import artifact_key
 from storage.runs import RunFolder
 from storage.shards import verify_run
 from storage.sql.catalog import query
@@ -95,8 +96,8 @@ def test_status_knows_stages_and_results(prefect: Prefect, finished_run: Path) -
 
 def test_it_leaves_its_page_and_a_link_to_it(prefect: Prefect, finished_run: Path) -> None:
     page = finished_run / "report.html"
-    assert str(finished_run) in page.read_text()
-    links = prefect.post("artifacts/filter", {"artifacts": {"key": {"any_": ["mopd-report"]}}})
+    assert f'"id":"{finished_run.name}"' in page.read_text()
+    links = prefect.post("artifacts/filter", {"artifacts": {"key": {"any_": [artifact_key(finished_run.name)]}}})
     assert [page.as_uri() in link["data"] for link in links].count(True) == 1
 
 
@@ -117,6 +118,7 @@ from time import process_time
 import flows.run
 from flows.runtime.console import Console
 from flows.run import run_flow
+from flows.viewer.leave import artifact_key
 from mopd.settings import load_settings
 Console.terminal = sys.stdout
 flows.run.GARBAGE_GRACE_SECONDS = 0

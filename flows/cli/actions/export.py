@@ -23,7 +23,7 @@ OF_A_POLICY = (*DIGESTED, f"{ADAPTER}/*")
 """Files of a repository that are another model's, where the policy that is put there has none of that name."""
 
 
-def export(
+def export_policy(
     folder: RunFolder, round: int | str, *, target: Path | None, license: str | None, push: str | None, private: bool
 ) -> Iterator[str]:
     """Lines that say what was done, while it is. Raises InputError or StorageError, before anything is written."""
@@ -31,13 +31,13 @@ def export(
         raise InputError("give a FOLDER for the policy, or --push org/name, or both")
     if private and push is None:
         raise InputError("--private: is for a repository of the hub; give --push org/name too, or leave it out")
-    given = named_license(license) if license is not None else None
+    own_license = named_license(license) if license is not None else None
     if target is not None:
         require_new_folder(target)
     number, why = _find_round(folder, round)
     repository = find_repository(repository_name(push, PUSH), PUSH, private=private) if push is not None else None
     policy = policy_files(folder, number)
-    source = CardSource.of(folder, number, name=push or (target or Path()).resolve().name, license=given)
+    source = CardSource.of(folder, number, name=push or (target or Path()).resolve().name, license=own_license)
     files: dict[str, Path | bytes] = {**policy, **card_files(source)}
     if target is not None:
         yield f"{export_files(files, target)}{why}"

@@ -14,9 +14,9 @@ from storage.sql.catalog import query
 from storage.sql.named import find_query
 
 Numbers = dict[str, float]
-_OF_ROUND = ("pass_rate", "null_verdicts", "loss", "distill_loss", "policy_loss", "grad_norm")
-_OF_TEACHER = ("success_auc", "pairwise_accuracy", "gain_auc")
-_OF_CONTROL = {"success_auc": "control_success_auc", "own_success_auc": "success_auc_of_same_prompts"}
+_ROUND_COLUMNS = ("pass_rate", "null_verdicts", "loss", "distill_loss", "policy_loss", "grad_norm")
+_TEACHER_COLUMNS = ("success_auc", "pairwise_accuracy", "gain_auc")
+_CONTROL_COLUMNS = {"success_auc": "control_success_auc", "own_success_auc": "success_auc_of_same_prompts"}
 _NAMED = ("entropy_and_length", "importance_truncated")
 """Named queries of which each has one row a round."""
 _NO_NUMBERS = ("run", "round", "step", "objective", "skipped")
@@ -40,7 +40,7 @@ def guard_numbers(rows: list[Row]) -> Numbers:
 
 def round_numbers(folder: RunFolder, entry: dict[str, Any]) -> Numbers:
     """Of a round, by what the status says of it; entropy, length and importance by named queries."""
-    numbers = {f"round/{name}": entry[name] for name in _OF_ROUND}
+    numbers = {f"round/{name}": entry[name] for name in _ROUND_COLUMNS}
     numbers["round/mixed_share"] = entry["mixed_groups"] / entry["groups"] if entry["groups"] else None
     for name in _NAMED:
         numbers |= {f"round/{column}": value for column, value in _ask(folder, name, entry["round"]).items()}
@@ -70,10 +70,10 @@ def _teacher(signals: dict[str, Any] | None) -> dict[str, Any]:
     """Teacher against verifier, and the same of the control, over the prompts that it has."""
     if signals is None:
         return {}
-    numbers = {f"teacher/{name}": signals[name] for name in _OF_TEACHER}
+    numbers = {f"teacher/{name}": signals[name] for name in _TEACHER_COLUMNS}
     numbers |= _interval("teacher/success_auc", signals["success_auc"], signals["interval"])
     control = signals["control"] or {}
-    return numbers | {f"teacher/{name}": control.get(column) for column, name in _OF_CONTROL.items()}
+    return numbers | {f"teacher/{name}": control.get(column) for column, name in _CONTROL_COLUMNS.items()}
 
 
 def _interval(name: str, value: float | None, interval: tuple[float, float] | None) -> dict[str, Any]:

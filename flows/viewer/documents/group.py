@@ -61,7 +61,7 @@ def group_documents(run: ViewedRun, round: int, prompts: Sequence[str]) -> Itera
             yield prompt, make_group(round, prompt, rows, settings)
 
 
-def make_group(round: int, prompt_id: str, rows: Rows, settings: Settings) -> Json:
+def make_group(round: int, prompt_id: str, rows: Rows, settings: Settings | None) -> Json:
     """A group of its rows; `settings`: those of the round. A prompt whose row is lost has no messages."""
     prompt: Json = next(iter(rows["prompts"]), {"dataset": None, "verifier": None, "answer": None, "messages": []})
     neighbours: Json = next(iter(rows["neighbours"]), {"previous": None, "next": None})

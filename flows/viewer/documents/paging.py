@@ -1,4 +1,4 @@
-"""Which rows of a table are asked for: as a page asks, and as SQL is asked, values bound."""
+"""Some rows of a table: as a page asks for them, and as SQL is asked, values bound."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from flows.viewer.documents.viewed import Json, ViewedRun
 from mopd.errors import InputError
 
 MOST_ROWS = 1000
@@ -41,9 +42,9 @@ class PageRequest:
             raise InputError(f"what is asked of a table is not understood: {error}") from error
 
     @property
-    def words(self) -> list[str]:
-        """What a row must hold."""
-        return self.search.lower().split()
+    def words(self) -> dict[str, str]:
+        """What a row must hold, by the names that it is bound to."""
+        return {f"word{number}": word for number, word in enumerate(self.search.lower().split())}
 
     def order_sql(self, columns: Collection[str], keys: str) -> str:
         """The rows' order, by columns that may be asked for, then by their keys. Raises InputError for others."""
@@ -59,6 +60,23 @@ class PageRequest:
                 raise InputError(f"rows can't be filtered by {column}; columns: {', '.join(columns)}")
         conditions = [f"{column} IS NOT DISTINCT FROM $is_{column}" for column in self.filters]
         return " AND ".join(conditions) or "true", {f"is_{column}": value for column, value in self.filters.items()}
+
+
+def ask_page(
+    run: ViewedRun, rows: str, request: PageRequest, *, condition: str, order: str, **values: Any
+) -> tuple[list[Json], Json]:
+    """The rows of the page among those of a query that meet a condition; how many there are in all, and how many of
+    these are found. `values`: what is bound, and the tables that are `given`."""
+    asked = run.ask(
+        f"WITH shown AS ({rows}), found AS (SELECT * FROM shown WHERE {condition}), "
+        f"page AS (SELECT *, true AS is_row FROM found {order} LIMIT $length OFFSET $start), "
+        "total AS (SELECT count(*) AS total FROM shown), filtered AS (SELECT count(*) AS filtered FROM found) "
+        f"SELECT * FROM total CROSS JOIN filtered LEFT JOIN page ON true {order}",
+        length=request.length,
+        start=request.start,
+        **values,
+    )
+    return [row for row in asked if row["is_row"]], {name: asked[0][name] for name in ("total", "filtered")}
 
 
 def one_of(column: str, values: Iterable[Any]) -> tuple[str, dict[str, Any]]:

@@ -10,7 +10,7 @@ from flows.viewer.documents.parts.curve import Curve, curve_document
 from flows.viewer.documents.parts.curves import run_curves
 from flows.viewer.documents.parts.headline import evaluated_policies, mean_text
 from flows.viewer.documents.parts.settings import settings_that_differ
-from flows.viewer.documents.parts.shared_prompts import Asked, heldout, shared_prompts, trained
+from flows.viewer.documents.parts.shared_prompts import Asked, heldout, shared_heldout, shared_trained
 from flows.viewer.documents.parts.state import state
 from flows.viewer.documents.viewed import Json, ViewedRun
 from mopd.measures.comparison import paired_difference
@@ -22,7 +22,7 @@ def pairs(runs: Sequence[ViewedRun]) -> Json | None:
     if len(runs) < 2:
         return None
     asked = {run.id: heldout(run) for run in runs}
-    prompts = {"heldout": shared_prompts(asked), "trained": shared_prompts({run.id: trained(run) for run in runs})}
+    prompts = {"heldout": shared_heldout(asked), "trained": shared_trained(runs)}
     settings = {run.id: run.shown_settings for run in runs if run.shown_settings}
     return {
         "runs": [{"id": run.id, "state": state(run), "facts": facts(run)} for run in runs],

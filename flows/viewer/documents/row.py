@@ -9,6 +9,8 @@ from flows.viewer.documents.parts.headline import evaluated_policies
 from flows.viewer.documents.parts.state import state
 from flows.viewer.documents.viewed import Json, ViewedRun
 
+_PASS_RATES = "SELECT round, avg(success::INT) AS rate FROM verdicts GROUP BY round ORDER BY round"
+"""Of rows without a plan; else `mopd status` has counted them."""
 _WORDS = {"unfinished": "not finished"}
 """Of a state, where its kind is none."""
 
@@ -17,6 +19,7 @@ def run_row(run: ViewedRun) -> Json:
     """What the list of runs shows; of what can't be read it says nothing."""
     status, settings = run.status, run.last_settings
     rounds = status["rounds"] if status else []
+    pass_rates = [entry["pass_rate"] for entry in rounds] if status else [row["rate"] for row in run.ask(_PASS_RATES)]
     return {
         "id": run.id,
         "model": settings.model.path if settings else None,
@@ -24,7 +27,7 @@ def run_row(run: ViewedRun) -> Json:
         "created": run.folder.document.get("created"),
         **({"rounds": len(rounds), "rounds_done": sum(entry["finished"] for entry in rounds)} if status else {}),
         "state": _state_text(run),
-        **_first_and_last("pass_rate", [entry["pass_rate"] for entry in rounds]),
+        **_first_and_last("pass_rate", pass_rates),
         **_first_and_last("heldout", [entry["mean_at_k"] for entry in evaluated_policies(run)]),
     }
 

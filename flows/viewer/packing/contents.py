@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Container, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from flows.viewer.documents.group import group_documents
 from flows.viewer.documents.overview import overview
-from flows.viewer.documents.prompts import prompt_filters, prompts
+from flows.viewer.documents.prompts import prompt_filters
 from flows.viewer.documents.rollouts.rollout import rollout_documents
 from flows.viewer.documents.rollouts.table import rollouts, rounds
 from flows.viewer.documents.rollouts.vocabulary import token_ids, vocabulary
@@ -16,7 +16,6 @@ from flows.viewer.documents.viewed import Json, ViewedRun
 
 OF_RUN: Mapping[str, Callable[[ViewedRun], Json]] = {
     "overview": overview,
-    "prompts": prompts,
     "prompt_filters": prompt_filters,
     "rounds": rounds,
 }
@@ -32,17 +31,28 @@ OF_GROUPS: Mapping[str, Callable[[ViewedRun, int, Sequence[str]], Iterator[tuple
 class Kept:
     """What a file has room for, of a run's groups."""
 
-    num_groups: int
-    """Of the run."""
-    prompts: dict[int, list[str]] = field(default_factory=dict)
-    """Those that are in the file, by round."""
+    prompts: dict[int, list[str]]
+    """Those that are in the file, by round; at first all."""
     token_ids: set[int] = field(default_factory=set)
     """That their rollouts name."""
+    num_groups: int = 0
+    """Of the run."""
+
+    def __post_init__(self) -> None:
+        self.num_groups = self.num_kept
 
     @property
     def num_kept(self) -> int:
         """Groups in the file."""
         return sum(map(len, self.prompts.values()))
+
+    def keep(self, places: Container[str], run: ViewedRun) -> None:
+        """Those groups alone that have a place in the file."""
+        kept = {
+            round: [prompt for prompt in prompts if document_key(run, round, prompt) in places]
+            for round, prompts in self.prompts.items()
+        }
+        self.prompts = {round: prompts for round, prompts in kept.items() if prompts}
 
 
 def group_contents(run: ViewedRun, round: int, prompts: Sequence[str], kept: Kept) -> dict[str, dict[str, Json]]:

@@ -43,8 +43,7 @@ def pack_groups(run: ViewedRun, packer: Packer, say: Callable[[int, int], None])
     `say` is told how many of how many are done.
     """
     waiting = _groups_by_round(run)
-    prompts = {round: [group.prompt for group in sized] for round, sized in waiting.items()}
-    kept = Kept(sum(map(len, prompts.values())))
+    kept = Kept({round: [group.prompt for group in sized] for round, sized in waiting.items()})
     begun, turn, done = packer.size, FIRST_TURN, 0
     while any(waiting.values()) and not packer.is_full:
         for round, sized in waiting.items():
@@ -55,9 +54,7 @@ def pack_groups(run: ViewedRun, packer: Packer, say: Callable[[int, int], None])
         rounds_left = sum(map(bool, waiting.values()))
         fitting = (packer.max_bytes - packer.size) / max((packer.size - begun) / done, 1)
         turn = max(1, int(_SURE_SHARE * fitting / max(rounds_left, 1)))
-    for round, of_round in prompts.items():
-        if packed := [prompt for prompt in of_round if document_key(run, round, prompt) in packer.places]:
-            kept.prompts[round] = packed
+    kept.keep(packer.places, run)
     return kept
 
 

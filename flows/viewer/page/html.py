@@ -12,16 +12,21 @@ from flows.viewer.page.libraries import libraries, notices
 
 APP = files("flows.viewer.page") / "app"
 SCRIPTS = (
-    *("dom", "text", "theme", "source", "served", "router", "chart", "table", "keys", "numbers", "outcomes", "peers"),
-    *("runs", "overview"),
-    *("pass_rates", "prompts", "heat", "group", "graph", "replies"),
-    *("walk", "tokens", "token_panel", "teacher", "rollout", "rollouts"),
-    *("measures", "compare", "sql"),
-    "libraries",
-    "app",
+    *("parts/dom", "parts/text", "frame/theme", "frame/source", "served/served", "frame/router", "frame/keys"),
+    *("parts/chart", "parts/table", "parts/numbers", "parts/outcomes", "parts/peers"),
+    *("served/runs", "run/overview"),
+    *("prompts/pass_rates", "prompts/prompts", "prompts/heat"),
+    *("group/group", "group/graph", "group/replies"),
+    *("rollout/walk", "rollout/tokens", "rollout/token_panel", "rollout/teacher"),
+    *("rollout/rollout", "rollout/example", "rollout/rollouts"),
+    *("run/measures", "run/compare", "served/sql"),
+    *("frame/libraries", "frame/app"),
 )
 """Our scripts, in the order in which they are read: one module. The head of the page has the views in this order."""
-STYLES = ("style", "parts", "tables", "served", "numbers", "prompts", "group", "rollout")
+STYLES = (
+    *("frame/style", "parts/parts", "parts/tables", "served/served"),
+    *("run/run", "prompts/prompts", "group/group", "rollout/rollout"),
+)
 """Our style: the frame, what views are made of, then what is of one view alone."""
 MARK = "mopd-report"
 """Of a file that is a report, and may be written again."""

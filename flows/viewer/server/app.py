@@ -16,6 +16,7 @@ import asyncio
 import json
 import traceback
 from collections.abc import Awaitable, Callable
+from typing import Any
 
 import anyio
 from starlette.applications import Starlette
@@ -25,10 +26,10 @@ from starlette.routing import Route
 
 from flows.viewer.documents.as_json import json_text
 from flows.viewer.documents.measures import measures
-from flows.viewer.documents.paging import PageRequest
-from flows.viewer.documents.served import OF_SEVERAL, PAGES, SERVED
+from flows.viewer.documents.served import OF_SEVERAL, SERVED
 from flows.viewer.page.html import page
 from flows.viewer.server.guard import ICON, PAGE, Guard
+from flows.viewer.server.kept import KeptDocument
 from flows.viewer.server.live import RunGone
 from flows.viewer.server.queries import Question, answer, query_list, table_list
 from flows.viewer.server.runs import ServedRuns
@@ -40,6 +41,8 @@ MOMENT = "Mopd-Moment"
 """Of an answer: the number of the moment that it is of."""
 MOST_QUERIES = 2
 """Of the query box, at once: others wait."""
+MOST_COMPARED = 8
+"""Documents of several runs that are kept."""
 MOST_BYTES = 100_000
 """Of a question."""
 POLL_SECONDS = 0.2
@@ -54,6 +57,8 @@ class Pages:
         self._html = page(connect="'self'")
         self._limit = anyio.CapacityLimiter(MOST_QUERIES)
         self._stops: set[Stop] = set()
+        self._several: dict[tuple[Any, ...], KeptDocument] = {}
+        """By name and runs."""
 
     def routes(self) -> list[Route]:
         """In the order in which addresses are compared."""
@@ -93,8 +98,6 @@ class Pages:
         name = request.path_params["name"]
         if name in live.kept:
             return _json(*live.kept[name].ask(run, moment))
-        if name in PAGES:
-            return _json(PAGES[name](run, PageRequest.of(request.query_params)), moment)
         if name not in SERVED:
             raise InputError(f"there is no document {name}")
         return _json(SERVED[name].make_for(run, request.query_params), moment)
@@ -105,7 +108,11 @@ class Pages:
         if name not in OF_SEVERAL:
             raise InputError(f"there is no document {name}")
         lives = self._runs.some(json.loads(request.query_params.get("runs", "null")))
-        return _json(OF_SEVERAL[name]([live.view()[0] for live in lives]))
+        viewed = [live.view() for live in lives]
+        kept = self._several.setdefault((name, *lives), KeptDocument(OF_SEVERAL[name]))
+        if len(self._several) > MOST_COMPARED:
+            self._several.pop(next(iter(self._several)))
+        return _json(kept.ask([run for run, _ in viewed], sum(moment for _, moment in viewed))[0])
 
     async def sql(self, request: Request) -> Response:
         """Ended when nobody waits for it any more."""

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import Future
+from typing import Any
 
 from flows.viewer.documents.viewed import Json, ViewedRun
 from mopd.errors import InputError
@@ -13,20 +14,21 @@ from storage.errors import StorageError
 PATIENCE_SECONDS = 0.5
 """So long a newer one is waited for where there is an older one."""
 
+Asked = ViewedRun | Sequence[ViewedRun]
 Made = tuple[Json | None, int]
 """A document and the number of the moment that it is of."""
 
 
 class KeptDocument:
-    """One document of one run."""
+    """One document of one run, or of several together."""
 
-    def __init__(self, make: Callable[[ViewedRun], Json | None]) -> None:
+    def __init__(self, make: Callable[[Any], Json | None]) -> None:
         self._make = make
         self._made: Made | None = None
         self._making: Future[Made] | None = None
         self._lock = threading.Lock()
 
-    def ask(self, run: ViewedRun, moment: int) -> Made:
+    def ask(self, run: Asked, moment: int) -> Made:
         """That of the moment or of a later one, where it is made soon, else of an earlier one.
 
         Raises what making the first one does; of others the run's problems say why there is none.
@@ -39,10 +41,10 @@ class KeptDocument:
         except TimeoutError:
             return made
         except (InputError, StorageError, OSError) as error:
-            run.leave_out(f"what is shown is of an earlier moment: {error}")
+            (run if isinstance(run, ViewedRun) else run[0]).leave_out(f"what is shown is of an earlier moment: {error}")
             return made
 
-    def begin(self, run: ViewedRun, moment: int) -> Future[Made]:
+    def begin(self, run: Asked, moment: int) -> Future[Made]:
         """Make that of the moment, unless it or a later one is there, or one is being made; what will be there."""
         with self._lock:
             if self._making is None or (self._making.done() and not self._is_there(moment)):
@@ -54,7 +56,7 @@ class KeptDocument:
     def _is_there(self, moment: int) -> bool:
         return self._made is not None and self._made[1] >= moment
 
-    def _renew(self, making: Future[Made], run: ViewedRun, moment: int) -> None:
+    def _renew(self, making: Future[Made], run: Asked, moment: int) -> None:
         try:
             self._made = (self._make(run), moment)
             making.set_result(self._made)

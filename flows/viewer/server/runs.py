@@ -7,12 +7,11 @@ import time
 import traceback
 from collections.abc import Callable, Sequence
 
-from flows.report.sql.runs import open_runs
 from flows.viewer.documents.directory import directory
 from flows.viewer.documents.measures import analyses
 from flows.viewer.documents.viewed import Json, viewed_runs
 from flows.viewer.server.live import LiveRun, RunGone
-from flows.viewer.words import split_words
+from flows.viewer.words import find_runs, split_words
 from mopd.errors import InputError
 from storage.errors import StorageError
 from storage.runs import RunFolder, is_run
@@ -37,7 +36,8 @@ class ServedRuns:
         self.edition = 0
         """Another number whenever the list of runs is another one."""
         self._looked, self._took = 0.0, 0.0
-        self._list(open_runs(self._words))
+        folders, self._measured = find_runs(self._words)
+        self._list(folders)
 
     def find(self, id: str) -> LiveRun:
         """A run by its id. Raises RunGone."""
@@ -64,7 +64,7 @@ class ServedRuns:
 
     def reports(self) -> list[Json]:
         """What was measured of the runs, and lies in them, then what the words name."""
-        return [*(report for live in self.all() for report in analyses(live.viewed)), *self._reports]
+        return [*(report for live in self.all() for report in analyses(live.viewed)), *self._measured, *self._reports]
 
     def left_out(self) -> list[str]:
         """A line for each shard that answers had to leave out, and one where the runs can no longer be listed."""
@@ -98,10 +98,11 @@ class ServedRuns:
 
     def _open(self) -> list[RunFolder]:
         try:
-            folders, self._problem = open_runs(self._words), None
+            folders, self._measured = find_runs(self._words)
         except (InputError, StorageError, OSError) as error:
             self._problem = " ".join(str(error).split())
             return [live.viewed.folder for live in self.all() if not _is_gone(live.viewed.folder)]
+        self._problem = None
         return folders
 
     def _try(self, look: Callable[[], None]) -> None:

@@ -126,6 +126,25 @@ def test_runs_of_one_name_are_told_apart(run: RunFolder, tmp_path: Path) -> None
     assert [entry["id"] for entry in data_of(html)["directory"]["runs"]] == ["run", "more/run"]
 
 
+def test_of_a_run_with_settings_of_another_version_and_a_damaged_analysis_the_rest_is_shown(tmp_path: Path) -> None:
+    planned, _ = run_of(tmp_path / "planned")
+    settings = {**planned.document["settings"], "of_tomorrow": 1}
+    folder = RunFolder.create(tmp_path / "run", {**planned.document, "run_id": "run", "settings": settings})
+    fill(folder)
+    (folder.path / "analysis" / "signal").mkdir(parents=True)
+    (folder.path / "analysis" / "signal" / "results.json").write_text('{"format": "mopd-measure 1"')
+    report = make_report([folder])
+    assert sorted(line.split(":")[0] for line in report.damaged) == [
+        "run/analysis/signal/results.json",
+        "run/run.json",
+    ]
+    data = data_of(report.html.decode())
+    assert [message["role"] for message in data["run/group/0/a"]["messages"]] == ["system", "user"]
+    reading = data["run/rollout/0/a/0"]["readings"][0]
+    assert reading["untrained"] == reading["score"]["loss"]["why_none"] == "the run's settings can't be read"
+    assert data["run/overview"]["state"]["text"] == "its state can't be read"
+
+
 def test_no_place_of_the_machine_is_in_the_file(tmp_path: Path) -> None:
     """Settings, commands, ancestors, measures and what is left out name none: a file is made to be sent."""
     parent, _ = run_of(tmp_path / "parent")

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from storage.errors import StorageError
-from storage.manifests import manifest_name
+from storage.manifests import Manifest, manifest_name
 from storage.runs import RunFolder
 from storage.sql.catalog import Catalog, Stop, query
 from storage.sql.database import Database
@@ -18,6 +18,13 @@ from tests.storage.storage_samples import commit, fill, make_rows
 
 COUNTED = "SELECT prompt_id, count(text) FROM rollouts GROUP BY prompt_id ORDER BY prompt_id"
 ENDLESS = "SELECT count(*) FROM range(1000000000) a, range(1000000000) b WHERE a.range % 7 = b.range % 3"
+
+
+def damage(run: RunFolder, shard: Manifest) -> None:
+    """Turn a bit of its file."""
+    content = bytearray((run.path / shard.file).read_bytes())
+    content[8] ^= 4
+    (run.path / shard.file).write_bytes(content)
 
 
 def test_a_table_stays_as_it_was_first_opened(run: RunFolder) -> None:
@@ -52,9 +59,7 @@ def test_a_shard_that_is_damaged_later_is_left_out(run: RunFolder) -> None:
     damaged = commit(run, "rollouts", make_rows("rollouts", run.run_id, prompts=("c",)), shard=1)
     kept, counted = Catalog([run]), "SELECT count(DISTINCT run || prompt_id) FROM rollouts"
     assert (kept.ask(counted).rows, kept.ask(counted).excluded) == ([(3,)], [])
-    content = bytearray((run.path / damaged.file).read_bytes())
-    content[8] ^= 4
-    (run.path / damaged.file).write_bytes(content)
+    damage(run, damaged)
     for _ in range(2):
         result = kept.ask(counted)
         assert (result.rows, len(result.excluded)) == ([(2,)], 1)
@@ -91,67 +96,74 @@ def test_a_query_that_has_ended_can_be_stopped(run: RunFolder) -> None:
     stop()
 
 
-def test_an_answer_is_kept_and_asked_again_of_new_tables(run: RunFolder) -> None:
+def test_a_question_reads_tables_that_are_given_to_it_alone(run: RunFolder) -> None:
     fill(run)
-    catalog, kept = Catalog([run]), {"counts": COUNTED, "first": "SELECT random() AS number"}
-    asked = "SELECT prompt_id, number FROM kept.counts, kept.first ORDER BY prompt_id"
-    before = catalog.ask(asked, kept=kept).rows
-    assert [row[0] for row in before] == ["a", "b"]
-    assert catalog.ask(asked, kept=kept).rows == before
-    assert catalog.ask("SELECT count(*) FROM rollouts").rows == [(4,)]
-    with pytest.raises(StorageError, match=r"SQL: .*nothing"):
-        catalog.ask("SELECT 1", kept={"other": "SELECT nothing"})
+    catalog = Catalog([run])
+    counts = catalog.ask(COUNTED, as_table=True).table
+    assert counts is not None
+    joined = "SELECT prompt_id, num FROM counts JOIN (SELECT DISTINCT prompt_id FROM rollouts) USING (prompt_id)"
+    given = {"counts": counts.rename_columns(["prompt_id", "num"])}
+    with ThreadPoolExecutor(2) as threads:
+        answers = list(threads.map(lambda num: catalog.ask(joined, given=given).rows, range(4)))
+    assert [sorted(rows) for rows in answers] == [[("a", 2), ("b", 2)]] * 4
+    with pytest.raises(StorageError, match=r"SQL: .*counts does not exist"):
+        catalog.ask(joined)
 
 
-def test_a_damaged_shard_is_left_out_of_what_is_kept(run: RunFolder) -> None:
+def test_an_answer_as_a_table_has_bound_values_and_lines_about_damaged_shards(run: RunFolder) -> None:
     fill(run)
-    damaged = commit(run, "rollouts", make_rows("rollouts", run.run_id, prompts=("c",)), shard=1)
-    content = bytearray((run.path / damaged.file).read_bytes())
-    content[8] ^= 4
-    (run.path / damaged.file).write_bytes(content)
-    result = Catalog([run]).ask(
-        "SELECT number FROM kept.counts", kept={"counts": "SELECT count(run || text) AS number FROM rollouts"}
-    )
-    assert (result.rows, len(result.excluded)) == ([(4,)], 1)
+    damage(run, commit(run, "rollouts", make_rows("rollouts", run.run_id, prompts=("c",)), shard=1))
+    counted = "SELECT count(run || text) AS num FROM rollouts WHERE sample >= $first"
+    result = Catalog([run]).ask(counted, {"first": 1}, as_table=True)
+    assert result.table is not None
+    assert (result.table.to_pylist(), result.columns, len(result.excluded)) == ([{"num": 2}], ["num"], 1)
+
+
+def test_a_round_is_described_by_its_shards_that_can_be_read(run: RunFolder) -> None:
+    for round in (0, 2):
+        commit(run, "rollouts", make_rows("rollouts", run.run_id, round=round), round=round)
+    first = Catalog([run]).describe_rounds("rollouts")
+    assert sorted(first) == [0, 2] and Catalog([run]).describe_rounds("rollouts") == first
+    damaged = commit(run, "rollouts", make_rows("rollouts", run.run_id, round=2, prompts=("c",)), round=2, shard=1)
+    catalog = Catalog([run])
+    second = catalog.describe_rounds("rollouts")
+    assert (second[0] == first[0], second[2] == first[2]) == (True, False)
+    damage(run, damaged)
+    catalog.ask("SELECT count(run || text) FROM rollouts")
+    assert catalog.describe_rounds("rollouts") == first  # what is left out is none of its shards
+    assert catalog.describe_rounds("scores") == {}
 
 
 @pytest.mark.parametrize(
-    "sql",
-    [
-        "EXPLAIN ANALYZE DELETE FROM kept.counts",
-        "EXPLAIN ANALYZE INSERT INTO kept.counts FROM kept.counts",
-        "EXPLAIN ANALYZE CREATE TABLE kept.mine AS FROM range(10)",
-    ],
+    "sql", ["EXPLAIN ANALYZE CREATE TABLE mine AS FROM range(10)", "EXPLAIN ANALYZE DROP VIEW groups"]
 )
 def test_a_statement_that_is_explained_writes_nothing_either(run: RunFolder, sql: str) -> None:
-    """DuckDB runs what it is to analyze, and all questions share what is kept."""
+    """DuckDB runs what it is to analyze, and a database is one for all questions."""
     fill(run)
-    catalog, kept = Catalog([run]), {"counts": COUNTED}
-    before = catalog.ask("FROM kept.counts", kept=kept).rows
+    catalog = Catalog([run])
     with pytest.raises(StorageError, match="read-only"):
-        catalog.ask(sql, kept=kept)
-    assert catalog.ask("FROM kept.counts", kept=kept).rows == before
-    assert catalog.ask("SELECT table_name FROM duckdb_tables()").rows == [("counts",)]
-    assert catalog.ask("EXPLAIN ANALYZE FROM kept.counts", kept=kept).rows
+        catalog.ask(f"EXPLAIN ANALYZE {sql}")
+    assert catalog.ask("SELECT table_name FROM duckdb_tables()").rows == []
+    assert catalog.ask("EXPLAIN ANALYZE FROM groups").rows
 
 
-def test_questions_that_come_first_together_share_what_is_kept(run: RunFolder, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Each would else open a database of its own, of which the last one is kept."""
+def test_questions_that_come_first_together_share_a_database(run: RunFolder, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each would else open one of its own, and read the tables for itself."""
     fill(run)
-    together = threading.Barrier(2)
+    together, opened = threading.Barrier(2), []
     open_database = Database.open
 
     def open_slowly(*arguments: Any) -> Database:
         with suppress(threading.BrokenBarrierError):
             together.wait(0.5)
-        return open_database(*arguments)
+        opened.append(open_database(*arguments))
+        return opened[-1]
 
     monkeypatch.setattr(Database, "open", open_slowly)
-    catalog, kept = Catalog([run]), {"number": "SELECT random() AS number"}
+    catalog = Catalog([run])
     with ThreadPoolExecutor(2) as threads:
-        asked = [threads.submit(catalog.ask, "FROM kept.number", kept=kept) for _ in range(2)]
-    numbers = {number for answer in asked for (number,) in answer.result().rows}
-    assert numbers == {number for (number,) in catalog.ask("FROM kept.number", kept=kept).rows}
+        list(threads.map(lambda _: catalog.ask(COUNTED), range(2)))
+    assert len(opened) == 1
 
 
 def test_a_question_takes_no_more_memory_than_it_may(run: RunFolder) -> None:

@@ -16,7 +16,9 @@ FLEXIBLE: Json = {"title": None, "width": "container", "height": 215}
 """As wide as there is room in the page, which has the title beside it."""
 SHAPES = ("circle", "diamond", "square", "triangle-up")
 MOST_POINTS = 500
-"""Of a line; of more, some are left out, evenly: a screen has no more places."""
+"""Of a line, about: a screen has no more places. Of more, each stretch keeps its lowest and its highest point."""
+
+Points = list[tuple[float, Estimate]]
 
 
 @dataclass(frozen=True)
@@ -40,12 +42,25 @@ class Curve:
         """Those that are drawn and hold a number."""
         return [column for column in self.table.shown_columns if column.key in self.drawn and self.points(column)]
 
-    def points(self, column: Column) -> list[tuple[float, Estimate]]:
+    def points(self, column: Column) -> Points:
         """What is known of a column, by place."""
         place = self.table.columns[0].key
         known = [(float(row[place]), _estimate(row.get(column.key))) for row in self.table.rows]  # type: ignore[arg-type]
         known = [(number, estimate) for number, estimate in known if estimate.value is not None]
-        return known[:: len(known) // MOST_POINTS + 1]
+        return thinned(known)
+
+
+def thinned(points: Points) -> Points:
+    """The first and the last of too many points, and of each stretch between its extremes: no spike is lost."""
+    if len(points) <= MOST_POINTS:
+        return points
+    length = 2 * len(points) // MOST_POINTS + 1
+    kept = {0, len(points) - 1}
+    for first in range(0, len(points), length):
+        stretch = range(first, min(first + length, len(points)))
+        values = {number: points[number][1].value or 0.0 for number in stretch}
+        kept |= {min(values, key=values.__getitem__), max(values, key=values.__getitem__)}
+    return [points[number] for number in sorted(kept)]
 
 
 def curve_document(curves: Mapping[str, Curve]) -> Json:

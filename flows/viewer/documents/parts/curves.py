@@ -141,24 +141,30 @@ def _unlike_loss(steps: Sequence[Json], **named: str) -> dict[str, str]:
 
 
 def _entropy(run: ViewedRun) -> Curve:
-    rows, missing = _entropies(run)
+    rows, left_out = _entropies(run)
     columns = [Column("round"), Column("entropy", form=".3f", unit=" nats a token")]
     about = (
         "Of the replies that training sampled: minus the mean log-probability of their tokens. It falls to 0 where a "
+        "policy collapses."
     )
-    return Curve("entropy", "Entropy", f"{about}policy collapses.", Table(columns, rows), ("entropy",), missing)
+    if rows and left_out:
+        about += f" {left_out}"
+    return Curve("entropy", "Entropy", about, Table(columns, rows), ("entropy",), left_out or NOT_SAMPLED)
 
 
 def _entropies(run: ViewedRun) -> tuple[list[Json], str]:
     """By round, as the guards noted it; of rounds that they didn't ask, by all their tokens, where these are few. Then
-    why there is none."""
+    why some are left out, or ""."""
     noted = run.ask("SELECT round, value AS entropy FROM guards WHERE guard = 'entropy' AND value IS NOT NULL")
     sizes = {row["round"]: row["tokens"] for row in run.ask(_TOKENS)}
-    open = [round for round in sizes if round not in {row["round"] for row in noted}]
+    open = sorted(sizes.keys() - {row["round"] for row in noted})
+    asked, left_out = [], ""
     if sum(sizes[round] for round in open) > MOST_TOKENS:
-        return noted, "The guards didn't measure it. It takes a while: mopd sql RUN --named entropy_and_length"
-    asked = run.ask(f"SELECT round, entropy FROM ({_replies()}) WHERE round IN (FROM unnest($open))", open=open)
-    return sorted([*noted, *asked], key=lambda row: row["round"]), NOT_SAMPLED
+        rounds = f"round {open[0]}" if len(open) == 1 else f"{len(open)} rounds"
+        left_out = f"No guard measured it in {rounds}. That takes a while: mopd sql RUN --named entropy_and_length"
+    else:
+        asked = run.ask(f"SELECT round, entropy FROM ({_replies()}) WHERE round IN (FROM unnest($open))", open=open)
+    return sorted([*noted, *asked], key=lambda row: row["round"]), left_out
 
 
 def _length(run: ViewedRun) -> Curve:

@@ -7,7 +7,8 @@ from collections.abc import Iterator, Sequence
 from flows.report.asked import asked_messages
 from flows.runtime.shell import shell_command
 from flows.viewer.documents.rollouts.group_rows import GroupRows, read_groups
-from flows.viewer.documents.rollouts.reading import DIGITS, reading, rounded
+from flows.viewer.documents.rollouts.reading import readings
+from flows.viewer.documents.rollouts.token_numbers import DIGITS, rounded
 from flows.viewer.documents.rollouts.vocabulary import join_tokens
 from flows.viewer.documents.viewed import Json, ViewedRun
 from storage.schemas import Row
@@ -20,21 +21,25 @@ def rollout_document(run: ViewedRun, round: int, prompt: str, sample: int) -> Js
     """One rollout, None where the run has no such one."""
     for group in read_groups(run, round, [prompt]):
         if sample in group.of("rollouts"):
-            return make_document(run, group, sample, TOP_SERVED)
+            return make_documents(run, group, [sample], TOP_SERVED)[sample]
     return None
 
 
 def rollout_documents(run: ViewedRun, round: int, prompts: Sequence[str]) -> Iterator[tuple[str, int, Json]]:
     """All rollouts of some prompts of a round: prompt, sample, document."""
     for group in read_groups(run, round, prompts):
-        for sample in sorted(group.of("rollouts")):
-            yield group.prompt_id, sample, make_document(run, group, sample, TOP_IN_FILE)
+        for sample, document in make_documents(run, group, sorted(group.of("rollouts")), TOP_IN_FILE).items():
+            yield group.prompt_id, sample, document
 
 
-def make_document(run: ViewedRun, group: GroupRows, sample: int, num_top: int) -> Json:
-    """A rollout out of its group's rows."""
+def make_documents(run: ViewedRun, group: GroupRows, samples: Sequence[int], num_top: int) -> dict[int, Json]:
+    """Some rollouts out of their group's rows."""
+    read = readings(group, samples, run.settings(group.round), num_top)
+    return {sample: _document(run, group, sample, read[sample]) for sample in samples}
+
+
+def _document(run: ViewedRun, group: GroupRows, sample: int, read: list[Json]) -> Json:
     rollout, settings = group.of("rollouts")[sample], run.settings(group.round)
-    readings = [reading(group, sample, condition, settings, num_top) for condition in group.conditions]
     prompt = group.prompt or {"dataset": None, "answer": None, "messages": []}
     place = {"round": group.round, "prompt": group.prompt_id, "sample": sample}
     return {
@@ -46,7 +51,7 @@ def make_document(run: ViewedRun, group: GroupRows, sample: int, num_top: int) -
         "messages": asked_messages(prompt["messages"], settings),
         **_reply(run, rollout),
         "verdict": _verdict(group.of("verdicts").get(sample)),
-        "readings": [one for one in readings if one is not None],
+        "readings": read,
         "shown_to": _shown_to(group, sample),
         "keys": group.keys,
         "commands": [shell_command(name, run.place, **place) for name in ("show", "trace")],

@@ -1,95 +1,155 @@
-"""The rollouts of a round, a line each: to choose from, and to walk from one to the next in some order."""
+"""The rollouts of a round, a line each: to choose from, and to go from one to the next in some order."""
 
 from __future__ import annotations
 
 from collections.abc import Collection
 from typing import Any
 
-from flows.viewer.documents.viewed import SOLVED, Json, ViewedRun
+import pyarrow as pa
+
+from flows.viewer.documents.paging import PageRequest, ask_page
+from flows.viewer.documents.parts.prompt_counts import group_flips
+from flows.viewer.documents.parts.questions import TEXTS, all_questions, ask_questions, hold_words
+from flows.viewer.documents.round_answers import RoundQuery
+from flows.viewer.documents.viewed import Json, ViewedRun
 
 MOST_SHOWN = 120
 """Characters of a text in a line."""
 COLUMNS = (
     *("prompt_id", "sample", "outcome", "reward", "prediction", "why", "num_tokens", "is_cut", "advantage", "distill"),
-    *("shift", "disagreement", "turned", "flip"),
+    *("shift", "disagreement", "turned", "flip", "is_flipped"),
 )
 """shift, disagreement: means over the reply's tokens of teacher minus student log-probability, and of its magnitude;
 turned: what another verifier made of the verdict (`mopd reverify`); flip: the prompt's, since the round that asked it
-before: `learnt` or `lost`."""
-DIGITS = {"advantage": 4, "reward": 6, "shift": 4, "disagreement": 4}
+before: `learnt` or `lost`; is_flipped: whether there is any of the two."""
+FILTERED = ("outcome", "is_cut", "distill", "is_flipped")
+ORDERED = tuple(name for name in COLUMNS if name != "why")
+SEARCHED = "prompt_id, outcome, prediction, why, turned, flip"
+_KEYS = "prompt_id, sample"
 
-_SQL = f"""
+_LINES = RoundQuery(
+    "rollout lines",
+    f"""
 WITH said AS (
-    SELECT prompt_id, sample, num_tokens, finish_reason = 'length' AS is_cut FROM rollouts WHERE round = $round
+    SELECT round, prompt_id, sample, num_tokens, finish_reason = 'length' AS is_cut FROM rollouts WHERE {{where}}
 ), judged AS (
     SELECT
-        prompt_id, sample, reward, success, left(prediction, {MOST_SHOWN}) AS prediction,
+        round, prompt_id, sample, round(reward, 6) AS reward, success, left(prediction, {MOST_SHOWN}) AS prediction,
         coalesce(kind, left(error, {MOST_SHOWN})) AS why
-    FROM verdicts WHERE round = $round
+    FROM verdicts WHERE {{where}}
 ), scored AS (
     SELECT
-        prompt_id, sample, advantage, distill,
+        round, prompt_id, sample, advantage, distill,
         list_transform(list_zip(teacher_logprobs, proximal_logprobs), lambda x: x[1]::DOUBLE - x[2]::DOUBLE) AS shifts
-    FROM scores WHERE round = $round AND condition = ''
+    FROM scores WHERE {{where}} AND condition = ''
 ), turns AS (
     SELECT
-        prompt_id, sample, string_agg(
+        round, prompt_id, sample, string_agg(
             CASE success_after WHEN true THEN 'success' WHEN false THEN 'failure' ELSE 'no verdict' END
             || ' by ' || judge_after, ', ' ORDER BY condition
         ) AS turned
-    FROM flips WHERE round = $round GROUP BY prompt_id, sample
-), rates AS (
-    SELECT prompt_id, round, avg(success::INT) >= {SOLVED} AS is_solved FROM verdicts
-    WHERE round <= $round AND success IS NOT NULL GROUP BY prompt_id, round
-), solved AS (
-    SELECT
-        prompt_id, arg_max(is_solved, round) FILTER (round < $round) AS before,
-        any_value(is_solved) FILTER (round = $round) AS now
-    FROM rates GROUP BY prompt_id
+    FROM flips WHERE {{where}} GROUP BY round, prompt_id, sample
 )
 SELECT
-    r.prompt_id, r.sample,
+    r.round, r.prompt_id, r.sample,
     CASE
         WHEN v.prompt_id IS NULL THEN 'not judged' WHEN v.success IS NULL THEN 'no verdict'
         WHEN v.success THEN 'success' ELSE 'failure'
     END AS outcome,
-    v.reward, v.prediction, v.why, r.num_tokens, r.is_cut, s.advantage, s.distill,
-    list_avg(s.shifts) AS shift, list_avg(list_transform(s.shifts, lambda x: abs(x))) AS disagreement, t.turned,
-    CASE WHEN f.now AND NOT f.before THEN 'learnt' WHEN f.before AND NOT f.now THEN 'lost' END AS flip
+    v.reward, v.prediction, v.why, r.num_tokens, r.is_cut, round(s.advantage, 4) AS advantage, s.distill,
+    round(list_avg(s.shifts), 4) AS shift,
+    round(list_avg(list_transform(s.shifts, lambda x: abs(x))), 4) AS disagreement, t.turned
 FROM said AS r
-LEFT JOIN judged AS v USING (prompt_id, sample)
-LEFT JOIN scored AS s USING (prompt_id, sample)
-LEFT JOIN turns AS t USING (prompt_id, sample)
-LEFT JOIN solved AS f USING (prompt_id)
-ORDER BY r.prompt_id, r.sample
-"""
-
-_QUESTIONS = f"""
-SELECT prompt_id, left([message.content FOR message IN messages IF message.role = 'user'][-1], {MOST_SHOWN}) AS question
-FROM prompts WHERE round = $round
+LEFT JOIN judged AS v USING (round, prompt_id, sample)
+LEFT JOIN scored AS s USING (round, prompt_id, sample)
+LEFT JOIN turns AS t USING (round, prompt_id, sample)
+""",
+    ("rollouts", "verdicts", "scores", "rejudged"),
+)
+"""What takes reading every token's log-probabilities: once a round."""
+_ROWS = """
+SELECT l.*, f.flip, l.turned IS NOT NULL OR f.flip IS NOT NULL AS is_flipped
+FROM lines AS l LEFT JOIN (SELECT round, prompt_id, flip FROM groups) AS f USING (round, prompt_id)
 """
 
 
 def rounds(run: ViewedRun) -> Json:
     """The rounds that have rollouts."""
-    return {"rounds": [row["round"] for row in run.ask("SELECT DISTINCT round FROM rollouts ORDER BY round")]}
+    return {"rounds": sorted(run.catalog.describe_rounds("rollouts"))}
 
 
-def rollouts(run: ViewedRun, round: int, prompts: Collection[str] | None = None) -> Json:
-    """The rollouts of a round by prompt and sample, column by column; of some prompts alone where these are given.
+def rollouts(run: ViewedRun, round: int, prompts: Collection[str]) -> Json:
+    """The rollouts of some prompts of a round by prompt and sample, column by column, for a page that is a file.
 
     `questions`: what each prompt asks, its beginning.
     """
-    wanted = None if prompts is None else frozenset(prompts)
-    rows = [row for row in run.ask(_SQL, round=round) if wanted is None or row["prompt_id"] in wanted]
-    asked = {row["prompt_id"] for row in rows}
-    questions = {row["prompt_id"]: row["question"] for row in run.ask(_QUESTIONS, round=round)}
+    wanted = frozenset(prompts)
+    rows = [row for row in run.ask(f"{_ROWS} ORDER BY {_KEYS}", given=_given(run, round)) if row["prompt_id"] in wanted]
+    asked, texts = {row["prompt_id"] for row in rows}, all_questions(run, round)
     return {
         "round": round,
-        "columns": {name: [_short(row[name], DIGITS.get(name)) for row in rows] for name in COLUMNS},
-        "questions": {prompt_id: text for prompt_id, text in questions.items() if prompt_id in asked},
+        "columns": {name: [row[name] for row in rows] for name in COLUMNS},
+        "questions": {prompt_id: _short(row["question"]) for prompt_id, row in texts.items() if prompt_id in asked},
     }
 
 
-def _short(value: Any, digits: int | None) -> Any:
-    return value if digits is None or value is None else round(value, digits)
+def rollouts_page(run: ViewedRun, request: PageRequest, round: int) -> Json:
+    """Some rows of a round, each with its `question`; how many there are, and how many are found.
+
+    Raises InputError for an order or a filter that there is none of.
+    """
+    order = request.order_sql(ORDERED, _KEYS)
+    filters, values = request.filter_sql(FILTERED)
+    given, search = _given(run, round), "true"
+    if request.words:
+        given["texts"] = run.ask_rounds(TEXTS, [round])
+        search = hold_words(f"{SEARCHED}, question", request.words)
+    rows = f"SELECT s.*, question FROM ({_ROWS}) AS s LEFT JOIN texts USING (round, prompt_id)"
+    page, numbers = ask_page(
+        run,
+        rows if request.words else _ROWS,
+        request,
+        condition=f"{filters} AND {search}",
+        order=order,
+        given=given,
+        **values,
+        **request.words,
+    )
+    texts = ask_questions(run, dict.fromkeys((row["prompt_id"] for row in page), round))
+    shown = [{name: row[name] for name in COLUMNS} for row in page]
+    questions = [_short(texts.get(row["prompt_id"], {}).get("question")) for row in page]
+    return {"rows": [{**row, "question": question} for row, question in zip(shown, questions)], **numbers, "note": None}
+
+
+def neighbours(run: ViewedRun, request: PageRequest, round: int, prompt: str, sample: int) -> Json | None:
+    """Who comes before and after a rollout among those that have the filters' values, in some order, and which it is of
+    how many; `number` is null where it isn't among them. None of a rollout that isn't there.
+
+    `turned`, `flip`: its own.
+    """
+    order = request.order_sql(ORDERED, _KEYS)
+    condition, values = request.filter_sql(FILTERED)
+    place = "{'prompt_id': o.prompt_id, 'sample': o.sample}"
+    found = run.ask(
+        f"WITH o AS (SELECT *, {condition} AS is_taken, row_number() OVER ({order}) AS place FROM ({_ROWS})), "
+        "here AS (SELECT turned, flip, is_taken, place FROM o WHERE prompt_id = $prompt AND sample = $sample) "
+        "SELECT any_value(h.turned) AS turned, any_value(h.flip) AS flip, "
+        f"arg_max({place}, o.place) FILTER (o.is_taken AND o.place < h.place) AS previous, "
+        f"arg_min({place}, o.place) FILTER (o.is_taken AND o.place > h.place) AS next, "
+        "CASE WHEN any_value(h.is_taken) THEN count(*) FILTER (o.is_taken AND o.place <= h.place) END AS number, "
+        "count(*) FILTER (o.is_taken) AS total FROM o CROSS JOIN here AS h HAVING count(*) > 0",
+        given=_given(run, round),
+        prompt=prompt,
+        sample=sample,
+        **values,
+    )
+    return found[0] if found else None
+
+
+def _given(run: ViewedRun, round: int) -> dict[str, pa.Table]:
+    """What _ROWS reads."""
+    return {"lines": run.ask_rounds(_LINES, [round]), "groups": run.make_once(group_flips)}
+
+
+def _short(text: Any) -> Any:
+    return None if text is None else text[:MOST_SHOWN]

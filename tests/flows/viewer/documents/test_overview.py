@@ -152,7 +152,19 @@ def test_entropy_is_what_guards_noted_and_else_what_tokens_say(tmp_path: Path, m
     run = ViewedRun(folder, "rows")
     assert drawn(curves_of(overview(run))["entropy"], "entropy") == [0.5, 0.5]
     monkeypatch.setattr("flows.viewer.documents.parts.curves.MOST_TOKENS", 3)
-    assert drawn(curves_of(overview(run))["entropy"], "entropy") == [0.5]
+    commit(folder, "guards", make_rows("guards", folder.run_id, round=2), round=2)
+    curve = curves_of(overview(ViewedRun(folder, "rows")))["entropy"]
+    assert (column(curve, "round"), drawn(curve, "entropy")) == ([0, 2], [0.5, 0.5])
+    assert "No guard measured it in round 1. That takes a while: mopd sql" in curve["about"]
+
+
+def test_of_many_steps_the_first_the_last_and_every_spike_are_drawn(tmp_path: Path) -> None:
+    folder = RunFolder.create(tmp_path / "long", {"settings": {}})
+    [row] = make_rows("updates", folder.run_id)[:1]
+    rows = [{**row, "step": step, "loss": {1234: 9.0, 2999: 0.25}.get(step, 1.0)} for step in range(3000)]
+    commit(folder, "updates", rows)
+    losses = drawn(curves_of(overview(ViewedRun(folder, "long")))["loss"], "loss")
+    assert (losses.count(9.0), losses[-1], len(losses) <= 502) == (1, 0.25, True)
 
 
 def test_forks_and_reruns_say_where_they_come_from(run: ViewedRun) -> None:

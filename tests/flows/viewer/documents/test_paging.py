@@ -18,7 +18,7 @@ def test_it_is_read_from_an_address() -> None:
     }
     request = PageRequest.of({**asked, "token": "secret"})
     assert request == PageRequest(25, 50, "Red  FISH", (("flips", "desc"),), {"kind": "mixed"})
-    assert request.words == ["red", "fish"]
+    assert request.words == {"word0": "red", "word1": "fish"}
     assert PageRequest.of({}) == PageRequest()
 
 

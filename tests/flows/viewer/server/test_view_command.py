@@ -15,6 +15,7 @@ from urllib.parse import unquote, urlparse
 from urllib.request import Request, urlopen
 
 import pytest
+from playwright.sync_api import expect
 
 from flows.viewer.server.browser import shown_in_browser
 from storage.runs import RunFolder
@@ -162,7 +163,7 @@ def test_the_list_of_runs_follows_the_folder(run: RunFolder, tab: Any) -> None:
         make_run(runs / "third")
         tab.get_by_role("link", name="third").wait_for(timeout=NEWS_MILLISECONDS)
         tab.get_by_role("columnheader", name="run").click()
-        assert names.all_inner_texts() == ["other", "run", "third"]
+        expect(names).to_have_text(["other", "run", "third"])
         tab.get_by_role("link", name="third").click()
         tab.wait_for_url("**/#/run/third/overview")
         tab.goto("about:blank")

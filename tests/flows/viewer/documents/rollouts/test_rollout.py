@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 
 from flows.viewer.documents.rollouts import rollout as documents
-from flows.viewer.documents.rollouts.reading import top_tokens
 from flows.viewer.documents.rollouts.rollout import rollout_document, rollout_documents
+from flows.viewer.documents.rollouts.token_numbers import top_tokens
 from flows.viewer.documents.viewed import ViewedRun
 from mopd.settings import parse_settings
 from storage.runs import RunFolder

@@ -4,6 +4,7 @@ const EVERYWHERE = {
   "?": ["these keys", () => showKeys()],
   r: ["the run", () => go(["overview"])],
   p: ["prompts", () => go(["prompts"])],
+  e: ["an example", () => go(["example"])],
   "/": ["search", () => document.querySelector("input[type=search]")?.focus()],
   d: ["light or dark", () => toggleTheme()],
 };

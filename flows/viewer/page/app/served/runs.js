@@ -7,8 +7,8 @@ view("runs", { title: () => "Runs", nav: () => source.isLive && "Runs", show: on
 const RUN_COLUMNS = [
   { key: "id", title: "run", node: ({ id }) => el("a", { href: href(["overview"], id) }, el("bdi", {}, shownText(id))) },
   { key: "state", title: "state", node: ({ state, problem }) => stateNode(state, problem) },
-  { key: "rounds_done", title: "rounds", className: "num", node: ({ rounds_done: done, rounds }) => (rounds === undefined ? "" : `${done} of ${rounds}`) },
-  { key: "pass_rate_last", title: "pass rate", className: "num", node: (row) => firstToLast(row, "pass_rate") },
+  { key: "rounds_done", title: "rounds", className: "num wide", node: ({ rounds_done: done, rounds }) => (rounds === undefined ? "" : `${done} of ${rounds}`) },
+  { key: "pass_rate_last", title: "pass rate", className: "num wide", node: (row) => firstToLast(row, "pass_rate") },
   { key: "heldout_last", title: "held out", className: "num", node: (row) => firstToLast(row, "heldout") },
   { key: "model", title: "model", className: "wide" },
   { key: "variant", title: "contexts", className: "wide" },

@@ -22,14 +22,13 @@ view("round/:round/prompt/:prompt/sample/:sample", {
 
 async function showRollout({ run, round, prompt, sample, query }) {
   shownReply = null;
-  const [rollout, words, rows] = await Promise.all([source.get(run, "rollout", { round, prompt, sample }), vocabularyOf(run), rowsOfRound(run, round)]);
+  const [rollout, words, walk] = await Promise.all([source.get(run, "rollout", { round, prompt, sample }), vocabularyOf(run), neighboursOf({ run, round, prompt, sample, query })]);
   if (!rollout) return leftOut({ run, round, prompt });
   const reading = rollout.readings.find((one) => one.condition === (query.get("context") ?? "")) ?? rollout.readings[0] ?? null;
-  const row = rows?.find((one) => one.prompt_id === prompt && one.sample === rollout.sample) ?? null;
   return el("article", { class: "rollout" },
     rolloutHead(rollout, { round, prompt, sample }),
-    walkRow(rows ?? [], { round, prompt, sample, query }),
-    verdictStrip(rollout, reading, row),
+    walkRow(walk, { round, prompt, sample, query }),
+    verdictStrip(rollout, reading, walk),
     replySection(rollout, reading, words, query),
     el("h2", {}, "What the teacher was shown"),
     contextChoice(rollout, reading, { round, prompt, sample, query }),
@@ -48,9 +47,8 @@ function rolloutHead(rollout, { round, prompt, sample }) {
 }
 
 /** The way to the rollouts before and after, in the order that the address names. */
-function walkRow(rows, place) {
+function walkRow({ previous, next, number: which, total }, place) {
   const by = walkName(place.query);
-  const { previous, next, number: which, total } = neighbours(rows, place, by);
   const step = (row, text, key) => (row
     ? el("a", { class: "step", href: placeWith(place, {}, row), rel: key === "j" ? "next" : "prev" }, text, " ", el("kbd", {}, key))
     : el("span", { class: "step faint", "aria-disabled": "true" }, text, " ", el("kbd", {}, key)));
@@ -61,18 +59,14 @@ function walkRow(rows, place) {
     el("span", { class: "faint" }, which === null ? `not one of ${number(total, 9)}` : `${number(which, 9)} of ${number(total, 9)}`));
 }
 
-function walkName(query) {
-  return query.get("by") in WALKS ? query.get("by") : "key";
-}
-
 /** The address of a place with another question behind it, or of another rollout of the round. */
 function placeWith({ round, prompt, sample, query }, changes, row = { prompt_id: prompt, sample }) {
   const kept = Object.fromEntries(["by", "context"].map((name) => [name, changes[name] ?? query.get(name)]).filter(([, value]) => value !== null && value !== ""));
-  return href(rolloutParts(round, row), current.run, kept);
+  return href(replyPlace({ round, ...row }, row.sample), current.run, kept);
 }
 
 async function walkOn(place, way) {
-  const row = neighbours((await rowsOfRound(place.run, place.round)) ?? [], place, walkName(place.query))[way];
+  const { [way]: row } = await neighboursOf(place);
   if (row) location.hash = placeWith(place, {}, row);
 }
 
@@ -83,12 +77,12 @@ function turnQuery(place, name, values) {
 }
 
 /** How it was judged, and what the teacher made of it, in a few numbers. */
-function verdictStrip(rollout, reading, row) {
+function verdictStrip(rollout, reading, { turned, flip }) {
   const { verdict } = rollout;
   return el("section", { class: "panel verdict", "aria-label": "Verdict" },
     el("p", { class: "row" }, outcomeBadge(verdict.outcome, verdict.kind), verdict.error && el("span", { class: "problem" }, oneLine(verdict.error)),
-      row?.turned && el("span", { class: "badge" }, shownText(`verdict turned: ${row.turned}`)),
-      row?.flip && el("span", { class: "badge" }, `its prompt was ${row.flip} in this round`),
+      turned && el("span", { class: "badge" }, shownText(`verdict turned: ${turned}`)),
+      flip && el("span", { class: "badge" }, `its prompt was ${flip} in this round`),
       el("span", { class: "faint" }, trainingText(reading))),
     el("dl", { class: "verdict-facts" }, verdictFacts(rollout, reading).map(([name, value]) => el("div", {}, el("dt", {}, name), el("dd", {}, value)))),
     el("p", {}, el("span", { class: "faint" }, "the teacher was shown "), shownPeers(rollout, reading)),

@@ -2,18 +2,26 @@
 
 /** The panel beside the tokens: it follows the one that is looked at. `readings`: of all contexts. */
 function tokenPanel(reply, readings) {
-  const panel = el("section", { class: "token-panel panel", "aria-label": "The token" });
-  reply.follow((position) => panel.replaceChildren(tokenHead(reply, position), tokenNumbers(reply, readings, position), tokenLoss(reply, position) ?? "", distributions(reply, position)));
-  return panel;
+  const head = el("p", { class: "token-head", role: "status" }); // it stays: what is new in it is read out
+  const rest = el("div", {});
+  reply.follow((position) => {
+    refill(head, tokenHead(reply, position));
+    refill(rest, tokenPlace(reply, position), tokenNumbers(reply, readings, position), tokenLoss(reply, position), distributions(reply, position));
+  });
+  return el("section", { class: "token-panel panel", "aria-label": "The token" }, head, rest);
 }
 
+/** The token, and what the teacher thinks of it. */
 function tokenHead(reply, position) {
+  const shift = reply.shiftAt(position);
+  return [tokenName(tokenText(reply.rollout.token_ids[position], reply.words)), " ", el("span", { class: `opinion ${shade(shift)}` }, opinion(shift))];
+}
+
+function tokenPlace(reply, position) {
   const id = reply.rollout.token_ids[position];
   const { first, count, text } = reply.pieceAt(position);
   const part = count > 1 && [" · part ", position - first + 1, " of ", tokenName(text)];
-  return el("div", {},
-    el("p", { class: "token-head", role: "status" }, tokenName(tokenText(id, reply.words)), " ", el("span", { class: `opinion ${shade(reply.shiftAt(position))}` }, opinion(reply.shiftAt(position)))),
-    el("p", { class: "faint" }, `token ${number(position + 1, 9)} of ${number(reply.length, 9)} · id ${id}`, part, reply.words.special.has(id) && " · special"));
+  return el("p", { class: "faint" }, `token ${number(position + 1, 9)} of ${number(reply.length, 9)} · id ${id}`, part, reply.words.special.has(id) && " · special");
 }
 
 /** Log-probability and probability by each model. */

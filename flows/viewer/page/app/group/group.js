@@ -37,8 +37,7 @@ const groupPlace = ({ round, prompt_id }) => ["round", round, "prompt", prompt_i
 
 /** The rounds that asked a prompt, as rows of the table of prompts have them. */
 async function roundsOf(run, prompt) {
-  const { rows } = await source.page(run, "prompts", { start: 0, length: 1, search: "", order: [], filters: { prompt_id: prompt } });
-  return rows[0]?.rounds ?? [];
+  return (await source.get(run, "prompt_rounds", { prompt }))?.rounds ?? [];
 }
 
 function noGroup({ run, round, prompt }, asked) {

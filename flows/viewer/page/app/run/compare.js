@@ -60,7 +60,7 @@ function sharedPrompts(title, about, { num, learnt, lost, rows }, ids) {
   const shaped = rows.map(({ runs, ...row }) => ({ ...row, ...Object.fromEntries(ids.map((id, index) => [index, runs[id].rate])), runs }));
   const columns = [
     { key: "prompt", title: "prompt", node: ({ prompt }) => oneLine(prompt, 60) },
-    { key: "question", title: "question", node: ({ question }) => el("span", { class: "question" }, oneLine(question ?? "", 160)) },
+    { key: "question", title: "question", className: "wide", node: ({ question }) => el("span", { class: "question" }, oneLine(question ?? "", 160)) },
     ...ids.map((id, index) => ({ key: index, title: id, className: "num", node: (row) => rateLink(row, id) })),
     { key: "difference", title: `${ids.at(-1)} minus ${ids[0]}`, className: "num", node: (row) => besideLink(row, ids) },
   ];

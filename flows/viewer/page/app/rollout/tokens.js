@@ -152,7 +152,7 @@ class Reply {
     const shift = this.shifts && this.shifts.slice(first, first + count).reduce((sum, one) => sum + (one ?? 0), 0);
     const isSpecial = this.words.special.has(this.rollout.token_ids[first]);
     const classes = ["token", shift === null ? "" : shade(shift), isSpecial ? "special" : ""].filter(Boolean).join(" ");
-    return el("span", { class: classes, role: "option", id: `token-${first}`, "data-position": first, "aria-selected": "false" }, tokenNodes(text, marked || (shift !== null && shade(shift) && !text.trim())));
+    return el("span", { class: classes, role: "option", id: `token-${first}`, "data-position": first, "aria-selected": "false", "aria-label": blankName(text) }, tokenNodes(text, marked || (shift !== null && shade(shift) && !text.trim())));
   }
 
   mark() {
@@ -182,6 +182,13 @@ function tokenNodes(text, marked) {
     if (!space) return shownText(part);
     return [el("span", { class: "space" }, MARKS[space]), space === "\n" ? "\n" : ""];
   });
+}
+
+const BLANKS = { " ": "space", "\n": "line end", "\t": "tab" };
+
+/** What is read out of white space alone; null of other text, which says itself. */
+function blankName(text) {
+  return text.trim() ? null : [...text].map((character) => BLANKS[character] ?? "white space").join(", ") || "nothing";
 }
 
 /** A token in a line of text, in its own direction, its white space marked. */

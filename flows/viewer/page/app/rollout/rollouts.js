@@ -1,12 +1,11 @@
 // The rollouts of a round as a table: sorted, searched and filtered, each a way to its own page.
 
-const OUTCOMES = ["success", "failure", "no verdict", "not judged"];
 const TRAITS = {
-  cut: { title: "cut", takes: (row) => row.is_cut },
-  whole: { title: "not cut", takes: (row) => !row.is_cut },
-  distilled: { title: "distilled", takes: (row) => row.distill === true },
-  alone: { title: "shown no peers", takes: (row) => row.distill === false },
-  flipped: { title: "flipped", takes: (row) => row.turned !== null || row.flip !== null },
+  cut: { title: "cut", filters: { is_cut: true } },
+  whole: { title: "not cut", filters: { is_cut: false } },
+  distilled: { title: "distilled", filters: { distill: true } },
+  alone: { title: "shown no peers", filters: { distill: false } },
+  flipped: { title: "flipped", filters: { is_flipped: true } },
 };
 
 view("rollouts", {
@@ -20,17 +19,19 @@ async function showRollouts({ run, query }) {
   const { rounds } = (await source.get(run, "rounds")) ?? { rounds: [] };
   if (!rounds.length) return el("article", {}, el("h1", {}, "Rollouts"), el("p", { class: "missing" }, "There are none yet."));
   const round = Number(query.get("round") ?? rounds.at(-1));
-  const rows = await rowsOfRound(run, round);
-  const shown = (rows ?? []).filter((row) => (OUTCOMES.includes(query.get("outcome")) ? row.outcome === query.get("outcome") : true) && (TRAITS[query.get("only")]?.takes(row) ?? true));
-  return el("article", {},
+  const outcome = query.get("outcome") in OUTCOME_MARKS ? { outcome: query.get("outcome") } : {};
+  const filters = { ...outcome, ...TRAITS[query.get("only")]?.filters };
+  const counted = el("span", { class: "faint" });
+  const tell = ({ filtered, total }) => refill(counted, `${number(filtered, 9)} of ${number(total, 9)}`);
+  return el("article", { class: "rollouts" },
     el("h1", {}, `Rollouts of round ${round}`),
     el("div", { class: "row" },
       choose("round", rounds.map((number) => [String(number), String(number)]), String(round), query),
-      choose("outcome", [["", "any"], ...OUTCOMES.map((name) => [name, name])], query.get("outcome") ?? "", query),
+      choose("outcome", [["", "any"], ...Object.keys(OUTCOME_MARKS).map((name) => [name, name])], query.get("outcome") ?? "", query),
       choose("only", [["", "all"], ...Object.entries(TRAITS).map(([name, { title }]) => [name, title])], query.get("only") ?? "", query),
-      el("span", { class: "faint" }, `${number(shown.length, 9)} of ${number(rows?.length ?? 0, 9)}`)),
+      counted),
     el("p", { class: "legend" }, "Disagreement: mean over a reply's tokens of the distance of teacher and student, in nats; teacher − student: the mean with its sign. A prompt flips where its pass rate crosses one half since the round that asked it before."),
-    rows ? rolloutTable(round, shown) : el("p", { class: "missing" }, "This round is not here."));
+    rolloutTable(run, round, filters, tell));
 }
 
 /** A select whose choice stands in the address. */
@@ -50,18 +51,20 @@ async function turnRound({ run, query }, by) {
   if (round !== undefined) location.hash = href(["rollouts"], run, { ...Object.fromEntries(query), round });
 }
 
-function rolloutTable(round, rows) {
+function rolloutTable(run, round, filters, onpage) {
   const columns = [
     { key: "prompt_id", title: "prompt", node: (row) => el("span", {}, el("bdi", {}, shownText(row.prompt_id)), row.question && el("span", { class: "asked" }, oneLine(row.question, 120))) },
-    { key: "sample", title: "sample", className: "num" },
+    { key: "sample", title: "reply", className: "num" },
     { key: "outcome", title: "outcome", node: (row) => outcomeBadge(row.outcome, row.why) },
-    { key: "prediction", title: "prediction", node: (row) => (row.prediction === null ? MISSING : oneLine(row.prediction, 40)) },
-    { key: "reward", title: "reward", className: "num", node: (row) => number(row.reward) },
-    { key: "num_tokens", title: "tokens", className: "num", node: (row) => `${number(row.num_tokens, 9)}${row.is_cut ? ", cut" : ""}` },
-    { key: "disagreement", title: "disagreement", className: "num", node: (row) => number(row.disagreement) },
-    { key: "shift", title: "teacher − student", className: "num", node: (row) => signed(row.shift) },
-    { key: "flip", title: "flip", node: (row) => [row.turned, row.flip && `prompt ${row.flip}`].filter(Boolean).join("; ") },
+    { key: "prediction", title: "prediction", className: "wide", node: (row) => (row.prediction === null ? MISSING : oneLine(row.prediction, 40)) },
+    { key: "reward", title: "reward", className: "num wide", node: (row) => number(row.reward) },
+    { key: "num_tokens", title: "tokens", className: "num wide", node: (row) => `${number(row.num_tokens, 9)}${row.is_cut ? ", cut" : ""}` },
+    { key: "disagreement", title: "disagreement", className: "num", node: (row) => nats(row.disagreement) },
+    { key: "shift", title: "teacher − student", className: "num wide", node: (row) => signedNats(row.shift) },
+    { key: "flip", title: "flip", className: "wide", node: (row) => [row.turned, row.flip && `prompt ${row.flip}`].filter(Boolean).join("; ") },
   ];
-  const onrow = (element, row) => rowLink(element, rolloutParts(round, row));
-  return plainTable(rows, columns, { label: "Rollouts", order: [["disagreement", "desc"]], onrow });
+  const onrow = (element, row) => rowLink(element, replyPlace({ round, ...row }, row.sample));
+  return askedTable((request) => source.page(run, "rollouts", request, { round }), columns, {
+    label: "Rollouts", order: [["disagreement", "desc"]], filters: () => filters, onrow, onpage,
+  });
 }

@@ -3,13 +3,17 @@
 view("overview", {
   title: () => "Run",
   nav: "Run",
-  show: async ({ run }) => overviewPage(await source.get(run, "overview")),
+  show: async ({ run }) => {
+    const [overview, rounds] = await Promise.all([source.get(run, "overview"), source.get(run, "rounds")]);
+    return overviewPage(overview, rounds?.rounds.at(-1));
+  },
 });
 
-function overviewPage({ title, state, headline, facts, notes, curves, guards, errors, settings, problems }) {
+function overviewPage({ title, state, headline, facts, notes, curves, guards, errors, settings, problems }, lastRound) {
   return el("article", { class: "overview" },
     el("h1", {}, el("bdi", {}, shownText(title)), " ", stateBadge(state)),
     headline.length > 0 && el("ul", { class: "headline" }, headline.map((sentence) => el("li", {}, shownText(sentence)))),
+    lastRound !== undefined && waysOn(lastRound),
     notes.map((line) => el("p", {}, shownText(line))),
     problems.map((line) => el("p", { class: "problem" }, shownText(line))),
     errors.length > 0 && [el("h2", {}, "Last errors"), el("pre", { class: "panel" }, shownText(errors.join("\n")))],
@@ -17,6 +21,14 @@ function overviewPage({ title, state, headline, facts, notes, curves, guards, er
     el("div", { class: "curves" }, curves.map((curve) => curveCard(curve))),
     guards && guardsSection(guards),
     settings && settingsSection(settings));
+}
+
+/** What one asks next: why, and for instance. */
+function waysOn(lastRound) {
+  return el("nav", { class: "row ways", "aria-label": "Examples" }, "See why: ",
+    el("a", { href: href(["example"]) }, "the reply over which teacher and student differ most"),
+    el("a", { href: href(["prompts"], current.run, { filters: JSON.stringify({ flipped: true }) }) }, "prompts that flipped"),
+    el("a", { href: href(["rollouts"], current.run, { round: lastRound }) }, `all replies of round ${lastRound}`));
 }
 
 function factsPanel(facts) {

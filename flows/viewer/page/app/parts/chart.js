@@ -4,10 +4,23 @@
 function chart(specification, alt, { onclick = null } = {}) {
   const drawing = el("div", { class: "drawing" });
   whenShown(drawing, async () => {
-    const { view: drawn } = await vegaEmbed(drawing, { ...specification, config: CHART_CONFIG }, CHART_OPTIONS);
+    const { view: drawn } = await vegaEmbed(drawing, { ...fittedLegends(specification, drawing.clientWidth), config: CHART_CONFIG }, CHART_OPTIONS);
     if (onclick) drawn.addEventListener("click", (_, item) => item?.datum && onclick(item.datum));
   });
   return el("figure", { class: "chart", role: "img", "aria-label": alt }, drawing);
+}
+
+const NAME_PIXELS = { character: 7, around: 40 }; // of a name in a legend, about
+
+/** Legends whose columns are so many that their names fit into a width. */
+function fittedLegends(specification, width) {
+  const fit = (_, value) => {
+    if (!value?.legend || !value.scale?.domain) return value;
+    const longest = Math.max(...value.scale.domain.map((name) => String(name).length));
+    const most = Math.floor(width / (longest * NAME_PIXELS.character + NAME_PIXELS.around));
+    return { ...value, legend: { ...value.legend, columns: Math.max(1, Math.min(value.legend.columns ?? most, most)) } };
+  };
+  return JSON.parse(JSON.stringify(specification, fit));
 }
 
 /** Do something once a node is in the page and has a size. */

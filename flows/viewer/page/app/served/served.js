@@ -27,8 +27,8 @@ class ServerSource {
     return run === null ? ask(`api/${name}`, parameters) : this.askRun(run, name, parameters);
   }
 
-  page(run, name, { order = [], filters = {}, ...request }) {
-    return this.askRun(run, name, { ...request, order: JSON.stringify(order), filters: JSON.stringify(filters) });
+  page(run, name, { order = [], filters = {}, ...request }, parameters = {}) {
+    return this.askRun(run, name, { ...request, order: JSON.stringify(order), filters: JSON.stringify(filters), ...parameters });
   }
 
   async askRun(run, name, parameters) {
