@@ -11,8 +11,10 @@ from flows.folder.guards import raise_if_ended
 from flows.folder.open import ended_cleanly, open_run
 from flows.folder.replay.fork import overridden
 from flows.plan.run import RunPlan
+from flows.report.profile import write_profile
 from flows.runtime.exit_code import RunStopped
 from flows.runtime.launch import command_session, launch
+from flows.runtime.profile import begin_profile, collected_spans
 from flows.runtime.server.patience import PATIENCE
 from mopd.errors import InputError
 from mopd.settings import Settings, load_settings
@@ -21,18 +23,25 @@ from storage.stores.address import Address, in_bucket, open_store
 from storage.stores.base import Store
 
 
-def run_command(config: Address, run_dir: Address | None, overrides: list[str], *, verbose: bool = False) -> int:
+def run_command(
+    config: Address, run_dir: Address | None, overrides: list[str], *, verbose: bool = False, profile: bool = False
+) -> int:
     """Run a config, or go on with a run folder by its own settings, to the end and print the table by round.
 
-    Returns the exit code.
+    `profile`: then what took the time too; its timeline is left with the run. Returns the exit code.
     """
+    if profile:
+        begin_profile()
     with command_session(verbose=verbose):
         settings, run_dir = what_to_run(config, run_dir, overrides)
         if is_run(_store(settings, run_dir)) and _nothing_to_do(settings, run_dir, config):
             print(f"{run_dir}: finished already, nothing to do", flush=True)
         else:
             _run_flow(settings, run_dir, config)
-        show_end(RunFolder.open(_store(settings, run_dir)))
+        folder = RunFolder.open(_store(settings, run_dir))
+        if profile:
+            print(f"\n{write_profile(folder, collected_spans())}")
+        show_end(folder)
     return 0
 
 

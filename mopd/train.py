@@ -24,6 +24,7 @@ from mopd.objectives.base import Update
 from mopd.objectives.response_steps import StepSplitter
 from mopd.optimizers.schedule import learning_rate, updates_of_run
 from mopd.reading.narrow import load_reader
+from mopd.timeline import span
 from mopd.trainer.checkpoints import Checkpoints, find_checkpoint, is_due, read_updates, save_checkpoint
 from mopd.trainer.gradient_checkpointing import set_checkpointing
 from mopd.trainer.gradients import accumulate_gradients, clip_gradients, precision
@@ -176,8 +177,10 @@ def _move(state: TrainerState, train: TrainSettings, rate: float) -> None:
     """One step along the gradients, and the teacher's after it."""
     for group in state.optimizer.param_groups:
         group["lr"] = rate
-    state.optimizer.step()
-    update_teacher(state, train)
+    with span("optimizer", "device"):
+        state.optimizer.step()
+    with span("teacher's average", "device"):
+        update_teacher(state, train)
     state.step += 1
 
 

@@ -5,7 +5,15 @@ from __future__ import annotations
 from flows.cli.options import Device, Run, RunFolder, Sets
 
 
-def run(config: Run, /, *, run_dir: RunFolder | None = None, overrides: Sets = (), verbose: bool = False) -> int:
+def run(
+    config: Run,
+    /,
+    *,
+    run_dir: RunFolder | None = None,
+    overrides: Sets = (),
+    verbose: bool = False,
+    profile: bool = False,
+) -> int:
     """Run a config, or continue a run where it was lost.
 
     Args:
@@ -13,10 +21,11 @@ def run(config: Run, /, *, run_dir: RunFolder | None = None, overrides: Sets = (
         run_dir: the run's folder, or s3://bucket/prefix (default: a new one under runs/)
         overrides: e.g. train.learning_rate=1e-5; may be repeated
         verbose: show Prefect's log too
+        profile: show at the end what took the time, and leave a timeline in the run: profile.json, for Perfetto
     """
     from flows.command import run_command
 
-    return run_command(config, run_dir, list(overrides), verbose=verbose)
+    return run_command(config, run_dir, list(overrides), verbose=verbose, profile=profile)
 
 
 def plan(config: Run, /, *, overrides: Sets = (), device: Device | None = None) -> int:

@@ -21,6 +21,7 @@ from flows.report.artifacts import write_artifact, write_guards
 from flows.runtime.console import Meter
 from flows.runtime.interrupts import raise_if_interrupted
 from flows.viewer.leave import report_link
+from mopd.timeline import span
 
 
 def untagged() -> Any:
@@ -43,7 +44,8 @@ def stage(function: Callable[..., None]) -> Callable[..., None]:
 
     @functools.wraps(function)
     def begin(run: Run, *args: Any, **kwargs: Any) -> None:
-        stage_flow.with_options(task_runner=run.workers.task_runner())(run, *args, **kwargs)
+        with span(name, "stage"):
+            stage_flow.with_options(task_runner=run.workers.task_runner())(run, *args, **kwargs)
 
     return begin
 

@@ -16,6 +16,7 @@ from flows.plan.stage import STAGES
 from flows.runtime.messages import Report
 from flows.runtime.places.base import REPLICA
 from mopd.settings import Settings
+from mopd.timeline import span
 from storage.errors import StorageError
 from storage.runs import RunFolder
 from storage.shards import Manifest, commit_shard, read_rows
@@ -52,8 +53,9 @@ def make_shard(loaded: Any, report: Report, job: str, folder: RunFolder, shard: 
     None on those of several ranks that leave it to another.
     """
     began = time.monotonic()
-    result = load_function(job)(loaded, Work(folder, shard, report))
-    return result if isinstance(result, Manifest | None) else commit(folder, shard, result, began)
+    with span(STAGES[shard.table].name, "job"):
+        result = load_function(job)(_of_shard(loaded, shard), Work(folder, shard, report))
+        return result if isinstance(result, Manifest | None) else commit(folder, shard, result, began)
 
 
 class Sampled(NamedTuple):
@@ -67,20 +69,60 @@ class Sampled(NamedTuple):
 def sample_shard(loaded: Any, report: Report, job: str, folder: RunFolder, shard: Shard) -> Sampled:
     """Samples, not judged yet."""
     began = time.monotonic()
-    rows = load_function(job)(loaded, Work(folder, shard, report))
+    with span(STAGES[shard.table].name, "job"):
+        rows = load_function(job)(_of_shard(loaded, shard), Work(folder, shard, report))
     return Sampled(rows, time.monotonic() - began, maker())
 
 
 def judge_shard(_: None, report: Report, judge: str, folder: RunFolder, shard: Shard, sampled: Sampled) -> Manifest:
     """The second half: samples are judged and published."""
     began = time.monotonic() - sampled.seconds
-    rows = load_function(judge)(sampled.rows, Work(folder, shard, report))
-    return commit(folder, shard, rows, began, sampled.maker)
+    with span("judge", "job"):
+        rows = load_function(judge)(sampled.rows, Work(folder, shard, report))
+        return commit(folder, shard, rows, began, sampled.maker)
 
 
-def load_device(load: str, folder: RunFolder, settings: Settings, version: int) -> Any:
-    """What the jobs of a stage need on the device: policy `version` as an engine, or as a scorer."""
-    return load_function(load)(folder, settings, version)
+class Loaded:
+    """What a replica has on its device for the jobs of a stage: one policy as an engine, or as a scorer, then the next.
+
+    What was loaded may have `renew(folder, settings, version)`: whether it took that policy in place of its own.
+    """
+
+    def __init__(self, load: str, folder: RunFolder) -> None:
+        self._load, self._folder = load_function(load), folder
+        self._loaded: Any = None
+        self._version: int | None = None
+
+    def of_policy(self, settings: Settings, version: int) -> Any:
+        """With policy `version`, which is loaded where it is not there."""
+        if version != self._version:
+            self._version = None  # until it is there
+            with span("load a policy", "load"):
+                self._take(settings, version)
+            self._version = version
+        return self._loaded
+
+    def _take(self, settings: Settings, version: int) -> None:
+        renew = getattr(self._loaded, "renew", None)
+        if renew is None or not renew(self._folder, settings, version):
+            self.close()
+            self._loaded = self._load(self._folder, settings, version)
+
+    def close(self) -> None:
+        """Free the device."""
+        loaded, self._loaded = self._loaded, None  # gone before the next one takes its memory
+        if hasattr(loaded, "close"):
+            loaded.close()
+
+
+def load_device(load: str, folder: RunFolder) -> Loaded:
+    """For what the jobs of a stage need on the device: a policy as an engine, or as a scorer, which the first loads."""
+    return Loaded(load, folder)
+
+
+def _of_shard(loaded: Any, shard: Shard) -> Any:
+    """What is loaded, with the shard's policy."""
+    return loaded.of_policy(shard.settings, shard.round) if isinstance(loaded, Loaded) else loaded
 
 
 def load_function(name: str) -> Callable[..., Any]:
@@ -92,7 +134,8 @@ def load_function(name: str) -> Callable[..., Any]:
 
 def read_shard(folder: RunFolder, shard: Shard, columns: Sequence[str] | None = None) -> Rows:
     """A shard's rows. Raises StorageError for one that is not there, or is damaged."""
-    return read_rows(folder, manifest_of(folder, shard), list(columns) if columns else None)
+    with span(f"read {shard.table}", "files"):
+        return read_rows(folder, manifest_of(folder, shard), list(columns) if columns else None)
 
 
 def select_groups(rows: Rows, prompt_ids: Collection[str]) -> Rows:
@@ -123,24 +166,25 @@ def commit(
     """
     overrides = {"set": list(shard.overrides)} if shard.overrides else {}
     seconds = time.monotonic() - began
-    return commit_shard(
-        folder,
-        shard.table,
-        round=shard.round,
-        shard=shard.shard,
-        key=shard.key,
-        name=shard.name,
-        rows=rows,
-        parents=shard.parents(folder),
-        info={
-            **STAGES[shard.table].count(rows),
-            **overrides,
-            **provenance(shard),
-            "seconds": seconds,
-            **(made_by or maker()),
-            **(info or {}),
-        },
-    )
+    with span(f"commit {shard.table}", "files"):
+        return commit_shard(
+            folder,
+            shard.table,
+            round=shard.round,
+            shard=shard.shard,
+            key=shard.key,
+            name=shard.name,
+            rows=rows,
+            parents=shard.parents(folder),
+            info={
+                **STAGES[shard.table].count(rows),
+                **overrides,
+                **provenance(shard),
+                "seconds": seconds,
+                **(made_by or maker()),
+                **(info or {}),
+            },
+        )
 
 
 def maker() -> dict[str, str]:

@@ -95,6 +95,11 @@ class Stage:
     columns: dict[str, str] = field(default_factory=dict, hash=False)
     """Of the stage's table for people: headings, and the counts that stand under them."""
 
+    @property
+    def samples(self) -> bool:
+        """Whether its jobs ask an engine."""
+        return bool(self.load) and self.devices is _engine_devices
+
 
 def _generate(tree: Json) -> Json:
     return _without(tree["generate"], "num_prompts", "groups", "ask_for_summary")

@@ -12,7 +12,16 @@ from flows.report.table import Column, Row, Table
 from flows.runtime.messages import Report as Progress
 from flows.runtime.worker import in_own_process
 from mopd.memory.disk import checkpoint_bytes, policy_bytes, shard_bytes, trainer_state_bytes
-from mopd.memory.plan import MemoryPlan, describe, in_gigabytes, plan_memory, read_device, who_needs
+from mopd.memory.plan import (
+    MemoryPlan,
+    describe,
+    fits_together,
+    in_gigabytes,
+    memory_together,
+    plan_memory,
+    read_device,
+    who_needs,
+)
 from mopd.memory.sizes import GIGABYTE
 from mopd.settings import Settings
 
@@ -54,7 +63,16 @@ def process_lines(settings: Settings, plan: MemoryPlan) -> list[str]:
     if plan.host:
         each = ", ".join(f"{stage} {in_gigabytes(size)}" for stage, size in plan.host.items())
         lines.append(f"Of the host's memory: {each}.")
-    return lines
+    return [*lines, *_resident_lines(settings, plan)]
+
+
+def _resident_lines(settings: Settings, plan: MemoryPlan) -> list[str]:
+    """Whether engines and scorers stay between stages, where that is decided by memory."""
+    if settings.place.kind != "local" or settings.place.keep_resident != "auto":
+        return []
+    what = "stay between stages" if fits_together(plan, settings, plan.device.capacity) else "end with their stage"
+    together = in_gigabytes(memory_together(plan, settings))
+    return [f"All stages beside each other take {together}: engines and scorers {what} (place.keep_resident)."]
 
 
 def _count(number: int, noun: str) -> str:

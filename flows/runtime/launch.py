@@ -15,6 +15,7 @@ from flows.runtime.server import prefect_server as server
 from flows.runtime.server.heartbeats import without_heartbeats
 from flows.runtime.server.patience import CLIENT_SETTINGS, is_temporary
 from flows.runtime.worker import warm_up
+from mopd.timeline import span
 
 QUIET = {
     **CLIENT_SETTINGS,
@@ -52,7 +53,7 @@ def launch(
     flow not run. `engine`: vLLM will be wanted soon. Raises InputError without a server.
     """
     warm_up(engine=engine)
-    with prefect_server():
+    with span("Prefect and its server", "start"), prefect_server():
         module, _, name = flow.partition(":")
         function = getattr(importlib.import_module(module), name)
         if prepare is not None:

@@ -14,7 +14,8 @@ from typing import Any
 
 from flows.runtime.messages import Message, Send, answer
 from flows.runtime.places.share import Share
-from mopd import pulse
+from flows.runtime.profile import PROFILE, profiled_job
+from mopd import pulse, timeline
 
 
 def serve(connection: Connection, log: Path | None, share: Share) -> None:
@@ -23,6 +24,8 @@ def serve(connection: Connection, log: Path | None, share: Share) -> None:
     share.take()
     threading.Thread(target=_end_with_parent, daemon=True).start()
     send = _sender(connection)
+    if PROFILE in os.environ:
+        timeline.record()
     pulse.listen(lambda: send(("report", {})))
     loaded, resource = answer(send, _load, log, *connection.recv(), share=False)
     if not loaded:
@@ -32,7 +35,7 @@ def serve(connection: Connection, log: Path | None, share: Share) -> None:
             job, args = connection.recv()
         except EOFError:
             break
-        answer(send, job, resource, lambda report: send(("report", report)), *args)
+        answer(send, profiled_job, job, resource, lambda report: send(("report", report)), *args)
     if hasattr(resource, "close"):
         resource.close()
     os._exit(0)  # tearing down an interpreter that has torch takes a second, and nothing is left to tear down

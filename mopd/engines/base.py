@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields
+from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
@@ -58,5 +59,8 @@ class Engine(Protocol):
     def generate(
         self, requests: Sequence[Request], progress: Callable[[int], None] = lambda done: None
     ) -> list[Sample]: ...
+
+    def reload(self, folder: Path) -> bool:
+        """Whether the engine took the weights of another folder, or its adapter, in place of its own."""
 
     def close(self) -> None: ...

@@ -38,6 +38,10 @@ class FakeEngine:
             progress(len(samples))
         return samples
 
+    def reload(self, folder: Path) -> bool:
+        """Policies of a run have one tokenizer, and nothing else is read."""
+        return True
+
     def close(self) -> None:
         """Nothing to free."""
 

@@ -52,6 +52,10 @@ class TransformersEngine:
             progress(len(samples))
         return [samples[number] for number in range(len(requests))]
 
+    def reload(self, folder: Path) -> bool:
+        """Never: it is made anew as fast."""
+        return False
+
     def close(self) -> None:
         """Free the model."""
         del self._model

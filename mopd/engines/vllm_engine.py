@@ -24,6 +24,7 @@ from mopd.models.folders import ADAPTER, autocast_dtype, model_window
 from mopd.models.lora import adapter_rank
 from mopd.pulse import beat
 from mopd.settings import GenerateSettings, ModelSettings
+from mopd.timeline import span
 
 ENVIRONMENT = {
     "VLLM_NO_USAGE_STATS": "1",
@@ -73,6 +74,7 @@ class VllmEngine:
             **({} if num_devices == 1 else SEVERAL_DEVICES),
             **(_lora_arguments(folder) if base else {}),
         }
+        self._has_arguments = bool(settings.engine_arguments)
         self._llm = _make_llm(str(base or folder), arguments, settings.engine_arguments)
 
     def generate(
@@ -97,7 +99,9 @@ class VllmEngine:
 
         def step() -> None:
             beat()
-            for output in self._llm.llm_engine.step():
+            with span("sample", "device"):
+                outputs = self._llm.llm_engine.step()
+            for output in outputs:
                 if output.finished:
                     number = int(output.request_id.split("-")[0])
                     samples[number] = _sample(output.outputs[0], requests[number].sampling)
@@ -118,6 +122,19 @@ class VllmEngine:
             parameters = _parameters(requests[number].sampling, requests[number].seed)
             self._llm.llm_engine.add_request(str(number), prompt, parameters, lora_request=self._adapter)
 
+    def reload(self, folder: Path) -> bool:
+        """Whether the engine took the weights of another folder, or its adapter, in place of its own.
+
+        Not with arguments of the user's: what these make of weights may not be undone by loading others.
+        """
+        if self._has_arguments:
+            return False
+        if self._adapter is not None:
+            self._adapter = _lora_request(folder, number=self._adapter.lora_int_id + 1)
+        else:
+            self._llm.collective_rpc(_reload_weights, args=(str(folder),))
+        return True
+
     def _is_dead(self, error: Exception) -> bool:
         """Its core says so, or its executor, which lost a process or has waited for one for minutes."""
         from vllm.v1.engine.exceptions import EngineDeadError
@@ -130,6 +147,7 @@ class VllmEngine:
         del self._llm
 
 
+@span("start vLLM", "load")
 def _make_llm(model: str, arguments: dict[str, Any], given: dict[str, Any]) -> Any:
     """vLLM's `LLM`, with the user's arguments in place of ours. InputError where it can't be made with those."""
     from vllm import LLM
@@ -143,10 +161,24 @@ def _make_llm(model: str, arguments: dict[str, Any], given: dict[str, Any]) -> A
         raise InputError(f"generate.engine_arguments: vLLM does not start with {given}: {reason}") from error
 
 
-def _lora_request(folder: Path) -> Any:
+def _reload_weights(worker: Any, folder: str) -> None:
+    """In a process of the engine. Of tied weights vLLM's own reload leaves the head as it was packed for the CPU."""
+    worker.reload_weights(weights_path=folder)
+    model = worker.get_model()
+    weights: dict[int, Any] = {}
+    for layer in model.modules():
+        weight = getattr(layer, "weight", None)
+        if weight is None or not hasattr(layer, "cpu_linear") or not weight.numel():
+            continue
+        if weights.setdefault(weight.data_ptr(), layer) is not layer:
+            layer.quant_method.process_weights_after_loading(layer)
+
+
+def _lora_request(folder: Path, number: int = 1) -> Any:
+    """vLLM knows an adapter by its number."""
     from vllm.lora.request import LoRARequest
 
-    return LoRARequest("policy", 1, str(folder / ADAPTER))
+    return LoRARequest(f"policy-{number}", number, str(folder / ADAPTER))
 
 
 def _lora_arguments(folder: Path) -> dict[str, Any]:

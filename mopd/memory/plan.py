@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 
 ERROR = 0.15
 """How far the arithmetic may be off (docs/plan.md): only what is further above the device's memory is refused."""
+VLLM_SHARE = 0.92
+"""Of a GPU, which vLLM takes for itself without `gpu_memory_utilization`."""
 SPARE = 0.75
 """The share of what was not enough that a stage should take when it is tried again."""
 SIZE = re.compile(r"(?:(cpu:)|([1-9]\d*)x)?(\d+(?:\.\d+)?) ?GB", re.IGNORECASE)
@@ -104,6 +106,21 @@ def check_memory(settings: Settings) -> None:
                 f"{stage}: needs {in_gigabytes(needed)} of the host's memory beside its GPUs "
                 f"({plan.processes[stage]} at once) and there are {in_gigabytes(there)}; {FIXES[stage]} {hint}"
             )
+
+
+def memory_together(plan: MemoryPlan, settings: Settings) -> int:
+    """Bytes of all stages beside each other. A GPU is vLLM's own up to the share that it takes of it."""
+    needed = {stage: plan.total(stage) for stage in plan.stages}
+    if plan.device.kind == "cuda" and settings.generate.engine == "vllm":
+        needed["generate"] = int(VLLM_SHARE * plan.device.capacity)
+    if settings.condition.variant.kind == "auto":  # its candidates are answered by another engine
+        needed["answer"] = needed["generate"]
+    return sum(needed.values())
+
+
+def fits_together(plan: MemoryPlan, settings: Settings, available: int) -> bool:
+    """Whether processes of all stages have room beside each other in the bytes that are free there."""
+    return (1 + ERROR) * memory_together(plan, settings) <= min(plan.device.capacity, available)
 
 
 def who_needs(plan: MemoryPlan, settings: Settings, stage: str) -> str:

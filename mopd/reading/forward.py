@@ -21,6 +21,7 @@ from torch import Tensor
 from mopd.errors import InputError
 from mopd.pulse import beat
 from mopd.reading.attention import PADDING, PREFIX, attention_mask, most_shared
+from mopd.timeline import span
 
 
 @dataclass(frozen=True, eq=False)
@@ -163,6 +164,7 @@ def rows_of(trees: Sequence[Tree]) -> list[tuple[int, int]]:
     return [(branch.row, len(branch.tokens)) for tree in trees for branch in tree.branches]
 
 
+@span("transformer", "device")
 def hidden_states(model: Any, batch: Batch) -> Tensor:
     """Hidden states [N, H] that predict the batch's tokens."""
     if isinstance(model, Blend):

@@ -20,6 +20,7 @@ from torch.nn.functional import linear
 
 from mopd.errors import InputError
 from mopd.reading.forward import Blend
+from mopd.timeline import span
 
 BLOCK_ENTRIES = 2**22
 """Logits of a block: in fp32 16 MB, and as much for each temporary of what is made of them."""
@@ -231,6 +232,7 @@ def vocabulary_logps(model: Any, hidden_NH: Tensor, temperature: float) -> Tenso
     return torch.log_softmax(heads.logits(heads.products(hidden_NH)) / temperature, dim=-1)
 
 
+@span("head", "device")
 def token_logps(
     model: Any,
     hidden_NH: Tensor,

@@ -14,6 +14,7 @@ import torch
 from torch import nn
 
 from mopd.models.folders import autocast_dtype, load_model
+from mopd.timeline import span
 
 
 def linear_parameters(model: Any) -> list[nn.Parameter]:
@@ -31,6 +32,7 @@ def linear_parameters(model: Any) -> list[nn.Parameter]:
     return [parameter for number, parameter in linear.items() if number not in others]
 
 
+@span("load model", "load")
 def load_reader(folder: str | Path, device: torch.device, precision: str) -> Any:
     """The model of a folder, to be read and never trained, in passes of `model.precision`. Raises InputError."""
     model, dtype = load_model(folder, "cpu").requires_grad_(False), autocast_dtype(precision, device)

@@ -14,6 +14,7 @@ from mopd.models.lora import trained_parameters
 from mopd.objectives.base import MicroBatch, Objective, Update
 from mopd.reading.forward import Tree, branches, hidden_states, make_batch, plan_batches, rows_of, tree_tokens
 from mopd.seeds import derive_seed
+from mopd.timeline import span
 from mopd.trainer.gauge import BACKWARD, FORWARD, Gauge
 from mopd.trainer.ranks import ALONE, Ranks
 from mopd.trainer.shares import call_as_forward, is_shared
@@ -51,7 +52,8 @@ def accumulate_gradients(
         for index, trees in ranks.deal(plan):
             _seed_dropout(settings, number, index)
             loss, sampled_N = reader.read(trees, objective.loss)
-            loss.backward()
+            with span("backward", "device"):
+                loss.backward()
             indices_N = update.indices(rows_of(trees))
             behavior_N = update.behavior_logps_T[indices_N].to(device)
             ratios_T[indices_N] = torch.exp(sampled_N.detach() - behavior_N).cpu()

@@ -27,6 +27,7 @@ from mopd.models.teachers import TEACHER_FOLDER
 from mopd.optimizers.make import make_optimizer, named_state, reading_dtype, rejoin, restore
 from mopd.optimizers.piecewise import PiecewiseAdamW, weight_pieces
 from mopd.reading.narrow import linear_parameters, narrow
+from mopd.timeline import span
 from mopd.trainer.ema import Pieces, Teacher, open_teacher
 from mopd.trainer.ranks import ALONE, Ranks
 from mopd.trainer.shares import (
@@ -71,6 +72,7 @@ class TrainerState:
         return self.ranks if is_shared(self.student) else ALONE
 
 
+@span("open trainer state", "load")
 def open_state(
     policy_folder: Path,
     state_folder: Path | None,
@@ -171,6 +173,7 @@ def student_pieces(state: TrainerState) -> Pieces:
             yield name, start, values
 
 
+@span("save policy", "files")
 def save_state(state: TrainerState, source: Path, out: Path | None) -> None:
     """Write the state into the empty or missing folder `out`; tokenizer files are copied from `source`.
 

@@ -89,8 +89,8 @@ def make_shards(folder: RunFolder, shards: list[Shard]) -> None:
     missing = [shard for shard in shards if shard.find(folder) is None]
     if not missing:
         return
-    stage, first = STAGES[missing[0].table], missing[0]
-    loaded = load_device(stage.load, folder, first.settings, first.round) if stage.load else None
+    stage = STAGES[missing[0].table]
+    loaded = load_device(stage.load, folder) if stage.load else None
     for shard in missing:
         make(stage, folder, shard, loaded)
     if hasattr(loaded, "close"):

@@ -30,6 +30,10 @@ class LoadedEngine:
     engine: Any
     template: ChatTemplate
 
+    def renew(self, folder: RunFolder, settings: Settings, version: int) -> bool:
+        """Whether the engine took policy `version` in place of its own."""
+        return self.engine.reload(policy_folder(folder, version))
+
     def close(self) -> None:
         """Free the device."""
         self.engine.close()

@@ -16,6 +16,7 @@ from flows.plan.provenance import provenance
 from mopd.models.chat_template import save_chat_template
 from mopd.objectives import columns_read
 from mopd.settings import Settings
+from mopd.timeline import span
 from storage.runs import RunFolder
 from storage.shards import Manifest, commit_folder, refuse_committed
 
@@ -60,7 +61,8 @@ def _commit_policy(work: Work, settings: Settings, scores: RoundScores, parents:
         info.update(steps=len(updates), tokens=sum(row["tokens"] for row in updates), seconds=time.monotonic() - began)
         info["updates"] = updates
 
-    manifest = commit_folder(folder, round=shard.round, key=shard.key, parents=parents, info=info, write=write)
+    with span("commit policy", "files"):
+        manifest = commit_folder(folder, round=shard.round, key=shard.key, parents=parents, info=info, write=write)
     RoundCheckpoints(folder.path, shard.key, parents).clear()
     return manifest
 

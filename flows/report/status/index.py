@@ -18,7 +18,7 @@ from storage.logger import LOGGER
 from storage.lookup import list_round
 from storage.runs import RunFolder
 
-FORMAT = 1
+FORMAT = 2
 """Raise it when what is said of a round changes."""
 STATUS_FILE = f"{INDEX}/status"
 Entry = dict[str, Any]

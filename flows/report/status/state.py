@@ -159,6 +159,7 @@ def _round_status(folder: RunFolder, plan: RunPlan, round: int) -> dict[str, Any
         "round": round,
         "finished": not plan.missing_of(folder, part.all()),
         **_times([manifest for found in manifests.values() for manifest in found]),
+        "between": seconds_between(find_manifests(folder, part.all())),
         "stages": {title: _stage_status(manifests[name], len(shards[name])) for name, title in STAGE_NAMES.items()},
         "pass_rate": total(verdicts, "successes") / judged if judged else None,
         "null_verdicts": int(total(verdicts, "nulls")),
@@ -173,12 +174,26 @@ def _round_status(folder: RunFolder, plan: RunPlan, round: int) -> dict[str, Any
 
 def _times(manifests: list[Manifest]) -> dict[str, str | None]:
     """When work on some shards began, and when the last of them was there; None where none is."""
-    began = [
-        datetime.fromisoformat(manifest.created) - timedelta(seconds=manifest.info.get("seconds") or 0)
-        for manifest in manifests
-    ]
+    began = min((_work_on(manifest)[0] for manifest in manifests), default=None)
     ended = max((manifest.created for manifest in manifests), default=None)
-    return {"began": min(began).isoformat() if began else None, "ended": ended}
+    return {"began": None if began is None else began.isoformat(), "ended": ended}
+
+
+def seconds_between(manifests: list[Manifest]) -> float:
+    """Seconds in which none of some shards was worked on, from the first of them to the last: processes that start,
+    models that are loaded, whatever else stands between the stages, and the time until a lost run went on."""
+    between, last = 0.0, None
+    for began, ended in sorted(map(_work_on, manifests)):
+        if last is not None and began > last:
+            between += (began - last).total_seconds()
+        last = ended if last is None else max(last, ended)
+    return between
+
+
+def _work_on(manifest: Manifest) -> tuple[datetime, datetime]:
+    """When work on a shard began, and when it was there."""
+    ended = datetime.fromisoformat(manifest.created)
+    return ended - timedelta(seconds=manifest.info.get("seconds") or 0), ended
 
 
 def _stage_status(manifests: list[Manifest], planned: int) -> dict[str, Any]:

@@ -53,6 +53,7 @@ def _stages_text(status: dict[str, Any]) -> str:
     rows: list[dict[str, Cell]] = []
     for entry in status["rounds"]:
         rows += [_stage_row(f"round {entry['round']}", name, stage) for name, stage in entry["stages"].items()]
+        rows.append(_between_row(f"round {entry['round']}", entry["between"]))
     rows += [_stage_row(f"policy {entry['policy']}", "evaluate", entry) for entry in status["evaluations"]]
     if all((row["replicas"] or 1) == 1 for row in rows):  # nothing to tell of one process after another
         rows = [{name: cell for name, cell in row.items() if name not in ("replicas", "hosts")} for row in rows]
@@ -71,6 +72,12 @@ def _stage_row(where: str, name: str, stage: dict[str, Any]) -> dict[str, Cell]:
         "replicas": stage["replicas"] or None,
         "hosts": stage["hosts"] or None,
     }
+
+
+def _between_row(where: str, seconds: float) -> dict[str, Cell]:
+    """What no shard of the round took."""
+    nothing = dict.fromkeys(("shards", "seconds", "tokens", "tokens/s", "replicas", "hosts"))
+    return {"": where, "stage": "(between)", **nothing, "seconds": round(seconds, 2) or None}
 
 
 def _round_row(entry: dict[str, Any]) -> dict[str, Cell]:

@@ -48,17 +48,14 @@ class Held:
 
 
 @contextmanager
-def device_slots(number: int, folder: Path) -> Iterator[None]:
-    """Hold so many slots; at once where the server has no such limit. They are noted in the run's folder.
+def device_slots(number: int, folder: Path) -> Iterator[bool]:
+    """Hold so many slots; at once, and false, where the server has no such limit. They are noted in the run's folder.
 
     A server of the run's own has no other users. Raises InputError where the limit is lower.
     """
-    if is_temporary() or not number:
-        yield
-        return
-    lease = _take(number)
+    lease = None if is_temporary() or not number else _take(number)
     if lease is None:
-        yield
+        yield False
         return
     from prefect.client.orchestration import get_client
     from prefect.concurrency._leases import maintain_concurrency_lease
@@ -68,7 +65,7 @@ def device_slots(number: int, folder: Path) -> Iterator[None]:
     write_replacing(folder, folder / NOTE, json.dumps(asdict(held)).encode())
     try:
         with maintain_concurrency_lease(lease, LEASE_SECONDS):
-            yield
+            yield True
     finally:
         give_slots_back(folder)
 

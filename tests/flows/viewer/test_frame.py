@@ -76,7 +76,7 @@ def test_the_colours_follow_the_system_until_somebody_chooses(url: str, tab: Any
     dark = background(tab)
     assert light == "rgb(255, 255, 255)" != dark
     tab.keyboard.press("d")
-    assert background(tab) == light
+    tab.wait_for_function(f"getComputedStyle(document.body).backgroundColor === '{light}'")
     tab.reload()
     assert background(tab) == light
     tab.get_by_role("button", name="Light or dark").click()
@@ -107,7 +107,7 @@ def test_a_group_that_is_not_here_says_why(url: str, tmp_path: Path, tab: Any) -
     for place in ("#/round/0/prompt/a", "#/round/0/prompt/a/sample/0"):
         show(tab, (tmp_path / "small.html").as_uri() + place)
         assert tab.get_by_role("heading", name="Left out of this file").is_visible()
-        assert tab.get_by_text(f"mopd view {run.address}", exact=True).is_visible()
+        assert tab.get_by_text(f"mopd view {run.name}", exact=True).is_visible()
     show(tab, f"{url}#/round/0/prompt/a/sample/77")
     assert tab.get_by_text("Round 0 has no such rollout of prompt a.").is_visible()
 

@@ -24,15 +24,21 @@ CASES: dict[str, dict[str, Any]] = {
 """Settings of `generate`, each by itself and all together."""
 
 
-def write_model(folder: Path) -> Path:
+def write_model(folder: Path, *, seed: int = 0, tied: bool = False) -> Path:
     """A random Llama of one token a byte, its heads of a size that vLLM has kernels for, its logits far apart."""
     import torch
     from transformers import LlamaConfig, LlamaForCausalLM
 
     tokenizer = load_tokenizer(resolve_model("tiny:llama"))
-    torch.manual_seed(0)
+    torch.manual_seed(seed)
     sizes = {"hidden_size": 64, "intermediate_size": 64, "num_hidden_layers": 1, "num_attention_heads": 2}
-    config = LlamaConfig(vocab_size=len(tokenizer), max_position_embeddings=256, initializer_range=0.3, **sizes)
+    config = LlamaConfig(
+        vocab_size=len(tokenizer),
+        max_position_embeddings=256,
+        initializer_range=0.3,
+        tie_word_embeddings=tied,
+        **sizes,
+    )
     model = LlamaForCausalLM(config)
     model.generation_config.eos_token_id = tokenizer.eos_token_id
     model.save_pretrained(folder)

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
 from flows.cli import main
-from flows.report.status.state import run_status
+from flows.report.status.state import run_status, seconds_between
 from flows.report.status.text import rounds_text, status_text
 from storage.shards import commit_shard
 from tests.flows.plan.test_plan import commit, run_of
@@ -69,3 +70,13 @@ def test_the_digest_of_a_run_that_is_not_finished_says_so(tmp_path: Path, capsys
         commit(folder, shard)
     assert main(["digest", str(folder.path)]) == 0
     assert capsys.readouterr().err == ""
+
+
+def test_what_stands_between_the_shards_is_told(tmp_path: Path) -> None:
+    """Beside each other, one after another, and after a pause: of ten seconds, three are nobody's."""
+
+    def made(ended: int, seconds: float | None) -> Any:
+        return SimpleNamespace(created=f"2026-01-01T00:00:{ended:02}+00:00", info={"seconds": seconds})
+
+    assert seconds_between([made(4, 4.0), made(3, 2.0), made(6, None), made(10, 3.0)]) == pytest.approx(3.0)
+    assert seconds_between([]) == 0.0

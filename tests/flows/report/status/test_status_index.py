@@ -19,7 +19,18 @@ from tests.flows.plan.test_plan import commit, run_of
 
 MANY = {"rounds": 2, "evaluate.when": "never", "generate.num_prompts": 16, "prompts_per_shard": 1}
 ENTRY = {
-    *("round", "finished", "began", "ended", "stages", "pass_rate", "null_verdicts", "groups", "mixed_groups"),
+    *(
+        "round",
+        "finished",
+        "began",
+        "ended",
+        "between",
+        "stages",
+        "pass_rate",
+        "null_verdicts",
+        "groups",
+        "mixed_groups",
+    ),
     *("selection", "signals", "choice", "steps", "loss", "distill_loss", "policy_loss", "grad_norm"),
 }
 """What FORMAT stands for: raise it when this changes."""
@@ -97,7 +108,7 @@ def test_a_round_that_ends_while_it_is_watched_is_kept_as_it_ended(run: RunFolde
 
 
 def test_what_is_said_of_a_round_has_a_format(run: RunFolder) -> None:
-    assert (index.FORMAT, run_status(run)["rounds"][0].keys()) == (1, ENTRY)
+    assert (index.FORMAT, run_status(run)["rounds"][0].keys()) == (2, ENTRY)
 
 
 def test_nothing_is_kept_of_few_shards(tmp_path: Path) -> None:

@@ -48,6 +48,7 @@ def test_a_shard_that_comes_begins_another_moment(run: RunFolder) -> None:
 def test_words_of_a_model_that_is_loaded_meanwhile(run: RunFolder, monkeypatch: pytest.MonkeyPatch) -> None:
     asked: list[RunFolder] = []
     monkeypatch.setattr(viewed_module, "token_texts", lambda folder: asked.append(folder) or ["the"][: len(asked) - 1])
+    monkeypatch.setattr(viewed_module, "find_tokenizer", lambda folder: object())
     live = LiveRun(run, "run")
     for shard, words in enumerate(([], ["the"], ["the"])):
         assert live.view()[0].vocabulary == words

@@ -17,7 +17,7 @@ view("round/:round/prompt/:prompt", {
 async function showGroup(place) {
   const { run, round, prompt } = place;
   const [group, asked] = await Promise.all([source.get(run, "group", { round, prompt }), roundsOf(run, prompt)]);
-  if (!group) return asked.some(([number]) => String(number) === round) ? leftOut(place) : noGroup(place, asked);
+  if (!group) return mayHaveAsked(asked, round) ? leftOut(place) : noGroup(place, asked);
   const choices = readChoices(place.query);
   const body = el("div", {});
   const draw = async () => {
@@ -39,6 +39,9 @@ const groupPlace = ({ round, prompt_id }) => ["round", round, "prompt", prompt_i
 async function roundsOf(run, prompt) {
   return (await source.get(run, "prompt_rounds", { prompt }))?.rounds ?? [];
 }
+
+/** Whether a round asked a prompt, as far as is known: the table of prompts of a file may be cut too. */
+const mayHaveAsked = (asked, round) => asked.some(([number]) => String(number) === round) || (asked.length === 0 && !source.isLive && source.directory.left_out.length > 0);
 
 function noGroup({ run, round, prompt }, asked) {
   return el("article", {},

@@ -1,0 +1,69 @@
+"""What a replica has loaded: one policy after another, in place or anew."""
+
+from __future__ import annotations
+
+from typing import Any, cast
+
+import pytest
+
+from flows.execute import work
+from flows.execute.work import Loaded
+
+SETTINGS = cast(Any, "settings")
+
+
+class Engine:
+    def __init__(self, version: int, renews: bool) -> None:
+        self.versions, self.renews, self.closed = [version], renews, False
+
+    def renew(self, folder: Any, settings: Any, version: int) -> bool:
+        if self.renews:
+            self.versions.append(version)
+        return self.renews
+
+    def close(self) -> None:
+        self.closed = True
+
+
+@pytest.fixture
+def made(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
+    """What is loaded, in its order; policy 1 can't be, at first."""
+    engines: list[Any] = []
+
+    def load(folder: Any, settings: Any, version: int) -> Engine:
+        if version == 1 and len(engines) == 1:
+            engines.append(None)
+            raise OSError("no policy 1 yet")
+        engines.append(Engine(version, renews=version > 1))
+        return engines[-1]
+
+    monkeypatch.setattr(work, "load_function", lambda name: load)
+    return engines
+
+
+def test_a_policy_is_loaded_by_the_first_job_that_wants_it(made: list[Any]) -> None:
+    loaded = Loaded("engine", cast(Any, "folder"))
+    assert made == []
+    assert loaded.of_policy(SETTINGS, 2) is loaded.of_policy(SETTINGS, 2) is made[0]
+
+
+def test_the_next_one_is_taken_in_place_by_what_can(made: list[Any]) -> None:
+    loaded = Loaded("engine", cast(Any, "folder"))
+    assert loaded.of_policy(SETTINGS, 2) is loaded.of_policy(SETTINGS, 3)
+    assert made[0].versions == [2, 3] and not made[0].closed
+
+
+def test_and_else_in_place_of_what_was_closed(made: list[Any]) -> None:
+    loaded = Loaded("engine", cast(Any, "folder"))
+    first, second = loaded.of_policy(SETTINGS, 0), loaded.of_policy(SETTINGS, 2)
+    assert (first.closed, second.versions) == (True, [2])
+
+
+def test_after_a_failure_it_is_loaded_again(made: list[Any]) -> None:
+    loaded = Loaded("engine", cast(Any, "folder"))
+    loaded.of_policy(SETTINGS, 0)
+    with pytest.raises(OSError, match="no policy 1 yet"):
+        loaded.of_policy(SETTINGS, 1)
+    assert loaded.of_policy(SETTINGS, 1).versions == [1]
+    loaded.close()
+    assert made[-1].closed
