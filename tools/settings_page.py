@@ -19,6 +19,7 @@ ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
 from mopd.settings import Settings  # noqa: E402
+from mopd.settings.docstrings import docstrings  # noqa: E402
 
 PAGE = ROOT / "docs" / "settings.md"
 INTRODUCTION = """# Settings
@@ -53,7 +54,8 @@ def section(model: type[BaseModel], prefix: str) -> list[str]:
             parts += [text for one in models for text in section(one, f"{prefix}{name}.")]
         else:
             values = type_name(field.annotation, field.metadata)
-            rows.append(f"| `{prefix}{name}` | {values} | {default(field)} | {meaning(field)} |\n")
+            said = meaning(docstrings(model).get(name, ""))
+            rows.append(f"| `{prefix}{name}` | {values} | {default(field)} | {said} |\n")
     table = ["\n| setting | values | default | meaning |\n| --- | --- | --- | --- |\n", *rows] if rows else []
     return [f"\n## {title}\n\n{summary}\n", *table, *parts]
 
@@ -104,9 +106,9 @@ def default(field: Any) -> str:
     return "null" if value is None else f"`{str(value).lower() if isinstance(value, bool) else value}`"
 
 
-def meaning(field: Any) -> str:
-    """The field's docstring on one line, with links to the pages that it names."""
-    text = " ".join((field.description or "").split()).replace("|", "\\|")
+def meaning(docstring: str) -> str:
+    """A field's docstring on one line, with links to the pages that it names."""
+    text = " ".join(docstring.split()).replace("|", "\\|")
     return re.sub(r"docs/(\w+\.md)", r"[\1](\1)", text)
 
 

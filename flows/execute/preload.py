@@ -5,21 +5,23 @@ Nothing here may touch a device or start threads.
 
 import signal
 
+from flows.runtime.importing import importing
+
 signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the run's own process, which ends this one
 
-# ruff: noqa: E402
-import transformers.utils
+with importing():
+    import transformers.utils
 
-transformers.utils.is_sklearn_available = lambda: False  # it is for assisted decoding, and takes pandas and scipy along
+    transformers.utils.is_sklearn_available = lambda: False  # for assisted decoding, and pandas and scipy come along
 
-import transformers.models.llama.modeling_llama
-from transformers import AutoModelForCausalLM, AutoTokenizer
+    import transformers.models.llama.modeling_llama
+    from transformers import AutoModelForCausalLM, AutoTokenizer
 
-import flows.execute.jobs.training
-import mopd.condition
-import mopd.generate
-import mopd.score
-import mopd.train
-import mopd.verify
+    import flows.execute.jobs.training
+    import mopd.condition
+    import mopd.generate
+    import mopd.score
+    import mopd.train
+    import mopd.verify
 
 __all__ = ["AutoModelForCausalLM", "AutoTokenizer", "flows", "mopd", "transformers"]

@@ -11,6 +11,7 @@ from contextlib import suppress
 from importlib import import_module
 from typing import Any
 
+from flows.runtime.importing import importing
 from flows.runtime.places.devices import is_cpu_build
 from mopd.engines.vllm_engine import ENVIRONMENT
 
@@ -31,7 +32,7 @@ def import_when_idle() -> None:
 
 def _import(number: int, frame: Any) -> None:
     signal.signal(signal.SIGALRM, signal.SIG_DFL)
-    with suppress(Exception):  # the engine imports it again, where there is somebody to be told
+    with suppress(Exception), importing():  # the engine imports it again, where there is somebody to be told
         import_module("vllm.entrypoints.llm")
 
 

@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Annotated, Any, Literal, get_args
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, GetJsonSchemaHandler
+
+from mopd.settings.docstrings import docstrings
 
 Fraction = Annotated[float, Field(ge=0.0, le=1.0)]
 Beta = Annotated[float, Field(ge=0.0, lt=1.0)]
@@ -26,7 +28,15 @@ Switch = Annotated[Literal["auto", "on", "off"], BeforeValidator(_unquoted)]
 class Frozen(BaseModel):
     """Base of every settings class: immutable, unknown keys refused."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True, allow_inf_nan=False)
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+    @classmethod
+    def __get_pydantic_json_schema__(cls, core_schema: Any, handler: GetJsonSchemaHandler) -> dict[str, Any]:
+        """With the fields' docstrings, which Prefect shows where it asks for settings."""
+        schema = handler.resolve_ref_schema(handler(core_schema))
+        for name, text in docstrings(cls).items():
+            schema["properties"][name].setdefault("description", text)
+        return schema
 
     def __hash__(self) -> int:
         return hash(self.model_dump_json())  # pydantic's own fails where a setting is a mapping

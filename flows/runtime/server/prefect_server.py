@@ -24,6 +24,7 @@ from pathlib import Path
 from typing import IO, Any
 from urllib.parse import urlsplit
 
+from flows.runtime.importing import importing
 from flows.runtime.interrupts import AT_HARD_END
 from flows.runtime.server.patience import PATIENCE, TEMPORARY, be_patient
 from mopd.errors import InputError
@@ -230,8 +231,11 @@ def _answers(url: str) -> bool:
 
 
 def _serve(port: int, parent: int) -> None:
-    import uvicorn
-    from prefect.server.api.server import create_app
+    with importing():
+        import uvicorn
+        from prefect.server.api.server import create_app
+
+        app = create_app(ephemeral=True, final=True)
 
     def end_with_parent() -> None:
         while os.getppid() == parent:
@@ -239,7 +243,7 @@ def _serve(port: int, parent: int) -> None:
         os._exit(0)
 
     threading.Thread(target=end_with_parent, daemon=True).start()
-    uvicorn.run(create_app(ephemeral=True, final=True), host="127.0.0.1", port=port, log_level="error", lifespan="on")
+    uvicorn.run(app, host="127.0.0.1", port=port, log_level="error", lifespan="on")
 
 
 if __name__ == "__main__":
