@@ -7,9 +7,9 @@ from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import dataclass
 from functools import cached_property
-from pathlib import Path
 from typing import Any
 
+from flows.folder.commits import commits_of, pinned
 from flows.runtime.messages import Report
 from flows.runtime.places.base import Pool
 from flows.runtime.server.slots import device_slots
@@ -18,6 +18,7 @@ from mopd.errors import InputError
 from mopd.memory.available import available_memory
 from mopd.settings import Settings
 from mopd.timeline import span
+from storage.runs import RunFolder
 
 
 @dataclass(frozen=True)
@@ -32,7 +33,7 @@ class Held:
 class DevicePools:
     """Pools by what they have loaded. Without room for several (`place.keep_resident`) one ends before the next."""
 
-    def __init__(self, settings: Settings, folder: Path) -> None:
+    def __init__(self, settings: Settings, folder: RunFolder) -> None:
         self._settings, self._folder = settings, folder
         self._pools: dict[str, Held] = {}
         self._at_work = ""
@@ -51,7 +52,9 @@ class DevicePools:
         place = self._settings.place
         if place.kind != "local" or place.keep_resident == "never":
             return False
-        return place.keep_resident == "always" or in_own_process(fit_together, self._settings)
+        if place.keep_resident == "always":
+            return True
+        return bool(in_own_process(fit_together, pinned(self._settings, commits_of(self._folder))))
 
     def hold(self, name: str, asked: Any, start: Callable[[], Pool], *, is_kept: bool) -> Pool:
         """The pool of that name that was asked for the same; it begins to be used for a stage.
@@ -85,10 +88,9 @@ class DevicePools:
         return bool(others)
 
     def held(self) -> dict[str, Any] | None:
-        """The pool at work, in words."""
-        if not self._at_work:
-            return None
-        return {"pool": self.at_work.name, "devices": self.at_work.devices}
+        """The pool at work, in words; asked by another thread, while it may end."""
+        held = self._pools.get(self._at_work)
+        return None if held is None else {"pool": held.pool.name, "devices": held.pool.devices}
 
     def close(self) -> None:
         """End all of them; what they hold closes itself."""
@@ -120,7 +122,7 @@ class DevicePools:
         if pool.devices <= self._num_slots:
             return
         self.close()
-        is_limited = self._slots.enter_context(device_slots(pool.devices, self._folder))
+        is_limited = self._slots.enter_context(device_slots(pool.devices, self._folder.path))
         self._num_slots = pool.devices
         if is_limited and self._settings.place.kind == "local" and self._settings.place.keep_resident == "auto":
             self._keep_nothing()

@@ -36,7 +36,7 @@ class Workers:
         self._folder, self._settings = folder, settings
         self._place = open_place(settings, folder.path / "logs")
         self._attempts = Attempts(folder)
-        self.devices = DevicePools(settings, folder.path)
+        self.devices = DevicePools(settings, folder)
 
     @cached_property
     def cpu(self) -> Pool:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from contextlib import nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any, cast
 
 import pytest
@@ -36,7 +37,8 @@ def own_server(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("MOPD_TEMPORARY_SERVER", "1")
 
 
-def pools_of(folder: Path, keep: str) -> DevicePools:
+def pools_of(path: Path, keep: str) -> DevicePools:
+    folder = cast(Any, SimpleNamespace(path=path, document={}))
     return DevicePools(parse_settings({"place": {"keep_resident": keep}}), folder)
 
 
@@ -115,3 +117,18 @@ def test_a_run_that_fails_ends_all_of_them_now(tmp_path: Path) -> None:
     engine, scorer = hold(pools, "engine"), hold(pools, "scorer")
     pools.kill()
     assert (engine.ended, scorer.ended) == (["killed"], ["killed"])
+
+
+def test_whether_there_is_room_is_asked_of_the_commits_that_the_run_has(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A name without one would ask the hub again."""
+    asked: list[str] = []
+    monkeypatch.setattr(
+        device_pools, "in_own_process", lambda check, settings: asked.append(settings.model.path) or False
+    )
+    settings = parse_settings({"model": {"path": "acme/student"}})
+    document = {"hub": {"acme/student": "0" * 40}}
+    pools = DevicePools(settings, cast(Any, SimpleNamespace(path=tmp_path, document=document)))
+    assert not pools.keeps
+    assert asked == [f"acme/student@{'0' * 40}"]

@@ -37,7 +37,7 @@ def test_an_engine_stays_for_the_next_stage_unless_that_has_another_number_of_re
     replicas: dict[str, int], sizes: list[int], kept: bool, tmp_path: Path
 ) -> None:
     settings = parse_settings({"place": {"replicas": replicas}})
-    workers = Workers(cast(Any, SimpleNamespace(path=tmp_path)), settings)
+    workers = Workers(cast(Any, SimpleNamespace(path=tmp_path, document={})), settings)
     pools = [
         workers.hold(STAGES[table], "engine of policy 1", num_shards, load_nothing)
         for table, num_shards in (("evaluations", 8), ("rollouts", 8), ("rollouts", 1))
