@@ -122,13 +122,13 @@ def report(
     Args:
         runs: the runs' folders, folders of runs, or patterns in quotes; and folders of what was measured
         out: the page; one that is there is replaced
-        max_megabytes: of data in it; groups that are too many for it are left out (default: 30)
+        max_megabytes: of data in it, beside 2 MB of scripts; groups that are too many for it are left out (default: 30)
     """
     from flows.viewer.file import MAX_MEGABYTES, report_command
 
     megabytes = MAX_MEGABYTES if max_megabytes is None else max_megabytes
     if not (math.isfinite(megabytes) and megabytes > 0):
-        raise InputError(f"--max-megabytes {megabytes:g}: give more than 0")
+        raise InputError(f"--max-megabytes {megabytes:g}: give a number above 0")
     return 0 if report_command(runs, out, megabytes) else FAILURE
 
 
@@ -152,7 +152,7 @@ def view(
 
     gigabytes = MEMORY_GIGABYTES if memory is None else memory
     if not (math.isfinite(gigabytes) and gigabytes > 0):
-        raise InputError(f"--memory {gigabytes:g}: give more than 0")
+        raise InputError(f"--memory {gigabytes:g}: give a number above 0")
     return view_command(runs, PORT if port is None else port, gigabytes, opens_browser=open)
 
 

@@ -90,7 +90,7 @@ def test_order_and_filter(group: Any) -> None:
 def test_keys_lead_to_other_groups(group: Any) -> None:
     group.keyboard.press("n")
     heading(group, 0, "z")
-    group.keyboard.press("p")
+    group.keyboard.press("b")
     heading(group, 0, ODD)
     group.keyboard.press("]")
     heading(group, 1, ODD)

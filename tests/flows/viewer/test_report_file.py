@@ -75,8 +75,8 @@ def test_only_a_report_is_replaced(run: RunFolder, tmp_path: Path) -> None:
         (["run", "-o", "run"], "mopd: -o run: is a folder; name a file"),
         (["run", "-o", "no/x.html"], "mopd: -o no/x.html: there is no folder no; make it, or name another file"),
         (["run", "-o", "run/run.json"], "mopd: -o run/run.json: is there and is no report; name another file"),
-        (["run", "--max-megabytes", "0"], "mopd: --max-megabytes 0: give more than 0"),
-        (["run", "--max-megabytes", "nan"], "mopd: --max-megabytes nan: give more than 0"),
+        (["run", "--max-megabytes", "0"], "mopd: --max-megabytes 0: give a number above 0"),
+        (["run", "--max-megabytes", "nan"], "mopd: --max-megabytes nan: give a number above 0"),
     ],
 )
 def test_bad_input_is_one_line(run: RunFolder, words: list[str], line: str, capsys: pytest.CaptureFixture[str]) -> None:

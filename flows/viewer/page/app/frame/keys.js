@@ -12,8 +12,9 @@ const EVERYWHERE = {
 /** Those that lead somewhere in this page. */
 function keysHere() {
   const there = (pattern) => routes.some((route) => route.pattern === pattern);
-  const { r, p, ...others } = EVERYWHERE;
-  return { ...(there("overview") && { r }), ...(there("prompts") && { p }), ...others, ...current.route?.keys };
+  const { r, p, "/": search, ...others } = EVERYWHERE;
+  const isSearched = document.querySelector("input[type=search]") !== null;
+  return { ...(there("overview") && { r }), ...(there("prompts") && { p }), ...(isSearched && { "/": search }), ...others, ...current.route?.keys };
 }
 
 function listenToKeys() {

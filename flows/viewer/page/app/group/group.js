@@ -5,7 +5,7 @@ view("round/:round/prompt/:prompt", {
   show: showGroup,
   keys: {
     n: ["the next prompt of the round", () => press("n")],
-    p: ["the prompt before it", () => press("p")],
+    b: ["the prompt before it", () => press("b")],
     "]": ["this prompt in its next round", () => press("]")],
     "[": ["in the round before", () => press("[")],
     o: ["replies by outcome, or by sample again", toggleOutcome],
@@ -65,7 +65,7 @@ function groupWays(run, group, asked) {
     "aria-current": index === here ? "page" : null, "data-key": { [here - 1]: "[", [here + 1]: "]" }[index] ?? null,
   }, svg("svg", { class: "pass-strip", width: 8, height: 16, "aria-hidden": "true" }, passBar(one, 0, 8, 16)), ` round ${one[0]}: ${passWords(one)}`));
   return el("nav", { class: "row", "aria-label": "Other groups" },
-    way(group.previous, "p", "← prompt before"), way(group.next, "n", "next prompt →"), el("span", { class: "row chips" }, chips));
+    way(group.previous, "b", "← prompt before"), way(group.next, "n", "next prompt →"), el("span", { class: "row chips" }, chips));
 }
 
 function groupFacts(group) {

@@ -7,6 +7,7 @@ async function showExample({ run }) {
   if (round === undefined) return messagePage("There are no rollouts yet.", "missing");
   const { rows: [row] } = await source.page(run, "rollouts", { start: 0, length: 1, order: [["disagreement", "desc"]] }, { round });
   if (!row) return messagePage("The last round is not here.", "missing");
+  if (row.disagreement === null) return messagePage("No reply of the last round is scored.", "missing");
   location.replace(href(replyPlace({ round, ...row }, row.sample), run, { by: "disagreement" }));
   return el("article", {}, el("h1", {}, "An example"));
 }

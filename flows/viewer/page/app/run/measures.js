@@ -11,7 +11,7 @@ view("measures", {
 
 function nothingMeasured() {
   return el("p", { class: "missing" }, "Nothing in this page was measured beside the runs. ",
-    el("code", {}, "mopd report RUN FOLDER"), " takes the folders that mopd eval, compare, probe and analyze write.");
+    el("code", {}, `mopd ${source.isLive ? "view" : "report"} RUN FOLDER`), " takes the folders that mopd eval, compare, probe and analyze write.");
 }
 
 function reportsOf(reports) {

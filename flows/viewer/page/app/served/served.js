@@ -89,7 +89,9 @@ async function ask(path, parameters = {}) {
 async function send(path, parameters, options = {}) {
   const given = Object.entries(parameters).filter(([, value]) => value !== null && value !== undefined);
   const headers = { Authorization: `Bearer ${keptToken()}` };
-  const answer = await fetch(`${path}?${new URLSearchParams(given)}`, { ...options, headers });
+  const answer = await fetch(`${path}?${new URLSearchParams(given)}`, { ...options, headers }).catch((error) => {
+    throw error.name === "AbortError" ? error : new Error("mopd view does not answer"); // the browser's own words are of the network
+  });
   if (!answer.ok) throw new Error(await answer.text());
   return answer;
 }
