@@ -19,7 +19,7 @@ NEEDED = object()
 SOURCE = {"SRC": NEEDED, "--reader": None, "--verifier": None, "--packages": "", "--skip-bad": False}
 CONTEXTS = {"--variants": (), "--renderings": (), "--orders": (), "--set": (), "--out": None}
 COMMANDS: dict[str, dict[str, Any]] = {
-    "run": {"CONFIG": NEEDED, "--run": None, "--set": (), "--verbose": False},
+    "run": {"CONFIG": NEEDED, "--run": None, "--set": (), "--verbose": False, "--profile": False},
     "plan": {"CONFIG": NEEDED, "--set": (), "--device": None},
     "compare": {"CONFIG": NEEDED, "--vary": NEEDED, "--seeds": 1, "--set": (), "--out": None, "--jobs": 1},
     "fork": {"RUN": NEEDED, "NEW": NEEDED, "--round": NEEDED, "--set": ()},
