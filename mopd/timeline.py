@@ -37,7 +37,9 @@ def record(*before: Span) -> None:
 def take_spans() -> list[Span]:
     """Those that have ended since the last time."""
     global _spans
-    taken, _spans = _spans or [], None if _spans is None else []
+    if _spans is None:
+        return []
+    taken, _spans = _spans, []
     return taken
 
 

@@ -35,6 +35,7 @@ class DevicePools:
 
     def __init__(self, settings: Settings, folder: RunFolder) -> None:
         self._settings, self._folder = settings, folder
+        self._keep = settings.place.keep_resident if settings.place.kind == "local" else "never"
         self._pools: dict[str, Held] = {}
         self._at_work = ""
         self._slots = ExitStack()
@@ -46,14 +47,13 @@ class DevicePools:
         assert self._at_work, "a stage asks for devices before its steps use them"
         return self._pools[self._at_work].pool
 
-    @cached_property
+    @property
     def keeps(self) -> bool:
         """Whether pools wait for their next stage, and take its policy in place of the last one."""
-        place = self._settings.place
-        if place.kind != "local" or place.keep_resident == "never":
-            return False
-        if place.keep_resident == "always":
-            return True
+        return self._keep == "always" or (self._keep == "auto" and self._fits)
+
+    @cached_property
+    def _fits(self) -> bool:
         return bool(in_own_process(fit_together, pinned(self._settings, commits_of(self._folder))))
 
     def hold(self, name: str, asked: Any, start: Callable[[], Pool], *, is_kept: bool) -> Pool:
@@ -84,7 +84,7 @@ class DevicePools:
         others = [name for name in self._pools if name != self._at_work]
         for name in others:
             self._end(name)
-        self._keep_nothing()
+        self._keep = "never"
         return bool(others)
 
     def held(self) -> dict[str, Any] | None:
@@ -101,12 +101,9 @@ class DevicePools:
 
     def kill(self) -> None:
         """End all of them now; jobs that run raise WorkerStopped."""
-        for held in self._pools.values():
+        for held in list(self._pools.values()):  # a step whose memory ran out may end some meanwhile
             held.pool.kill()
         self._slots.close()
-
-    def _keep_nothing(self) -> None:
-        vars(self)["keeps"] = False  # in place of what was found
 
     def _end(self, name: str) -> None:
         held = self._pools.pop(name, None)
@@ -124,8 +121,8 @@ class DevicePools:
         self.close()
         is_limited = self._slots.enter_context(device_slots(pool.devices, self._folder.path))
         self._num_slots = pool.devices
-        if is_limited and self._settings.place.kind == "local" and self._settings.place.keep_resident == "auto":
-            self._keep_nothing()
+        if is_limited and self._keep == "auto":
+            self._keep = "never"
 
     def _give_slots_back(self) -> None:
         if not self._pools:

@@ -55,15 +55,18 @@ class Workers:
         """
         with self._attempts.at(stage, shard) as attempt:
             try:
-                try:
-                    return self._make(stage, attempt, report)
-                except OutOfMemory:
-                    if not self.devices.end_others():
-                        raise
-                    return self._make(stage, attempt, report)
+                return self._make_with_room(stage, attempt, report)
             except OutOfMemory as error:
                 shard = replace(shard, settings=pinned(shard.settings, commits_of(self._folder)))
                 raise InputError(in_own_process(explain_out_of_memory, stage.name, shard, error)) from error
+
+    def _make_with_room(self, stage: Stage, shard: Shard, report: Report) -> Manifest:
+        try:
+            return self._make(stage, shard, report)
+        except OutOfMemory:
+            if not self.devices.end_others():
+                raise
+            return self._make(stage, shard, report)
 
     def _make(self, stage: Stage, shard: Shard, report: Report) -> Manifest:
         report = collecting(report)
