@@ -12,7 +12,6 @@ from flows.runtime.exit_code import RunStopped
 from flows.runtime.messages import Report
 from flows.runtime.shell import shell_command
 from flows.runtime.worker import in_own_process
-from flows.viewer.file import make_report
 from storage.runs import RunFolder
 from storage.stores.address import in_bucket
 from storage.stores.base import Store
@@ -61,6 +60,9 @@ def write_page(_: None, report: Report, store: Store) -> list[str]:
 
     A job of a worker process. Where memory runs out this is the process to go: the run that waits for it is finished.
     """
+    # The run itself, which only links to the page, need not take the 0.16 s of this import.
+    from flows.viewer.file import make_report
+
     with suppress(OSError):
         Path("/proc/self/oom_score_adj").write_text("1000")
     page = make_report(
