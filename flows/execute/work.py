@@ -52,9 +52,9 @@ def make_shard(loaded: Any, report: Report, job: str, folder: RunFolder, shard: 
 
     None on those of several ranks that leave it to another.
     """
-    began = time.monotonic()
+    loaded, began = _of_shard(loaded, shard), time.monotonic()
     with span(STAGES[shard.table].name, "job"):
-        result = load_function(job)(_of_shard(loaded, shard), Work(folder, shard, report))
+        result = load_function(job)(loaded, Work(folder, shard, report))
         return result if isinstance(result, Manifest | None) else commit(folder, shard, result, began)
 
 
@@ -68,9 +68,9 @@ class Sampled(NamedTuple):
 
 def sample_shard(loaded: Any, report: Report, job: str, folder: RunFolder, shard: Shard) -> Sampled:
     """Samples, not judged yet."""
-    began = time.monotonic()
+    loaded, began = _of_shard(loaded, shard), time.monotonic()
     with span(STAGES[shard.table].name, "job"):
-        rows = load_function(job)(_of_shard(loaded, shard), Work(folder, shard, report))
+        rows = load_function(job)(loaded, Work(folder, shard, report))
     return Sampled(rows, time.monotonic() - began, maker())
 
 
@@ -121,7 +121,7 @@ def load_device(load: str, folder: RunFolder) -> Loaded:
 
 
 def _of_shard(loaded: Any, shard: Shard) -> Any:
-    """What is loaded, with the shard's policy."""
+    """What is loaded, with the shard's policy. What that takes is none of the shard's time."""
     return loaded.of_policy(shard.settings, shard.round) if isinstance(loaded, Loaded) else loaded
 
 

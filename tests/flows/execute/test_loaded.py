@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
 from typing import Any, cast
 
 import pytest
 
 from flows.execute import work
-from flows.execute.work import Loaded
+from flows.execute.work import Loaded, sample_shard
 
 SETTINGS = cast(Any, "settings")
 
@@ -67,3 +68,17 @@ def test_after_a_failure_it_is_loaded_again(made: list[Any]) -> None:
     assert loaded.of_policy(SETTINGS, 1).versions == [1]
     loaded.close()
     assert made[-1].closed
+
+
+def test_what_loading_takes_is_none_of_the_shards_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    now = [0.0]
+
+    def takes(seconds: float) -> list[Any]:
+        now[0] += seconds
+        return []
+
+    jobs = {"engine": lambda *_: takes(10.0), "job": lambda *_: takes(2.0)}
+    monkeypatch.setattr(work, "time", SimpleNamespace(monotonic=lambda: now[0]))
+    monkeypatch.setattr(work, "load_function", jobs.__getitem__)
+    folder, shard = cast(Any, "folder"), cast(Any, SimpleNamespace(settings=SETTINGS, round=0, table="rollouts"))
+    assert sample_shard(Loaded("engine", folder), print, "job", folder, shard).seconds == 2.0
