@@ -73,8 +73,7 @@ function keepPromise(promises, key, make) {
 /** What `source.page` answers, of rows that are there; a length below 0: of all of them; `searched`: these columns alone. */
 function pageOf(rows, { start, length, search = "", order = [], filters = {} }, searched = null) {
   const words = search.toLowerCase().split(/\s+/).filter(Boolean);
-  const wanted = Object.entries(filters);
-  const found = rows.filter((row) => wanted.every(([column, value]) => row[column] === value) && has(row, words, searched));
+  const found = rows.filter((row) => hasValues(row, filters) && has(row, words, searched));
   for (const [column, way] of [...order].reverse()) found.sort((a, b) => compare(a[column], b[column], way));
   return { rows: found.slice(start, length < 0 ? undefined : start + length), total: rows.length, filtered: found.length };
 }
@@ -84,7 +83,7 @@ function neighboursIn(rows, { order, filters }, { prompt, sample }) {
   const ordered = pageOf(rows, { start: 0, length: -1, order }).rows;
   const here = ordered.findIndex((row) => row.prompt_id === prompt && row.sample === Number(sample));
   if (here < 0) return null;
-  const isTaken = (row) => Object.entries(filters).every(([column, value]) => row[column] === value);
+  const isTaken = (row) => hasValues(row, filters);
   const [before, after] = [ordered.slice(0, here).filter(isTaken), ordered.slice(here + 1).filter(isTaken)];
   const itself = Number(isTaken(ordered[here]));
   return {
@@ -103,6 +102,10 @@ async function unpack(base64) {
   const bytes = Uint8Array.from(atob(base64), (character) => character.charCodeAt(0));
   const stream = new Blob([bytes]).stream().pipeThrough(new DecompressionStream("gzip"));
   return new Map(Object.entries(JSON.parse(await new Response(stream).text())));
+}
+
+function hasValues(row, filters) {
+  return Object.entries(filters).every(([column, value]) => row[column] === value);
 }
 
 function has(row, words, searched) {
