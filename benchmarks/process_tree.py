@@ -1,0 +1,63 @@
+"""What a command and all its descendants hold at once: their proportional set sizes, summed and sampled."""
+
+from __future__ import annotations
+
+import ctypes
+import re
+import subprocess
+import time
+from pathlib import Path
+from typing import NamedTuple
+
+import psutil
+
+LEAST_PAUSE = 0.25
+BUSY_SHARE = 0.02
+"""Most of one core that is spent on sampling."""
+SUBREAPER = 36
+"""Of prctl(2): descendants whose parent has ended become this process's children."""
+
+
+class Measured(NamedTuple):
+    """Of a command that has ended."""
+
+    began: float
+    ended: float
+    """Seconds since the epoch."""
+    peak_bytes: int
+    """Most that all its processes held at once, pages they share counted once."""
+
+
+def run_measured(command: list[str], cwd: Path, log: Path) -> Measured:
+    """Run a command to its end, its output in `log`. Raises SystemExit with the end of the log where it fails."""
+    ctypes.CDLL(None).prctl(SUBREAPER, 1)
+    began, peak = time.time(), 0
+    with log.open("w") as output:
+        process = subprocess.Popen(command, cwd=cwd, stdout=output, stderr=subprocess.STDOUT)
+        while process.poll() is None:
+            start = time.monotonic()
+            peak = max(peak, tree_bytes())
+            took = time.monotonic() - start
+            try:
+                process.wait(max(LEAST_PAUSE, took / BUSY_SHARE))
+            except subprocess.TimeoutExpired:
+                continue
+    ended = time.time()
+    if process.returncode:
+        raise SystemExit(f"{' '.join(command)}: exit code {process.returncode}\n{log.read_text()[-3000:]}")
+    return Measured(began, ended, peak)
+
+
+def tree_bytes() -> int:
+    """The sum over this process's descendants."""
+    return sum(map(proportional_bytes, psutil.Process().children(recursive=True)))
+
+
+def proportional_bytes(process: psutil.Process) -> int:
+    """Resident bytes of a process, each page divided by the number of those that map it; 0 once it has ended."""
+    try:
+        text = Path(f"/proc/{process.pid}/smaps_rollup").read_text()
+    except OSError:  # it has ended, or is ending
+        return 0
+    found = re.search(r"^Pss:\s+(\d+) kB", text, re.MULTILINE)
+    return int(found.group(1)) * 1024 if found else 0
