@@ -27,6 +27,8 @@ from between import timeline
 from process_tree import Measured, run_measured
 from results_file import add_result
 
+from flows.plan.stage import STAGES
+from storage.lookup import manifests
 from storage.runs import RunFolder
 from storage.sql.catalog import query
 
@@ -49,6 +51,8 @@ DIFFERS = (
     "TRL's optimizer is torch's fused AdamW, its default; its learning rate is 0 in the first update of a warm-up",
     "the words around the peer's reply, and each side's own random numbers",
 )
+SIDES = {"mopd": [], "mopd, keep_resident=never": ["place.keep_resident=never"]}
+"""What `mopd run` is given beside what is equal."""
 MEASURES = ("wall", "round", "peak_gb")
 
 
@@ -63,17 +67,18 @@ def main() -> None:
     options = parser.parse_args()
     load = os.getloadavg()[0]
     overrides = overrides_of(options)
-    runs: dict[str, list[dict[str, Any]]] = {"mopd": [], "trl": []}
+    runs: dict[str, list[dict[str, Any]]] = {name: [] for name in (*SIDES, "trl")}
     with tempfile.TemporaryDirectory() as folder:
         for repeat in range(options.repeats):
             place = Path(folder) / str(repeat)
             place.mkdir()
-            for name, run in (("mopd", run_mopd), ("trl", run_trl)):
-                runs[name].append(run(overrides, place, options.rows_per_pass))
-                print(name, runs[name][-1], flush=True)
+            for name in runs:
+                run = run_mopd(name, overrides, place) if name in SIDES else run_trl(overrides, place, options)
+                print(name, run, flush=True)
+                runs[name].append(run)
     results = [{"side": name, **summarize(measured)} for name, measured in runs.items()]
-    ratios = {measure: round(results[0][measure] / results[1][measure], 3) for measure in MEASURES}
-    print("mopd / TRL:", ratios)
+    ratios = {result["side"]: ratios_of(result, results[-1]) for result in results[:-1]}
+    print("over TRL:", ratios)
     if options.out is not None:
         sizes = {name: getattr(options, name) for name in ("prompts", "samples", "tokens")}
         add_result(options.out, results, **sizes, load=round(load, 1), ratios=ratios, equal=overrides, differs=DIFFERS)
@@ -90,11 +95,12 @@ def overrides_of(options: argparse.Namespace) -> list[str]:
     return [f"{name}={value}" for name, value in {**ROUND, **sizes}.items()]
 
 
-def run_mopd(overrides: list[str], place: Path, rows_per_pass: int) -> dict[str, Any]:
+def run_mopd(name: str, overrides: list[str], place: Path) -> dict[str, Any]:
     """`mopd run` in a new folder."""
-    run = place / "run"
-    command = [sys.executable, "-m", "flows.cli", "run", str(CONFIG), "--run", str(run), *changes(overrides)]
-    measured = run_measured(command, ROOT, place / "mopd.log")
+    run = place / name
+    words = changes([*overrides, *SIDES[name]])
+    command = [sys.executable, "-m", "flows.cli", "run", str(CONFIG), "--run", str(run), *words]
+    measured = run_measured(command, ROOT, place / f"{name}.log")
     folder = RunFolder.open(run)
     parts = timeline(folder, measured.began, measured.ended).parts
     updates = query(folder, "SELECT count(*) FROM updates").rows[0][0]
@@ -102,17 +108,23 @@ def run_mopd(overrides: list[str], place: Path, rows_per_pass: int) -> dict[str,
     return {
         **costs(measured, parts["work"] + parts["between"]),
         **{part: round(parts[part], 1) for part in ("start", "work", "between", "end")},
+        **{STAGES[table].name: stage_seconds(folder, table) for table in ("rollouts", "scores", "policies")},
         "updates": updates,
         "tokens a reply": round(tokens, 1),
         "shown a success": round(distilled, 3),
     }
 
 
-def run_trl(overrides: list[str], place: Path, rows_per_pass: int) -> dict[str, Any]:
+def stage_seconds(folder: RunFolder, table: str) -> float:
+    """What a table's shards took to make, one after the other."""
+    return round(sum(manifest.info.get("seconds") or 0 for manifest in manifests(folder, table)), 1)
+
+
+def run_trl(overrides: list[str], place: Path, options: argparse.Namespace) -> dict[str, Any]:
     """`trl_round.py`."""
     out = place / "trl.json"
     command = [sys.executable, "benchmarks/trl_round.py", str(CONFIG), "--out", str(out), *changes(overrides)]
-    measured = run_measured([*command, "--rows-per-pass", str(rows_per_pass)], ROOT, place / "trl.log")
+    measured = run_measured([*command, "--rows-per-pass", str(options.rows_per_pass)], ROOT, place / "trl.log")
     result = json.loads(out.read_text())
     return {**costs(measured, result.pop("round")), **{name: round(value, 3) for name, value in result.items()}}
 
@@ -124,8 +136,9 @@ def changes(overrides: list[str]) -> list[str]:
 
 def costs(measured: Measured, seconds: float) -> dict[str, float]:
     """What is compared: MEASURES."""
-    wall, peak = measured.ended - measured.began, measured.peak_bytes / 1e9
-    return {"wall": round(wall, 1), "round": round(seconds, 1), "peak_gb": round(peak, 2)}
+    wall, parts = measured.ended - measured.began, [round(size / 1e9, 2) for size in measured.peak_bytes]
+    peak = sum(measured.peak_bytes) / 1e9
+    return {"wall": round(wall, 1), "round": round(seconds, 1), "peak_gb": round(peak, 2), "processes_gb": parts}
 
 
 def summarize(runs: list[dict[str, Any]]) -> dict[str, Any]:
@@ -134,6 +147,11 @@ def summarize(runs: list[dict[str, Any]]) -> dict[str, Any]:
     medians = {measure: round(statistics.median(values), 2) for measure, values in spans.items()}
     spread = {measure: [min(values), max(values)] for measure, values in spans.items()}
     return {**medians, "spread": spread, "runs": runs}
+
+
+def ratios_of(ours: dict[str, Any], theirs: dict[str, Any]) -> dict[str, float]:
+    """Of the medians."""
+    return {measure: round(ours[measure] / theirs[measure], 3) for measure in MEASURES}
 
 
 if __name__ == "__main__":

@@ -24,19 +24,19 @@ class Measured(NamedTuple):
     began: float
     ended: float
     """Seconds since the epoch."""
-    peak_bytes: int
-    """Most that all its processes held at once, pages they share counted once."""
+    peak_bytes: list[int]
+    """What each of its processes held when all together held most, largest first; pages they share count once."""
 
 
 def run_measured(command: list[str], cwd: Path, log: Path) -> Measured:
     """Run a command to its end, its output in `log`. Raises SystemExit with the end of the log where it fails."""
     ctypes.CDLL(None).prctl(SUBREAPER, 1)
-    began, peak = time.time(), 0
+    began, peak = time.time(), [0]
     with log.open("w") as output:
         process = subprocess.Popen(command, cwd=cwd, stdout=output, stderr=subprocess.STDOUT)
         while process.poll() is None:
             start = time.monotonic()
-            peak = max(peak, tree_bytes())
+            peak = max(peak, tree_bytes(), key=sum)
             took = time.monotonic() - start
             try:
                 process.wait(max(LEAST_PAUSE, took / BUSY_SHARE))
@@ -48,9 +48,10 @@ def run_measured(command: list[str], cwd: Path, log: Path) -> Measured:
     return Measured(began, ended, peak)
 
 
-def tree_bytes() -> int:
-    """The sum over this process's descendants."""
-    return sum(map(proportional_bytes, psutil.Process().children(recursive=True)))
+def tree_bytes() -> list[int]:
+    """Of each of this process's descendants that has any, largest first."""
+    sizes = map(proportional_bytes, psutil.Process().children(recursive=True))
+    return sorted(filter(None, sizes), reverse=True)
 
 
 def proportional_bytes(process: psutil.Process) -> int:
