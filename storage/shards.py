@@ -30,6 +30,7 @@ from storage.reading import read_rows
 from storage.runs import RunFolder
 from storage.schemas import Row, column_types
 from storage.stores.files import fsync_path, fsync_tree, naming, new_folder, sha256_file
+from storage.stores.hashes import sha256_of_each
 
 __all__ = [
     "BadFile",
@@ -229,8 +230,8 @@ def _describe_files(folder: Path) -> dict[str, dict[str, Any]]:
     """Bytes and sha256 of each file below `folder`, by relative path."""
     paths = sorted(path for path in folder.rglob("*") if path.is_file())
     return {
-        path.relative_to(folder).as_posix(): {"bytes": path.stat().st_size, "sha256": sha256_file(path)}
-        for path in paths
+        path.relative_to(folder).as_posix(): {"bytes": path.stat().st_size, "sha256": sha256}
+        for path, sha256 in zip(paths, sha256_of_each(paths), strict=True)
     }
 
 

@@ -14,7 +14,7 @@ sys.path.insert(0, str(ROOT))
 
 from storage.schemas import SCHEMAS  # noqa: E402
 from storage.sql.columns import TABLE_TEXTS, column_text  # noqa: E402
-from storage.sql.facts import SETTINGS_TEXT, SETTINGS_TEXTS  # noqa: E402
+from storage.sql.facts import RERUNS_TEXT, RERUNS_TEXTS, SETTINGS_TEXT, SETTINGS_TEXTS  # noqa: E402
 from storage.sql.named import NamedQuery, list_queries  # noqa: E402
 from storage.sql.tables import view_schema  # noqa: E402
 from storage.sql.views import VIEWS  # noqa: E402
@@ -41,7 +41,7 @@ this page from `storage/sql/`.
 - What does not exist is null, and stays out of `avg` and `count(column)`.
 - Shards that a damaged file took with it are left out, with a line on stderr and exit code 1. Beside a run that goes on
   a query sees what is committed when it opens a table; where a file goes while it is read, it is asked once more.
-- Shards that were superseded are in no table: `shards`, `lineage` alone still tell of them.
+- Shards that were superseded are in no table: `shards`, `lineage` alone still tell of them; `reruns` says why.
 
 ## Several runs
 
@@ -96,6 +96,7 @@ def _sections() -> Iterable[str]:
     for view in VIEWS:
         yield from _table(view.name, view.about, view.columns)
     yield from _table("settings", SETTINGS_TEXT, SETTINGS_TEXTS)
+    yield from _table("reruns", RERUNS_TEXT, RERUNS_TEXTS)
     yield "## Tables\n"
     for table in SCHEMAS:
         columns = {name: column_text(table, name) for name in view_schema(table).names}

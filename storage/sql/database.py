@@ -21,12 +21,14 @@ from storage.schemas import SCHEMAS
 from storage.sql.datasets import JoinedView, LazyDataset, TableView
 from storage.sql.facts import (
     PLANNED,
+    RERUNS,
     SETTINGS,
     VOCABULARY,
     Facts,
     Knowledge,
     ManifestRows,
     planned_rows,
+    rerun_rows,
     settings_rows,
     vocabulary_rows,
 )
@@ -77,6 +79,7 @@ class Source:
 def _facts(run: RunFolder, knowledge: Knowledge) -> dict[str, LazyDataset]:
     return {
         "settings": Facts(run, SETTINGS, lambda: settings_rows(run, knowledge)),
+        "reruns": Facts(run, RERUNS, lambda: rerun_rows(run)),
         f"{PARTS}.manifests": ManifestRows(run, knowledge),
         f"{PARTS}.planned": Facts(run, PLANNED, lambda: planned_rows(run, knowledge)),
         f"{PARTS}.vocabulary": Facts(

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from storage.sql.columns import TABLE_TEXTS, column_text
-from storage.sql.facts import SETTINGS_TEXT, SETTINGS_TEXTS
+from storage.sql.facts import RERUNS_TEXT, RERUNS_TEXTS, SETTINGS_TEXT, SETTINGS_TEXTS
 from storage.sql.tables import view_schema
 from storage.sql.views import VIEWS
 
@@ -20,10 +20,11 @@ class Described:
 
 
 def describe_all() -> list[Described]:
-    """Tables, then settings, then views."""
+    """Tables, then what run.json says, then views."""
     tables = [
         Described(table, about, {column: column_text(table, column) for column in view_schema(table).names})
         for table, about in TABLE_TEXTS.items()
     ]
     views = [Described(view.name, view.about, view.columns) for view in VIEWS]
-    return [*tables, Described("settings", SETTINGS_TEXT, SETTINGS_TEXTS), *views]
+    settings = Described("settings", SETTINGS_TEXT, SETTINGS_TEXTS)
+    return [*tables, settings, Described("reruns", RERUNS_TEXT, RERUNS_TEXTS), *views]

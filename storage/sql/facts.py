@@ -56,6 +56,9 @@ _KNOWN = {"shard": _INT, "name": _TEXT, "key": _TEXT, "superseded": pa.bool_(), 
 MANIFESTS = pa.schema({**_RUN, **_PLACE, **_KNOWN, **_FILE, **_MADE})
 PLANNED = pa.schema({**_RUN, **_PLACE, "name": _TEXT, "shards": _LONG})
 SETTINGS = pa.schema({**_RUN, "first_round": _INT, "last_round": _INT, "name": _TEXT, "value": _TEXT})
+RERUNS = pa.schema(
+    {**_RUN, "round": _INT, "stage": _TEXT, "settings": _TEXT, "why": _TEXT, "made": _TEXT, "undone": _TEXT}
+)
 VOCABULARY = pa.schema({**_RUN, "token_id": _INT, "text": _TEXT})
 
 
@@ -169,6 +172,33 @@ SETTINGS_TEXTS = {
     "last_round": "the last round that follows it",
     "name": "dotted, as `--set` takes it",
     "value": "text as it is, everything else as JSON",
+}
+
+
+def rerun_rows(run: RunFolder) -> Rows:
+    """One row a time that a round was redone."""
+    return [
+        {
+            "round": entry["round"],
+            "stage": entry["from"],
+            "settings": ", ".join(entry["set"]) or None,
+            "why": entry["why"] or None,
+            "made": entry["when"],
+            "undone": entry.get("undone"),
+        }
+        for entry in run.document.get("redone", [])
+    ]
+
+
+RERUNS_TEXT = "one row a time that a round was redone, by `mopd rerun` or by a guard that rolled back"
+RERUNS_TEXTS = {
+    "run": SETTINGS_TEXTS["run"],
+    "round": "the round that was redone",
+    "stage": "from this stage on",
+    "settings": "what was set for it, as `--set` takes it; null where nothing was",
+    "why": "the decision of a guard, with its numbers; null where somebody asked for it",
+    "made": "when",
+    "undone": "when `rerun --undo` took it back; null where it holds",
 }
 
 

@@ -17,11 +17,13 @@ from storage.sql.facts import (
     MANIFESTS,
     NOTHING,
     PLANNED,
+    RERUNS,
     SETTINGS,
     VOCABULARY,
     Knowledge,
     ManifestRows,
     planned_rows,
+    rerun_rows,
     settings_rows,
 )
 from storage.sql.tables import open_rounds, view_schema
@@ -60,6 +62,7 @@ def _statements(run: RunFolder, knowledge: Knowledge) -> Iterator[str]:
         yield _view(table, _render_table(run, table, _list_shards(run, table)))
         yield _view(f"{PARTS}.{table}", f"FROM main.{table}")  # a view looks in its own schema first
     yield _view("settings", _render_rows(run, SETTINGS, settings_rows(run, knowledge)))
+    yield _view("reruns", _render_rows(run, RERUNS, rerun_rows(run)))
     yield _view(f"{PARTS}.planned", _render_rows(run, PLANNED, planned_rows(run, knowledge)))
     yield _view(f"{PARTS}.vocabulary", _render_rows(run, VOCABULARY, []))
     yield _view(f"{PARTS}.manifests", _render_manifests(run, knowledge))

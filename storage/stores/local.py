@@ -33,7 +33,7 @@ from storage.stores.files import (
     write_replacing,
     writing,
 )
-from storage.stores.hashes import sha256_once
+from storage.stores.hashes import sha256_of_each
 
 LOCK_FILE = ".lock"
 LOOK_SECONDS = 0.2
@@ -212,8 +212,11 @@ class LocalStore:
     def local_folder(self, name: str, files: dict[str, dict[str, Any]]) -> Path:
         """The folder itself; that its bytes are right is found out once a host."""
         folder = self.host_folder / name
-        for file, entry in files.items():
-            if not (folder / file).is_file() or sha256_once(folder / file) != entry["sha256"]:
+        for file in files:
+            if not (folder / file).is_file():
+                raise Damaged(f"{name}/{file}")
+        for file, sha256 in zip(files, sha256_of_each([folder / file for file in files]), strict=True):
+            if sha256 != files[file]["sha256"]:
                 raise Damaged(f"{name}/{file}")
         return folder
 

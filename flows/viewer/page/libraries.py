@@ -7,11 +7,15 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import cache
 from importlib.metadata import version
 from importlib.resources import files
 from typing import Literal
+
+from storage.stores.copies import cache_folder
+from storage.stores.files import write_files
 
 LICENCES = files("flows.viewer.page") / "licences"
 """The texts, without the lines that say whose a work is."""
@@ -64,7 +68,7 @@ def libraries() -> tuple[Library, ...]:
 
 def vega() -> Library:
     """Vega, Vega-Lite and vega-embed, as `vegaEmbed`."""
-    from vl_convert import get_vega_embed_version, get_vega_version, get_vegalite_versions, javascript_bundle
+    from vl_convert import get_vega_embed_version, get_vega_version, get_vegalite_versions
 
     names = (
         f"vega {get_vega_version()}",
@@ -72,7 +76,20 @@ def vega() -> Library:
         f"vega-embed {get_vega_embed_version()}",
     )
     works = tuple(Work(name, _VEGA, "BSD-3-Clause") for name in names)
-    return Library(javascript_bundle("window.vegaEmbed = vegaEmbed;"), "", works + VEGA_WORKS)
+    return Library(vega_script(), "", works + VEGA_WORKS)
+
+
+def vega_script() -> str:
+    """Vega's bundle. It takes more than a second to be put together, so it is kept for the next page."""
+    from vl_convert import javascript_bundle
+
+    kept = cache_folder() / "scripts" / f"vega-{version('vl-convert-python')}.js"
+    with suppress(OSError):
+        return kept.read_text()
+    script: str = javascript_bundle("window.vegaEmbed = vegaEmbed;")
+    with suppress(OSError):
+        write_files(kept.parent, {kept.name: script.encode()})
+    return script
 
 
 def data_tables() -> Library:

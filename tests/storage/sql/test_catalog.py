@@ -13,13 +13,13 @@ from storage.runs import RunFolder
 from storage.schemas import SCHEMAS
 from storage.sql.catalog import connect, query
 from storage.sql.columns import TABLE_TEXTS, column_text
-from storage.sql.facts import SETTINGS_TEXTS
+from storage.sql.facts import RERUNS_TEXTS, SETTINGS_TEXTS
 from storage.sql.script import write_catalog
 from storage.sql.tables import view_schema
 from storage.sql.views import VIEWS
 from tests.storage.storage_samples import commit, fill, make_rows
 
-EVERY = (*SCHEMAS, "settings", *(view.name for view in VIEWS))
+EVERY = (*SCHEMAS, "settings", "reruns", *(view.name for view in VIEWS))
 PLEASANT = (
     ["run", "round", "prompt_id", "sample", "policy_version", "prompt", "answer", "text", "reward", "success"]
     + ["feedback", "variant", "first_success", "second_success", "failure", "mean_teacher_logprob", "num_tokens"]
@@ -35,7 +35,8 @@ def test_an_empty_run_has_every_view_with_no_rows(run: RunFolder, view: str) -> 
 
 def test_every_column_is_described(run: RunFolder) -> None:
     described = {table: [*view_schema(table).names] for table in SCHEMAS}
-    described |= {"settings": [*SETTINGS_TEXTS]} | {view.name: [*view.columns] for view in VIEWS}
+    described |= {"settings": [*SETTINGS_TEXTS], "reruns": [*RERUNS_TEXTS]}
+    described |= {view.name: [*view.columns] for view in VIEWS}
     assert sorted(described) == [name for (name,) in query(run, "SHOW TABLES").rows]
     for name, columns in described.items():
         assert query(run, f"FROM {name} LIMIT 0").columns == columns

@@ -119,6 +119,18 @@ def test_each_round_follows_its_own_settings(run: RunFolder) -> None:
     ]
 
 
+def test_why_a_round_was_redone_is_a_row(run: RunFolder) -> None:
+    made = {"round": 1, "from": "train", "shards": ["0" * 64]}
+    asked = made | {"set": [], "when": "2026-11-29T08:00:00+00:00", "why": "", "undone": "2026-11-29T09:00:00+00:00"}
+    decided = made | {"set": ["train.learning_rate=5e-05", "rounds=3"], "when": "2026-11-29T10:00:00+00:00"}
+    decided |= {"why": "rolled back: policy 2: accuracy: 0 held-out mean@k"}
+    redone = replace(run, document={**run.document, "redone": [asked, decided]})
+    assert query(redone, "SELECT * EXCLUDE (run) FROM reruns ORDER BY made").rows == [
+        (1, "train", None, None, asked["when"], asked["undone"]),
+        (1, "train", "train.learning_rate=5e-05, rounds=3", decided["why"], decided["when"], None),
+    ]
+
+
 def test_a_group_is_counted_and_called_by_its_successes(run: RunFolder) -> None:
     prompts = ("none", "mixed", "all", "unjudged")
     rollouts = make_rows("rollouts", run.run_id, round=2, prompts=prompts)

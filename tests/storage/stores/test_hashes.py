@@ -10,7 +10,7 @@ import pytest
 
 from storage.stores import hashes
 from storage.stores.files import sha256_file
-from storage.stores.hashes import sha256_once
+from storage.stores.hashes import sha256_of_each, sha256_once
 
 
 @pytest.fixture
@@ -54,3 +54,19 @@ def test_a_cache_that_is_no_folder_costs_time_only(tmp_path: Path, read: list[Pa
     (tmp_path / "cache").write_text("in the way")
     assert [sha256_once(weights) for _ in range(2)] == [sha256(b"one").hexdigest()] * 2
     assert len(read) == 2
+
+
+def test_a_renamed_file_is_not_read_again(tmp_path: Path, read: list[Path]) -> None:
+    written, named = tmp_path / "model.partial", tmp_path / "model.safetensors"
+    written.write_bytes(b"one")
+    known = sha256_once(written)
+    written.rename(named)
+    assert sha256_once(named) == known
+    assert read == [written]
+
+
+def test_hashes_are_in_the_order_of_the_files(tmp_path: Path, read: list[Path]) -> None:
+    files = [tmp_path / str(number) for number in range(9)]
+    for file in files:
+        file.write_bytes(file.name.encode())
+    assert sha256_of_each(files) == [sha256(file.name.encode()).hexdigest() for file in files]
