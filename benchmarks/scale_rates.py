@@ -32,13 +32,13 @@ def _measured(name: str) -> str:
     return f"measured here: `benchmarks/results/{name}.json`"
 
 
-_contexts = result("contexts")[-1]["results"][0]
+_contexts = next(row for row in result("contexts")[-1]["results"] if row["variant"] == "contrastive")
 _scores = next(
     way
     for way in result("score_bytes")["results"]["hot"]["ways"]
     if way["way"] == "shard" and way["precision"] == "float16" and way["student"]
 )
-_programs = result("sandbox_throughput")
+_programs = result("sandbox_throughput")[-1]["results"][0]
 
 RATES: dict[str, Rate] = {
     "peak": Rate(989e12, "989 TFLOP/s", "an H100 SXM, dense bfloat16", SHEET),
@@ -73,8 +73,8 @@ RATES: dict[str, Rate] = {
         2.1e9, "2.1 GB/s", "sha256 of a file, one core", "measured here: `hashlib.sha256` over 0.5 GB, 2026-11-29"
     ),
     "programs": Rate(
-        _programs["mopd_programs_per_s"] / len(_programs["cores"]),
-        f"{_programs['mopd_programs_per_s'] / len(_programs['cores']):.0f}/s",
+        _programs["mopd_programs_per_s"] / _programs["workers"],
+        f"{_programs['mopd_programs_per_s'] / _programs['workers']:.0f}/s",
         "programs judged in the sandbox, a core; a reply is one",
         _measured("sandbox_throughput"),
     ),

@@ -1,8 +1,13 @@
 """Tokens per second of generation, scoring and training beside the plain way to do the same, as ratios in one run.
 
-    python benchmarks/throughput.py examples/demo.yaml --out benchmarks/results/throughput.json
+    python benchmarks/throughput.py examples/demo.yaml --only generation --out FILE.json
+    python benchmarks/throughput.py examples/demo.yaml --only generation --set generate.num_prompts=16 \
+        --set generate.max_tokens=256 --out FILE.json
+    python benchmarks/throughput.py examples/demo.yaml --only scoring --only training
 
-Generation: our engine beside `vllm.LLM(...).generate(...)`, same requests, each in a process of its own, in turn.
+Generation: our stage beside `vllm.LLM(...).generate(...)`, the same requests with the same seeds, of an engine with the
+same arguments, each in a process of its own, in turn; few tokens of the same requests warm up, and prefix caches are
+empty then. Ours makes the rows of `rollouts`; theirs what vLLM returns, with text and log-probabilities.
 Scoring and training: ours beside padded batches through a plain transformers model, full-vocabulary log-softmax, same
 rollouts, same process, in turn. Tokens are response tokens; the median of the repeats is given.
 """
@@ -11,28 +16,26 @@ from __future__ import annotations
 
 import argparse
 import copy
-import json
-import multiprocessing
 import os
-import platform
 import statistics
-import sys
 import time
 from collections.abc import Callable
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from apart import apart
+from results_file import add_result
 
 Rows = list[dict[str, Any]]
+WARM_UP_TOKENS = 4
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("config")
     parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="override a setting")
-    parser.add_argument("--out", type=Path)
+    parser.add_argument("--out", type=Path, help="a JSON file, to which the result is added")
     parser.add_argument("--repeats", type=int, default=3)
     parser.add_argument("--only", choices=["generation", "scoring", "training"], action="append")
     options = parser.parse_args()
@@ -46,37 +49,26 @@ def main() -> None:
         results["generation"], rollouts = compare_generation(settings, options.repeats)
     if {"scoring", "training"} & set(wanted):
         results |= compare_torch(settings, rollouts or invented_rollouts(settings), options.repeats, wanted)
-    print_table(results)
+    rows = [{"stage": stage, **values} for stage, values in results.items()]
+    for row in rows:
+        print("  ".join(f"{name} {value}" for name, value in row.items()))
     if options.out:
-        options.out.parent.mkdir(parents=True, exist_ok=True)
-        options.out.write_text(
-            json.dumps(
-                {
-                    **machine(),
-                    "command": " ".join(["python", "benchmarks/throughput.py", *sys.argv[1:]]),
-                    "results": results,
-                },
-                indent=2,
-            )
-            + "\n"
-        )
+        import torch
+
+        add_result(options.out, rows, device=device_name(), torch=torch.__version__)
 
 
 def compare_generation(settings: Any, repeats: int) -> tuple[dict[str, Any], Rows]:
     """Our engine and vLLM's own `LLM.generate`, in processes of their own, in turn."""
-    times: dict[str, list[float]] = {"mopd": [], "plain": []}
+    rates: dict[str, list[float]] = {"mopd": [], "plain": []}
+    made: dict[str, int] = {}
     rows: Rows = []
-    context = multiprocessing.get_context("spawn")
     for _ in range(repeats):
-        for name, function in (("mopd", generate_ours), ("plain", generate_plain)):
-            queue = context.Queue()
-            process = context.Process(target=function, args=(settings, queue))
-            process.start()
-            tokens, seconds, made = queue.get()
-            process.join()
-            times[name].append(tokens / seconds)
-            rows = made or rows
-    return ratio(times), rows
+        for name, work in (("mopd", generate_ours), ("plain", generate_plain)):
+            made[name], seconds, ours = apart(work, settings)
+            rates[name].append(made[name] / seconds)
+            rows = ours or rows
+    return {**ratio(rates), "requests": len(rows), "tokens": made}, rows
 
 
 def requests_of(settings: Any) -> tuple[Rows, Any, Path]:
@@ -91,69 +83,77 @@ def requests_of(settings: Any) -> tuple[Rows, Any, Path]:
     return prompts, load_chat_template(folder, settings.model), folder
 
 
-def generate_ours(settings: Any, queue: Any) -> None:
+def generate_ours(settings: Any) -> tuple[int, float, Rows]:
+    """Tokens, seconds, rows."""
     from mopd.engines import make_engine
     from mopd.generate import generate
 
     prompts, template, folder = requests_of(settings)
     engine = make_engine(settings.generate, settings.model, folder)
 
-    def once(round: int) -> Rows:
-        return generate(
-            prompts, engine, template, settings.generate, run="b", round=round, seed=settings.seed, policy_version=0
-        )
+    def once(choice: Any) -> Rows:
+        return generate(prompts, engine, template, choice, run="b", round=0, seed=settings.seed, policy_version=0)
 
-    once(1)  # the first call warms up
+    once(settings.generate.model_copy(update={"max_tokens": WARM_UP_TOKENS}))
     began = time.monotonic()
-    rows = once(0)
-    queue.put((sum(len(row["token_ids"]) for row in rows), time.monotonic() - began, rows))
+    rows = once(settings.generate)
+    seconds = time.monotonic() - began
+    return sum(len(row["token_ids"]) for row in rows), seconds, rows
 
 
-def generate_plain(settings: Any, queue: Any) -> None:
-    """`LLM.generate` on the same prompts, in this process as ours; otherwise vLLM's own defaults.
+def generate_plain(settings: Any) -> tuple[int, float, Rows]:
+    """`LLM.generate` on the same prompts, in this process as ours.
 
     Chunked prefill is off for both: with it a seeded request can end the engine on the CPU.
     """
     import torch
 
-    from mopd.engines.vllm_engine import ENVIRONMENT, cpu_cache_bytes, own_cores
+    from mopd.engines.vllm_engine import CPU_CORES_VARIABLE, ENVIRONMENT, MIN_BATCHED_TOKENS, cpu_arguments, own_cores
 
-    os.environ.update(ENVIRONMENT | {"VLLM_CPU_OMP_THREADS_BIND": own_cores()})
+    on_gpu = torch.cuda.is_available()
+    os.environ.update(ENVIRONMENT | ({} if on_gpu else {CPU_CORES_VARIABLE: own_cores()}))
     from vllm import LLM, SamplingParams
 
-    from mopd.generate import prompt_ids
+    from mopd.generate import prompt_ids, rollout_seed
     from mopd.models.folders import autocast_dtype
 
     prompts, template, folder = requests_of(settings)
     choice = settings.generate
-    on_gpu = torch.cuda.is_available()
     dtype = autocast_dtype(settings.model.precision, "cuda" if on_gpu else "cpu") or torch.float32
     window = choice.max_prompt_tokens + choice.max_tokens
     engine = LLM(
         str(folder),
         dtype=str(dtype).removeprefix("torch."),
         max_model_len=window,
-        max_num_batched_tokens=max(window, 8192),
+        max_num_seqs=choice.max_num_seqs,
+        max_num_batched_tokens=max(window, MIN_BATCHED_TOKENS),
         enable_chunked_prefill=False,
         enforce_eager=not on_gpu,
-        **({} if on_gpu else {"distributed_executor_backend": "uni", "kv_cache_memory_bytes": cpu_cache_bytes()}),
+        logprobs_mode="processed_logprobs",
+        **({} if on_gpu else cpu_arguments()),
     )
-    ids = [prompt_ids(prompt, template, choice.max_prompt_tokens) for prompt in prompts]
-    asked: Any = [{"prompt_token_ids": list(one)} for one in ids for _ in range(choice.num_samples)]
+    wanted = [(prompt, sample) for prompt in prompts for sample in range(choice.num_samples)]
+    asked: Any = [
+        {"prompt_token_ids": list(prompt_ids(prompt, template, choice.max_prompt_tokens))} for prompt, _ in wanted
+    ]
 
-    def once(first_seed: int) -> Any:
+    def once(max_tokens: int) -> Any:
         parameters = [
             SamplingParams(
-                temperature=choice.temperature, max_tokens=choice.max_tokens, seed=first_seed + n, logprobs=0
+                temperature=choice.temperature,
+                max_tokens=max_tokens,
+                seed=rollout_seed(settings.seed, 0, prompt["prompt_id"], sample),
+                logprobs=0,
             )
-            for n in range(len(asked))
+            for prompt, sample in wanted
         ]
         return engine.generate(asked, parameters, use_tqdm=False)
 
-    once(1_000_000)
+    once(WARM_UP_TOKENS)
+    engine.reset_prefix_cache()
     began = time.monotonic()
-    tokens = sum(len(output.outputs[0].token_ids) for output in once(0))
-    queue.put((tokens, time.monotonic() - began, None))
+    tokens = sum(len(output.outputs[0].token_ids) for output in once(choice.max_tokens))
+    return tokens, time.monotonic() - began, []
 
 
 def invented_rollouts(settings: Any) -> Rows:
@@ -298,24 +298,10 @@ def ratio(rates: dict[str, list[float]]) -> dict[str, Any]:
     }
 
 
-def machine() -> dict[str, Any]:
+def device_name() -> str:
     import torch
 
-    device = torch.cuda.get_device_name() if torch.cuda.is_available() else platform.processor() or platform.machine()
-    return {
-        "date": datetime.now(UTC).strftime("%Y-%m-%d %H:%M"),
-        "device": device,
-        "cores": os.cpu_count(),
-        "torch": torch.__version__,
-    }
-
-
-def print_table(results: dict[str, Any]) -> None:
-    print(f"{'':12}{'mopd tok/s':>12}{'plain tok/s':>13}{'ratio':>8}   pairs")
-    for name, one in results.items():
-        print(
-            f"{name:12}{one['mopd_tokens_per_s']:>12}{one['plain_tokens_per_s']:>13}{one['ratio']:>8}   {one['ratios']}"
-        )
+    return torch.cuda.get_device_name() if torch.cuda.is_available() else "cpu"
 
 
 if __name__ == "__main__":

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from functools import cache
+from collections.abc import Sequence
 from typing import Any
 
 from mopd.contexts.controls import CONTROLS, MATCHES
 from mopd.contexts.peers import VARIANTS, Pool, Source
 from mopd.contexts.pools import Group, Pools, read_earlier_groups, read_groups
-from mopd.contexts.render import Context, Section, context_digest, fit_context, make_sections, render
+from mopd.contexts.render import Context, Section, context_digest, fit_context, make_sections, render, shown_texts
 from mopd.contexts.summaries import SUMMARY_INSTRUCTION, with_instruction
+from mopd.contexts.tokens import ContextTokens
 from mopd.errors import InputError
 from mopd.models.chat_template import ChatTemplate
 from mopd.settings.condition import ConditionSettings
@@ -40,9 +40,8 @@ def condition(
     """
     groups = read_groups(prompts, rollouts, verdicts)
     pools = Pools(groups, read_earlier_groups(prompts, *earlier), settings, template, run_seed=run_seed)
-    encode = template.tokenizer.encode
-    count_tokens = cache(lambda text: len(encode(text, add_special_tokens=False)))  # many are shown a peer
-    return [row for group in groups for row in _Conditioner(group, pools, settings, template, count_tokens).rows()]
+    tokens = ContextTokens(template)
+    return [row for group in groups for row in _Conditioner(group, pools, settings, template, tokens).rows()]
 
 
 class _Conditioner:
@@ -54,10 +53,9 @@ class _Conditioner:
         pools: Pools,
         settings: ConditionSettings,
         template: ChatTemplate,
-        count_tokens: Callable[[str], int],
+        tokens: ContextTokens,
     ) -> None:
-        self._group, self._pools, self._settings, self._template = group, pools, settings, template
-        self._count_tokens = count_tokens
+        self._group, self._pools, self._settings, self._tokens = group, pools, settings, tokens
         self._messages = _find_messages(group, template)
         self._contexts: dict[tuple[Section, ...], Context] = {}
 
@@ -105,12 +103,12 @@ class _Conditioner:
         return make_sections(VARIANTS[kind](pool, self._settings.variant))
 
     def _count(self, sections: tuple[Section, ...]) -> int:
-        return len(self._template.ids(render(self._messages, sections, self._settings)))
+        return len(self._tokens.ids(render(self._messages, sections, self._settings), shown_texts(sections)))
 
     def _fit(self, sections: tuple[Section, ...]) -> Context:
         if sections not in self._contexts:
             try:
-                self._contexts[sections] = fit_context(self._messages, sections, self._settings, self._template)
+                self._contexts[sections] = fit_context(self._messages, sections, self._settings, self._tokens)
             except InputError as error:
                 raise InputError(f"prompt {self._group.prompt_id}: {error}") from error
         return self._contexts[sections]
@@ -136,7 +134,7 @@ class _Conditioner:
             "success": section.success,
             "fallback": section.fallback,
             "cut": section.cut,
-            "tokens": self._count_tokens(section.text.strip()),
+            "tokens": self._tokens.count(section.text.strip()),
         }
 
     def _why_nothing(self, context: Context, pool: Pool, imitated: Context | None) -> str:

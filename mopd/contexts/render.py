@@ -11,6 +11,7 @@ from typing import Any, Literal
 import numpy as np
 
 from mopd.contexts.peers import Role, Slot, Source
+from mopd.contexts.tokens import ContextTokens
 from mopd.errors import InputError
 from mopd.models.chat_template import ChatTemplate, TemplateRefusal, is_shown
 from mopd.settings.condition import ConditionSettings
@@ -113,8 +114,13 @@ def render(messages: list[Message], sections: Sequence[Section], settings: Condi
     return [*messages[:last_user], *peers_and_question, *messages[last_user + 1 :]]
 
 
+def shown_texts(sections: Iterable[Section]) -> list[str]:
+    """What of the sections stands in the messages as it is."""
+    return [section.text.strip() for section in sections]
+
+
 def fit_context(
-    messages: list[Message], sections: Sequence[Section], settings: ConditionSettings, template: ChatTemplate
+    messages: list[Message], sections: Sequence[Section], settings: ConditionSettings, tokens: ContextTokens
 ) -> Context:
     """The context with as many sections as `max_context_tokens` allow, whole ones dropped, last role first.
 
@@ -125,7 +131,7 @@ def fit_context(
     dropped: list[Role] = []
     while True:
         rendered = render(messages, kept, settings)
-        token_ids = template.ids(rendered)
+        token_ids = tokens.ids(rendered, shown_texts(kept))
         if len(token_ids) <= settings.max_context_tokens:
             return Context(rendered, token_ids, kept, tuple(dropped))
         if not kept:

@@ -18,6 +18,7 @@ from mopd.contexts.render import (
     make_sections,
     render,
 )
+from mopd.contexts.tokens import ContextTokens
 from mopd.errors import InputError
 from mopd.models.chat_template import ChatTemplate
 from mopd.settings.condition import ConditionSettings
@@ -160,7 +161,7 @@ def test_earlier_messages_are_kept_and_nothing_is_changed_in_place(rendering: st
 
 
 def budget_for(sections: tuple[Section, ...], **changes: Any) -> int:
-    return len(fit_context([QUESTION], sections, settings(**changes), words()).token_ids)
+    return len(fit_context([QUESTION], sections, settings(**changes), ContextTokens(words())).token_ids)
 
 
 @pytest.mark.parametrize("rendering", ["sections", "turns"])
@@ -169,7 +170,7 @@ def budget_for(sections: tuple[Section, ...], **changes: Any) -> int:
 def test_over_budget_whole_sections_go_last_role_first(rendering: str, position: str, num_kept: int) -> None:
     form = {"rendering": rendering, "failure_position": position}
     exact = budget_for(EVERYTHING[:num_kept], **form)
-    context = fit_context([QUESTION], EVERYTHING, settings(**form, max_context_tokens=exact), words())
+    context = fit_context([QUESTION], EVERYTHING, settings(**form, max_context_tokens=exact), ContextTokens(words()))
     assert context.sections == EVERYTHING[:num_kept]
     assert context.dropped == tuple(one.role for one in reversed(EVERYTHING[num_kept:]))
     assert context.messages == render([QUESTION], EVERYTHING[:num_kept], settings(**form))
@@ -179,7 +180,7 @@ def test_over_budget_whole_sections_go_last_role_first(rendering: str, position:
 @pytest.mark.parametrize("num_kept", range(1, len(EVERYTHING) + 1))
 def test_one_token_less_costs_one_section(num_kept: int) -> None:
     budget = budget_for(EVERYTHING[:num_kept]) - 1
-    context = fit_context([QUESTION], EVERYTHING, settings(max_context_tokens=budget), words())
+    context = fit_context([QUESTION], EVERYTHING, settings(max_context_tokens=budget), ContextTokens(words()))
     assert context.sections == EVERYTHING[: num_kept - 1]
 
 
@@ -188,7 +189,7 @@ def test_a_question_that_alone_is_over_budget_is_bad_input(sections: tuple[Secti
     with pytest.raises(
         InputError, match=r"the question alone takes 3 tokens, over condition\.max_context_tokens \(2\)"
     ):
-        fit_context([QUESTION], sections, settings(max_context_tokens=2), words())
+        fit_context([QUESTION], sections, settings(max_context_tokens=2), ContextTokens(words()))
 
 
 def test_digests_are_of_the_tokens() -> None:
