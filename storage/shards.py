@@ -8,6 +8,7 @@ from __future__ import annotations
 import hashlib
 import platform
 from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from importlib.metadata import PackageNotFoundError, version
@@ -122,8 +123,10 @@ def commit_folder(
     with run.store.scratch(f"{POLICIES}-{round:04d}") as temporary:
         with new_folder(temporary), naming(run.path / target):
             write(temporary)
-        fsync_tree(temporary)
-        files = _describe_files(temporary)
+        with ThreadPoolExecutor(1) as disk:
+            written = disk.submit(fsync_tree, temporary)
+            files = _describe_files(temporary)
+            written.result()
         weights = {name: entry["sha256"] for name, entry in files.items() if not is_removable(name)}
         manifest = Manifest(
             table=POLICIES,

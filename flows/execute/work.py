@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import multiprocessing
 import os
 import platform
 import time
@@ -105,10 +106,18 @@ class Loaded:
     def _take(self, settings: Settings, version: int) -> None:
         renew = getattr(self._loaded, "renew", None)
         if renew is None or not renew(self._folder, settings, version):
-            self.close()
+            self._free()
             self._loaded = self._load(self._folder, settings, version)
 
     def close(self) -> None:
+        """The process ends, and what is loaded with it: to take vLLM apart first takes one or two seconds.
+
+        Where it has processes of its own it is told: they end in order.
+        """
+        if multiprocessing.active_children():
+            self._free()
+
+    def _free(self) -> None:
         """Free the device."""
         loaded, self._loaded = self._loaded, None  # gone before the next one takes its memory
         if hasattr(loaded, "close"):

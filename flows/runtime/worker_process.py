@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gc
 import multiprocessing
 import os
 import signal
@@ -38,7 +37,6 @@ def serve(connection: Connection, log: Path | None, share: Share) -> None:
             break
         answer(send, profiled_job, job, resource, lambda report: send(("report", report)), *args)
     if hasattr(resource, "close"):
-        gc.freeze()  # engines that close collect garbage twice, among millions of objects that end with the process
         resource.close()
     os._exit(0)  # tearing down an interpreter that has torch takes a second, and nothing is left to tear down
 

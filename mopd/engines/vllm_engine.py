@@ -7,6 +7,7 @@ chunked prefill is off and a whole prompt always fits a step; returned log-proba
 
 from __future__ import annotations
 
+import math
 import os
 from collections.abc import Callable, Sequence
 from dataclasses import fields
@@ -20,6 +21,7 @@ from mopd.engines.base import Request, Sample, Sampling
 from mopd.engines.stops import finish_reason
 from mopd.errors import EngineDead, InputError
 from mopd.memory.available import available_memory, num_sharing
+from mopd.memory.footprint import ModelShape, cache_bytes, empty_model, shape_of
 from mopd.models.folders import ADAPTER, autocast_dtype, model_window
 from mopd.models.lora import adapter_rank
 from mopd.pulse import beat
@@ -34,11 +36,14 @@ ENVIRONMENT = {
     "HF_HUB_OFFLINE": "1",
 }
 MIN_BATCHED_TOKENS = 8192
-CPU_ARGUMENTS: dict[str, Any] = {"distributed_executor_backend": "uni", "block_size": 32}
+CPU_BLOCK_TOKENS = 32
 """A cache block of 128 tokens, the default on the CPU, would never hold a short prompt."""
+CPU_ARGUMENTS: dict[str, Any] = {"distributed_executor_backend": "uni", "block_size": CPU_BLOCK_TOKENS}
 MAX_CPU_CACHE_BYTES = 2 << 30
 SEVERAL_DEVICES: dict[str, Any] = {"distributed_executor_backend": "mp"}
 """A process a device, all on this host, whatever started this one."""
+ATTENTION_LAYERS = frozenset({"full_attention", "sliding_attention"})
+"""Kinds of layers, as a config has them, that keep keys and values of each token; others keep states of a sequence."""
 CPU_CORES_VARIABLE = "VLLM_CPU_OMP_THREADS_BIND"
 CPU_CACHE_VARIABLE = "VLLM_CPU_KVCACHE_SPACE"
 """vLLM's own setting for the cache on the CPU, in GiB; it is taken as it is."""
@@ -70,7 +75,7 @@ class VllmEngine:
             "enforce_eager": not on_gpu,
             "logprobs_mode": "processed_logprobs",
             "disable_log_stats": True,
-            **({} if on_gpu else cpu_arguments(num_devices)),
+            **({} if on_gpu else cpu_arguments(num_devices, _most_cache(base or folder, settings, window, dtype))),
             **({} if num_devices == 1 else SEVERAL_DEVICES),
             **(_lora_arguments(folder) if base else {}),
         }
@@ -232,19 +237,39 @@ def check_arguments(arguments: dict[str, Any]) -> None:
         raise InputError(f"generate.engine_arguments: vLLM has no argument {unknown}; {hint}")
 
 
-def cpu_arguments(num_devices: int = 1) -> dict[str, Any]:
+def cpu_arguments(num_devices: int = 1, most_bytes: int = MAX_CPU_CACHE_BYTES) -> dict[str, Any]:
     """What the engine is made with on a CPU."""
-    return {**CPU_ARGUMENTS, "kv_cache_memory_bytes": cpu_cache_bytes() // num_devices}
+    return {**CPU_ARGUMENTS, "kv_cache_memory_bytes": cpu_cache_bytes(most_bytes) // num_devices}
 
 
-def cpu_cache_bytes() -> int:
+def cpu_cache_bytes(most_bytes: int = MAX_CPU_CACHE_BYTES) -> int:
     """Bytes for keys and values on a CPU: half of the memory there is, so that the model has room, at most 2 GiB.
 
-    Engines beside each other on one host divide the half.
+    Engines beside each other on one host divide the half. No more than `most_bytes`: vLLM fills all of it with zeros.
     """
     if os.environ.get(CPU_CACHE_VARIABLE):
         return int(os.environ[CPU_CACHE_VARIABLE]) << 30
-    return min(MAX_CPU_CACHE_BYTES, available_memory() // 2 // num_sharing())
+    return min(MAX_CPU_CACHE_BYTES, most_bytes, available_memory() // 2 // num_sharing())
+
+
+def most_cache_bytes(shape: ModelShape, width: int, *, window: int, num_sequences: int) -> int:
+    """Keys and values of so many sequences of `window` tokens in whole blocks, and of one more; `width` of a number."""
+    blocks = math.ceil(window / CPU_BLOCK_TOKENS) * (num_sequences + 1)
+    return cache_bytes(shape, width, num_tokens=blocks * CPU_BLOCK_TOKENS)
+
+
+def _most_cache(folder: Path, settings: GenerateSettings, window: int, dtype: Any) -> int:
+    """What the cache can hold at once; the ceiling where that isn't known: by the user's arguments, of other layers."""
+    if settings.engine_arguments:
+        return MAX_CPU_CACHE_BYTES
+    try:
+        model = empty_model(folder)
+    except InputError:
+        return MAX_CPU_CACHE_BYTES
+    kinds = getattr(model.config.get_text_config(), "layer_types", None) or []
+    if set(kinds) - ATTENTION_LAYERS:
+        return MAX_CPU_CACHE_BYTES
+    return most_cache_bytes(shape_of(model), dtype.itemsize, window=window, num_sequences=settings.max_num_seqs)
 
 
 def own_cores(num_devices: int = 1) -> str:

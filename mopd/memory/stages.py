@@ -59,14 +59,16 @@ def _vllm_memory(settings: Settings, models: Models, device: Device) -> Parts:
 
     Of the devices of an engine each has its share of weights, of heads, and of what layers make inside.
     """
-    from mopd.engines.vllm_engine import CPU_CACHE_VARIABLE, MAX_CPU_CACHE_BYTES, MIN_BATCHED_TOKENS
+    from mopd.engines.vllm_engine import CPU_CACHE_VARIABLE, MAX_CPU_CACHE_BYTES, MIN_BATCHED_TOKENS, most_cache_bytes
 
     generate, shape, width = settings.generate, models.student, device.compute
     window, shares = generate.max_prompt_tokens + generate.max_tokens, generate.num_devices
     cache = cache_bytes(shape, width, num_tokens=window) // min(shares, shape.num_key_heads)
     if device.kind == "cpu":
         given, engines = os.environ.get(CPU_CACHE_VARIABLE), num_processes(settings, device)["generate"]
-        cache = int(given) << 30 if given else min(MAX_CPU_CACHE_BYTES, device.capacity // 2 // engines)
+        most = most_cache_bytes(shape, width, window=window, num_sequences=generate.max_num_seqs)
+        most = MAX_CPU_CACHE_BYTES if generate.engine_arguments else min(MAX_CPU_CACHE_BYTES, most)
+        cache = int(given) << 30 if given else min(most, device.capacity // 2 // engines)
         shares = 1  # all of them are in the same memory
     widths = Widths(width, width)
     step = reading_bytes(shape, widths, num_tokens=max(window, MIN_BATCHED_TOKENS), shares=shares)

@@ -56,7 +56,8 @@ class GenerateSettings(Frozen):
 
     engine: Literal["vllm", "transformers", "fake"] = "vllm"
     """`transformers` where vLLM can't be installed; `fake` answers at random, for tests. On a CPU, vLLM's cache takes
-    half of the memory that is free, 2 GiB at most; the environment variable `VLLM_CPU_KVCACHE_SPACE` (GiB) sets it."""
+    half of the memory that is free, 2 GiB at most, and no more than `max_num_seqs` sequences can fill; the environment
+    variable `VLLM_CPU_KVCACHE_SPACE` (GiB) sets it."""
     num_prompts: PositiveInt = 32
     """Prompts a round (paper: 32)."""
     num_samples: PositiveInt = 8

@@ -60,14 +60,23 @@ def test_and_else_in_place_of_what_was_closed(made: list[Any]) -> None:
     assert (first.closed, second.versions) == (True, [2])
 
 
+@pytest.mark.parametrize("children", [[], ["a process of the engine"]])
+def test_at_the_end_an_engine_with_processes_of_its_own_is_told(
+    made: list[Any], children: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    loaded = Loaded("engine", cast(Any, "folder"))
+    engine = loaded.of_policy(SETTINGS, 0)
+    monkeypatch.setattr(work.multiprocessing, "active_children", lambda: children)
+    loaded.close()
+    assert engine.closed == bool(children)
+
+
 def test_after_a_failure_it_is_loaded_again(made: list[Any]) -> None:
     loaded = Loaded("engine", cast(Any, "folder"))
     loaded.of_policy(SETTINGS, 0)
     with pytest.raises(OSError, match="no policy 1 yet"):
         loaded.of_policy(SETTINGS, 1)
     assert loaded.of_policy(SETTINGS, 1).versions == [1]
-    loaded.close()
-    assert made[-1].closed
 
 
 def test_what_loading_takes_is_none_of_the_shards_time(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -8,6 +8,8 @@ import pytest
 
 from mopd.engines import vllm_engine
 from mopd.memory import available as memory
+from mopd.memory.footprint import cache_bytes, read_shape
+from mopd.models.folders import resolve_model
 
 GIB = 1 << 30
 
@@ -43,6 +45,16 @@ def test_the_cache_takes_half_of_what_there_is_and_two_gib_at_most(
 ) -> None:
     monkeypatch.setattr("mopd.engines.vllm_engine.available_memory", lambda: available)
     assert vllm_engine.cpu_cache_bytes() == cache
+
+
+def test_the_cache_is_no_larger_than_what_it_can_hold_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("mopd.engines.vllm_engine.available_memory", lambda: 64 * GIB)
+    shape = read_shape(resolve_model("tiny:llama"))
+    of_a_token = cache_bytes(shape, 2, num_tokens=1)
+    most = vllm_engine.most_cache_bytes(shape, 2, window=33, num_sequences=7)
+    assert most == of_a_token * 64 * 8  # two blocks a sequence, and those of one more
+    assert vllm_engine.cpu_cache_bytes(most) == most
+    assert vllm_engine.cpu_cache_bytes(3 * GIB) == 2 * GIB
 
 
 def test_vllms_own_variable_says_otherwise(monkeypatch: pytest.MonkeyPatch) -> None:
