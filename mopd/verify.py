@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import json
 import math
+import os
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -42,11 +43,19 @@ def verify(
         rollouts = [{**rollout, "text": without_summary(rollout["text"])} for rollout in rollouts]
     judges = {_prompt_key(prompt): _Judge(prompt, settings) for prompt in prompts}
     pairs = [(judges[_prompt_key(rollout)], rollout) for rollout in rollouts]
-    if not any(judge.verifier.sandboxed for judge, _ in pairs):
-        return _counted((_verify_one(judge, rollout, settings, None) for judge, rollout in pairs), progress)
-    with open_sandbox(settings) as sandbox, ThreadPoolExecutor(sandbox.num_slots) as threads:
-        futures = [threads.submit(_verify_one, judge, rollout, settings, sandbox) for judge, rollout in pairs]
-        return _counted((future.result() for future in futures), progress)
+    if any(judge.verifier.sandboxed for judge, _ in pairs):
+        with open_sandbox(settings) as sandbox:
+            return _counted(_verify_at_once(sandbox.num_slots, pairs, settings, sandbox), progress)
+    if all(judge.verifier.guarded for judge, _ in pairs):
+        return _counted(_verify_at_once(len(os.sched_getaffinity(0)), pairs, settings, None), progress)
+    return _counted((_verify_one(judge, rollout, settings, None) for judge, rollout in pairs), progress)
+
+
+def _verify_at_once(
+    num_threads: int, pairs: list[tuple[_Judge, Row]], settings: VerifySettings, sandbox: Sandbox | None
+) -> Iterator[Row]:
+    with ThreadPoolExecutor(num_threads) as threads:
+        yield from threads.map(lambda pair: _verify_one(*pair, settings, sandbox), pairs)
 
 
 def problem_of(prompt: Row) -> Problem:

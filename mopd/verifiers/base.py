@@ -59,6 +59,8 @@ class Verifier:
     """Whether it runs what the model wrote, and so needs a sandbox."""
     packages: tuple[str, ...] = ()
     """Installed packages whose versions decide its verdicts too."""
+    guarded: bool = False
+    """Whether it asks a process of its own (`mopd.verifiers.guard`), and so may judge several replies at once."""
 
     def find_problem(self, problem: Problem, prover: Any) -> str | None:
         """What of a problem it can't judge: field, what is wrong and the fix, in one line; None for a good one.
@@ -77,12 +79,16 @@ VERIFIERS: Registry[Verifier] = Registry("verifier")
 
 
 def verifier(
-    *, check: ProblemCheck | None = None, sandboxed: bool = False, packages: tuple[str, ...] = ()
+    *,
+    check: ProblemCheck | None = None,
+    sandboxed: bool = False,
+    packages: tuple[str, ...] = (),
+    guarded: bool = False,
 ) -> Callable[[Judge], Judge]:
     """Registers a judge under its function's name."""
 
     def register(function: Judge) -> Judge:
-        VERIFIERS.add(function.__name__, Verifier(function.__name__, function, check, sandboxed, packages))
+        VERIFIERS.add(function.__name__, Verifier(function.__name__, function, check, sandboxed, packages, guarded))
         return function
 
     return register

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from typing import Any
 
 import pytest
@@ -97,6 +98,23 @@ def test_progress_is_told_without_a_sandbox_too() -> None:
     told: list[int] = []
     verify([prompt()], rollouts("40", "27", ""), VerifySettings(), told.append)
     assert told == [1, 2, 3]
+
+
+@pytest.mark.parametrize("guarded", [False, True])
+def test_replies_are_judged_at_once_by_what_asks_a_process_of_its_own(
+    guarded: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Any other verifier has the main thread, where alone it may set an alarm."""
+    asked: list[bool] = []
+
+    def judge(text: str, problem: Problem) -> Verdict:
+        asked.append(threading.current_thread() is threading.main_thread())
+        return Verdict(float(text))
+
+    monkeypatch.setitem(VERIFIERS, "float", Verifier("float", judge, guarded=guarded))
+    rows = verify([prompt(verifier="float")], rollouts(*map(str, range(9))), VerifySettings())
+    assert [row["reward"] for row in rows] == [*map(float, range(9))]
+    assert asked == [not guarded] * 9
 
 
 def test_one_verifier_may_judge_what_tasks_leave_to_others() -> None:

@@ -27,7 +27,7 @@ def math_answer(problem: Problem, name: str) -> str | None:
     return None
 
 
-@verifier(check=math_answer, packages=("math-verify", "latex2sympy2-extended", "sympy"))
+@verifier(check=math_answer, packages=("math-verify", "latex2sympy2-extended", "sympy"), guarded=True)
 def math(text: str, problem: Problem) -> Verdict:
     """The last \\boxed{} (or \\fbox{}) outside <think> must equal the answer, by math-verify.
 

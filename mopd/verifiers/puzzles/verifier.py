@@ -28,7 +28,7 @@ def gym_entry(problem: Problem, name: str) -> str | None:
     return None
 
 
-@verifier(check=gym_entry, packages=("reasoning-gym",))
+@verifier(check=gym_entry, packages=("reasoning-gym",), guarded=True)
 def reasoning_gym(text: str, problem: Problem) -> Verdict:
     """Whether what stands in the last <answer>, or else the whole reply, is right: 1 or 0, by the dataset's own scorer
     where that can tell. What it scores below 1, for being like the answer, gets 0.
