@@ -55,7 +55,7 @@ def _verify_at_once(
     num_threads: int, pairs: list[tuple[_Judge, Row]], settings: VerifySettings, sandbox: Sandbox | None
 ) -> Iterator[Row]:
     with ThreadPoolExecutor(num_threads) as threads:
-        yield from threads.map(lambda pair: _verify_one(*pair, settings, sandbox), pairs)
+        yield from threads.map(lambda pair: _verify_one(pair[0], pair[1], settings, sandbox), pairs)
 
 
 def problem_of(prompt: Row) -> Problem:
