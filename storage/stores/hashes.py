@@ -8,13 +8,17 @@ import os
 import platform
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from storage.stores.copies import cache_folder
-from storage.stores.files import sha256_file
+from storage.stores.files import is_old, sha256_file
 
 HEX_LETTERS = 64
+NOTED_BYTES = 1 << 20
+"""Smaller files are read sooner than a note is found."""
+KEPT_SECONDS = 30 * 24 * 3600.0
+"""Notes that nobody has made since are forgotten."""
 
 
 def sha256_of_each(paths: Sequence[Path]) -> list[str]:
@@ -30,6 +34,8 @@ def sha256_once(path: Path) -> str:
     Who comes while another process reads the file waits for it. Where nothing can be noted, it is computed each time.
     """
     stamp = path.stat()
+    if stamp.st_size < NOTED_BYTES:
+        return sha256_file(path)
     about = (platform.node(), stamp.st_dev, stamp.st_ino, stamp.st_size, stamp.st_mtime_ns)
     try:
         with _note(hashlib.sha256(repr(about).encode()).hexdigest()) as note:
@@ -37,6 +43,7 @@ def sha256_once(path: Path) -> str:
             if len(known) < HEX_LETTERS:
                 known = sha256_file(path)
                 os.pwrite(note, known.encode(), 0)
+                _forget_old()
             return known
     except OSError:
         return sha256_file(path)
@@ -45,7 +52,7 @@ def sha256_once(path: Path) -> str:
 @contextmanager
 def _note(name: str) -> Iterator[int]:
     """A file that is this process's alone meanwhile."""
-    folder = cache_folder() / "hashes"
+    folder = _folder()
     folder.mkdir(parents=True, exist_ok=True)
     note = os.open(folder / name, os.O_RDWR | os.O_CREAT, 0o644)
     try:
@@ -53,3 +60,15 @@ def _note(name: str) -> Iterator[int]:
         yield note
     finally:
         os.close(note)
+
+
+def _forget_old() -> None:
+    """Who is at an old note meanwhile has it still: it is made again for the next one."""
+    for note in os.scandir(_folder()):
+        with suppress(FileNotFoundError):
+            if is_old(note.stat().st_mtime, KEPT_SECONDS):
+                Path(note).unlink()
+
+
+def _folder() -> Path:
+    return cache_folder() / "hashes"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from concurrent.futures import ThreadPoolExecutor
 from hashlib import sha256
 from pathlib import Path
@@ -24,7 +25,32 @@ def read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[Path]:
         return sha256_file(path)
 
     monkeypatch.setattr(hashes, "sha256_file", note)
+    monkeypatch.setattr(hashes, "NOTED_BYTES", 0)
     return files
+
+
+def test_small_files_leave_no_note(tmp_path: Path, read: list[Path], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(hashes, "NOTED_BYTES", 4)
+    small, large = tmp_path / "small", tmp_path / "large"
+    small.write_bytes(b"one")
+    large.write_bytes(b"four")
+    assert [sha256_once(path) for path in (small, large) * 2] == [
+        sha256(b"one").hexdigest(),
+        sha256(b"four").hexdigest(),
+    ] * 2
+    assert read == [small, large, small]
+
+
+def test_old_notes_are_forgotten(tmp_path: Path, read: list[Path]) -> None:
+    weights = tmp_path / "model.safetensors"
+    weights.write_bytes(b"one")
+    sha256_once(weights)
+    (old,) = (tmp_path / "cache" / "hashes").iterdir()
+    os.utime(old, (0, 0))
+    weights.write_bytes(b"another")
+    sha256_once(weights)
+    (new,) = (tmp_path / "cache" / "hashes").iterdir()
+    assert new != old
 
 
 def test_of_all_who_ask_one_reads(tmp_path: Path, read: list[Path]) -> None:
