@@ -13,10 +13,10 @@ from flows.report.sql.rows import distinct, plain
 from flows.viewer.documents.viewed import Json, ViewedRun
 from mopd.errors import InputError
 from storage.errors import StorageError
-from storage.schemas import SCHEMAS
 from storage.sql.catalog import Catalog, Stop
 from storage.sql.described import describe_all
 from storage.sql.named import NamedQuery, find_query, list_queries
+from storage.sql.views import VIEWS
 
 MOST_ROWS = 1000
 MOST_CHARACTERS = 2000
@@ -72,7 +72,8 @@ def query_list() -> list[Json]:
 
 def table_list() -> list[Json]:
     """What can be asked, and what each column says; views, which join tables, first."""
-    return [asdict(one) for one in sorted(describe_all(), key=lambda one: one.name in (*SCHEMAS, "settings"))]
+    views = {view.name for view in VIEWS}
+    return [asdict(one) for one in sorted(describe_all(), key=lambda one: one.name not in views)]
 
 
 def answer(question: Question, runs: Sequence[ViewedRun], stop: Stop) -> Json:
