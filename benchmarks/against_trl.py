@@ -23,7 +23,7 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-from between import timeline
+from between import changes, timeline
 from process_tree import Measured, run_measured
 from results_file import add_result
 
@@ -127,11 +127,6 @@ def run_trl(overrides: list[str], place: Path, options: argparse.Namespace) -> d
     measured = run_measured([*command, "--rows-per-pass", str(options.rows_per_pass)], ROOT, place / "trl.log")
     result = json.loads(out.read_text())
     return {**costs(measured, result.pop("round")), **{name: round(value, 3) for name, value in result.items()}}
-
-
-def changes(overrides: list[str]) -> list[str]:
-    """The overrides as arguments."""
-    return [word for override in overrides for word in ("--set", override)]
 
 
 def costs(measured: Measured, seconds: float) -> dict[str, float]:

@@ -73,12 +73,16 @@ def main() -> None:
 
 def measure(checkout: Path, config: Path, folder: Path, overrides: list[str]) -> Timeline:
     """One run."""
-    changes = [word for override in overrides for word in ("--set", override)]
     python = str(checkout / ".venv" / "bin" / "python")
-    command = [python, "-m", "flows.cli", "run", str(config), "--run", str(folder / "run"), *changes]
+    command = [python, "-m", "flows.cli", "run", str(config), "--run", str(folder / "run"), *changes(overrides)]
     began = time.time()
     subprocess.run(command, cwd=checkout, check=True, stdout=subprocess.DEVNULL)
     return timeline(RunFolder.open(folder / "run"), began, time.time())
+
+
+def changes(overrides: list[str]) -> list[str]:
+    """The overrides as arguments."""
+    return [word for override in overrides for word in ("--set", override)]
 
 
 def timeline(run: RunFolder, began: float, ended: float) -> Timeline:

@@ -5,8 +5,9 @@
 `numbers`: GSM8K's own solutions as replies, their answers spelled in eight ways, two of them wrong. `formulas`: roots,
 polynomials, intervals, sets and matrices, which our verifier compares in a fork for each. No two replies are the same.
 Ours is `mopd.verify.verify`: whole rows, thoughts left out, what a library may hang on in a process that can be killed.
-Theirs parses an answer once a task and a reply once, with the library's own defaults and time limits. One reply after
-the other on both sides, each in a fresh process, in turn; imports and the first formula are left out of the time.
+That judges a reply a core at once. Theirs parses an answer once a task and a reply once, one after the other, with the
+library's own defaults and time limits. Each in a fresh process, in turn; imports and the first formula are left out of
+the time.
 `agree`: the share of replies that both give the same verdict.
 """
 

@@ -12,7 +12,6 @@ way to ask for less, nor for tokens that another model named.
 from __future__ import annotations
 
 import argparse
-import os
 import statistics
 import time
 from collections.abc import Callable
@@ -21,6 +20,7 @@ from typing import Any
 
 from apart import apart
 from model_flops import EXAMPLE, SHAPES, Shape, make_shard
+from plain_vllm import make_plain
 from results_file import add_result
 
 NUM_IDS = 49_152
@@ -69,27 +69,19 @@ def scorer(shape: Shape, k: int) -> Callable[[Shard], Any]:
 
 
 def prompt_logprobs(shape: Shape, k: int) -> Callable[[Shard], Any]:
-    from mopd.engines.vllm_engine import CPU_CORES_VARIABLE, ENVIRONMENT, cpu_arguments, own_cores
-
-    os.environ.update(ENVIRONMENT | {CPU_CORES_VARIABLE: own_cores()})
-    import torch
-    from vllm import LLM, SamplingParams
-
-    from mopd.models.folders import autocast_dtype, resolve_model
+    from mopd.models.folders import resolve_model
     from mopd.settings import load_settings
 
     model = load_settings(str(EXAMPLE), []).model
-    longest = shape.context_tokens + shape.tokens[1] + 1
-    engine = LLM(
-        str(resolve_model(model.path)),
-        dtype=str(autocast_dtype(model.precision, "cpu") or torch.float32).removeprefix("torch."),
-        max_model_len=longest,
-        max_num_batched_tokens=max(longest, shape.max_tokens),  # as many as a pass of ours has
-        enable_chunked_prefill=False,
-        enforce_eager=True,
+    engine = make_plain(
+        model,
+        resolve_model(model.path),
+        window=shape.context_tokens + shape.tokens[1] + 1,
+        batched_tokens=shape.max_tokens,  # as many as a pass of ours has
         max_logprobs=k,
-        **cpu_arguments(),
     )
+    from vllm import SamplingParams
+
     wanted = SamplingParams(temperature=0.8, max_tokens=1, prompt_logprobs=k, detokenize=False)
 
     def read(shard: Shard) -> None:

@@ -17,7 +17,6 @@ from __future__ import annotations
 
 import argparse
 import copy
-import os
 import statistics
 import time
 from collections.abc import Callable
@@ -26,6 +25,7 @@ from typing import Any
 
 import numpy as np
 from apart import apart
+from plain_vllm import make_plain
 from results_file import add_result
 
 Rows = list[dict[str, Any]]
@@ -103,58 +103,48 @@ def generate_ours(settings: Any) -> tuple[int, float, Rows]:
 
 
 def generate_plain(settings: Any) -> tuple[int, float, Rows]:
-    """`LLM.generate` on the same prompts, in this process as ours.
-
-    Chunked prefill is off for both: with it a seeded request can end the engine on the CPU.
-    """
-    import torch
-
-    from mopd.engines.vllm_engine import CPU_CORES_VARIABLE, ENVIRONMENT, MIN_BATCHED_TOKENS, cpu_arguments, own_cores
-
-    on_gpu = torch.cuda.is_available()
-    os.environ.update(ENVIRONMENT | ({} if on_gpu else {CPU_CORES_VARIABLE: own_cores()}))
-    from vllm import LLM, SamplingParams
-
-    from mopd.generate import prompt_ids, rollout_seed
-    from mopd.models.folders import autocast_dtype
+    """`LLM.generate` on the same prompts, in this process as ours."""
+    from mopd.engines.vllm_engine import MIN_BATCHED_TOKENS
+    from mopd.generate import prompt_ids
 
     prompts, template, folder = requests_of(settings)
     choice = settings.generate
-    dtype = autocast_dtype(settings.model.precision, "cuda" if on_gpu else "cpu") or torch.float32
-    window = choice.max_prompt_tokens + choice.max_tokens
-    engine = LLM(
-        str(folder),
-        dtype=str(dtype).removeprefix("torch."),
-        max_model_len=window,
+    engine = make_plain(
+        settings.model,
+        folder,
+        window=choice.max_prompt_tokens + choice.max_tokens,
+        batched_tokens=MIN_BATCHED_TOKENS,
         max_num_seqs=choice.max_num_seqs,
-        max_num_batched_tokens=max(window, MIN_BATCHED_TOKENS),
-        enable_chunked_prefill=False,
-        enforce_eager=not on_gpu,
         logprobs_mode="processed_logprobs",
-        **({} if on_gpu else cpu_arguments()),
     )
     wanted = [(prompt, sample) for prompt in prompts for sample in range(choice.num_samples)]
-    asked: Any = [
-        {"prompt_token_ids": list(prompt_ids(prompt, template, choice.max_prompt_tokens))} for prompt, _ in wanted
-    ]
+    asked = [{"prompt_token_ids": list(prompt_ids(prompt, template, choice.max_prompt_tokens))} for prompt, _ in wanted]
 
     def once(max_tokens: int) -> Any:
-        parameters = [
-            SamplingParams(
-                temperature=choice.temperature,
-                max_tokens=max_tokens,
-                seed=rollout_seed(settings.seed, 0, prompt["prompt_id"], sample),
-                logprobs=0,
-            )
-            for prompt, sample in wanted
-        ]
-        return engine.generate(asked, parameters, use_tqdm=False)
+        return engine.generate(asked, sampling_of(wanted, settings, max_tokens), use_tqdm=False)
 
     once(WARM_UP_TOKENS)
     engine.reset_prefix_cache()
     began = time.monotonic()
     tokens = sum(len(output.outputs[0].token_ids) for output in once(choice.max_tokens))
     return tokens, time.monotonic() - began, []
+
+
+def sampling_of(wanted: list[tuple[Any, int]], settings: Any, max_tokens: int) -> list[Any]:
+    """vLLM's parameters of each prompt and sample, with the seeds of ours."""
+    from vllm import SamplingParams
+
+    from mopd.generate import rollout_seed
+
+    return [
+        SamplingParams(
+            temperature=settings.generate.temperature,
+            max_tokens=max_tokens,
+            seed=rollout_seed(settings.seed, 0, prompt["prompt_id"], sample),
+            logprobs=0,
+        )
+        for prompt, sample in wanted
+    ]
 
 
 def invented_rollouts(settings: Any) -> Rows:
