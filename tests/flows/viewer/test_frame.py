@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from playwright.sync_api import expect
 
 from flows.viewer.file import make_report, save_report, write_report
 from mopd.settings import parse_settings
@@ -76,7 +77,7 @@ def test_the_colours_follow_the_system_until_somebody_chooses(url: str, tab: Any
     dark = background(tab)
     assert light == "rgb(255, 255, 255)" != dark
     tab.keyboard.press("d")
-    tab.wait_for_function(f"getComputedStyle(document.body).backgroundColor === '{light}'")
+    expect(tab.locator("body")).to_have_css("background-color", light)  # waits without eval, which the page forbids
     tab.reload()
     assert background(tab) == light
     tab.get_by_role("button", name="Light or dark").click()
