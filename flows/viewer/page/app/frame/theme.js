@@ -19,8 +19,10 @@ function keepTheme(theme) {
   }
 }
 
+/** What is seen: where nothing is chosen, colours follow the system before its `change` has come. */
 function isDark() {
-  return document.documentElement.classList.contains("dark");
+  const { classList } = document.documentElement;
+  return classList.contains("dark") || (systemIsDark.matches && !classList.contains("light"));
 }
 
 /** DataTables and our style go by the class. */
