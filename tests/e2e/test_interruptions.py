@@ -146,11 +146,12 @@ def test_who_watches_a_run_hears_of_its_end(prefect: Prefect, tmp_path: Path) ->
 def test_nothing_of_a_comparison_stays_behind(prefect: Prefect, tmp_path: Path, number: int) -> None:
     """Two runs at once; killed, the comparison can end nothing, and its runs see that it is gone.
 
-    Each signal at each moment is tested with runs that do nothing, in test_compare_signals.py.
+    They have rounds enough for minutes: neither ends by itself before it is looked at. Each signal at each moment is
+    tested with runs that do nothing, in test_compare_signals.py.
     """
     out = tmp_path / "compared"
     arguments = ("compare", TINY, "--vary", "train.objective=sdpo,grpo", "--seeds", "2", "--jobs", "2", "--out", out)
-    with prefect.start_mopd(*arguments, *FAKE) as process:
+    with prefect.start_mopd(*arguments, *FAKE, "--set", f"rounds={MINUTES_OF_ROUNDS}") as process:
         wait_for(lambda: all(committed(out / "runs" / f"sdpo-seed{seed}", "prompts", 0) for seed in (0, 1)), 120)
         family = psutil.Process(process.pid).children(recursive=True)
         os.kill(process.pid, number)
@@ -158,7 +159,8 @@ def test_nothing_of_a_comparison_stays_behind(prefect: Prefect, tmp_path: Path, 
     assert process.returncode == (-number if number == signal.SIGKILL else 128 + number), output
     assert len(family) > 2
     wait_for(lambda: not any(is_alive(child) for child in family), 20)
-    assert not any(committed(out / "runs" / f"sdpo-seed{seed}", "policies", 1) for seed in (0, 1))
+    assert not any(committed(out / "runs" / f"sdpo-seed{seed}", "policies", MINUTES_OF_ROUNDS - 1) for seed in (0, 1))
 
 
+MINUTES_OF_ROUNDS = 50
 WORKER_TRIAL = {"rounds": 1, "evaluate.when": "never", "prompts_per_shard": 1, "generate.max_tokens": 96}
