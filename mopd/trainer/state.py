@@ -8,20 +8,17 @@ FOLDER/optimizer.safetensors, FOLDER/trainer.json
 
 from __future__ import annotations
 
-import errno
 import json
 import shutil
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import torch
-from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
+from mopd.errors import writing
 from mopd.models.lora import has_adapter, load_student, save_model, trained_parameters
 from mopd.models.teachers import TEACHER_FOLDER
 from mopd.optimizers.make import make_optimizer, named_state, reading_dtype, rejoin, restore
@@ -143,7 +140,7 @@ def _open_teacher(
     if settings.teacher.kind != "ema":
         return None
     saved = state_folder / TEACHER_FOLDER if state_folder is not None else None
-    with _write_errors(out or policy_folder):
+    with writing(out or policy_folder):
         return open_teacher(
             settings.teacher,
             student,
@@ -187,20 +184,20 @@ def save_state(state: TrainerState, source: Path, out: Path | None) -> None:
     del student  # before moments are gathered
     moments = _gather_moments(state)
     if out is not None:
-        with _write_errors(out / OPTIMIZER):
+        with writing(out / OPTIMIZER):
             save_file(moments, out / OPTIMIZER)
         (out / STEPS).write_text(json.dumps({"step": state.step, "updates": state.updates}))
 
 
 def _save_models(student: Any, teacher: Teacher | None, source: Path, out: Path) -> None:
     out.mkdir(parents=True, exist_ok=True)
-    with _write_errors(out):
+    with writing(out):
         save_model(student, out)
     _copy_tokenizer(source, out)
     if teacher is not None:
         folder = out / TEACHER_FOLDER
         folder.mkdir(exist_ok=True)
-        with _write_errors(folder):
+        with writing(folder):
             teacher.save(folder)
         _copy_tokenizer(source, folder)
 
@@ -229,12 +226,3 @@ def drop_trainer_state(folder: Path) -> None:
     shutil.rmtree(folder / TEACHER_FOLDER, ignore_errors=True)
     (folder / OPTIMIZER).unlink(missing_ok=True)
     (folder / STEPS).unlink(missing_ok=True)
-
-
-@contextmanager
-def _write_errors(path: Path) -> Iterator[None]:
-    """safetensors reports a full disk or missing rights by an error of its own; to our callers it is an OSError."""
-    try:
-        yield
-    except SafetensorError as error:
-        raise OSError(errno.EIO, str(error), str(path)) from error
