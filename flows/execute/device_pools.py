@@ -72,9 +72,9 @@ class DevicePools:
         self._at_work = name
         return self._pools[name].pool
 
-    def release(self) -> None:
-        """The stage is over: its devices are free, unless what they have loaded is kept."""
-        if self._at_work and not self._pools[self._at_work].is_kept:
+    def release(self, *, is_wanted: bool = True) -> None:
+        """The stage is over: its devices are free, unless what they have loaded is kept for a stage that wants it."""
+        if self._at_work and not (is_wanted and self._pools[self._at_work].is_kept):
             self._end(self._at_work)
         self._at_work = ""
         self._give_slots_back()

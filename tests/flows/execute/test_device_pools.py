@@ -59,6 +59,15 @@ def test_what_is_kept_waits_for_its_next_stage(tmp_path: Path) -> None:
     assert (engine.ended, scorer.ended, pools.held()) == (["closed"], ["closed"], None)
 
 
+def test_what_nothing_wants_any_more_ends_with_its_stage(tmp_path: Path) -> None:
+    pools = pools_of(tmp_path, "always")
+    engine = hold(pools, "engine")
+    pools.release(is_wanted=True)
+    assert hold(pools, "engine") is engine
+    pools.release(is_wanted=False)
+    assert engine.ended == ["closed"]
+
+
 def test_what_is_not_kept_ends_with_its_stage_and_leaves_the_others(tmp_path: Path) -> None:
     pools = pools_of(tmp_path, "always")
     engine = hold(pools, "engine")
