@@ -6,18 +6,14 @@ python tools/sql_page.py [--check]
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
-from storage.schemas import SCHEMAS  # noqa: E402
-from storage.sql.columns import TABLE_TEXTS, column_text  # noqa: E402
-from storage.sql.facts import RERUNS_TEXT, RERUNS_TEXTS, SETTINGS_TEXT, SETTINGS_TEXTS  # noqa: E402
+from storage.sql.described import Described, describe_tables, describe_views  # noqa: E402
 from storage.sql.named import NamedQuery, list_queries  # noqa: E402
-from storage.sql.tables import view_schema  # noqa: E402
-from storage.sql.views import VIEWS  # noqa: E402
 
 PAGE = ROOT / "docs" / "sql.md"
 INTRODUCTION = """# SQL
@@ -93,14 +89,11 @@ def _sections() -> Iterable[str]:
     yield "| name | what it answers | parameters |\n| --- | --- | --- |"
     yield from (_query_row(query) for query in list_queries())
     yield "\n## Views\n"
-    for view in VIEWS:
-        yield from _table(view.name, view.about, view.columns)
-    yield from _table("settings", SETTINGS_TEXT, SETTINGS_TEXTS)
-    yield from _table("reruns", RERUNS_TEXT, RERUNS_TEXTS)
+    for view in describe_views():
+        yield from _table(view)
     yield "## Tables\n"
-    for table in SCHEMAS:
-        columns = {name: column_text(table, name) for name in view_schema(table).names}
-        yield from _table(table, TABLE_TEXTS[table], columns)
+    for table in describe_tables():
+        yield from _table(table)
 
 
 def _query_row(query: NamedQuery) -> str:
@@ -108,10 +101,10 @@ def _query_row(query: NamedQuery) -> str:
     return f"| `{query.name}` | {query.about} | {'; '.join(parameters)} |"
 
 
-def _table(name: str, about: str, columns: Mapping[str, str]) -> Iterable[str]:
-    yield f"### `{name}`\n\n{about[0].upper()}{about[1:]}.\n"
+def _table(one: Described) -> Iterable[str]:
+    yield f"### `{one.name}`\n\n{one.about[0].upper()}{one.about[1:]}.\n"
     yield "| column | what it says |\n| --- | --- |"
-    yield from (f"| `{column}` | {text} |" for column, text in columns.items())
+    yield from (f"| `{column}` | {text} |" for column, text in one.columns.items())
     yield ""
 
 

@@ -19,6 +19,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from mopd.errors import writing
+from mopd.memory.pages import own_pages
 from mopd.models.lora import has_adapter, load_student, save_model, trained_parameters
 from mopd.models.teachers import TEACHER_FOLDER
 from mopd.optimizers.make import make_optimizer, named_state, reading_dtype, rejoin, restore
@@ -109,6 +110,7 @@ def open_state(
     if settings.master_weights == "bfloat16":
         _narrow(student, optimizer, reading_dtype(precision, device))
     restore(optimizer, weights, saved, progress["step"], whole=trained_parameters(student), cut=cut_share)
+    own_pages([*weights.values(), *(value for state in optimizer.state.values() for value in state.values())])
     student.train()
     return TrainerState(student, teacher, optimizer, **progress, weights=weights, ranks=ranks, structure=structure)
 

@@ -21,17 +21,14 @@ from storage.schemas import SCHEMAS
 from storage.sql.datasets import JoinedView, LazyDataset, TableView
 from storage.sql.facts import (
     PLANNED,
-    RERUNS,
-    SETTINGS,
     VOCABULARY,
     Facts,
     Knowledge,
     ManifestRows,
     planned_rows,
-    rerun_rows,
-    settings_rows,
     vocabulary_rows,
 )
+from storage.sql.run_tables import RUN_TABLES, RunTable
 from storage.sql.views import VIEWS
 from storage.sql.views.base import PARTS
 
@@ -80,14 +77,17 @@ class Source:
 
 def _facts(run: RunFolder, knowledge: Knowledge) -> dict[str, LazyDataset]:
     return {
-        "settings": Facts(run, SETTINGS, lambda: settings_rows(run, knowledge)),
-        "reruns": Facts(run, RERUNS, lambda: rerun_rows(run)),
+        **{table.name: _run_table(run, table, knowledge) for table in RUN_TABLES},
         f"{PARTS}.manifests": ManifestRows(run, knowledge),
         f"{PARTS}.planned": Facts(run, PLANNED, lambda: planned_rows(run, knowledge)),
         f"{PARTS}.vocabulary": Facts(
             run, VOCABULARY, lambda: vocabulary_rows(run, knowledge), keys=("run", "token_id")
         ),
     }
+
+
+def _run_table(run: RunFolder, table: RunTable, knowledge: Knowledge) -> Facts:
+    return Facts(run, table.schema, lambda: table.rows(run, knowledge))
 
 
 @dataclass(frozen=True)

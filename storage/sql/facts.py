@@ -1,4 +1,4 @@
-"""What SQL knows of a run beside the rows of its shards: manifests, settings, the plan, the words of the tokenizer.
+"""What SQL knows of a run beside the rows of its shards: manifests, the plan, the words of the tokenizer.
 
 Each is read when a query asks for it, once.
 """
@@ -19,7 +19,7 @@ from pyarrow.fs import LocalFileSystem
 from storage.index import Listing
 from storage.lookup import find_problem
 from storage.manifests import TABLES, Manifest, round_of
-from storage.runs import RunFolder, flatten_settings
+from storage.runs import RunFolder
 from storage.schemas import Row
 from storage.sql.datasets import LazyDataset
 
@@ -55,10 +55,6 @@ _MADE = {"created": _TEXT, "parents": pa.list_(_TEXT), "info": _TEXT, "versions"
 _KNOWN = {"shard": _INT, "name": _TEXT, "key": _TEXT, "superseded": pa.bool_(), "problem": _TEXT}
 MANIFESTS = pa.schema({**_RUN, **_PLACE, **_KNOWN, **_FILE, **_MADE})
 PLANNED = pa.schema({**_RUN, **_PLACE, "name": _TEXT, "shards": _LONG})
-SETTINGS = pa.schema({**_RUN, "first_round": _INT, "last_round": _INT, "name": _TEXT, "value": _TEXT})
-RERUNS = pa.schema(
-    {**_RUN, "round": _INT, "stage": _TEXT, "settings": _TEXT, "why": _TEXT, "made": _TEXT, "undone": _TEXT}
-)
 VOCABULARY = pa.schema({**_RUN, "token_id": _INT, "text": _TEXT})
 
 
@@ -134,8 +130,8 @@ class ManifestRows(LazyDataset):
             "superseded": manifest.key in self._run.superseded,
             "problem": find_problem(self._run, manifest, listing.entries) or None,
             "content": manifest.content,
-            "info": _compact(manifest.info),
-            "versions": _compact(manifest.versions),
+            "info": as_json(manifest.info),
+            "versions": as_json(manifest.versions),
             **{column: getattr(manifest, column) for column in same},
         }
 
@@ -156,52 +152,6 @@ def _choose(
     return [known[int(fragment.path)] for fragment in chosen]
 
 
-def settings_rows(run: RunFolder, knowledge: Knowledge) -> Rows:
-    """One row a setting and span of rounds that follow it."""
-    return [
-        {"first_round": first, "last_round": last, "name": name, "value": _value_text(value)}
-        for first, last, settings in knowledge.settings(run)
-        for name, value in flatten_settings(settings).items()
-    ]
-
-
-SETTINGS_TEXT = "one row a setting and span of rounds that follow it"
-SETTINGS_TEXTS = {
-    "run": "the run; of several with one name, where it lies",
-    "first_round": "the first round that follows it",
-    "last_round": "the last round that follows it",
-    "name": "dotted, as `--set` takes it",
-    "value": "text as it is, everything else as JSON",
-}
-
-
-def rerun_rows(run: RunFolder) -> Rows:
-    """One row a time that a round was redone."""
-    return [
-        {
-            "round": entry["round"],
-            "stage": entry["from"],
-            "settings": ", ".join(entry["set"]) or None,
-            "why": entry["why"] or None,
-            "made": entry["when"],
-            "undone": entry.get("undone"),
-        }
-        for entry in run.document.get("redone", [])
-    ]
-
-
-RERUNS_TEXT = "one row a time that a round was redone, by `mopd rerun` or by a guard that rolled back"
-RERUNS_TEXTS = {
-    "run": SETTINGS_TEXTS["run"],
-    "round": "the round that was redone",
-    "stage": "from this stage on",
-    "settings": "what was set for it, as `--set` takes it; null where nothing was",
-    "why": "the decision of a guard, with its numbers; null where somebody asked for it",
-    "made": "when",
-    "undone": "when `rerun --undo` took it back; null where it holds",
-}
-
-
 def planned_rows(run: RunFolder, knowledge: Knowledge) -> Rows:
     """`shards` that a run is known to need, by stage, round and name."""
     return [{"stage": knowledge.stages().get(row["table_name"]), **row} for row in knowledge.planned(run)]
@@ -212,10 +162,6 @@ def vocabulary_rows(run: RunFolder, knowledge: Knowledge) -> Rows:
     return [{"token_id": number, "text": text} for number, text in enumerate(knowledge.vocabulary(run))]
 
 
-def _compact(value: Any) -> str:
+def as_json(value: Any) -> str:
     """As DuckDB writes JSON."""
     return json.dumps(value, separators=(",", ":"), ensure_ascii=False)
-
-
-def _value_text(value: Any) -> str | None:
-    return value if isinstance(value, str) or value is None else _compact(value)

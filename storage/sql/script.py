@@ -17,15 +17,12 @@ from storage.sql.facts import (
     MANIFESTS,
     NOTHING,
     PLANNED,
-    RERUNS,
-    SETTINGS,
     VOCABULARY,
     Knowledge,
     ManifestRows,
     planned_rows,
-    rerun_rows,
-    settings_rows,
 )
+from storage.sql.run_tables import RUN_TABLES
 from storage.sql.tables import open_rounds, view_schema
 from storage.sql.views import VIEWS
 from storage.sql.views.base import PARTS
@@ -58,11 +55,11 @@ def write_catalog(run: RunFolder, knowledge: Knowledge = NOTHING) -> None:
 def _statements(run: RunFolder, knowledge: Knowledge) -> Iterator[str]:
     yield "-- Written by mopd; run it in this folder: duckdb -init catalog.sql"
     yield f"CREATE SCHEMA IF NOT EXISTS {PARTS};"
-    for table in SCHEMAS:
-        yield _view(table, _render_table(run, table, _list_shards(run, table)))
-        yield _view(f"{PARTS}.{table}", f"FROM main.{table}")  # a view looks in its own schema first
-    yield _view("settings", _render_rows(run, SETTINGS, settings_rows(run, knowledge)))
-    yield _view("reruns", _render_rows(run, RERUNS, rerun_rows(run)))
+    for name in SCHEMAS:
+        yield _view(name, _render_table(run, name, _list_shards(run, name)))
+        yield _view(f"{PARTS}.{name}", f"FROM main.{name}")  # a view looks in its own schema first
+    for table in RUN_TABLES:
+        yield _view(table.name, _render_rows(run, table.schema, table.rows(run, knowledge)))
     yield _view(f"{PARTS}.planned", _render_rows(run, PLANNED, planned_rows(run, knowledge)))
     yield _view(f"{PARTS}.vocabulary", _render_rows(run, VOCABULARY, []))
     yield _view(f"{PARTS}.manifests", _render_manifests(run, knowledge))

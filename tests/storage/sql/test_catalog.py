@@ -10,16 +10,12 @@ import pytest
 
 from storage.errors import StorageError
 from storage.runs import RunFolder
-from storage.schemas import SCHEMAS
 from storage.sql.catalog import connect, query
-from storage.sql.columns import TABLE_TEXTS, column_text
-from storage.sql.facts import RERUNS_TEXTS, SETTINGS_TEXTS
+from storage.sql.described import describe_all
 from storage.sql.script import write_catalog
-from storage.sql.tables import view_schema
-from storage.sql.views import VIEWS
 from tests.storage.storage_samples import commit, fill, make_rows
 
-EVERY = (*SCHEMAS, "settings", "reruns", *(view.name for view in VIEWS))
+EVERY = tuple(one.name for one in describe_all())
 PLEASANT = (
     ["run", "round", "prompt_id", "sample", "policy_version", "prompt", "answer", "text", "reward", "success"]
     + ["feedback", "variant", "first_success", "second_success", "failure", "mean_teacher_logprob", "num_tokens"]
@@ -27,21 +23,18 @@ PLEASANT = (
 )
 
 
-@pytest.mark.parametrize("view", [*SCHEMAS, *(view.name for view in VIEWS)])
+@pytest.mark.parametrize("view", [name for name in EVERY if name != "settings"])
 def test_an_empty_run_has_every_view_with_no_rows(run: RunFolder, view: str) -> None:
     result = query(run, f"SELECT * FROM {view}")
     assert (result.rows, result.excluded) == ([], [])
 
 
 def test_every_column_is_described(run: RunFolder) -> None:
-    described = {table: [*view_schema(table).names] for table in SCHEMAS}
-    described |= {"settings": [*SETTINGS_TEXTS], "reruns": [*RERUNS_TEXTS]}
-    described |= {view.name: [*view.columns] for view in VIEWS}
+    described = {one.name: one for one in describe_all()}
     assert sorted(described) == [name for (name,) in query(run, "SHOW TABLES").rows]
-    for name, columns in described.items():
-        assert query(run, f"FROM {name} LIMIT 0").columns == columns
-    assert all(column_text(table, column) for table in SCHEMAS for column in described[table])
-    assert [*SCHEMAS] == [*TABLE_TEXTS]
+    for name, one in described.items():
+        assert query(run, f"FROM {name} LIMIT 0").columns == [*one.columns]
+        assert one.about and all(one.columns.values())
 
 
 def test_episodes_have_one_row_a_rollout_with_all_stages(run: RunFolder) -> None:
