@@ -8,21 +8,19 @@ FOLDER/optimizer.safetensors, FOLDER/trainer.json
 
 from __future__ import annotations
 
-import errno
 import json
 import shutil
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import torch
-from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
+from mopd.errors import writing
 from mopd.memory.pages import own_pages
 from mopd.models.lora import has_adapter, load_student, save_model, trained_parameters
 from mopd.models.teachers import TEACHER_FOLDER
@@ -146,7 +144,7 @@ def _open_teacher(
     if settings.teacher.kind != "ema":
         return None
     saved = state_folder / TEACHER_FOLDER if state_folder is not None else None
-    with _write_errors(out or policy_folder):
+    with writing(out or policy_folder):
         return open_teacher(
             settings.teacher,
             student,
@@ -193,7 +191,7 @@ def save_state(
     del student  # before moments are gathered
     moments = _gather_moments(state)
     if out is not None:
-        with _write_errors(out / OPTIMIZER):
+        with writing(out / OPTIMIZER):
             save_file(moments, out / OPTIMIZER)
         written(out / OPTIMIZER)
         (out / STEPS).write_text(json.dumps({"step": state.step, "updates": state.updates}))
@@ -208,7 +206,7 @@ def _save_models(
         models = {out / TEACHER_FOLDER: teacher.save, **models}
     for folder, save in models.items():
         folder.mkdir(parents=True, exist_ok=True)
-        with _write_errors(folder):
+        with writing(folder):
             save(folder)
         _copy_tokenizer(source, folder)
         for file in weight_files(folder):
@@ -239,12 +237,3 @@ def drop_trainer_state(folder: Path) -> None:
     shutil.rmtree(folder / TEACHER_FOLDER, ignore_errors=True)
     (folder / OPTIMIZER).unlink(missing_ok=True)
     (folder / STEPS).unlink(missing_ok=True)
-
-
-@contextmanager
-def _write_errors(path: Path) -> Iterator[None]:
-    """safetensors reports a full disk or missing rights by an error of its own; to our callers it is an OSError."""
-    try:
-        yield
-    except SafetensorError as error:
-        raise OSError(errno.EIO, str(error), str(path)) from error
