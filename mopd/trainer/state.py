@@ -10,7 +10,9 @@ from __future__ import annotations
 
 import json
 import shutil
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -26,7 +28,7 @@ from mopd.optimizers.make import make_optimizer, named_state, reading_dtype, rej
 from mopd.optimizers.piecewise import PiecewiseAdamW, weight_pieces
 from mopd.reading.narrow import linear_parameters, narrow
 from mopd.timeline import span
-from mopd.trainer.ema import Pieces, Teacher, open_teacher
+from mopd.trainer.ema import Pieces, Teacher, open_teacher, weight_files
 from mopd.trainer.ranks import ALONE, Ranks
 from mopd.trainer.shares import (
     cut_share,
@@ -173,35 +175,42 @@ def student_pieces(state: TrainerState) -> Pieces:
 
 
 @span("save policy", "files")
-def save_state(state: TrainerState, source: Path, out: Path | None) -> None:
+def save_state(
+    state: TrainerState, source: Path, out: Path | None, *, written: Callable[[Path], object] = lambda path: None
+) -> None:
     """Write the state into the empty or missing folder `out`; tokenizer files are copied from `source`.
 
-    Each rank must ask; rank 0 alone writes, and `out` is None for the others.
+    Each rank must ask; rank 0 alone writes, and `out` is None for the others. `written` is called with each file of
+    weights that is there as it stays, while others are still to be written.
     """
     student = state.student
     if state.structure is not None:
         student = with_weights(state.structure, student, state.ranks)
     if out is not None:
-        _save_models(student, state.teacher, source, out)
+        _save_models(student, state.teacher, source, out, written)
     del student  # before moments are gathered
     moments = _gather_moments(state)
     if out is not None:
         with writing(out / OPTIMIZER):
             save_file(moments, out / OPTIMIZER)
+        written(out / OPTIMIZER)
         (out / STEPS).write_text(json.dumps({"step": state.step, "updates": state.updates}))
 
 
-def _save_models(student: Any, teacher: Teacher | None, source: Path, out: Path) -> None:
-    out.mkdir(parents=True, exist_ok=True)
-    with writing(out):
-        save_model(student, out)
-    _copy_tokenizer(source, out)
+def _save_models(
+    student: Any, teacher: Teacher | None, source: Path, out: Path, written: Callable[[Path], object]
+) -> None:
+    """The teacher first: where it was averaged on the disk it is there already."""
+    models: dict[Path, Callable[[Path], None]] = {out: partial(save_model, student)}
     if teacher is not None:
-        folder = out / TEACHER_FOLDER
-        folder.mkdir(exist_ok=True)
+        models = {out / TEACHER_FOLDER: teacher.save, **models}
+    for folder, save in models.items():
+        folder.mkdir(parents=True, exist_ok=True)
         with writing(folder):
-            teacher.save(folder)
+            save(folder)
         _copy_tokenizer(source, folder)
+        for file in weight_files(folder):
+            written(file)
 
 
 def _gather_moments(state: TrainerState) -> dict[str, Tensor]:

@@ -303,6 +303,19 @@ def test_two_rounds_equal_one_stretch(folder: Path, tmp_path: Path) -> None:
         assert all(torch.equal(value, on_disk[name]) for name, value in model.state_dict().items())
 
 
+def test_each_file_of_weights_is_told_of_when_it_is_there_as_it_stays(folder: Path, tmp_path: Path) -> None:
+    told: dict[Path, bytes] = {}
+    out = tmp_path / "out"
+
+    def note(path: Path) -> None:
+        told[path.relative_to(out)] = path.read_bytes()
+
+    place = {"policy_folder": folder, "state_folder": None, "out": out, "round": 0}
+    train_round(score_rows(), settings(), **place, written=note)
+    assert told == {path.relative_to(out): path.read_bytes() for path in out.rglob("*.safetensors")}
+    assert list(told) == [Path("teacher/model.safetensors"), Path("model.safetensors"), Path("optimizer.safetensors")]
+
+
 def test_a_full_disk_is_an_os_error_that_names_the_place(folder: Path, tmp_path: Path) -> None:
     state = open_state(folder, None, settings().train, CPU)
     with files_of_at_most(100_000):
