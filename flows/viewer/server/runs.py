@@ -46,9 +46,9 @@ class ServedRuns:
                 return live
         raise RunGone(f"no run that is served is called {id}: it was removed, or is called otherwise now")
 
-    def some(self, ids: object) -> list[LiveRun]:
+    def some(self, ids: Sequence[str] | None) -> list[LiveRun]:
         """Those of a list of ids, all for None. Raises RunGone, also where there is none at all."""
-        lives = [self.find(str(id)) for id in ids] if isinstance(ids, list) else self.all()
+        lives = self.all() if ids is None else [self.find(id) for id in ids]
         if not lives:
             raise RunGone("no run is served now: those that were are gone")
         return lives
