@@ -11,6 +11,7 @@ import json
 from dataclasses import asdict, dataclass, field, replace
 
 from storage.errors import StorageError
+from storage.json_files import parse_json
 from storage.runs import RunFolder
 
 FOLDER = "trackers"
@@ -51,7 +52,7 @@ class Notes:
     def read(cls, folder: RunFolder, tracker: str) -> Notes:
         """Those beside the run; nothing where nothing was sent. Raises StorageError for what is no such file."""
         try:
-            content = json.loads(folder.store.read(_file(tracker)))
+            content = parse_json(folder.store.read(_file(tracker)))
             return cls(tracker, tuple(SentRun(**entry) for entry in content["runs"]))
         except FileNotFoundError:
             return cls(tracker)
