@@ -20,6 +20,7 @@ from flows.viewer.page.html import MARK, page
 from flows.viewer.words import find_runs, split_words
 from mopd.byte_text import byte_text
 from mopd.errors import InputError
+from storage.logger import silenced
 from storage.runs import RunFolder
 from storage.stores.files import write_files
 
@@ -33,7 +34,7 @@ Say = Callable[[str], None]
 
 @dataclass(frozen=True)
 class ReportFile:
-    """A page, and what isn't in it: a line each."""
+    """A page, and what isn't in it: a line each, which names runs by where they lie."""
 
     html: bytes
     left_out: list[str]
@@ -45,7 +46,8 @@ def report_command(words: Sequence[str], out: Path, max_megabytes: float) -> boo
     check_target(out)
     names, reports = split_words(words)
     runs, measured = find_runs(names)
-    report = make_report(runs, [*measured, *reports], max_megabytes=max_megabytes, say=_say)
+    with silenced():
+        report = make_report(runs, [*measured, *reports], max_megabytes=max_megabytes, say=_say)
     save_report(report, out)
     print(f"{out}: {byte_text(len(report.html))}")
     for line in (*report.left_out, *report.damaged):
@@ -85,9 +87,14 @@ def make_report(
         left_out += pack_run(run, packer, room, _Progress(run, say).tell)
     if packer.size > max_megabytes * 1e6:
         left_out.append(f"--max-megabytes {max_megabytes:g}: what a page must have takes {packer.size / 1e6:.2g} MB")
-    damaged = [f"{run.id}: {line}" if len(runs) > 1 else line for run in runs for line in run.problems]
-    known = {**directory(runs, [*left_out, *damaged]), "measures": len(reports)}
-    return ReportFile(page(packer.scripts(known)).encode(), left_out, damaged)
+    shown = [*left_out, *_with_ids(runs, lambda run: run.shown_problems)]
+    html = page(packer.scripts({**directory(runs, shown), "measures": len(reports)})).encode()
+    return ReportFile(html, left_out, _with_ids(runs, lambda run: run.problems))
+
+
+def _with_ids(runs: Sequence[ViewedRun], lines_of: Callable[[ViewedRun], list[str]]) -> list[str]:
+    """The lines of each run; of several, they begin with the run's id."""
+    return [f"{run.id}: {line}" if len(runs) > 1 else line for run in runs for line in lines_of(run)]
 
 
 def _pack_firsts(runs: Sequence[ViewedRun], reports: Sequence[Json], packer: Packer) -> None:

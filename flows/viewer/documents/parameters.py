@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from mopd.errors import InputError
@@ -58,10 +58,3 @@ def as_given(name: str, value: object) -> str:
     """A parameter as it was given, its beginning."""
     text = str(value)
     return f"{name}={text if len(text) <= _MOST_SHOWN else text[:_MOST_SHOWN] + '…'}"
-
-
-def span(numbers: Sequence[int]) -> str:
-    """Numbers in order: those that follow each other by the first and the last, others each."""
-    if len(numbers) > 2 and numbers[-1] - numbers[0] == len(numbers) - 1:
-        return f"{numbers[0]} to {numbers[-1]}"
-    return ", ".join(map(str, numbers))

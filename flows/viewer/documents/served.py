@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
+from flows.report.text import span
 from flows.viewer.documents.group import group_document
 from flows.viewer.documents.overview import overview
 from flows.viewer.documents.paging import PageRequest
@@ -15,7 +16,6 @@ from flows.viewer.documents.parameters import (
     any_text,
     as_given,
     read_parameters,
-    span,
     whole_number,
 )
 from flows.viewer.documents.prompts import prompt_filters, prompt_rounds, prompts_page

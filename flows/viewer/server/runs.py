@@ -69,7 +69,9 @@ class ServedRuns:
     def left_out(self) -> list[str]:
         """A line for each shard that answers had to leave out, and one where the runs can no longer be listed."""
         lives = self.all()
-        lines = [f"{live.id}: {line}" if len(lives) > 1 else line for live in lives for line in live.viewed.problems]
+        lines = [
+            f"{live.id}: {line}" if len(lives) > 1 else line for live in lives for line in live.viewed.shown_problems
+        ]
         return [*([self._problem] if self._problem else []), *lines]
 
     def close(self) -> None:
