@@ -7,6 +7,7 @@ import sys
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import reduce
 from pathlib import Path
 
 from flows.viewer.documents.directory import directory
@@ -87,14 +88,15 @@ def make_report(
         left_out += pack_run(run, packer, room, _Progress(run, say).tell)
     if packer.size > max_megabytes * 1e6:
         left_out.append(f"--max-megabytes {max_megabytes:g}: what a page must have takes {packer.size / 1e6:.2g} MB")
-    shown = [*left_out, *_with_ids(runs, lambda run: run.shown_problems)]
-    html = page(packer.scripts({**directory(runs, shown), "measures": len(reports)})).encode()
-    return ReportFile(html, left_out, _with_ids(runs, lambda run: run.problems))
+    damaged = [f"{run.id}: {line}" if len(runs) > 1 else line for run in runs for line in run.problems]
+    shown = [_without_places(runs, line) for line in (*left_out, *damaged)]
+    known = {**directory(runs, shown), "measures": len(reports)}
+    return ReportFile(page(packer.scripts(known)).encode(), left_out, damaged)
 
 
-def _with_ids(runs: Sequence[ViewedRun], lines_of: Callable[[ViewedRun], list[str]]) -> list[str]:
-    """The lines of each run; of several, they begin with the run's id."""
-    return [f"{run.id}: {line}" if len(runs) > 1 else line for run in runs for line in lines_of(run)]
+def _without_places(runs: Sequence[ViewedRun], line: str) -> str:
+    """As a file may have it."""
+    return reduce(lambda text, run: run.without_places(text), runs, line)
 
 
 def _pack_firsts(runs: Sequence[ViewedRun], reports: Sequence[Json], packer: Packer) -> None:

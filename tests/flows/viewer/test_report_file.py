@@ -89,7 +89,8 @@ def test_bad_input_is_one_line(run: RunFolder, words: list[str], line: str, caps
 def test_what_does_not_fit_is_said(run: RunFolder, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["report", "run", "--max-megabytes", "0.0001"]) == 0
     assert "0 of 2 groups are in the file" in (line := capsys.readouterr().err)
-    assert "all: mopd view run, or a higher --max-megabytes" in line
+    assert f"all: mopd view {run.address}, or a higher --max-megabytes" in line
+    assert "all: mopd view run, or a higher --max-megabytes" in Path("report.html").read_text()
     assert "0 of 2 groups are in the file" in Path("report.html").read_text()
 
 
