@@ -8,9 +8,10 @@ from dataclasses import dataclass, field
 from flows.report.text import span
 from flows.viewer.documents.group import group_document
 from flows.viewer.documents.overview import overview
-from flows.viewer.documents.paging import PageRequest
 from flows.viewer.documents.pairs import pairs
-from flows.viewer.documents.parameters import (
+from flows.viewer.documents.prompts import prompt_filters, prompt_rounds, prompts_page
+from flows.viewer.documents.request.paging import PageRequest
+from flows.viewer.documents.request.parameters import (
     NotThere,
     Read,
     any_text,
@@ -18,7 +19,6 @@ from flows.viewer.documents.parameters import (
     read_parameters,
     whole_number,
 )
-from flows.viewer.documents.prompts import prompt_filters, prompt_rounds, prompts_page
 from flows.viewer.documents.rollouts.rollout import rollout_document
 from flows.viewer.documents.rollouts.table import check_round, neighbours, rollouts_page, rounds
 from flows.viewer.documents.rollouts.vocabulary import vocabulary

@@ -25,7 +25,7 @@ from starlette.routing import Route
 
 from flows.viewer.documents.as_json import json_text
 from flows.viewer.documents.measures import measures
-from flows.viewer.documents.parameters import NotThere, json_value, not_like, whole_number
+from flows.viewer.documents.request.parameters import NotThere, json_value, not_like, whole_number
 from flows.viewer.documents.served import OF_SEVERAL, SERVED
 from flows.viewer.page.html import page
 from flows.viewer.server.guard import ICON, PAGE, Guard

@@ -8,10 +8,10 @@ from typing import Any
 import pyarrow as pa
 
 from flows.report.text import span
-from flows.viewer.documents.paging import PageRequest, ask_page
-from flows.viewer.documents.parameters import NotThere, as_given
 from flows.viewer.documents.parts.prompt_counts import group_flips
 from flows.viewer.documents.parts.questions import TEXTS, all_questions, ask_questions, hold_words
+from flows.viewer.documents.request.paging import PageRequest, ask_page
+from flows.viewer.documents.request.parameters import NotThere, as_given
 from flows.viewer.documents.round_answers import RoundQuery
 from flows.viewer.documents.viewed import Json, ViewedRun
 

@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from flows.viewer.documents.paging import PageRequest
-from flows.viewer.documents.parameters import NotThere
+from flows.viewer.documents.request.paging import PageRequest
+from flows.viewer.documents.request.parameters import NotThere
 from flows.viewer.documents.rollouts.table import COLUMNS, neighbours, rollouts, rollouts_page, rounds
 from flows.viewer.documents.viewed import ViewedRun
 from mopd.errors import InputError

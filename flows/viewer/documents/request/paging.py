@@ -7,7 +7,7 @@ from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from flows.viewer.documents.parameters import Read, any_text, as_given, json_value, not_like, whole_number
+from flows.viewer.documents.request.parameters import Read, any_text, as_given, json_value, not_like, whole_number
 from flows.viewer.documents.viewed import Json, ViewedRun
 from mopd.errors import InputError
 

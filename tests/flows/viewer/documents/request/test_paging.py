@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from flows.viewer.documents.paging import MOST_ROWS, PageRequest, one_of
+from flows.viewer.documents.request.paging import MOST_ROWS, PageRequest, one_of
 from mopd.errors import InputError
 
 
