@@ -7,6 +7,7 @@ from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import dataclass
 from functools import cached_property
+from threading import Thread
 from typing import Any
 
 from flows.folder.commits import commits_of, pinned
@@ -38,8 +39,9 @@ class DevicePools:
         self._keep = settings.place.keep_resident if settings.place.kind == "local" else "never"
         self._pools: dict[str, Held] = {}
         self._at_work = ""
+        self._ending: list[tuple[Pool, Thread]] = []
         self._slots = ExitStack()
-        self._num_slots = 0
+        self._num_slots, self._is_limited = 0, False
 
     @property
     def at_work(self) -> Pool:
@@ -72,20 +74,22 @@ class DevicePools:
         self._at_work = name
         return self._pools[name].pool
 
-    def release(self) -> None:
-        """The stage is over: its devices are free, unless what they have loaded is kept."""
-        if self._at_work and not self._pools[self._at_work].is_kept:
-            self._end(self._at_work)
+    def release(self, *, is_wanted: bool = True) -> None:
+        """The stage is over: its devices are free, unless what they have loaded is kept for a stage that wants it."""
+        if self._at_work and not (is_wanted and self._pools[self._at_work].is_kept):
+            self._end(self._at_work, beside=self.keeps)
         self._at_work = ""
         self._give_slots_back()
 
     def end_others(self) -> bool:
         """Memory has run out: nothing is kept any more. Whether anything was, beside the pool at work."""
         others = [name for name in self._pools if name != self._at_work]
+        is_any = bool(others or self._ending)
         for name in others:
             self._end(name)
+        self._wait_for_ends()
         self._keep = "never"
-        return bool(others)
+        return is_any
 
     def held(self) -> dict[str, Any] | None:
         """The pool at work, in words; asked by another thread, while it may end."""
@@ -93,23 +97,35 @@ class DevicePools:
         return None if held is None else {"pool": held.pool.name, "devices": held.pool.devices}
 
     def close(self) -> None:
-        """End all of them; what they hold closes itself."""
+        """End all of them, at once; what they hold closes itself."""
         for name in list(self._pools):
-            self._end(name)
+            self._end(name, beside=True)
         self._at_work = ""
+        self._wait_for_ends()
         self._give_slots_back()
 
     def kill(self) -> None:
         """End all of them now; jobs that run raise WorkerStopped."""
-        for held in list(self._pools.values()):  # a step whose memory ran out may end some meanwhile
-            held.pool.kill()
+        pools = [held.pool for held in self._pools.values()]  # a step whose memory ran out may end some meanwhile
+        for pool in [*pools, *(pool for pool, _ in list(self._ending))]:
+            pool.kill()
         self._slots.close()
 
-    def _end(self, name: str) -> None:
+    def _end(self, name: str, *, beside: bool = False) -> None:
+        """`beside`: while the next stage begins; a trainer takes a while to give its memory back."""
         held = self._pools.pop(name, None)
-        if held is not None:
-            with span(f"end {name.split()[0]}", "start"):
-                held.pool.close()
+        if held is None:
+            return
+        ending = Thread(target=_close, args=(name, held.pool), name=f"end {name}")
+        self._ending.append((held.pool, ending))
+        ending.start()
+        if not beside:
+            self._wait_for_ends()
+
+    def _wait_for_ends(self) -> None:
+        for _, ending in self._ending:
+            ending.join()
+        self._ending.clear()
 
     def _take_slots(self, pool: Pool) -> None:
         """Those of the server's limit for what the pool holds; pools that are kept share them.
@@ -119,15 +135,22 @@ class DevicePools:
         if pool.devices <= self._num_slots:
             return
         self.close()
-        is_limited = self._slots.enter_context(device_slots(pool.devices, self._folder.path))
+        self._is_limited = bool(self._slots.enter_context(device_slots(pool.devices, self._folder.path)))
         self._num_slots = pool.devices
-        if is_limited and self._keep == "auto":
+        if self._is_limited and self._keep == "auto":
             self._keep = "never"
 
     def _give_slots_back(self) -> None:
         if not self._pools:
+            if self._is_limited:  # another run may begin on these devices
+                self._wait_for_ends()
             self._slots.close()
             self._num_slots = 0
+
+
+def _close(name: str, pool: Pool) -> None:
+    with span(f"end {name.split()[0]}", "start"):
+        pool.close()
 
 
 def fit_together(_: None, report: Report, settings: Settings) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import chain
 from typing import Any, Self
 
 from pydantic import BaseModel, PrivateAttr
@@ -14,6 +15,7 @@ from flows.folder.replay.other_contexts import split_place
 from flows.plan.guards import needed_guards
 from flows.plan.run import RunPlan
 from flows.plan.shard import ContextShards, RoundPlan, Shard
+from flows.plan.stage import STAGES
 from flows.runtime.console import Console
 from flows.runtime.interrupts import raise_if_interrupted
 from flows.runtime.places.open import check_place
@@ -140,6 +142,13 @@ class Run(Session):
     def pending(self, round: int) -> bool:
         """Whether anything of the round is left to do, but for its guards."""
         return bool(self.missing(self.round(round).all()))
+
+    def wants(self, load: str, since: int) -> bool:
+        """Whether anything that is not there yet, from round `since` on, is made with what `load` loads."""
+        rounds = (shard for number in range(since, self.settings.rounds) for shard in self.round(number).all())
+        versions = (number for number in self.plan.evaluations if number >= since)
+        evaluated = (shard for number in versions for shard in self.plan.evaluations[number].all())
+        return any(STAGES[one.table].load == load and not self.find(one) for one in chain(rounds, evaluated))
 
     def guards(self, version: int) -> list[Shard]:
         """The guards of a policy version."""

@@ -62,7 +62,7 @@ def generate(run: Run, round: int) -> None:
     part = run.round(round)
     with _meter(run, part.verdicts) as verified, _meter(run, part.rollouts) as generated:
         _ask(run, round, generated, verified)
-        run.workers.release()
+        _release(run, part.rollouts)
     part = run.round(round)
     _publish(run, part.rollouts)
     _publish(run, part.verdicts)
@@ -181,8 +181,14 @@ def _make(run: Run, shards: list[Shard], *, keep_for: list[Shard] | None = None)
         hold(run, shards, keep_for or [])
         wait(run, submit(run, shards, meter))
         if not keep_for:
-            run.workers.release()
+            _release(run, shards)
     _publish(run, shards)
+
+
+def _release(run: Run, shards: list[Shard]) -> None:
+    """A stage is over. What it has loaded ends too where nothing of the run is left to be made with it: training has
+    that memory."""
+    run.workers.release(is_wanted=run.wants(STAGES[shards[0].table].load, shards[0].round))
 
 
 def hold(run: Session, shards: list[Shard], following: list[Shard] | None = None) -> None:

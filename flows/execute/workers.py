@@ -106,9 +106,9 @@ class Workers:
 
         return self.devices.hold(name, (limit, asked), start, is_kept=num_shards is None)
 
-    def release(self) -> None:
-        """A stage is over: free its devices, unless what they have loaded is kept for the next one."""
-        self.devices.release()
+    def release(self, *, is_wanted: bool = True) -> None:
+        """A stage is over: free its devices, unless what they have loaded is kept for one that still wants it."""
+        self.devices.release(is_wanted=is_wanted)
 
     def close(self) -> None:
         """End all processes; what they hold closes itself."""

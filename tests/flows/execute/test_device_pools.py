@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from contextlib import nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -21,11 +22,14 @@ class FakePool:
     devices: int = 1
     size: int = 1
     ended: list[str] = field(default_factory=list)
+    may_close: threading.Event | None = None
 
     def run(self, job: Any, *args: Any) -> Any:
         raise NotImplementedError
 
     def close(self) -> None:
+        if self.may_close is not None:
+            assert self.may_close.wait(60)
         self.ended.append("closed")
 
     def kill(self) -> None:
@@ -59,12 +63,47 @@ def test_what_is_kept_waits_for_its_next_stage(tmp_path: Path) -> None:
     assert (engine.ended, scorer.ended, pools.held()) == (["closed"], ["closed"], None)
 
 
+def test_what_nothing_wants_any_more_ends_with_its_stage(tmp_path: Path) -> None:
+    pools = pools_of(tmp_path, "always")
+    engine = hold(pools, "engine")
+    pools.release(is_wanted=True)
+    assert hold(pools, "engine") is engine
+    pools.release(is_wanted=False)
+    assert hold(pools, "engine") is not engine
+    pools.close()
+    assert engine.ended == ["closed"]
+
+
 def test_what_is_not_kept_ends_with_its_stage_and_leaves_the_others(tmp_path: Path) -> None:
     pools = pools_of(tmp_path, "always")
     engine = hold(pools, "engine")
     trainer = hold(pools, "trainer of policy 0", is_kept=False)
     pools.release()
-    assert (engine.ended, trainer.ended) == ([], ["closed"])
+    pools.close()
+    assert (engine.ended, trainer.ended) == (["closed"], ["closed"])
+
+
+def test_where_there_is_room_one_ends_while_the_next_stage_works(tmp_path: Path) -> None:
+    pools = pools_of(tmp_path, "always")
+    engine = hold(pools, "engine")
+    trainer = hold(pools, "trainer of policy 0", is_kept=False)
+    trainer.may_close = threading.Event()
+    pools.release()
+    assert hold(pools, "engine") is engine and not trainer.ended
+    trainer.may_close.set()
+    pools.close()
+    assert trainer.ended == ["closed"]
+
+
+def test_a_run_that_fails_ends_those_too_that_were_ending(tmp_path: Path) -> None:
+    pools = pools_of(tmp_path, "always")
+    trainer = hold(pools, "trainer of policy 0", is_kept=False)
+    trainer.may_close = threading.Event()
+    pools.release()
+    pools.kill()
+    assert trainer.ended == ["killed"]
+    trainer.may_close.set()
+    pools.close()
 
 
 def test_other_settings_make_another_pool(tmp_path: Path) -> None:

@@ -15,7 +15,7 @@ from flows.runtime.places import devices
 from flows.runtime.worker import load_nothing
 from mopd.errors import InputError
 from mopd.settings import parse_settings
-from tests.flows.plan.test_plan import run_of
+from tests.flows.plan.test_plan import commit, run_of
 
 
 @pytest.fixture(autouse=True)
@@ -53,3 +53,29 @@ def test_who_trains_nothing_needs_no_devices_for_the_ranks_of_the_run(tmp_path: 
         pass
     with pytest.raises(InputError, match=r"place\.devices: 6, and this host has 4 GPUs"):
         Run.open(folder, Console(), overrides=["place.devices=6"])
+
+
+ENGINE, SCORER = STAGES["rollouts"].load, STAGES["scores"].load
+
+
+@pytest.mark.parametrize(
+    ("when", "round", "made", "wanted"),
+    [
+        ("never", 0, ("rollouts", "scores"), {ENGINE, SCORER}),
+        ("never", 1, (), {ENGINE, SCORER}),
+        ("never", 1, ("rollouts",), {SCORER}),
+        ("never", 1, ("rollouts", "scores"), set()),
+        ("first_and_last", 1, ("rollouts", "scores"), {ENGINE}),
+        ("first_and_last", 2, (), {ENGINE}),
+    ],
+)
+def test_what_is_loaded_is_wanted_while_a_shard_is_missing_that_it_makes(
+    when: str, round: int, made: tuple[str, ...], wanted: set[str], tmp_path: Path
+) -> None:
+    changes = {"rounds": 2, "evaluate.when": when}
+    folder, plan = run_of(tmp_path / "run", changes)
+    for shard in plan.rounds[round].all() if round < 2 else []:
+        if shard.table in made:
+            commit(folder, shard)
+    with Run.open(folder, Console()) as run:
+        assert {load for load in (ENGINE, SCORER) if run.wants(load, round)} == wanted
