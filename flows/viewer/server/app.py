@@ -19,6 +19,7 @@ from typing import Any
 
 import anyio
 from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, PlainTextResponse, Response
 from starlette.routing import Route
@@ -145,7 +146,7 @@ def make_app(runs: ServedRuns, token: str) -> tuple[Guard, Pages]:
         InputError: _refusal(400),
         NotThere: _refusal(404),
         StorageError: _refusal(409),
-        404: _no_address,
+        HTTPException: _tell_address,
         OSError: _refusal(503),
         Exception: _tell_fault,
     }
@@ -159,8 +160,12 @@ def _refusal(status: int) -> Callable[[Request, Exception], Awaitable[Response]]
     return refuse
 
 
-async def _no_address(request: Request, error: Exception) -> Response:
-    return PlainTextResponse(f"nothing is at {request.url.path}: the page is at {PAGE}", 404)
+async def _tell_address(request: Request, error: Exception) -> Response:
+    """Where nothing is, or nothing by this method."""
+    assert isinstance(error, HTTPException)
+    is_there = error.status_code != 404
+    line = "is not asked by this method" if is_there else f"is no address: the page is at {PAGE}"
+    return PlainTextResponse(f"{request.url.path} {line}", error.status_code)
 
 
 async def _tell_fault(request: Request, error: Exception) -> Response:
@@ -176,7 +181,7 @@ def _json(document: object, moment: int | None = None) -> Response:
 
 def _check_name(name: str, documents: Collection[str]) -> None:
     if name not in documents:
-        raise NotThere(f"there is no document {name}; there are {', '.join(documents)}")
+        raise NotThere(f"there is no document {name}; those that there are: {', '.join(documents)}")
 
 
 def _read_ids(name: str, text: str) -> list[str] | None:

@@ -60,9 +60,9 @@ def test_documents_are_those_of_the_file(client: TestClient, run: RunFolder) -> 
 @pytest.mark.parametrize(
     ("path", "status", "line"),
     [
-        ("/nothing", 404, "nothing is at /nothing: the page is at /"),
-        ("/api/nothing", 404, "there is no document nothing; there are pairs"),
-        ("/api/run/run/nothing", 404, "there is no document nothing; there are overview, row, "),
+        ("/nothing", 404, "/nothing is no address: the page is at /"),
+        ("/api/nothing", 404, "there is no document nothing; those that there are: pairs"),
+        ("/api/run/run/nothing", 404, "there is no document nothing; those that there are: overview, row, "),
         ("/api/run/other/overview", 410, "no run that is served is called other: it was removed"),
         ("/api/run/run/group?round=one&prompt=a", 400, "round=one: give a whole number from 0 to "),
         ("/api/run/run/group?round=-1&prompt=a", 400, "round=-1: give a whole number from 0 to "),
@@ -93,6 +93,11 @@ def test_documents_are_those_of_the_file(client: TestClient, run: RunFolder) -> 
 def test_what_can_not_be_answered_is_one_line(client: TestClient, path: str, status: int, line: str) -> None:
     answer = client.get(path)
     assert (answer.status_code, line in answer.text, "\n" in answer.text) == (status, True, False)
+
+
+def test_a_question_of_sql_is_posted(client: TestClient) -> None:
+    answer = client.post("/api/directory")
+    assert (answer.status_code, answer.text) == (405, "/api/directory is not asked by this method")
 
 
 def test_every_document_that_is_served_says_how_its_parameters_are_read() -> None:

@@ -65,7 +65,7 @@ def test_a_place_that_is_none_says_what_there_is(chromium: Any, tmp_path: Path) 
     run = make_groups(tmp_path / "run", {0: {"a": [True, False]}})
     said = {
         "#/round/x/prompt/a": "round=x: give a whole number from 0 to 2147483647",
-        "#/round/0/prompt/none": "Round 0 did not ask prompt none.",
+        "#/round/0/prompt/none": "Round 0 has no replies to prompt none.",
         "#/round/0/prompt/a/sample/9": "Round 0 has no such rollout of prompt a.",
         "#/rollouts?round=x": "There are no rollouts of round x.",
         "#/compare": "Choose two runs or more.",

@@ -54,12 +54,12 @@ function settingsSection({ changed, all }) {
   ];
 }
 
-/** Open where a bound was breached. */
+/** Open where a bound was breached. Its last column says in words what has no room on a phone. */
 function guardsSection(guards) {
   const breaches = guards.rows.filter((row) => row.includes("breached")).length;
   const told = breaches === 0 ? "no bound was breached" : breaches === 1 ? "1 bound was breached" : `${breaches} bounds were breached`;
   return [
     el("h2", {}, "Guards"),
-    el("details", { open: breaches > 0 }, el("summary", {}, `${guards.rows.length} asked, ${told}`), numbersTable(guards, { label: "Guards" })),
+    el("details", { open: breaches > 0 }, el("summary", {}, `${guards.rows.length} asked, ${told}`), numbersTable(guards, { label: "Guards", wide: ["value", "reference", "bound", "action"] })),
   ];
 }

@@ -115,7 +115,7 @@ function takeToken() {
   const [, token, place] = location.hash.match(/^#token=([\w-]+)(.*)$/) ?? [];
   if (!token) return false;
   keepToken(token);
-  history.replaceState(null, "", `${location.pathname}${place}`);
+  history.replaceState(null, "", `${location.pathname}${place.startsWith("#") ? place : ""}`); // e.g. a slash behind it, which is none
   return true;
 }
 
