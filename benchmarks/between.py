@@ -6,7 +6,8 @@
 environment in its `.venv`. Seconds: `wall`
 of the command, `work` while any shard was being made, by the manifests, `start` before the first of them, `end` after
 the last, `between` the rest: nothing was made then. Medians, with the least and the most. `stages` has the rest by the
-table whose shard came next: of all repeats the median.
+table whose shard came next: of all repeats the median. `rounds` has of each round the share that stands between its own
+shards, as `mopd status` has it.
 """
 
 from __future__ import annotations
@@ -24,6 +25,7 @@ from typing import Any, NamedTuple
 
 from results_file import add_result
 
+from flows.report.status.state import run_status
 from storage.lookup import manifests
 from storage.manifests import TABLES
 from storage.runs import RunFolder
@@ -47,6 +49,8 @@ class Timeline(NamedTuple):
     """Seconds of each of PARTS."""
     stages: Counter[str]
     """`between` by the table of the shard that came next."""
+    rounds: list[float]
+    """Of each round the share that stands between its shards."""
 
 
 def main() -> None:
@@ -87,7 +91,7 @@ def changes(overrides: list[str]) -> list[str]:
 
 def timeline(run: RunFolder, began: float, ended: float) -> Timeline:
     """What a command did between two times, by the manifests that it left."""
-    there = [manifest for table in TABLES for manifest in manifests(run, table)]
+    there = [manifest for table in TABLES for manifest in manifests(run, table, name=None)]
     ends = [(datetime.fromisoformat(manifest.created).timestamp(), manifest) for manifest in there]
     shards = sorted(Made(end - (manifest.info.get("seconds") or 0), end, manifest.table) for end, manifest in ends)
     stages: Counter[str] = Counter()
@@ -97,7 +101,13 @@ def timeline(run: RunFolder, began: float, ended: float) -> Timeline:
         last = max(last, shard.ended)
     parts = {"wall": ended - began, "start": shards[0].begun - began, "between": stages.total(), "end": ended - last}
     parts["work"] = parts["wall"] - parts["start"] - parts["between"] - parts["end"]
-    return Timeline(parts, stages)
+    return Timeline(parts, stages, [share_between(entry) for entry in run_status(run)["rounds"] if entry["ended"]])
+
+
+def share_between(entry: dict[str, Any]) -> float:
+    """Of a round's seconds those in which none of its shards was made."""
+    began, ended = (datetime.fromisoformat(entry[name]).timestamp() for name in ("began", "ended"))
+    return float(entry["between"]) / (ended - began)
 
 
 def summarize(timelines: list[Timeline]) -> dict[str, Any]:
@@ -111,6 +121,7 @@ def summarize(timelines: list[Timeline]) -> dict[str, Any]:
         "spread": {part: [min(seconds), max(seconds)] for part, seconds in spans.items()},
         "no work": round(1 - medians["work"] / medians["wall"], 3),
         "stages": stages,
+        "rounds": [round(statistics.median(shares), 3) for shares in zip(*(line.rounds for line in timelines))],
     }
 
 

@@ -61,6 +61,7 @@ def train_round(
     device: torch.device | None = None,
     ranks: Ranks = ALONE,
     checkpoints: Checkpoints | None = None,
+    written: Callable[[Path], object] = lambda path: None,
 ) -> Rows:
     """Train the policy on one round's scores and write policy, teacher and optimizer to `out`.
 
@@ -69,7 +70,8 @@ def train_round(
     out: they have it). `state_folder` is the previous round's (None in the first); `base_folder` is the model that the
     policy's adapter is put on (None: it has none), `reference_folder` the run's initial policy (None: `policy_folder`).
     Each of `ranks` must ask, with the same arguments but for `out`, which only rank 0 has: that alone writes.
-    With `checkpoints` the round goes on from the last of them, and leaves some of its own.
+    With `checkpoints` the round goes on from the last of them, and leaves some of its own. `written` is called with
+    each file of weights in `out` while others are still to be written.
     Returns rows of `updates`, one an optimizer step, without `run`; `progress` is called with each, and between them
     with `done`, `of` and a `text`. Raises InputError for rollouts of too old a policy.
     """
@@ -98,7 +100,7 @@ def train_round(
         progress(updates[-1])
         if is_due(settings.train.checkpoint_every_updates, len(updates), len(parts)):
             save_checkpoint(checkpoints, state, policy_folder, updates)
-    save_state(state, policy_folder, out)
+    save_state(state, policy_folder, out, written=written)
     return updates
 
 

@@ -45,14 +45,10 @@ def rerun(
         undo: bring back what the last rerun superseded
     """
     from flows.cli.actions.replay import rerun_command, undo_command
+    from flows.folder.replay.rerun import what_is_redone
 
-    if undo:
-        if round is not None or stage is not None or overrides:
-            raise InputError("--undo: takes back the last rerun, and goes with no other option")
-        return undo_command(run)
-    if round is None or stage is None:
-        raise InputError("name what is redone: --round N --from STAGE, or --undo to take the last rerun back")
-    return rerun_command(run, round, stage, list(overrides))
+    redone = what_is_redone(round, stage, overrides, undo=undo)
+    return undo_command(run) if redone is None else rerun_command(run, *redone, list(overrides))
 
 
 def condition(

@@ -79,6 +79,12 @@ def ended_cleanly(folder: RunFolder) -> bool:
         return not lease.read()
 
 
+def require_free(folder: RunFolder) -> None:
+    """Raises InputError where another process holds the run: said before anything starts that needs it for itself."""
+    with hold_run(folder):
+        pass
+
+
 @contextmanager
 def hold_run(folder: RunFolder) -> Iterator[Lease]:
     """Hold the run, or say who does: what a killed holder wrote stays. Raises InputError."""

@@ -16,7 +16,7 @@ from typing import NoReturn
 from flows.runtime.interrupts import WORDS, Terminated
 from flows.runtime.server.patience import PATIENCE, gone, is_temporary
 from flows.runtime.worker import WorkerDied
-from mopd.errors import InputError
+from mopd.errors import InputError, is_full_disk
 from storage.errors import StorageError
 
 USER_ERROR, FAILURE, STOPPED, INTERRUPTED, TERMINATED = 2, 1, 3, 130, 143
@@ -45,8 +45,7 @@ def run_to_exit_code(command: Callable[[], int]) -> int:
         sys.stderr.close()  # the reader of a pipe went away: nothing is left to say, and nobody to say it to
         return FAILURE
     except OSError as error:
-        where = f"{error.filename}: " if error.filename else ""
-        return _tell(f"{where}{error.strerror or error}", USER_ERROR)
+        return _tell(_refusal(error), USER_ERROR)
     except WorkerDied as error:
         return _tell(f"{error}; start the same command again to continue", FAILURE)
     except Terminated:
@@ -71,6 +70,13 @@ def leave(code: int) -> NoReturn:
         sys.stdout.flush()
         sys.stderr.flush()
     os._exit(code)
+
+
+def _refusal(error: OSError) -> str:
+    """What the system refused, and of which file: of two, a copy names first what it reads, then the one on the full
+    disk."""
+    file = error.filename2 if error.filename2 and is_full_disk(error) else error.filename
+    return (f"{file}: " if file else "") + (error.strerror or str(error))
 
 
 def _tell(message: str, code: int) -> int:

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import errno
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from mopd.errors import InputError
+from mopd.errors import InputError, is_full_disk
 from mopd.hub.names import HubName
 
 TOKEN = "give one that may read it (HF_TOKEN, or `hf auth login`)"
@@ -24,7 +23,15 @@ def hub_errors(name: HubName, setting: str) -> Iterator[None]:
     except ValueError as error:  # no JSON, a revision that can't be one
         problem = f"{endpoint()} answers what is not understood ({' '.join(str(error).split())[:200]})"
         raise InputError(f"{where(setting, name)}: {problem}; mind the name and HF_ENDPOINT") from error
-    except (OSError, errors.HTTPError, errors.RevisionResolutionError, errors.EntryNotFoundError) as error:
+    except (
+        OSError,
+        RuntimeError,
+        errors.HTTPError,
+        errors.RevisionResolutionError,
+        errors.EntryNotFoundError,
+    ) as error:
+        if isinstance(error, RuntimeError) and not is_full_disk(error):  # as hf-xet tells of all that it meets
+            raise
         raise InputError(f"{where(setting, name)}: {_problem(name, error)}") from error
 
 
@@ -51,7 +58,7 @@ def _problem(name: HubName, error: BaseException) -> str:
     from huggingface_hub import errors
 
     cause = telling_cause(error)
-    if _is_full_disk(cause):
+    if is_full_disk(cause):
         return f"no room is left in {cache()}; free some and start again, or set HF_HUB_CACHE to a roomier folder"
     if isinstance(cause, errors.OfflineModeIsEnabled):
         return f"is not (wholly) in {cache()}, and HF_HUB_OFFLINE forbids to load it; unset it once"
@@ -106,13 +113,9 @@ def telling_cause(error: BaseException) -> BaseException:
     from huggingface_hub import errors
 
     chain = list(causes(error))
-    full = [cause for cause in chain if _is_full_disk(cause)]
+    full = [cause for cause in chain if is_full_disk(cause)]
     said = [cause for cause in chain if isinstance(cause, errors.OfflineModeIsEnabled | errors.HfHubHTTPError)]
     return [*full, *said, chain[-1]][0]
-
-
-def _is_full_disk(error: BaseException) -> bool:
-    return isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT)
 
 
 def reason(error: BaseException) -> str:

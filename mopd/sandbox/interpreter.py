@@ -14,6 +14,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+from mopd.errors import writing
 from mopd.models.embedded import cache_folder
 from mopd.sandbox.process import SandboxFailure
 
@@ -86,7 +87,8 @@ def keep_copy(name: str, fill: Callable[[Path], None]) -> Path:
     if not folder.exists():
         aside = Path(tempfile.mkdtemp(prefix=f".{name}-", dir=base))
         try:
-            fill(aside)
+            with writing(folder):
+                fill(aside)
             aside.chmod(0o755)
             aside.rename(folder)
         except OSError:

@@ -36,9 +36,9 @@ class LocalPlace(AnyPlace):
     """`auto`: every GPU that is visible; on a CPU all cores, as one device. A number: that many GPUs, or that many
     sets of cores of equal size."""
     keep_resident: Literal["auto", "always", "never"] = "auto"
-    """Whether engines and scorers stay between stages, and read the next policy in place of the last one. `auto`: where
-    what all stages take fits beside each other (`mopd plan` says so); an engine with `generate.engine_arguments` is
-    started anew for each policy all the same."""
+    """Whether engines and scorers stay between stages, and read the next policy in place of the last one, until nothing
+    of the run is left for them. `auto`: where what all stages take fits beside each other (`mopd plan` says so); an
+    engine with `generate.engine_arguments` is started anew for each policy all the same."""
 
 
 class RayPlace(AnyPlace):

@@ -55,7 +55,7 @@ class FolderTeacher:
     def follow(self, student: Pieces, rate: float) -> None:
         """Come closer to the student."""
         with ExitStack() as stack:
-            files = [stack.enter_context(TensorFile(path)) for path in _weight_files(self.folder)]
+            files = [stack.enter_context(TensorFile(path)) for path in weight_files(self.folder)]
             file_of = {name: file for file in files for name in file.places}
             for name, start, values in student:
                 average = file_of[name].read(name, start, start + len(values)).to(values.device)
@@ -114,14 +114,15 @@ def _put(student: Any, saved: Path | None, folder: Path) -> None:
         shutil.copytree(saved, folder, copy_function=shutil.copyfile, ignore=shutil.ignore_patterns(ADAPTER))
 
 
-def _weight_files(folder: Path) -> list[Path]:
+def weight_files(folder: Path) -> list[Path]:
+    """The safetensors files of a model's folder."""
     return sorted(folder.glob("*.safetensors"))
 
 
 def _holds(folder: Path, weights: dict[str, Tensor]) -> bool:
     """Whether the folder's files have these weights under these names, in float32."""
     shapes: dict[str, tuple[int, ...]] = {}
-    for path in _weight_files(folder):
+    for path in weight_files(folder):
         with TensorFile(path) as file:
             shapes |= {name: place.shape for name, place in file.places.items() if place.dtype == torch.float32}
     return all(shapes.get(name) == tuple(weight.shape) for name, weight in weights.items())

@@ -8,20 +8,19 @@ FOLDER/optimizer.safetensors, FOLDER/trainer.json
 
 from __future__ import annotations
 
-import errno
 import json
 import shutil
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import torch
-from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
+from mopd.errors import writing
 from mopd.memory.pages import own_pages
 from mopd.models.lora import has_adapter, load_student, save_model, trained_parameters
 from mopd.models.teachers import TEACHER_FOLDER
@@ -29,7 +28,7 @@ from mopd.optimizers.make import make_optimizer, named_state, reading_dtype, rej
 from mopd.optimizers.piecewise import PiecewiseAdamW, weight_pieces
 from mopd.reading.narrow import linear_parameters, narrow
 from mopd.timeline import span
-from mopd.trainer.ema import Pieces, Teacher, open_teacher
+from mopd.trainer.ema import Pieces, Teacher, open_teacher, weight_files
 from mopd.trainer.ranks import ALONE, Ranks
 from mopd.trainer.shares import (
     cut_share,
@@ -145,7 +144,7 @@ def _open_teacher(
     if settings.teacher.kind != "ema":
         return None
     saved = state_folder / TEACHER_FOLDER if state_folder is not None else None
-    with _write_errors(out or policy_folder):
+    with writing(out or policy_folder):
         return open_teacher(
             settings.teacher,
             student,
@@ -176,35 +175,42 @@ def student_pieces(state: TrainerState) -> Pieces:
 
 
 @span("save policy", "files")
-def save_state(state: TrainerState, source: Path, out: Path | None) -> None:
+def save_state(
+    state: TrainerState, source: Path, out: Path | None, *, written: Callable[[Path], object] = lambda path: None
+) -> None:
     """Write the state into the empty or missing folder `out`; tokenizer files are copied from `source`.
 
-    Each rank must ask; rank 0 alone writes, and `out` is None for the others.
+    Each rank must ask; rank 0 alone writes, and `out` is None for the others. `written` is called with each file of
+    weights that is there as it stays, while others are still to be written.
     """
     student = state.student
     if state.structure is not None:
         student = with_weights(state.structure, student, state.ranks)
     if out is not None:
-        _save_models(student, state.teacher, source, out)
+        _save_models(student, state.teacher, source, out, written)
     del student  # before moments are gathered
     moments = _gather_moments(state)
     if out is not None:
-        with _write_errors(out / OPTIMIZER):
+        with writing(out / OPTIMIZER):
             save_file(moments, out / OPTIMIZER)
+        written(out / OPTIMIZER)
         (out / STEPS).write_text(json.dumps({"step": state.step, "updates": state.updates}))
 
 
-def _save_models(student: Any, teacher: Teacher | None, source: Path, out: Path) -> None:
-    out.mkdir(parents=True, exist_ok=True)
-    with _write_errors(out):
-        save_model(student, out)
-    _copy_tokenizer(source, out)
+def _save_models(
+    student: Any, teacher: Teacher | None, source: Path, out: Path, written: Callable[[Path], object]
+) -> None:
+    """The teacher first: where it was averaged on the disk it is there already."""
+    models: dict[Path, Callable[[Path], None]] = {out: partial(save_model, student)}
     if teacher is not None:
-        folder = out / TEACHER_FOLDER
-        folder.mkdir(exist_ok=True)
-        with _write_errors(folder):
-            teacher.save(folder)
+        models = {out / TEACHER_FOLDER: teacher.save, **models}
+    for folder, save in models.items():
+        folder.mkdir(parents=True, exist_ok=True)
+        with writing(folder):
+            save(folder)
         _copy_tokenizer(source, folder)
+        for file in weight_files(folder):
+            written(file)
 
 
 def _gather_moments(state: TrainerState) -> dict[str, Tensor]:
@@ -231,12 +237,3 @@ def drop_trainer_state(folder: Path) -> None:
     shutil.rmtree(folder / TEACHER_FOLDER, ignore_errors=True)
     (folder / OPTIMIZER).unlink(missing_ok=True)
     (folder / STEPS).unlink(missing_ok=True)
-
-
-@contextmanager
-def _write_errors(path: Path) -> Iterator[None]:
-    """safetensors reports a full disk or missing rights by an error of its own; to our callers it is an OSError."""
-    try:
-        yield
-    except SafetensorError as error:
-        raise OSError(errno.EIO, str(error), str(path)) from error

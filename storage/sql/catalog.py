@@ -7,6 +7,9 @@ to them is switched off and no statement can write a shard.
 
 from __future__ import annotations
 
+import errno
+import os
+import re
 import threading
 from collections.abc import Mapping, Sequence
 from contextlib import closing, suppress
@@ -20,13 +23,17 @@ import pyarrow as pa
 from storage.errors import StorageError
 from storage.integrity import verify_table
 from storage.runs import RunFolder
-from storage.sql.database import Bad, Database, told_apart
+from storage.sql.database import SPILL_FOLDER, Bad, Database, told_apart
 from storage.sql.facts import NOTHING, Knowledge
 
 _READS = ("SELECT", "EXPLAIN", "MULTI")
 """DuckDB's kinds of statements that read. SHOW, DESCRIBE, SUMMARIZE and FROM are SELECT to it; PIVOT is MULTI."""
 _READING = "reading the Arrow source failed: "
 """In DuckDB's message where what it scans could not be read."""
+_UNWRITTEN = re.compile(r'Could not write file ".*": ([^"]*)')
+"""In DuckDB's message where what does not fit into memory could not be written."""
+_DISK_FULL = "max_temp_directory_size"
+"""The same, where DuckDB saw before that there is too little room: its own bound, unless it is given one."""
 
 
 @dataclass(frozen=True)
@@ -245,6 +252,13 @@ def _sql_error(error: duckdb.Error, database: Database) -> StorageError:
     if isinstance(error, duckdb.InterruptException):
         return StorageError(STOPPED)
     message = str(error).partition("\n\nLINE ")[0]
+    unwritten = _UNWRITTEN.search(message)
+    if unwritten or _DISK_FULL in message:
+        reason = unwritten[1] if unwritten else os.strerror(errno.ENOSPC)
+        return StorageError(
+            f"SQL: {SPILL_FOLDER} can't take what the query needs beyond memory ({reason}): make room there, set "
+            "TMPDIR to a folder that has it, or ask for fewer rows"
+        )
     if _READING in message:
         reason = message.partition(_READING)[2].partition(". Detail: ")[0]
         return StorageError(f"files came or went while they were read ({' '.join(reason.split())}): ask again")

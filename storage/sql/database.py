@@ -41,8 +41,10 @@ def quote(text: str) -> str:
     return "'" + text.replace("'", "''") + "'"
 
 
+SPILL_FOLDER = Path(tempfile.gettempdir()) / f"mopd-duckdb-{os.geteuid()}"
+"""Where what does not fit into memory goes."""
 _LOCK = (
-    f"SET temp_directory = {quote(str(Path(tempfile.gettempdir()) / f'mopd-duckdb-{os.geteuid()}'))}",
+    f"SET temp_directory = {quote(str(SPILL_FOLDER))}",
     "SET python_enable_replacements = false",
     "SET enable_external_access = false",
     "SET lock_configuration = true",

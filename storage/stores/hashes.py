@@ -6,7 +6,7 @@ import fcntl
 import hashlib
 import os
 import platform
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -25,6 +25,16 @@ def sha256_of_each(paths: Sequence[Path]) -> list[str]:
     """`sha256_once` of files, as many at a time as this process has cores: one core hashes slower than a disk reads."""
     with ThreadPoolExecutor(len(os.sched_getaffinity(0))) as threads:
         return list(threads.map(sha256_once, paths))
+
+
+@contextmanager
+def hashing_beside() -> Iterator[Callable[[Path], object]]:
+    """Takes files that are written to their end, and hashes them while others are written: who asks next finds notes.
+
+    What can't be read is told to that one.
+    """
+    with ThreadPoolExecutor(len(os.sched_getaffinity(0))) as threads:
+        yield lambda path: threads.submit(sha256_once, path)
 
 
 def sha256_once(path: Path) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 from collections.abc import Callable, Iterator
@@ -114,6 +115,31 @@ def test_a_round_is_redone_there_and_taken_back(here: Prefect, run: str, bucket:
     assert here.mopd("digest", run).stdout == here.mopd("digest", f"{bucket}/runs/fork").stdout != before
     assert here.mopd("rerun", run, "--undo").returncode == 0
     assert here.mopd("digest", run).stdout == before
+
+
+ROLLING = [f"guards.{name}" for name in ("gradient_norm=2", "on_breach=rollback", "rollback.most=1")]
+GUARDED = [word for setting in ("evaluate.when=never", *ROLLING) for word in ("--set", setting)]
+"""The gradients of the second round are three times those of the first, whatever the learning rate."""
+
+
+def test_a_guard_sends_a_run_back_there_also_where_it_is_killed(here: Prefect, bucket: str, tmp_path: Path) -> None:
+    """Killed where the guard has answered, it goes back at the next start, is ended by the next breach, goes on."""
+    address, beside = f"{bucket}/runs/guarded", tmp_path / "run"
+    command = ("run", TINY, *FAKE, *GUARDED, "--run")
+    kill_when(here, lambda: bool(open_store(address).list_files("guards/round=0002/")), *command, address)
+    for run in (address, beside):
+        stopped = here.mopd(*command, run)
+        assert stopped.returncode == 3, stopped.stdout + stopped.stderr
+        assert f"{run}: stopped at policy 2 by gradient_norm after 1 rollbacks: " in stopped.stderr
+        done = here.mopd("run", run, "--set", "guards.on_breach=warn")
+        assert done.returncode == 0, done.stdout + done.stderr
+    (redone,) = RunFolder.open(address).document["redone"]
+    assert redone["why"].startswith("rolled back: policy 2: gradient_norm: ")
+    assert redone["why"] in here.mopd("status", address).stdout
+    assert here.mopd("digest", address).stdout == here.mopd("digest", beside).stdout
+    assert verify_run(RunFolder.open(address)) == []
+    assert here.mopd("rerun", address, "--undo").returncode == 0
+    assert json.loads(here.mopd("status", address, "--json").stdout)["redone"] == []
 
 
 BAD = {

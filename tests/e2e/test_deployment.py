@@ -139,8 +139,9 @@ def test_what_looks_at_runs_is_deployed_too(prefect: Prefect, deployments: dict[
 def test_a_fork_and_a_rerun_are_started_by_forms(prefect: Prefect, deployments: dict[str, Any], deployed: Path) -> None:
     schemas = {name: deployments[name]["parameter_openapi_schema"]["properties"] for name in ("fork", "rerun")}
     assert set(schemas["fork"]) == {"run_dir", "round", "new", "overrides", "start"}
-    assert set(schemas["rerun"]) == {"run_dir", "round", "stage", "overrides"}
-    assert schemas["rerun"]["stage"]["enum"][:3] == ["draw", "generate", "verify"]
+    assert set(schemas["rerun"]) == {"run_dir", "round", "stage", "overrides", "undo"}
+    assert all(field["description"] for schema in schemas.values() for field in schema.values())
+    assert schemas["rerun"]["stage"]["anyOf"][0]["enum"][:3] == ["draw", "generate", "verify"]
     new = deployed.parent / "fork"
     asked = {"run_dir": str(deployed), "round": 0, "new": str(new), "overrides": ["train.learning_rate=0.5"]}
     ended = trigger(prefect, deployments["fork"], asked)
@@ -155,6 +156,11 @@ def test_a_fork_and_a_rerun_are_started_by_forms(prefect: Prefect, deployments: 
     assert {"round": 0, "stage": "train", "stay": None, "superseded": 1, "to be made": 1} in json.loads(
         artifact["data"]
     )
+    ended = trigger(prefect, deployments["rerun"], {"run_dir": str(new), "undo": True})
+    assert (ended["state_type"], digest_tables(RunFolder.open(new))) == ("COMPLETED", before), logs(prefect, ended)
+    ended = trigger(prefect, deployments["rerun"], {"run_dir": str(new), "undo": True})
+    assert ended["state_type"] == "FAILED"
+    assert "no round of it was redone, so there is nothing to bring back" in ended["state"]["message"]
 
 
 def test_another_verifier_is_deployed_too(prefect: Prefect, deployments: dict[str, Any], deployed: Path) -> None:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import resource
-import signal
 import weakref
 from pathlib import Path
 from typing import Any
@@ -23,6 +21,7 @@ from mopd.train import NO_SIGNAL, ROUNDING, take_step, train_round
 from mopd.trainer.state import open_state, save_state
 from mopd.trainer.updates import split_updates
 from tests.mopd.scoring_samples import PROMPT, scorer_of, shard
+from tests.small_files import REFUSED, files_of_at_most
 
 CPU = torch.device("cpu")
 
@@ -304,18 +303,26 @@ def test_two_rounds_equal_one_stretch(folder: Path, tmp_path: Path) -> None:
         assert all(torch.equal(value, on_disk[name]) for name, value in model.state_dict().items())
 
 
+def test_each_file_of_weights_is_told_of_when_it_is_there_as_it_stays(folder: Path, tmp_path: Path) -> None:
+    told: dict[Path, bytes] = {}
+    out = tmp_path / "out"
+
+    def note(path: Path) -> None:
+        told[path.relative_to(out)] = path.read_bytes()
+
+    place = {"policy_folder": folder, "state_folder": None, "out": out, "round": 0}
+    train_round(score_rows(), settings(), **place, written=note)
+    assert told == {path.relative_to(out): path.read_bytes() for path in out.rglob("*.safetensors")}
+    assert list(told) == [Path("teacher/model.safetensors"), Path("model.safetensors"), Path("optimizer.safetensors")]
+
+
 def test_a_full_disk_is_an_os_error_that_names_the_place(folder: Path, tmp_path: Path) -> None:
     state = open_state(folder, None, settings().train, CPU)
-    unsaved, safe = resource.getrlimit(resource.RLIMIT_FSIZE), signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, unsaved[1]))
-    try:
-        with pytest.raises(OSError, match=str(tmp_path)):
+    with files_of_at_most(100_000):
+        with pytest.raises(OSError, match=f"{REFUSED}: '{tmp_path}"):
             save_state(state, folder, tmp_path / "out")
-        with pytest.raises(OSError, match=str(tmp_path)):  # the next teacher is laid down where it will be saved
+        with pytest.raises(OSError, match=f"{REFUSED}: '{tmp_path}"):  # the next teacher is laid down where it goes
             open_state(folder, None, settings().train, CPU, out=tmp_path / "next")
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, unsaved)
-        signal.signal(signal.SIGXFSZ, safe)
 
 
 def test_golden_trajectory_of_a_tiny_model(folder: Path, tmp_path: Path) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from flows.command import is_finished, launch_to_end, show_end
-from flows.folder.open import hold_run
+from flows.folder.open import hold_run, require_free
 from flows.folder.replay.fork import fork_run
 from flows.folder.replay.other_contexts import OtherContexts, open_contexts
 from flows.folder.replay.rerun import is_begun, is_redone, plan_rerun, plan_undo
@@ -84,6 +84,7 @@ def replay_command(run_dir: Address, round: int, name: str, overrides: list[str]
         folder = RunFolder.open(run_dir)
         contexts = open_contexts(folder, round, name, overrides, scores=scores)
         if RunPlan.of(folder).missing_of(folder, contexts.made_by(scores=scores)):
+            require_free(folder)
             launch(
                 "flows.run:replay_flow",
                 run_dir=folder.address,

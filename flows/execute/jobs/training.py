@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -19,6 +20,7 @@ from mopd.settings import Settings
 from mopd.timeline import span
 from storage.runs import RunFolder
 from storage.shards import Manifest, commit_folder, refuse_committed
+from storage.stores.hashes import hashing_beside
 
 if TYPE_CHECKING:  # torch is imported by the jobs that need it
     from mopd.trainer.ranks import Ranks
@@ -55,7 +57,8 @@ def _commit_policy(work: Work, settings: Settings, scores: RoundScores, parents:
     info |= {"ranks": ranks.size, "shard": settings.train.shard}
 
     def write(out: Path) -> None:
-        updates = _train_into(out, work, settings, scores, parents, ranks)
+        with hashing_beside() as hash_soon:
+            updates = _train_into(out, work, settings, scores, parents, ranks, hash_soon)
         gather_trainer_state(out)
         save_chat_template(run_template(folder, settings), out)
         info.update(steps=len(updates), tokens=sum(row["tokens"] for row in updates), seconds=time.monotonic() - began)
@@ -68,7 +71,13 @@ def _commit_policy(work: Work, settings: Settings, scores: RoundScores, parents:
 
 
 def _train_into(
-    out: Path | None, work: Work, settings: Settings, scores: RoundScores, parents: list[str], ranks: Ranks
+    out: Path | None,
+    work: Work,
+    settings: Settings,
+    scores: RoundScores,
+    parents: list[str],
+    ranks: Ranks,
+    written: Callable[[Path], object] = lambda path: None,
 ) -> Rows:
     """The update rows of the round; on rank 0 the policy is in `out`."""
     from mopd.train import train_round
@@ -87,6 +96,7 @@ def _train_into(
         progress=work.report,
         ranks=ranks,
         checkpoints=RoundCheckpoints(folder.path, work.shard.key, parents),
+        written=written,
     )
 
 

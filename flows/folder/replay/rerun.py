@@ -133,6 +133,20 @@ def plan_undo(folder: RunFolder) -> Turn:
     return turn
 
 
+def what_is_redone(
+    round: int | None, stage: str | None, overrides: Sequence[str], *, undo: bool
+) -> tuple[int, str] | None:
+    """Of what a rerun is asked: the round and the stage, None to take the last one back. Raises InputError for both, or
+    neither."""
+    if undo:
+        if round is not None or stage is not None or overrides:
+            raise InputError("--undo: takes back the last rerun, and goes with no other option")
+        return None
+    if round is None or stage is None:
+        raise InputError("name what is redone: --round N --from STAGE, or --undo to take the last rerun back")
+    return round, stage
+
+
 def is_begun(folder: RunFolder, round: int, stage: str, overrides: Sequence[str]) -> bool:
     """Whether the run was last redone just so, and has not come to its end since: then it goes on."""
     return is_redone(folder, round, stage, overrides) and bool(RunPlan.of(folder).missing(folder))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from flows.command import check_out, what_to_run
-from flows.folder.open import open_run
+from flows.folder.open import open_run, require_free
 from flows.folder.replay.other_contexts import check_round
 from flows.measure.contexts.analysis import open_analysis
 from flows.measure.contexts.probe import probe_choices, read_probe
@@ -33,6 +33,7 @@ def signal_command(run_dir: Address, request: ContextsRequest, reference: str | 
         folder = RunFolder.open(run_dir)
         analysis = open_analysis(folder, request.round, choices, list(request.overrides))
         if analysis.missing(folder):
+            require_free(folder)
             launch(
                 "flows.measure.contexts.flow:contexts_flow",
                 run_dir=folder.address,

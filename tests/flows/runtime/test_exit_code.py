@@ -18,6 +18,8 @@ ERRORS: list[tuple[BaseException, int, str]] = [
     (StorageError("run is not a run"), 2, "mopd: run is not a run\n"),
     (PermissionError(13, "Permission denied", "runs/demo"), 2, "mopd: runs/demo: Permission denied\n"),
     (OSError("no space"), 2, "mopd: no space\n"),
+    (OSError(28, "No space left on device", "read", None, "written"), 2, "mopd: written: No space left on device\n"),
+    (FileNotFoundError(2, "No such file", "read", None, "written"), 2, "mopd: read: No such file\n"),
     (WorkerDied("score: killed"), 1, "mopd: score: killed; start the same command again to continue\n"),
     (Terminated(143), 143, "mopd: terminated; start the same command again to continue\n"),
     (KeyboardInterrupt(), 130, "mopd: interrupted; start the same command again to continue\n"),

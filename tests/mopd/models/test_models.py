@@ -17,6 +17,7 @@ from mopd.models import folders as models
 from mopd.models.chat_template import load_chat_template
 from mopd.models.embedded.tiny_llama import TINY_WINDOW
 from mopd.settings import ModelSettings
+from tests.small_files import REFUSED, files_of_at_most
 
 
 @pytest.fixture(scope="module")
@@ -85,6 +86,13 @@ def test_failed_build_leaves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyP
     with pytest.raises(OSError, match="No space"):
         models.resolve_model(embedded.TINY_MODEL)
     assert [path.name for path in tmp_path.iterdir()] == ["_broken.lock"]
+
+
+def test_a_full_disk_is_an_os_error_that_names_the_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MOPD_CACHE", str(tmp_path))
+    with files_of_at_most(100_000), pytest.raises(OSError, match=f"{REFUSED}: '{tmp_path}/tiny-llama"):
+        models.resolve_model(embedded.TINY_MODEL)
+    assert not list(tmp_path.glob("*/"))
 
 
 def test_a_second_process_waits_for_the_first(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import platform
+import shutil
 import stat
 import sys
 from itertools import takewhile
@@ -17,6 +18,7 @@ from mopd.sandbox import backends, bubblewrap, interpreter, open_sandbox, probe_
 from mopd.sandbox.process import SandboxFailure
 from mopd.sandbox.seccomp import deny_list
 from mopd.settings.verify import VerifySettings
+from tests.small_files import REFUSED, files_of_at_most
 
 as_root = pytest.mark.skipif(os.geteuid() != 0, reason="user ids of slots are for root")
 
@@ -68,6 +70,17 @@ def test_copy_of_an_interpreter(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
     copy.chmod(0o777)
     with pytest.raises(SandboxFailure, match="not a folder of ours alone"):
         interpreter.keep_interpreter(prefix, prefix / "bin" / "python3.11")
+
+
+def test_a_copy_that_a_full_disk_refuses_is_an_os_error_that_names_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cache, here = tmp_path / "cache", Path(__file__).parent
+    open_up(tmp_path)
+    monkeypatch.setenv("MOPD_CACHE", str(cache))
+    with files_of_at_most(5_000), pytest.raises(OSError, match=f"{REFUSED}: '{cache}/copy"):
+        interpreter.keep_copy("copy", lambda folder: shutil.copytree(here, folder, dirs_exist_ok=True))
+    assert list(cache.iterdir()) == []
 
 
 @pytest.mark.parametrize(("mode", "expected"), [(0o755, True), (0o700, False), (0o711, True)])

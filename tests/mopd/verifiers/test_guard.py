@@ -2,23 +2,22 @@
 
 from __future__ import annotations
 
-import os
-import signal
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
-import psutil
 import pytest
+from guard_processes import kill, wait_for_end
 
 from mopd.verifiers.guard import Guarded, UndecidedError
 
 
-@pytest.fixture
-def evaluate() -> Iterator[Guarded]:
-    guarded = Guarded("builtins:eval", cpu_seconds=0.2, wall_seconds=30.0, memory_bytes=256 << 20)
+@pytest.fixture(params=[1, 8])
+def evaluate(request: pytest.FixtureRequest) -> Iterator[Guarded]:
+    guarded = Guarded(
+        "builtins:eval", cpu_seconds=0.2, wall_seconds=30.0, memory_bytes=256 << 20, calls_a_fork=request.param
+    )
     yield guarded
     guarded.close()
 
@@ -72,19 +71,19 @@ def test_a_helper_that_cannot_start_says_why() -> None:
 
 
 def test_a_helper_that_was_killed_is_started_again(evaluate: Guarded) -> None:
-    pids = []
-    for _ in range(2):
-        pids.append(evaluate("__import__('os').getppid()"))
-        os.kill(pids[-1], signal.SIGKILL)
-    assert pids[0] != pids[1]
+    first = evaluate("__import__('os').getppid()")
+    kill(first)
+    assert evaluate("__import__('os').getppid()") != first
 
 
+@pytest.mark.parametrize("calls_a_fork", [1, 2])
 @pytest.mark.parametrize("end", ["", "import os, signal; os.kill(os.getpid(), signal.SIGKILL)"])
-def test_the_helper_ends_with_its_process(end: str) -> None:
-    program = f"from mopd.verifiers.guard import Guarded\nprint(Guarded('os:getppid')(), flush=True)\n{end}"
+def test_helper_and_forks_end_with_their_process(end: str, calls_a_fork: int) -> None:
+    program = f"""
+from mopd.verifiers.guard import Guarded
+evaluate = Guarded("builtins:eval", calls_a_fork={calls_a_fork})
+print(evaluate("__import__('os').getpid()"), evaluate("__import__('os').getppid()"), flush=True)
+{end}"""
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
-    for _ in range(200):
-        if not psutil.pid_exists(int(done.stdout)) or psutil.Process(int(done.stdout)).status() == "zombie":
-            return
-        time.sleep(0.05)
-    pytest.fail("the helper is still there after 10 s")
+    for pid in done.stdout.split():
+        wait_for_end(int(pid))

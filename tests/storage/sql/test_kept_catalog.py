@@ -13,7 +13,8 @@ from storage.errors import StorageError
 from storage.manifests import Manifest, manifest_name
 from storage.runs import RunFolder
 from storage.sql.catalog import Catalog, Stop, query
-from storage.sql.database import Database
+from storage.sql.database import SPILL_FOLDER, Database, _limits
+from tests.small_files import REFUSED, files_of_at_most
 from tests.storage.storage_samples import commit, fill, make_rows
 
 COUNTED = "SELECT prompt_id, count(text) FROM rollouts GROUP BY prompt_id ORDER BY prompt_id"
@@ -172,3 +173,22 @@ def test_a_question_takes_no_more_memory_than_it_may(run: RunFolder) -> None:
     with pytest.raises(StorageError, match=r"^SQL: the query needs more memory than it may take \(0.05 GB\)"):
         catalog.ask("SELECT list(range || repeat('x', 100)) FROM range(10000000)")
     assert catalog.ask("SELECT 1").rows == [(1,)]
+
+
+SORTED = "SELECT max(r) FROM (SELECT range AS r, hash(range) AS h FROM range(3000000) ORDER BY h)"
+
+
+def test_a_temporary_folder_that_is_full_is_named(run: RunFolder) -> None:
+    line = f"^SQL: {SPILL_FOLDER} can't take what the query needs beyond memory \\({REFUSED}\\): make room there, set "
+    with files_of_at_most(100_000), pytest.raises(StorageError, match=line) as caught:
+        Catalog([run], memory_gigabytes=0.03).ask(SORTED)
+    assert "\n" not in str(caught.value)
+
+
+def test_a_temporary_folder_with_too_little_room_is_named(run: RunFolder, monkeypatch: pytest.MonkeyPatch) -> None:
+    """DuckDB bounds itself by what is free there."""
+    bounded = _limits(0.03)
+    monkeypatch.setattr("storage.sql.database._limits", lambda _: [bounded[0], "SET max_temp_directory_size = '1 MB'"])
+    with pytest.raises(StorageError, match=r"\(No space left on device\): make room there") as caught:
+        Catalog([run]).ask(SORTED)
+    assert "\n" not in str(caught.value)

@@ -11,7 +11,7 @@ import pytest
 
 from storage.stores import hashes
 from storage.stores.files import sha256_file
-from storage.stores.hashes import sha256_of_each, sha256_once
+from storage.stores.hashes import hashing_beside, sha256_of_each, sha256_once
 
 
 @pytest.fixture
@@ -51,6 +51,24 @@ def test_old_notes_are_forgotten(tmp_path: Path, read: list[Path]) -> None:
     sha256_once(weights)
     (new,) = (tmp_path / "cache" / "hashes").iterdir()
     assert new != old
+
+
+def test_what_was_hashed_beside_the_writing_of_others_is_not_read_again(tmp_path: Path, read: list[Path]) -> None:
+    weights, moments = tmp_path / "model.safetensors", tmp_path / "optimizer.safetensors"
+    with hashing_beside() as hash_soon:
+        weights.write_bytes(b"one")
+        hash_soon(weights)
+        moments.write_bytes(b"another")
+    renamed = weights.rename(tmp_path / "renamed")
+    assert sha256_of_each([renamed, moments]) == [sha256(b"one").hexdigest(), sha256(b"another").hexdigest()]
+    assert sorted(read) == [weights, moments]
+
+
+def test_a_file_that_has_gone_is_told_to_who_asks_for_its_hash(tmp_path: Path, read: list[Path]) -> None:
+    with hashing_beside() as hash_soon:
+        hash_soon(tmp_path / "gone")
+    with pytest.raises(FileNotFoundError):
+        sha256_once(tmp_path / "gone")
 
 
 def test_of_all_who_ask_one_reads(tmp_path: Path, read: list[Path]) -> None:

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 from pathlib import Path
 
 import pytest
 
+from flows.cli import main
+from flows.folder.open import run_lock
 from flows.folder.replay.fork import fork_run
 from flows.folder.replay.other_contexts import OtherContexts, open_contexts
 from flows.folder.replay.rerun import redo
@@ -137,6 +140,15 @@ def test_a_name_that_stands_for_nothing_is_told_those_that_do(run: RunFolder) ->
         commit(run, shard)
     with pytest.raises(InputError, match=r"run's own scores; give a name that stands for others \(best\), or --set"):
         open_contexts(run, 0, "bset", [], scores=True)
+
+
+def test_beside_a_run_that_goes_on_nothing_is_started(
+    run: RunFolder, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("flows.cli.actions.replay.launch", lambda *_, **__: pytest.fail("was started"))
+    with run_lock(run):
+        assert main(["condition", run.address, "--round", "0", "--variant", "positive"]) == 2
+    assert capsys.readouterr().err.startswith(f"mopd: {run.address}: is being run by process {os.getpid()} on ")
 
 
 def test_a_round_without_rollouts_has_no_other_contexts(tmp_path: Path) -> None:

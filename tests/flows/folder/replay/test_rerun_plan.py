@@ -14,7 +14,7 @@ from flows.cli import main
 from flows.folder.keep.clean import plan_removal, remove
 from flows.folder.open import open_run, run_lock
 from flows.folder.replay.fork import fork_run
-from flows.folder.replay.rerun import is_begun, lines_of, plan_rerun, plan_undo, redo
+from flows.folder.replay.rerun import is_begun, lines_of, plan_rerun, plan_undo, redo, what_is_redone
 from flows.folder.replay.rollbacks import ROLLED_BACK
 from flows.plan.run import RunPlan
 from flows.report.redone import turn_text
@@ -316,5 +316,24 @@ def test_a_run_that_goes_on_is_neither_redone_nor_taken_back(
     with run_lock(run):
         assert main(["rerun", run.address, "--undo"]) == 2
     assert "is being run by process" in capsys.readouterr().err
-    assert main(["rerun", run.address]) == main(["rerun", run.address, "--undo", "--round", "1"]) == 2
-    assert "name what is redone: --round N --from STAGE" in capsys.readouterr().err
+
+
+ASKED: list[tuple[tuple[int | None, str | None, list[str]], bool, str]] = [
+    ((None, None, []), False, "name what is redone: --round N --from STAGE, or --undo to take the last rerun back"),
+    ((1, None, FROZEN), False, "name what is redone"),
+    ((None, "train", []), False, "name what is redone"),
+    ((1, None, []), True, "--undo: takes back the last rerun, and goes with no other option"),
+    ((None, "train", []), True, "--undo: takes back"),
+    ((None, None, FROZEN), True, "--undo: takes back"),
+]
+
+
+@pytest.mark.parametrize(("asked", "undo", "message"), ASKED)
+def test_a_rerun_is_asked_for_or_taken_back(
+    asked: tuple[int | None, str | None, list[str]], undo: bool, message: str
+) -> None:
+    with pytest.raises(InputError, match=message) as caught:
+        what_is_redone(*asked, undo=undo)
+    assert "\n" not in str(caught.value)
+    assert what_is_redone(0, "train", FROZEN, undo=False) == (0, "train")
+    assert what_is_redone(None, None, [], undo=True) is None

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import platform
 import shutil
 from dataclasses import replace
 from pathlib import Path
@@ -9,6 +11,8 @@ from typing import Any
 
 import pytest
 
+from flows.cli import main
+from flows.folder.open import run_lock
 from flows.folder.replay.fork import fork_run
 from flows.folder.replay.rerun import plan_undo, redo
 from flows.measure.reverify.plan import Reverification, begun_redo, open_reverification
@@ -205,6 +209,17 @@ def test_what_was_applied_and_taken_back_is_there(run: RunFolder) -> None:
     make_shards(redone, RunPlan.of(redone).rounds[0].scores)
     back = plan_undo(redone).save()
     assert plan(back, verifier=EVEN).missing(back) == []
+
+
+def test_beside_a_run_that_goes_on_nothing_is_started(
+    run: RunFolder, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("flows.measure.reverify.command.launch", lambda *_, **__: pytest.fail("was started"))
+    with run_lock(run):
+        assert main(["reverify", run.address, "--verifier", EVEN]) == 2
+    holder = f"process {os.getpid()} on {platform.node()}"
+    line = f"mopd: {run.address}: is being run by {holder}; wait for it or stop it\n"
+    assert capsys.readouterr().err == line
 
 
 def test_rounds_without_contexts_are_judged_alone(tmp_path: Path) -> None:
