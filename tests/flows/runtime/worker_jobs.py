@@ -120,7 +120,8 @@ def share(resource: Resource, report: Report) -> tuple[str, set[int], int, str |
 
 
 def meet(resource: Resource, report: Report, seconds: float) -> int:
-    """Takes a while."""
+    """Says that it has begun, and takes a while."""
+    report({"pid": os.getpid()})
     time.sleep(seconds)
     return os.getpid()
 
