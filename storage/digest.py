@@ -79,7 +79,7 @@ def _find_needed(
     scanned = [scan(run, table, number, name=name, unneeded=unneeded) for number in numbers]
     problems = [problem for _, problems in scanned for problem in problems]
     if problems:
-        raise StorageError(f"{run.address} can't be digested: {problems[0]}: mopd run {run.address} makes it again")
+        raise StorageError(f"{run.address} can't be digested: {problems[0]}")
     return [manifest for manifests, _ in scanned for manifest in manifests]
 
 

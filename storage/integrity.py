@@ -99,7 +99,7 @@ def _compare_files(run: RunFolder, name: str, content: bytes, progress: Progress
         return [BadFile(name, str(error))]
     bad = []
     for file, size, sha256, removable in manifest.list_files():
-        reason = _compare(home, file, sha256, removable) or _compare_footer(home, manifest)
+        reason = _compare(home, file, size, sha256, removable) or _compare_footer(home, manifest)
         progress(size)
         if reason:
             shown = f"{home.address}/{file}" if manifest.home else file
@@ -107,12 +107,17 @@ def _compare_files(run: RunFolder, name: str, content: bytes, progress: Progress
     return bad
 
 
-def _compare(home: Store, file: str, sha256: str, removable: bool) -> str:
+def _compare(home: Store, file: str, size: int, sha256: str, removable: bool) -> str:
     try:
         actual = home.sha256(file)
     except FileNotFoundError:
         return "" if removable else "missing"
-    return "" if actual == sha256 else f"sha256 is {actual[:12]}…, committed was {sha256[:12]}…"
+    if actual == sha256:
+        return ""
+    entry = home.stat(file)
+    if entry is not None and entry.bytes != size:
+        return f"has {entry.bytes} bytes instead of {size}"
+    return f"sha256 is {actual[:12]}…, committed was {sha256[:12]}…"
 
 
 def _compare_footer(home: Store, manifest: Manifest) -> str:
@@ -125,8 +130,8 @@ def _compare_footer(home: Store, manifest: Manifest) -> str:
             rows, schema = file.metadata.num_rows, file.schema_arrow
     except FileNotFoundError:
         return "missing"
-    except pa.ArrowException as error:
-        return f"can't be read ({str(error).splitlines()[0]})"
+    except pa.ArrowException:
+        return "is no Parquet file that can be read"
     if rows != manifest.rows:
         return f"has {rows} rows, its manifest says {manifest.rows}"
     return "" if schema.equals(SCHEMAS[manifest.table]) else "has another schema than its manifest says"

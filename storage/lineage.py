@@ -14,6 +14,7 @@ from dataclasses import replace
 from typing import Any
 
 from storage.errors import StorageError
+from storage.json_files import parse_json
 from storage.logger import LOGGER
 from storage.manifests import POLICIES, Manifest, round_of
 from storage.runs import RUN_FILE, RunFolder, new_run
@@ -108,7 +109,7 @@ def read_fork_notes(run: RunFolder) -> list[dict[str, Any]]:
     notes = []
     for name in run.store.list_files(f"{NOTES}/"):
         try:
-            notes.append(json.loads(run.store.read(name)))
+            notes.append(parse_json(run.store.read(name)))
         except FileNotFoundError:  # of a fork that could not be made
             continue
         except StorageError:  # the store, not the note

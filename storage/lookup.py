@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, field, replace
 
-from storage.errors import StorageError
+from storage.errors import StorageError, with_mending
 from storage.index import Listing, Texts
 from storage.logger import LOGGER
 from storage.manifests import KEY_LETTERS, POLICIES, Manifest, key_in, manifest_name, round_of
@@ -15,9 +15,12 @@ from storage.runs import RunFolder
 from storage.schemas import SCHEMAS
 from storage.stores.base import Entry
 
+TAKEN_OVER = "it was taken over when the run was forked: restore that file, or fork again"
 _WARNED: dict[str, str] = {}
 """Manifests that were warned of, with what is wrong with them."""
 
+_COLLECTED: ContextVar[list[str] | None] = ContextVar("collected", default=None)
+"""What `collected_problems` has."""
 _SEEN: ContextVar[_Seen | None] = ContextVar("seen", default=None)
 """What `looking_once` has seen."""
 
@@ -90,14 +93,34 @@ def _find(run: RunFolder, name: str, key: str, listing: Listing | None = None) -
         problem = f"{name} is for another key"
     if problem and manifest is not None and manifest.home:
         raise ancestor_error(run, problem)
-    _tell_once(f"{run.address}/{name}", problem)
+    _tell(run, name, problem)
     return None if problem else manifest
+
+
+@contextmanager
+def collected_problems() -> Iterator[list[str]]:
+    """Within it, nobody is warned of what this thread comes upon: it is in the list, a line each with what mends it."""
+    problems: list[str] = []
+    token = _COLLECTED.set(problems)
+    try:
+        yield problems
+    finally:
+        _COLLECTED.reset(token)
+
+
+def _tell(run: RunFolder, name: str, problem: str) -> None:
+    """Of what is wrong with a manifest of the run's own."""
+    collected = _COLLECTED.get()
+    if collected is None:
+        _tell_once(f"{run.address}/{name}", problem)
+    elif problem:
+        collected.append(with_mending(run.address, problem))
 
 
 def _tell_once(place: str, problem: str) -> None:
     """Warn of what is wrong with a manifest: one that many ask for is told of once, until it is whole again."""
     if problem and _WARNED.get(place) != problem:
-        LOGGER.warning("%s: it will be made again, if what it is made from is still there", problem)
+        LOGGER.warning("%s: mopd run makes it again where it is needed", problem)
         _WARNED[place] = problem
     elif not problem:
         _WARNED.pop(place, None)
@@ -111,7 +134,8 @@ def scan(
     name: str | None = "",
     unneeded: Collection[str] = (),
 ) -> tuple[list[Manifest], list[str]]:
-    """The manifests of a table's current shards sorted by (name, round, shard), and what is wrong with the others.
+    """The manifests of a table's current shards sorted by (name, round, shard), and a line for each other one: what is
+    wrong with it, and what mends it.
 
     Of several under one place, made by different versions of a stage, the newest whole one is current. `name`: those of
     one name, the run's own unless it is given; None for all. `unneeded`: keys that aren't looked at; superseded ones
@@ -126,7 +150,7 @@ def scan(
             continue
         manifest, problem = _check(run, file, listing)
         if problem:
-            problems.append(problem)
+            problems.append(problem_line(run, manifest, problem))
         if manifest is None or problem:
             continue
         if name is not None and manifest.name != name:
@@ -234,6 +258,13 @@ def find_problem(run: RunFolder, manifest: Manifest, entries: Mapping[str, Entry
     return ""
 
 
+def problem_line(run: RunFolder, manifest: Manifest | None, problem: str) -> str:
+    """What is wrong with a manifest or its data, and what mends it. `manifest`: None where it can't be read."""
+    if manifest is not None and manifest.home:
+        return f"{problem}; {TAKEN_OVER}"
+    return with_mending(run.address, problem)
+
+
 def data_name(run: RunFolder, manifest: Manifest) -> str:
     """The Parquet file, or the policy folder, that a manifest names, as messages name it: by its path in the run, or
     the whole path where an ancestor has it."""
@@ -242,6 +273,4 @@ def data_name(run: RunFolder, manifest: Manifest) -> str:
 
 def ancestor_error(run: RunFolder, problem: str) -> StorageError:
     """What is raised for data of an ancestor that isn't what was taken over."""
-    return StorageError(
-        f"{run.address}: {problem}; it was taken over when the run was forked: restore that file, or fork again"
-    )
+    return StorageError(f"{run.address}: {problem}; {TAKEN_OVER}")

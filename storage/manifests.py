@@ -18,6 +18,7 @@ import numpy as np
 
 from storage.errors import StorageError
 from storage.index import Listing
+from storage.json_files import parse_json
 from storage.runs import RunFolder
 from storage.schemas import SCHEMAS
 from storage.stores.base import Store
@@ -120,13 +121,13 @@ class Manifest:
     @classmethod
     def parse(cls, text: Text | str) -> Manifest:
         """Parse a manifest; ValueError when it is damaged."""
-        content = json.loads(text)
+        content = parse_json(text)
         kinds = _kinds()
         if not isinstance(content, dict) or not kinds.keys() - OPTIONAL <= content.keys() <= kinds.keys():
-            raise ValueError("not a manifest")
+            raise ValueError("no manifest")
         wrong = [name for name, value in content.items() if type(value) is not kinds[name]]
         if wrong:
-            raise ValueError(f"not a manifest: {wrong[0]} is no {kinds[wrong[0]].__name__}")
+            raise ValueError(f"no manifest: {wrong[0]} is no {kinds[wrong[0]].__name__}")
         content["parents"] = [sys.intern(str(parent)) for parent in content["parents"]]  # many name the same ones
         content["schema"] = _SCHEMAS.setdefault(tuple(content["schema"].items()), content["schema"])  # and the same one
         return cls(**content)

@@ -7,7 +7,7 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
-from storage.errors import StorageError, damaged_error
+from storage.errors import DAMAGED, StorageError, damaged_error
 from storage.lookup import ancestor_error, data_name
 from storage.manifests import KEY_LETTERS, REMOVED, Manifest, is_removable, is_weights
 from storage.runs import RunFolder
@@ -42,10 +42,9 @@ def checked_folder(run: RunFolder, manifest: Manifest, *, removable: bool = Fals
     try:
         return home.local_folder(manifest.file, files)
     except Damaged as error:
-        file = f"{home.address}/{error}"
         if manifest.home:
-            raise ancestor_error(run, f"{file} is damaged or missing") from error
-        raise damaged_error(run.address, file) from error
+            raise ancestor_error(run, f"{home.address}/{error} {DAMAGED}") from error
+        raise damaged_error(run.address, str(error)) from error
 
 
 def removed_error(run: RunFolder, policy: Manifest) -> StorageError:

@@ -12,8 +12,8 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from storage.errors import StorageError, damaged_error
-from storage.lookup import ancestor_error
+from storage.errors import DAMAGED, StorageError, damaged_error
+from storage.lookup import ancestor_error, data_name
 from storage.manifests import Manifest
 from storage.runs import RunFolder
 from storage.schemas import SCHEMAS, Row, column_types, is_numeric_list
@@ -155,17 +155,13 @@ def _read_checked(run: RunFolder, manifest: Manifest) -> bytes:
 
 def _check_schema(run: RunFolder, manifest: Manifest) -> None:
     if manifest.schema != column_types(SCHEMAS[manifest.table]):
-        raise StorageError(f"{_place(run, manifest)} was written by another version of mopd: use that one")
+        raise StorageError(f"{data_name(run, manifest)} was written by another version of mopd: use that one")
 
 
 def _damaged(run: RunFolder, manifest: Manifest) -> StorageError:
     if manifest.home:
-        return ancestor_error(run, f"{_place(run, manifest)} is damaged or missing")
-    return damaged_error(run.address, _place(run, manifest))
-
-
-def _place(run: RunFolder, manifest: Manifest) -> str:
-    return f"{run.home(manifest.home).address}/{manifest.file}"
+        return ancestor_error(run, f"{data_name(run, manifest)} {DAMAGED}")
+    return damaged_error(run.address, data_name(run, manifest))
 
 
 def _combine(column: pa.ChunkedArray) -> pa.Array:

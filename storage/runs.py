@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from storage.errors import StorageError
+from storage.json_files import parse_json
 from storage.stores.address import Address, open_store
 from storage.stores.base import Store
 
@@ -55,7 +56,7 @@ class RunFolder:
             shown = address if isinstance(address, Path | str) else store.address
             raise StorageError(f"{shown} is not a run: it has no {RUN_FILE}") from error
         try:
-            document = json.loads(content)
+            document = parse_json(content)
         except ValueError as error:
             file = f"{store.address}/{RUN_FILE}"
             raise StorageError(f"{file} is damaged ({error}): restore it, or start a new run") from error

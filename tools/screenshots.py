@@ -44,7 +44,7 @@ def main() -> None:
     parser.add_argument("run", type=Path)
     parser.add_argument("places", nargs="*", help="addresses in the page: '#/prompts'")
     parser.add_argument("--folder", type=Path, default=DOCS)
-    options = parser.parse_args()
+    options = parser.parse_intermixed_args()
     chromium = os.environ.get("MOPD_CHROMIUM") or shutil.which("chromium") or shutil.which("chromium-browser")
     if chromium is None:
         parser.error("no Chromium: apt-get install chromium, or name one in MOPD_CHROMIUM")

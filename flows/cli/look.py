@@ -34,6 +34,7 @@ def status(
 
     from flows.report.status.state import run_status
     from flows.report.status.text import status_text
+    from flows.report.watch.look import state_of
     from storage.runs import RunFolder
 
     if watch or every is not None:
@@ -41,8 +42,10 @@ def status(
         from flows.report.watch.loop import watch as watch_run
 
         return watch_run(RunFolder.open(run), every)
-    state = run_status(RunFolder.open(run))
-    print(dumps(state, indent=2) if json else status_text(state))
+    folder = RunFolder.open(run)
+    holder = folder.store.holder()
+    found = run_status(folder)
+    print(dumps(found, indent=2) if json else status_text(found, state_of(found, holder, is_watched=False).text))
     return 0
 
 

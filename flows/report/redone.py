@@ -9,7 +9,7 @@ from typing import Any
 from flows.folder.replay.rerun import Turn
 from flows.plan.shard import Shard
 from flows.plan.stage import STAGES
-from flows.report.text import Cell, text_table
+from flows.report.text import Cell, minute, text_table
 from storage.shards import Manifest
 
 Places = Counter[tuple[int, str]]
@@ -48,4 +48,4 @@ def _count(shards: Iterable[Manifest] | Iterable[Shard]) -> Places:
 def redone_text(entry: dict[str, Any]) -> str:
     """A line for a rerun, as `lines_of` gives them."""
     settings, why = ", ".join(entry["set"]) or "the same settings", f": {entry['why']}" if entry["why"] else ""
-    return f"redone from {entry['from']} of round {entry['round']} with {settings}, {entry['when']}{why}"
+    return f"redone from {entry['from']} of round {entry['round']} with {settings}, {minute(entry['when'])} UTC{why}"

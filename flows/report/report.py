@@ -13,6 +13,7 @@ from typing import Any
 from flows.report.figure import Figure
 from flows.report.table import Table
 from mopd.errors import InputError
+from storage.json_files import parse_json
 from storage.stores.files import write_files
 
 FORMAT_NAME = "mopd-measure"
@@ -86,7 +87,7 @@ def _read(path: Path) -> dict[str, Any] | None:
     if f'{{"format": "{FORMAT_NAME}' not in text[:100]:
         return None
     try:
-        report: dict[str, Any] = json.loads(text)
+        report: dict[str, Any] = parse_json(text)
     except ValueError as error:
         raise InputError(f"{path}: is damaged ({error}); measure again") from error
     if report["format"] != FORMAT:

@@ -14,7 +14,6 @@ from flows.folder.policies import policy_folder
 from flows.plan.conditions import settings_of
 from flows.report.asked import asked_messages
 from flows.report.text import text_table
-from flows.runtime.shell import shell_command
 from mopd.errors import InputError
 from mopd.settings import Settings
 from storage.errors import StorageError
@@ -68,13 +67,13 @@ def show_group(folder: RunFolder, round: int, prompt_id: str) -> None:
 def show_sample(folder: RunFolder, round: int, prompt_id: str, sample: int) -> None:
     """Print what the teacher was shown for one rollout, and the rollout's tokens by how it changed its mind."""
     console = Console(highlight=False, soft_wrap=True)
-    rollout, verdict, context, score = (
-        next(iter(_rows(folder, table, round, prompt_id=prompt_id, sample=sample)), None)
-        for table in ("rollouts", "verdicts", "contexts", "scores")
-    )
-    if rollout is None:
+    tables = ("rollouts", "verdicts", "contexts", "scores")
+    found = (next(iter(_rows(folder, table, round, prompt_id=prompt_id, sample=sample)), None) for table in tables)
+    rollout = next(found)
+    if rollout is None:  # said before what may be wrong with the other tables
         samples = [row["sample"] for row in _group(folder, "rollouts", round, prompt_id)]
         raise InputError(f"--sample {sample}: the group has samples {samples[0]} to {samples[-1]}")
+    verdict, context, score = found
     decode = _decoder(_tokenizer_folder(folder)) if context and score else None
     console.print(Rule(_verdict_line(rollout, verdict), align="left"))
     if context is None:
@@ -183,7 +182,7 @@ def _rows(folder: RunFolder, table: str, round: int, **where: Any) -> list[Row]:
     shards, problems = scan(folder, table, round)
     rows = [row for shard in shards for row in read_rows(folder, shard, columns, where)]
     if problems and not rows:
-        raise StorageError(f"{problems[0]}: {shell_command('run', folder.address)} makes it again")
+        raise StorageError(problems[0])
     return rows
 
 

@@ -20,6 +20,18 @@ def number(value: float | None, digits: int = 4) -> str | None:
     return None if value is None else f"{value:.{digits}g}"
 
 
+def minute(created: str) -> str:
+    """Of a time as ISO 8601 has it, day and minute."""
+    return created[:16].replace("T", " ")
+
+
+def span(numbers: Sequence[int]) -> str:
+    """Numbers in order: those that follow each other by the first and the last, others each."""
+    if len(numbers) > 2 and numbers[-1] - numbers[0] == len(numbers) - 1:
+        return f"{numbers[0]} to {numbers[-1]}"
+    return ", ".join(map(str, numbers))
+
+
 def finite(value: Any) -> Any:
     """The value with None for what JSON has no number for."""
     if isinstance(value, dict):

@@ -167,7 +167,7 @@ def _whole_numbers(panel: Panel) -> list[int]:
 
 def _values(panel: Panel) -> Spec:
     scale: Spec = {"domain": list(panel.limits), "nice": False} if panel.limits else {"zero": False}
-    axis = {"grid": True, "tickCount": 6, "format": ".4~g"}
+    axis = {"grid": True, "tickCount": 6, "format": ".6~g"}
     return {"type": "quantitative", "title": panel.values_label or None, "scale": scale, "axis": axis}
 
 

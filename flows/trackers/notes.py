@@ -11,6 +11,7 @@ import json
 from dataclasses import asdict, dataclass, field, replace
 
 from storage.errors import StorageError
+from storage.json_files import parse_json
 from storage.runs import RUN_FILE, RunFolder, is_same_run
 
 FOLDER = "trackers"
@@ -52,7 +53,7 @@ class Notes:
         """Those beside the run; nothing where nothing was sent, or another run is what was sent, of which this is a
         copy. Raises StorageError for what is no such file."""
         try:
-            content = json.loads(folder.store.read(_file(tracker)))
+            content = parse_json(folder.store.read(_file(tracker)))
             runs = tuple(SentRun(**entry) for entry in content["runs"])
         except FileNotFoundError:
             return cls(tracker)

@@ -7,6 +7,7 @@ import sys
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import reduce
 from pathlib import Path
 
 from flows.viewer.documents.directory import directory
@@ -20,6 +21,7 @@ from flows.viewer.page.html import MARK, page
 from flows.viewer.words import find_runs, split_words
 from mopd.byte_text import byte_text
 from mopd.errors import InputError
+from storage.logger import silenced
 from storage.runs import RunFolder
 from storage.stores.files import write_files
 
@@ -33,7 +35,7 @@ Say = Callable[[str], None]
 
 @dataclass(frozen=True)
 class ReportFile:
-    """A page, and what isn't in it: a line each."""
+    """A page, and what isn't in it: a line each, which names runs by where they lie."""
 
     html: bytes
     left_out: list[str]
@@ -45,7 +47,8 @@ def report_command(words: Sequence[str], out: Path, max_megabytes: float) -> boo
     check_target(out)
     names, reports = split_words(words)
     runs, measured = find_runs(names)
-    report = make_report(runs, [*measured, *reports], max_megabytes=max_megabytes, say=_say)
+    with silenced():
+        report = make_report(runs, [*measured, *reports], max_megabytes=max_megabytes, say=_say)
     save_report(report, out)
     print(f"{out}: {byte_text(len(report.html))}")
     for line in (*report.left_out, *report.damaged):
@@ -86,8 +89,14 @@ def make_report(
     if packer.size > max_megabytes * 1e6:
         left_out.append(f"--max-megabytes {max_megabytes:g}: what a page must have takes {packer.size / 1e6:.2g} MB")
     damaged = [f"{run.id}: {line}" if len(runs) > 1 else line for run in runs for line in run.problems]
-    known = {**directory(runs, [*left_out, *damaged]), "measures": len(reports)}
+    shown = [_without_places(runs, line) for line in (*left_out, *damaged)]
+    known = {**directory(runs, shown), "measures": len(reports)}
     return ReportFile(page(packer.scripts(known)).encode(), left_out, damaged)
+
+
+def _without_places(runs: Sequence[ViewedRun], line: str) -> str:
+    """As a file may have it."""
+    return reduce(lambda text, run: run.without_places(text), runs, line)
 
 
 def _pack_firsts(runs: Sequence[ViewedRun], reports: Sequence[Json], packer: Packer) -> None:

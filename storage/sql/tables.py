@@ -16,10 +16,10 @@ from typing import TYPE_CHECKING, Any
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from storage.errors import StorageError
+from storage.errors import DAMAGED, StorageError, damaged_error
 from storage.index import MANY, IndexFile, ShardRows, describe, encode_index, fingerprint, index_name, read_index
 from storage.logger import LOGGER
-from storage.lookup import data_name, list_current, list_renamed, scan
+from storage.lookup import data_name, list_current, list_renamed, problem_line, scan
 from storage.manifests import Manifest
 from storage.reading import read_rows
 from storage.runs import RunFolder
@@ -148,14 +148,14 @@ def _folder(table: str, round: int) -> str:
 def find_current(
     run: RunFolder, table: str, round: int, bad_files: frozenset[str] = frozenset()
 ) -> tuple[list[Manifest], list[str]]:
-    """The shards of a round that can be read together, and a line for each other one."""
+    """The shards of a round that can be read together, and a line for each other one, with what mends it."""
     manifests, problems = scan(run, table, round, name=None if table in NAME_COLUMNS else "")
     expected = column_types(SCHEMAS[table])
     current = []
     for manifest in manifests:
         file = data_name(run, manifest)
         if file in bad_files:
-            problems.append(f"{file} is damaged: its bytes are not those that were committed")
+            problems.append(problem_line(run, manifest, f"{file} {DAMAGED}"))
         elif manifest.schema != expected:
             problems.append(f"{file} has another schema: it was written by another version of mopd")
         else:
@@ -191,8 +191,7 @@ def read_columns(
     try:
         batches = list(read_shards(run, table, list(map(_describe_shard, manifests)), schema, condition))
     except (OSError, pa.ArrowException) as error:
-        line = next(iter(str(error).splitlines()), "")
-        raise StorageError(f"{run.address}: a shard of {table} is damaged or missing ({line}): run again") from error
+        raise damaged_error(run.address, f"a shard of {table}") from error
     return [row for batch in batches for row in batch.to_pylist()]
 
 

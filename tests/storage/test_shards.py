@@ -18,8 +18,9 @@ import numpy as np
 import pytest
 
 from storage import shards
-from storage.errors import StorageError
+from storage.errors import StorageError, with_mending
 from storage.index import Listing
+from storage.lookup import collected_problems, scan
 from storage.runs import RunFolder
 from storage.shards import (
     BadFile,
@@ -175,7 +176,7 @@ def test_a_manifest_that_says_something_else_is_loud(
     path = next((run.path / manifest.file).parent.glob("*.json"))
     path.write_text(json.dumps({**json.loads(path.read_text()), part: value}))
     assert manifests(run, "rollouts") == []
-    assert f"is damaged (not a manifest: {part} is no " in caplog.text
+    assert f"is damaged (no manifest: {part} is no " in caplog.text
     assert len(verify_run(run)) == 1
     assert commit(run, "rollouts", make_rows("rollouts", run.run_id)) == manifests(run, "rollouts")[0]
 
@@ -195,6 +196,20 @@ def test_a_flipped_byte_is_found_by_reading_and_by_verify(run: RunFolder) -> Non
     with pytest.raises(StorageError, match="is damaged"):
         read_rows(run, bad)
     assert [found.file for found in verify_run(run)] == [bad.file]
+
+
+def test_what_was_cut_short_is_said_without_a_library_s_words(run: RunFolder) -> None:
+    fill(run)
+    scores, verdicts = manifests(run, "scores")[0], manifests(run, "verdicts")[0]
+    os.truncate(run.path / scores.file, 10)
+    os.truncate(run.path / verdicts.name_in(run), 10)
+    assert scan(run, "verdicts")[1] == [
+        with_mending(run.address, f"{verdicts.name_in(run)} is damaged (no JSON, or cut short)")
+    ]
+    assert sorted(map(str, verify_run(run))) == [
+        f"{scores.file}: has 10 bytes instead of {scores.bytes}",
+        f"{verdicts.name_in(run)}: damaged manifest (no JSON, or cut short)",
+    ]
 
 
 def test_reading_an_unknown_column_names_it(run: RunFolder) -> None:
@@ -225,7 +240,10 @@ def test_a_damaged_policy_is_loud_and_replaced(run: RunFolder, caplog: pytest.Lo
     commit_policy(run, key=key_of("old"))
     (run.path / run.policy_place(0) / "model.safetensors").write_bytes(b"")
     assert find_manifest(run, "policies", 0, 0, key_of("old")) is None
-    assert "has 0 bytes instead of 7" in caplog.text
+    assert "has 0 bytes instead of 7: mopd run makes it again where it is needed" in caplog.text
+    with collected_problems() as problems:
+        assert find_manifest(run, "policies", 0, 0, key_of("old")) is None
+    assert problems == [with_mending(run.address, f"{run.policy_place(0)}/model.safetensors has 0 bytes instead of 7")]
     commit_policy(run, key=key_of("new"))
     assert [manifest.key for manifest in manifests(run, "policies")] == [key_of("new")]
     assert verify_run(run) == []

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import asdict
 from json import dumps
 
@@ -20,14 +19,14 @@ from flows.runtime.console import QUIET_SECONDS, Transfers
 from flows.runtime.exit_code import FAILURE
 from flows.runtime.shell import shell_command
 from mopd.byte_text import byte_text
-from storage.logger import LOGGER
+from storage.logger import silenced
 from storage.runs import RunFolder
 from storage.stores.address import Address
 
 
 def verify_command(address: Address, *, json: bool) -> int:
     """Check a run and print what was found. Returns the exit code: 1 where something is wrong."""
-    with _saying_itself():
+    with silenced():
         soundness = check_run(RunFolder.open(address), report_reading(str(address)))
     if json:
         print(dumps({**asdict(soundness), "sound": soundness.is_sound, "command": _mending(soundness)}, indent=2))
@@ -40,7 +39,7 @@ def repair_command(address: Address) -> int:
     """Set aside what is damaged. Returns the exit code: 1 where something is left."""
     folder = RunFolder.open(address)
     with hold_run(folder):
-        with _saying_itself():
+        with silenced():
             soundness = check_run(folder, report_reading(str(address)))
             repair = plan_repair(folder, soundness)
         print("\n".join(_repair_lines(repair, soundness)), flush=True)
@@ -50,16 +49,6 @@ def repair_command(address: Address) -> int:
     if repair.is_made_again:
         print(f"to make it again: {shell_command('run', folder.address)}")
     return FAILURE if repair.left else 0
-
-
-@contextmanager
-def _saying_itself() -> Iterator[None]:
-    """Without the warnings of whoever comes upon what is damaged: it is said once, with what to do."""
-    LOGGER.disabled = True
-    try:
-        yield
-    finally:
-        LOGGER.disabled = False
 
 
 def gc_command(address: Address, *, keep_policies: int | None, yes: bool) -> int:

@@ -7,11 +7,11 @@ from typing import Any
 from flows.plan.selection import selection_line
 from flows.report.last_errors import errors_text
 from flows.report.redone import redone_text
-from flows.report.status.guards import guards_text, stopped_text
+from flows.report.status.guards import guards_text
 from flows.report.status.signals import signal_row
 from flows.report.status.state import STAGE_NAMES
 from flows.report.table import Column, Row, Table
-from flows.report.text import Cell, number, text_table
+from flows.report.text import Cell, number, span, text_table
 from flows.runtime.console import clock
 from mopd.measures.comparison import METRICS
 from mopd.measures.estimate import Estimate
@@ -20,11 +20,8 @@ BEST = {True: "*", False: None}
 TIMED_STAGES = tuple(name for name in STAGE_NAMES.values() if name != "measure")
 
 
-def status_text(status: dict[str, Any]) -> str:
-    """The state for people: stages first, then results."""
-    state = "finished" if status["finished"] else "not finished"
-    if stopped := stopped_text(status["guards"]):
-        state += f", {stopped}"
+def status_text(status: dict[str, Any], state: str) -> str:
+    """The state for people: stages first, then results. `state`: how it ended, or who runs it."""
     head = f"{status['run']}: {state}; {status['model']}, {status['variant']} contexts"
     if lineage := status["lineage"]:
         head += f"\nforked from {lineage['path']} at round {lineage['round']} with {', '.join(lineage['set'])}"
@@ -35,7 +32,10 @@ def status_text(status: dict[str, Any]) -> str:
 
 def rounds_text(status: dict[str, Any]) -> str:
     """The table by round, and held-out results under it."""
-    parts = [text_table([_round_row(entry) for entry in status["rounds"]])]
+    begun = [entry for entry in status["rounds"] if entry["began"]] or status["rounds"][:1]
+    waiting = [entry["round"] for entry in status["rounds"] if entry not in begun]
+    parts = [text_table([_round_row(entry) for entry in begun])]
+    parts += [f"not begun: round {span(waiting)}"] if waiting else []
     short = [entry for entry in status["rounds"] if entry["selection"] is not None and entry["selection"]["short"]]
     parts += [f"round {entry['round']}: {selection_line(entry['selection'])}" for entry in short]
     chosen = [(entry["round"], entry["choice"]) for entry in status["rounds"] if entry["choice"] is not None]

@@ -32,7 +32,7 @@ def trace_text(trace: Json) -> str:
 def _facts(step: Json) -> Iterator[str]:
     if step["note"]:
         yield step["note"]
-    if step["facts"] or not step["note"]:
+    if any(step["facts"].values()) or not step["note"]:
         yield from _FACTS[step["step"]](step["facts"])
 
 

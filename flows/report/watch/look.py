@@ -38,14 +38,25 @@ class Look:
 
     @property
     def state(self) -> State:
-        """Its end comes before who holds it: what ended is held for a while yet, also by who only looks into it."""
-        if self.finished:
-            return State("finished", "finished")
-        if stopped := stopped_text(self.status["guards"]):
-            return State("stopped", f"not finished, {stopped}")
-        if self.holder.held:
-            return State("running", f"run by {self.holder.text}")
+        """How it ended, or who runs it."""
+        return state_of(self.status, self.holder)
+
+
+def state_of(status: dict[str, Any], holder: Holder, *, is_watched: bool = True) -> State:
+    """Its end comes before who holds it: what ended is held for a while yet, also by who only looks into it.
+
+    `is_watched`: whether the holder was looked at for a while; else the words say where one look can't tell.
+    """
+    if status["finished"]:
+        return State("finished", "finished")
+    if stopped := stopped_text(status["guards"]):
+        return State("stopped", f"not finished, {stopped}")
+    if not holder.held:
         return State("unfinished", "not finished, and nobody runs it")
+    text = f"run by {holder.text}"
+    if holder.beat and not is_watched:
+        text += ", unless that process died: of a run in a bucket one look can't tell"
+    return State("running", text)
 
 
 class Looker:

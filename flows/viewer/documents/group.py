@@ -18,7 +18,7 @@ from itertools import groupby
 from operator import itemgetter
 
 from flows.report.asked import asked_messages
-from flows.viewer.documents.paging import one_of
+from flows.viewer.documents.request.paging import one_of
 from flows.viewer.documents.viewed import Json, ViewedRun
 from mopd.settings import Settings
 

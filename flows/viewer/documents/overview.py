@@ -8,6 +8,7 @@ from flows.report.card.published import OF_THE_MACHINE
 from flows.report.last_errors import error_line
 from flows.report.redone import redone_text
 from flows.report.table import Column, Table
+from flows.report.text import minute
 from flows.runtime.console import clock
 from flows.viewer.documents.parts.curve import curve_document
 from flows.viewer.documents.parts.curves import run_curves
@@ -43,7 +44,7 @@ def overview(run: ViewedRun) -> Json:
         "guards": guards(run),
         "errors": [run.without_places(error_line(error)) for error in run.status["errors"]] if run.status else [],
         "settings": _settings(run),
-        "problems": run.problems,
+        "problems": run.shown_problems,
     }
 
 
@@ -100,9 +101,9 @@ def _times(run: ViewedRun) -> dict[str, str]:
     if not ends:
         return {}
     began = min(entry["began"] for entry in entries if entry["began"])
-    until = _minute(ends[-1]).removeprefix(began[:10]).strip()
+    until = minute(ends[-1]).removeprefix(began[:10]).strip()
     work = sum(stage_seconds(run.status).values())
-    return {"when": f"{_minute(began)} to {until} UTC", "work": f"{clock(work)} of all jobs"}
+    return {"when": f"{minute(began)} to {until} UTC", "work": f"{clock(work)} of all jobs"}
 
 
 def _hosts(run: ViewedRun) -> list[str]:
@@ -110,7 +111,3 @@ def _hosts(run: ViewedRun) -> list[str]:
     begun = [entry["round"] for entry in run.status["rounds"] if entry["began"]] if run.status else []
     made = [shard for table in ("rollouts", "scores") for shard in run.shards(table, begun[-1])] if begun else []
     return sorted({str(shard.info["host"]) for shard in made if "host" in shard.info})
-
-
-def _minute(created: str) -> str:
-    return created[:16].replace("T", " ")

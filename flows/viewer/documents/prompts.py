@@ -18,13 +18,13 @@ from collections.abc import Iterable, Mapping
 
 import pyarrow as pa
 
-from flows.viewer.documents.paging import PageRequest, ask_page
 from flows.viewer.documents.parts.prompt_counts import GROUPS, ROUND, group_flips, prompt_counts
 from flows.viewer.documents.parts.questions import TEXTS, all_questions, ask_questions, hold_words
+from flows.viewer.documents.request.paging import PageRequest, ask_page
 from flows.viewer.documents.viewed import Json, ViewedRun
 
-FILTERED = ("prompt_id", "dataset", "kind", "flipped")
-"""Columns of which a value can be asked for."""
+FILTERED = {"prompt_id": str, "dataset": str, "kind": str, "flipped": bool}
+"""Columns of which a value can be asked for, and its kind."""
 ORDERED = (
     *("prompt_id", "dataset", "kind", "pass_rate", "pass_rate_first", "flips"),
     *("num_rollouts", "mean_tokens", "num_with_peers"),

@@ -21,6 +21,7 @@ from flows.viewer.documents.round_answers import RoundAnswers, RoundQuery
 from mopd.errors import InputError
 from mopd.settings import Settings
 from storage.errors import StorageError
+from storage.lookup import collected_problems
 from storage.manifests import Manifest
 from storage.runs import RunFolder
 from storage.sql.catalog import NONE_GIVEN, Catalog
@@ -42,7 +43,7 @@ class ViewedRun:
     id: str
     """In addresses: unlike any other run's of the page."""
     problems: list[str] = field(default_factory=list)
-    """A line for whatever an answer had to leave out."""
+    """A line for whatever an answer had to leave out, with what mends it."""
     in_file: bool = False
     """Whether it is shown in a file, which may be sent on: then nothing names a place of this machine."""
     memory_gigabytes: float | None = None
@@ -134,11 +135,13 @@ class ViewedRun:
         """What `mopd status` says of it now, and who holds it; None where that can't be read, which is a problem."""
         if not self.is_planned:
             return None
-        try:
-            look = Looker(self.folder).look()
-        except (InputError, StorageError) as error:
-            self.leave_out(str(error))
-            return None
+        with collected_problems() as problems:
+            try:
+                look = Looker(self.folder).look()
+            except (InputError, StorageError) as error:
+                self.leave_out(*problems, str(error))
+                return None
+        self.leave_out(*problems)
         return look if self.holder is None else replace(look, holder=self.holder)
 
     @property
@@ -189,9 +192,13 @@ class ViewedRun:
         return self._shards[table, round]
 
     def leave_out(self, *lines: str) -> None:
-        """Tell of what can't be read."""
-        shown = map(self.without_places, lines)
-        self.problems += [line for line in shown if line not in self.problems]
+        """Tell of what can't be read, each once, whoever comes upon it."""
+        self.problems += [line for line in dict.fromkeys(lines) if line not in self.problems]
+
+    @property
+    def shown_problems(self) -> list[str]:
+        """The problems as a reader may see them."""
+        return list(map(self.without_places, self.problems))
 
 
 def viewed_runs(

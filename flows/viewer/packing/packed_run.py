@@ -20,8 +20,10 @@ SHORT = 200
 
 
 def pack_run(run: ViewedRun, packer: Packer, room: float, say: Callable[[int, int], None]) -> list[str]:
-    """Pack what fits into so many bytes; a line for what is left out. `say` is told how many groups of how many are
-    done."""
+    """Pack what fits into so many bytes; a line for what is left out, with where the run lies.
+
+    `say` is told how many groups of how many are done.
+    """
     limit = packer.size + room
     rows: list[Json] = prompts(run)["rows"]
     groups_limit = limit - min(_size(run, rows), PROMPTS_SHARE * room)
@@ -37,7 +39,7 @@ def pack_run(run: ViewedRun, packer: Packer, room: float, say: Callable[[int, in
     if kept.num_kept < kept.num_groups:
         share = f"{kept.num_kept:,} of {kept.num_groups:,} groups are in the file"
         left_out.append(f"{share}, of each round about as many, those with both outcomes first")
-    ways = f"all: {shell_command('view', run.place)}, or a higher --max-megabytes"
+    ways = f"all: {shell_command('view', run.folder.address)}, or a higher --max-megabytes"
     return [f"{run.id}: {line}; {ways}" for line in left_out]
 
 

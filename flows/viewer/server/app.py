@@ -13,19 +13,20 @@
 from __future__ import annotations
 
 import asyncio
-import json
 import traceback
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Collection
 from typing import Any
 
 import anyio
 from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, PlainTextResponse, Response
 from starlette.routing import Route
 
 from flows.viewer.documents.as_json import json_text
 from flows.viewer.documents.measures import measures
+from flows.viewer.documents.request.parameters import NotThere, json_value, not_like, whole_number
 from flows.viewer.documents.served import OF_SEVERAL, SERVED
 from flows.viewer.page.html import page
 from flows.viewer.server.guard import ICON, PAGE, Guard
@@ -47,6 +48,7 @@ MOST_BYTES = 100_000
 """Of a question."""
 POLL_SECONDS = 0.2
 """Between two looks whether whoever asked still waits."""
+_IDS = '["one run", "another"]'
 
 
 class Pages:
@@ -81,45 +83,47 @@ class Pages:
 
     def changes(self, request: Request) -> Response:
         """Cheap: what the looks of the background found."""
-        since, id = request.query_params.get("since", ""), request.query_params.get("run")
+        asked, id = request.query_params.get("since"), request.query_params.get("run")
+        since = None if asked is None else whole_number("since", asked)
         moments = {live.id: live.moment for live in self._runs.all()}
         came: dict[str, int] = {}
         if id in moments:
             live = self._runs.find(id)
             live.view()
-            came = live.came_since(int(since)) if since.isdecimal() else {}
+            came = {} if since is None else live.came_since(since)
         left_out = self._runs.left_out()
         return _json({"edition": self._runs.edition, "moments": moments, "came": came, "left_out": left_out})
 
     def document(self, request: Request) -> Response:
-        """null for one that the run doesn't have."""
+        """404 for one that the run doesn't have."""
         live = self._runs.find(request.path_params["run"])
         run, moment = live.view()
         name = request.path_params["name"]
         if name in live.kept:
             return _json(*live.kept[name].ask(run, moment))
-        if name not in SERVED:
-            raise InputError(f"there is no document {name}")
+        _check_name(name, SERVED)
         return _json(SERVED[name].make_for(run, request.query_params), moment)
 
     def of_several(self, request: Request) -> Response:
         """Of those that are named, or of all."""
         name = request.path_params["name"]
-        if name not in OF_SEVERAL:
-            raise InputError(f"there is no document {name}")
-        lives = self._runs.some(json.loads(request.query_params.get("runs", "null")))
+        _check_name(name, OF_SEVERAL)
+        lives = self._runs.some(_read_ids("runs", request.query_params.get("runs", "null")))
         viewed = [live.view() for live in lives]
         kept = self._several.setdefault((name, *lives), KeptDocument(OF_SEVERAL[name]))
         if len(self._several) > MOST_COMPARED:
             self._several.pop(next(iter(self._several)))
-        return _json(kept.ask([run for run, _ in viewed], sum(moment for _, moment in viewed))[0])
+        document, _ = kept.ask([run for run, _ in viewed], sum(moment for _, moment in viewed))
+        if document is None:
+            raise NotThere(f"runs: {name} is of two runs or more; the runs of /api/directory can be named")
+        return _json(document)
 
     async def sql(self, request: Request) -> Response:
         """Ended when nobody waits for it any more."""
         body = await request.body()
         if len(body) > MOST_BYTES:
             raise InputError(f"a question has at most {MOST_BYTES:,} bytes")
-        question = Question.of(json.loads(body))
+        question = Question.of(body)
         stop = Stop()
         self._stops.add(stop)
         watching = asyncio.create_task(_stop_when_gone(request, stop))
@@ -140,8 +144,9 @@ def make_app(runs: ServedRuns, token: str) -> tuple[Guard, Pages]:
     handlers = {
         RunGone: _refusal(410),
         InputError: _refusal(400),
+        NotThere: _refusal(404),
         StorageError: _refusal(409),
-        ValueError: _refusal(400),
+        HTTPException: _tell_address,
         OSError: _refusal(503),
         Exception: _tell_fault,
     }
@@ -155,6 +160,14 @@ def _refusal(status: int) -> Callable[[Request, Exception], Awaitable[Response]]
     return refuse
 
 
+async def _tell_address(request: Request, error: Exception) -> Response:
+    """Where nothing is, or nothing by this method."""
+    assert isinstance(error, HTTPException)
+    is_there = error.status_code != 404
+    line = "is not asked by this method" if is_there else f"is no address: the page is at {PAGE}"
+    return PlainTextResponse(f"{request.url.path} {line}", error.status_code)
+
+
 async def _tell_fault(request: Request, error: Exception) -> Response:
     """One of ours: the page says which, the terminal where."""
     traceback.print_exception(error)
@@ -164,6 +177,19 @@ async def _tell_fault(request: Request, error: Exception) -> Response:
 def _json(document: object, moment: int | None = None) -> Response:
     headers = None if moment is None else {MOMENT: str(moment)}
     return Response(json_text(document), media_type="application/json", headers=headers)
+
+
+def _check_name(name: str, documents: Collection[str]) -> None:
+    if name not in documents:
+        raise NotThere(f"there is no document {name}; those that there are: {', '.join(documents)}")
+
+
+def _read_ids(name: str, text: str) -> list[str] | None:
+    """Runs by their ids; null for all."""
+    ids = json_value(name, text, _IDS)
+    if ids is None or (isinstance(ids, list) and all(isinstance(id, str) for id in ids)):
+        return ids
+    raise not_like(name, text, _IDS)
 
 
 async def _stop_when_gone(request: Request, stop: Stop) -> None:

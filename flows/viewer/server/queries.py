@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import threading
 import time
 from collections.abc import Mapping, Sequence
@@ -21,6 +22,7 @@ MOST_ROWS = 1000
 MOST_CHARACTERS = 2000
 """Of a cell."""
 MOST_SECONDS = 30.0
+_QUESTION = '{"run": "its id, or null for all", "sql": "SELECT 1", "named": null, "parameters": {}}'
 _LARGEST_INTEGER = 2**53
 """Beyond it a browser's numbers are no longer exact."""
 
@@ -36,14 +38,15 @@ class Question:
     parameters: Mapping[str, str]
 
     @classmethod
-    def of(cls, document: Any) -> Question:
+    def of(cls, content: bytes) -> Question:
         """Raises InputError for what is none."""
         try:
+            document = json.loads(content)
             run, named = (None if document[key] is None else str(document[key]) for key in ("run", "named"))
             parameters = {str(name): str(value) for name, value in document["parameters"].items()}
             return cls(run, str(document["sql"]), named, parameters)
-        except (KeyError, TypeError, AttributeError) as error:
-            raise InputError(f"not a question: {error}") from error
+        except (ValueError, RecursionError, KeyError, TypeError, AttributeError) as error:
+            raise InputError(f"not a question: give JSON like {_QUESTION}") from error
 
     def bind(self, runs: Sequence[str]) -> tuple[str, dict[str, Any]]:
         """The statement and its values. Raises StorageError."""

@@ -46,9 +46,9 @@ class ServedRuns:
                 return live
         raise RunGone(f"no run that is served is called {id}: it was removed, or is called otherwise now")
 
-    def some(self, ids: object) -> list[LiveRun]:
+    def some(self, ids: Sequence[str] | None) -> list[LiveRun]:
         """Those of a list of ids, all for None. Raises RunGone, also where there is none at all."""
-        lives = [self.find(str(id)) for id in ids] if isinstance(ids, list) else self.all()
+        lives = self.all() if ids is None else [self.find(id) for id in ids]
         if not lives:
             raise RunGone("no run is served now: those that were are gone")
         return lives
@@ -69,7 +69,9 @@ class ServedRuns:
     def left_out(self) -> list[str]:
         """A line for each shard that answers had to leave out, and one where the runs can no longer be listed."""
         lives = self.all()
-        lines = [f"{live.id}: {line}" if len(lives) > 1 else line for live in lives for line in live.viewed.problems]
+        lines = [
+            f"{live.id}: {line}" if len(lives) > 1 else line for live in lives for line in live.viewed.shown_problems
+        ]
         return [*([self._problem] if self._problem else []), *lines]
 
     def close(self) -> None:

@@ -17,6 +17,7 @@ from flows.viewer.server.app import make_app
 from flows.viewer.server.browser import shown_in_browser
 from flows.viewer.server.runs import ServedRuns
 from mopd.errors import InputError
+from storage.logger import silenced
 
 HOST = "127.0.0.1"
 PORT = 8707
@@ -29,7 +30,7 @@ END_SECONDS = 1
 def view_command(words: Sequence[str], port: int, memory_gigabytes: float, *, opens_browser: bool) -> int:
     """Serve the runs that the words name; the exit code, when Ctrl-C ends it. Raises InputError."""
     runs = ServedRuns(words, memory_gigabytes)
-    with _bind(port) as bound:
+    with _bind(port) as bound, silenced():  # the page tells of what is damaged
         port, token = bound.getsockname()[1], secrets.token_urlsafe(32)
         app, pages = make_app(runs, token)
         address = f"http://{HOST}:{port}/#token={token}"

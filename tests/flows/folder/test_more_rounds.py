@@ -76,7 +76,7 @@ def test_two_rounds_and_then_three_are_three_at_once(two: Path, ready: dict[str,
     assert evaluated(RunFolder.open(ready["three"])) == [0, 3]
     status = run_status(folder)
     assert status["finished"]
-    assert "policy 2  evaluate" in status_text(status)
+    assert "policy 2  evaluate" in status_text(status, "finished")
     assert [line.split()[0] for line in rounds_text(status).splitlines()[-3:]] == ["0", "2", "3"]
 
 
@@ -220,8 +220,8 @@ def test_status_tells_once_what_is_damaged(two: Path, caplog: pytest.LogCaptureF
     assert manifest is not None
     os.truncate(folder.path / manifest.file, 10)
     run_status(folder)
-    assert caplog.text.count("it will be made again") == 1
+    assert caplog.text.count("mopd run makes it again where it is needed") == 1
     make_run(two)
     os.truncate(folder.path / manifest.file, 10)
     run_status(folder)
-    assert caplog.text.count("it will be made again") == 2
+    assert caplog.text.count("mopd run makes it again where it is needed") == 2

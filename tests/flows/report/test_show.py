@@ -85,8 +85,15 @@ def test_what_may_be_in_a_damaged_shard_is_not_taken_for_missing(run: RunFolder)
     fill(run)
     (shard,) = (run.path / "verdicts").rglob("*.parquet")
     shard.unlink()
-    with pytest.raises(StorageError, match=r"verdicts.*: mopd run .* makes it again"):
+    with pytest.raises(StorageError, match=r"verdicts.* is missing: mopd repair .* makes it again$"):
         show_group(run, 0, "a")
+
+
+def test_what_there_is_none_of_is_said_before_what_is_damaged(run: RunFolder) -> None:
+    fill(run)
+    next((run.path / "scores").rglob("*.parquet")).unlink()
+    with pytest.raises(InputError, match="--sample 7: the group has samples 0 to 1"):
+        show_sample(run, 0, "a", 7)
 
 
 def test_what_the_teacher_saw_is_named_with_where_it_is_from() -> None:

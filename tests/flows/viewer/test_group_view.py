@@ -167,7 +167,7 @@ def test_the_same_prompt_in_another_run_beside_it(run: RunFolder, tmp_path: Path
 
 def test_places_that_are_not_there(tab: Any, url: str) -> None:
     tab.goto(url + address(1, "z"))
-    tab.get_by_text("Round 1 did not ask prompt z.").wait_for()
+    tab.get_by_text("Round 1 has no replies to prompt z.").wait_for()
     tab.get_by_role("link", name="round 0").click()
     heading(tab, 0, "z")
 

@@ -20,6 +20,7 @@ from flows.viewer.page.html import APP, SCRIPTS, page
 from flows.viewer.page.libraries import libraries, notices
 from mopd.errors import InputError
 from mopd.settings import parse_settings
+from storage.errors import with_mending
 from storage.runs import RunFolder
 from tests.flows.plan.test_plan import run_of
 from tests.object_servers import ENVIRONMENT, moto, new_bucket
@@ -88,17 +89,23 @@ def test_bad_input_is_one_line(run: RunFolder, words: list[str], line: str, caps
 def test_what_does_not_fit_is_said(run: RunFolder, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["report", "run", "--max-megabytes", "0.0001"]) == 0
     assert "0 of 2 groups are in the file" in (line := capsys.readouterr().err)
-    assert "all: mopd view run, or a higher --max-megabytes" in line
+    assert f"all: mopd view {run.address}, or a higher --max-megabytes" in line
+    assert "all: mopd view run, or a higher --max-megabytes" in Path("report.html").read_text()
     assert "0 of 2 groups are in the file" in Path("report.html").read_text()
 
 
-def test_damaged_shards_are_left_out_and_said(run: RunFolder, capsys: pytest.CaptureFixture[str]) -> None:
+def test_damaged_shards_are_left_out_and_said_once(
+    run: RunFolder, capsys: pytest.CaptureFixture[str], caplog: pytest.LogCaptureFixture
+) -> None:
+    """With what mends it; in the file, which may be sent on, by the run's name."""
     (shard,) = (run.path / "verdicts").rglob("*.parquet")
+    size = shard.stat().st_size
     shard.write_bytes(b"damaged")
     assert main(["report", "run"]) == 1
-    (line,) = capsys.readouterr().err.splitlines()
-    assert line.startswith("mopd: verdicts/")
-    assert line.removeprefix("mopd: ") in Path("report.html").read_text()
+    problem = f"{shard.relative_to(run.path)} has 7 bytes instead of {size}"
+    assert capsys.readouterr().err == f"mopd: {with_mending(run.address, problem)}\n"
+    assert caplog.text == ""
+    assert data_of(Path("report.html").read_text())["directory"]["left_out"] == [with_mending("run", problem)]
 
 
 def test_a_run_in_a_bucket_is_read_there(run: RunFolder, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -134,11 +141,11 @@ def test_of_a_run_with_settings_of_another_version_and_a_damaged_analysis_the_re
     (folder.path / "analysis" / "signal").mkdir(parents=True)
     (folder.path / "analysis" / "signal" / "results.json").write_text('{"format": "mopd-measure 1"')
     report = make_report([folder])
-    assert sorted(line.split(":")[0] for line in report.damaged) == [
-        "run/analysis/signal/results.json",
-        "run/run.json",
-    ]
+    files = [f"{folder.path}/analysis/signal/results.json", f"{folder.path}/run.json"]
+    assert sorted(line.split(":")[0] for line in report.damaged) == files
     data = data_of(report.html.decode())
+    shown = sorted(line.split(":")[0] for line in data["directory"]["left_out"])
+    assert shown == ["run/analysis/signal/results.json", "run/run.json"]
     assert [message["role"] for message in data["run/group/0/a"]["messages"]] == ["system", "user"]
     reading = data["run/rollout/0/a/0"]["readings"][0]
     assert reading["untrained"] == reading["score"]["loss"]["why_none"] == "the run's settings can't be read"

@@ -8,7 +8,7 @@ from pathlib import Path
 import duckdb
 import pytest
 
-from storage.errors import StorageError
+from storage.errors import StorageError, with_mending
 from storage.runs import RunFolder
 from storage.sql.catalog import connect, query
 from storage.sql.described import describe_all
@@ -67,7 +67,8 @@ def test_a_truncated_shard_is_left_out_loudly(run: RunFolder, caplog: pytest.Log
     os.truncate(run.path / manifest.file, manifest.bytes - 8)
     result = query(run, "SELECT count(*) FROM rollouts")
     assert result.rows == [(2,)]
-    assert result.excluded == [f"{manifest.file} has {manifest.bytes - 8} bytes instead of {manifest.bytes}"]
+    problem = f"{manifest.file} has {manifest.bytes - 8} bytes instead of {manifest.bytes}"
+    assert result.excluded == [with_mending(run.address, problem)]
     assert manifest.file in caplog.text
 
 
@@ -80,7 +81,7 @@ def test_a_flipped_byte_is_left_out_loudly(run: RunFolder, caplog: pytest.LogCap
     path.write_bytes(content)
     result = query(run, "SELECT count(DISTINCT run || prompt_id) FROM rollouts")
     assert result.rows == [(1,)]
-    assert len(result.excluded) == 1
+    assert result.excluded == [with_mending(run.address, f"{manifest.file} is damaged or missing")]
     assert "is damaged" in caplog.text
 
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from storage.errors import StorageError
+from storage.errors import StorageError, with_mending
 from storage.manifests import Manifest, manifest_name
 from storage.runs import RunFolder
 from storage.sql import datasets, facts
@@ -61,7 +61,10 @@ def test_a_file_that_goes_alone_is_told_of(run: RunFolder, before_reading: Calla
     manifests = [commit_prompt(run, shard) for shard in (0, 1)]
     before_reading(run.store.remove(manifest.file) for manifest in manifests[:1])
     result = query(run, COUNTED)
-    assert (result.rows, result.excluded) == ([("1", 2)], [f"{manifests[0].file} is missing"])
+    assert (result.rows, result.excluded) == (
+        [("1", 2)],
+        [with_mending(run.address, f"{manifests[0].file} is missing")],
+    )
 
 
 def test_where_files_go_on_going_it_is_one_line(

@@ -9,6 +9,7 @@ from typing import Any
 import pyarrow.parquet as pq
 import pytest
 
+from storage.errors import with_mending
 from storage.runs import RunFolder
 from storage.sql import datasets
 from storage.sql.catalog import query_runs
@@ -56,7 +57,8 @@ def test_a_shard_that_is_left_out_is_told_with_its_run(runs: list[RunFolder]) ->
     os.truncate(runs[1].path / manifest.file, 5)
     result = query_runs(runs, "SELECT count(*) FROM rollouts")
     assert result.rows == [(12,)]
-    assert result.excluded == [f"two: {manifest.file} has 5 bytes instead of {manifest.bytes}"]
+    problem = f"{manifest.file} has 5 bytes instead of {manifest.bytes}"
+    assert result.excluded == [f"two: {with_mending(runs[1].address, problem)}"]
 
 
 def test_damage_within_one_run_leaves_the_others_whole(runs: list[RunFolder]) -> None:

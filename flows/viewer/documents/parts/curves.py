@@ -204,7 +204,7 @@ def _teacher(entries: Sequence[Json]) -> Curve:
         "The control is shown random peers: a context that does no better teaches by its length or style.",
         Table(columns, [_teacher_row(entry) for entry in entries]),
         ("auc", "control", "same"),
-        missing="No round has measured it yet.",
+        missing="No group had right and wrong replies to tell apart." if entries else "No round has measured it yet.",
         limits=(0, 1),
         marks=[CHANCE],
     )

@@ -98,7 +98,8 @@ def _teacher(rounds: list[Json]) -> Iterator[str]:
     auc = Estimate.of(signals["success_auc"], signals["interval"], signals["num_prompts"]).text(".2f")
     told = f"In round {last['round']} the teacher told right replies from wrong ones with an AUC of {auc} (0.5: chance)"
     if control and control["success_auc"] is not None and control["own_success_auc"] is not None:
-        told += f"; on the {control['num_prompts']} prompts of its control ({control['variant']}) "
+        prompts = "prompt" if control["num_prompts"] == 1 else f"{control['num_prompts']} prompts"
+        told += f"; on the {prompts} of its control ({control['variant']}) "
         told += f"{control['own_success_auc']:.2f}, the control {control['success_auc']:.2f}"
     yield f"{told}."
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 
-from flows.viewer.documents.paging import one_of
+from flows.viewer.documents.request.paging import one_of
 from flows.viewer.documents.round_answers import RoundQuery
 from flows.viewer.documents.viewed import Json, ViewedRun
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from flows.report.watch.look import state_of
 from flows.viewer.documents.viewed import Json, ViewedRun
 
 
@@ -13,7 +14,5 @@ def state(run: ViewedRun) -> Json:
     if run.look is None:
         why = "its state can't be read" if run.is_planned else "not made by mopd run: it has no plan"
         return {"kind": "unknown", "text": why}
-    kind, text = run.look.state
-    if kind == "running" and run.holder is None and run.look.holder.beat:
-        text += ", unless that process died: of a run in a bucket one look can't tell"
+    kind, text = state_of(run.look.status, run.look.holder, is_watched=run.holder is not None)
     return {"kind": kind, "text": text}

@@ -7,9 +7,11 @@ from typing import Any
 
 import pyarrow as pa
 
-from flows.viewer.documents.paging import PageRequest, ask_page
+from flows.report.text import span
 from flows.viewer.documents.parts.prompt_counts import group_flips
 from flows.viewer.documents.parts.questions import TEXTS, all_questions, ask_questions, hold_words
+from flows.viewer.documents.request.paging import PageRequest, ask_page
+from flows.viewer.documents.request.parameters import NotThere, as_given
 from flows.viewer.documents.round_answers import RoundQuery
 from flows.viewer.documents.viewed import Json, ViewedRun
 
@@ -22,7 +24,7 @@ COLUMNS = (
 """shift, disagreement: means over the reply's tokens of teacher minus student log-probability, and of its magnitude;
 turned: what another verifier made of the verdict (`mopd reverify`); flip: the prompt's, since the round that asked it
 before: `learnt` or `lost`; is_flipped: whether there is any of the two."""
-FILTERED = ("outcome", "is_cut", "distill", "is_flipped")
+FILTERED = {"outcome": str, "is_cut": bool, "distill": bool, "is_flipped": bool}
 ORDERED = tuple(name for name in COLUMNS if name != "why")
 SEARCHED = "prompt_id, outcome, prediction, why, turned, flip"
 _KEYS = "prompt_id, sample"
@@ -78,6 +80,14 @@ def rounds(run: ViewedRun) -> Json:
     return {"rounds": sorted(run.catalog.describe_rounds("rollouts"))}
 
 
+def check_round(run: ViewedRun, round: int) -> None:
+    """Raises NotThere for one without rollouts."""
+    there = rounds(run)["rounds"]
+    if round not in there:
+        said = f"the run has rollouts of round {span(there)}" if there else "the run has no rollouts yet"
+        raise NotThere(f"{as_given('round', round)}: {said}")
+
+
 def rollouts(run: ViewedRun, round: int, prompts: Collection[str]) -> Json:
     """The rollouts of some prompts of a round by prompt and sample, column by column, for a page that is a file.
 
@@ -96,8 +106,9 @@ def rollouts(run: ViewedRun, round: int, prompts: Collection[str]) -> Json:
 def rollouts_page(run: ViewedRun, request: PageRequest, round: int) -> Json:
     """Some rows of a round, each with its `question`; how many there are, and how many are found.
 
-    Raises InputError for an order or a filter that there is none of.
+    Raises InputError for an order or a filter that there is none of, NotThere for such a round.
     """
+    check_round(run, round)
     order = request.order_sql(ORDERED, _KEYS)
     filters, values = request.filter_sql(FILTERED)
     given, search = _given(run, round), "true"

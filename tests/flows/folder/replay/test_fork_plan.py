@@ -23,7 +23,7 @@ from flows.report.status.text import status_text
 from mopd.errors import InputError
 from storage.digest import digest_tables
 from storage.errors import StorageError
-from storage.lookup import manifest_names
+from storage.lookup import TAKEN_OVER, manifest_names
 from storage.runs import RunFolder
 from storage.schemas import SCHEMAS
 from storage.shards import collect_garbage, commit_shard, manifests, read_rows, verify_run
@@ -150,7 +150,9 @@ def test_earlier_rounds_keep_their_settings(parent: RunFolder, tmp_path: Path) -
     assert (lineage["path"], lineage["relative"], lineage["run_id"]) == (str(parent.path), "../parent", "parent")
     assert (lineage["round"], lineage["set"]) == (1, ["condition.variant=positive", "rounds=4"])
     assert lineage["earlier"][0]["settings"] == parent.document["settings"]
-    assert f"forked from {parent.path} at round 1 with condition.variant=positive" in status_text(run_status(fork))
+    assert f"forked from {parent.path} at round 1 with condition.variant=positive" in status_text(
+        run_status(fork), "not finished"
+    )
 
 
 def test_a_fork_of_a_fork_names_the_run_that_has_the_data(parent: RunFolder, tmp_path: Path) -> None:
@@ -205,7 +207,7 @@ def test_a_shard_that_the_parent_lost_or_changed_is_named(parent: RunFolder, tmp
     with pytest.raises(StorageError, match=f"{path} is missing; it was taken over when .*fork again"):
         RunPlan.of(fork).missing(fork)
     result = query(fork, "SELECT count(*) FROM verdicts")
-    assert (result.rows, result.excluded) == ([(4,)], [f"{path} is missing"])
+    assert (result.rows, result.excluded) == ([(4,)], [f"{path} is missing; {TAKEN_OVER}"])
 
 
 def test_what_the_parent_makes_anew_leaves_the_fork_what_it_took(parent: RunFolder, tmp_path: Path) -> None:

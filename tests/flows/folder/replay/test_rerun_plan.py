@@ -240,7 +240,7 @@ def test_people_are_told_what_stays_what_goes_and_what_is_made(run: RunFolder) -
     redone = redo(run, 1, "train", FASTER, why="it collapsed")
     status = run_status(redone)
     assert [(entry["round"], entry["from"], entry["set"]) for entry in status["redone"]] == [(1, "train", FASTER)]
-    told = status_text(status).splitlines()[1]
+    told = status_text(status, "finished").splitlines()[1]
     assert told.startswith("redone from train of round 1 with train.learning_rate=0.5, 20") and "it collapsed" in told
 
 

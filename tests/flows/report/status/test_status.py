@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -9,6 +10,7 @@ from typing import Any
 import pytest
 
 from flows.cli import main
+from flows.folder.open import run_lock
 from flows.report.status.state import run_status, seconds_between
 from flows.report.status.text import rounds_text, status_text
 from storage.shards import commit_shard
@@ -57,8 +59,21 @@ def test_replicas_and_hosts_stand_in_the_table_where_there_are_several(tmp_path:
         place: dict[str, Any] = {"round": 0, "shard": shard.shard, "key": shard.key, "parents": shard.parents(folder)}
         commit_shard(folder, "rollouts", **place, rows=make_rows("rollouts", folder.run_id), info=info)
         status = run_status(folder)
-        assert ("replicas  hosts" in status_text(status)) == (host == "b")
+        assert ("replicas  hosts" in status_text(status, "finished")) == (host == "b")
     assert [status["rounds"][0]["stages"]["generate"][name] for name in ("replicas", "hosts")] == [2, 2]
+
+
+def test_who_runs_it_is_said_and_what_has_not_begun(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    folder, plan = run_of(tmp_path / "run", {"rounds": 4})
+    commit(folder, plan.rounds[0].prompts[0])
+    commit(folder, plan.rounds[0].rollouts[0])
+    assert main(["status", str(folder.path)]) == 0
+    told = capsys.readouterr().out
+    assert told.startswith(f"{folder.address}: not finished, and nobody runs it; ")
+    assert "not begun: round 1 to 3" in told.splitlines()
+    with run_lock(folder):
+        main(["status", str(folder.path)])
+    assert capsys.readouterr().out.startswith(f"{folder.address}: run by process {os.getpid()} on ")
 
 
 def test_the_digest_of_a_run_that_is_not_finished_says_so(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -14,6 +14,7 @@ from flows.report.status.state import run_status
 from flows.viewer.documents.overview import overview
 from flows.viewer.documents.viewed import ViewedRun
 from mopd.settings import parse_settings
+from storage.errors import with_mending
 from storage.lookup import manifests
 from storage.runs import RunFolder
 from tests.flows.plan.test_plan import run_of
@@ -128,12 +129,15 @@ def test_rows_that_mopd_run_did_not_make_are_shown(tmp_path: Path) -> None:
     assert document["headline"] == []
 
 
-def test_of_a_damaged_shard_the_rest_is_shown(run: ViewedRun) -> None:
+def test_of_a_damaged_shard_the_rest_is_shown(run: ViewedRun, caplog: pytest.LogCaptureFixture) -> None:
+    """SQL and the state come upon it: it is said once, and only there."""
     damaged = manifests(run.folder, "updates")[0]
     (run.folder.path / damaged.file).write_bytes(b"no parquet")
     document = overview(run)
     assert len(drawn(curves_of(document)["loss"], "loss")) == 2
-    assert any("updates" in line for line in document["problems"])
+    problem = f"{damaged.file} has 10 bytes instead of {damaged.bytes}"
+    assert document["problems"] == [with_mending(run.folder.address, problem)]
+    assert "mopd run makes it again" not in caplog.text
 
 
 def test_what_is_no_number_is_missing(tmp_path: Path) -> None:
@@ -170,9 +174,9 @@ def test_of_many_steps_the_first_the_last_and_every_spike_are_drawn(tmp_path: Pa
 def test_forks_and_reruns_say_where_they_come_from(run: ViewedRun) -> None:
     assert run.look is not None
     lineage = {"path": "runs/first", "run_id": "first", "round": 1, "set": ["seed=1"]}
-    redone = {"round": 1, "from": "score", "set": [], "when": "2026-11-29", "why": ""}
+    redone = {"round": 1, "from": "score", "set": [], "when": "2026-11-29T08:30:12.5+00:00", "why": ""}
     run.look = replace(run.look, status={**run.look.status, "lineage": lineage, "redone": [redone]})
     assert overview(run)["notes"] == [
         "forked from runs/first at round 1 with seed=1",
-        "redone from score of round 1 with the same settings, 2026-11-29",
+        "redone from score of round 1 with the same settings, 2026-11-29 08:30 UTC",
     ]

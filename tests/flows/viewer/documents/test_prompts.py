@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 
 from flows.viewer.documents import prompts as module
-from flows.viewer.documents.paging import PageRequest
 from flows.viewer.documents.prompts import prompt_filters, prompts, prompts_page
+from flows.viewer.documents.request.paging import PageRequest
 from flows.viewer.documents.viewed import ViewedRun
 from mopd.errors import InputError
 from storage.sql.named import find_query

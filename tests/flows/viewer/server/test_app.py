@@ -1,4 +1,4 @@
-"""Promises: every address gives the run's document, null, or one line; SQL reads, and has an end."""
+"""Promises: every address gives the run's document, or one line that says why not; SQL reads, and has an end."""
 
 from __future__ import annotations
 
@@ -57,33 +57,47 @@ def test_documents_are_those_of_the_file(client: TestClient, run: RunFolder) -> 
     assert (page["rows"], page["total"]) == (prompts(viewed)["rows"][1:], 2)
 
 
-def test_what_the_run_lacks_is_null(client: TestClient) -> None:
-    answer = client.get("/api/run/run/group?round=0&prompt=none")
-    assert (answer.status_code, answer.json()) == (200, None)
-
-
 @pytest.mark.parametrize(
     ("path", "status", "line"),
     [
-        ("/api/run/run/nothing", 400, "there is no document nothing"),
+        ("/nothing", 404, "/nothing is no address: the page is at /"),
+        ("/api/nothing", 404, "there is no document nothing; those that there are: pairs"),
+        ("/api/run/run/nothing", 404, "there is no document nothing; those that there are: overview, row, "),
+        ("/api/run/other/overview", 410, "no run that is served is called other: it was removed"),
+        ("/api/run/run/group?round=one&prompt=a", 400, "round=one: give a whole number from 0 to "),
+        ("/api/run/run/group?round=-1&prompt=a", 400, "round=-1: give a whole number from 0 to "),
+        ("/api/run/run/group?round=9999999999&prompt=a", 400, "round=9999999999: give a whole number from 0 to "),
+        ("/api/run/run/group?round=0", 400, "prompt: is missing; this takes round, prompt"),
+        ("/api/run/run/group?round=7&prompt=a", 404, "round=7: the run has rollouts of round 0"),
+        ("/api/run/run/group?round=0&prompt=none", 404, "prompt=none: round 0 has no rollouts of it"),
+        ("/api/run/run/group?round=0&prompt=%00%0A", 404, "round 0 has no rollouts of it"),
+        ("/api/run/run/rollout?round=0&prompt=a&sample=x", 400, "sample=x: give a whole number from 0 to "),
+        ("/api/run/run/rollout?round=0&prompt=a&sample=9", 404, "sample=9: the group has samples 0, 1"),
+        ("/api/run/run/neighbours?round=0&prompt=a&sample=9", 404, "sample=9: the group has samples 0, 1"),
+        ("/api/run/run/rollouts?round=7", 404, "round=7: the run has rollouts of round 0"),
+        ("/api/run/run/rollouts?round=0&start=-1", 400, "start=-1: give a whole number from 0 to "),
         (
-            "/api/run/other/overview",
-            410,
-            "no run that is served is called other: it was removed",
-        ),
-        ("/api/run/run/group?round=one&prompt=a", 400, "what is asked of the run is not understood"),
-        ("/api/run/run/group?round=0", 400, "it takes round, prompt"),
-        (
-            '/api/run/run/prompts?order=[["secret","asc"]]',
+            '/api/run/run/rollouts?round=0&filters={"is_cut":"yes"}',
             400,
-            "rows can't be put in order by secret asc",
+            'filters={"is_cut": "yes"}: is_cut is true or false, or null',
         ),
-        ("/api/nothing", 400, "there is no document nothing"),
+        ('/api/run/run/prompts?order=[["secret","asc"]]', 400, "rows can't be put in order by secret asc"),
+        ("/api/run/run/prompts?order=flips", 400, "order=flips: give JSON like "),
+        ("/api/pairs?runs=run", 400, 'runs=run: give JSON like ["one run", "another"]'),
+        ("/api/pairs?runs=5", 400, 'runs=5: give JSON like ["one run", "another"]'),
+        ('/api/pairs?runs=["other"]', 410, "no run that is served is called other"),
+        ('/api/pairs?runs=["run"]', 404, "runs: pairs is of two runs or more"),
+        ("/api/changes?run=run&since=x", 400, "since=x: give a whole number from 0 to "),
     ],
 )
 def test_what_can_not_be_answered_is_one_line(client: TestClient, path: str, status: int, line: str) -> None:
     answer = client.get(path)
     assert (answer.status_code, line in answer.text, "\n" in answer.text) == (status, True, False)
+
+
+def test_a_question_of_sql_is_posted(client: TestClient) -> None:
+    answer = client.post("/api/directory")
+    assert (answer.status_code, answer.text) == (405, "/api/directory is not asked by this method")
 
 
 def test_every_document_that_is_served_says_how_its_parameters_are_read() -> None:
@@ -178,6 +192,7 @@ def test_no_more_rows_and_characters_than_a_page_bears(client: TestClient) -> No
 def test_what_is_no_question_is_one_line(client: TestClient, question: bytes) -> None:
     answer = client.post("/api/sql", content=question)
     assert (answer.status_code, "\n" in answer.text) == (400, False)
+    assert answer.text.startswith(('not a question: give JSON like {"run"', "a question has at most 100,000 bytes"))
 
 
 def test_a_query_has_an_end(client: TestClient, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -259,4 +274,4 @@ def test_runs_are_compared_that_are_named(tmp_path: Path, serve: Callable[[Serve
     document = client.get("/api/pairs", params={"runs": '["c", "a"]'}).json()
     assert [run["id"] for run in document["runs"]] == ["c", "a"]
     assert document["prompts"]["trained"]["num"] == 2
-    assert client.get("/api/pairs", params={"runs": '["c"]'}).json() is None
+    assert client.get("/api/pairs", params={"runs": '["c"]'}).status_code == 404

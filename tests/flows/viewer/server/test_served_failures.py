@@ -59,3 +59,20 @@ def test_a_choice_whose_answer_fails_says_so(prompts: Any) -> None:
     prompts.route("**/api/run/run/group?**", lambda route: route.fulfill(status=503, body=AWAY))
     prompts.get_by_role("combobox", name="Round to stand beside").select_option("round 1: 2 of 2")
     expect(prompts.get_by_role("alert")).to_contain_text(AWAY)
+
+
+def test_a_place_that_is_none_says_what_there_is(chromium: Any, tmp_path: Path) -> None:
+    run = make_groups(tmp_path / "run", {0: {"a": [True, False]}})
+    said = {
+        "#/round/x/prompt/a": "round=x: give a whole number from 0 to 2147483647",
+        "#/round/0/prompt/none": "Round 0 has no replies to prompt none.",
+        "#/round/0/prompt/a/sample/9": "Round 0 has no such rollout of prompt a.",
+        "#/rollouts?round=x": "There are no rollouts of round x.",
+        "#/compare": "Choose two runs or more.",
+    }
+    with view(run.address) as (address, _):
+        tab = chromium.new_page()
+        for place, line in said.items():
+            tab.goto(f"{address}{place}")
+            expect(tab.locator("main")).to_contain_text(line)
+        tab.close()

@@ -46,7 +46,8 @@ const mayHaveAsked = (asked, round) => asked.some(([number]) => String(number) =
 function noGroup({ run, round, prompt }, asked) {
   return el("article", {},
     el("h1", {}, "No such group"),
-    el("p", { class: "missing" }, `Round ${round} did not ask prompt `, el("bdi", {}, shownText(prompt)), "."),
+    el("p", { class: "missing" }, `Round ${round} has no replies to prompt `, el("bdi", {}, shownText(prompt)), "."),
+    source.directory.left_out.length > 0 && el("p", {}, "Not all can be read, or is here: the foot of this page says what."),
     asked.length > 0 && el("p", {}, "Rounds that did: ", asked.map(([number]) => [el("a", { href: href(["round", number, "prompt", prompt], run) }, `round ${number}`), " "])));
 }
 

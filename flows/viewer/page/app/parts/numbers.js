@@ -4,11 +4,11 @@
  * A table as `Table.document` has it. `links`: {column's title: (value) => {parts, query}}, for cells that lead somewhere;
  * `run`: where to, in a page of several.
  */
-function numbersTable({ columns, rows }, { label, order = [], links = {}, run = current.run } = {}) {
+function numbersTable({ columns, rows }, { label, order = [], links = {}, wide = [], run = current.run } = {}) {
   const shaped = rows.map((row) => ({ cells: row, ...row.map(sortValue) }));
   return plainTable(shaped, columns.map((title, index) => ({
     key: index, title,
-    className: rows.every((row) => isNumber(row[index])) && rows.length ? "num" : null,
+    className: [rows.every((row) => isNumber(row[index])) && rows.length && "num", wide.includes(title) && "wide"].filter(Boolean).join(" "),
     node: ({ cells }) => numberCell(cells[index], links[title], run),
   })), { label, order });
 }
@@ -28,9 +28,15 @@ function numberCell(value, link, run) {
     const { parts, query } = link(sortValue(value));
     return el("a", { href: href(parts, run, query) }, shownText(String(sortValue(value))));
   }
-  if (typeof value !== "object") return el("span", { class: "any" }, shownText(typeof value === "number" ? number(value, 6) : value));
+  if (typeof value !== "object") return el("span", { class: "any" }, typeof value === "number" ? number(value, 6) : textOrName(value));
   const [head, ends] = value.shown.split(" [");
   return el("span", {}, head, ends && el("span", { class: "faint" }, ` [${ends}`));
+}
+
+/** The text; a name of several words, such as a setting's, breaks between them where the column is narrow. */
+function textOrName(text) {
+  if (!/^[a-z0-9_.]+$/.test(text)) return shownText(text);
+  return text.split(/(?<=[._])/).flatMap((word, place) => (place ? [el("wbr"), word] : [word]));
 }
 
 /** A curve as `curve_document` has it: what it says, the chart, and its numbers folded below. */

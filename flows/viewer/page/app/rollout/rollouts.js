@@ -18,7 +18,9 @@ view("rollouts", {
 async function showRollouts({ run, query }) {
   const { rounds } = (await source.get(run, "rounds")) ?? { rounds: [] };
   if (!rounds.length) return el("article", {}, el("h1", {}, "Rollouts"), el("p", { class: "missing" }, "There are none yet."));
-  const round = Number(query.get("round") ?? rounds.at(-1));
+  const asked = query.get("round") ?? String(rounds.at(-1));
+  const round = rounds.find((number) => String(number) === asked);
+  if (round === undefined) return noRound(asked, rounds, run);
   const outcome = query.get("outcome") in OUTCOME_MARKS ? { outcome: query.get("outcome") } : {};
   const filters = { ...outcome, ...TRAITS[query.get("only")]?.filters };
   const counted = el("span", { class: "faint" });
@@ -32,6 +34,13 @@ async function showRollouts({ run, query }) {
       counted),
     el("p", { class: "legend" }, "Disagreement: mean over a reply's tokens of the distance of teacher and student, in nats; teacher − student: the mean with its sign. A prompt flips where its pass rate crosses one half since the round that asked it before."),
     rolloutTable(run, round, filters, tell));
+}
+
+function noRound(asked, rounds, run) {
+  return el("article", {},
+    el("h1", {}, "No such round"),
+    el("p", { class: "missing" }, "There are no rollouts of round ", el("bdi", {}, shownText(asked)), "."),
+    el("p", {}, "Rounds that have some: ", rounds.map((number) => [el("a", { href: href(["rollouts"], run, { round: number }) }, `round ${number}`), " "])));
 }
 
 /** A select whose choice stands in the address. */

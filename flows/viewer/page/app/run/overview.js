@@ -15,7 +15,9 @@ function overviewPage({ title, state, headline, facts, notes, curves, guards, er
     headline.length > 0 && el("ul", { class: "headline" }, headline.map((sentence) => el("li", {}, shownText(sentence)))),
     lastRound !== undefined && waysOn(lastRound),
     notes.map((line) => el("p", {}, shownText(line))),
-    problems.map((line) => el("p", { class: "problem" }, shownText(line))),
+    problems.length > 0 && el("div", { class: "problem" },
+      el("p", {}, "Not all of this run can be read; what stands here is of the rest:"),
+      el("ul", {}, problems.map((line) => el("li", {}, shownText(line))))),
     errors.length > 0 && [el("h2", {}, "Last errors"), el("pre", { class: "panel" }, shownText(errors.join("\n")))],
     factsPanel(facts),
     el("div", { class: "curves" }, curves.map((curve) => curveCard(curve))),
@@ -52,12 +54,12 @@ function settingsSection({ changed, all }) {
   ];
 }
 
-/** Open where a bound was breached. */
+/** Open where a bound was breached. Its last column says in words what has no room on a phone. */
 function guardsSection(guards) {
   const breaches = guards.rows.filter((row) => row.includes("breached")).length;
   const told = breaches === 0 ? "no bound was breached" : breaches === 1 ? "1 bound was breached" : `${breaches} bounds were breached`;
   return [
     el("h2", {}, "Guards"),
-    el("details", { open: breaches > 0 }, el("summary", {}, `${guards.rows.length} asked, ${told}`), numbersTable(guards, { label: "Guards" })),
+    el("details", { open: breaches > 0 }, el("summary", {}, `${guards.rows.length} asked, ${told}`), numbersTable(guards, { label: "Guards", wide: ["value", "reference", "bound", "action"] })),
   ];
 }

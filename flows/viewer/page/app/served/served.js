@@ -24,11 +24,12 @@ class ServerSource {
   }
 
   get(run, name, parameters = {}) {
-    return run === null ? ask(`api/${name}`, parameters) : this.askRun(run, name, parameters);
+    return orNull(run === null ? ask(`api/${name}`, parameters) : this.askRun(run, name, parameters));
   }
 
   page(run, name, { order = [], filters = {}, ...request }, parameters = {}) {
-    return this.askRun(run, name, { ...request, order: JSON.stringify(order), filters: JSON.stringify(filters), ...parameters });
+    const answer = this.askRun(run, name, { ...request, order: JSON.stringify(order), filters: JSON.stringify(filters), ...parameters });
+    return name === "neighbours" ? orNull(answer) : answer;
   }
 
   async askRun(run, name, parameters) {
@@ -92,8 +93,18 @@ async function send(path, parameters, options = {}) {
   const answer = await fetch(`${path}?${new URLSearchParams(given)}`, { ...options, headers }).catch((error) => {
     throw error.name === "AbortError" ? error : new Error("mopd view does not answer"); // the browser's own words are of the network
   });
-  if (!answer.ok) throw new Error(await answer.text());
+  if (!answer.ok) throw Object.assign(new Error(await answer.text()), { status: answer.status });
   return answer;
+}
+
+/** What is promised; null where the server says that it isn't there: views have their own words for that. */
+async function orNull(promise) {
+  try {
+    return await promise;
+  } catch (error) {
+    if (error.status === 404) return null;
+    throw error;
+  }
 }
 
 /**
@@ -104,7 +115,7 @@ function takeToken() {
   const [, token, place] = location.hash.match(/^#token=([\w-]+)(.*)$/) ?? [];
   if (!token) return false;
   keepToken(token);
-  history.replaceState(null, "", `${location.pathname}${place}`);
+  history.replaceState(null, "", `${location.pathname}${place.startsWith("#") ? place : ""}`); // e.g. a slash behind it, which is none
   return true;
 }
 

@@ -8,7 +8,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from flows.viewer.documents.paging import PageRequest
+from flows.viewer.documents.request.paging import PageRequest
+from flows.viewer.documents.request.parameters import NotThere
 from flows.viewer.documents.rollouts.table import COLUMNS, neighbours, rollouts, rollouts_page, rounds
 from flows.viewer.documents.viewed import ViewedRun
 from mopd.errors import InputError
@@ -101,8 +102,8 @@ def test_pages(run: ViewedRun) -> None:
     page = page_of(run, 2, start=2, length=3)
     assert (keys_of(page), page["total"], page["filtered"]) == ([("b", 0), ("b", 1), ("c", 0)], 8, 8)
     assert keys_of(page_of(run, 2, length=2, order=(("prompt_id", "desc"), ("sample", "desc")))) == [("d", 1), ("d", 0)]
-    nothing = {"rows": [], "total": 0, "filtered": 0, "note": None}
-    assert page_of(run, 9) == page_of(run, 9, search="x") == nothing
+    with pytest.raises(NotThere, match=r"^round=9: the run has rollouts of round "):
+        page_of(run, 9)
     with pytest.raises(InputError, match="rows can't be put in order by why asc"):
         page_of(run, 2, order=(("why", "asc"),))
 

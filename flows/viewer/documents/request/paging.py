@@ -7,6 +7,7 @@ from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from flows.viewer.documents.request.parameters import Read, any_text, as_given, json_value, not_like, whole_number
 from flows.viewer.documents.viewed import Json, ViewedRun
 from mopd.errors import InputError
 
@@ -30,16 +31,8 @@ class PageRequest:
     @classmethod
     def of(cls, parameters: Mapping[str, str]) -> PageRequest:
         """As an address has it: `order` and `filters` are JSON. Raises InputError for what is none."""
-        try:
-            return cls(
-                start=max(0, int(parameters.get("start", cls.start))),
-                length=min(max(0, int(parameters.get("length", cls.length))), MOST_ROWS),
-                search=parameters.get("search", cls.search),
-                order=tuple((str(column), str(way)) for column, way in json.loads(parameters.get("order", "[]"))),
-                filters=dict(json.loads(parameters.get("filters", "{}"))),
-            )
-        except (ValueError, TypeError) as error:
-            raise InputError(f"what is asked of a table is not understood: {error}") from error
+        asked = {name: read(name, parameters[name]) for name, read in _READS.items() if name in parameters}
+        return cls(**{**asked, "length": min(asked.get("length", cls.length), MOST_ROWS)})
 
     @property
     def words(self) -> dict[str, str]:
@@ -53,13 +46,44 @@ class PageRequest:
                 raise InputError(f"rows can't be put in order by {column} {way}; columns: {', '.join(columns)}")
         return "ORDER BY " + ", ".join([*(f"{column} {way} NULLS LAST" for column, way in self.order), keys])
 
-    def filter_sql(self, columns: Collection[str]) -> tuple[str, dict[str, Any]]:
-        """The condition, and its parameters. Raises InputError for a column that can't be asked for."""
-        for column in self.filters:
+    def filter_sql(self, columns: Mapping[str, type]) -> tuple[str, dict[str, Any]]:
+        """The condition, and its parameters; `columns`: that can be asked for, each with the kind of its values.
+
+        Raises InputError for others.
+        """
+        for column, value in self.filters.items():
             if column not in columns:
                 raise InputError(f"rows can't be filtered by {column}; columns: {', '.join(columns)}")
+            if not isinstance(value, columns[column] | None):
+                wanted = f"{column} is {_KINDS[columns[column]]}, or null"
+                raise InputError(f"{as_given('filters', json.dumps({column: value}))}: {wanted}")
         conditions = [f"{column} IS NOT DISTINCT FROM $is_{column}" for column in self.filters]
         return " AND ".join(conditions) or "true", {f"is_{column}": value for column, value in self.filters.items()}
+
+
+def _read_order(name: str, text: str) -> tuple[tuple[str, str], ...]:
+    match json_value(name, text, _ORDER):
+        case list(pairs) if all(isinstance(pair, list) and len(pair) == 2 for pair in pairs):
+            return tuple((str(column), str(way)) for column, way in pairs)
+    raise not_like(name, text, _ORDER)
+
+
+def _read_filters(name: str, text: str) -> dict[str, Any]:
+    match json_value(name, text, _FILTERS):
+        case dict(filters):
+            return filters
+    raise not_like(name, text, _FILTERS)
+
+
+_ORDER, _FILTERS = '[["prompt_id", "desc"]]', '{"prompt_id": "a"}'
+_KINDS = {str: "text", bool: "true or false"}
+_READS: Mapping[str, Read] = {
+    "start": whole_number,
+    "length": whole_number,
+    "search": any_text,
+    "order": _read_order,
+    "filters": _read_filters,
+}
 
 
 def ask_page(

@@ -1,0 +1,1 @@
+"""What is asked of a document: parameters, and some rows of a table."""
