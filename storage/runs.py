@@ -151,7 +151,7 @@ class RunFolder:
                 "does not know: restore that file, or remove what was copied here from another run"
             )
         for store in (self.store.beside(entry["relative"]), self.store.beside(entry["path"])):
-            if _is_run(store, entry):
+            if is_same_run(store, entry):
                 return store
         raise StorageError(
             f"{self.address}: {entry['path']}, which it was forked from, has moved or is gone: put it back, or correct "
@@ -198,8 +198,9 @@ def new_run(store: Store, document: dict[str, Any]) -> bytes:
     return _to_json({"run_id": name, "format": FORMAT, "created": datetime.now(UTC).isoformat(), **document})
 
 
-def _is_run(store: Store, entry: dict[str, Any]) -> bool:
-    """Whether the run that an entry of `lineage.homes` names lies there. StorageError where the store is away."""
+def is_same_run(store: Store, entry: dict[str, Any]) -> bool:
+    """Whether a run lies there that has that name and beginning, as an entry of `lineage.homes` or a `run.json` names
+    it. StorageError where the store is away."""
     if not is_run(store):
         return False
     try:

@@ -98,6 +98,12 @@ def hold_run(folder: RunFolder) -> Iterator[Lease]:
         yield lease
 
 
+def who_runs(folder: RunFolder) -> str | None:
+    """Another process that holds the run, as far as can be told without taking it; None where nobody does."""
+    holder = folder.store.holder()
+    return _holder(holder.text) if holder.held else None
+
+
 def _holder(written: str) -> str:
     """Who holds the run, by the words in its lock: those of a killed one stand until the next begins to work."""
     return written if may_live(written) else "another process"

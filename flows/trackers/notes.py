@@ -12,7 +12,7 @@ from dataclasses import asdict, dataclass, field, replace
 
 from storage.errors import StorageError
 from storage.json_files import parse_json
-from storage.runs import RunFolder
+from storage.runs import RUN_FILE, RunFolder, is_same_run
 
 FOLDER = "trackers"
 
@@ -50,15 +50,17 @@ class Notes:
 
     @classmethod
     def read(cls, folder: RunFolder, tracker: str) -> Notes:
-        """Those beside the run; nothing where nothing was sent. Raises StorageError for what is no such file."""
+        """Those beside the run; nothing where nothing was sent, or another run is what was sent, of which this is a
+        copy. Raises StorageError for what is no such file."""
         try:
             content = parse_json(folder.store.read(_file(tracker)))
-            return cls(tracker, tuple(SentRun(**entry) for entry in content["runs"]))
+            runs = tuple(SentRun(**entry) for entry in content["runs"])
         except FileNotFoundError:
             return cls(tracker)
         except (ValueError, TypeError, KeyError) as error:
             file = f"{folder.address}/{_file(tracker)}"
             raise StorageError(f"{file} is damaged ({error}): remove it, and all is sent to a new run there") from error
+        return cls(tracker, () if _is_copy(folder, content.get("address", folder.address)) else runs)
 
     def current(self, folder: RunFolder, sources: dict[str, str]) -> SentRun:
         """The run in the tracker that is gone on with: of those that are of `sources` the one that has most; or a new
@@ -69,7 +71,7 @@ class Notes:
     def save(self, folder: RunFolder, run: SentRun) -> None:
         """Note how that run in the tracker is now."""
         others = [other for other in self.runs if other.id != run.id]
-        content = {"runs": [asdict(entry) for entry in (*others, run)]}
+        content = {"address": folder.address, "runs": [asdict(entry) for entry in (*others, run)]}
         folder.store.replace(_file(self.tracker), json.dumps(content, indent=1).encode())
 
 
@@ -77,8 +79,16 @@ def _file(tracker: str) -> str:
     return f"{FOLDER}/{tracker}.json"
 
 
+def _is_copy(folder: RunFolder, address: str) -> bool:
+    """Whether the run that was at `address` when it was noted lies there still; else it is this one, and was moved."""
+    there = folder.store.beside(address)
+    is_another = there.stat(RUN_FILE) != folder.store.stat(RUN_FILE)  # one folder may have several paths
+    return is_another and is_same_run(there, folder.document)
+
+
 def _new_run(folder: RunFolder, number: int) -> SentRun:
     """The same ones in every process: one that was killed before it noted this leaves no second run."""
-    digest = hashlib.sha256(json.dumps([folder.run_id, folder.document.get("created")]).encode()).hexdigest()
+    which = [folder.run_id, folder.document.get("created"), folder.address]
+    digest = hashlib.sha256(json.dumps(which).encode()).hexdigest()
     later = f"-{number}" if number > 1 else ""
-    return SentRun(id=f"{digest[:12]}{later}", name=f"{folder.run_id}{later}")
+    return SentRun(id=f"{digest[:12]}{later}", name=f"{folder.name}{later}")

@@ -20,6 +20,7 @@ from tests.faults.trial import Trial
 pytestmark = [pytest.mark.faults, pytest.mark.timeout(1200)]
 ROOM = "64m"
 BLOCK = 4096
+FULL = "No space left on device"
 STAGES_STRUCK = ("draw", "generate", "verify", "condition", "score", "measure", "train", "evaluate")
 DROP_FROM_BOUNDS, OVERRIDE_PERMISSIONS = 24, 1
 """prctl's PR_CAPBSET_DROP, and CAP_DAC_OVERRIDE: without it root is held to the permissions of folders too."""
@@ -67,7 +68,7 @@ def test_a_full_disk_ends_the_run_with_a_line(begin: Begin, small_disk: Path) ->
             trial.strike(started, lambda _: fill(small_disk))
         if started.wait():
             trial.check_said(started.output)
-            assert "No space left" in started.output
+            assert started.output.endswith(f": {FULL}\n"), started.output  # and not in a library's own words
         assert resize(small_disk, ROOM)
         trial.note_committed()
     trial.complete()

@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import Any
 
 from flows.folder.inputs import check_adapter
-from flows.folder.open import check_inputs_unchanged, run_document
+from flows.folder.open import check_inputs_unchanged, run_document, who_runs
 from flows.folder.policies import keeps_trainer_state, policy_folder
 from flows.folder.tracker_libraries import check_trackers
 from flows.plan.conditions import changed_settings
@@ -40,7 +40,7 @@ def fork_run(parent: Address, round: int, overrides: list[str], new: Address) ->
     store = _new_store(folder, new)
     _check_round(folder, parent_plan, round, settings)
     with looking_once():
-        check_finished(folder, parent_plan, round, "fork at")
+        check_finished(folder, parent_plan, round, "fork at", runner=who_runs(folder))
     _check_differs(folder, settings)
     inputs = check_inputs_unchanged(folder, parent_plan, settings)
     check_policy(parent_plan, round, settings, "fork at")
@@ -98,17 +98,19 @@ def _check_round(folder: RunFolder, parent_plan: RunPlan, round: int, settings: 
         )
 
 
-def check_finished(folder: RunFolder, plan: RunPlan, round: int, go_on: str) -> None:
+def check_finished(folder: RunFolder, plan: RunPlan, round: int, go_on: str, *, runner: str | None = None) -> None:
     """Everything below `round` must be there: it can't be made under other settings.
 
-    `go_on`: the words for going on at another round, as in the checks that follow. Raises InputError, as they do.
+    `go_on`: the words for going on at another round, as in the checks that follow. `runner`: who makes it already.
+    Raises InputError, as they do.
     """
     shards = [shard for part in plan.rounds[:round] for shard in part.needed(folder).all()]
     missing = plan.missing_of(folder, shards)
     if missing:
+        first = f"wait for {runner}, which runs it" if runner else f"{shell_command('run', folder.address)} first"
         raise InputError(
-            f"--round {round}: round {missing[0].round} of {folder.address} is not finished; "
-            f"{shell_command('run', folder.address)} first, or {go_on} {missing[0].round} or earlier"
+            f"--round {round}: round {missing[0].round} of {folder.address} is not finished; {first}, or {go_on} "
+            f"{missing[0].round} or earlier"
         )
 
 

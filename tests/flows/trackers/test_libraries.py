@@ -39,7 +39,7 @@ def expected(told: list[Chapter]) -> Curves:
 def read_tensorboard(run: RunFolder, offline: Path) -> tuple[Curves, list[str]]:
     from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
-    accumulator = EventAccumulator(str(run.path / "trackers" / "tensorboard" / run.run_id))
+    accumulator = EventAccumulator(str(run.path / "trackers" / "tensorboard" / run.name))
     accumulator.Reload()
     curves = {
         tag: [(event.step, event.value) for event in accumulator.Scalars(tag)] for tag in accumulator.Tags()["scalars"]
@@ -167,7 +167,7 @@ def test_what_was_sent_and_not_noted_is_there_once(
 def test_a_tensorboard_that_looks_on_sees_what_comes(run: RunFolder, monkeypatch: pytest.MonkeyPatch) -> None:
     from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
-    accumulator = EventAccumulator(str(run.path / "trackers" / "tensorboard" / run.run_id))
+    accumulator = EventAccumulator(str(run.path / "trackers" / "tensorboard" / run.name))
     with monkeypatch.context() as patch:
         first(4, patch)
         send_missing(None, silent, run.store, "tensorboard")

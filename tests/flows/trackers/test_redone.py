@@ -87,9 +87,9 @@ def test_what_leaves_the_policies_as_they_are_is_another_run_too(
     """An evaluation and a control decide no policy; a version of the verifiers that judges alike changes no content."""
     num_chapters = send(run)
     redone = redo(run, round, stage, [change])
-    assert current_name(redone) == "made-2"
+    assert current_name(redone) == "run-2"
     assert send(make_run(redone.address)) == num_chapters
-    assert current_name(redone) == "made-2"
+    assert current_name(redone) == "run-2"
 
 
 def test_what_was_cut_off_and_then_redone_is_another_run(run: RunFolder, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -97,8 +97,8 @@ def test_what_was_cut_off_and_then_redone_is_another_run(run: RunFolder, monkeyp
         patch.setattr(SentRun, "with_chapter", lambda *_: 1 / 0)  # the first is written, and nothing is noted
         with pytest.raises(ZeroDivisionError):
             send(run)
-    assert current_name(run) == "made"
-    assert current_name(redo(run, 1, "train", FASTER)) == "made-2"
+    assert current_name(run) == "run"
+    assert current_name(redo(run, 1, "train", FASTER)) == "run-2"
 
 
 def test_of_two_runs_that_are_right_that_which_has_more_is_gone_on_with(run: RunFolder) -> None:
@@ -106,7 +106,7 @@ def test_of_two_runs_that_are_right_that_which_has_more_is_gone_on_with(run: Run
     redone = redo(run, 1, "train", FASTER)
     send(redone)  # and nothing was made anew
     undone = plan_undo(redone).save()
-    assert current_name(undone) == "made"
+    assert current_name(undone) == "run"
     assert send(undone) == 0
 
 
@@ -117,7 +117,7 @@ def test_a_run_that_goes_on_is_gone_on_with(run: RunFolder, change: dict[str, An
     settings = parse_settings({**RunPlan.of(run).settings.model_dump(mode="json"), **change})
     longer = open_run(settings, run.address, config="tiny")
     assert longer.document["settings"] != run.document["settings"]
-    assert current_name(longer) == "made"
+    assert current_name(longer) == "run"
 
 
 @pytest.mark.parametrize(("stage", "change"), [("verify", "verify.version=later"), ("condition", OTHER_CONTEXTS)])
@@ -128,7 +128,7 @@ def test_a_round_that_a_guard_ended_before_it_was_trained_on(
     run = RunFolder.open(tmp_path / "run")
     send(run)
     assert list(Notes.read(run, TRACKER).runs[0].chapters)[-1] == "guards of round 1"
-    assert current_name(redo(run, 1, stage, [change])) == "sampled-2"
+    assert current_name(redo(run, 1, stage, [change])) == "run-2"
 
 
 @pytest.fixture(scope="module")
@@ -152,3 +152,24 @@ def test_a_fork_is_a_run_of_its_own_with_what_it_took_over(bucket: str) -> None:
     assert (one.name, other.name) == ("run", "fork") and one.id != other.id
     assert one.chapters["round 0"] == other.chapters["round 0"]
     assert one.chapters["round 1"] != other.chapters["round 1"]
+
+
+def test_a_copy_is_a_run_of_its_own_and_what_was_moved_is_not(run: RunFolder) -> None:
+    num_chapters = send(run)
+    (first,) = Notes.read(run, TRACKER).runs
+    copy = RunFolder.open(shutil.copytree(run.path, run.path.parent / "copy"))
+    assert send(copy) == num_chapters
+    (second,) = Notes.read(copy, TRACKER).runs
+    assert (first.name, second.name) == ("run", "copy") and first.id != second.id
+    assert send(copy) == send(run) == 0
+    moved = RunFolder.open(run.path.rename(run.path.parent / "moved"))
+    assert Notes.read(moved, TRACKER).runs == (first,)
+    assert send(moved) == 0
+
+
+def test_a_folder_with_two_paths_is_one_run(run: RunFolder) -> None:
+    send(run)
+    (other := run.path.parent / "other").mkdir()
+    for file in run.path.iterdir():
+        (other / file.name).symlink_to(file)
+    assert send(RunFolder.open(other)) == 0

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 from collections import Counter
 from pathlib import Path
@@ -12,6 +13,7 @@ import pytest
 
 from flows.cli import main
 from flows.folder.keep.soundness import check_run
+from flows.folder.open import run_lock
 from flows.folder.policies import policy_folder
 from flows.folder.replay.fork import check_fork, fork_run
 from flows.plan.run import RunPlan
@@ -295,6 +297,9 @@ def test_a_round_that_is_not_finished_is_not_forked(tmp_path: Path) -> None:
     for shard in plan.rounds[0].all()[:-2]:
         commit(folder, shard)
     with pytest.raises(InputError, match=f"round 0 of {folder.path} is not finished; mopd run {folder.path} first"):
+        fork_run(folder.path, 1, GRPO, tmp_path / "fork")
+    waits = f"wait for process {os.getpid()} on .*, which runs it, or fork at 0 or earlier"
+    with run_lock(folder), pytest.raises(InputError, match=waits):
         fork_run(folder.path, 1, GRPO, tmp_path / "fork")
     assert taken(fork_run(folder.path, 0, ALPHA, tmp_path / "fork"))["scores"] == [0]
 
