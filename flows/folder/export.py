@@ -8,8 +8,11 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from flows.plan.run import RunPlan
+from flows.plan.shard import RoundPlan
 from mopd.errors import InputError
-from storage.manifests import Manifest, is_removable
+from storage.errors import StorageError
+from storage.lookup import collected_problems
+from storage.manifests import POLICIES, Manifest, is_removable
 from storage.policies import checked_folder
 from storage.runs import RunFolder
 from storage.stores.files import require_new_folder
@@ -19,13 +22,23 @@ Files = Mapping[str, Path | bytes]
 
 
 def exported_policy(folder: RunFolder, round: int) -> Manifest:
-    """The policy that `round` trained. Raises InputError for a round that has none."""
+    """The policy that `round` trained. Raises InputError for a round that has none, StorageError for a damaged one."""
     rounds = RunPlan.of(folder).rounds
     if not 0 <= round < len(rounds):
         raise InputError(f"--round {round}: the run has rounds 0 to {len(rounds) - 1}")
-    policy = rounds[round].policy.committed(folder)
+    policy = find_policy(folder, rounds[round])
     if policy is None:
         raise InputError(f"--round {round}: has no policy yet; run it first")
+    return policy
+
+
+def find_policy(folder: RunFolder, part: RoundPlan) -> Manifest | None:
+    """The policy that a round trained; None where it has none yet. Raises StorageError for a damaged one."""
+    with collected_problems() as problems:
+        policy = part.policy.committed(folder)
+    damaged = [line for line in problems if line.startswith(f"{POLICIES}/")]
+    if policy is None and damaged:
+        raise StorageError(damaged[0])
     return policy
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from flows.folder.export import find_policy
 from flows.plan.run import RunPlan
 from flows.report.status.state import best_evaluation, run_status
 from flows.runtime.shell import shell_command
@@ -26,9 +27,10 @@ def best_round(folder: RunFolder) -> tuple[int, str]:
 
 
 def last_round(folder: RunFolder) -> tuple[int, str]:
-    """The newest round that has a policy. Raises InputError where none has."""
+    """The newest round that has a policy. Raises InputError where none has, StorageError where that is damaged."""
     with looking_once():
-        trained = [part.policy.round for part in RunPlan.of(folder).rounds if part.policy.committed(folder)]
-    if not trained:
+        parts = reversed(RunPlan.of(folder).rounds)
+        last = next((part.policy.round for part in parts if find_policy(folder, part)), None)
+    if last is None:
         raise InputError(f"--round last: {folder.address} has no policy yet; run it first")
-    return trained[-1], f"policy {trained[-1] + 1}, of round {trained[-1]}: the newest"
+    return last, f"policy {last + 1}, of round {last}: the newest"

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from flows.cli import main
+from storage.errors import with_mending
 from storage.runs import RunFolder
 from tests.flows.plan.test_plan import finish, run_of
 from tests.mopd.hub.hub_server import Hub
@@ -83,6 +84,19 @@ def test_what_is_refused(
     (line,) = capsys.readouterr().err.splitlines()
     assert line.startswith(f"mopd: {message}")
     assert [path.name for path in run.path.parent.iterdir()] == ["run"]
+
+
+@pytest.mark.parametrize("round", ["1", "last"])
+def test_a_damaged_policy_is_not_called_none_nor_passed_over(
+    run: RunFolder, round: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    weights = f"{run.policy_place(1)}/model.safetensors"
+    size = (run.path / weights).stat().st_size
+    (run.path / weights).write_bytes(b"")
+    assert export(run, tmp_path / "a", "--round", round) == 2
+    problem = f"{weights} has 0 bytes instead of {size}"
+    assert capsys.readouterr().err == f"mopd: {with_mending(run.address, problem)}\n"
+    assert not (tmp_path / "a").exists()
 
 
 def test_a_push_without_a_token_writes_no_folder_either(
