@@ -36,8 +36,9 @@ forgotten no other; after that time nobody can tell, and what may be others' is 
 
 @dataclass(frozen=True)
 class Held:
-    """Slots that are held: by which server, by which lease."""
+    """Slots that are held: for the run in which folder, by which server, by which lease."""
 
+    folder: str
     server: str
     lease: str
     slots: int
@@ -61,7 +62,9 @@ def device_slots(number: int, folder: Path) -> Iterator[bool]:
     from prefect.concurrency._leases import maintain_concurrency_lease
 
     with get_client(sync_client=True) as client:
-        held = Held(str(client.api_url), str(lease), number, _lease_on_nothing(client), time.time())
+        held = Held(
+            str(folder.resolve()), str(client.api_url), str(lease), number, _lease_on_nothing(client), time.time()
+        )
     write_replacing(folder, folder / NOTE, json.dumps(asdict(held)).encode())
     try:
         with maintain_concurrency_lease(lease, LEASE_SECONDS):
@@ -71,7 +74,10 @@ def device_slots(number: int, folder: Path) -> Iterator[bool]:
 
 
 def give_slots_back(folder: Path) -> None:
-    """What is noted in a run's folder: by who held it, or, once that is dead, by who holds the run now."""
+    """What is noted in a run's folder: by who held it, or, once that is dead, by who holds the run now.
+
+    In a copy of a folder it is what the other run may hold.
+    """
     note = folder / NOTE
     if not note.exists():
         return
@@ -79,7 +85,7 @@ def give_slots_back(folder: Path) -> None:
 
     held = _read(note)
     with get_client(sync_client=True) as client:
-        if held is None or held.server != str(client.api_url):
+        if held is None or (held.folder, held.server) != (str(folder.resolve()), str(client.api_url)):
             note.unlink(missing_ok=True)
             return
         _give_back(client, held)

@@ -15,8 +15,8 @@ Finding = Literal["right", "wrong", "unreadable", "undecided"]
 FORMAT = "Give the final answer once, at the end, as \\boxed{...}."
 
 CALLS_A_FORK = 64
-"""How many formulas a fork compares: the first costs three times what the later ones do, whose memory and caches are
-there. With more of them it would go on growing, for little."""
+"""How many formulas a fork compares. Each costs a third of what it does in a fork of its own, which touches all memory
+and fills sympy's caches anew. With more of them a fork would go on growing (by 9 MB with 64), for little."""
 
 algebra = Guarded("mopd.verifiers.math.equality:equal", calls_a_fork=CALLS_A_FORK)
 """Started when the first answer needs it."""

@@ -50,7 +50,8 @@ def give_back(fake: FakeServer, folder: Path, monkeypatch: pytest.MonkeyPatch, *
         yield fake
 
     monkeypatch.setattr("prefect.client.orchestration.get_client", get_client)
-    (folder / NOTE).write_text(json.dumps({**asdict(Held(SERVER, LEASE, 2, WITNESS, time.time())), **other}))
+    held = Held(str(folder), SERVER, LEASE, 2, WITNESS, time.time())
+    (folder / NOTE).write_text(json.dumps({**asdict(held), **other}))
     give_slots_back(folder)
     assert not (folder / NOTE).exists()
 
@@ -74,6 +75,12 @@ def test_what_a_killed_process_held_comes_free(
 def test_another_server_is_not_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     server = FakeServer({}, 2)
     give_back(server, tmp_path, monkeypatch, server="http://elsewhere/api/")
+    assert server.taken == 2
+
+
+def test_a_copy_of_a_run_gives_back_nothing_that_the_run_holds(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    server = FakeServer({LEASE: 2, WITNESS: 0}, 2)
+    give_back(server, tmp_path, monkeypatch, folder="/runs/the_other")
     assert server.taken == 2
 
 

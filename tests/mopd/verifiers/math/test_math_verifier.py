@@ -12,6 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mopd.verifiers import VERIFIERS, Problem
+from mopd.verifiers.guard import Guarded, UndecidedError
 from mopd.verifiers.math import verifier as mathematics
 from mopd.verifiers.math.text import read_number
 from mopd.verifiers.reply import boxed_answer, without_thinking
@@ -82,6 +83,30 @@ def test_formulas_are_compared_from_many_threads_at_once() -> None:
     with ThreadPoolExecutor(4) as threads:
         verdicts = list(threads.map(math, replies, [Problem("x^2+2x+1")] * len(replies)))
     assert [verdict.reward for verdict in verdicts] == [0.0, 1.0, 0.0, 0.0] * 3
+
+
+def compared(algebra: Guarded, formula: str, answer: str) -> bool | str | None:
+    try:
+        return algebra(formula, answer)  # type: ignore[no-any-return]
+    except UndecidedError:
+        return "undecided"
+
+
+def test_what_a_fork_compared_before_changes_no_verdict() -> None:
+    pairs = [
+        ("1+2x+x^2", "(x+1)^2"),
+        ("9^{9^{9}}", "x"),
+        (r"\sin^2 x+\cos^2 x", "1"),
+        ("x_{}^^", "42"),
+        (r"\{1,2\}", "(1,2)"),
+        ("x^2+2x+2", "(x+1)^2"),
+    ]
+    by_itself = Guarded(mathematics.algebra.function)
+    verdicts = {pair: compared(by_itself, *pair) for pair in pairs}
+    by_itself.close()
+    assert list(verdicts.values()) == [True, "undecided", True, None, False, False]
+    for pair in [*pairs, *reversed(pairs)]:
+        assert compared(mathematics.algebra, *pair) == verdicts[pair]
 
 
 def test_what_takes_too_long_is_not_shown_right_and_the_next_is_judged() -> None:
