@@ -112,7 +112,7 @@ function leftOut({ run, round, prompt }) {
   const address = source.directory.runs.find(({ id }) => id === run)?.address ?? run;
   return el("article", {},
     el("h1", {}, "Left out of this file"),
-    el("p", { class: "missing" }, `Round ${round} of prompt `, name, " is not in this file, which holds as many groups as fit. To see it:"),
+    el("p", { class: "missing" }, `Round ${round} of prompt `, name, " is not in this file. What is left out, and why, stands below; what only lacked room is shown by:"),
     el("p", {}, el("code", {}, shownText(`mopd view ${address}`))));
 }
 
