@@ -74,11 +74,6 @@ class DevicePools:
         self._at_work = name
         return self._pools[name].pool
 
-    def kept(self, name: str, asked: Any) -> Pool | None:
-        """The pool of that name that waits for another stage, if there is one that was asked for the same."""
-        held = self._pools.get(name)
-        return held.pool if held is not None and held.is_kept and held.asked == asked else None
-
     def release(self, *, is_wanted: bool = True) -> None:
         """The stage is over: its devices are free, unless what they have loaded is kept for a stage that wants it."""
         if self._at_work and not (is_wanted and self._pools[self._at_work].is_kept):

@@ -160,16 +160,7 @@ def train(run: Run, round: int) -> None:
     """Scores -> the next policy and its updates."""
     part = run.round(round)
     _make(run, [part.policy])
-    prepare(run, round + 1)
     wait(run, submit(run, [part.updates], _meter(run, [part.updates])))
-
-
-def prepare(run: Run, version: int) -> None:
-    """The engine, where it stays, takes a new policy while Prefect and the guards have their turn."""
-    shards = list(run.plan.evaluations[version].evaluations) if version in run.plan.evaluations else []
-    shards += run.round(version).rollouts if version < run.settings.rounds else []
-    if shards:
-        run.workers.prepare(STAGES[shards[0].table], shards[0])
 
 
 @stage

@@ -129,11 +129,6 @@ def load_device(load: str, folder: RunFolder) -> Loaded:
     return Loaded(load, folder)
 
 
-def load_policy(loaded: Loaded, report: Report, settings: Settings, version: int) -> None:
-    """Have policy `version` loaded for the jobs to come."""
-    loaded.of_policy(settings, version)
-
-
 def _of_shard(loaded: Any, shard: Shard) -> Any:
     """What is loaded, with the shard's policy. What that takes is none of the shard's time."""
     return loaded.of_policy(shard.settings, shard.round) if isinstance(loaded, Loaded) else loaded

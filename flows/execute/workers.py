@@ -12,7 +12,7 @@ from prefect.task_runners import ThreadPoolTaskRunner
 from flows.execute.attempts import Attempts
 from flows.execute.device_pools import DevicePools
 from flows.execute.out_of_memory import explain_out_of_memory
-from flows.execute.work import judge_shard, load_device, load_policy, make_shard, sample_shard
+from flows.execute.work import judge_shard, load_device, make_shard, sample_shard
 from flows.folder.commits import commits_of, pinned
 from flows.folder.policies import base_version
 from flows.plan.shard import Shard
@@ -81,30 +81,15 @@ class Workers:
 
     def hold_for(self, stage: Stage, shard: Shard, num_shards: int = 1) -> Pool:
         """Devices, with what a stage needs for its shards of this one's policy and settings."""
-        name, ranks = f"{_kind(stage)} of policy {shard.round}", stage.ranks(self._settings)
+        kind, version, ranks = stage.load.partition(":load_")[2], shard.round, stage.ranks(self._settings)
         if ranks:
+            name = f"{kind} of policy {version}"
             return self.devices.hold(name, ranks, lambda: self._place.group(name, ranks), is_kept=False)
         load = (load_device, stage.load, self._folder)
-        if not self._keeps(stage, shard):
-            return self.hold(stage, name, num_shards, *load)
-        return self.hold(stage, self._kept_name(stage, shard), None, *load, asked=shard.settings)
-
-    def prepare(self, stage: Stage, shard: Shard) -> None:
-        """What stays for a stage takes the policy of a shard to come, beside whatever is done until its turn."""
-        if not self._keeps(stage, shard):
-            return
-        asked = (self._settings.place.limit(stage.name), shard.settings)
-        pool = self.devices.kept(self._kept_name(stage, shard), asked)
-        if pool is not None:
-            pool.prepare(load_policy, shard.settings, shard.round, report=collecting(silent))
-
-    def _keeps(self, stage: Stage, shard: Shard) -> bool:
-        return self.devices.keeps and takes_policies(stage, shard.settings)
-
-    def _kept_name(self, stage: Stage, shard: Shard) -> str:
-        """Of the pool that stays: it goes from policy to policy, but not between whole models and adapters."""
-        is_adapter = base_version(self._folder, shard.round) < shard.round
-        return _kind(stage) + (" of adapters" if is_adapter else "")
+        if not (self.devices.keeps and takes_policies(stage, shard.settings)):
+            return self.hold(stage, f"{kind} of policy {version}", num_shards, *load)
+        adapters = " of adapters" if base_version(self._folder, version) < version else ""
+        return self.hold(stage, f"{kind}{adapters}", None, *load, asked=shard.settings)
 
     def hold(
         self, stage: Stage, name: str, num_shards: int | None, load: Callable[..., Any], *args: Any, asked: Any = None
@@ -136,11 +121,6 @@ class Workers:
         self.devices.kill()
         if "cpu" in vars(self):
             self.cpu.kill()
-
-
-def _kind(stage: Stage) -> str:
-    """Of what a stage loads: engine, scorer, trainer."""
-    return stage.load.partition(":load_")[2]
 
 
 def takes_policies(stage: Stage, settings: Settings) -> bool:

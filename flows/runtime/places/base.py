@@ -55,12 +55,6 @@ class Pool(Protocol):
         is one WorkerDied, the next call starts them again. A rank sees its own devices alone, so `cuda:0` is its own.
         """
 
-    def prepare(self, job: Callable[..., Any], *args: Any, report: Report = silent) -> None:
-        """Have replicas that are free do a job that jobs to come would else do first; returns at once.
-
-        What it raises is dropped: they will meet it too. Of a group: nothing, none stays for other jobs.
-        """
-
     def close(self) -> None:
         """Let what is loaded close itself, and end all processes."""
 

@@ -62,9 +62,6 @@ class RankGroup:
             calls = [(environment, job, args) for environment in environments(meetings)]
             return self._together(run_rank, calls, report)[0]
 
-    def prepare(self, job: Callable[..., Any], *args: Any, report: Report = silent) -> None:
-        """Nothing: no group stays for other jobs."""
-
     def close(self) -> None:
         """End all processes."""
         with self._lock:

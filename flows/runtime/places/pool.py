@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterable
-from contextlib import suppress
-from threading import Thread
 from typing import Any
 
 from flows.runtime.messages import Report, silent
@@ -21,7 +19,6 @@ class ReplicaPool:
         self._make = make
         self._replicas: list[Replica] = []
         self._free: list[Replica] = []
-        self._preparing = 0
         self._changed = threading.Condition()
         self._stopped = False
 
@@ -38,36 +35,16 @@ class ReplicaPool:
                 self._free.insert(0 if died else len(self._free), replica)
                 self._changed.notify()
 
-    def prepare(self, job: Callable[..., Any], *args: Any, report: Report = silent) -> None:
-        """Each replica that is free does the job; returns at once. What a job raises the next one will meet."""
-        with self._changed:
-            free, self._free = self._free, []
-            self._preparing += len(free)
-        for replica in free:
-            Thread(target=self._prepare, args=(replica, job, args, report), daemon=True).start()
-
-    def _prepare(self, replica: Replica, job: Callable[..., Any], args: tuple[Any, ...], report: Report) -> None:
-        with suppress(Exception):
-            replica.run(job, *args, report=report)
-        with self._changed:
-            self._preparing -= 1
-            self._free.append(replica)
-            self._changed.notify()
-
     def _take(self) -> Replica:
         """The replica that became free last, so that none is loaded for nothing; one that died is taken last."""
         with self._changed:
-            self._changed.wait_for(lambda: self._stopped or self._free or self._has_room())
+            self._changed.wait_for(lambda: self._stopped or self._free or len(self._replicas) < self.size)
             if self._stopped:
                 raise WorkerStopped(f"{self.name}: stopped")
             if self._free:
                 return self._free.pop()
             self._replicas.append(self._make(len(self._replicas)))
             return self._replicas[-1]
-
-    def _has_room(self) -> bool:
-        """Whether another replica would be of use: one that is prepared is free sooner than a new one."""
-        return not self._preparing and len(self._replicas) < self.size
 
     def close(self) -> None:
         """Let what is loaded close itself, all at once, and end the processes."""
@@ -87,7 +64,7 @@ class ReplicaPool:
 
 def close_all(replicas: Iterable[Replica]) -> None:
     """Close them all at once: each may take its time."""
-    closing = [Thread(target=replica.close) for replica in replicas]
+    closing = [threading.Thread(target=replica.close) for replica in replicas]
     for thread in closing:
         thread.start()
     for thread in closing:

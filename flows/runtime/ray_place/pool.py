@@ -60,9 +60,6 @@ class RayPool:
             with self._lock:
                 self._free.append(replica)
 
-    def prepare(self, job: Callable[..., Any], *args: Any, report: Report = silent) -> None:
-        """Nothing: what replicas have loaded goes with their stage."""
-
     def close(self) -> None:
         """Let what is loaded close itself, all at once, and give the devices back."""
         close_all(self._stop())

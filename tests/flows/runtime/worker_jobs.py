@@ -120,8 +120,7 @@ def share(resource: Resource, report: Report) -> tuple[str, set[int], int, str |
 
 
 def meet(resource: Resource, report: Report, seconds: float) -> int:
-    """Says that it has begun, and takes a while."""
-    report({"pid": os.getpid()})
+    """Takes a while."""
     time.sleep(seconds)
     return os.getpid()
 

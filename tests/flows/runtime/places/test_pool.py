@@ -34,29 +34,6 @@ def test_two_jobs_run_beside_each_other_and_a_third_waits(pool: ReplicaPool) -> 
     assert len(set(pids)) == 2
 
 
-def test_a_replica_that_is_prepared_takes_the_next_job_then(pool: ReplicaPool, tmp_path: Path) -> None:
-    pid = pool.run(jobs.meet, 0.0)
-    begun = threading.Event()
-    pool.prepare(jobs.meet, 0.5, report=lambda report: begun.set())
-    assert begun.wait(20)
-    assert pool.run(jobs.meet, 0.0) == pid
-    assert [path.name for path in tmp_path.iterdir()] == ["notes-0"]
-
-
-def test_what_preparing_raises_is_for_the_next_job_to_meet(pool: ReplicaPool) -> None:
-    pool.run(jobs.add, 1, 1)
-    pool.prepare(jobs.fail)
-    assert pool.run(jobs.add, 1, 1) == 2
-    pool.prepare(jobs.die_once)
-    assert pool.run(jobs.add, 1, 1) == 2
-
-
-def test_a_pool_that_has_made_nothing_prepares_nothing(pool: ReplicaPool, tmp_path: Path) -> None:
-    pool.prepare(jobs.add, 1, 1)
-    pool.close()
-    assert not list(tmp_path.iterdir())
-
-
 def test_a_replica_that_dies_is_replaced_and_the_other_goes_on(pool: ReplicaPool) -> None:
     reports = threading.Event()
     pids: list[int] = []
