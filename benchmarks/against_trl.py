@@ -51,12 +51,7 @@ DIFFERS = (
     "TRL's optimizer is torch's fused AdamW, its default; its learning rate is 0 in the first update of a warm-up",
     "the words around the peer's reply, and each side's own random numbers",
 )
-ONE_BY_ONE = "place.keep_resident=never"
-SIDES = {
-    "mopd": [],
-    "mopd, keep_resident=never": [ONE_BY_ONE],
-    "mopd, keep_resident=never, passes of 256 tokens": [ONE_BY_ONE, "train.max_tokens_per_pass=256"],
-}
+SIDES = {"mopd": [], "mopd, keep_resident=never": ["place.keep_resident=never"]}
 """What `mopd run` is given beside what is equal."""
 MEASURES = ("wall", "round", "peak_gb")
 
