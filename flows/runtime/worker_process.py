@@ -7,7 +7,7 @@ import os
 import signal
 import sys
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
@@ -27,18 +27,27 @@ def serve(connection: Connection, log: Path | None, share: Share) -> None:
     if PROFILE in os.environ:
         timeline.record()
     pulse.listen(lambda: send(("report", {})))
-    loaded, resource = answer(send, _load, log, *connection.recv(), share=False)
+    messages = _messages(connection)
+    load = next(messages, None)
+    if load is None:  # whoever started us was interrupted before it said what for
+        os._exit(0)
+    loaded, resource = answer(send, _load, log, *load, share=False)
     if not loaded:
         sys.exit(1)
-    while True:
-        try:
-            job, args = connection.recv()
-        except EOFError:
-            break
+    for job, args in messages:
         answer(send, profiled_job, job, resource, lambda report: send(("report", report)), *args)
     if hasattr(resource, "close"):
         resource.close()
     os._exit(0)  # tearing down an interpreter that has torch takes a second, and nothing is left to tear down
+
+
+def _messages(connection: Connection) -> Iterator[tuple[Callable[..., Any], tuple[Any, ...]]]:
+    """A function and its arguments each, until the connection is closed."""
+    while True:
+        try:
+            yield connection.recv()
+        except EOFError:
+            return
 
 
 def _load(log: Path | None, load: Callable[..., Any], args: tuple[Any, ...]) -> Any:

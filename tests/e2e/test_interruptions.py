@@ -104,7 +104,7 @@ def test_ctrl_c_is_exit_code_130(prefect: Prefect, tmp_path: Path) -> None:
         os.killpg(process.pid, signal.SIGINT)
         output, _ = process.communicate(timeout=240)
     assert process.returncode == 130, output
-    assert output.splitlines()[-1].startswith("mopd: interrupted")
+    assert output.splitlines()[-1].startswith("mopd: interrupted"), output
     assert prefect.flow_runs(run)[-1]["state_type"] == "CRASHED"
 
 

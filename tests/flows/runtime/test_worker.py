@@ -15,7 +15,8 @@ from typing import Any, cast
 
 import pytest
 
-from flows.runtime.worker import Worker, WorkerDied, WorkerStopped, _kill_group, in_own_process
+from flows.runtime.worker import CONTEXT, EVERYTHING, Worker, WorkerDied, WorkerStopped, _kill_group, in_own_process
+from flows.runtime.worker_process import serve
 from mopd.errors import EngineDead, InputError
 from tests.flows.runtime import worker_jobs as jobs
 
@@ -39,6 +40,16 @@ def test_the_resource_is_loaded_once_and_closed_at_the_end(worker: Worker, notes
     assert [worker.run(jobs.add, 1, n) for n in range(3)] == [1, 2, 3]
     worker.close()
     assert notes.read_text().split() == ["loaded", "closed"]
+
+
+def test_a_process_whose_parent_was_interrupted_before_it_said_what_for_ends_without_a_word() -> None:
+    parent_end, child_end = CONTEXT.Pipe()
+    process = CONTEXT.Process(target=serve, args=(child_end, None, EVERYTHING))
+    process.start()
+    child_end.close()
+    parent_end.close()
+    process.join(60)
+    assert process.exitcode == 0  # 1 is a traceback's
 
 
 def test_reports_arrive_before_the_result(worker: Worker) -> None:
