@@ -63,10 +63,17 @@ def leave(code: int) -> NoReturn:
     """End this process: wait for threads and call what is registered, as Python does, but don't take it down.
 
     Threads of libraries live on until then; one that comes back from C++ meanwhile would end the process by SIGABRT.
+    Another signal ends it at once: all that mattered is done, and said.
     """
+    for number in WORDS:
+        signal.signal(number, lambda *_: _go(code))
     threading._shutdown()  # type: ignore[attr-defined]
     atexit._run_exitfuncs()
-    with suppress(OSError, ValueError):  # a reader that went away, or a stream that was closed for it
+    _go(code)
+
+
+def _go(code: int) -> NoReturn:
+    with suppress(OSError, ValueError, RuntimeError):  # a reader that went away, a stream that was closed or is in use
         sys.stdout.flush()
         sys.stderr.flush()
     os._exit(code)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import subprocess
 import sys
 
@@ -73,3 +74,21 @@ leave(3)
 """
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=60)
     assert (done.returncode, done.stdout, done.stderr) == (3, "done at the end\n", "")
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_at_the_very_end_ends_what_is_waited_for(number: int) -> None:
+    script = """
+import threading, time
+from flows.runtime.exit_code import leave
+
+threading.Thread(target=time.sleep, args=(60,)).start()
+threading.Timer(0.5, print, ["waits"], {"flush": True}).start()
+leave(130)
+"""
+    with subprocess.Popen(
+        [sys.executable, "-c", script], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+    ) as process:
+        assert process.stdout is not None and process.stdout.readline() == "waits\n"
+        process.send_signal(number)
+        assert (process.communicate(timeout=30)[0], process.returncode) == ("", 130)
