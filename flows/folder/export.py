@@ -12,7 +12,7 @@ from flows.plan.shard import RoundPlan
 from mopd.errors import InputError
 from storage.errors import StorageError
 from storage.lookup import collected_problems
-from storage.manifests import POLICIES, Manifest, is_removable
+from storage.manifests import Manifest, is_removable
 from storage.policies import checked_folder
 from storage.runs import RunFolder
 from storage.stores.files import require_new_folder
@@ -36,9 +36,8 @@ def find_policy(folder: RunFolder, part: RoundPlan) -> Manifest | None:
     """The policy that a round trained; None where it has none yet. Raises StorageError for a damaged one."""
     with collected_problems() as problems:
         policy = part.policy.committed(folder)
-    damaged = [line for line in problems if line.startswith(f"{POLICIES}/")]
-    if policy is None and damaged:
-        raise StorageError(damaged[0])
+    if problems:
+        raise StorageError(problems[0])
     return policy
 
 
