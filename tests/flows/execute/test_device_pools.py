@@ -79,6 +79,7 @@ def test_what_is_not_kept_ends_with_its_stage_and_leaves_the_others(tmp_path: Pa
     engine = hold(pools, "engine")
     trainer = hold(pools, "trainer of policy 0", is_kept=False)
     pools.release()
+    assert hold(pools, "engine") is engine and engine.ended == []
     pools.close()
     assert (engine.ended, trainer.ended) == (["closed"], ["closed"])
 
